@@ -1,0 +1,165 @@
+//! What the node asks of a bus and what it gets back: plain data, the same for memory and Redis.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use roomcast_protocol::{
+    ConnectionId, Data, Epoch, EventName, Lineage, Message, Position, PublishKey, RoomName, Seq,
+    UserName,
+};
+
+/// How a room's namespace wants its messages kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Messages that users may read back.
+    pub history_size: u32,
+    /// How long users may read a message back.
+    pub history_age: Duration,
+    /// Messages kept for repair between nodes even where users may read none.
+    pub repair_window: u32,
+}
+
+/// A message on its way to being sequenced.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Publication {
+    /// Who publishes, if known.
+    pub user: Option<UserName>,
+    /// The connection it came by.
+    pub connection: Option<ConnectionId>,
+    /// The application's word for its kind.
+    pub event: Option<EventName>,
+    /// Idempotency key, scoped to (room, user); without a user to (room, connection-less "").
+    pub key: Option<PublishKey>,
+    /// Only if the room stands exactly here.
+    pub if_seq: Option<Position>,
+    /// Whether the author's own connection receives it.
+    pub echo: bool,
+    /// W3C trace context.
+    pub traceparent: Option<Box<str>>,
+    /// The payload.
+    pub data: Data,
+    /// How the room keeps it.
+    pub retention: Retention,
+}
+
+/// The message is sequenced and kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ack {
+    /// Where it stands.
+    pub position: Position,
+    /// Its time: Unix ms, by the bus's clock.
+    pub time: u64,
+}
+
+/// Why a publication got no ack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// Too much is waiting already; surely not stored. Try again later.
+    #[error("too many publications are waiting for this room")]
+    Overloaded,
+    /// The bus is away; surely not stored. Try again later.
+    #[error("the bus is unavailable")]
+    Unavailable,
+    /// Sent, but no answer came: stored or not. Retry with the same key.
+    #[error("the outcome is unknown")]
+    Unknown,
+    /// The key was used with another payload; not stored. Use another key.
+    #[error("the key was used with another payload")]
+    KeyConflict,
+    /// `if_seq` did not hold; not stored. Read on and decide again.
+    #[error("the room stands at {0:?}")]
+    SeqConflict(Position),
+}
+
+/// Why a read failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// The bus is away. Try again later.
+    #[error("the bus is unavailable")]
+    Unavailable,
+}
+
+/// Which part of a room's history to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Range {
+    /// Ascending from the first message after this seq.
+    After(Seq),
+    /// The latest messages before this seq, returned ascending.
+    Before(Seq),
+    /// The latest messages, returned ascending.
+    Latest,
+}
+
+/// A page of history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct History {
+    /// The current epoch and its ancestors.
+    pub lineage: Lineage,
+    /// The room's last seq when it was read; 0 if nothing was published yet.
+    pub last: Seq,
+    /// Ascending, contiguous among themselves unless the stream itself has a hole.
+    pub messages: Vec<Arc<Message>>,
+    /// Whether there are more in the direction asked for.
+    pub more: bool,
+}
+
+/// What a room's feed tells, in order. First `Opened`, then the rest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FeedEvent {
+    /// The feed is open: everything after `last` will follow, each once.
+    Opened {
+        /// The current epoch and its ancestors.
+        lineage: Lineage,
+        /// The room's last seq.
+        last: Seq,
+    },
+    /// The next messages: ascending and contiguous, the first is the next one expected.
+    Messages(Vec<Arc<Message>>),
+    /// Messages `from` to `to`, both included, are lost to this feed.
+    Gap {
+        /// First missing seq.
+        from: Seq,
+        /// Last missing seq.
+        to: Seq,
+    },
+    /// The room goes on in another epoch; the next message is `last` + 1.
+    Reset {
+        /// The new epoch and its ancestors.
+        lineage: Lineage,
+        /// The seq that the next messages continue from (never beyond what this feed has told if
+        /// the old epoch is an ancestor; what lies between is told as messages or a gap after).
+        last: Seq,
+        /// Messages this feed told of the old epoch that the new one does not have.
+        lost: u64,
+    },
+}
+
+/// One event of one room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomEvent {
+    /// The room.
+    pub room: RoomName,
+    /// What happened in it.
+    pub event: FeedEvent,
+}
+
+/// Whether the bus works, as readiness (P8) sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Health {
+    /// In the last 3 s a probe written to every primary came back on each subscribe connection.
+    pub probed: bool,
+    /// Every subscription wanted for 2 s is confirmed.
+    pub subscribed: bool,
+}
+
+impl Health {
+    /// Whether the node may call itself ready.
+    pub fn ready(self) -> bool {
+        self.probed && self.subscribed
+    }
+}
+
+/// An epoch that a bus would start with; random, chosen by the node.
+pub(crate) fn random_epoch() -> Epoch {
+    Epoch(rand::random())
+}

@@ -1,0 +1,100 @@
+//! Close codes: the RFC 6455 ones and ours. Ours tell by their range whether to come back:
+//! 3000–3499 and 4000–4499 yes, 3500–3999 and 4500–4999 no.
+
+/// Why a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CloseCode {
+    /// 1000: the client closed.
+    Normal,
+    /// 1001: the node is going away for good.
+    GoingAway,
+    /// 1002: broken WebSocket framing.
+    Protocol,
+    /// 1003: a text frame on a binary subprotocol, or the reverse.
+    Unsupported,
+    /// 1007: text that is no UTF-8.
+    BadUtf8,
+    /// 1008: too many broken frames, or a message that took too long to arrive.
+    Policy,
+    /// 1009: a message above the limit.
+    TooBig,
+    /// 1011: a fault of the node's own.
+    Internal,
+    /// 1012: the node drains; come back, to any node.
+    Restart,
+    /// 1013: the node has too much to do; come back later.
+    TryAgain,
+    /// 4000: the connection read too slowly; come back and resume.
+    Slow,
+    /// 4001: the connection answered no heartbeat.
+    Dead,
+    /// 4002: nothing was heard from the application for `idle_timeout`.
+    Idle,
+}
+
+impl CloseCode {
+    /// Every code, for tables, metrics and tests.
+    pub const ALL: [Self; 13] = [
+        Self::Normal,
+        Self::GoingAway,
+        Self::Protocol,
+        Self::Unsupported,
+        Self::BadUtf8,
+        Self::Policy,
+        Self::TooBig,
+        Self::Internal,
+        Self::Restart,
+        Self::TryAgain,
+        Self::Slow,
+        Self::Dead,
+        Self::Idle,
+    ];
+
+    /// The number in the Close frame.
+    pub const fn code(self) -> u16 {
+        match self {
+            Self::Normal => 1000,
+            Self::GoingAway => 1001,
+            Self::Protocol => 1002,
+            Self::Unsupported => 1003,
+            Self::BadUtf8 => 1007,
+            Self::Policy => 1008,
+            Self::TooBig => 1009,
+            Self::Internal => 1011,
+            Self::Restart => 1012,
+            Self::TryAgain => 1013,
+            Self::Slow => 4000,
+            Self::Dead => 4001,
+            Self::Idle => 4002,
+        }
+    }
+
+    /// The reason that goes with the number, and the label in metrics: one word.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::GoingAway => "going_away",
+            Self::Protocol => "protocol",
+            Self::Unsupported => "unsupported",
+            Self::BadUtf8 => "bad_utf8",
+            Self::Policy => "policy",
+            Self::TooBig => "too_big",
+            Self::Internal => "internal",
+            Self::Restart => "restart",
+            Self::TryAgain => "try_again",
+            Self::Slow => "slow",
+            Self::Dead => "dead",
+            Self::Idle => "idle",
+        }
+    }
+
+    /// Whether a client that was closed with this number should connect again.
+    pub const fn reconnects(code: u16) -> bool {
+        match code {
+            1002 | 1003 | 1007 | 1008 | 1009 => false,
+            3500..=3999 | 4500..=4999 => false,
+            _ => true,
+        }
+    }
+}

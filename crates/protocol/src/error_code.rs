@@ -1,0 +1,84 @@
+//! Stable codes of `error` frames; `docs/protocol.md` lists them with what a client should do.
+
+/// What went wrong, in a form that programs may rely on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorCode {
+    /// The frame could not be read; correct the client.
+    BadFrame,
+    /// No such frame type; correct the client.
+    UnknownType,
+    /// The type exists but this node does not serve it.
+    Unsupported,
+    /// A room name is out of bounds.
+    BadRoom,
+    /// The connection is not a member of that room.
+    NotJoined,
+    /// The connection is a member already.
+    AlreadyJoined,
+    /// The connection is in as many rooms as it may be.
+    TooManyRooms,
+    /// The payload is larger than the room's namespace allows.
+    TooLarge,
+    /// The namespace does not allow this.
+    Forbidden,
+    /// The same key was used with another payload.
+    KeyConflict,
+    /// `if_seq` did not hold.
+    SeqConflict,
+    /// The node or room has too much to do; try again later.
+    Overloaded,
+    /// The bus is away; surely nothing was stored.
+    BusUnavailable,
+    /// The outcome is unknown; retry with the same key.
+    PublishUnknown,
+    /// A fault of the node's own.
+    Internal,
+}
+
+impl ErrorCode {
+    /// Every code, for tables and tests.
+    pub const ALL: [Self; 15] = [
+        Self::BadFrame,
+        Self::UnknownType,
+        Self::Unsupported,
+        Self::BadRoom,
+        Self::NotJoined,
+        Self::AlreadyJoined,
+        Self::TooManyRooms,
+        Self::TooLarge,
+        Self::Forbidden,
+        Self::KeyConflict,
+        Self::SeqConflict,
+        Self::Overloaded,
+        Self::BusUnavailable,
+        Self::PublishUnknown,
+        Self::Internal,
+    ];
+
+    /// The code as it stands on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BadFrame => "bad_frame",
+            Self::UnknownType => "unknown_type",
+            Self::Unsupported => "unsupported",
+            Self::BadRoom => "bad_room",
+            Self::NotJoined => "not_joined",
+            Self::AlreadyJoined => "already_joined",
+            Self::TooManyRooms => "too_many_rooms",
+            Self::TooLarge => "too_large",
+            Self::Forbidden => "forbidden",
+            Self::KeyConflict => "key_conflict",
+            Self::SeqConflict => "seq_conflict",
+            Self::Overloaded => "overloaded",
+            Self::BusUnavailable => "bus_unavailable",
+            Self::PublishUnknown => "publish_unknown",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// Reads what `as_str` writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.as_str() == text)
+    }
+}

@@ -1,0 +1,26 @@
+//! A message: sequenced, kept, and delivered to every member of its room.
+
+use crate::{ConnectionId, Data, EventName, PublishKey, Seq, UserName};
+
+/// One message of a room as the bus carries it. The room stands beside it, not in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Its number in the room.
+    pub seq: Seq,
+    /// When it was sequenced: the bus's clock, Unix time in ms, never decreasing within a room.
+    pub time: u64,
+    /// Who published it, if known.
+    pub user: Option<UserName>,
+    /// The connection that published it; `None` if it came by another road.
+    pub connection: Option<ConnectionId>,
+    /// The application's word for its kind.
+    pub event: Option<EventName>,
+    /// The author's idempotency key; shown to its author's connection only.
+    pub key: Option<PublishKey>,
+    /// False if the author's connection asked not to receive it.
+    pub echo: bool,
+    /// W3C trace context that travels with it.
+    pub traceparent: Option<Box<str>>,
+    /// The payload.
+    pub data: Data,
+}

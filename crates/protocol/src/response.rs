@@ -1,0 +1,155 @@
+//! What a node sends: one variant for each frame type.
+
+use std::sync::Arc;
+
+use crate::{
+    ConnectionId, Epoch, ErrorCode, Message, NodeId, RequestId, RoomName, Seq, UserName,
+};
+
+/// A frame from a node.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum ServerFrame {
+    /// The first frame of every connection.
+    Connected {
+        /// This connection, named by the node.
+        connection: ConnectionId,
+        /// Who the node takes the client for.
+        user: Option<UserName>,
+        /// The node that serves it.
+        node: NodeId,
+        /// The node's clock, Unix time in ms.
+        time: u64,
+        /// Connections in the cluster, if known.
+        online: Option<u64>,
+        /// When the client may take the node for dead.
+        heartbeat: Heartbeat,
+        /// Bounds on what the client may send.
+        limits: Limits,
+    },
+    /// The client is a member now; what it missed follows, then what is new.
+    Joined {
+        /// Of the `join`.
+        id: Option<RequestId>,
+        /// The room.
+        room: RoomName,
+        /// The epoch of the frames that follow.
+        epoch: Epoch,
+        /// The seq that the next frames continue from.
+        seq: Seq,
+        /// With `since`: whether everything since then follows.
+        recovered: Option<bool>,
+        /// Members in the room, if presence is on.
+        count: Option<u64>,
+        /// Revision of the member list, if presence is on.
+        rev: Option<u64>,
+    },
+    /// The client is no member any more.
+    Left {
+        /// Of the `leave`; `None` if the node removed the member.
+        id: Option<RequestId>,
+        /// The room.
+        room: RoomName,
+        /// Why the node removed the member.
+        reason: Option<Box<str>>,
+    },
+    /// The message is sequenced and kept.
+    Ack {
+        /// Of the `publish`.
+        id: RequestId,
+        /// The room.
+        room: RoomName,
+        /// The epoch it was sequenced in.
+        epoch: Epoch,
+        /// Its number.
+        seq: Seq,
+        /// Its time, Unix ms, by the bus's clock.
+        time: u64,
+    },
+    /// A message of a room.
+    Message {
+        /// The room.
+        room: RoomName,
+        /// The message.
+        message: Arc<Message>,
+    },
+    /// Messages `from` to `to`, both included, cannot be delivered to this member.
+    Gap {
+        /// The room.
+        room: RoomName,
+        /// First missing seq.
+        from: Seq,
+        /// Last missing seq.
+        to: Seq,
+    },
+    /// The room goes on in another epoch.
+    Reset {
+        /// The room.
+        room: RoomName,
+        /// The new epoch.
+        epoch: Epoch,
+        /// The seq that the next frames continue from.
+        seq: Seq,
+        /// How many messages that the old epoch delivered here are not part of the new one;
+        /// 0 if the new epoch merely continues the old.
+        lost: u64,
+    },
+    /// A page of history, ascending.
+    History {
+        /// Of the `history`.
+        id: Option<RequestId>,
+        /// The room.
+        room: RoomName,
+        /// The epoch the seqs count in.
+        epoch: Epoch,
+        /// The messages, ascending by seq.
+        messages: Vec<Arc<Message>>,
+        /// Whether there are more in the direction asked for.
+        more: bool,
+    },
+    /// Answer to `ping`.
+    Pong {
+        /// Of the `ping`.
+        id: Option<RequestId>,
+        /// The node's clock, Unix time in ms.
+        time: u64,
+    },
+    /// Keep receiving; after `after_ms` open a new connection and resume there.
+    Reconnect {
+        /// How long to wait, in ms.
+        after_ms: u64,
+        /// Why.
+        reason: Box<str>,
+    },
+    /// A request failed, or the connection is about to end.
+    Error {
+        /// Of the request, if it had one.
+        id: Option<RequestId>,
+        /// The room it was about.
+        room: Option<RoomName>,
+        /// Stable code.
+        code: ErrorCode,
+        /// For people.
+        message: Box<str>,
+        /// When to try again, in ms.
+        retry_after_ms: Option<u64>,
+    },
+}
+
+/// How the node watches over a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// A WebSocket ping comes every so many ms.
+    pub interval_ms: u64,
+    /// The node ends a connection after this long without anything from it, in ms.
+    pub timeout_ms: u64,
+}
+
+/// Bounds on what a client may send; more is answered by an error or a close.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest frame in bytes, envelope included.
+    pub message_bytes: u64,
+    /// Rooms per connection.
+    pub rooms: u64,
+}
