@@ -1,1 +1,94 @@
-//! Placeholder.
+//! Every metric family of a Roomcast node, its registry and its text form. Each area has a file
+//! in which its families stand beside their help texts; labels come from closed enums, and their
+//! children are resolved once, so that an observation is one atomic addition.
+//!
+//! `docs/metrics.md` lists the families; a test holds it to the registry.
+
+mod buckets;
+mod bus;
+mod connection;
+mod delivery;
+mod family;
+mod label;
+mod node;
+mod room;
+mod traffic;
+
+use prometheus::process_collector::ProcessCollector;
+use prometheus::{Registry, TextEncoder};
+
+pub use bus::{BusCommand, BusConnection, BusMetrics, EpochResetCause, RepairCause};
+pub use connection::{
+    CloseReason, ConnectionKind, ConnectionMetrics, Encoding, RefusalReason, Transport,
+};
+pub use delivery::{DeliveryMetrics, DeliveryStage, SlowAction};
+pub use family::ByLabel;
+pub use label::Label;
+pub use node::NodeMetrics;
+pub use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
+pub use room::{GapCause, NamespaceMetrics, ResumeOutcome, RoomMetrics};
+pub use traffic::{ErrorWord, FrameType, TrafficMetrics};
+
+use crate::family::Families;
+
+/// The content type of [`Metrics::render`]'s text.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// All families of one node. Clones share the same values.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    registry: Registry,
+    /// The process: build, panics, workers.
+    pub node: NodeMetrics,
+    /// Connections: open, opened, closed, refused.
+    pub connections: ConnectionMetrics,
+    /// Frames, messages and bytes, in and out.
+    pub traffic: TrafficMetrics,
+    /// How long messages take, and who is too slow for them.
+    pub delivery: DeliveryMetrics,
+    /// Rooms, their logs, gaps and resumes.
+    pub rooms: RoomMetrics,
+    /// The bus between the nodes.
+    pub bus: BusMetrics,
+}
+
+impl Metrics {
+    /// A registry of its own with every family in it, all at zero.
+    #[expect(
+        clippy::new_without_default,
+        reason = "a second registry is a decision, not a default"
+    )]
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        registry
+            .register(Box::new(ProcessCollector::for_self()))
+            .expect("an empty registry takes the first collector");
+        let families = Families::new(&registry);
+        Self {
+            node: NodeMetrics::new(&families),
+            connections: ConnectionMetrics::new(&families),
+            traffic: TrafficMetrics::new(&families),
+            delivery: DeliveryMetrics::new(&families),
+            rooms: RoomMetrics::new(&families),
+            bus: BusMetrics::new(&families),
+            registry,
+        }
+    }
+
+    /// The present values in the Prometheus text format 0.0.4. Reads `/proc` for the process
+    /// families and locks each histogram briefly: call it outside the workers.
+    pub fn render(&self) -> String {
+        TextEncoder::new()
+            .encode_to_string(&self.registry.gather())
+            .expect("every family has valid names and at least one child")
+    }
+
+    /// The gauges of one configured namespace, created at the first call. Call it at start and at
+    /// reload, never with a name that a client chose: each name is a time series for good.
+    pub fn namespace(&self, name: &str) -> NamespaceMetrics {
+        self.rooms.namespace(name)
+    }
+}
+
+#[cfg(test)]
+mod tests;

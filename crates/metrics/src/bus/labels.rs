@@ -1,0 +1,138 @@
+//! The labels of the bus's families.
+
+use crate::Label;
+
+/// What a command does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BusCommand {
+    /// Sequence, keep and push one group of messages.
+    Publish,
+    /// Read a room's epoch and last seq.
+    Meta,
+    /// Read a range of a room's messages.
+    History,
+    /// Write a probe.
+    Probe,
+    /// Subscribe to a room.
+    Subscribe,
+    /// Unsubscribe from one.
+    Unsubscribe,
+}
+
+impl Label for BusCommand {
+    const NAME: &'static str = "command";
+    const ALL: &'static [Self] = &[
+        Self::Publish,
+        Self::Meta,
+        Self::History,
+        Self::Probe,
+        Self::Subscribe,
+        Self::Unsubscribe,
+    ];
+
+    fn index(self) -> usize {
+        self as usize
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Publish => "publish",
+            Self::Meta => "meta",
+            Self::History => "history",
+            Self::Probe => "probe",
+            Self::Subscribe => "subscribe",
+            Self::Unsubscribe => "unsubscribe",
+        }
+    }
+}
+
+/// What a connection to the bus is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BusConnection {
+    /// Publishes.
+    Publish,
+    /// Pushes.
+    Subscribe,
+    /// Reads.
+    Pool,
+}
+
+impl Label for BusConnection {
+    const NAME: &'static str = "connection";
+    const ALL: &'static [Self] = &[Self::Publish, Self::Subscribe, Self::Pool];
+
+    fn index(self) -> usize {
+        self as usize
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Publish => "publish",
+            Self::Subscribe => "subscribe",
+            Self::Pool => "pool",
+        }
+    }
+}
+
+/// Why a room was repaired.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RepairCause {
+    /// A push skipped a seq.
+    Hole,
+    /// The sweep found the bus ahead of the feed.
+    Tail,
+    /// Its subscription was lost and came back.
+    Resubscribe,
+    /// Pushes came faster than they were taken.
+    Overflow,
+    /// A push carried another epoch.
+    Epoch,
+}
+
+impl Label for RepairCause {
+    const NAME: &'static str = "cause";
+    const ALL: &'static [Self] =
+        &[Self::Hole, Self::Tail, Self::Resubscribe, Self::Overflow, Self::Epoch];
+
+    fn index(self) -> usize {
+        self as usize
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Hole => "hole",
+            Self::Tail => "tail",
+            Self::Resubscribe => "resubscribe",
+            Self::Overflow => "overflow",
+            Self::Epoch => "epoch",
+        }
+    }
+}
+
+/// Why a room went on in another epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EpochResetCause {
+    /// The bus's data has another life: a replica was promoted, or the server restarted.
+    Life,
+    /// The bus no longer knew the room.
+    Missing,
+    /// Another node had begun the new epoch already.
+    Foreign,
+}
+
+impl Label for EpochResetCause {
+    const NAME: &'static str = "cause";
+    const ALL: &'static [Self] = &[Self::Life, Self::Missing, Self::Foreign];
+
+    fn index(self) -> usize {
+        self as usize
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Life => "life",
+            Self::Missing => "missing",
+            Self::Foreign => "foreign",
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Families of the process itself, beside those of the process collector (`process_…`).
+
+use prometheus::{Gauge, GaugeVec, IntCounter, IntGauge};
+
+use crate::family::Families;
+
+/// Build, panics and workers.
+#[derive(Debug, Clone)]
+pub struct NodeMetrics {
+    /// Panics caught; each ended one task, never the process.
+    pub panics: IntCounter,
+    /// Descriptors the node may have open, after it raised its limit.
+    pub descriptor_limit: IntGauge,
+    ticks: GaugeVec,
+}
+
+impl NodeMetrics {
+    pub(crate) fn new(families: &Families<'_>) -> Self {
+        let build = families.gauges_by_name(
+            "build_info",
+            "Always 1; the label tells the version that runs.",
+            &["version"],
+        );
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        Self {
+            panics: families.counter(
+                "panics_total",
+                "Panics caught. Each ended one connection's task and is a bug of the node.",
+            ),
+            descriptor_limit: families.gauge(
+                "descriptor_limit",
+                "File descriptors the node may have open, after it raised its limit at start.",
+            ),
+            ticks: families.real_gauges_by_name(
+                "worker_last_tick_timestamp_seconds",
+                "When each worker's timer last ran, as Unix time. A worker that stays behind hangs.",
+                "worker",
+            ),
+        }
+    }
+
+    /// The last tick of one worker, as Unix time in seconds. Call it once for each worker, at
+    /// start, and keep the handle.
+    pub fn last_tick(&self, worker: usize) -> Gauge {
+        self.ticks.with_label_values(&[worker.to_string()])
+    }
+}
