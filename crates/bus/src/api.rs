@@ -28,7 +28,7 @@ pub struct Publication {
     pub connection: Option<ConnectionId>,
     /// The application's word for its kind.
     pub event: Option<EventName>,
-    /// Idempotency key, scoped to (room, user); without a user to (room, connection-less "").
+    /// Idempotency key, scoped to (room, user), or to the room among those without a user.
     pub key: Option<PublishKey>,
     /// Only if the room stands exactly here.
     pub if_seq: Option<Position>,
@@ -89,6 +89,25 @@ pub enum Range {
     /// The latest messages, returned ascending.
     Latest,
 }
+
+/// One read of a room's history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HistoryRequest {
+    /// Which part.
+    pub range: Range,
+    /// At most this many messages.
+    pub limit: u32,
+    /// At most this many bytes of payload, but always one message if there is one.
+    pub max_bytes: usize,
+    /// What users may see: `history_size` and `history_age` are honoured here.
+    pub retention: Retention,
+}
+
+/// How long the result of a publish with a key is remembered, while the bus keeps its data.
+pub const KEY_WINDOW: Duration = Duration::from_secs(120);
+/// Results remembered per room: 80 keyed publishes a second over the whole window; beyond that
+/// the oldest are forgotten early, so that no room grows without bound.
+pub const MAX_KEYS: usize = 10_000;
 
 /// A page of history.
 #[derive(Debug, Clone, PartialEq, Eq)]

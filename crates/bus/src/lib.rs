@@ -2,8 +2,13 @@
 //! for many; both keep one contract (`tests/contract.rs`).
 
 mod api;
+mod bus;
+mod fingerprint;
+mod memory;
 
 pub use api::{
-    Ack, FeedEvent, Health, History, Publication, PublishError, Range, ReadError, Retention,
-    RoomEvent,
+    Ack, FeedEvent, Health, History, HistoryRequest, KEY_WINDOW, MAX_KEYS, Publication,
+    PublishError, Range, ReadError, Retention, RoomEvent,
 };
+pub use bus::{Bus, Feeds, Reply};
+pub use memory::MemoryOptions;

@@ -1,0 +1,113 @@
+//! The bus as the node sees it: one handle to publish and read, one set of feeds to listen to.
+//! It knows which kind of bus stands behind and nothing else.
+
+use roomcast_protocol::{Lineage, RoomName, Seq};
+use tokio::sync::oneshot;
+
+use crate::api::{
+    Ack, Health, History, HistoryRequest, Publication, PublishError, ReadError, RoomEvent,
+};
+use crate::memory::{MemoryBus, MemoryFeeds, MemoryOptions};
+
+/// Told the outcome of one submitted publication, exactly once.
+pub type Reply = Box<dyn FnOnce(Result<Ack, PublishError>) + Send>;
+
+/// A handle to the bus; clones share it, and any thread may use it.
+#[derive(Clone)]
+pub struct Bus(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    Memory(MemoryBus),
+}
+
+impl Bus {
+    /// A bus for one node alone, in its memory.
+    pub fn memory(options: MemoryOptions) -> (Self, Feeds) {
+        let (bus, feeds) = MemoryBus::new(options);
+        (Self(Kind::Memory(bus)), Feeds(FeedsKind::Memory(feeds)))
+    }
+
+    /// Hands a publication over and returns at once. What one thread submits to one room is
+    /// sequenced in the order of its calls. `reply` is called exactly once, from a task of the bus
+    /// or before this returns, whatever happens; it must be short and must not block.
+    pub fn submit(&self, room: RoomName, publication: Publication, reply: Reply) {
+        match &self.0 {
+            Kind::Memory(bus) => reply(bus.publish(room, publication)),
+        }
+    }
+
+    /// Publishes and waits for the outcome.
+    pub async fn publish(
+        &self,
+        room: RoomName,
+        publication: Publication,
+    ) -> Result<Ack, PublishError> {
+        let (sender, outcome) = oneshot::channel();
+        let reply = Box::new(move |result| {
+            // A caller that no longer waits needs no answer.
+            let _ = sender.send(result);
+        });
+        self.submit(room, publication, reply);
+        outcome.await.unwrap_or(Err(PublishError::Unknown))
+    }
+
+    /// Reads what users may see of a room's history.
+    pub async fn history(
+        &self,
+        room: &RoomName,
+        request: HistoryRequest,
+    ) -> Result<History, ReadError> {
+        match &self.0 {
+            Kind::Memory(bus) => Ok(bus.history(room, request)),
+        }
+    }
+
+    /// Where a room stands now: its epoch with its ancestors, and its last seq. A room nobody
+    /// knows begins here.
+    pub async fn standing(&self, room: &RoomName) -> Result<(Lineage, Seq), ReadError> {
+        match &self.0 {
+            Kind::Memory(bus) => Ok(bus.standing(room)),
+        }
+    }
+
+    /// Whether the bus works, as readiness sees it.
+    pub fn health(&self) -> Health {
+        match &self.0 {
+            Kind::Memory(_) => Health { probed: true, subscribed: true },
+        }
+    }
+}
+
+/// The feeds of the rooms that a node listens to. One owner polls `next` all the time.
+pub struct Feeds(FeedsKind);
+
+enum FeedsKind {
+    Memory(MemoryFeeds),
+}
+
+impl Feeds {
+    /// Begins to listen to a room: `Opened` follows, then its messages. A room that is open
+    /// already is left as it is.
+    pub fn open(&mut self, room: RoomName) {
+        match &mut self.0 {
+            FeedsKind::Memory(feeds) => feeds.open(room),
+        }
+    }
+
+    /// Stops listening to a room; nothing more is told of it unless it is opened again.
+    pub fn close(&mut self, room: &RoomName) {
+        match &mut self.0 {
+            FeedsKind::Memory(feeds) => feeds.close(room),
+        }
+    }
+
+    /// Everything that is ready, in order within each room, with consecutive messages of a room
+    /// in one event; waits until there is something. Cancel-safe: what it did not return, the next
+    /// call does.
+    pub async fn next(&mut self) -> Vec<RoomEvent> {
+        match &mut self.0 {
+            FeedsKind::Memory(feeds) => feeds.next().await,
+        }
+    }
+}

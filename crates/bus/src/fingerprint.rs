@@ -1,0 +1,22 @@
+//! A stable 64-bit fingerprint of what a publication carries, to tell a retry from another
+//! message under the same key. The same on every node and build (FNV-1a), so it may be stored.
+
+use roomcast_protocol::Data;
+
+use crate::api::Publication;
+
+/// Fingerprint of the event and the payload.
+pub(crate) fn fingerprint(publication: &Publication) -> u64 {
+    let (tag, data) = match &publication.data {
+        Data::Json(bytes) => (0, bytes),
+        Data::MsgPack(bytes) => (1, bytes),
+    };
+    let event = publication.event.as_ref().map_or("", |event| event.as_str());
+    // An event name is printable, so the zero byte separates it from the payload.
+    [&[tag], event.as_bytes(), &[0], data.as_ref()]
+        .into_iter()
+        .flatten()
+        .fold(0xcbf2_9ce4_8422_2325, |hash: u64, &byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        })
+}

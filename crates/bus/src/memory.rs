@@ -1,0 +1,129 @@
+//! The bus of a node alone: rooms in this process's memory behind one short lock. It owns the lock,
+//! the clock and the wake-up of the feeds; what a room does is in `memory/`, without clock or lock.
+
+mod clock;
+mod outbox;
+mod results;
+mod room;
+mod rooms;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use roomcast_protocol::{Lineage, RoomName, Seq};
+use tokio::sync::Notify;
+
+use crate::api::{Ack, History, HistoryRequest, Publication, PublishError, RoomEvent};
+use clock::Clock;
+use rooms::Rooms;
+
+/// Settings of the bus in memory.
+#[derive(Debug, Clone, Copy)]
+pub struct MemoryOptions {
+    /// Payload bytes that may wait for the feeds' owner to poll; publications beyond that are
+    /// refused as overloaded. The owner polls always, so this is a guard, not a working size.
+    pub pending_bytes: usize,
+}
+
+impl Default for MemoryOptions {
+    fn default() -> Self {
+        Self { pending_bytes: 64 << 20 }
+    }
+}
+
+/// The sharable half: publishes and reads.
+#[derive(Clone)]
+pub(crate) struct MemoryBus(Arc<Shared>);
+
+struct Shared {
+    clock: Clock,
+    rooms: Mutex<Rooms>,
+    /// Wakes the feeds when the first event of a burst is there.
+    ready: Notify,
+}
+
+impl Shared {
+    fn rooms(&self) -> MutexGuard<'_, Rooms> {
+        // The rooms are changed by code without panics; were there one, the rest still holds.
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl MemoryBus {
+    /// The bus and its feeds.
+    pub(crate) fn new(options: MemoryOptions) -> (Self, MemoryFeeds) {
+        let shared = Arc::new(Shared {
+            clock: Clock::start(),
+            rooms: Mutex::new(Rooms::new(options.pending_bytes)),
+            ready: Notify::new(),
+        });
+        (Self(shared.clone()), MemoryFeeds(shared))
+    }
+
+    pub(crate) fn publish(
+        &self,
+        room: RoomName,
+        publication: Publication,
+    ) -> Result<Ack, PublishError> {
+        let now = self.0.clock.now();
+        let (result, wake) = {
+            let mut rooms = self.0.rooms();
+            let idle = !rooms.outbox.is_ready();
+            let result = rooms.publish(room, publication, now);
+            (result, idle && rooms.outbox.is_ready())
+        };
+        if wake {
+            self.0.ready.notify_one();
+        }
+        result
+    }
+
+    pub(crate) fn history(&self, room: &RoomName, request: HistoryRequest) -> History {
+        let now = self.0.clock.now();
+        self.0.rooms().history(room, request, now)
+    }
+
+    pub(crate) fn standing(&self, room: &RoomName) -> (Lineage, Seq) {
+        let now = self.0.clock.now();
+        self.0.rooms().standing(room, now)
+    }
+}
+
+/// The listening half; dropping it stops listening to all rooms.
+pub(crate) struct MemoryFeeds(Arc<Shared>);
+
+impl MemoryFeeds {
+    pub(crate) fn open(&mut self, room: RoomName) {
+        let now = self.0.clock.now();
+        self.0.rooms().open(room, now);
+        self.0.ready.notify_one();
+    }
+
+    pub(crate) fn close(&mut self, room: &RoomName) {
+        let now = self.0.clock.now();
+        self.0.rooms().close(room, now);
+    }
+
+    pub(crate) async fn next(&mut self) -> Vec<RoomEvent> {
+        loop {
+            let due = {
+                let mut rooms = self.0.rooms();
+                let events = rooms.outbox.take();
+                if !events.is_empty() {
+                    return events;
+                }
+                rooms.expire(self.0.clock.now())
+            };
+            tokio::select! {
+                () = self.0.ready.notified() => {}
+                () = self.0.clock.reached(due) => {}
+            }
+        }
+    }
+}
+
+impl Drop for MemoryFeeds {
+    fn drop(&mut self) {
+        let now = self.0.clock.now();
+        self.0.rooms().close_all(now);
+    }
+}

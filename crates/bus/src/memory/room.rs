@@ -1,0 +1,172 @@
+//! One room in memory: its sequence, its recent messages and the results of keyed publishes. Time
+//! comes in as Unix ms; nothing here waits or wakes.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use roomcast_protocol::{Lineage, Message, Position, Seq};
+
+use super::results::Results;
+use crate::api::{
+    Ack, History, HistoryRequest, Publication, PublishError, Range, Retention, random_epoch,
+};
+use crate::fingerprint::fingerprint;
+
+/// How long a room that nobody published to, or that holds nothing any more, is remembered
+/// beyond that: enough to open it, read where it stands and come back once.
+const LINGER_MS: u64 = 120_000;
+
+/// A room's state.
+pub(crate) struct Room {
+    pub(crate) lineage: Lineage,
+    pub(crate) last: Seq,
+    /// Whether the feeds listen to it.
+    pub(crate) open: bool,
+    /// Whether an expiry stands in the queue of `Rooms`.
+    pub(crate) queued: bool,
+    /// Time of the last message; 0 before the first.
+    time: u64,
+    /// When somebody last listened, published or created it.
+    touched: u64,
+    /// How the last publication asked to be kept.
+    kept: Option<Retention>,
+    messages: VecDeque<Arc<Message>>,
+    results: Results,
+}
+
+impl Room {
+    pub(crate) fn new(now: u64) -> Self {
+        Self {
+            lineage: Lineage::new(random_epoch()),
+            last: 0,
+            open: false,
+            queued: false,
+            time: 0,
+            touched: now,
+            kept: None,
+            messages: VecDeque::new(),
+            results: Results::default(),
+        }
+    }
+
+    /// Sequences a publication. `None` stands for a message that was stored before, under its key.
+    pub(crate) fn publish(
+        &mut self,
+        publication: Publication,
+        now: u64,
+    ) -> Result<(Ack, Option<Arc<Message>>), PublishError> {
+        let retention = publication.retention;
+        let keyed = publication.key.clone().map(|key| {
+            let print = fingerprint(&publication);
+            ((publication.user.clone(), key), print)
+        });
+        if let Some((scope, print)) = &keyed {
+            self.results.expire(now);
+            if let Some(known) = self.results.find(scope, *print) {
+                return known.map(|ack| (ack, None));
+            }
+        }
+        let here = Position { epoch: self.lineage.epoch, seq: self.last };
+        if publication.if_seq.is_some_and(|expected| expected != here) {
+            return Err(PublishError::SeqConflict(here));
+        }
+        self.last += 1;
+        self.time = self.time.max(now);
+        self.touch(now);
+        let ack = Ack { position: Position { seq: self.last, ..here }, time: self.time };
+        let message = Arc::new(Message {
+            seq: self.last,
+            time: self.time,
+            user: publication.user,
+            connection: publication.connection,
+            event: publication.event,
+            key: publication.key,
+            echo: publication.echo,
+            traceparent: publication.traceparent,
+            data: publication.data,
+        });
+        self.messages.push_back(message.clone());
+        self.kept = Some(retention);
+        self.trim(now);
+        if let Some((scope, print)) = keyed {
+            self.results.insert(scope, print, ack);
+        }
+        Ok((ack, Some(message)))
+    }
+
+    /// Somebody cared for the room until now.
+    pub(crate) fn touch(&mut self, now: u64) {
+        self.touched = self.touched.max(now);
+    }
+
+    /// Drops what is too old or too much.
+    pub(crate) fn trim(&mut self, now: u64) {
+        self.results.expire(now);
+        let Some(kept) = self.kept else { return };
+        let most = kept.history_size.max(kept.repair_window) as usize;
+        let age = millis(kept);
+        while let Some(oldest) = self.messages.front() {
+            if self.messages.len() <= most && oldest.time.saturating_add(age) > now {
+                break;
+            }
+            self.messages.pop_front();
+        }
+    }
+
+    /// When there is next something to drop (Unix ms); the room itself, if `is_spent` by then.
+    pub(crate) fn due(&self) -> Option<u64> {
+        let age = self.kept.map_or(0, millis);
+        let oldest = self.messages.front().map(|message| message.time.saturating_add(age));
+        let end = (!self.open).then(|| self.end());
+        oldest.into_iter().chain(self.results.due()).chain(end).min()
+    }
+
+    /// Whether the room may be forgotten.
+    pub(crate) fn is_spent(&self, now: u64) -> bool {
+        !self.open && self.end() <= now
+    }
+
+    fn end(&self) -> u64 {
+        let age = self.kept.map_or(0, millis);
+        self.touched.saturating_add(age).saturating_add(LINGER_MS)
+    }
+
+    /// A page of what users may see.
+    pub(crate) fn history(&self, request: HistoryRequest, now: u64) -> History {
+        let HistoryRequest { range, limit, max_bytes, retention } = request;
+        let oldest_seq = self.last.saturating_sub(retention.history_size.into());
+        let age = millis(retention);
+        let visible = |message: &&Arc<Message>| {
+            message.seq > oldest_seq && message.time.saturating_add(age) > now
+        };
+        let mut bytes = 0;
+        let mut fits = |page: &Vec<Arc<Message>>, message: &Message| {
+            bytes += message.data.len();
+            page.len() < limit as usize && (page.is_empty() || bytes <= max_bytes)
+        };
+        let mut messages = Vec::new();
+        let mut more = false;
+        let mut add = |message: &Arc<Message>| {
+            let fits = fits(&messages, message);
+            if fits {
+                messages.push(message.clone());
+            }
+            more = !fits;
+            fits
+        };
+        let all = self.messages.iter().filter(visible);
+        match range {
+            Range::After(seq) => all.skip_while(|m| m.seq <= seq).all(&mut add),
+            Range::Before(seq) => all.rev().skip_while(|m| m.seq >= seq).all(&mut add),
+            Range::Latest => all.rev().all(&mut add),
+        };
+        if !matches!(range, Range::After(_)) {
+            messages.reverse();
+        }
+        History { lineage: self.lineage.clone(), last: self.last, messages, more }
+    }
+}
+
+fn millis(retention: Retention) -> u64 {
+    u64::try_from(retention.history_age.as_millis()).unwrap_or(u64::MAX)
+}

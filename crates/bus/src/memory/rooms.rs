@@ -1,0 +1,136 @@
+//! All rooms in memory, what they have to tell, and when each is next looked at to forget.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use hashbrown::HashMap;
+use roomcast_protocol::{Lineage, RoomName, Seq};
+
+use super::outbox::Outbox;
+use super::room::Room;
+use crate::api::{Ack, FeedEvent, History, HistoryRequest, Publication, PublishError};
+
+/// A room is looked at for expiry at most this often, however its messages age.
+const LOOK_MS: u64 = 1_000;
+/// Rooms looked at per call, so that no call holds the lock for long.
+const LOOKS: usize = 32;
+
+/// Every room this process knows.
+pub(crate) struct Rooms {
+    /// What the feeds have to tell.
+    pub(crate) outbox: Outbox,
+    /// Payload bytes that may wait in the outbox.
+    pending_bytes: usize,
+    rooms: HashMap<RoomName, Room>,
+    /// One entry per room that has something to forget: when to look.
+    looks: BinaryHeap<Reverse<(u64, RoomName)>>,
+}
+
+impl Rooms {
+    pub(crate) fn new(pending_bytes: usize) -> Self {
+        Self {
+            outbox: Outbox::default(),
+            pending_bytes,
+            rooms: HashMap::new(),
+            looks: BinaryHeap::new(),
+        }
+    }
+
+    pub(crate) fn publish(
+        &mut self,
+        name: RoomName,
+        publication: Publication,
+        now: u64,
+    ) -> Result<Ack, PublishError> {
+        self.expire(now);
+        if self.outbox.bytes() > self.pending_bytes {
+            return Err(PublishError::Overloaded);
+        }
+        let room = self.rooms.entry_ref(&name).or_insert_with(|| Room::new(now));
+        let result = room.publish(publication, now);
+        let open = room.open;
+        self.look_later(&name, now);
+        let (ack, message) = result?;
+        if let Some(message) = message.filter(|_| open) {
+            self.outbox.message(&name, message);
+        }
+        Ok(ack)
+    }
+
+    pub(crate) fn open(&mut self, name: RoomName, now: u64) {
+        let room = self.rooms.entry_ref(&name).or_insert_with(|| Room::new(now));
+        if room.open {
+            return;
+        }
+        room.open = true;
+        let (lineage, last) = (room.lineage.clone(), room.last);
+        self.outbox.push(name, FeedEvent::Opened { lineage, last });
+    }
+
+    pub(crate) fn close(&mut self, name: &RoomName, now: u64) {
+        let Some(room) = self.rooms.get_mut(name).filter(|room| room.open) else { return };
+        room.open = false;
+        room.touch(now);
+        self.outbox.forget(name);
+        self.look_later(name, now);
+    }
+
+    pub(crate) fn close_all(&mut self, now: u64) {
+        self.outbox.take();
+        let open = |(name, room): (&RoomName, &Room)| room.open.then(|| name.clone());
+        let names: Vec<_> = self.rooms.iter().filter_map(open).collect();
+        for name in names {
+            self.close(&name, now);
+        }
+    }
+
+    pub(crate) fn history(
+        &mut self,
+        name: &RoomName,
+        request: HistoryRequest,
+        now: u64,
+    ) -> History {
+        self.read(name, now).history(request, now)
+    }
+
+    pub(crate) fn standing(&mut self, name: &RoomName, now: u64) -> (Lineage, Seq) {
+        let room = self.read(name, now);
+        (room.lineage.clone(), room.last)
+    }
+
+    /// Looks at the rooms that are due, a bounded number; returns when to look again (Unix ms).
+    pub(crate) fn expire(&mut self, now: u64) -> Option<u64> {
+        for _ in 0..LOOKS {
+            let due = self.looks.peek().map(|Reverse((due, _))| *due)?;
+            if due > now {
+                return Some(due);
+            }
+            let Some(Reverse((_, name))) = self.looks.pop() else { break };
+            let Some(room) = self.rooms.get_mut(&name) else { continue };
+            room.queued = false;
+            room.trim(now);
+            if room.is_spent(now) {
+                self.rooms.remove(&name);
+            } else {
+                self.look_later(&name, now);
+            }
+        }
+        self.looks.peek().map(|Reverse((due, _))| *due)
+    }
+
+    fn read(&mut self, name: &RoomName, now: u64) -> &Room {
+        self.expire(now);
+        self.rooms.entry_ref(name).or_insert_with(|| Room::new(now));
+        self.look_later(name, now);
+        &self.rooms[name]
+    }
+
+    /// Sees to it that the room is looked at when it has something to forget.
+    fn look_later(&mut self, name: &RoomName, now: u64) {
+        let Some(room) = self.rooms.get_mut(name).filter(|room| !room.queued) else { return };
+        if let Some(due) = room.due() {
+            room.queued = true;
+            self.looks.push(Reverse((due.max(now + LOOK_MS), name.clone())));
+        }
+    }
+}
