@@ -1,1 +1,16 @@
-//! Placeholder.
+//! A Rust client of Roomcast that reconnects and resumes.
+//!
+//! A [`Client`] keeps one connection to one of several nodes and the wish to be in some rooms. What
+//! happens comes as [`Event`]s, in order; a lost connection is replaced and every room goes on
+//! where it stood. The rules live in `session`, without sockets or clocks; `driver` runs them.
+
+mod backoff;
+
+mod event;
+mod options;
+mod outcome;
+mod session;
+
+pub use event::{Event, JoinOptions};
+pub use options::{Backoff, FirstTry, Options, OptionsError};
+pub use outcome::{Ack, ClientClosed, HistoryFailure, HistoryPage, PublishFailure};

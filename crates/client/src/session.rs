@@ -1,0 +1,387 @@
+//! What a client does, as a plain value: inputs and the time go in, actions come out.
+//!
+//! No socket, clock, task or random source of the outside; `driver` supplies them all. `rooms`
+//! knows memberships and positions, `requests` what is under way, this file the connection.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use roomcast_protocol::{
+    ClientFrame, CloseCode, Position, Publish, RequestId, RoomName, ServerFrame,
+};
+
+use crate::backoff::Pauses;
+use crate::{
+    Ack, Event, FirstTry, HistoryFailure, HistoryPage, JoinOptions, Options, PublishFailure,
+};
+
+mod link;
+#[cfg(test)]
+mod model;
+mod requests;
+mod rooms;
+#[cfg(test)]
+mod tests;
+
+use link::{Link, Live};
+pub(crate) use requests::Request;
+use requests::Requests;
+use rooms::Rooms;
+
+/// How long a client that was asked to move waits for the answers it still expects, so that no
+/// publish without a key ends unknown just because a node drains.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// What a node that closes with 1013 is spared, besides the usual pause.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What can happen to a client.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// The node sent this.
+    Frame(ServerFrame),
+    /// The node sent something else: a ping, or a frame that is not for us.
+    Heard,
+    /// The application is behind; nothing is read until `Resumed`.
+    Paused,
+    /// Reading goes on.
+    Resumed,
+    /// The connection could not be made.
+    Failed(Failure),
+    /// The connection is gone.
+    Closed { code: Option<u16>, reason: Box<str> },
+    /// The application wants to be in a room.
+    Join { room: RoomName, options: JoinOptions },
+    /// The application wants to be out of a room.
+    Leave { room: RoomName },
+    /// The application publishes or reads; `id` is from `next_id`.
+    Request { id: RequestId, request: Request, deadline: Instant },
+    /// The frame of this request is above the node's limit; it was not sent.
+    Unsendable { id: RequestId, bytes: u64, limit: u64 },
+    /// The application wants to end.
+    Close,
+    /// Time has passed.
+    Tick,
+}
+
+/// Why a connection could not be made.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) reason: Box<str>,
+    /// The shortest pause the node asked for.
+    pub(crate) retry_after: Duration,
+    pub(crate) verdict: Verdict,
+}
+
+/// Whether trying again can help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    TryAgain,
+    GiveUp,
+}
+
+/// What the driver has to do, in this order.
+#[derive(Debug)]
+pub(crate) enum Action {
+    /// Open a connection to the URL of this index.
+    Connect { url: usize, attempt: u32 },
+    /// Give up the connection, or the attempt, with this close code.
+    Disconnect { code: CloseCode },
+    /// Send this frame.
+    Send(ClientFrame),
+    /// Tell the application.
+    Tell(Event),
+    /// Answer a publish.
+    Published { id: RequestId, result: Result<Ack, PublishFailure> },
+    /// Answer a history read.
+    HistoryRead { id: RequestId, result: Result<HistoryPage, HistoryFailure> },
+    /// Nothing follows.
+    Finish,
+}
+
+/// The state of one client.
+#[derive(Debug)]
+pub(crate) struct Session {
+    link: Link,
+    /// Number of URLs.
+    urls: usize,
+    /// The URL to try next, or the one in use.
+    url: usize,
+    first_try: FirstTry,
+    open_timeout: Duration,
+    /// Tries so far, over the client's whole life.
+    attempt: u32,
+    /// Tries that failed since a node last said `connected`.
+    failures: usize,
+    pauses: Pauses,
+    rooms: Rooms,
+    requests: Requests,
+    last_id: RequestId,
+    actions: VecDeque<Action>,
+}
+
+impl Session {
+    /// A client that connects at its first `Tick`.
+    pub(crate) fn new(options: &Options, seed: u64, now: Instant) -> Self {
+        Self {
+            link: Link::Waiting { until: now },
+            urls: options.urls.len(),
+            url: 0,
+            first_try: options.first_try,
+            open_timeout: options.open_timeout,
+            attempt: 0,
+            failures: 0,
+            pauses: Pauses::new(options.backoff, seed),
+            rooms: Rooms::default(),
+            requests: Requests::default(),
+            last_id: 0,
+            actions: VecDeque::new(),
+        }
+    }
+
+    /// A number for a new request.
+    pub(crate) fn next_id(&mut self) -> RequestId {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    /// The next thing to do; `None` until the next input.
+    pub(crate) fn next_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When to give a `Tick` at the latest.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        let link = self.link.next_deadline();
+        let expiry = self.requests.next_expiry();
+        let sending = self.link.sends().then(|| self.requests.next_repeat()).flatten();
+        let joining = self.link.live().and_then(|_| self.rooms.next_join());
+        [link, expiry, sending, joining].into_iter().flatten().min()
+    }
+
+    /// The largest frame the node takes, in bytes.
+    pub(crate) fn frame_limit(&self) -> Option<u64> {
+        self.link.live().map(|live| live.limits.message_bytes)
+    }
+
+    /// Messages that came twice and were not told, over the client's life.
+    pub(crate) fn duplicates(&self) -> u64 {
+        self.rooms.duplicates()
+    }
+
+    /// Takes in what happened at `now`.
+    pub(crate) fn handle(&mut self, now: Instant, input: Input) {
+        if matches!(self.link, Link::Ended) {
+            self.refuse(input);
+            return;
+        }
+        match input {
+            Input::Frame(frame) => self.take(now, frame),
+            Input::Heard | Input::Resumed => self.link.heard(now),
+            Input::Paused => self.link.paused(),
+            Input::Failed(failure) => self.failed(now, failure),
+            Input::Closed { code, reason } => self.closed(now, code, reason),
+            Input::Join { room, options } => self.rooms.join(room, options),
+            Input::Leave { room } => self.leave(&room),
+            Input::Request { id, request, deadline } => self.requests.add(id, request, deadline),
+            Input::Unsendable { id, bytes, limit } => {
+                self.requests.unsendable(id, bytes, limit, &mut self.actions);
+            }
+            Input::Close => {
+                self.disconnect(CloseCode::Normal);
+                self.end(Some(CloseCode::Normal.code()), "closed by the application".into());
+            }
+            Input::Tick => {}
+        }
+        self.advance(now);
+    }
+
+    /// After the end: requests that were on their way here get their answer.
+    fn refuse(&mut self, input: Input) {
+        if let Input::Request { id, request, deadline } = input {
+            self.requests.add(id, request, deadline);
+            self.requests.end(&mut self.actions);
+        }
+    }
+
+    fn take(&mut self, now: Instant, frame: ServerFrame) {
+        self.link.heard(now);
+        let actions = &mut self.actions;
+        match frame {
+            ServerFrame::Connected { connection, user, node, heartbeat, limits, .. } => {
+                self.failures = 0;
+                self.link = Link::Live(Live::new(now, heartbeat, limits));
+                let attempt = self.attempt;
+                actions.push_back(Action::Tell(Event::Connected {
+                    node,
+                    connection,
+                    user,
+                    attempt,
+                }));
+            }
+            ServerFrame::Reconnect { after_ms, .. } => {
+                self.link.move_at(now + Duration::from_millis(after_ms));
+            }
+            ServerFrame::Joined { room, epoch, seq, recovered, .. } => {
+                self.rooms.joined(room, Position { epoch, seq }, recovered, actions);
+            }
+            ServerFrame::Message { room, message } => self.rooms.message(room, message, actions),
+            ServerFrame::Gap { room, from, to } => self.rooms.gap(room, (from, to), actions),
+            ServerFrame::Reset { room, epoch, seq, lost } => {
+                self.rooms.reset(room, Position { epoch, seq }, lost, actions);
+            }
+            ServerFrame::Left { id, room, reason } => self.rooms.left(id, room, reason, actions),
+            ServerFrame::Ack { id, epoch, seq, time, .. } => {
+                self.requests.acked(id, Ack { position: Position { epoch, seq }, time }, actions);
+            }
+            ServerFrame::History { id: Some(id), epoch, messages, more, .. } => {
+                let end = messages.last().map(|last| Position { epoch, seq: last.seq });
+                self.requests.read(id, HistoryPage { end, messages, more }, actions);
+            }
+            ServerFrame::Error { .. } => self.refused(now, frame),
+            _ => {}
+        }
+    }
+
+    /// An `error` frame: the answer to a request or a join, or a remark about the connection.
+    fn refused(&mut self, now: Instant, frame: ServerFrame) {
+        let ServerFrame::Error { id, room, code, message, retry_after_ms } = frame else { return };
+        let retry_after = retry_after_ms.map(Duration::from_millis);
+        let refusal = requests::Refusal { code, message, retry_after };
+        let actions = &mut self.actions;
+        match id {
+            Some(id) if self.requests.knows(id) => {
+                self.requests.refused(now, id, refusal, &mut self.pauses, actions);
+            }
+            Some(id) => {
+                self.rooms.refused(now, (id, room), refusal, &mut self.pauses, actions);
+            }
+            None => actions.push_back(Action::Tell(Event::Error {
+                room,
+                code: refusal.code,
+                message: refusal.message,
+                retry_in: None,
+            })),
+        }
+    }
+
+    fn leave(&mut self, room: &RoomName) {
+        self.last_id += 1;
+        self.rooms.leave(room, self.last_id, &mut self.actions);
+    }
+
+    fn failed(&mut self, now: Instant, failure: Failure) {
+        match failure.verdict {
+            Verdict::GiveUp => self.end(None, failure.reason),
+            Verdict::TryAgain => self.down(now, failure.reason, failure.retry_after),
+        }
+    }
+
+    fn closed(&mut self, now: Instant, code: Option<u16>, reason: Box<str>) {
+        if let Some(code) = code.filter(|&code| !CloseCode::reconnects(code)) {
+            self.end(Some(code), reason);
+            return;
+        }
+        let reason = match code {
+            Some(code) => format!("closed with {code} {reason}").into(),
+            None => reason,
+        };
+        let asks_patience = code == Some(CloseCode::TryAgain.code());
+        self.down(now, reason, if asks_patience { PATIENCE } else { Duration::ZERO });
+    }
+
+    /// The connection or the attempt is over; wait for the next one.
+    fn down(&mut self, now: Instant, reason: Box<str>, at_least: Duration) {
+        let life = self.link.live().map(|live| now.saturating_duration_since(live.since));
+        self.pauses.lived(life.unwrap_or_default());
+        self.lose();
+        self.url = (self.url + 1) % self.urls;
+        self.failures += usize::from(life.is_none());
+        let whole_round = self.failures.is_multiple_of(self.urls);
+        if self.never_connected() && whole_round && self.first_try == FirstTry::Fail {
+            self.end(None, reason);
+            return;
+        }
+        // Within a round the other URLs are tried at once.
+        let pause = if whole_round { self.pauses.after_failure() } else { Duration::ZERO };
+        // Jitter comes on top of what the node asked for: it told everyone the same.
+        self.wait(now, reason, pause + at_least);
+    }
+
+    fn wait(&mut self, now: Instant, reason: Box<str>, retry_in: Duration) {
+        self.link = Link::Waiting { until: now + retry_in };
+        self.actions.push_back(Action::Tell(Event::Disconnected { reason, retry_in }));
+    }
+
+    fn never_connected(&self) -> bool {
+        self.attempt as usize == self.failures
+    }
+
+    /// What a connection's end means for rooms and requests.
+    fn lose(&mut self) {
+        self.requests.lost(&mut self.actions);
+        self.rooms.lost(&mut self.actions);
+    }
+
+    fn disconnect(&mut self, code: CloseCode) {
+        if !matches!(self.link, Link::Waiting { .. }) {
+            self.actions.push_back(Action::Disconnect { code });
+        }
+    }
+
+    fn end(&mut self, code: Option<u16>, reason: Box<str>) {
+        self.link = Link::Ended;
+        self.requests.end(&mut self.actions);
+        self.actions.push_back(Action::Tell(Event::Closed { code, reason }));
+        self.actions.push_back(Action::Finish);
+    }
+
+    /// Does whatever is due at `now`.
+    fn advance(&mut self, now: Instant) {
+        self.requests.expire(now, &mut self.actions);
+        match &self.link {
+            Link::Waiting { until } if *until <= now => {
+                self.attempt += 1;
+                self.link = Link::Opening { deadline: now + self.open_timeout };
+                let (url, attempt) = (self.url, self.attempt);
+                self.actions.push_back(Action::Connect { url, attempt });
+            }
+            Link::Opening { deadline } if *deadline <= now => {
+                self.disconnect(CloseCode::Normal);
+                self.down(now, "the node did not answer in time".into(), Duration::ZERO);
+            }
+            Link::Live(live) if live.dead_at().is_some_and(|at| at <= now) => {
+                self.disconnect(CloseCode::Normal);
+                self.down(now, "nothing was heard from the node".into(), Duration::ZERO);
+            }
+            Link::Live(_) => self.advance_live(now),
+            _ => {}
+        }
+    }
+
+    fn advance_live(&mut self, now: Instant) {
+        let expected = self.requests.any_sent();
+        if self.link.settled(now, expected) {
+            self.disconnect(CloseCode::Normal);
+            self.lose();
+            self.url = (self.url + 1) % self.urls;
+            // The node has spread its clients over time already: no pause of our own.
+            self.wait(now, "the node asked to move".into(), Duration::ZERO);
+            return;
+        }
+        self.rooms.send_joins(now, &mut self.last_id, &mut self.actions);
+        if self.link.sends() {
+            self.requests.send(now, &mut self.actions);
+        }
+    }
+}
+
+impl Request {
+    /// Whether sending it twice is the same as sending it once.
+    fn repeatable(&self) -> bool {
+        match self {
+            Self::Publish(Publish { key, .. }) => key.is_some(),
+            Self::History(_) => true,
+        }
+    }
+}

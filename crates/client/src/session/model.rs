@@ -1,0 +1,479 @@
+//! The session against a model of a hostile node: it drops connections in mid-burst, loses acks,
+//! says things twice, forgets history, forks epochs, refuses, hints and falls silent. Whatever it
+//! does, the application must see each room in order, once, with every hole named, and get exactly
+//! one true answer to each publish.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use proptest::prelude::*;
+use roomcast_protocol::{Data, Epoch, ErrorCode, JoinRoom, Seq};
+
+use super::tests::{connected, message, publish, room};
+use super::*;
+
+const ROOMS: [&str; 2] = ["a", "b"];
+
+#[derive(Debug, Clone)]
+enum Op {
+    /// Someone else publishes.
+    Publish(usize),
+    /// The room loses its last messages and goes on in another epoch.
+    Fork(usize, u64),
+    /// History forgets its oldest half.
+    Trim(usize),
+    /// The node handles some frames of the client, in this mood.
+    Node(usize, Mood),
+    /// Some frames of the node arrive.
+    Arrive(usize),
+    /// The node repeats something that it said before.
+    Repeat(usize, u64),
+    /// The handshake succeeds, if one is under way.
+    Accept,
+    /// The connection drops; the node still handles some of what was sent.
+    Drop(usize, Option<u16>),
+    Hint(u64),
+    Pass(u64),
+    /// The application publishes, with a key or without.
+    Ask(usize, Option<()>),
+    Join(usize),
+    Leave(usize),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Mood {
+    Kind,
+    Overloaded,
+    /// Stores a publish and says it does not know.
+    Unsure,
+    Forbidding,
+}
+
+#[derive(Debug, Default)]
+struct NodeRoom {
+    epoch: u64,
+    /// Everything of the current epoch, by seq from 1: (payload, epoch it was stored in).
+    log: Vec<u64>,
+    /// Seqs up to this one are forgotten.
+    forgotten: u64,
+    member: bool,
+}
+
+enum Wire {
+    Down,
+    Opening,
+    Up { to_node: VecDeque<ClientFrame>, to_client: VecDeque<ServerFrame> },
+}
+
+struct World {
+    session: Session,
+    now: Instant,
+    wire: Wire,
+    rooms: [NodeRoom; 2],
+    keys: HashMap<String, Position>,
+    /// How often each payload was stored.
+    stored: HashMap<u64, u32>,
+    next_payload: u64,
+    app: App,
+}
+
+/// What the application knows and is owed.
+#[derive(Default)]
+struct App {
+    rooms: BTreeMap<RoomName, AppRoom>,
+    /// Payload and answer of each publish.
+    asked: BTreeMap<RequestId, (u64, Option<Result<Ack, PublishFailure>>)>,
+    closed: bool,
+}
+
+#[derive(Default)]
+struct AppRoom {
+    wanted: bool,
+    at: Option<Position>,
+    /// A join that did not recover: the next thing told must be a gap or a reset.
+    owed: bool,
+    seen: Vec<(u64, Position)>,
+}
+
+impl World {
+    fn new() -> Self {
+        let now = Instant::now();
+        let mut world = Self {
+            session: Session::new(&Options::new(["ws://a", "ws://b"]), 3, now),
+            now,
+            wire: Wire::Down,
+            rooms: Default::default(),
+            keys: HashMap::new(),
+            stored: HashMap::new(),
+            next_payload: 0,
+            app: App::default(),
+        };
+        world.give(Input::Tick);
+        world
+    }
+
+    fn give(&mut self, input: Input) {
+        self.session.handle(self.now, input);
+        while let Some(action) = self.session.next_action() {
+            assert!(
+                !self.app.closed || matches!(action, Action::Finish | Action::Published { .. })
+            );
+            match action {
+                Action::Connect { .. } => {
+                    assert!(matches!(self.wire, Wire::Down), "two connections at once");
+                    self.wire = Wire::Opening;
+                }
+                Action::Disconnect { .. } => self.cut(usize::MAX),
+                Action::Send(frame) => match &mut self.wire {
+                    Wire::Up { to_node, .. } => to_node.push_back(frame),
+                    _ => panic!("sent without a connection: {frame:?}"),
+                },
+                Action::Tell(event) => self.app.told(event),
+                Action::Published { id, result } => {
+                    let (_, answer) = self.app.asked.get_mut(&id).expect("asked for");
+                    assert!(answer.replace(result).is_none(), "two answers to {id}");
+                }
+                Action::HistoryRead { .. } | Action::Finish => {}
+            }
+        }
+    }
+
+    /// The connection ends at the node too, which still handles some of what was sent.
+    fn cut(&mut self, handles: usize) {
+        if let Wire::Up { to_node, .. } = std::mem::replace(&mut self.wire, Wire::Down) {
+            for frame in to_node.into_iter().take(handles) {
+                self.node_takes(frame, Mood::Kind);
+            }
+        }
+        self.rooms.iter_mut().for_each(|room| room.member = false);
+    }
+
+    fn say(&mut self, frame: ServerFrame) {
+        if let Wire::Up { to_client, .. } = &mut self.wire {
+            to_client.push_back(frame);
+        }
+    }
+
+    fn node_takes(&mut self, frame: ClientFrame, mood: Mood) {
+        let refusal = |id, room: &RoomName, code| {
+            let (room, message) = (Some(room.clone()), "no".into());
+            ServerFrame::Error { id, room, code, message, retry_after_ms: None }
+        };
+        match (frame, mood) {
+            (ClientFrame::Join { id, rooms }, Mood::Overloaded) => {
+                for join in rooms {
+                    self.say(refusal(id, &join.room, ErrorCode::Overloaded));
+                }
+            }
+            (ClientFrame::Join { id, rooms }, _) => {
+                rooms.into_iter().for_each(|join| self.node_joins(id, join));
+            }
+            (ClientFrame::Leave { id, room }, _) => {
+                self.rooms[index(&room)].member = false;
+                self.say(ServerFrame::Left { id, room, reason: None });
+            }
+            (ClientFrame::Publish(publish), Mood::Overloaded) => {
+                self.say(refusal(publish.id, &publish.room, ErrorCode::Overloaded));
+            }
+            (ClientFrame::Publish(publish), Mood::Forbidding) => {
+                self.say(refusal(publish.id, &publish.room, ErrorCode::Forbidden));
+            }
+            (ClientFrame::Publish(publish), mood) => {
+                let (id, room) = (publish.id.expect("asks for an ack"), publish.room.clone());
+                let Position { epoch, seq } = self.store(&publish);
+                self.say(match mood {
+                    Mood::Unsure => refusal(Some(id), &room, ErrorCode::PublishUnknown),
+                    _ => ServerFrame::Ack { id, room, epoch, seq, time: 0 },
+                });
+            }
+            (frame, _) => panic!("not sent by this model: {frame:?}"),
+        }
+    }
+
+    fn store(&mut self, publish: &Publish) -> Position {
+        let key = publish.key.as_ref().map(|key| key.to_string());
+        if let Some(position) = key.as_ref().and_then(|key| self.keys.get(key)) {
+            return *position;
+        }
+        let Data::Json(bytes) = &publish.data else { panic!("the model speaks JSON") };
+        let payload = std::str::from_utf8(bytes).unwrap().parse().unwrap();
+        let position = self.append(index(&publish.room), payload);
+        self.keys.extend(key.map(|key| (key, position)));
+        position
+    }
+
+    fn append(&mut self, at: usize, payload: u64) -> Position {
+        *self.stored.entry(payload).or_default() += 1;
+        let node = &mut self.rooms[at];
+        node.log.push(payload);
+        let seq = node.log.len() as u64;
+        let position = Position { epoch: Epoch(node.epoch), seq };
+        if node.member {
+            let (room, message) = (room(ROOMS[at]), message(seq, payload));
+            self.say(ServerFrame::Message { room, message });
+        }
+        position
+    }
+
+    fn node_joins(&mut self, id: Option<RequestId>, join: JoinRoom) {
+        let node = &mut self.rooms[index(&join.room)];
+        assert!(!node.member, "joined twice");
+        node.member = true;
+        let (room, epoch, last) = (join.room, Epoch(node.epoch), node.log.len() as u64);
+        let log = node.log.clone();
+        let good = join.since.filter(|since| since.epoch == epoch && since.seq <= last);
+        let from = good.map_or(last, |since| since.seq);
+        let oldest = node.forgotten.max(from);
+        let recovered = join.since.map(|_| good.is_some() && oldest == from);
+        let joined = ServerFrame::Joined {
+            id,
+            room: room.clone(),
+            epoch,
+            seq: from,
+            recovered,
+            count: None,
+            rev: None,
+        };
+        self.say(joined);
+        if join.since.is_some() && good.is_none() {
+            self.say(ServerFrame::Reset { room: room.clone(), epoch, seq: from, lost: 1 });
+        }
+        if oldest > from {
+            self.say(ServerFrame::Gap { room: room.clone(), from: from + 1, to: oldest });
+        }
+        for seq in oldest + 1..=last {
+            let message = message(seq, log[seq as usize - 1]);
+            self.say(ServerFrame::Message { room: room.clone(), message });
+        }
+    }
+
+    fn run(&mut self, op: Op) {
+        match op {
+            Op::Publish(at) => {
+                self.next_payload += 1;
+                self.append(at, self.next_payload);
+            }
+            Op::Fork(at, lost) => {
+                let node = &mut self.rooms[at];
+                let lost = lost.min(node.log.len() as u64);
+                node.log.truncate(node.log.len() - lost as usize);
+                node.epoch += 1;
+                let (seq, epoch, member) = (node.log.len() as u64, Epoch(node.epoch), node.member);
+                node.forgotten = node.forgotten.min(seq);
+                if member {
+                    self.say(ServerFrame::Reset { room: room(ROOMS[at]), epoch, seq, lost });
+                }
+            }
+            Op::Trim(at) => {
+                let node = &mut self.rooms[at];
+                node.forgotten = (node.forgotten + node.log.len() as u64).div_ceil(2);
+            }
+            Op::Node(frames, mood) => {
+                for _ in 0..frames {
+                    let Wire::Up { to_node, .. } = &mut self.wire else { return };
+                    let Some(frame) = to_node.pop_front() else { return };
+                    self.node_takes(frame, mood);
+                }
+            }
+            Op::Arrive(frames) => {
+                for _ in 0..frames {
+                    let Wire::Up { to_client, .. } = &mut self.wire else { return };
+                    let Some(frame) = to_client.pop_front() else { return };
+                    self.give(Input::Frame(frame));
+                }
+            }
+            Op::Repeat(at, back) => {
+                let node = &self.rooms[at];
+                let seq = (node.log.len() as u64).saturating_sub(back);
+                if node.member && seq > 0 {
+                    let message = message(seq, node.log[seq as usize - 1]);
+                    self.say(ServerFrame::Message { room: room(ROOMS[at]), message });
+                }
+            }
+            Op::Accept => {
+                if matches!(self.wire, Wire::Opening) {
+                    let to_client = VecDeque::from([connected()]);
+                    self.wire = Wire::Up { to_node: VecDeque::new(), to_client };
+                }
+            }
+            Op::Drop(handles, code) => {
+                if !matches!(self.wire, Wire::Down) {
+                    self.cut(handles);
+                    self.give(Input::Closed { code, reason: "lost".into() });
+                }
+            }
+            Op::Hint(after_ms) => {
+                self.say(ServerFrame::Reconnect { after_ms, reason: "drain".into() });
+            }
+            Op::Pass(ms) => self.pass(Duration::from_millis(ms)),
+            Op::Ask(at, key) => {
+                self.next_payload += 1;
+                let (id, payload) = (self.session.next_id(), self.next_payload);
+                let key = key.map(|()| format!("k{payload}"));
+                let deadline = self.now + Duration::from_secs(15);
+                self.app.asked.insert(id, (payload, None));
+                let request = publish(ROOMS[at], payload, key.as_deref());
+                self.give(Input::Request { id, request, deadline });
+            }
+            Op::Join(at) => {
+                let app = self.app.rooms.entry(room(ROOMS[at])).or_default();
+                if !std::mem::replace(&mut app.wanted, true) {
+                    let options = JoinOptions { since: app.at, history: None };
+                    self.give(Input::Join { room: room(ROOMS[at]), options });
+                }
+            }
+            Op::Leave(at) => {
+                let app = self.app.rooms.entry(room(ROOMS[at])).or_default();
+                if std::mem::replace(&mut app.wanted, false) {
+                    self.give(Input::Leave { room: room(ROOMS[at]) });
+                }
+            }
+        }
+    }
+
+    /// Lets time pass, stopping at every deadline on the way.
+    fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        for _ in 0..1000 {
+            match self.session.next_deadline().filter(|&deadline| deadline <= end) {
+                Some(deadline) => self.now = deadline.max(self.now),
+                None => {
+                    self.now = end;
+                    return;
+                }
+            }
+            self.give(Input::Tick);
+        }
+        panic!("the session does not get past {:?}", self.session.next_deadline());
+    }
+
+    /// From now on the node is kind: everything has to come right.
+    fn heal(&mut self) {
+        for _ in 0..40 {
+            for op in [Op::Accept, Op::Arrive(1), Op::Node(500, Mood::Kind), Op::Arrive(1000)] {
+                self.run(op);
+            }
+            self.pass(Duration::from_secs(1));
+        }
+    }
+
+    fn check(&self) {
+        for (payload, answer) in self.app.asked.values() {
+            let stored = self.stored.get(payload).copied().unwrap_or(0);
+            assert!(stored <= 1, "{payload} was stored {stored} times");
+            match answer.as_ref().expect("every publish is answered") {
+                Ok(_) => assert_eq!(stored, 1, "{payload} was acked"),
+                Err(PublishFailure::Unknown) => {}
+                Err(failure) => assert_eq!(stored, 0, "{payload} was stored but {failure}"),
+            }
+        }
+        for (name, app) in &self.app.rooms {
+            let node = &self.rooms[index(name)];
+            let end = Position { epoch: Epoch(node.epoch), seq: node.log.len() as u64 };
+            if self.app.closed || !app.wanted {
+                continue;
+            }
+            assert_eq!(app.at, Some(end), "{name} did not arrive");
+            assert!(!app.owed, "{name}: a hole was not named");
+            let current = app.seen.iter().filter(|(_, position)| position.epoch == end.epoch);
+            for (payload, Position { seq, .. }) in current {
+                assert_eq!(node.log[*seq as usize - 1], *payload, "{name} {seq}");
+            }
+        }
+    }
+}
+
+impl App {
+    fn told(&mut self, event: Event) {
+        match event {
+            Event::Joined { room, position, recovered } => {
+                let app = self.rooms.entry(room).or_default();
+                match recovered {
+                    Some(true) => assert_eq!(app.at, Some(position), "recovered elsewhere"),
+                    Some(false) => app.owed = true,
+                    None => assert_eq!(app.at, None, "resumed without a position"),
+                }
+                app.at = Some(position);
+            }
+            Event::Message { room, position, message } => {
+                let app = self.rooms.entry(room).or_default();
+                let at = app.at.expect("joined first");
+                assert!(!app.owed, "a message before the hole was named");
+                assert_eq!(position, Position { epoch: at.epoch, seq: next(at.seq) });
+                let Data::Json(bytes) = &message.data else { panic!("the model speaks JSON") };
+                let payload = std::str::from_utf8(bytes).unwrap().parse().unwrap();
+                assert_eq!(message.seq, position.seq);
+                app.at = Some(position);
+                app.seen.push((payload, position));
+            }
+            Event::Gap { room, from, to } => {
+                let app = self.rooms.entry(room).or_default();
+                let at = app.at.as_mut().expect("joined first");
+                assert_eq!(from, next(at.seq), "a gap elsewhere");
+                at.seq = to;
+                app.owed = false;
+            }
+            Event::Reset { room, position, .. } => {
+                let app = self.rooms.entry(room).or_default();
+                app.at = Some(position);
+                app.owed = false;
+            }
+            Event::Left { .. } => {}
+            Event::Error { retry_in, .. } => assert!(retry_in.is_some(), "only passing refusals"),
+            Event::Closed { .. } => self.closed = true,
+            Event::Connected { .. } | Event::Disconnected { .. } => {}
+        }
+    }
+}
+
+fn next(seq: Seq) -> Seq {
+    seq + 1
+}
+
+fn index(name: &RoomName) -> usize {
+    ROOMS.iter().position(|room| *room == name.as_str()).expect("a room of the model")
+}
+
+fn ops() -> impl Strategy<Value = Op> {
+    let mood = prop_oneof![
+        6 => Just(Mood::Kind),
+        1 => Just(Mood::Overloaded),
+        1 => Just(Mood::Unsure),
+        1 => Just(Mood::Forbidding),
+    ];
+    let code = prop_oneof![
+        30 => Just(None),
+        10 => Just(Some(1012)),
+        5 => Just(Some(4000)),
+        1 => Just(Some(4500)),
+    ];
+    prop_oneof![
+        8 => (0..2usize).prop_map(Op::Publish),
+        1 => (0..2usize, 0..4u64).prop_map(|(at, lost)| Op::Fork(at, lost)),
+        1 => (0..2usize).prop_map(Op::Trim),
+        8 => (1..5usize, mood).prop_map(|(frames, mood)| Op::Node(frames, mood)),
+        8 => (1..8usize).prop_map(Op::Arrive),
+        2 => (0..2usize, 0..5u64).prop_map(|(at, back)| Op::Repeat(at, back)),
+        6 => Just(Op::Accept),
+        2 => (0..4usize, code).prop_map(|(handles, code)| Op::Drop(handles, code)),
+        1 => (0..900u64).prop_map(Op::Hint),
+        4 => (0..4000u64).prop_map(Op::Pass),
+        1 => (50_000..70_000u64).prop_map(Op::Pass),
+        5 => (0..2usize, proptest::option::of(Just(()))).prop_map(|(at, key)| Op::Ask(at, key)),
+        3 => (0..2usize).prop_map(Op::Join),
+        1 => (0..2usize).prop_map(Op::Leave),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_is_lost_doubled_or_made_up(ops in proptest::collection::vec(ops(), 0..120)) {
+        let mut world = World::new();
+        for op in ops {
+            world.run(op);
+        }
+        world.heal();
+        world.check();
+    }
+}
