@@ -1,0 +1,142 @@
+//! The node's configuration: defaults, a TOML file, the environment and flags, in rising order,
+//! resolved into plain structs that are valid throughout. Nothing here binds a port or connects.
+//!
+//! Each section has a file in which its fields stand beside their keys, defaults and reasons.
+//! `docs/configuration.md` is made from the same tables.
+
+mod args;
+mod bus;
+mod error;
+mod http;
+mod key;
+mod layers;
+mod limits;
+mod namespaces;
+mod node;
+mod page;
+mod resolve;
+mod secret;
+mod value;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+
+pub use args::{ServeArgs, Setting};
+pub use bus::BusConfig;
+pub use error::{ConfigError, Problem};
+pub use http::HttpConfig;
+pub use key::{Change, Key, Section};
+pub use layers::{Entry, Sources};
+pub use limits::LimitsConfig;
+pub use namespaces::{NamespaceConfig, Namespaces, SlowPolicy};
+pub use node::{HeartbeatConfig, LogConfig, LogFormat, NodeConfig};
+pub use page::page;
+pub use secret::SecretUrl;
+
+/// Every section, in the order of the page. `namespaces.default` stands for every namespace.
+pub const SECTIONS: [&Section; 8] = [
+    &node::TOP,
+    &node::NODE,
+    &http::SECTION,
+    &bus::SECTION,
+    &node::HEARTBEAT,
+    &limits::SECTION,
+    &node::LOG,
+    &namespaces::SECTION,
+];
+
+/// Everything a node is told, valid and with every default filled in. It comes from [`load`] and
+/// its companions only.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Whether the node may listen beyond this machine without authentication.
+    pub insecure: bool,
+    /// The node itself.
+    pub node: NodeConfig,
+    /// Its listeners.
+    pub http: HttpConfig,
+    /// Its link to the other nodes.
+    pub bus: BusConfig,
+    /// When a silent connection is taken for dead.
+    pub heartbeat: HeartbeatConfig,
+    /// Bounds on memory and work.
+    pub limits: LimitsConfig,
+    /// The log.
+    pub log: LogConfig,
+    /// Policies of rooms.
+    pub namespaces: Namespaces,
+    /// Every key's value in one form ("1m" and "60s" are equal): what [`Self::differences`] reads.
+    #[serde(skip)]
+    canonical: BTreeMap<String, String>,
+}
+
+/// What changed between two configurations: keys in full, sorted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Differences {
+    /// A running node takes these over.
+    pub reloadable: Vec<String>,
+    /// These wait for the next start.
+    pub need_restart: Vec<String>,
+}
+
+impl Config {
+    /// The defaults, changed by `key=value` settings; no file, no environment. For tests and for
+    /// nodes inside another program.
+    pub fn from_settings(settings: &[&str]) -> Result<Self, ConfigError> {
+        let settings = settings.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
+        Sources::flags_only(&ServeArgs { set: settings, ..ServeArgs::default() }).load()
+    }
+
+    /// Which keys differ between the configuration a node runs with and a new one.
+    pub fn differences(&self, new: &Self) -> Differences {
+        let mut differences = Differences::default();
+        let keys = self.canonical.keys().chain(new.canonical.keys());
+        for key in keys.collect::<std::collections::BTreeSet<_>>() {
+            if self.canonical.get(key) == new.canonical.get(key) {
+                continue;
+            }
+            match key::find(key).map(|key| key.change) {
+                Some(Change::Reload) => differences.reloadable.push(key.clone()),
+                Some(Change::Restart) | None => differences.need_restart.push(key.clone()),
+            }
+        }
+        differences
+    }
+
+    /// This configuration with the reloadable parts of another.
+    pub fn with_reloadable_of(&self, new: &Self) -> Self {
+        let mut merged = self.clone();
+        merged.limits = new.limits.clone();
+        merged.log.level = new.log.level.clone();
+        merged.namespaces = new.namespaces.clone();
+        let reloadable = |key: &str| key::find(key).is_some_and(|key| key.change == Change::Reload);
+        merged.canonical.retain(|key, _| !reloadable(key));
+        let taken = new.canonical.iter().filter(|(key, _)| reloadable(key));
+        merged.canonical.extend(taken.map(|(key, value)| (key.clone(), value.clone())));
+        merged
+    }
+}
+
+/// What the arguments, the environment of this process and the file say together.
+pub fn load(args: &ServeArgs) -> Result<Config, ConfigError> {
+    Sources::of(args).load()
+}
+
+/// The same, read again for a running node: a node that chose its own name keeps it.
+pub fn reload(args: &ServeArgs, running: &Config) -> Result<Config, ConfigError> {
+    Sources::of(args).load_as(&running.node.id)
+}
+
+/// Every key with its value and where that came from, whether or not the values are valid;
+/// secrets are masked.
+pub fn explain(args: &ServeArgs) -> Result<Vec<Entry>, ConfigError> {
+    Sources::of(args).explain()
+}
+
+/// What a file alone says, on top of the defaults.
+pub fn check(file: &Path) -> Result<Config, ConfigError> {
+    Sources::file_only(file).load()
+}

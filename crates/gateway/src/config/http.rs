@@ -1,0 +1,64 @@
+//! The section `http`: where the node listens and how long a handshake may take.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::key::{Change, Key, Kind, Section};
+use super::value::{self, Bounds};
+
+pub(super) const SECTION: Section = Section {
+    name: "http",
+    about: "Where the node listens, and bounds on a request before it is a connection.",
+    keys: &[
+        Key {
+            name: "listen",
+            default: "127.0.0.1:8080",
+            kind: Kind::Address,
+            change: Change::Restart,
+            about: "Where clients connect; port 0 takes a free one. Only this machine unless \
+                    `insecure` is set, as there is no authentication.",
+        },
+        Key {
+            name: "metrics_listen",
+            default: "",
+            kind: Kind::AddressOrEmpty,
+            change: Change::Restart,
+            about: "An address of its own for `/metrics`, which then is not served on \
+                    `http.listen`. Empty: served there. It shows counts only, so it may be any \
+                    address.",
+        },
+        Key {
+            name: "header_timeout",
+            default: "10s",
+            kind: Kind::Time(Bounds::new(100, 300_000)),
+            change: Change::Restart,
+            about: "From the accepted socket to the end of the request's head. A client that \
+                    sends it byte by byte holds a descriptor no longer than this.",
+        },
+        Key {
+            name: "max_header_bytes",
+            default: "16KiB",
+            kind: Kind::Bytes(Bounds::new(8 << 10, 1 << 20)),
+            change: Change::Restart,
+            about: "Largest request head. Holds several cookies and a token; the memory is \
+                    taken only while a handshake lasts.",
+        },
+    ],
+};
+
+/// Where the node listens.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpConfig {
+    /// Where clients connect.
+    pub listen: SocketAddr,
+    /// Where `/metrics` is served, if not there.
+    pub metrics_listen: Option<SocketAddr>,
+    /// How long a request's head may take.
+    #[serde(deserialize_with = "value::from_millis")]
+    pub header_timeout: Duration,
+    /// How large it may be.
+    pub max_header_bytes: usize,
+}

@@ -1,0 +1,147 @@
+//! Keys: what each is called, takes, defaults to and is for. The tables are the one source of
+//! defaults, bounds and documentation.
+
+use std::net::SocketAddr;
+
+use roomcast_protocol::NodeId;
+use tracing_subscriber::EnvFilter;
+
+use super::secret::SecretUrl;
+use super::value::{self, Bounds};
+use super::{SECTIONS, namespaces};
+
+/// Keys that stand together under one TOML table.
+#[derive(Debug)]
+pub struct Section {
+    /// The table's name; empty for keys before any table.
+    pub name: &'static str,
+    /// What the section is about.
+    pub about: &'static str,
+    /// Its keys.
+    pub keys: &'static [Key],
+}
+
+/// One key.
+#[derive(Debug)]
+pub struct Key {
+    /// Its name within the section.
+    pub name: &'static str,
+    /// Its default, as it would be typed.
+    pub default: &'static str,
+    /// What values it takes.
+    pub(super) kind: Kind,
+    /// Whether a running node takes over a new value.
+    pub change: Change,
+    /// Meaning, and the reason for the default.
+    pub about: &'static str,
+}
+
+/// When a new value takes effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// On SIGHUP.
+    Reload,
+    /// At the next start.
+    Restart,
+}
+
+/// What values a key takes.
+#[derive(Debug)]
+pub(super) enum Kind {
+    Flag,
+    Count(Bounds),
+    Bytes(Bounds),
+    /// A time; the bounds are in ms.
+    Time(Bounds),
+    Word(&'static [&'static str]),
+    Address,
+    AddressOrEmpty,
+    NodeName,
+    RedisUrl,
+    Prefix,
+    LogFilter,
+}
+
+impl Kind {
+    /// The value in the one form that configurations are compared and read in, or what is wrong
+    /// with it.
+    pub(super) fn read(&self, text: &str) -> Result<String, String> {
+        match self {
+            Self::Flag => value::flag(text).map(|flag| flag.to_string()),
+            Self::Count(bounds) => bounds.hold(value::count(text)?, value::show_count),
+            Self::Bytes(bounds) => bounds.hold(value::bytes(text)?, value::show_bytes),
+            Self::Time(bounds) => bounds.hold(value::millis(text)?, value::show_millis),
+            Self::Word(words) if words.contains(&text) => Ok(text.into()),
+            Self::Word(words) => Err(format!("{text:?} is none of {}", words.join(", "))),
+            Self::AddressOrEmpty if text.is_empty() => Ok(String::new()),
+            Self::Address | Self::AddressOrEmpty => read_address(text),
+            Self::NodeName => match NodeId::parse(text) {
+                Ok(name) => Ok(name.to_string()),
+                Err(error) => Err(error.to_string()),
+            },
+            Self::RedisUrl => SecretUrl::read(text).map(|()| text.into()),
+            Self::Prefix => read_prefix(text),
+            Self::LogFilter => match EnvFilter::try_new(text) {
+                Ok(_) if !text.is_empty() => Ok(text.into()),
+                _ => Err(format!("{text:?} is no level (error, warn, info, debug) or filter")),
+            },
+        }
+    }
+
+    /// What the page says about it.
+    pub(super) fn describe(&self) -> String {
+        match self {
+            Self::Flag => "`true` or `false`".into(),
+            Self::Count(bounds) => bounds.describe(value::show_count),
+            Self::Bytes(bounds) => bounds.describe(value::show_bytes),
+            Self::Time(bounds) => bounds.describe(value::show_millis),
+            Self::Word(words) => {
+                words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or ")
+            }
+            Self::Address => "IP address and port".into(),
+            Self::AddressOrEmpty => "IP address and port, or empty".into(),
+            Self::NodeName => "up to 64 bytes, no blanks".into(),
+            Self::RedisUrl => "`redis://[user:password@]host[:port][/db]`, or empty".into(),
+            Self::Prefix => "1 to 32 of `a–z A–Z 0–9 _ -`".into(),
+            Self::LogFilter => "a level, or `level,target=level,…`".into(),
+        }
+    }
+
+    /// Whether its value must not be shown.
+    pub(super) fn is_secret(&self) -> bool {
+        matches!(self, Self::RedisUrl)
+    }
+}
+
+/// The table's entry for a key in full. Every valid namespace has the keys of the default one.
+pub(super) fn find(path: &str) -> Option<&'static Key> {
+    let (section, name) = path.rsplit_once('.').unwrap_or(("", path));
+    find_section(section)?.keys.iter().find(|key| key.name == name)
+}
+
+/// The section of that name.
+pub(super) fn find_section(name: &str) -> Option<&'static Section> {
+    let name = match name.strip_prefix("namespaces.") {
+        Some(namespace) if namespaces::is_name(namespace) => namespaces::SECTION.name,
+        _ => name,
+    };
+    SECTIONS.into_iter().find(|section| section.name == name)
+}
+
+fn read_address(text: &str) -> Result<String, String> {
+    match text.parse::<SocketAddr>() {
+        Ok(address) => Ok(address.to_string()),
+        Err(_) => {
+            Err(format!("{text:?} is no IP address with a port; give one such as 127.0.0.1:8080"))
+        }
+    }
+}
+
+/// The prefix stands in the names of keys and channels, before and between `:` and `{}`.
+fn read_prefix(text: &str) -> Result<String, String> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    if (1..=32).contains(&text.len()) && text.bytes().all(plain) {
+        return Ok(text.into());
+    }
+    Err(format!("{text:?} is not 1 to 32 letters, digits, _ or -"))
+}

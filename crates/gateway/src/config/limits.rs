@@ -1,0 +1,157 @@
+//! The section `limits`: bounds on memory and work, per connection, per worker and per node.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::key::{Change, Key, Kind, Section};
+use super::value::{self, Bounds};
+
+pub(super) const SECTION: Section = Section {
+    name: "limits",
+    about: "Bounds on memory and work. New values hold for what begins after the reload.",
+    keys: &[
+        Key {
+            name: "connections",
+            default: "0",
+            kind: Kind::Count(Bounds::new(1, 10_000_000).or_zero("by the descriptor limit")),
+            change: Change::Reload,
+            about: "Connections of the node; more are refused with 503. By default as many as \
+                    the raised descriptor limit leaves after the node's own needs.",
+        },
+        Key {
+            name: "rooms_per_connection",
+            default: "128",
+            kind: Kind::Count(Bounds::new(1, 65_536)),
+            change: Change::Reload,
+            about: "More are refused as `too_many_rooms`. A person follows dozens of rooms; each \
+                    costs a slot in the room and one in the connection.",
+        },
+        Key {
+            name: "message_bytes",
+            default: "1MiB",
+            kind: Kind::Bytes(Bounds::new(1 << 10, 16 << 20)),
+            change: Change::Reload,
+            about: "Largest WebSocket message a client may send, envelope included; a larger one \
+                    ends the connection with 1009. The ceiling of every namespace's \
+                    `message_bytes`.",
+        },
+        Key {
+            name: "inbound_bytes",
+            default: "64MiB",
+            kind: Kind::Bytes(Bounds::new(64 << 10, 16 << 30)),
+            change: Change::Reload,
+            about: "Bytes of unfinished inbound messages on one worker; at the bound it reads no \
+                    further ones until some are done. Holds 64 of the largest.",
+        },
+        Key {
+            name: "lag_bytes",
+            default: "1MiB",
+            kind: Kind::Bytes(Bounds::new(64 << 10, 1 << 30)),
+            change: Change::Reload,
+            about: "How much of a room's log is kept for its slowest member; one further behind \
+                    is slow (`namespaces.*.slow`). Some seconds of a busy room.",
+        },
+        Key {
+            name: "log_bytes",
+            default: "256MiB",
+            kind: Kind::Bytes(Bounds::new(1 << 20, 1 << 40)),
+            change: Change::Reload,
+            about: "Memory of all logs together, encodings included; rooms above their fair share \
+                    are shortened first. Room for a thousand busy rooms.",
+        },
+        Key {
+            name: "control_bytes",
+            default: "64KiB",
+            kind: Kind::Bytes(Bounds::new(4 << 10, 16 << 20)),
+            change: Change::Reload,
+            about: "Answers that may wait for one connection; above it the node stops reading \
+                    from that connection until it has taken some.",
+        },
+        Key {
+            name: "send_buffer",
+            default: "0",
+            kind: Kind::Bytes(Bounds::new(4 << 10, 64 << 20).or_zero("the kernel decides")),
+            change: Change::Reload,
+            about: "`SO_SNDBUF` of each connection. The kernel's own choice grows with the path's \
+                    need; a fixed one bounds a stalled member more tightly and costs throughput \
+                    on long paths.",
+        },
+        Key {
+            name: "notsent_lowat",
+            default: "128KiB",
+            kind: Kind::Bytes(Bounds::new(4 << 10, 64 << 20).or_zero("no bound")),
+            change: Change::Reload,
+            about: "`TCP_NOTSENT_LOWAT` of each connection: bytes in the kernel that are not yet \
+                    on the wire. Keeps a stalled member's backlog in the shared log instead of in \
+                    its socket.",
+        },
+        Key {
+            name: "message_deadline",
+            default: "30s",
+            kind: Kind::Time(Bounds::new(100, 3_600_000)),
+            change: Change::Reload,
+            about: "From an inbound message's first byte to its last; a slower one ends the \
+                    connection with 1008. The largest message at 300 kbit/s.",
+        },
+        Key {
+            name: "inflight_publishes",
+            default: "64",
+            kind: Kind::Count(Bounds::new(1, 65_536)),
+            change: Change::Reload,
+            about: "Publishes of one connection that wait for the bus; above it the connection is \
+                    not read. At 1 ms per answer that still is 64,000 a second.",
+        },
+        Key {
+            name: "idle_timeout",
+            default: "0",
+            kind: Kind::Time(Bounds::new(1_000, 7 * 86_400_000).or_zero("off")),
+            change: Change::Reload,
+            about: "Ends a connection from which no application frame came for so long (4002). \
+                    Off, as most members only listen.",
+        },
+        Key {
+            name: "room_linger",
+            default: "10s",
+            kind: Kind::Time(Bounds::new(0, 3_600_000)),
+            change: Change::Reload,
+            about: "How long a room keeps its log and subscription after its last member left: a \
+                    page that reloads comes back within seconds.",
+        },
+    ],
+};
+
+/// Bounds on memory and work.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitsConfig {
+    /// Connections of the node; 0: as many as the descriptor limit allows.
+    pub connections: usize,
+    /// Rooms one connection may be in.
+    pub rooms_per_connection: usize,
+    /// Largest inbound message.
+    pub message_bytes: usize,
+    /// Unfinished inbound messages of one worker.
+    pub inbound_bytes: usize,
+    /// How far a member may lag in one room.
+    pub lag_bytes: usize,
+    /// All logs of the node.
+    pub log_bytes: usize,
+    /// Answers waiting for one connection.
+    pub control_bytes: usize,
+    /// `SO_SNDBUF`; 0: the kernel decides.
+    pub send_buffer: usize,
+    /// `TCP_NOTSENT_LOWAT`; 0: not set.
+    pub notsent_lowat: usize,
+    /// From a message's first byte to its last.
+    #[serde(deserialize_with = "value::from_millis")]
+    pub message_deadline: Duration,
+    /// Publishes of one connection that wait for the bus.
+    pub inflight_publishes: usize,
+    /// Without application frames for so long a connection ends; zero: never.
+    #[serde(deserialize_with = "value::from_millis")]
+    pub idle_timeout: Duration,
+    /// How long a room without members is kept.
+    #[serde(deserialize_with = "value::from_millis")]
+    pub room_linger: Duration,
+}

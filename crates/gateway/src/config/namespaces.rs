@@ -1,0 +1,150 @@
+//! The sections `namespaces.<name>`: policies of rooms, by the part of their name before the
+//! first `:`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use roomcast_bus::Retention;
+use roomcast_protocol::RoomName;
+use serde::Deserialize;
+
+use super::key::{Change, Key, Kind, Section};
+use super::value::{self, Bounds};
+
+/// The namespace of every room that names none or an unknown one.
+const DEFAULT: &str = "default";
+
+pub(super) const SECTION: Section = Section {
+    name: "namespaces.default",
+    about: "Policies of rooms. A room's namespace is the part of its name before the first `:`; \
+            rooms without one, or with one that is not configured, take `default`. Another \
+            namespace is a table `[namespaces.NAME]` (a–z, 0–9, `_`, `-`); a key that it lacks \
+            is taken from `namespaces.default`, one by one.",
+    keys: &[
+        Key {
+            name: "history_size",
+            default: "100",
+            kind: Kind::Count(Bounds::new(0, 1_000_000)),
+            change: Change::Reload,
+            about: "Messages that users may read back; 0: none. A screen or two of a \
+                    conversation.",
+        },
+        Key {
+            name: "history_age",
+            default: "10m",
+            kind: Kind::Time(Bounds::new(1_000, 30 * 86_400_000)),
+            change: Change::Reload,
+            about: "How long a message may be read back. Bounds what Redis holds for rooms that \
+                    fell silent.",
+        },
+        Key {
+            name: "repair_window",
+            default: "256",
+            kind: Kind::Count(Bounds::new(16, 1_000_000)),
+            change: Change::Reload,
+            about: "Messages kept for nodes that missed them, whatever users may read. Seconds \
+                    of a busy room: as long as a lost connection to Redis takes to come back.",
+        },
+        Key {
+            name: "message_bytes",
+            default: "64KiB",
+            kind: Kind::Bytes(Bounds::new(1, 16 << 20)),
+            change: Change::Reload,
+            about: "Largest `data`; more is refused as `too_large`. What is larger belongs in a \
+                    store, and its address in the message.",
+        },
+        Key {
+            name: "publish_rate",
+            default: "10",
+            kind: Kind::Count(Bounds::new(1, 1_000_000).or_zero("no limit")),
+            change: Change::Reload,
+            about: "Publishes per second and connection. Faster than anybody types. (Read and \
+                    checked already; this version does not enforce it yet.)",
+        },
+        Key {
+            name: "publish_burst",
+            default: "50",
+            kind: Kind::Count(Bounds::new(1, 1_000_000)),
+            change: Change::Reload,
+            about: "Publishes that a connection which was quiet may send at once. (As above.)",
+        },
+        Key {
+            name: "slow",
+            default: "close",
+            kind: Kind::Word(&["close", "conflate"]),
+            change: Change::Reload,
+            about: "What happens to a member more than `limits.lag_bytes` behind. `close`: its \
+                    connection ends with 4000 and its client resumes, without loss. `conflate`: \
+                    it is told of the gap and goes on with the newest message.",
+        },
+    ],
+};
+
+/// The policy of one namespace.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NamespaceConfig {
+    /// Messages that users may read back.
+    pub history_size: u32,
+    /// How long they may.
+    #[serde(deserialize_with = "value::from_millis")]
+    pub history_age: Duration,
+    /// Messages kept for repair.
+    pub repair_window: u32,
+    /// Largest payload.
+    pub message_bytes: usize,
+    /// Publishes per second and connection; 0: no limit.
+    pub publish_rate: u32,
+    /// Publishes at once.
+    pub publish_burst: u32,
+    /// What happens to slow members.
+    pub slow: SlowPolicy,
+}
+
+impl NamespaceConfig {
+    /// How the bus keeps the messages of its rooms.
+    pub fn retention(&self) -> Retention {
+        Retention {
+            history_size: self.history_size,
+            history_age: self.history_age,
+            repair_window: self.repair_window,
+        }
+    }
+}
+
+/// What happens to a member that lags too far behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SlowPolicy {
+    /// Its connection ends with the slow code.
+    Close,
+    /// It is told of the gap and moved to the newest message.
+    Conflate,
+}
+
+/// Every configured namespace; `default` is always among them.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(transparent)]
+pub struct Namespaces(BTreeMap<String, NamespaceConfig>);
+
+impl Namespaces {
+    /// The namespace that a room falls under, by its configured name, and its policy.
+    pub fn of(&self, room: &RoomName) -> (&str, &NamespaceConfig) {
+        let named = room.namespace().and_then(|name| self.0.get_key_value(name));
+        let (name, policy) = named
+            .or_else(|| self.0.get_key_value(DEFAULT))
+            .expect("the built-in defaults configure the default namespace");
+        (name, policy)
+    }
+
+    /// All of them, sorted by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &NamespaceConfig)> {
+        self.0.iter().map(|(name, policy)| (name.as_str(), policy))
+    }
+}
+
+/// Lower case only, as names from the environment are: a variable cannot tell `chat` from `Chat`.
+pub(super) fn is_name(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
+    !name.is_empty() && name.bytes().all(plain)
+}

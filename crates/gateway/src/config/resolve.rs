@@ -1,0 +1,125 @@
+//! From layered text to a valid [`Config`]: reads each value by its key's kind, then checks what
+//! concerns several keys at once. All problems are told together.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use config::Value;
+
+use super::layers::{Layered, origin};
+use super::{Config, ConfigError, Problem, key};
+
+pub(super) fn resolve(layered: Layered) -> Result<Config, ConfigError> {
+    let mut canonical = BTreeMap::new();
+    let mut problems = Vec::new();
+    for (key, value) in &layered.values {
+        match read(key, value) {
+            Ok(text) => drop(canonical.insert(key.clone(), text)),
+            Err(_) if layered.inherited.contains(key) => {}
+            Err(message) => problems.push(problem(&layered, key, message)),
+        }
+    }
+    if problems.is_empty() {
+        problems = Together { layered: &layered, canonical: &canonical }.problems();
+    }
+    if !problems.is_empty() {
+        return Err(ConfigError::Invalid(problems));
+    }
+    let mut config = deserialize(&canonical).map_err(|e| ConfigError::Unfit(e.to_string()))?;
+    config.canonical = canonical;
+    Ok(config)
+}
+
+fn read(path: &str, value: &Value) -> Result<String, String> {
+    let key = key::find(path).ok_or("there is no such key")?;
+    let text = value.clone().into_string();
+    let text = text.map_err(|_| "this takes a single value, no list or table".to_owned())?;
+    key.kind.read(&text)
+}
+
+fn problem(layered: &Layered, key: &str, message: String) -> Problem {
+    Problem {
+        key: key.into(),
+        origin: layered.values.get(key).map(origin).unwrap_or_default(),
+        message,
+    }
+}
+
+/// Empty values stand for absent ones: their fields are optional.
+fn deserialize(canonical: &BTreeMap<String, String>) -> Result<Config, config::ConfigError> {
+    let mut builder = config::Config::builder();
+    for (key, text) in canonical.iter().filter(|(_, text)| !text.is_empty()) {
+        builder = builder.set_override(key, text.as_str())?;
+    }
+    builder.build()?.try_deserialize()
+}
+
+/// Checks that need more than one key.
+struct Together<'a> {
+    layered: &'a Layered,
+    canonical: &'a BTreeMap<String, String>,
+}
+
+impl Together<'_> {
+    fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let ceilings = [
+            ("limits.message_bytes", "limits.inbound_bytes", "or no such message could be read"),
+            ("limits.message_bytes", "limits.lag_bytes", "or one message made every member slow"),
+            ("limits.lag_bytes", "limits.log_bytes", "which holds the logs of all rooms"),
+        ];
+        for (key, ceiling, why) in ceilings {
+            problems.extend(self.above(key, ceiling, why));
+        }
+        let payloads = self
+            .canonical
+            .keys()
+            .filter(|key| key.starts_with("namespaces.") && key.ends_with(".message_bytes"));
+        for key in payloads.filter(|key| !self.layered.inherited.contains(*key)) {
+            problems.extend(self.above(key, "limits.message_bytes", "the ceiling of a message"));
+        }
+        problems.extend(self.exposed());
+        problems.extend(self.same_address());
+        problems
+    }
+
+    fn number(&self, key: &str) -> u64 {
+        self.canonical[key].parse().expect("canonical sizes are numbers")
+    }
+
+    fn above(&self, key: &str, ceiling: &str, why: &str) -> Option<Problem> {
+        let (number, most) = (self.number(key), self.number(ceiling));
+        let message = || format!("{number} bytes are more than {ceiling} ({most} bytes), {why}");
+        (number > most).then(|| problem(self.layered, key, message()))
+    }
+
+    fn address(&self, key: &str) -> Option<SocketAddr> {
+        self.canonical[key].parse().ok()
+    }
+
+    /// Without authentication, whoever reaches the port reads and writes everything.
+    fn exposed(&self) -> Option<Problem> {
+        let listen = self.address("http.listen")?;
+        if is_loopback(listen) || self.canonical["insecure"] == "true" {
+            return None;
+        }
+        let message = format!(
+            "{listen} can be reached from other machines, and there is no authentication: listen \
+             on 127.0.0.1 (behind a proxy that checks its clients), or set insecure = true \
+             (--insecure) if everybody who reaches it may read and write every room"
+        );
+        Some(problem(self.layered, "http.listen", message))
+    }
+
+    fn same_address(&self) -> Option<Problem> {
+        let metrics = self.address("http.metrics_listen")?;
+        let same = metrics.port() != 0 && self.address("http.listen") == Some(metrics);
+        let message = || "this is http.listen; leave it empty to serve /metrics there".to_owned();
+        same.then(|| problem(self.layered, "http.metrics_listen", message()))
+    }
+}
+
+/// Also an IPv4 loopback address written as IPv6.
+fn is_loopback(address: SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
+}
