@@ -1,3 +1,19 @@
-//! Placeholder.
+//! The Roomcast node: it terminates WebSockets, keeps rooms and their members, and connects them
+//! to the bus. Only this crate knows HTTP and WebSocket.
+//!
+//! [`Node::start`] is the one entry; the caller owns the runtime, the configuration and the
+//! signals.
 
 pub mod config;
+
+mod connection;
+mod frame;
+mod http;
+mod hub;
+mod log;
+mod node;
+mod room;
+mod settings;
+mod worker;
+
+pub use node::{Fault, Node, StartError};

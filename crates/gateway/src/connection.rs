@@ -1,0 +1,274 @@
+//! A connection: its socket, its gate, and the rooms it is in. Owned by one worker and only ever
+//! touched on that worker's thread.
+
+mod boundary;
+mod gate;
+mod inbound;
+mod serve;
+mod write;
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::rc::Rc;
+use std::task::Waker;
+
+use roomcast_protocol::{CloseCode, ConnectionId, Encoding, ServerFrame, UserName};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+pub(crate) use gate::Gate;
+pub(crate) use inbound::InboundShare;
+pub(crate) use serve::{abandon, serve};
+pub(crate) use write::{Turn, Wrote};
+
+use crate::frame;
+use crate::http::{Hello, Tag};
+use crate::room::Room;
+
+/// How far a connection has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Frames go both ways.
+    Open,
+    /// A Close stands in the gate: nothing else is begun, and the rest is written under a deadline.
+    Closing(Ended),
+    /// The socket is dead, or is to be dropped at once.
+    Gone(Ended),
+}
+
+/// What ended a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// The node closed it.
+    Node(CloseCode),
+    /// The client sent a Close first.
+    Client,
+    /// The socket ended without one.
+    Vanished,
+}
+
+/// One of the rooms a connection is in.
+#[derive(Debug)]
+pub(crate) struct Membership {
+    pub(crate) room: Rc<Room>,
+    /// Where it stands among the room's members.
+    pub(crate) slot: u32,
+    /// It stands in the gate's list of rooms that are owed frames.
+    owed: bool,
+}
+
+/// One client link.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) id: ConnectionId,
+    pub(crate) user: Option<UserName>,
+    /// What it calls itself, for the log.
+    tag: Option<Box<Tag>>,
+    pub(crate) encoding: Encoding,
+    socket: TcpStream,
+    phase: Cell<Phase>,
+    gate: RefCell<Gate>,
+    /// Indices stay what they are while the membership lasts.
+    memberships: RefCell<Vec<Option<Membership>>>,
+    /// Rooms it is in.
+    joined: Cell<u16>,
+    /// Rooms it is about to be in.
+    pub(crate) joining: RefCell<Vec<Rc<Room>>>,
+    /// Requests the bus has not answered.
+    pub(crate) in_flight: Cell<u16>,
+    /// Frames that could not be read.
+    pub(crate) broken: Cell<u8>,
+    /// Pings in a row without anything from the client.
+    pub(crate) missed: Cell<u8>,
+    /// When the last application frame came.
+    pub(crate) active: Cell<Instant>,
+    /// When the message that is arriving began.
+    pub(crate) arriving: Cell<Option<Instant>>,
+    /// It stands in the worker's list of connections to write.
+    pub(crate) queued: Cell<bool>,
+    /// Its task.
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Connection {
+    /// A connection whose handshake is done.
+    pub(crate) fn new(id: ConnectionId, hello: Hello, encoding: Encoding, socket: TcpStream) -> Self {
+        Self {
+            id,
+            user: hello.user,
+            tag: hello.tag,
+            encoding,
+            socket,
+            phase: Cell::new(Phase::Open),
+            gate: RefCell::default(),
+            memberships: RefCell::default(),
+            joined: Cell::new(0),
+            joining: RefCell::default(),
+            in_flight: Cell::new(0),
+            broken: Cell::new(0),
+            missed: Cell::new(0),
+            active: Cell::new(Instant::now()),
+            arriving: Cell::new(None),
+            queued: Cell::new(false),
+            waker: RefCell::new(None),
+        }
+    }
+
+    /// How far it has come.
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase.get()
+    }
+
+    /// Whether frames still go to it.
+    pub(crate) fn is_open(&self) -> bool {
+        self.phase.get() == Phase::Open
+    }
+
+    /// Puts a frame into the gate; the worker writes it at the end of its turn.
+    pub(crate) fn send(&self, frame: &ServerFrame) {
+        if !self.is_open() {
+            return;
+        }
+        let mut payload = Vec::with_capacity(256);
+        frame.encode(self.encoding, &mut payload);
+        frame::append(self.encoding, &payload, self.gate.borrow_mut().control());
+    }
+
+    /// Puts bytes of complete control frames into the gate.
+    pub(crate) fn send_control(&self, append: impl FnOnce(&mut Vec<u8>)) {
+        append(self.gate.borrow_mut().control());
+    }
+
+    /// Control bytes that the socket has not taken.
+    pub(crate) fn unread_control(&self) -> usize {
+        self.gate.borrow().control_bytes()
+    }
+
+    /// Begins the end: after what stands in the gate, a Close. The worker takes it out of its
+    /// rooms and its task finishes under a deadline.
+    pub(crate) fn close(&self, code: CloseCode) {
+        if !self.is_open() {
+            return;
+        }
+        frame::append_close(code, self.gate.borrow_mut().control());
+        self.end(Phase::Closing(Ended::Node(code)));
+    }
+
+    /// The client's Close was answered into the gate.
+    pub(crate) fn close_answered(&self) {
+        if self.is_open() {
+            self.end(Phase::Closing(Ended::Client));
+        }
+    }
+
+    /// The socket is dead.
+    pub(crate) fn fail(&self) {
+        match self.phase.get() {
+            Phase::Open => self.end(Phase::Gone(Ended::Vanished)),
+            Phase::Closing(ended) => self.end(Phase::Gone(ended)),
+            Phase::Gone(_) => {}
+        }
+    }
+
+    fn end(&self, phase: Phase) {
+        self.phase.set(phase);
+        self.wake();
+    }
+
+    /// Lets its task look again.
+    pub(crate) fn wake(&self) {
+        if let Some(waker) = self.waker.borrow().as_ref() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Remembers its task.
+    fn remember(&self, waker: &Waker) {
+        let mut known = self.waker.borrow_mut();
+        if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *known = Some(waker.clone());
+        }
+    }
+
+    /// Number of rooms it is in.
+    pub(crate) fn rooms(&self) -> usize {
+        self.joined.get() as usize
+    }
+
+    /// Enters a room; the membership's index, which stays.
+    pub(crate) fn enter(&self, room: Rc<Room>) -> u16 {
+        let membership = Some(Membership { room, slot: u32::MAX, owed: false });
+        let mut memberships = self.memberships.borrow_mut();
+        self.joined.set(self.joined.get() + 1);
+        if let Some(free) = memberships.iter().position(Option::is_none) {
+            memberships[free] = membership;
+            return free as u16;
+        }
+        if memberships.capacity() == 0 {
+            memberships.reserve_exact(1);
+        }
+        memberships.push(membership);
+        memberships.len() as u16 - 1
+    }
+
+    /// The member of this membership stands in another slot now.
+    pub(crate) fn moved(&self, membership: u16, slot: u32) {
+        if let Some(Some(membership)) = self.memberships.borrow_mut().get_mut(membership as usize) {
+            membership.slot = slot;
+        }
+    }
+
+    /// Ends a membership.
+    pub(crate) fn exit(&self, membership: u16) -> Option<Membership> {
+        let left = self.memberships.borrow_mut().get_mut(membership as usize)?.take()?;
+        self.joined.set(self.joined.get() - 1);
+        self.gate.borrow_mut().forget(membership);
+        Some(left)
+    }
+
+    /// The membership in a room, if it is in it: index and slot.
+    pub(crate) fn membership_in(&self, room: &Rc<Room>) -> Option<(u16, u32)> {
+        let memberships = self.memberships.borrow();
+        let mut all = memberships.iter().enumerate();
+        all.find_map(|(index, membership)| {
+            let membership = membership.as_ref()?;
+            Rc::ptr_eq(&membership.room, room).then_some((index as u16, membership.slot))
+        })
+    }
+
+    /// Indices of all memberships.
+    pub(crate) fn membership_indices(&self) -> Vec<u16> {
+        let memberships = self.memberships.borrow();
+        (0..memberships.len() as u16).filter(|&i| memberships[i as usize].is_some()).collect()
+    }
+
+    /// Notes that a room has something for it. True if the worker should write it soon: it is
+    /// neither blocked nor queued already.
+    pub(crate) fn owe(&self, membership: u16) -> bool {
+        let mut memberships = self.memberships.borrow_mut();
+        let Some(Some(entry)) = memberships.get_mut(membership as usize) else { return false };
+        let mut gate = self.gate.borrow_mut();
+        if !entry.owed {
+            entry.owed = true;
+            gate.owe(membership);
+        }
+        !gate.is_blocked() && self.is_open() && !self.queued.replace(true)
+    }
+}
+
+/// As it stands in log lines: id, user, and what it calls itself.
+impl fmt::Display for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.id)?;
+        if let Some(user) = &self.user {
+            write!(f, " user={user}")?;
+        }
+        self.tag.as_ref().map_or(Ok(()), |tag| write!(f, " {tag}"))
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        debug_assert_eq!(self.joined.get(), 0, "a connection leaves its rooms before it ends");
+    }
+}

@@ -1,0 +1,186 @@
+//! The handshake of a WebSocket (RFC 6455 section 4.2): what is asked, whether it is granted, and
+//! the change from an HTTP request to a connection.
+
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::FutureExt;
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{HeaderMap, HeaderValue, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use hyper::upgrade::{OnUpgrade, Parts};
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use roomcast_metrics::{CloseReason, ConnectionKind, Encoding as EncodingLabel, Label};
+use roomcast_metrics::{RefusalReason, Transport};
+use roomcast_protocol::{CloseCode, ConnectionId, Encoding};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
+
+use super::query::Hello;
+use super::{Answer, Place, Site, answer};
+use crate::connection::{Connection, Ended, serve};
+use crate::worker::Worker;
+
+/// One accepted socket while it speaks HTTP.
+pub(super) struct Visit {
+    pub(super) worker: Rc<Worker>,
+    pub(super) site: Arc<Site>,
+    place: Rc<Place>,
+    accepted: Instant,
+}
+
+/// What a granted handshake settled.
+struct Grant {
+    hello: Hello,
+    encoding: Encoding,
+    /// Kept as long as the connection.
+    place: Rc<Place>,
+    accepted: Instant,
+}
+
+/// Why a handshake is not granted.
+struct Refusal {
+    status: StatusCode,
+    reason: RefusalReason,
+    code: &'static str,
+    detail: String,
+}
+
+impl Visit {
+    pub(super) fn new(worker: Rc<Worker>, site: Arc<Site>, place: Place, accepted: Instant) -> Self {
+        Self { worker, site, place: Rc::new(place), accepted }
+    }
+}
+
+/// Answers a request for a WebSocket. Asked without an upgrade, it answers what an upgrade would
+/// get, as browsers hide that; 426 where it would be granted.
+pub(super) fn answer(visit: &Visit, mut request: Request<Incoming>) -> Answer {
+    let upgrades = request.headers().contains_key(UPGRADE);
+    match grant(visit, &request) {
+        Err(refusal) => {
+            visit.worker.metrics.connections.refused[refusal.reason].inc();
+            answer::problem(refusal.status, refusal.code, &refusal.detail)
+        }
+        Ok(_) if !upgrades => {
+            let detail = "an upgrade to WebSocket would be granted here";
+            let status = StatusCode::UPGRADE_REQUIRED;
+            let mut answer = answer::problem(status, "upgrade_required", detail);
+            answer.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
+            answer
+        }
+        Ok((grant, echoed)) => match create_response_with_body(&request, Full::<Bytes>::default) {
+            Ok(mut response) => {
+                if let Some(protocol) = echoed {
+                    response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+                }
+                let upgrade = hyper::upgrade::on(&mut request);
+                tokio::task::spawn_local(become_connection(visit.worker.clone(), upgrade, grant));
+                response
+            }
+            Err(error) => {
+                visit.worker.metrics.connections.refused[RefusalReason::BadRequest].inc();
+                answer::problem(StatusCode::BAD_REQUEST, "bad_handshake", &error.to_string())
+            }
+        },
+    }
+}
+
+fn grant(visit: &Visit, request: &Request<Incoming>) -> Result<(Grant, Option<HeaderValue>), Refusal> {
+    if visit.site.is_leaving() {
+        return Err(Refusal {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            reason: RefusalReason::Draining,
+            code: "draining",
+            detail: "the node is leaving; connect to another".into(),
+        });
+    }
+    if visit.site.sockets() > visit.worker.settings().limits.connections {
+        return Err(Refusal {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            reason: RefusalReason::Limit,
+            code: "full",
+            detail: "the node has as many connections as it may have".into(),
+        });
+    }
+    let (encoding, echoed) = negotiate(request.headers())?;
+    let hello = Hello::parse(request.uri().query().unwrap_or_default()).map_err(|detail| Refusal {
+        status: StatusCode::BAD_REQUEST,
+        reason: RefusalReason::BadRequest,
+        code: "bad_query",
+        detail,
+    })?;
+    let (place, accepted) = (visit.place.clone(), visit.accepted);
+    Ok((Grant { hello, encoding, place, accepted }, echoed))
+}
+
+/// The encoding, and the subprotocol to name in the answer.
+fn negotiate(headers: &HeaderMap) -> Result<(Encoding, Option<HeaderValue>), Refusal> {
+    let values = headers.get_all(SEC_WEBSOCKET_PROTOCOL);
+    let offered = values.iter().filter_map(|value| value.to_str().ok());
+    let offered: Vec<&str> = offered.flat_map(|list| list.split(',')).map(str::trim).collect();
+    let chosen = Encoding::negotiate(&offered).map_err(|error| Refusal {
+        status: StatusCode::BAD_REQUEST,
+        reason: RefusalReason::Subprotocol,
+        code: "unknown_subprotocol",
+        detail: error.to_string(),
+    })?;
+    let echoed = (!offered.is_empty()).then(|| HeaderValue::from_static(chosen.subprotocol()));
+    Ok((chosen, echoed))
+}
+
+/// Waits for the upgrade, then goes on in a fresh, small task: what HTTP needed is given back.
+async fn become_connection(worker: Rc<Worker>, upgrade: OnUpgrade, grant: Grant) {
+    let Ok(upgraded) = upgrade.await else {
+        return tracing::debug!("a socket was lost during its handshake");
+    };
+    let parts: Parts<TokioIo<TcpStream>> =
+        upgraded.downcast().expect("sockets are served as TokioIo<TcpStream>");
+    let id = ConnectionId(rand::random());
+    let (socket, early) = (parts.io.into_inner(), parts.read_buf);
+    let connections = &worker.metrics.connections;
+    connections.handshake.observe(grant.accepted.elapsed().as_secs_f64());
+    connections.opened[grant.hello.kind()].inc();
+    let connection = Rc::new(Connection::new(id, grant.hello, grant.encoding, socket));
+    tokio::task::spawn_local(live(worker, connection, early, grant.place));
+}
+
+/// A connection's whole life. A panic ends this connection only.
+async fn live(worker: Rc<Worker>, connection: Rc<Connection>, early: Bytes, _place: Rc<Place>) {
+    let begun = Instant::now();
+    let open = &worker.metrics.connections.open[Transport::Websocket][label_of(connection.encoding)];
+    open.inc();
+    tracing::debug!(%connection, "opened");
+    let served = AssertUnwindSafe(serve(&worker, &connection, early)).catch_unwind().await;
+    let ended = match served {
+        Ok(ended) => ended,
+        Err(_panic) => {
+            worker.metrics.node.panics.inc();
+            tracing::error!(%connection, "a panic ended this connection");
+            crate::connection::abandon(&worker, &connection).await
+        }
+    };
+    worker.dismiss(connection.id);
+    open.dec();
+    let reason = reason_of(ended);
+    worker.metrics.connections.closed[reason].inc();
+    worker.metrics.connections.duration.observe(begun.elapsed().as_secs_f64());
+    tracing::debug!(%connection, reason = reason.as_str(), "closed");
+}
+
+fn label_of(encoding: Encoding) -> EncodingLabel {
+    match encoding {
+        Encoding::Json => EncodingLabel::Json,
+        Encoding::MsgPack => EncodingLabel::Msgpack,
+    }
+}
+
+fn reason_of(ended: Ended) -> CloseReason {
+    match ended {
+        Ended::Client => CloseReason::Client,
+        Ended::Vanished => CloseReason::Gone,
+        Ended::Node(code) => CloseReason::parse(code.reason()).unwrap_or(CloseReason::Internal),
+    }
+}

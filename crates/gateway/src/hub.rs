@@ -1,0 +1,11 @@
+//! The hub: owns the log of every room that has members on this node, fed by the bus, and passes
+//! what is appended on to the workers that attached. One thread, no locks.
+
+pub(crate) mod catchup;
+mod commands;
+mod driver;
+mod ledger;
+mod outlet;
+
+pub(crate) use commands::{Floor, HubCommand, HubHandle, Page, PageAnswer, WorkerEvent};
+pub(crate) use driver::Hub;

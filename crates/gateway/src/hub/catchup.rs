@@ -1,0 +1,156 @@
+//! Pages for members that stand before a room's log: after a resume, or when the memory budget took
+//! their messages. One read of the bus at a time for each room, whoever and however many ask: a
+//! reconnect storm costs one read. Pure: the driver reads.
+
+use std::sync::Arc;
+
+use roomcast_bus::History;
+use roomcast_protocol::{Position, RoomName, Seq};
+
+use super::{Page, PageAnswer};
+use crate::log::{Batch, Budget, Entry, RoomLog};
+
+/// A page's messages, in bytes of data: what a batch may hold.
+pub(crate) const PAGE_BYTES: usize = 64 * 1024;
+/// Reads of one page that may find the room between two epochs, or the bus away, before the reader
+/// is told: with the driver's pause of 250 ms about two seconds.
+const MAX_TRIES: u32 = 8;
+
+/// What to do for a request.
+#[derive(Debug)]
+pub(crate) enum Ask {
+    /// Answer at once.
+    Answer(PageAnswer),
+    /// Read the bus from here, then call `arrived`.
+    Read(Seq),
+    /// A read is under way: the answer comes with it.
+    Wait,
+}
+
+/// The page requests of one room.
+#[derive(Debug, Default)]
+pub(crate) struct CatchUp {
+    /// The last page: a crowd that comes back stands at much the same place.
+    page: Option<Page>,
+    waiting: Vec<(usize, Seq)>,
+    reading: Option<Seq>,
+    tries: u32,
+}
+
+impl CatchUp {
+    /// A worker asks for what follows `after`.
+    pub(crate) fn ask(&mut self, worker: usize, after: Seq, log: &RoomLog) -> Ask {
+        if log.cursor_after(after).is_some() {
+            return Ask::Answer(PageAnswer::InLog);
+        }
+        if let Some(page) = &self.page
+            && page.epoch == log.end().epoch
+            && page.serves(after)
+        {
+            return Ask::Answer(PageAnswer::Page(page.clone()));
+        }
+        self.waiting.push((worker, after));
+        self.read_next()
+    }
+
+    /// The oldest waiting position is read first.
+    fn read_next(&mut self) -> Ask {
+        let oldest = self.waiting.iter().map(|&(_, after)| after).min();
+        match (self.reading, oldest) {
+            (None, Some(after)) => {
+                self.reading = Some(after);
+                Ask::Read(after)
+            }
+            _ => Ask::Wait,
+        }
+    }
+
+    /// A page is here: answers for those it serves, then perhaps another read.
+    pub(crate) fn arrived(&mut self, page: Page) -> (Vec<(usize, PageAnswer)>, Ask) {
+        self.reading = None;
+        self.tries = 0;
+        let (served, rest): (Vec<_>, Vec<_>) =
+            self.waiting.drain(..).partition(|&(_, after)| page.serves(after));
+        self.waiting = rest;
+        let mut answers: Vec<(usize, PageAnswer)> = Vec::new();
+        for (worker, _) in served {
+            if !answers.iter().any(|(known, _)| *known == worker) {
+                answers.push((worker, PageAnswer::Page(page.clone())));
+            }
+        }
+        self.page = Some(page);
+        (answers, self.read_next())
+    }
+
+    /// The read failed, or met another epoch than the log's, which the feed will tell soon. True:
+    /// try again after a pause.
+    pub(crate) fn failed(&mut self) -> Result<Seq, Vec<(usize, PageAnswer)>> {
+        self.tries += 1;
+        match self.reading {
+            Some(after) if self.tries < MAX_TRIES => Ok(after),
+            _ => Err(self.give_up(PageAnswer::Failed)),
+        }
+    }
+
+    /// The room began anew: whoever waits looks again.
+    pub(crate) fn reset(&mut self) -> Vec<(usize, PageAnswer)> {
+        self.page = None;
+        self.give_up(PageAnswer::InLog)
+    }
+
+    fn give_up(&mut self, answer: PageAnswer) -> Vec<(usize, PageAnswer)> {
+        self.reading = None;
+        self.tries = 0;
+        let mut workers: Vec<usize> = self.waiting.drain(..).map(|(worker, _)| worker).collect();
+        workers.sort_unstable();
+        workers.dedup();
+        workers.into_iter().map(|worker| (worker, answer.clone())).collect()
+    }
+
+    /// Lets go of the last page.
+    pub(crate) fn forget_page(&mut self) {
+        self.page = None;
+    }
+}
+
+/// Makes a page of what was read after `after`; `None` if the room is in another epoch than
+/// the log, or behind it.
+pub(crate) fn page(
+    room: &RoomName,
+    after: Seq,
+    history: History,
+    log: &RoomLog,
+    budget: &Budget,
+) -> Option<Page> {
+    let end = log.end();
+    if history.lineage.epoch != end.epoch {
+        return None;
+    }
+    // What the bus has and the log has not comes through the log.
+    let last = history.last.min(end.seq);
+    if last <= after {
+        // The bus stands behind what this node was told: the feed will tell why.
+        return None;
+    }
+    let messages = history.messages.into_iter().filter(|m| m.seq > after && m.seq <= last);
+    let mut entries = Vec::new();
+    let (mut start, mut at) = (None, after);
+    for message in messages {
+        let first = *start.get_or_insert(message.seq - 1);
+        if message.seq > at + 1 && at >= first {
+            entries.push(Entry::Gap { from: at + 1, to: message.seq - 1 });
+        }
+        at = message.seq;
+        entries.push(Entry::Message(message));
+    }
+    let Some(start) = start else {
+        return Some(Page { epoch: end.epoch, from: after, to: last, start: last, batch: None });
+    };
+    if !history.more && at < last {
+        entries.push(Entry::Gap { from: at + 1, to: last });
+        at = last;
+    }
+    let begin = Position { epoch: end.epoch, seq: start };
+    let batch = Some(Arc::new(Batch::new(room.clone(), begin, entries, budget)));
+    Some(Page { epoch: end.epoch, from: after, to: at, start, batch })
+}

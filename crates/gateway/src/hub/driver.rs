@@ -1,0 +1,353 @@
+//! The hub's loop: commands from workers, events from the bus, pages that were read, and time.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use hashbrown::HashMap;
+use roomcast_bus::{Bus, FeedEvent, Feeds, History, HistoryRequest, Range, ReadError, RoomEvent};
+use roomcast_metrics::Metrics;
+use roomcast_protocol::{RoomName, Seq};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::catchup::{self, Ask, PAGE_BYTES};
+use super::ledger::{Ledger, Phase};
+use super::outlet::{Outlet, Sent};
+use super::{Floor, HubCommand, PageAnswer, WorkerEvent};
+use crate::log::{Batch, Budget};
+use crate::settings::Settings;
+
+/// Opening deadlines, lingering rooms and full queues are looked at this often.
+const TICK: Duration = Duration::from_millis(50);
+/// Old messages are looked for every so many ticks (5 s).
+const TICKS_PER_SWEEP: u32 = 100;
+/// How long a join waits for a room that is not open here, before the bus counts as away.
+const OPEN_DEADLINE: Duration = Duration::from_secs(2);
+/// Before a page is read again that could not be read.
+const RETRY: Duration = Duration::from_millis(250);
+/// Messages in one page.
+const PAGE_MESSAGES: u32 = 1000;
+
+/// A page that was read, or why not.
+type PageRead = (RoomName, Seq, Result<History, ReadError>);
+
+/// Owns the logs of all rooms of the node.
+pub(crate) struct Hub {
+    bus: Bus,
+    feeds: Feeds,
+    rooms: HashMap<RoomName, Ledger>,
+    outlets: Vec<Outlet>,
+    commands: mpsc::UnboundedReceiver<HubCommand>,
+    /// One read at a time for each room bounds what stands here.
+    reads: mpsc::UnboundedReceiver<PageRead>,
+    read_done: mpsc::UnboundedSender<PageRead>,
+    settings: watch::Receiver<Arc<Settings>>,
+    budget: Budget,
+    metrics: Metrics,
+    ticks: u32,
+}
+
+impl Hub {
+    /// A hub that feeds these workers.
+    pub(crate) fn new(
+        (bus, feeds): (Bus, Feeds),
+        workers: Vec<mpsc::Sender<WorkerEvent>>,
+        commands: mpsc::UnboundedReceiver<HubCommand>,
+        settings: watch::Receiver<Arc<Settings>>,
+        metrics: Metrics,
+    ) -> Self {
+        let (read_done, reads) = mpsc::unbounded_channel();
+        let outlets = workers.into_iter().map(Outlet::new).collect();
+        Self {
+            bus,
+            feeds,
+            rooms: HashMap::new(),
+            outlets,
+            commands,
+            reads,
+            read_done,
+            settings,
+            budget: Budget::default(),
+            metrics,
+            ticks: 0,
+        }
+    }
+
+    /// Runs until the last worker has let go of its handle.
+    pub(crate) async fn run(mut self) {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                events = self.feeds.next() => self.feed(events),
+                command = self.commands.recv() => match command {
+                    Some(command) => self.command(command),
+                    None => return,
+                },
+                Some((room, after, read)) = self.reads.recv() => self.page_read(room, after, read),
+                now = tick.tick() => self.tick(now),
+            }
+        }
+    }
+
+    fn feed(&mut self, events: Vec<RoomEvent>) {
+        let now = now_ms();
+        for RoomEvent { room, event } in events {
+            if let FeedEvent::Messages(messages) = &event {
+                for message in messages {
+                    self.metrics.delivery.observe_bus(message.time, now);
+                }
+            }
+            self.apply(room, event);
+        }
+        self.keep_budget();
+    }
+
+    fn apply(&mut self, room: RoomName, event: FeedEvent) {
+        let Some(ledger) = self.rooms.get_mut(&room) else { return };
+        if let FeedEvent::Opened { lineage, last } = event {
+            ledger.open(lineage, last);
+            return self.announce(&room);
+        }
+        let is_reset = matches!(event, FeedEvent::Reset { .. });
+        let max = self.settings.borrow().limits.lag_bytes;
+        let batches = ledger.batches(&room, event, &self.budget);
+        for batch in batches {
+            let floor = ledger.append(batch.clone(), max);
+            pass_on(&mut self.outlets, &self.metrics, &room, ledger, (batch, floor, is_reset));
+        }
+        if is_reset {
+            let answers = ledger.catch_up.reset();
+            self.answer(&room, answers);
+        }
+    }
+
+    /// The room is open: everybody who asked gets its log.
+    fn announce(&mut self, room: &RoomName) {
+        let Some(ledger) = self.rooms.get(room) else { return };
+        let workers = ledger.workers.clone();
+        for (worker, _) in workers {
+            self.attach_again(worker, room);
+        }
+    }
+
+    /// Sends a worker the log of a room it asked for, as it is now.
+    fn attach_again(&mut self, worker: usize, room: &RoomName) {
+        let Some(ledger) = self.rooms.get(room) else { return };
+        let Some(&(_, number)) = ledger.workers.iter().find(|(known, _)| *known == worker) else {
+            return;
+        };
+        let event = WorkerEvent::Attached {
+            room: room.clone(),
+            number,
+            log: ledger.log.clone(),
+            lineage: ledger.lineage.clone(),
+            slow: ledger.floor().slow,
+        };
+        self.send(worker, room, event);
+    }
+
+    fn send(&mut self, worker: usize, room: &RoomName, event: WorkerEvent) {
+        if self.outlets[worker].send(room, event) == Sent::Marked {
+            self.metrics.rooms.hub_queue_full.inc();
+        }
+    }
+
+    fn command(&mut self, command: HubCommand) {
+        match command {
+            HubCommand::Attach { worker, room, number } => self.attach(worker, room, number),
+            HubCommand::Detach { worker, room } => self.detach(worker, &room),
+            HubCommand::Page { worker, room, after } => self.page(worker, &room, after),
+        }
+    }
+
+    fn attach(&mut self, worker: usize, room: RoomName, number: u64) {
+        let feeds = &mut self.feeds;
+        let ledger = self.rooms.entry(room.clone()).or_insert_with(|| {
+            feeds.open(room.clone());
+            Ledger::opening(Instant::now() + OPEN_DEADLINE)
+        });
+        ledger.attach(worker, number);
+        match &mut ledger.phase {
+            Phase::Open => self.attach_again(worker, &room),
+            Phase::Opening { until } => *until = (*until).max(Instant::now() + OPEN_DEADLINE),
+        }
+    }
+
+    fn detach(&mut self, worker: usize, room: &RoomName) {
+        self.outlets[worker].forget(room);
+        let Some(ledger) = self.rooms.get_mut(room) else { return };
+        ledger.detach(worker);
+        if ledger.workers.is_empty() {
+            ledger.idle_since = Some(Instant::now());
+        }
+    }
+
+    fn page(&mut self, worker: usize, room: &RoomName, after: Seq) {
+        let Some(ledger) = self.rooms.get_mut(room) else { return };
+        match ledger.catch_up.ask(worker, after, &ledger.log) {
+            Ask::Answer(answer) => self.answer(room, vec![(worker, answer)]),
+            Ask::Read(after) => self.read(room.clone(), after, Duration::ZERO),
+            Ask::Wait => {}
+        }
+    }
+
+    fn answer(&mut self, room: &RoomName, answers: Vec<(usize, PageAnswer)>) {
+        for (worker, answer) in answers {
+            let event = WorkerEvent::Page { room: room.clone(), answer };
+            self.send(worker, room, event);
+        }
+    }
+
+    fn read(&self, room: RoomName, after: Seq, pause: Duration) {
+        self.metrics.rooms.catchup_reads.inc();
+        let (bus, done) = (self.bus.clone(), self.read_done.clone());
+        let retention = self.settings.borrow().namespace_of(&room).retention;
+        tokio::spawn(async move {
+            tokio::time::sleep(pause).await;
+            let request = HistoryRequest {
+                range: Range::After(after),
+                limit: PAGE_MESSAGES,
+                max_bytes: PAGE_BYTES,
+                retention,
+            };
+            let read = bus.history(&room, request).await;
+            // The hub that asked may have ended meanwhile.
+            let _ = done.send((room, after, read));
+        });
+    }
+
+    fn page_read(&mut self, room: RoomName, after: Seq, read: Result<History, ReadError>) {
+        let Some(ledger) = self.rooms.get_mut(&room) else { return };
+        let page = read.ok().and_then(|history| {
+            catchup::page(&room, after, history, &ledger.log, &self.budget)
+        });
+        let (answers, next) = match page {
+            Some(page) => ledger.catch_up.arrived(page),
+            None => match ledger.catch_up.failed() {
+                Ok(after) => return self.read(room, after, RETRY),
+                Err(answers) => (answers, Ask::Wait),
+            },
+        };
+        self.answer(&room, answers);
+        if let Ask::Read(after) = next {
+            self.read(room, after, Duration::ZERO);
+        }
+    }
+
+    fn tick(&mut self, now: Instant) {
+        self.ticks += 1;
+        for worker in 0..self.outlets.len() {
+            if self.outlets[worker].is_marked() {
+                for room in self.outlets[worker].unmark() {
+                    self.attach_again(worker, &room);
+                }
+            }
+        }
+        self.refuse(now);
+        if self.ticks.is_multiple_of(TICKS_PER_SWEEP) {
+            self.sweep(now);
+        }
+    }
+
+    /// Refuses those who have waited too long for a room to open; the room stays wanted.
+    fn refuse(&mut self, now: Instant) {
+        let late: Vec<RoomName> = (self.rooms.iter())
+            .filter(|(_, ledger)| matches!(ledger.phase, Phase::Opening { until } if until <= now))
+            .filter(|(_, ledger)| !ledger.workers.is_empty())
+            .map(|(room, _)| room.clone())
+            .collect();
+        for room in late {
+            let Some(ledger) = self.rooms.get_mut(&room) else { continue };
+            ledger.idle_since = Some(now);
+            for (worker, number) in std::mem::take(&mut ledger.workers) {
+                self.send(worker, &room, WorkerEvent::Refused { room: room.clone(), number });
+            }
+        }
+    }
+
+    /// Closes rooms nobody came back to and drops what is too old.
+    fn sweep(&mut self, now: Instant) {
+        let settings = self.settings.borrow().clone();
+        let linger = settings.limits.room_linger;
+        let feeds = &mut self.feeds;
+        self.rooms.retain(|room, ledger| {
+            let stays = ledger.idle_since.is_none_or(|since| now - since < linger);
+            if !stays {
+                feeds.close(room);
+            }
+            stays
+        });
+        let clock = now_ms();
+        let mut batches = 0;
+        for (room, ledger) in &mut self.rooms {
+            let age = settings.namespace_of(room).retention.history_age.as_millis() as u64;
+            if let Some(floor) = ledger.expire(clock.saturating_sub(age)) {
+                trim(&mut self.outlets, room, ledger, floor);
+            }
+            batches += ledger.log.len();
+        }
+        self.metrics.rooms.log_bytes.set(self.budget.used() as i64);
+        self.metrics.rooms.log_batches.set(batches as i64);
+    }
+
+    /// Keeps all logs together within their budget: those above their fair share give first.
+    fn keep_budget(&mut self) {
+        let max = self.settings.borrow().limits.log_bytes;
+        if self.budget.used() <= max {
+            return;
+        }
+        let mut rooms: Vec<(usize, &RoomName)> = (self.rooms.iter())
+            .filter(|(_, ledger)| ledger.log.len() > 1)
+            .map(|(room, ledger)| (ledger.log.bytes(), room))
+            .collect();
+        rooms.sort_unstable_by(|a, b| b.cmp(a));
+        let rooms: Vec<RoomName> = rooms.into_iter().map(|(_, room)| room.clone()).collect();
+        for room in rooms {
+            // A tenth below, so that this does not happen for each message.
+            if self.budget.used() <= max - max / 10 {
+                break;
+            }
+            if let Some(ledger) = self.rooms.get_mut(&room) {
+                let floor = ledger.shed();
+                trim(&mut self.outlets, &room, ledger, floor);
+            }
+        }
+    }
+}
+
+/// Sends a batch to every worker that attached.
+fn pass_on(
+    outlets: &mut [Outlet],
+    metrics: &Metrics,
+    room: &RoomName,
+    ledger: &Ledger,
+    (batch, floor, is_reset): (Arc<Batch>, Floor, bool),
+) {
+    let number = ledger.log.end_cursor().batch - 1;
+    for &(worker, _) in &ledger.workers {
+        let event = WorkerEvent::Append {
+            room: room.clone(),
+            number,
+            batch: batch.clone(),
+            floor,
+            lineage: is_reset.then(|| ledger.lineage.clone()),
+        };
+        if outlets[worker].send(room, event) == Sent::Marked {
+            metrics.rooms.hub_queue_full.inc();
+        }
+    }
+}
+
+fn trim(outlets: &mut [Outlet], room: &RoomName, ledger: &Ledger, floor: Floor) {
+    for &(worker, _) in &ledger.workers {
+        // A full queue marks the room, which then gets the trimmed log.
+        let _marked = outlets[worker].send(room, WorkerEvent::Trim { room: room.clone(), floor });
+    }
+}
+
+/// Unix time in ms by the node's clock.
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |time| time.as_millis() as u64)
+}

@@ -1,0 +1,129 @@
+//! One room as the hub keeps it: its log, who attached, and what may be dropped. Pure.
+
+use std::sync::Arc;
+
+use roomcast_bus::FeedEvent;
+use roomcast_protocol::{Lineage, Position, RoomName};
+use tokio::time::Instant;
+
+use super::Floor;
+use super::catchup::CatchUp;
+use crate::log::{Batch, Budget, Entry, RoomLog};
+
+/// Largest batch, in bytes: a few hundred chat messages, and little enough to hold for one reader.
+const BATCH_BYTES: usize = 64 * 1024;
+
+/// One room on this node.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    pub(super) phase: Phase,
+    pub(super) log: RoomLog,
+    pub(super) lineage: Arc<Lineage>,
+    /// Workers that attached, with the number of their question.
+    pub(super) workers: Vec<(usize, u64)>,
+    /// Since when nobody is attached.
+    pub(super) idle_since: Option<Instant>,
+    pub(super) catch_up: CatchUp,
+    slow: u64,
+}
+
+/// Whether the room's feed is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// The bus was asked, and this is when those who wait are refused.
+    Opening { until: Instant },
+    /// The log follows the feed.
+    Open,
+}
+
+impl Ledger {
+    pub(super) fn opening(until: Instant) -> Self {
+        let nowhere = Position { epoch: roomcast_protocol::Epoch(0), seq: 0 };
+        Self {
+            phase: Phase::Opening { until },
+            log: RoomLog::new(nowhere),
+            lineage: Arc::new(Lineage::new(nowhere.epoch)),
+            workers: Vec::new(),
+            idle_since: None,
+            catch_up: CatchUp::default(),
+            slow: 0,
+        }
+    }
+
+    /// The feed is open; the log begins here.
+    pub(super) fn open(&mut self, lineage: Lineage, last: u64) {
+        self.phase = Phase::Open;
+        self.log = RoomLog::new(Position { epoch: lineage.epoch, seq: last });
+        self.lineage = Arc::new(lineage);
+        self.slow = 0;
+    }
+
+    /// The batches that a feed's event adds to the log.
+    pub(super) fn batches(&mut self, room: &RoomName, event: FeedEvent, budget: &Budget) -> Vec<Arc<Batch>> {
+        let entries: Vec<Entry> = match event {
+            FeedEvent::Messages(messages) => messages.into_iter().map(Entry::Message).collect(),
+            FeedEvent::Gap { from, to } => vec![Entry::Gap { from, to }],
+            FeedEvent::Reset { lineage, last, lost } => {
+                self.lineage = Arc::new(lineage);
+                vec![Entry::Reset { lineage: self.lineage.clone(), seq: last, lost }]
+            }
+            FeedEvent::Opened { .. } => Vec::new(),
+        };
+        let batches = Batch::split(room, self.log.end(), entries, BATCH_BYTES, budget);
+        batches.into_iter().map(Arc::new).collect()
+    }
+
+    /// Appends a batch and keeps the log within `max` bytes; what it dropped.
+    pub(super) fn append(&mut self, batch: Arc<Batch>, max: usize) -> Floor {
+        self.log.append(batch);
+        let floor = self.log.floor_for(max);
+        self.slow = self.slow.max(floor);
+        self.log.trim(floor);
+        self.floor()
+    }
+
+    /// Gives up half of the log to the node's memory budget.
+    pub(super) fn shed(&mut self) -> Floor {
+        let floor = self.log.floor_for(self.log.bytes() / 2);
+        self.log.trim(floor);
+        self.catch_up.forget_page();
+        self.floor()
+    }
+
+    /// Drops what is older than `oldest` (Unix ms, the bus's clock); `None` if nothing is. A gap or
+    /// reset has no time: it goes with the messages after it.
+    pub(super) fn expire(&mut self, oldest: u64) -> Option<Floor> {
+        let (base, mut floor) = (self.log.base(), self.log.base());
+        for number in base..self.log.end_cursor().batch {
+            let newest = self.log.batch(number).and_then(|batch| batch.newest());
+            match newest {
+                Some(time) if time >= oldest => break,
+                Some(_) => floor = number + 1,
+                None => {}
+            }
+        }
+        if floor == base {
+            return None;
+        }
+        self.log.trim(floor);
+        self.catch_up.forget_page();
+        self.slow = self.log.base();
+        Some(self.floor())
+    }
+
+    pub(super) fn floor(&self) -> Floor {
+        Floor { slow: self.slow, all: self.log.base() }
+    }
+
+    /// A worker attached; its number replaces an older one.
+    pub(super) fn attach(&mut self, worker: usize, number: u64) {
+        self.detach(worker);
+        self.workers.push((worker, number));
+        self.idle_since = None;
+    }
+
+    /// A worker let go.
+    pub(super) fn detach(&mut self, worker: usize) {
+        self.workers.retain(|&(known, _)| known != worker);
+    }
+}

@@ -1,0 +1,260 @@
+//! A batch: what one turn of the feed appended to a room, at most 64 KiB or one message. It encodes
+//! itself once per encoding, when the first reader of that encoding asks.
+
+use std::sync::{Arc, OnceLock};
+
+use roomcast_protocol::{
+    ConnectionId, Encoding, Epoch, KeyVisibility, Lineage, Message, Position, RoomName, Seq,
+    ServerFrame, encode_message,
+};
+
+use super::Budget;
+use crate::frame;
+
+/// Bytes of one message beside its data: envelope, names and bookkeeping, roughly.
+const ENTRY_BYTES: usize = 160;
+
+/// One thing a reader of a room is told.
+#[derive(Debug, Clone)]
+pub(crate) enum Entry {
+    /// The next message.
+    Message(Arc<Message>),
+    /// Messages `from` to `to`, both included, are lost to this node.
+    Gap { from: Seq, to: Seq },
+    /// The room goes on in another epoch, after `seq`.
+    Reset { lineage: Arc<Lineage>, seq: Seq, lost: u64 },
+}
+
+impl Entry {
+    /// Where a reader stands after this entry, if it stood in `epoch` before.
+    fn end(&self, epoch: Epoch) -> Position {
+        match self {
+            Self::Message(message) => Position { epoch, seq: message.seq },
+            Self::Gap { to, .. } => Position { epoch, seq: *to },
+            Self::Reset { lineage, seq, .. } => Position { epoch: lineage.epoch, seq: *seq },
+        }
+    }
+
+    fn weight(&self) -> usize {
+        match self {
+            Self::Message(message) => ENTRY_BYTES + message.data.len(),
+            Self::Gap { .. } | Self::Reset { .. } => ENTRY_BYTES,
+        }
+    }
+}
+
+/// Complete outgoing WebSocket frames of a batch, one after the other.
+#[derive(Debug)]
+pub(crate) struct Encoded {
+    /// The frames.
+    pub(crate) bytes: Box<[u8]>,
+    /// Where each frame ends.
+    ends: Box<[u32]>,
+}
+
+impl Encoded {
+    /// Where frame `index` begins.
+    pub(crate) fn start(&self, index: u32) -> usize {
+        match index {
+            0 => 0,
+            n => self.ends[n as usize - 1] as usize,
+        }
+    }
+
+    /// Where frame `index` ends.
+    pub(crate) fn end(&self, index: u32) -> usize {
+        self.ends[index as usize] as usize
+    }
+
+    /// Number of frames.
+    pub(crate) fn len(&self) -> u32 {
+        self.ends.len() as u32
+    }
+
+    /// The frame that holds the byte at `offset`; the number of frames at the very end.
+    pub(crate) fn frame_at(&self, offset: usize) -> u32 {
+        self.ends.partition_point(|&end| end as usize <= offset) as u32
+    }
+}
+
+/// A run of entries of one room. Invariant: never empty; seqs ascend within an epoch.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    room: RoomName,
+    entries: Box<[Entry]>,
+    start: Position,
+    end: Position,
+    weight: usize,
+    encoded: [OnceLock<Encoded>; 2],
+    budget: Budget,
+}
+
+impl Batch {
+    /// A batch of entries that follow `start`.
+    pub(crate) fn new(room: RoomName, start: Position, entries: Vec<Entry>, budget: &Budget) -> Self {
+        let end = entries.iter().fold(start, |at, entry| entry.end(at.epoch));
+        let weight = entries.iter().map(Entry::weight).sum();
+        budget.charge(weight);
+        let entries = entries.into_boxed_slice();
+        Self { room, entries, start, end, weight, encoded: Default::default(), budget: budget.clone() }
+    }
+
+    /// Splits entries that follow `start` into batches of at most `max` bytes or one entry.
+    pub(crate) fn split(
+        room: &RoomName,
+        start: Position,
+        entries: Vec<Entry>,
+        max: usize,
+        budget: &Budget,
+    ) -> Vec<Self> {
+        let mut batches: Vec<Self> = Vec::new();
+        let (mut open, mut weight) = (Vec::new(), 0);
+        let mut close = |entries: Vec<Entry>| {
+            let start = batches.last().map_or(start, |batch| batch.end);
+            batches.push(Self::new(room.clone(), start, entries, budget));
+        };
+        for entry in entries {
+            if !open.is_empty() && weight + entry.weight() > max {
+                close(std::mem::take(&mut open));
+                weight = 0;
+            }
+            weight += entry.weight();
+            open.push(entry);
+        }
+        if !open.is_empty() {
+            close(open);
+        }
+        batches
+    }
+
+    /// The position before the first entry.
+    pub(crate) fn start(&self) -> Position {
+        self.start
+    }
+
+    /// The position after the last entry.
+    pub(crate) fn end(&self) -> Position {
+        self.end
+    }
+
+    /// Its size for bounds and budgets, before any encoding, in bytes.
+    pub(crate) fn weight(&self) -> usize {
+        self.weight
+    }
+
+    /// Number of entries, which is the number of frames in every encoding.
+    pub(crate) fn len(&self) -> u32 {
+        self.entries.len() as u32
+    }
+
+    /// The entries.
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The time of its last message, Unix ms; `None` if it has only gaps and resets.
+    pub(crate) fn newest(&self) -> Option<u64> {
+        self.entries.iter().rev().find_map(|entry| match entry {
+            Entry::Message(message) => Some(message.time),
+            Entry::Gap { .. } | Entry::Reset { .. } => None,
+        })
+    }
+
+    /// Where a reader stands before frame `index`.
+    pub(crate) fn position_before(&self, index: u32) -> Position {
+        let before = &self.entries[..index as usize];
+        before.iter().fold(self.start, |at, entry| entry.end(at.epoch))
+    }
+
+    /// The first frame after the last `Reset`, and the position there.
+    pub(crate) fn after_reset(&self) -> Option<(u32, Position)> {
+        let at = self.entries.iter().rposition(|entry| matches!(entry, Entry::Reset { .. }))?;
+        Some((at as u32 + 1, self.position_before(at as u32 + 1)))
+    }
+
+    /// The first frame at or after `from` that tells something after `seq`; only meaningful within
+    /// one epoch.
+    pub(crate) fn frame_after(&self, seq: Seq, from: u32) -> u32 {
+        let rest = &self.entries[from as usize..];
+        let skipped = rest.partition_point(|entry| entry.end(self.start.epoch).seq <= seq);
+        from + skipped as u32
+    }
+
+    /// The frames in `encoding`, made now if nobody asked before.
+    pub(crate) fn encoded(&self, encoding: Encoding) -> &Encoded {
+        self.encoded[encoding as usize].get_or_init(|| self.encode(encoding))
+    }
+
+    fn encode(&self, encoding: Encoding) -> Encoded {
+        let mut bytes = Vec::with_capacity(self.weight);
+        let mut ends = Vec::with_capacity(self.entries.len());
+        let mut payload = Vec::with_capacity(self.weight / self.entries.len() + 64);
+        for entry in &self.entries {
+            payload.clear();
+            self.encode_entry(entry, encoding, &mut payload);
+            frame::append(encoding, &payload, &mut bytes);
+            ends.push(bytes.len() as u32);
+        }
+        let encoded = Encoded { bytes: bytes.into_boxed_slice(), ends: ends.into_boxed_slice() };
+        self.budget.charge(encoded.bytes.len());
+        encoded
+    }
+
+    fn encode_entry(&self, entry: &Entry, encoding: Encoding, payload: &mut Vec<u8>) {
+        let room = self.room.clone();
+        match entry {
+            Entry::Message(message) => {
+                encode_message(&self.room, message, KeyVisibility::Hidden, encoding, payload);
+            }
+            Entry::Gap { from, to } => {
+                ServerFrame::Gap { room, from: *from, to: *to }.encode(encoding, payload);
+            }
+            Entry::Reset { lineage, seq, lost } => {
+                ServerFrame::Reset { room, epoch: lineage.epoch, seq: *seq, lost: *lost }
+                    .encode(encoding, payload);
+            }
+        }
+    }
+
+    /// Whether a member with this id sees frame `index` otherwise than everybody else: it is the
+    /// author and asked for no echo, or sees its own key.
+    pub(crate) fn special(&self, index: u32, reader: ConnectionId) -> Option<Special> {
+        let Entry::Message(message) = &self.entries[index as usize] else { return None };
+        if message.connection != Some(reader) {
+            return None;
+        }
+        match (message.echo, &message.key) {
+            (false, _) => Some(Special::Skipped),
+            (true, Some(_)) => Some(Special::Keyed),
+            (true, None) => None,
+        }
+    }
+
+    /// The author's own version of frame `index`, with its key.
+    pub(crate) fn keyed_frame(&self, index: u32, encoding: Encoding) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        if let Entry::Message(message) = &self.entries[index as usize] {
+            let mut payload = Vec::new();
+            encode_message(&self.room, message, KeyVisibility::Shown, encoding, &mut payload);
+            frame::append(encoding, &payload, &mut bytes);
+        }
+        bytes
+    }
+}
+
+/// How an author's own message differs for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Special {
+    /// It asked for no echo.
+    Skipped,
+    /// It sees its key.
+    Keyed,
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        let encoded: usize =
+            self.encoded.iter().filter_map(OnceLock::get).map(|e| e.bytes.len()).sum();
+        self.budget.release(self.weight + encoded);
+    }
+}

@@ -1,0 +1,176 @@
+//! A whole node: its listener, the hub's thread, the workers' threads, and their end.
+
+mod acceptor;
+mod descriptors;
+mod monitor;
+mod threads;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use roomcast_metrics::Metrics;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use crate::config::Config;
+use crate::http::Site;
+use crate::hub::{HubHandle, outlet_queue};
+use crate::settings::Settings;
+use crate::worker::Handoff;
+
+/// Sockets that wait for one worker: a full accept burst.
+const HANDOFFS: usize = 1024;
+/// How long connections may take to hear that the node ends.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// Why a node did not start; nothing of it runs then.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Choose another address, or end what listens there.
+    #[error("cannot listen on {0} (key {1}): {2}")]
+    Listen(SocketAddr, &'static str, io::Error),
+    /// The Redis of `bus.redis_url` does not serve.
+    #[error(transparent)]
+    Bus(#[from] roomcast_bus::StartError),
+    /// The system gives no more threads or descriptors.
+    #[error("the system refuses: {0}")]
+    System(#[from] io::Error),
+}
+
+/// A fault that a test injects into a node of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// A published message with this event panics in its connection's task.
+    PanicOnEvent(String),
+}
+
+/// A node that runs.
+#[derive(Debug)]
+pub struct Node {
+    address: SocketAddr,
+    metrics_address: Option<SocketAddr>,
+    config: Config,
+    descriptors: usize,
+    metrics: Metrics,
+    settings: watch::Sender<Arc<Settings>>,
+    site: Arc<Site>,
+    acceptor: JoinHandle<()>,
+    monitor: Option<JoinHandle<()>>,
+    ended: Vec<oneshot::Receiver<()>>,
+}
+
+impl Node {
+    /// Starts a node: its address is bound and the bus is there when this returns.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_with(config, None).await
+    }
+
+    /// The same, with a fault in it.
+    #[doc(hidden)]
+    pub async fn start_with(config: Config, fault: Option<Fault>) -> Result<Self, StartError> {
+        let metrics = Metrics::new();
+        let descriptors = descriptors::raise(&metrics);
+        let listener = acceptor::bind(config.http.listen)
+            .map_err(|error| StartError::Listen(config.http.listen, "http.listen", error))?;
+        let address = listener.local_addr()?;
+
+        let mut settings = Settings::new(&config, descriptors, &metrics);
+        settings.fault = fault.clone();
+        let (settings, watched) = watch::channel(Arc::new(settings));
+        let (queues, events): (Vec<_>, Vec<_>) =
+            (0..config.node.workers).map(|_| outlet_queue()).unzip();
+        let (hub, commands) = HubHandle::new();
+        let (bus, hub_ended) =
+            threads::start_hub(&config, &metrics, (queues, commands), watched.clone()).await?;
+
+        let apart = config.http.metrics_listen.is_some();
+        let site = Arc::new(Site::new(bus.clone(), metrics.clone(), config.node.workers, apart));
+        let (metrics_address, monitor) = match config.http.metrics_listen {
+            Some(listen) => {
+                let (address, task) = monitor::start(listen, site.clone())
+                    .await
+                    .map_err(|error| StartError::Listen(listen, "http.metrics_listen", error))?;
+                (Some(address), Some(task))
+            }
+            None => (None, None),
+        };
+        let mut ended = vec![hub_ended];
+        let mut senders: Vec<mpsc::Sender<Handoff>> = Vec::new();
+        for (index, events) in events.into_iter().enumerate() {
+            let (sender, sockets) = mpsc::channel(HANDOFFS);
+            senders.push(sender);
+            let parts = crate::worker::WorkerParts {
+                index,
+                node: config.node.id.clone(),
+                bus: bus.clone(),
+                hub: hub.clone(),
+                metrics: metrics.clone(),
+                site: site.clone(),
+                settings: watched.clone(),
+                events,
+                sockets,
+            };
+            ended.push(threads::start_worker(parts)?);
+        }
+        let acceptor = tokio::spawn(acceptor::run(listener, senders, site.clone()));
+        tracing::info!(node = %config.node.id, %address, workers = config.node.workers, "listening");
+        Ok(Self {
+            address,
+            metrics_address,
+            config,
+            descriptors,
+            metrics,
+            settings,
+            site,
+            acceptor,
+            monitor,
+            ended,
+        })
+    }
+
+    /// Where clients connect.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where `/metrics` is served, if it has an address of its own.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_address
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Takes over what a new configuration changes and a running node can; the rest is logged and
+    /// waits for the next start.
+    pub fn reload(&mut self, new: &Config) {
+        let differences = self.config.differences(new);
+        self.config = self.config.with_reloadable_of(new);
+        let mut settings = Settings::new(&self.config, self.descriptors, &self.metrics);
+        settings.fault = self.settings.borrow().fault.clone();
+        self.settings.send_replace(Arc::new(settings));
+        tracing::info!(taken = ?differences.reloadable, "configuration reloaded");
+        if !differences.need_restart.is_empty() {
+            tracing::warn!(keys = ?differences.need_restart, "these changes need a restart");
+        }
+    }
+
+    /// Ends the node: nobody is let in any more, every connection is closed with 1012, and the
+    /// threads end.
+    pub async fn stop(self) {
+        self.site.leave();
+        self.acceptor.abort();
+        if let Some(monitor) = &self.monitor {
+            monitor.abort();
+        }
+        for ended in self.ended.into_iter().rev() {
+            // An error means the same: the thread has ended.
+            let _ended = tokio::time::timeout(FAREWELL, ended).await;
+        }
+        tracing::info!("stopped");
+    }
+}

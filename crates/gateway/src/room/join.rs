@@ -1,0 +1,75 @@
+//! How a join finds its place: what it waits for, and where it may continue. Pure.
+
+use std::rc::Rc;
+
+use roomcast_protocol::{Lineage, Position, RequestId, Seq};
+use tokio::time::Instant;
+
+use crate::connection::Connection;
+use crate::log::{Cursor, RoomLog};
+
+/// A join that cannot be answered yet.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    pub(crate) connection: Rc<Connection>,
+    pub(crate) id: Option<RequestId>,
+    pub(crate) since: Option<Position>,
+    pub(crate) history: u32,
+    /// When it fails, because the bus is away.
+    pub(crate) deadline: Instant,
+    /// What the bus says of a position that this node has not come to.
+    pub(crate) known: Known,
+}
+
+/// What the bus says of a position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// It was not asked.
+    Unasked,
+    /// It knows the position: the node's log will come to it.
+    Good,
+    /// It does not: the room began anew since.
+    Bad,
+}
+
+/// Where a join may continue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Plan {
+    /// At this cursor of the log; for a resume, nothing is missing.
+    Log { cursor: Cursor, at: Position },
+    /// In a page of history that begins after this seq of the current epoch.
+    Page { after: Seq },
+    /// Beyond this node's log: Redis must say whether the position exists.
+    Ahead,
+    /// At the end, after a `reset`: the position is of another life.
+    Reset,
+}
+
+/// Decides for a room whose log is here.
+pub(crate) fn plan(log: &RoomLog, lineage: &Lineage, pending: &Pending) -> Plan {
+    let end = log.end();
+    let Some(since) = pending.since else {
+        let back = end.seq.saturating_sub(u64::from(pending.history));
+        return after(log, lineage, back);
+    };
+    let base = if since.epoch == lineage.epoch {
+        Some(end.seq)
+    } else {
+        lineage.base_of(since.epoch)
+    };
+    match base {
+        Some(base) if since.seq <= base => after(log, lineage, since.seq),
+        // Beyond the base of an ancestor: the epoch forked before that message.
+        Some(_) if since.epoch != lineage.epoch => Plan::Reset,
+        // An epoch or a seq this node has not heard of may be newer than what its feed has told.
+        _ if pending.known == Known::Bad => Plan::Reset,
+        _ => Plan::Ahead,
+    }
+}
+
+fn after(log: &RoomLog, lineage: &Lineage, seq: Seq) -> Plan {
+    match log.cursor_after(seq) {
+        Some(cursor) => Plan::Log { cursor, at: Position { epoch: lineage.epoch, seq } },
+        None => Plan::Page { after: seq },
+    }
+}

@@ -1,0 +1,114 @@
+//! The members of a room on one worker: dense, so that a pass walks memory in order. While a pass
+//! is under way nobody moves: those who leave become holes, filled when it has ended.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use roomcast_protocol::Position;
+
+use crate::connection::Connection;
+use crate::log::{Batch, Cursor};
+
+/// Where a member reads.
+#[derive(Debug, Clone)]
+pub(crate) enum Reader {
+    /// In the room's log: live, or catching up with it.
+    Log(Cursor),
+    /// In a page of older history, which leads to the log.
+    Page { page: Arc<Batch>, frame: u32 },
+    /// Its next page is being read.
+    Waiting(Position),
+}
+
+/// One connection in one room.
+#[derive(Debug)]
+pub(crate) struct Member {
+    /// Whose; `None` once it left while a pass was under way.
+    pub(crate) connection: Option<Rc<Connection>>,
+    /// Index of this membership in the connection's list.
+    pub(crate) membership: u16,
+    /// It published here with a key or without echo, so its own frames may differ.
+    pub(crate) author: bool,
+    /// Where it reads.
+    pub(crate) reader: Reader,
+}
+
+/// Invariant: outside of passes there are no holes.
+#[derive(Debug, Default)]
+pub(crate) struct Members {
+    slots: Vec<Member>,
+    holes: Vec<u32>,
+    /// A pass is under way: nobody moves.
+    pinned: bool,
+}
+
+impl Members {
+    /// Members present.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len() - self.holes.len()
+    }
+
+    /// Slots, holes included: what a pass walks.
+    pub(crate) fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Adds a member at the end, where a pass under way still finds it; returns its slot.
+    pub(crate) fn add(&mut self, member: Member) -> u32 {
+        self.slots.push(member);
+        self.slots.len() as u32 - 1
+    }
+
+    /// A member by its slot.
+    pub(crate) fn at(&self, slot: u32) -> &Member {
+        &self.slots[slot as usize]
+    }
+
+    /// A member by its slot.
+    pub(crate) fn at_mut(&mut self, slot: u32) -> &mut Member {
+        &mut self.slots[slot as usize]
+    }
+
+    /// Everyone present, with slots.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut Member)> {
+        let slots = self.slots.iter_mut().enumerate();
+        slots.filter(|(_, m)| m.connection.is_some()).map(|(slot, m)| (slot as u32, m))
+    }
+
+    /// A range of slots for one chunk of a pass.
+    pub(crate) fn chunk(&mut self, from: usize, to: usize) -> &mut [Member] {
+        let to = to.min(self.slots.len());
+        &mut self.slots[from.min(to)..to]
+    }
+
+    /// Removes the member in `slot`, at once or when the pass has ended.
+    pub(crate) fn remove(&mut self, slot: u32) {
+        self.slots[slot as usize].connection = None;
+        self.holes.push(slot);
+        if !self.pinned {
+            self.compact();
+        }
+    }
+
+    /// A pass begins.
+    pub(crate) fn pin(&mut self) {
+        self.pinned = true;
+    }
+
+    /// A pass has ended: fills the holes.
+    pub(crate) fn unpin(&mut self) {
+        self.pinned = false;
+        self.compact();
+    }
+
+    fn compact(&mut self) {
+        self.holes.sort_unstable();
+        while let Some(slot) = self.holes.pop() {
+            self.slots.swap_remove(slot as usize);
+            let moved = self.slots.get(slot as usize);
+            if let Some(Member { connection: Some(connection), membership, .. }) = moved {
+                connection.moved(*membership, slot);
+            }
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! A room's state on one worker. Everything that changes stands in [`RoomState`], which is borrowed
+//! for one step at a time and never across an await.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use roomcast_protocol::{Lineage, Position, RoomName, Seq};
+
+use super::{Members, PassState, Pending, Plan, Reader, plan};
+use crate::connection::Connection;
+use crate::hub::Floor;
+use crate::log::{Batch, Cursor, RoomLog};
+use crate::settings::Namespace;
+
+/// A room with local members, or one that is about to have some.
+#[derive(Debug)]
+pub(crate) struct Room {
+    /// Its name.
+    pub(crate) name: RoomName,
+    /// The policy it follows; replaced when the configuration is.
+    pub(crate) namespace: RefCell<Arc<Namespace>>,
+    /// What changes.
+    pub(crate) state: RefCell<RoomState>,
+}
+
+/// Whether the worker has the room's log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attachment {
+    /// The hub was asked; the number tells its answer from that to an earlier question.
+    Asked(u64),
+    /// The log is here and follows the hub's; the number is still that of the question.
+    Live(u64),
+}
+
+impl Attachment {
+    /// The number of the question.
+    pub(crate) fn number(self) -> u64 {
+        match self {
+            Self::Asked(number) | Self::Live(number) => number,
+        }
+    }
+}
+
+/// What changes in a room.
+#[derive(Debug)]
+pub(crate) struct RoomState {
+    pub(crate) attachment: Attachment,
+    pub(crate) log: RoomLog,
+    pub(crate) lineage: Arc<Lineage>,
+    pub(crate) members: Members,
+    /// Joins that wait for the log, a page or a position.
+    pub(crate) pending: Vec<Pending>,
+    /// A page was asked for and has not come.
+    pub(crate) page_asked: bool,
+    /// The bus was asked where the room stands.
+    pub(crate) standing_asked: bool,
+    /// The pass under way.
+    pub(super) pass: Option<PassState>,
+    /// It stands in the worker's queue of passes.
+    pub(crate) queued: bool,
+    /// When the oldest message that no pass has finished came to this worker.
+    pub(crate) arrived: Option<Instant>,
+    /// A member may be waiting for a page.
+    may_wait: bool,
+    /// No member reads the log before this batch.
+    lowest: u64,
+    /// Batches before this one were written by a whole pass …
+    pub(super) passed: u64,
+    /// … and of those, the ones before this were measured.
+    measured: u64,
+}
+
+/// What is to be done with a member that fell off the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It was slower than the room's log is long.
+    Slow,
+    /// The node's memory budget took its messages: it catches up from history.
+    Evicted,
+}
+
+/// A member that fell off the log, and where it stood.
+#[derive(Debug)]
+pub(crate) struct Laggard {
+    pub(crate) connection: Rc<Connection>,
+    pub(crate) slot: u32,
+    pub(crate) position: Position,
+    pub(crate) verdict: Verdict,
+}
+
+impl RoomState {
+    /// A room whose log was asked for.
+    pub(crate) fn asked(number: u64) -> Self {
+        let nowhere = Position { epoch: roomcast_protocol::Epoch(0), seq: 0 };
+        Self {
+            attachment: Attachment::Asked(number),
+            log: RoomLog::new(nowhere),
+            lineage: Arc::new(Lineage::new(nowhere.epoch)),
+            members: Members::default(),
+            pending: Vec::new(),
+            page_asked: false,
+            standing_asked: false,
+            pass: None,
+            queued: false,
+            arrived: None,
+            may_wait: false,
+            lowest: u64::MAX,
+            passed: 0,
+            measured: 0,
+        }
+    }
+
+    /// The log is here, for the first time or again after this worker's queue was full. Members
+    /// keep their cursors: the numbers of batches are the hub's. Returns those that fell off.
+    pub(crate) fn attach(&mut self, log: RoomLog, lineage: Arc<Lineage>, slow: u64) -> Vec<Laggard> {
+        let fallen = self.fallen(Floor { slow, all: log.base() });
+        if let Attachment::Asked(number) = self.attachment {
+            self.attachment = Attachment::Live(number);
+            self.measured = log.end_cursor().batch;
+        }
+        self.page_asked = false;
+        self.log = log;
+        self.lineage = lineage;
+        fallen
+    }
+
+    /// Appends the next batch.
+    pub(crate) fn append(&mut self, batch: Arc<Batch>, lineage: Option<Arc<Lineage>>) {
+        self.log.append(batch);
+        if let Some(lineage) = lineage {
+            self.lineage = lineage;
+        }
+        self.arrived.get_or_insert_with(Instant::now);
+    }
+
+    /// Drops what the hub dropped. Returns the members that fell off.
+    pub(crate) fn trim(&mut self, floor: Floor) -> Vec<Laggard> {
+        let fallen = self.fallen(floor);
+        self.log.trim(floor.all);
+        fallen
+    }
+
+    /// Moves a member, and remembers the oldest batch that anybody reads.
+    pub(crate) fn place(&mut self, slot: u32, reader: Reader) {
+        match reader {
+            Reader::Log(Cursor { batch, .. }) => self.lowest = self.lowest.min(batch),
+            Reader::Waiting(_) => self.may_wait = true,
+            Reader::Page { .. } => {}
+        }
+        self.members.at_mut(slot).reader = reader;
+    }
+
+    /// A member's write got as far as `cursor`: in the log, or in its page.
+    pub(crate) fn advance(&mut self, slot: u32, cursor: Cursor) {
+        let next = match &self.members.at(slot).reader {
+            Reader::Log(_) => Reader::Log(cursor),
+            Reader::Page { page, .. } if cursor.batch == 0 => {
+                Reader::Page { page: page.clone(), frame: cursor.frame }
+            }
+            Reader::Page { page, .. } => self.after(page.end()),
+            Reader::Waiting(_) => return,
+        };
+        self.place(slot, next);
+    }
+
+    /// Where a reader goes on that has everything up to `position`: in the log if it reaches back.
+    pub(crate) fn after(&self, position: Position) -> Reader {
+        let known = (position.epoch == self.lineage.epoch).then_some(position.seq);
+        match known.and_then(|seq| self.log.cursor_after(seq)) {
+            Some(cursor) => Reader::Log(cursor),
+            None => Reader::Waiting(position),
+        }
+    }
+
+    /// Whether there are frames for this member.
+    pub(crate) fn is_behind(&self, slot: u32) -> bool {
+        match &self.members.at(slot).reader {
+            Reader::Log(cursor) => *cursor < self.log.end_cursor(),
+            Reader::Page { .. } => true,
+            Reader::Waiting(_) => false,
+        }
+    }
+
+    /// Whether this member waits for a page.
+    pub(crate) fn is_waiting(&self, slot: u32) -> bool {
+        matches!(self.members.at(slot).reader, Reader::Waiting(_))
+    }
+
+    /// Members that wait for a page, with their slots and positions.
+    pub(crate) fn waiting(&mut self) -> Vec<(u32, Rc<Connection>, Position)> {
+        if !self.may_wait {
+            return Vec::new();
+        }
+        let waiting: Vec<_> = (self.members.iter_mut())
+            .filter_map(|(slot, member)| match (&member.reader, &member.connection) {
+                (Reader::Waiting(position), Some(connection)) => {
+                    Some((slot, connection.clone(), *position))
+                }
+                _ => None,
+            })
+            .collect();
+        self.may_wait = !waiting.is_empty();
+        waiting
+    }
+
+    /// The seq after which the oldest reader behind the log needs a page.
+    pub(crate) fn oldest_wanted(&mut self) -> Option<Seq> {
+        let members = self.waiting().into_iter().map(|(_, _, position)| position.seq);
+        let joins = self.pending.iter().filter_map(|pending| {
+            match plan(&self.log, &self.lineage, pending) {
+                Plan::Page { after } => Some(after),
+                _ => None,
+            }
+        });
+        members.chain(joins).min()
+    }
+
+    /// What a pass has finished since this was asked last: when the first of it came, and the
+    /// batches.
+    pub(crate) fn passed(&mut self) -> (Option<Instant>, Vec<Arc<Batch>>) {
+        let from = self.measured.max(self.log.base());
+        let batches = (from..self.passed).filter_map(|number| self.log.batch(number).cloned());
+        let batches = batches.collect();
+        self.measured = self.passed;
+        (self.arrived.take(), batches)
+    }
+
+    /// Members whose cursor lies before the floor, told before the log is trimmed. Looks at all
+    /// members only if one may lie there.
+    fn fallen(&mut self, floor: Floor) -> Vec<Laggard> {
+        if floor.all <= self.lowest.max(self.log.base()) {
+            return Vec::new();
+        }
+        let mut fallen = Vec::new();
+        let mut lowest = u64::MAX;
+        for (slot, member) in self.members.iter_mut() {
+            let (Reader::Log(cursor), Some(connection)) = (&member.reader, &member.connection)
+            else {
+                continue;
+            };
+            if cursor.batch >= floor.all {
+                lowest = lowest.min(cursor.batch);
+                continue;
+            }
+            let position = self.log.position_of(*cursor);
+            let verdict =
+                if cursor.batch < floor.slow { Verdict::Slow } else { Verdict::Evicted };
+            fallen.push(Laggard { connection: connection.clone(), slot, position, verdict });
+        }
+        self.lowest = lowest;
+        fallen
+    }
+}

@@ -1,0 +1,119 @@
+//! A worker: one thread, one single-threaded runtime, its connections and its view of the rooms.
+//! Nothing here is shared with another thread; no lock, and no borrow across an await.
+
+mod deliver;
+mod driver;
+mod handle;
+mod heartbeat;
+mod members;
+mod passes;
+mod resume;
+mod session;
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use roomcast_bus::Bus;
+use roomcast_metrics::Metrics;
+use roomcast_protocol::{ConnectionId, NodeId, RoomName};
+use tokio::sync::{Notify, mpsc};
+
+pub(crate) use driver::{Handoff, WorkerParts, run};
+pub(crate) use session::Reply;
+
+use crate::connection::Connection;
+use crate::hub::HubHandle;
+use crate::room::Room;
+use crate::settings::Settings;
+use heartbeat::Wheel;
+
+/// Bytes read from a socket at a time, into one buffer that all connections of a worker share.
+const SCRATCH: usize = 64 * 1024;
+
+/// Everything one worker owns.
+pub(crate) struct Worker {
+    /// Which one it is.
+    pub(crate) index: usize,
+    /// The node's name.
+    pub(crate) node: NodeId,
+    /// All families; handles are shared, values atomic.
+    pub(crate) metrics: Metrics,
+    settings: RefCell<Arc<Settings>>,
+    bus: Bus,
+    hub: HubHandle,
+    rooms: RefCell<HashMap<RoomName, Rc<Room>>>,
+    connections: RefCell<HashMap<ConnectionId, Rc<Connection>>>,
+    /// Where sockets are read into.
+    pub(crate) scratch: RefCell<Box<[u8]>>,
+    /// Bytes of messages that are arriving, over all connections.
+    pub(crate) inbound_held: Rc<Cell<usize>>,
+    /// Connections with a message that is arriving.
+    arriving: RefCell<Vec<Rc<Connection>>>,
+    /// Rooms with something to write, in turn.
+    passes: RefCell<VecDeque<Rc<Room>>>,
+    /// Connections with more to write than one turn takes.
+    later: RefCell<Vec<Rc<Connection>>>,
+    pass_wake: Notify,
+    /// Rooms with joins that wait.
+    pending: RefCell<Vec<Rc<Room>>>,
+    wheel: RefCell<Wheel>,
+    /// Answers of the bus, bounded by what connections may have in flight.
+    replies: mpsc::UnboundedSender<Reply>,
+    /// Numbers questions to the hub.
+    asked: Cell<u64>,
+}
+
+impl Worker {
+    /// The configuration in force.
+    pub(crate) fn settings(&self) -> Arc<Settings> {
+        self.settings.borrow().clone()
+    }
+
+    /// Puts another configuration in force: rooms take their namespace's new policy.
+    pub(crate) fn configure(&self, settings: Arc<Settings>) {
+        for (name, room) in self.rooms.borrow().iter() {
+            let namespace = settings.namespace_of(name).clone();
+            let members = room.state.borrow().members.len() as i64;
+            let mut current = room.namespace.borrow_mut();
+            current.metrics.rooms.dec();
+            current.metrics.members.sub(members);
+            namespace.metrics.rooms.inc();
+            namespace.metrics.members.add(members);
+            *current = namespace;
+        }
+        *self.settings.borrow_mut() = settings;
+    }
+
+    /// Whether a connection may be read: it takes its answers, and has not too many requests
+    /// waiting.
+    pub(crate) fn may_read(&self, connection: &Connection) -> bool {
+        let limits = &self.settings.borrow().limits;
+        connection.unread_control() <= limits.control_bytes
+            && usize::from(connection.in_flight.get()) < limits.requests
+    }
+
+    /// Writes what waits for a connection, one turn of it; the rest comes after the others.
+    pub(crate) fn write(&self, connection: &Rc<Connection>) {
+        connection.queued.set(false);
+        let could_read = self.may_read(connection);
+        let turn = connection.write_turn();
+        self.metrics.traffic.messages_out.inc_by(turn.frames);
+        self.metrics.traffic.bytes_out.inc_by(turn.bytes as u64);
+        if turn.bytes > 0 {
+            self.metrics.traffic.writes.inc();
+        }
+        if turn.more && !connection.queued.replace(true) {
+            self.later.borrow_mut().push(connection.clone());
+            self.pass_wake.notify_one();
+        }
+        for room in turn.page_ended {
+            self.ask_page(&room);
+        }
+        if !could_read && self.may_read(connection) {
+            connection.wake();
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! What the hub tells: logs, batches, pages. They change the worker's mirror and queue passes.
+
+use std::rc::Rc;
+
+use roomcast_metrics::{GapCause, SlowAction};
+use roomcast_protocol::{CloseCode, ErrorCode, Position, ServerFrame};
+
+use super::Worker;
+use crate::config::SlowPolicy;
+use crate::connection::Connection;
+use crate::hub::WorkerEvent;
+use crate::log::Entry;
+use crate::room::{Attachment, Laggard, Reader, Room, Verdict};
+
+impl Worker {
+    /// Takes in one event.
+    pub(super) fn take_in(&self, event: WorkerEvent) {
+        match event {
+            WorkerEvent::Attached { room, number, log, lineage, slow } => {
+                let Some(room) = self.room(&room) else { return };
+                let mut state = room.state.borrow_mut();
+                if state.attachment.number() != number {
+                    return;
+                }
+                let fallen = state.attach(log, lineage, slow);
+                drop(state);
+                self.judge(&room, fallen);
+                self.resolve(&room);
+                self.queue_pass(&room);
+            }
+            WorkerEvent::Refused { room, number } => {
+                let Some(room) = self.room(&room) else { return };
+                if room.state.borrow().attachment == Attachment::Asked(number) {
+                    self.refuse_pending(&room, ErrorCode::BusUnavailable);
+                    self.forget_if_empty(&room);
+                }
+            }
+            WorkerEvent::Append { room, number, batch, floor, lineage } => {
+                let Some(room) = self.room(&room) else { return };
+                let mut state = room.state.borrow_mut();
+                // Before the log is here, or after it came again, events may be older than it.
+                let expected = state.log.end_cursor().batch;
+                if !matches!(state.attachment, Attachment::Live(_)) || number < expected {
+                    return;
+                }
+                debug_assert_eq!(number, expected, "the hub skips no batch");
+                self.count_gaps(batch.entries());
+                state.append(batch, lineage);
+                let fallen = state.trim(floor);
+                let has_pending = !state.pending.is_empty();
+                drop(state);
+                self.judge(&room, fallen);
+                if has_pending {
+                    self.resolve(&room);
+                }
+                self.queue_pass(&room);
+            }
+            WorkerEvent::Trim { room, floor } => {
+                let Some(room) = self.room(&room) else { return };
+                let fallen = room.state.borrow_mut().trim(floor);
+                self.judge(&room, fallen);
+            }
+            WorkerEvent::Page { room, answer } => {
+                if let Some(room) = self.room(&room) {
+                    self.take_page(&room, answer);
+                }
+            }
+        }
+    }
+
+    fn count_gaps(&self, entries: &[Entry]) {
+        let gaps = entries.iter().filter(|entry| matches!(entry, Entry::Gap { .. })).count();
+        self.metrics.rooms.gaps[GapCause::Bus].inc_by(gaps as u64);
+    }
+
+    /// Does what is due to members that fell off the log.
+    fn judge(&self, room: &Rc<Room>, fallen: Vec<Laggard>) {
+        let policy = room.namespace.borrow().slow;
+        let mut evicted = false;
+        for Laggard { connection, slot, position, verdict } in fallen {
+            match (verdict, policy) {
+                (Verdict::Slow, SlowPolicy::Close) => {
+                    self.metrics.delivery.slow[SlowAction::Closed].inc();
+                    tracing::info!(%connection, room = %room.name, "closed: reads too slowly");
+                    self.close(&connection, CloseCode::Slow);
+                }
+                (Verdict::Slow, SlowPolicy::Conflate) => {
+                    self.metrics.delivery.slow[SlowAction::Conflated].inc();
+                    self.skip_to_end(room, (&connection, slot), position, GapCause::Slow);
+                }
+                (Verdict::Evicted, _) => {
+                    room.state.borrow_mut().place(slot, Reader::Waiting(position));
+                    evicted = true;
+                }
+            }
+        }
+        if evicted {
+            self.move_waiting(room);
+            self.ask_page(room);
+        }
+    }
+
+    /// Moves a member that stood at `position` to the end of the log and tells it what it misses.
+    pub(super) fn skip_to_end(
+        &self,
+        room: &Rc<Room>,
+        (connection, slot): (&Rc<Connection>, u32),
+        position: Position,
+        cause: GapCause,
+    ) {
+        let mut state = room.state.borrow_mut();
+        let end = state.log.end();
+        let reader = Reader::Log(state.log.end_cursor());
+        state.place(slot, reader);
+        drop(state);
+        let (name, seq) = (room.name.clone(), end.seq);
+        if position.epoch != end.epoch {
+            connection.send(&ServerFrame::Reset { room: name, epoch: end.epoch, seq, lost: 0 });
+        } else if position.seq < seq {
+            self.metrics.rooms.gaps[cause].inc();
+            connection.send(&ServerFrame::Gap { room: name, from: position.seq + 1, to: seq });
+        }
+        self.write(connection);
+    }
+}

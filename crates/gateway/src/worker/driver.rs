@@ -1,0 +1,120 @@
+//! A worker's thread: its loop over events, answers, new sockets and time.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant as StdInstant};
+
+use hashbrown::HashMap;
+use roomcast_bus::Bus;
+use roomcast_metrics::{Gauge, Metrics};
+use roomcast_protocol::NodeId;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+
+use super::heartbeat::Wheel;
+use super::{Reply, SCRATCH, Worker};
+use crate::http::{self, Site};
+use crate::hub::{HubHandle, WorkerEvent, now_ms};
+use crate::settings::Settings;
+
+/// Events and answers taken in before passes run: what comes in a burst is written in one go.
+const BURST: usize = 256;
+/// Deadlines of joins and messages are looked at this often.
+const CHECK: Duration = Duration::from_millis(250);
+
+/// A socket on its way from the acceptor to a worker.
+#[derive(Debug)]
+pub(crate) struct Handoff {
+    pub(crate) socket: std::net::TcpStream,
+    pub(crate) accepted: StdInstant,
+}
+
+/// What a worker is made of.
+pub(crate) struct WorkerParts {
+    pub(crate) index: usize,
+    pub(crate) node: NodeId,
+    pub(crate) bus: Bus,
+    pub(crate) hub: HubHandle,
+    pub(crate) metrics: Metrics,
+    pub(crate) site: Arc<Site>,
+    pub(crate) settings: watch::Receiver<Arc<Settings>>,
+    pub(crate) events: mpsc::Receiver<WorkerEvent>,
+    pub(crate) sockets: mpsc::Receiver<Handoff>,
+}
+
+/// Runs a worker until its sockets' sender is gone. Call it on a `LocalSet` of its own thread.
+pub(crate) async fn run(parts: WorkerParts) {
+    let WorkerParts { mut settings, mut events, mut sockets, site, .. } = parts;
+    let (replies, mut answers) = mpsc::unbounded_channel();
+    let first = settings.borrow_and_update().clone();
+    let worker = Rc::new(Worker {
+        index: parts.index,
+        node: parts.node,
+        metrics: parts.metrics,
+        wheel: RefCell::new(Wheel::new(first.heartbeat.interval)),
+        settings: RefCell::new(first),
+        bus: parts.bus,
+        hub: parts.hub,
+        rooms: RefCell::new(HashMap::new()),
+        connections: RefCell::new(HashMap::new()),
+        scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
+        inbound_held: Rc::new(Cell::new(0)),
+        arriving: RefCell::default(),
+        passes: RefCell::new(VecDeque::new()),
+        later: RefCell::default(),
+        pass_wake: Notify::new(),
+        pending: RefCell::default(),
+        replies,
+        asked: Cell::new(0),
+    });
+    tokio::task::spawn_local(worker.clone().run_passes());
+    tokio::task::spawn_local(watch_time(worker.clone(), site.clone()));
+
+    let mut event_burst: Vec<WorkerEvent> = Vec::with_capacity(BURST);
+    let mut answer_burst: Vec<Reply> = Vec::with_capacity(BURST);
+    loop {
+        tokio::select! {
+            _count = events.recv_many(&mut event_burst, BURST) => {
+                for event in event_burst.drain(..) {
+                    worker.take_in(event);
+                }
+            }
+            _count = answers.recv_many(&mut answer_burst, BURST) => {
+                for answer in answer_burst.drain(..) {
+                    worker.reply(answer);
+                }
+            }
+            socket = sockets.recv() => match socket {
+                Some(handoff) => http::accept(&worker, &site, handoff),
+                None => return,
+            },
+            changed = settings.changed() => if changed.is_ok() {
+                let settings = settings.borrow_and_update().clone();
+                worker.configure(settings);
+            },
+        }
+    }
+}
+
+/// Turns the wheel, looks at deadlines, and shows that the worker lives.
+async fn watch_time(worker: Rc<Worker>, site: Arc<Site>) {
+    let seen: Gauge = worker.metrics.node.last_tick(worker.index);
+    let period = worker.wheel.borrow().period();
+    let mut beat = interval_at(Instant::now() + period, period);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut check = interval_at(Instant::now() + CHECK, CHECK);
+    check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            due = beat.tick() => worker.beat(Instant::now() - due),
+            _ = check.tick() => {
+                worker.check_arriving();
+                worker.check_pending();
+                site.alive(worker.index, now_ms());
+                seen.set(now_ms() as f64 / 1_000.0);
+            }
+        }
+    }
+}

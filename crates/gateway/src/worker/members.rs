@@ -1,0 +1,108 @@
+//! Who is in which room: connections enter and leave, rooms come and go with their members.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use roomcast_protocol::{CloseCode, ConnectionId, RoomName};
+
+use super::Worker;
+use crate::connection::Connection;
+use crate::hub::HubCommand;
+use crate::room::{Member, Reader, Room, RoomState};
+
+impl Worker {
+    /// A room that is known here.
+    pub(super) fn room(&self, name: &RoomName) -> Option<Rc<Room>> {
+        self.rooms.borrow().get(name).cloned()
+    }
+
+    /// A room for a member to come: known here, or asked for now.
+    pub(super) fn room_or_ask(&self, name: &RoomName) -> Rc<Room> {
+        if let Some(room) = self.room(name) {
+            return room;
+        }
+        let number = self.asked.get() + 1;
+        self.asked.set(number);
+        let namespace = self.settings.borrow().namespace_of(name).clone();
+        namespace.metrics.rooms.inc();
+        let room = Rc::new(Room {
+            name: name.clone(),
+            namespace: RefCell::new(namespace),
+            state: RefCell::new(RoomState::asked(number)),
+        });
+        self.rooms.borrow_mut().insert(name.clone(), room.clone());
+        self.hub.ask(HubCommand::Attach { worker: self.index, room: name.clone(), number });
+        room
+    }
+
+    /// Makes a connection a member that reads from `reader`. What it is told first must be in its
+    /// gate already: from here on passes write to it.
+    pub(super) fn enter(&self, connection: &Rc<Connection>, room: &Rc<Room>, reader: Reader) {
+        let membership = connection.enter(room.clone());
+        let mut state = room.state.borrow_mut();
+        let slot = state.members.add(Member {
+            connection: Some(connection.clone()),
+            membership,
+            author: false,
+            reader: reader.clone(),
+        });
+        connection.moved(membership, slot);
+        state.place(slot, reader);
+        let (behind, waiting) = (state.is_behind(slot), state.is_waiting(slot));
+        drop(state);
+        room.namespace.borrow().metrics.members.inc();
+        if behind && connection.owe(membership) {
+            self.later.borrow_mut().push(connection.clone());
+            self.pass_wake.notify_one();
+        }
+        if waiting {
+            self.ask_page(room);
+        }
+    }
+
+    /// Ends a membership. After this no frame of the room is begun on the connection.
+    pub(super) fn exit(&self, connection: &Rc<Connection>, membership: u16) {
+        let Some(left) = connection.exit(membership) else { return };
+        left.room.state.borrow_mut().members.remove(left.slot);
+        left.room.namespace.borrow().metrics.members.dec();
+        self.forget_if_empty(&left.room);
+    }
+
+    /// Takes a connection out of all rooms and all joins that wait.
+    pub(crate) fn leave_all(&self, connection: &Rc<Connection>) {
+        for room in std::mem::take(&mut *connection.joining.borrow_mut()) {
+            let pending = &mut room.state.borrow_mut().pending;
+            pending.retain(|join| !Rc::ptr_eq(&join.connection, connection));
+        }
+        for membership in connection.membership_indices() {
+            self.exit(connection, membership);
+        }
+    }
+
+    /// Closes a connection: it leaves its rooms at once, and its task writes the Close.
+    pub(super) fn close(&self, connection: &Rc<Connection>, code: CloseCode) {
+        connection.close(code);
+        self.leave_all(connection);
+    }
+
+    /// Lets go of a room without members and joins.
+    pub(super) fn forget_if_empty(&self, room: &Rc<Room>) {
+        let state = room.state.borrow();
+        if state.members.len() > 0 || !state.pending.is_empty() {
+            return;
+        }
+        drop(state);
+        let mut rooms = self.rooms.borrow_mut();
+        // It may be gone already, and another of its name have come.
+        if rooms.get(&room.name).is_some_and(|known| Rc::ptr_eq(known, room)) {
+            rooms.remove(&room.name);
+            room.namespace.borrow().metrics.rooms.dec();
+            self.hub.ask(HubCommand::Detach { worker: self.index, room: room.name.clone() });
+        }
+    }
+
+    /// A connection by its id, while it lasts.
+    pub(super) fn connection(&self, id: ConnectionId) -> Option<Rc<Connection>> {
+        self.connections.borrow().get(&id).cloned()
+    }
+}

@@ -1,0 +1,80 @@
+//! The worker's passes: rooms with something to write take turns, a few hundred members at a time.
+
+use std::rc::Rc;
+
+use super::Worker;
+use crate::connection::Connection;
+use crate::hub::now_ms;
+use crate::log::Entry;
+use crate::room::{Room, write_chunk};
+
+impl Worker {
+    /// A room has something new for its members.
+    pub(super) fn queue_pass(&self, room: &Rc<Room>) {
+        let mut state = room.state.borrow_mut();
+        if state.members.len() > 0 && !std::mem::replace(&mut state.queued, true) {
+            self.passes.borrow_mut().push_back(room.clone());
+            self.pass_wake.notify_one();
+        }
+    }
+
+    /// Writes to rooms and connections as long as the node runs, yielding after every step.
+    pub(super) async fn run_passes(self: Rc<Self>) {
+        loop {
+            let room = self.passes.borrow_mut().pop_front();
+            let later = std::mem::take(&mut *self.later.borrow_mut());
+            if room.is_none() && later.is_empty() {
+                self.pass_wake.notified().await;
+                continue;
+            }
+            if let Some(room) = room {
+                self.step(room);
+            }
+            for connection in later {
+                self.write(&connection);
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn step(&self, room: Rc<Room>) {
+        let chunk = write_chunk(&mut room.state.borrow_mut());
+        let traffic = &self.metrics.traffic;
+        traffic.messages_out.inc_by(chunk.delivered);
+        traffic.bytes_out.inc_by(chunk.bytes);
+        traffic.writes.inc_by(chunk.writes);
+        self.write_all(chunk.deferred);
+        if chunk.ended {
+            traffic.passes.inc();
+            self.observe(&room);
+        }
+        if chunk.ended && chunk.done {
+            room.state.borrow_mut().queued = false;
+        } else {
+            self.passes.borrow_mut().push_back(room);
+        }
+    }
+
+    /// Writes each once, across all that it is owed.
+    fn write_all(&self, connections: Vec<Rc<Connection>>) {
+        for connection in connections {
+            self.write(&connection);
+        }
+    }
+
+    /// Measures the delay of the messages whose first pass has ended.
+    fn observe(&self, room: &Room) {
+        let mut state = room.state.borrow_mut();
+        let now = now_ms();
+        let (since, batches) = state.passed();
+        for entry in batches.iter().flat_map(|batch| batch.entries()) {
+            if let Entry::Message(message) = entry {
+                self.metrics.delivery.observe(message.time, now);
+            }
+        }
+        if let Some(since) = since {
+            let pass = &self.metrics.delivery.stage[roomcast_metrics::DeliveryStage::Pass];
+            pass.observe(since.elapsed().as_secs_f64());
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! What clients ask for: join, leave, publish, history; and the answers of the bus.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use roomcast_bus::{Ack, History, HistoryRequest, Publication, PublishError, Range, ReadError};
+use roomcast_protocol::{
+    ConnectionId, ErrorCode, HistoryQuery, JoinRoom, Lineage, Publish, RequestId, RoomName, Seq,
+    ServerFrame,
+};
+use tokio::time::Instant;
+
+use super::Worker;
+use crate::connection::Connection;
+use crate::room::{Known, Pending, Room};
+
+/// How long a join may wait for the bus.
+const JOIN_DEADLINE: Duration = Duration::from_secs(3);
+/// Bytes of data in one `history` answer; more comes with the next page.
+const HISTORY_BYTES: usize = 64 * 1024;
+
+/// An answer of the bus to what a connection of this worker asked.
+pub(crate) enum Reply {
+    /// A publication's outcome.
+    Published { to: Asker, room: RoomName, outcome: Result<Ack, PublishError> },
+    /// A page of history.
+    History { to: Asker, room: RoomName, outcome: Result<History, ReadError> },
+    /// Where a room stands.
+    Standing { room: RoomName, standing: Result<(Lineage, Seq), ReadError> },
+}
+
+/// Who asked, and when.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asker {
+    connection: ConnectionId,
+    id: Option<RequestId>,
+    begun: Instant,
+}
+
+impl Worker {
+    /// A client wants to be a member.
+    pub(super) fn join(&self, connection: &Rc<Connection>, id: Option<RequestId>, join: JoinRoom) {
+        let settings = self.settings();
+        let known = self.room(&join.room);
+        let is_joining = connection.joining.borrow().iter().any(|room| room.name == join.room);
+        if is_joining || known.is_some_and(|room| connection.membership_in(&room).is_some()) {
+            let reason = (ErrorCode::AlreadyJoined, "this connection is in that room already");
+            return self.refuse(connection, id, Some(&join.room), reason);
+        }
+        if connection.rooms() + connection.joining.borrow().len() >= settings.limits.rooms {
+            let reason = (ErrorCode::TooManyRooms, "this connection is in too many rooms");
+            return self.refuse(connection, id, Some(&join.room), reason);
+        }
+        let room = self.room_or_ask(&join.room);
+        let kept = room.namespace.borrow().retention.history_size;
+        let history = join.history.unwrap_or(0).min(kept);
+        let pending = Pending {
+            connection: connection.clone(),
+            id,
+            since: join.since,
+            history,
+            deadline: Instant::now() + JOIN_DEADLINE,
+            known: Known::Unasked,
+        };
+        connection.joining.borrow_mut().push(room.clone());
+        room.state.borrow_mut().pending.push(pending);
+        self.resolve(&room);
+        if !room.state.borrow().pending.is_empty() {
+            self.watch_pending(&room);
+        }
+    }
+
+    /// Sees to it that joins that wait do not wait for ever.
+    fn watch_pending(&self, room: &Rc<Room>) {
+        let mut watched = self.pending.borrow_mut();
+        if !watched.iter().any(|known| Rc::ptr_eq(known, room)) {
+            watched.push(room.clone());
+        }
+    }
+
+    /// A client wants to be a member no more.
+    pub(super) fn leave(&self, connection: &Rc<Connection>, id: Option<RequestId>, name: RoomName) {
+        let room = self.room(&name);
+        let membership = room.as_ref().and_then(|room| connection.membership_in(room));
+        match (membership, room) {
+            (Some((membership, _)), _) => self.exit(connection, membership),
+            (None, Some(room)) if self.cancel_join(connection, &room) => {}
+            _ => {
+                let reason = (ErrorCode::NotJoined, "this connection is not in that room");
+                return self.refuse(connection, id, Some(&name), reason);
+            }
+        }
+        connection.send(&ServerFrame::Left { id, room: name, reason: None });
+    }
+
+    /// Takes back a join that waits; false if there is none.
+    fn cancel_join(&self, connection: &Rc<Connection>, room: &Rc<Room>) -> bool {
+        let mut joining = connection.joining.borrow_mut();
+        let Some(at) = joining.iter().position(|known| Rc::ptr_eq(known, room)) else { return false };
+        joining.swap_remove(at);
+        drop(joining);
+        let pending = &mut room.state.borrow_mut().pending;
+        pending.retain(|join| !Rc::ptr_eq(&join.connection, connection));
+        true
+    }
+
+    /// A client publishes.
+    pub(super) fn publish(&self, connection: &Rc<Connection>, publish: Publish) {
+        let Publish { id, room, data, event, key, if_seq, echo, traceparent } = publish;
+        let settings = self.settings();
+        let namespace = settings.namespace_of(&room);
+        if data.len() > namespace.message_bytes {
+            let reason = (ErrorCode::TooLarge, "data is larger than this room's namespace allows");
+            return self.refuse(connection, id, Some(&room), reason);
+        }
+        let to = self.begin_request(connection, id);
+        if key.is_some() || !echo {
+            self.note_author(connection, &room);
+        }
+        self.metrics.traffic.messages_in.inc();
+        let publication = Publication {
+            user: connection.user.clone(),
+            connection: Some(connection.id),
+            event,
+            key,
+            if_seq,
+            echo,
+            traceparent,
+            data,
+            retention: namespace.retention,
+        };
+        let (replies, name) = (self.replies.clone(), room.clone());
+        let reply = Box::new(move |outcome| {
+            // The worker may have ended meanwhile.
+            let _ = replies.send(Reply::Published { to, room: name, outcome });
+        });
+        self.bus.submit(room, publication, reply);
+    }
+
+    /// From now on this member's own frames may differ from everybody else's.
+    fn note_author(&self, connection: &Rc<Connection>, name: &RoomName) {
+        let Some(room) = self.room(name) else { return };
+        if let Some((_, slot)) = connection.membership_in(&room) {
+            room.state.borrow_mut().members.at_mut(slot).author = true;
+        }
+    }
+
+    /// A client reads history.
+    pub(super) fn history(&self, connection: &Rc<Connection>, query: HistoryQuery) {
+        let HistoryQuery { id, room, after, before, limit } = query;
+        let to = self.begin_request(connection, id);
+        let range = match (after, before) {
+            (Some(after), _) => Range::After(after),
+            (None, Some(before)) => Range::Before(before),
+            (None, None) => Range::Latest,
+        };
+        let retention = self.settings.borrow().namespace_of(&room).retention;
+        let request = HistoryRequest { range, limit, max_bytes: HISTORY_BYTES, retention };
+        let (bus, replies) = (self.bus.clone(), self.replies.clone());
+        tokio::task::spawn_local(async move {
+            let outcome = bus.history(&room, request).await;
+            // The worker may have ended meanwhile.
+            let _ = replies.send(Reply::History { to, room, outcome });
+        });
+    }
+
+    /// Counts a request to the bus. At the bound the connection is not read until answers come.
+    fn begin_request(&self, connection: &Connection, id: Option<RequestId>) -> Asker {
+        connection.in_flight.set(connection.in_flight.get() + 1);
+        Asker { connection: connection.id, id, begun: Instant::now() }
+    }
+
+    /// The connection that asked, if it is still here.
+    fn end_request(&self, to: Asker) -> Option<Rc<Connection>> {
+        let connection = self.connection(to.connection)?;
+        let could_read = self.may_read(&connection);
+        connection.in_flight.set(connection.in_flight.get() - 1);
+        if !could_read {
+            connection.wake();
+        }
+        Some(connection)
+    }
+
+    /// Passes an answer of the bus on; the connection is written once this turn's answers are in.
+    pub(super) fn reply(&self, reply: Reply) {
+        match reply {
+            Reply::Published { to, room, outcome } => {
+                let Some(connection) = self.end_request(to) else { return };
+                match (outcome, to.id) {
+                    (Ok(Ack { position, time }), Some(id)) => {
+                        let (epoch, seq) = (position.epoch, position.seq);
+                        connection.send(&ServerFrame::Ack { id, room, epoch, seq, time });
+                    }
+                    (Ok(_), None) => {}
+                    (Err(error), id) => {
+                        let reason = (code_of(error), error.to_string());
+                        self.refuse(&connection, id, Some(&room), (reason.0, &reason.1));
+                    }
+                }
+                self.metrics.delivery.publish_ack.observe(to.begun.elapsed().as_secs_f64());
+                self.write_soon(&connection);
+            }
+            Reply::History { to, room, outcome } => {
+                let Some(connection) = self.end_request(to) else { return };
+                match outcome {
+                    Ok(History { lineage, messages, more, .. }) => {
+                        let (id, epoch) = (to.id, lineage.epoch);
+                        connection.send(&ServerFrame::History { id, room, epoch, messages, more });
+                    }
+                    Err(ReadError::Unavailable) => {
+                        let reason = (ErrorCode::BusUnavailable, "the bus does not answer; try again");
+                        self.refuse(&connection, to.id, Some(&room), reason);
+                    }
+                }
+                self.write_soon(&connection);
+            }
+            Reply::Standing { room, standing } => {
+                if let Some(room) = self.room(&room) {
+                    self.take_standing(&room, standing);
+                }
+            }
+        }
+    }
+}
+
+fn code_of(error: PublishError) -> ErrorCode {
+    match error {
+        PublishError::Overloaded => ErrorCode::Overloaded,
+        PublishError::Unavailable => ErrorCode::BusUnavailable,
+        PublishError::Unknown => ErrorCode::PublishUnknown,
+        PublishError::KeyConflict => ErrorCode::KeyConflict,
+        PublishError::SeqConflict(_) => ErrorCode::SeqConflict,
+    }
+}
