@@ -9,6 +9,7 @@ mod bus;
 mod error;
 mod http;
 mod key;
+mod layer;
 mod layers;
 mod limits;
 mod namespaces;
@@ -18,7 +19,8 @@ mod resolve;
 mod secret;
 mod value;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -68,9 +70,19 @@ pub struct Config {
     pub log: LogConfig,
     /// Policies of rooms.
     pub namespaces: Namespaces,
-    /// Every key's value in one form ("1m" and "60s" are equal): what [`Self::differences`] reads.
     #[serde(skip)]
-    canonical: BTreeMap<String, String>,
+    canonical: Canonical,
+}
+
+/// Every key's value in one form ("1m" and "60s" are equal), for comparing.
+#[derive(Clone, Default, PartialEq)]
+struct Canonical(BTreeMap<String, String>);
+
+impl fmt::Debug for Canonical {
+    /// The values hold secrets, and the fields beside it say the same.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} keys", self.0.len())
+    }
 }
 
 /// What changed between two configurations: keys in full, sorted.
@@ -93,9 +105,9 @@ impl Config {
     /// Which keys differ between the configuration a node runs with and a new one.
     pub fn differences(&self, new: &Self) -> Differences {
         let mut differences = Differences::default();
-        let keys = self.canonical.keys().chain(new.canonical.keys());
-        for key in keys.collect::<std::collections::BTreeSet<_>>() {
-            if self.canonical.get(key) == new.canonical.get(key) {
+        let keys = self.canonical.0.keys().chain(new.canonical.0.keys());
+        for key in keys.collect::<BTreeSet<_>>() {
+            if self.canonical.0.get(key) == new.canonical.0.get(key) {
                 continue;
             }
             match key::find(key).map(|key| key.change) {
@@ -113,9 +125,9 @@ impl Config {
         merged.log.level = new.log.level.clone();
         merged.namespaces = new.namespaces.clone();
         let reloadable = |key: &str| key::find(key).is_some_and(|key| key.change == Change::Reload);
-        merged.canonical.retain(|key, _| !reloadable(key));
-        let taken = new.canonical.iter().filter(|(key, _)| reloadable(key));
-        merged.canonical.extend(taken.map(|(key, value)| (key.clone(), value.clone())));
+        merged.canonical.0.retain(|key, _| !reloadable(key));
+        let taken = new.canonical.0.iter().filter(|(key, _)| reloadable(key));
+        merged.canonical.0.extend(taken.map(|(key, value)| (key.clone(), value.clone())));
         merged
     }
 }
@@ -140,3 +152,6 @@ pub fn explain(args: &ServeArgs) -> Result<Vec<Entry>, ConfigError> {
 pub fn check(file: &Path) -> Result<Config, ConfigError> {
     Sources::file_only(file).load()
 }
+
+#[cfg(test)]
+mod tests;

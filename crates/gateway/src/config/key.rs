@@ -10,6 +10,8 @@ use super::secret::SecretUrl;
 use super::value::{self, Bounds};
 use super::{SECTIONS, namespaces};
 
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
 /// Keys that stand together under one TOML table.
 #[derive(Debug)]
 pub struct Section {
@@ -34,6 +36,16 @@ pub struct Key {
     pub change: Change,
     /// Meaning, and the reason for the default.
     pub about: &'static str,
+}
+
+impl Key {
+    /// Its name with that of its section.
+    pub(super) fn full_name(&self, section: &Section) -> String {
+        match section.name {
+            "" => self.name.into(),
+            section => format!("{section}.{}", self.name),
+        }
+    }
 }
 
 /// When a new value takes effect.
@@ -81,10 +93,7 @@ impl Kind {
             },
             Self::RedisUrl => SecretUrl::read(text).map(|()| text.into()),
             Self::Prefix => read_prefix(text),
-            Self::LogFilter => match EnvFilter::try_new(text) {
-                Ok(_) if !text.is_empty() => Ok(text.into()),
-                _ => Err(format!("{text:?} is no level (error, warn, info, debug) or filter")),
-            },
+            Self::LogFilter => read_log_filter(text),
         }
     }
 
@@ -144,4 +153,15 @@ fn read_prefix(text: &str) -> Result<String, String> {
         return Ok(text.into());
     }
     Err(format!("{text:?} is not 1 to 32 letters, digits, _ or -"))
+}
+
+/// Stricter than `EnvFilter`, which takes a misspelt level for the name of a target.
+fn read_log_filter(text: &str) -> Result<String, String> {
+    let is_level = |word: &str| LEVELS.contains(&word.to_ascii_lowercase().as_str());
+    let level = |part: &str| part.rsplit_once('=').map_or(part, |(_, level)| level).to_owned();
+    let parts = || text.split(',').map(str::trim);
+    if parts().all(|part| is_level(&level(part))) && EnvFilter::try_new(text).is_ok() {
+        return Ok(text.into());
+    }
+    Err(format!("{text:?} is none of {}, nor level,target=level,…", LEVELS.join(", ")))
 }

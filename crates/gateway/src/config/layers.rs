@@ -1,15 +1,15 @@
-//! Where values come from: gathers each source into a layer, refuses keys that do not exist, and
-//! lays the layers over one another. Every value remembers its origin.
+//! Where values come from: gathers each source into a layer and lays the layers over one another.
+//! Every value remembers its origin.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use config::{Environment, File, FileFormat, Map, Source, Value, ValueKind};
+use config::{Environment, File, FileFormat, Map, Source, Value};
 use roomcast_protocol::NodeId;
 
-use super::key::{self, Section};
-use super::{Config, ConfigError, Problem, SECTIONS, ServeArgs, namespaces, resolve, secret};
+use super::layer::{Layer, origin};
+use super::{Config, ConfigError, ServeArgs, key, namespaces, resolve, secret};
 
 const VARIABLE_PREFIX: &str = "ROOMCAST__";
 
@@ -93,9 +93,10 @@ impl Sources {
         let mut builder = config::Config::builder();
         let mut names = BTreeSet::new();
         let mut problems = Vec::new();
-        for layer in [defaults(node), self.file_layer()?, self.variable_layer()?, self.flag_layer()]
+        for layer in
+            [Layer::defaults(node), self.file_layer()?, self.variable_layer()?, self.flag_layer()]
         {
-            names.extend(layer.0.iter().filter_map(|(key, _)| namespace_of(key)));
+            names.extend(layer.namespaces());
             let (layer, unknown) = layer.split();
             builder = builder.add_source(layer);
             problems.extend(unknown);
@@ -106,7 +107,7 @@ impl Sources {
         let merged = builder.build().and_then(|merged| merged.collect());
         let merged = merged.expect("layers hold only values under known keys");
         let mut layered = Layered { values: BTreeMap::new(), inherited: BTreeSet::new() };
-        layered.values.extend(Layer::flatten(merged).0);
+        layered.values.extend(Layer::flatten(merged).into_values());
         layered.inherit(names);
         Ok(layered)
     }
@@ -125,7 +126,7 @@ impl Sources {
         }
         let table = File::from_str(&text, FileFormat::Toml).collect();
         let table = table.map_err(|_| syntax("a number is out of range".into()))?;
-        Ok(Layer::flatten(table).from(|_| format!("file {}", path.display())))
+        Ok(Layer::flatten(table).with_origin(|_| format!("file {}", path.display())))
     }
 
     fn variable_layer(&self) -> Result<Layer, ConfigError> {
@@ -141,12 +142,14 @@ impl Sources {
         let values = environment.collect().expect("variables given as text are text");
         let variable = |key: &str| key.replace('.', "__").to_uppercase();
         Ok(Layer::flatten(values)
-            .from(|key| format!("environment {VARIABLE_PREFIX}{}", variable(key))))
+            .with_origin(|key| format!("environment {VARIABLE_PREFIX}{}", variable(key))))
     }
 
     fn flag_layer(&self) -> Layer {
         let value = |flag: &str, value: &str| Value::new(Some(&format!("flag {flag}")), value);
-        Layer(self.flags.iter().map(|(key, text, flag)| (key.clone(), value(flag, text))).collect())
+        Layer::new(
+            self.flags.iter().map(|(key, text, flag)| (key.clone(), value(flag, text))).collect(),
+        )
     }
 }
 
@@ -159,7 +162,7 @@ impl Layered {
                 if self.values.contains_key(&own) {
                     continue;
                 }
-                let parent = &self.values[&full_name(&namespaces::SECTION, key)];
+                let parent = &self.values[&key.full_name(&namespaces::SECTION)];
                 let from = format!("{} ({})", namespaces::SECTION.name, origin(parent));
                 let value = Value::new(Some(&from), parent.kind.clone());
                 self.inherited.insert(own.clone());
@@ -167,113 +170,6 @@ impl Layered {
             }
         }
     }
-}
-
-/// Values of one source under their keys in full.
-#[derive(Debug, Clone, Default)]
-struct Layer(Vec<(String, Value)>);
-
-impl Layer {
-    /// The leaves of a tree of tables. An empty table counts as a leaf: `[namespaces.chat]`
-    /// without keys still names a namespace.
-    fn flatten(table: Map<String, Value>) -> Self {
-        let mut leaves = Vec::new();
-        let mut open: Vec<_> = table.into_iter().collect();
-        while let Some((path, value)) = open.pop() {
-            match value.kind {
-                ValueKind::Table(table) if !table.is_empty() => open
-                    .extend(table.into_iter().map(|(key, value)| (format!("{path}.{key}"), value))),
-                _ => leaves.push((path, value)),
-            }
-        }
-        leaves.sort_by(|(one, _), (other, _)| one.cmp(other));
-        Self(leaves)
-    }
-
-    fn from(self, origin: impl Fn(&str) -> String) -> Self {
-        let with_origin = |(key, value): (String, Value)| {
-            (key.clone(), Value::new(Some(&origin(&key)), value.kind))
-        };
-        Self(self.0.into_iter().map(with_origin).collect())
-    }
-
-    /// Keeps the known keys; names what is wrong with the others.
-    fn split(self) -> (Self, Vec<Problem>) {
-        let (known, rest): (Vec<_>, Vec<_>) =
-            self.0.into_iter().partition(|(key, _)| key::find(key).is_some());
-        let problem = |(key, value): (String, Value)| {
-            let message = unknown(&key, &value.kind)?;
-            Some(Problem { origin: origin(&value), key, message })
-        };
-        (Self(known), rest.into_iter().filter_map(problem).collect())
-    }
-}
-
-impl Source for Layer {
-    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
-        Box::new(self.clone())
-    }
-
-    fn collect(&self) -> Result<Map<String, Value>, config::ConfigError> {
-        Ok(self.0.iter().cloned().collect())
-    }
-}
-
-/// What is wrong with a key that is not in the tables; nothing if it is an empty section.
-fn unknown(key: &str, value: &ValueKind) -> Option<String> {
-    if let Some(section) = key::find_section(key) {
-        let empty = matches!(value, ValueKind::Table(_));
-        return (!empty).then(|| format!("this is a section; its keys are {}", names(section)));
-    }
-    if let Some(name) = key.strip_prefix("namespaces.").and_then(|rest| rest.split('.').next())
-        && !namespaces::is_name(name)
-    {
-        return Some("names of namespaces are made of a-z, 0-9, _ and -".into());
-    }
-    let section = key.rsplit_once('.').map_or("", |(section, _)| section);
-    Some(match key::find_section(section) {
-        Some(section) if !section.name.is_empty() => {
-            format!("there is no such key; those of this section are {}", names(section))
-        }
-        _ => {
-            let sections = SECTIONS.iter().map(|section| section.name).filter(|n| !n.is_empty());
-            let sections = sections.collect::<Vec<_>>().join(", ");
-            format!("there is no such key; the sections are {sections}, and before them `insecure`")
-        }
-    })
-}
-
-fn names(section: &Section) -> String {
-    section.keys.iter().map(|key| key.name).collect::<Vec<_>>().join(", ")
-}
-
-/// The key's name with its section's.
-pub(super) fn full_name(section: &Section, key: &key::Key) -> String {
-    match section.name {
-        "" => key.name.into(),
-        section => format!("{section}.{}", key.name),
-    }
-}
-
-/// Where a value came from, in words.
-pub(super) fn origin(value: &Value) -> String {
-    value.origin().unwrap_or("default").into()
-}
-
-fn namespace_of(key: &str) -> Option<String> {
-    let name = key.strip_prefix("namespaces.")?.split('.').next()?;
-    namespaces::is_name(name).then(|| name.into())
-}
-
-fn defaults(node: &str) -> Layer {
-    let default = "default".to_owned();
-    let keys =
-        SECTIONS.into_iter().flat_map(|section| section.keys.iter().map(move |k| (section, k)));
-    let value = |(section, key): (&Section, &key::Key)| match full_name(section, key) {
-        name if name == "node.id" => (name, Value::new(Some(&default), node)),
-        name => (name, Value::new(Some(&default), key.default)),
-    };
-    Layer(keys.map(value).collect())
 }
 
 fn flags(args: &ServeArgs) -> Vec<(String, String, &'static str)> {

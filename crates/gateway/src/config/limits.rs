@@ -58,7 +58,7 @@ pub(super) const SECTION: Section = Section {
             kind: Kind::Bytes(Bounds::new(1 << 20, 1 << 40)),
             change: Change::Reload,
             about: "Memory of all logs together, encodings included; rooms above their fair share \
-                    are shortened first. Room for a thousand busy rooms.",
+                    are shortened first. Holds 256 rooms at `lag_bytes`, thousands of ordinary ones.",
         },
         Key {
             name: "control_bytes",

@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 
-use super::layers::full_name;
 use super::{Change, Key, SECTIONS, Section};
 
 const INTRODUCTION: &str = r#"# Configuration
@@ -56,7 +55,7 @@ fn write_section(page: &mut String, section: &Section) -> std::fmt::Result {
     writeln!(page, "| Key | Default | Takes | Reload | Meaning, and why this default |")?;
     writeln!(page, "| --- | --- | --- | --- | --- |")?;
     for key in section.keys {
-        let name = full_name(section, key);
+        let name = key.full_name(section);
         let (default, takes, reload) = (default(key), key.kind.describe(), reload(key));
         writeln!(page, "| `{name}` | {default} | {takes} | {reload} | {} |", key.about)?;
     }

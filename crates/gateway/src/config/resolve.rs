@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 
 use config::Value;
 
-use super::layers::{Layered, origin};
-use super::{Config, ConfigError, Problem, key};
+use super::layer::origin;
+use super::layers::Layered;
+use super::{Canonical, Config, ConfigError, Problem, key};
 
 pub(super) fn resolve(layered: Layered) -> Result<Config, ConfigError> {
     let mut canonical = BTreeMap::new();
@@ -26,7 +27,7 @@ pub(super) fn resolve(layered: Layered) -> Result<Config, ConfigError> {
         return Err(ConfigError::Invalid(problems));
     }
     let mut config = deserialize(&canonical).map_err(|e| ConfigError::Unfit(e.to_string()))?;
-    config.canonical = canonical;
+    config.canonical = Canonical(canonical);
     Ok(config)
 }
 

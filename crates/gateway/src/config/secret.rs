@@ -124,11 +124,10 @@ mod tests {
 
     #[test]
     fn messages_hold_no_password() {
-        for url in ["secret", "secret://app@h", "redis://app:secret@", "redis://:secret@:6379"] {
+        for url in ["secret", "s3cret://h", "redis://app:secret@", "redis://:secret@:6379"] {
             let message = SecretUrl::read(url).unwrap_err();
-            assert!(url.starts_with("secret://") || !message.contains("secret"), "{message}");
+            assert!(!message.contains("secret") && !message.contains("s3cret"), "{message}");
         }
-        assert!(SecretUrl::read("s3cret://host").unwrap_err().contains("***"));
     }
 
     #[test]

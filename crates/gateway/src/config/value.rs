@@ -7,9 +7,9 @@ use serde::{Deserialize, Deserializer};
 /// The smallest and the largest value of a key, and what 0 means where it lies outside.
 #[derive(Debug)]
 pub(super) struct Bounds {
-    min: u64,
-    max: u64,
-    zero: Option<&'static str>,
+    pub(super) min: u64,
+    pub(super) max: u64,
+    pub(super) zero: Option<&'static str>,
 }
 
 impl Bounds {
@@ -29,14 +29,11 @@ impl Bounds {
         if within || (number == 0 && self.zero.is_some()) {
             return Ok(number.to_string());
         }
-        Err(format!("{} is out of bounds: give {}", show(number), self.words(show)))
+        Err(format!("{} is out of bounds: give {}", show(number), self.describe(show)))
     }
 
+    /// The bounds in words.
     pub(super) fn describe(&self, show: fn(u64) -> String) -> String {
-        self.words(show)
-    }
-
-    fn words(&self, show: fn(u64) -> String) -> String {
         let range = format!("{} to {}", show(self.min), show(self.max));
         match self.zero {
             Some(meaning) => format!("{range}, or 0: {meaning}"),
