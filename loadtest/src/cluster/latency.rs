@@ -1,0 +1,145 @@
+//! The unloaded delay from a publish on one node to a delivery on another, beside a bare PUBLISH
+//! to SUBSCRIBE over TCP on the same Redis, in blocks that take turns.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde_json::json;
+
+use super::{Cluster, fresh_room};
+use crate::crowd::{Seat, gather};
+use crate::dialect::{Dialect, Encoding};
+use crate::engine::{Batch, Engine, LinkId, Wait, What};
+use crate::redis::{Connection, Redis, Reply};
+use crate::report::Report;
+use crate::stats::{digits, micros, percentile};
+use crate::table::Table;
+
+/// Messages on one way before the other has its turn.
+const BLOCK: usize = 50;
+/// How long one message may take.
+const WITHIN: Duration = Duration::from_secs(10);
+/// Bytes of a message's data, on both ways.
+const PAYLOAD: usize = 128;
+
+/// Runs the measurement: the first block of each way is warm-up.
+pub(super) fn main(messages: usize, cluster: &Cluster) -> Result<Report> {
+    let redis = cluster.redis.as_ref().context("name the nodes' Redis with --redis-url")?;
+    let mut relay = Relay::open(cluster)?;
+    let mut bare = Bare::open(redis)?;
+    let (mut through_nodes, mut through_redis) = (Vec::new(), Vec::new());
+    for block in 0..=messages.div_ceil(BLOCK) {
+        let relayed = (0..BLOCK).map(|_| relay.once()).collect::<Result<Vec<_>>>()?;
+        let published = (0..BLOCK).map(|_| bare.once()).collect::<Result<Vec<_>>>()?;
+        if block > 0 {
+            through_nodes.extend(relayed);
+            through_redis.extend(published);
+        }
+    }
+    let heading = format!(
+        "cluster --latency: {} lone messages of {PAYLOAD} B on each way, in turns of {BLOCK}, \
+         TCP; nothing pinned, every process sleeps until it is woken",
+        through_nodes.len()
+    );
+    let mut table = Table::new(["way", "p50 µs", "p99 µs", "p50 × bare", "p99 × bare"]);
+    let bare = middle_and_tail(through_redis);
+    let nodes = middle_and_tail(through_nodes);
+    for (way, [p50, p99]) in
+        [("publish on node 1 → member of node 2", nodes), ("bare PUBLISH → SUBSCRIBE", bare)]
+    {
+        let ratios = [p50 / bare[0], p99 / bare[1]];
+        let cells = [p50, p99, ratios[0], ratios[1]].map(digits);
+        table.row(std::iter::once(way.to_owned()).chain(cells));
+    }
+    println!("{heading}\n{table}");
+    Ok(json!({
+        "scenario": "cluster --latency", "setup": heading,
+        "nodes_micros": { "p50": nodes[0], "p99": nodes[1] },
+        "bare_micros": { "p50": bare[0], "p99": bare[1] },
+        "p50_ratio": nodes[0] / bare[0],
+    })
+    .into())
+}
+
+fn middle_and_tail(mut delays: Vec<Duration>) -> [f64; 2] {
+    delays.sort_unstable();
+    [0.5, 0.99].map(|share| micros(percentile(&delays, share)))
+}
+
+/// A publisher on the first node, a member on the last.
+struct Relay {
+    engine: Engine,
+    batch: Batch,
+    publisher: LinkId,
+    member: LinkId,
+    frame: Vec<u8>,
+}
+
+impl Relay {
+    fn open(cluster: &Cluster) -> Result<Self> {
+        let [first, .., last] = &cluster.nodes[..] else { bail!("two nodes are needed") };
+        let room = fresh_room();
+        let [from, to] = [first, last].map(|node| Dialect::of(node, Encoding::Json));
+        let mut engine = Engine::new()?;
+        let frame = from.publish(room, from.encoding.payload("", PAYLOAD), None)?;
+        let seats =
+            [Seat { dialect: from, rooms: Vec::new() }, Seat { dialect: to, rooms: vec![room] }];
+        let links = gather(&mut engine, &seats)?;
+        Ok(Self { engine, batch: Batch::default(), publisher: links[0], member: links[1], frame })
+    }
+
+    fn once(&mut self) -> Result<Duration> {
+        let began = Instant::now();
+        self.engine.send(self.publisher, &self.frame)?;
+        while began.elapsed() < WITHIN {
+            self.engine.turn(Wait::Sleep(WITHIN), &mut self.batch)?;
+            for arrival in &self.batch.arrivals {
+                match &arrival.what {
+                    What::Ended(why) => bail!("a client lost its link: {why}"),
+                    What::Frame { .. } if arrival.link == self.member => {
+                        return Ok(arrival.at - began);
+                    }
+                    What::Frame { payload, .. } => {
+                        let text = self.batch.bytes[payload.clone()].escape_ascii();
+                        bail!("the publish was answered: {text}");
+                    }
+                    _ => {}
+                }
+            }
+        }
+        bail!("a message did not arrive on the other node within 10 s")
+    }
+}
+
+/// The same with nothing but Redis between.
+struct Bare {
+    publisher: Connection,
+    subscriber: Connection,
+    channel: String,
+    data: Vec<u8>,
+}
+
+impl Bare {
+    fn open(redis: &Redis) -> Result<Self> {
+        let channel = format!("loadtest-{}", std::process::id());
+        let mut subscriber = Connection::open(redis.addr)?;
+        subscriber.call(&[b"SUBSCRIBE", channel.as_bytes()])?;
+        let publisher = Connection::open(redis.addr)?;
+        Ok(Self { publisher, subscriber, channel, data: vec![b'x'; PAYLOAD] })
+    }
+
+    fn once(&mut self) -> Result<Duration> {
+        let mut command = Vec::new();
+        let words: [&[u8]; 3] = [b"PUBLISH", self.channel.as_bytes(), &self.data];
+        crate::redis::push_command(&words, &mut command);
+        let began = Instant::now();
+        self.publisher.write(&command)?;
+        let push = self.subscriber.read()?;
+        let took = began.elapsed();
+        if !matches!(push, Reply::Array(_)) {
+            bail!("a subscription brought {push:?}");
+        }
+        self.publisher.read()?;
+        Ok(took)
+    }
+}

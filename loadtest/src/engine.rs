@@ -1,0 +1,172 @@
+//! The load side: thousands of WebSocket clients on one thread and one epoll. It knows links,
+//! frames and time; rooms and what a frame means are its callers' business.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::Range;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use mio::{Events, Interest, Poll, Token};
+use slab::Slab;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::reader::Depth;
+
+mod link;
+
+use link::Link;
+
+/// One buffer for all links: what one `recv` can take.
+const READ_BYTES: usize = 64 << 10;
+/// Events taken in one turn.
+const EVENTS: usize = 1024;
+/// Loopback sources 127.0.0.2 and following: each brings its own range of ports.
+const SOURCES: u8 = 8;
+
+/// Names one link for as long as it lives.
+pub(crate) type LinkId = usize;
+
+/// What happened on one link.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    /// The link.
+    pub(crate) link: LinkId,
+    /// When `recv` returned with it.
+    pub(crate) at: Instant,
+    /// What it was.
+    pub(crate) what: What,
+}
+
+/// The kinds of arrivals.
+#[derive(Debug)]
+pub(crate) enum What {
+    /// The upgrade was answered with 101.
+    Upgraded,
+    /// So many data frames came in one read, and so many bytes of them.
+    Counted { frames: u32, bytes: u32 },
+    /// One data frame; its payload lies in `Batch::bytes`.
+    Frame { payload: Range<usize>, bytes: u32 },
+    /// The link is gone; why, in words.
+    Ended(String),
+}
+
+/// All that one turn brought. Kept and reused by the caller.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    /// In the order in which they were read.
+    pub(crate) arrivals: Vec<Arrival>,
+    /// The payloads of frames read whole.
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// How a turn waits for something to happen.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Wait {
+    /// Not at all: the server never pays for waking this process.
+    Spin,
+    /// In epoll, at most this long.
+    Sleep(Duration),
+}
+
+/// All links of this process.
+pub(crate) struct Engine {
+    poll: Poll,
+    events: Events,
+    links: Slab<Link>,
+    buffer: Vec<u8>,
+    opened: u64,
+}
+
+impl Engine {
+    /// An engine without links.
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self {
+            poll: Poll::new().context("epoll")?,
+            events: Events::with_capacity(EVENTS),
+            links: Slab::new(),
+            buffer: vec![0; READ_BYTES],
+            opened: 0,
+        })
+    }
+
+    /// Begins a link: connects, then sends `request` and expects 101.
+    pub(crate) fn open(&mut self, to: SocketAddr, request: &Rc<[u8]>) -> Result<LinkId> {
+        let source = 2 + (self.opened % u64::from(SOURCES)) as u8;
+        self.opened += 1;
+        let stream = connect(to, source)
+            .with_context(|| format!("connecting to {to} with {} links open", self.links.len()))?;
+        let entry = self.links.vacant_entry();
+        let id = entry.key();
+        let link = entry.insert(Link::new(stream, Rc::clone(request)));
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.poll.registry().register(link.stream(), Token(id), interest)?;
+        Ok(id)
+    }
+
+    /// Waits, then reads every ready link once.
+    pub(crate) fn turn(&mut self, wait: Wait, batch: &mut Batch) -> Result<()> {
+        batch.arrivals.clear();
+        batch.bytes.clear();
+        let timeout = match wait {
+            Wait::Spin => Duration::ZERO,
+            Wait::Sleep(longest) => longest,
+        };
+        match self.poll.poll(&mut self.events, Some(timeout)) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            done => done.context("epoll")?,
+        }
+        for event in &self.events {
+            let id = event.token().0;
+            let Some(link) = self.links.get_mut(id) else { continue };
+            if let Err(error) = link.ready(event, &mut self.buffer, id, batch) {
+                self.links.remove(id);
+                let what = What::Ended(format!("{error:#}"));
+                batch.arrivals.push(Arrival { link: id, at: Instant::now(), what });
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes to a link; what the socket does not take goes out when it can.
+    pub(crate) fn send(&mut self, id: LinkId, bytes: &[u8]) -> Result<()> {
+        let link = self.links.get_mut(id).with_context(|| format!("link {id} is gone"))?;
+        link.send(bytes)
+    }
+
+    /// Sets how closely a link is read from its next read on; links begin with `Whole`.
+    pub(crate) fn set_depth(&mut self, id: LinkId, depth: Depth) {
+        if let Some(link) = self.links.get_mut(id) {
+            link.depth = depth;
+        }
+    }
+
+    /// Ends a link with a reset, which leaves no TIME_WAIT behind; false if it was gone already.
+    pub(crate) fn reset(&mut self, id: LinkId) -> bool {
+        self.links.try_remove(id).map(Link::reset).is_some()
+    }
+
+    /// Links that are open or opening.
+    pub(crate) fn len(&self) -> usize {
+        self.links.len()
+    }
+}
+
+fn connect(to: SocketAddr, source: u8) -> io::Result<mio::net::TcpStream> {
+    let domain = Domain::for_address(to);
+    let socket = Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+    if to.ip() == Ipv4Addr::LOCALHOST {
+        socket.bind(&SocketAddr::from((Ipv4Addr::new(127, 0, 0, source), 0)).into())?;
+    }
+    socket.set_tcp_nodelay(true)?;
+    match socket.connect(&to.into()) {
+        // EINPROGRESS has no stable kind of its own; the writable event tells how it ended.
+        Err(error) if error.raw_os_error() != Some(EINPROGRESS) => return Err(error),
+        _ => {}
+    }
+    Ok(mio::net::TcpStream::from_std(socket.into()))
+}
+
+/// Linux's number for "the connection is being made".
+const EINPROGRESS: i32 = 115;

@@ -1,0 +1,87 @@
+//! Load tests of a Roomcast node, beside the floor: the least a server can do for the same work.
+//! Each scenario prints a table and, with `--json`, what it measured. See README.md.
+
+// What it prints is the program's own output: tables on stdout, progress on stderr.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::{Parser, Subcommand};
+
+use crate::children::Children;
+
+mod children;
+mod cluster;
+mod connect;
+mod crowd;
+mod dialect;
+mod engine;
+mod fanout;
+mod floor;
+mod growth;
+mod idle;
+mod machine;
+mod reader;
+mod redis;
+mod report;
+mod server;
+mod stats;
+mod table;
+mod window;
+mod wire;
+
+/// Load tests of a Roomcast node, beside the floor.
+#[derive(Debug, Parser)]
+#[command(name = "loadtest", version)]
+struct Cli {
+    #[command(subcommand)]
+    scenario: Scenario,
+    /// Write what was measured to this file too.
+    #[arg(long, global = true, value_name = "PATH")]
+    json: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Scenario {
+    Fanout(fanout::FanoutArgs),
+    Idle(idle::IdleArgs),
+    Connect(connect::ConnectArgs),
+    Cluster(cluster::ClusterArgs),
+    Growth(growth::GrowthArgs),
+    Floor(floor::FloorArgs),
+}
+
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("loadtest: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<()> {
+    if let Scenario::Floor(args) = &cli.scenario {
+        return floor::run(args);
+    }
+    let children = Children::watched()?;
+    let report = match &cli.scenario {
+        Scenario::Fanout(args) => fanout::main(args, &children)?,
+        Scenario::Idle(args) => idle::main(args, &children)?,
+        Scenario::Connect(args) => connect::main(args, &children)?,
+        Scenario::Cluster(args) => cluster::main(args, &children)?,
+        Scenario::Growth(args) => growth::main(args, &children)?,
+        Scenario::Floor(_) => return Ok(()),
+    };
+    if let Some(path) = &cli.json {
+        let text = serde_json::to_string_pretty(&report.figures)?;
+        std::fs::write(path, text + "\n").with_context(|| format!("writing {}", path.display()))?;
+    }
+    if let Some(failure) = report.failure {
+        bail!(failure);
+    }
+    Ok(())
+}

@@ -1,0 +1,239 @@
+//! A server under test: a node or a floor, started here or running already.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use tempfile::TempDir;
+
+use crate::children::{Children, Running, free_port};
+use crate::floor::Mode;
+use crate::machine::{self, Cores};
+
+/// How long a node may take to be ready.
+const READY_WITHIN: Duration = Duration::from_secs(15);
+/// How long a node that is said to run already may take.
+const RUNNING_WITHIN: Duration = Duration::from_secs(2);
+/// How long one HTTP answer may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// How much of a failed node's log is shown.
+const LOG_TAIL: usize = 2000;
+
+/// What is under test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A Roomcast node.
+    Node,
+    /// The floor.
+    Floor(Mode),
+}
+
+impl Kind {
+    /// As the tables call it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Node => "node",
+            Self::Floor(Mode::Write) => "floor-write",
+            Self::Floor(Mode::Batch) => "floor-batch",
+        }
+    }
+}
+
+/// Which node to test.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct NodeArgs {
+    /// The node's binary; else `roomcast` beside this program.
+    #[arg(long, value_name = "PATH")]
+    node_binary: Option<PathBuf>,
+    /// Use a node that runs already, for example ws://127.0.0.1:8080.
+    #[arg(long, value_name = "URL", conflicts_with = "node_binary")]
+    url: Option<String>,
+    /// The pid of the node at --url, so that its CPU time and memory can be read.
+    #[arg(long, requires = "url")]
+    pid: Option<u32>,
+    /// Another setting of the nodes started here, as `roomcast serve --set` takes it.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// A Redis server for the nodes started here; without it their bus is in memory.
+    #[arg(long, value_name = "URL", conflicts_with = "url")]
+    pub(crate) redis_url: Option<String>,
+}
+
+impl NodeArgs {
+    /// The same for a node that runs already.
+    pub(crate) fn at(&self, url: &str) -> Self {
+        Self { url: Some(url.to_owned()), ..self.clone() }
+    }
+
+    /// The same for nodes on this Redis.
+    pub(crate) fn on_redis(&self, url: &str) -> Self {
+        Self { redis_url: Some(url.to_owned()), ..self.clone() }
+    }
+}
+
+/// A server, and the means to look at it.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) kind: Kind,
+    pub(crate) addr: SocketAddr,
+    pid: Option<u32>,
+    running: Option<Running>,
+    /// Holds the log of a node started here.
+    folder: Option<TempDir>,
+}
+
+impl Server {
+    /// Starts a node, or finds the one at `--url`, and waits until it is ready.
+    pub(crate) fn node(args: &NodeArgs, cores: &Cores, children: &Children) -> Result<Self> {
+        Self::node_with(args, &[], cores, children)
+    }
+
+    /// As `node`, with more arguments for `roomcast serve`.
+    pub(crate) fn node_with(
+        args: &NodeArgs,
+        more: &[String],
+        cores: &Cores,
+        children: &Children,
+    ) -> Result<Self> {
+        if let Some(url) = &args.url {
+            let addr = address(url)?;
+            let server =
+                Self { kind: Kind::Node, addr, pid: args.pid, running: None, folder: None };
+            return server.when_ready();
+        }
+        let addr = SocketAddr::from(([127, 0, 0, 1], free_port()?));
+        let folder = tempfile::tempdir()?;
+        let log = File::create(folder.path().join("log"))?;
+        let binary = binary(args)?;
+        let mut command = machine::pinned(&binary, cores.server.as_deref());
+        command.args(["serve", "--listen", &addr.to_string()]);
+        command.args(["--set", "namespaces.default.publish_rate=0"]);
+        if let Some(url) = &args.redis_url {
+            command.args(["--redis-url", url]);
+        }
+        for setting in &args.set {
+            command.args(["--set", setting]);
+        }
+        command.args(more).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let running = children.start(&mut command)?;
+        let pid = Some(running.pid());
+        let (running, folder) = (Some(running), Some(folder));
+        Self { kind: Kind::Node, addr, pid, running, folder }.when_ready()
+    }
+
+    /// Starts a floor whose deliveries have `frame_bytes` on the wire.
+    pub(crate) fn floor(
+        mode: Mode,
+        frame_bytes: usize,
+        cores: &Cores,
+        children: &Children,
+    ) -> Result<Self> {
+        let me = std::env::current_exe().context("finding this program")?;
+        let mut command = machine::pinned(me.as_os_str(), cores.server.as_deref());
+        command.args(["floor", "--until-stdin-ends", "--mode", mode.name()]);
+        command.args(["--frame-bytes", &frame_bytes.to_string()]).stdin(Stdio::piped());
+        let (running, line) = children.start_and_listen(&mut command)?;
+        let addr = line.rsplit(' ').next().unwrap_or_default().parse();
+        let addr = addr.with_context(|| format!("the floor said {line:?}"))?;
+        let pid = Some(running.pid());
+        Ok(Self { kind: Kind::Floor(mode), addr, pid, running: Some(running), folder: None })
+    }
+
+    fn when_ready(self) -> Result<Self> {
+        let within = if self.running.is_some() { READY_WITHIN } else { RUNNING_WITHIN };
+        let deadline = Instant::now() + within;
+        loop {
+            let answer = status(self.addr, "/health/ready");
+            if matches!(answer, Ok(200)) {
+                return Ok(self);
+            }
+            self.check()?;
+            if Instant::now() > deadline {
+                let log = self.log_tail();
+                bail!("the node at {} is not ready after {within:?} ({answer:?}){log}", self.addr);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Fails if a server started here has ended by itself.
+    pub(crate) fn check(&self) -> Result<()> {
+        let Some(running) = &self.running else { return Ok(()) };
+        running.check().with_context(|| format!("the server failed{}", self.log_tail()))
+    }
+
+    /// The last lines of the log of a node started here, for an error message.
+    pub(crate) fn log_tail(&self) -> String {
+        let path = self.folder.as_ref().map(|folder| folder.path().join("log"));
+        let Some(text) = path.and_then(|path| std::fs::read(path).ok()) else {
+            return String::new();
+        };
+        let text = String::from_utf8_lossy(&text[text.len().saturating_sub(LOG_TAIL)..]);
+        format!("; the end of its log:\n{text}")
+    }
+
+    /// CPU time that the server has used; `None` if its pid is not known.
+    pub(crate) fn cpu_time(&self) -> Result<Option<Duration>> {
+        self.pid.map(machine::cpu_time).transpose()
+    }
+
+    /// Its resident memory in KiB; `None` if its pid is not known.
+    pub(crate) fn resident_kib(&self) -> Result<Option<u64>> {
+        self.pid.map(machine::resident_kib).transpose()
+    }
+}
+
+fn binary(args: &NodeArgs) -> Result<OsString> {
+    if let Some(path) = &args.node_binary {
+        return Ok(path.clone().into_os_string());
+    }
+    let path = std::env::current_exe().context("finding this program")?.with_file_name("roomcast");
+    if !path.exists() {
+        bail!(
+            "no node at {}: build it (cargo build --release) or name it with --node-binary",
+            path.display()
+        );
+    }
+    Ok(path.into_os_string())
+}
+
+/// The address in `ws://host:port`, with or without the scheme and a path.
+pub(crate) fn address(url: &str) -> Result<SocketAddr> {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let host = rest.split('/').next().unwrap_or_default();
+    let mut found =
+        host.to_socket_addrs().with_context(|| format!("{url:?} names no host:port"))?;
+    found.next().with_context(|| format!("{host:?} has no address"))
+}
+
+/// The status of a GET.
+fn status(addr: SocketAddr, path: &str) -> Result<u16> {
+    let mut stream = TcpStream::connect_timeout(&addr, ANSWER_WITHIN)?;
+    stream.set_read_timeout(Some(ANSWER_WITHIN))?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
+    let mut answer = String::new();
+    stream.take(64).read_to_string(&mut answer)?;
+    let status = answer.split(' ').nth(1).context("no HTTP answer")?;
+    Ok(status.parse()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        let local: SocketAddr = "127.0.0.1:8080".parse().unwrap();
+        assert_eq!(address("ws://127.0.0.1:8080").unwrap(), local);
+        assert_eq!(address("ws://127.0.0.1:8080/ws").unwrap(), local);
+        assert_eq!(address("127.0.0.1:8080").unwrap(), local);
+        assert!(address("ws://nowhere").is_err());
+    }
+}
