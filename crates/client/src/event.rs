@@ -33,10 +33,10 @@ pub enum Event {
     Joined {
         /// The room.
         room: RoomName,
-        /// Where the following messages continue from.
+        /// Where the following events continue from.
         position: Position,
-        /// If the join resumed: whether everything since then follows. If not, a `Gap` or a
-        /// `Reset` says what is missing.
+        /// If the join resumed: whether everything since then follows. If not, the position is
+        /// still the old one, and a `Gap` or a `Reset` says what is missing.
         recovered: Option<bool>,
     },
     /// A message, told once and in ascending order.
@@ -56,6 +56,8 @@ pub enum Event {
         from: Seq,
         /// Last missing seq.
         to: Seq,
+        /// Where a reader stands after the gap.
+        position: Position,
     },
     /// The room goes on in another epoch.
     Reset {

@@ -5,12 +5,15 @@
 //! where it stood. The rules live in `session`, without sockets or clocks; `driver` runs them.
 
 mod backoff;
-
+mod client;
+mod driver;
 mod event;
 mod options;
 mod outcome;
 mod session;
+mod socket;
 
+pub use client::{Client, PendingAck};
 pub use event::{Event, JoinOptions};
 pub use options::{Backoff, FirstTry, Options, OptionsError};
 pub use outcome::{Ack, ClientClosed, HistoryFailure, HistoryPage, PublishFailure};

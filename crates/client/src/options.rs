@@ -4,13 +4,7 @@ use std::time::Duration;
 
 use http::Uri;
 use rand::Rng;
-use roomcast_protocol::UserName;
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum Encoding {
-    Json,
-    MsgPack,
-}
+use roomcast_protocol::{Encoding, UserName};
 
 /// How a client connects.
 #[derive(Debug, Clone)]

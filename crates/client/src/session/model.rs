@@ -6,10 +6,11 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use proptest::prelude::*;
-use roomcast_protocol::{Data, Epoch, ErrorCode, JoinRoom, Seq};
+use roomcast_protocol::{ClientFrame, Data, Epoch, ErrorCode, JoinRoom, Seq};
 
 use super::tests::{connected, message, publish, room};
 use super::*;
+use crate::{JoinOptions, PublishFailure};
 
 const ROOMS: [&str; 2] = ["a", "b"];
 
@@ -232,6 +233,7 @@ impl World {
             recovered,
             count: None,
             rev: None,
+            members: None,
         };
         self.say(joined);
         if join.since.is_some() && good.is_none() {
@@ -389,7 +391,10 @@ impl App {
                 let app = self.rooms.entry(room).or_default();
                 match recovered {
                     Some(true) => assert_eq!(app.at, Some(position), "recovered elsewhere"),
-                    Some(false) => app.owed = true,
+                    Some(false) => {
+                        assert_eq!(app.at, Some(position), "moved past a hole without a name");
+                        app.owed = true;
+                    }
                     None => assert_eq!(app.at, None, "resumed without a position"),
                 }
                 app.at = Some(position);
@@ -405,11 +410,12 @@ impl App {
                 app.at = Some(position);
                 app.seen.push((payload, position));
             }
-            Event::Gap { room, from, to } => {
+            Event::Gap { room, from, to, position } => {
                 let app = self.rooms.entry(room).or_default();
                 let at = app.at.as_mut().expect("joined first");
                 assert_eq!(from, next(at.seq), "a gap elsewhere");
                 at.seq = to;
+                assert_eq!(*at, position);
                 app.owed = false;
             }
             Event::Reset { room, position, .. } => {

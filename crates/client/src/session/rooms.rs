@@ -1,6 +1,5 @@
-//! Which rooms the application wants, where each stands, and what is told about them.
-//!
-//! Only `joined`, `message`, `gap` and `reset` move a position, and never back within an epoch.
+//! Which rooms the application wants, how far each membership is, and what is told about them.
+//! Where the application stands in a room is `reader`'s.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -11,6 +10,7 @@ use roomcast_protocol::{
 };
 
 use super::Action;
+use super::reader::Reader;
 use super::requests::Refusal;
 use crate::backoff::Pauses;
 use crate::{Event, JoinOptions};
@@ -29,8 +29,7 @@ pub(super) struct Rooms {
 struct Room {
     /// For the first entry.
     options: JoinOptions,
-    /// Where the application stands; `None` before the first `joined`.
-    position: Option<Position>,
+    reader: Reader,
     standing: Standing,
     /// Joins refused in a row.
     refusals: u32,
@@ -51,11 +50,11 @@ enum Standing {
 impl Room {
     fn new(options: JoinOptions) -> Self {
         let standing = Standing::Wanted { from: None };
-        Self { options, position: None, standing, refusals: 0 }
+        Self { options, reader: Reader::new(options.since), standing, refusals: 0 }
     }
 
     fn request(&self, room: &RoomName) -> JoinRoom {
-        let since = self.position.or(self.options.since);
+        let since = self.reader.position();
         let history = if since.is_none() { self.options.history } else { None };
         JoinRoom { room: room.clone(), since, history, presence: false, info: None, token: None }
     }
@@ -143,10 +142,7 @@ impl Rooms {
         if !matches!(room.standing, Standing::Joining { .. }) {
             return;
         }
-        // Within an epoch nothing that was told is told again.
-        let seen = room.position.filter(|position| position.epoch == at.epoch);
-        let position = seen.filter(|seen| seen.seq > at.seq).unwrap_or(at);
-        room.position = Some(position);
+        let position = room.reader.joined(at, recovered);
         room.standing = Standing::Joined;
         room.refusals = 0;
         tell(actions, Event::Joined { room: name, position, recovered });
@@ -158,14 +154,11 @@ impl Rooms {
         message: Arc<Message>,
         actions: &mut VecDeque<Action>,
     ) {
-        let Some(position) = self.position_of_member(&name) else { return };
-        if message.seq <= position.seq {
-            self.duplicates += 1;
-            return;
+        let Some(reader) = self.reader_of_member(&name) else { return };
+        match reader.message(message.seq) {
+            Some(position) => tell(actions, Event::Message { room: name, position, message }),
+            None => self.duplicates += 1,
         }
-        position.seq = message.seq;
-        let position = *position;
-        tell(actions, Event::Message { room: name, position, message });
     }
 
     pub(super) fn gap(
@@ -174,13 +167,10 @@ impl Rooms {
         (from, to): (Seq, Seq),
         actions: &mut VecDeque<Action>,
     ) {
-        let Some(position) = self.position_of_member(&name) else { return };
-        if to <= position.seq {
-            return;
+        let Some(reader) = self.reader_of_member(&name) else { return };
+        if let Some((from, position)) = reader.gap(from, to) {
+            tell(actions, Event::Gap { room: name, from, to, position });
         }
-        let from = from.max(position.seq + 1);
-        position.seq = to;
-        tell(actions, Event::Gap { room: name, from, to });
     }
 
     pub(super) fn reset(
@@ -190,8 +180,8 @@ impl Rooms {
         lost: u64,
         actions: &mut VecDeque<Action>,
     ) {
-        let Some(position) = self.position_of_member(&name) else { return };
-        *position = at;
+        let Some(reader) = self.reader_of_member(&name) else { return };
+        reader.reset(at);
         tell(actions, Event::Reset { room: name, position: at, lost });
     }
 
@@ -280,12 +270,9 @@ impl Rooms {
         tell(actions, Event::Left { room: name, reason });
     }
 
-    fn position_of_member(&mut self, name: &RoomName) -> Option<&mut Position> {
+    fn reader_of_member(&mut self, name: &RoomName) -> Option<&mut Reader> {
         let room = self.rooms.get_mut(name)?;
-        if room.standing != Standing::Joined {
-            return None;
-        }
-        room.position.as_mut()
+        (room.standing == Standing::Joined).then_some(&mut room.reader)
     }
 }
 

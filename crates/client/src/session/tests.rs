@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use roomcast_protocol::{
-    ConnectionId, Data, Epoch, ErrorCode, Heartbeat, Limits, Message, NodeId, PublishKey,
+    ClientFrame, ConnectionId, Data, Epoch, ErrorCode, Heartbeat, Limits, Message, NodeId,
+    PublishKey,
 };
 
 use super::*;
+use crate::{JoinOptions, PublishFailure};
 
 pub(super) fn room(name: &str) -> RoomName {
     RoomName::parse(name).unwrap()
@@ -124,7 +126,16 @@ impl Bench {
 
 fn joined(name: &str, Position { epoch, seq }: Position) -> ServerFrame {
     let (room, id) = (room(name), None);
-    ServerFrame::Joined { id, room, epoch, seq, recovered: None, count: None, rev: None }
+    ServerFrame::Joined {
+        id,
+        room,
+        epoch,
+        seq,
+        recovered: None,
+        count: None,
+        rev: None,
+        members: None,
+    }
 }
 
 fn pause(actions: &[Action]) -> Duration {
@@ -241,6 +252,33 @@ fn rooms_are_joined_again_where_they_stood() {
     assert_eq!(sent(&bench.reconnect()), ["a Some((1, 20)) None"]);
     bench.give(Input::Frame(joined("a", at(1, 20))));
     let reset = ServerFrame::Reset { room: room("a"), epoch: Epoch(2), seq: 3, lost: 17 };
+    bench.give(Input::Frame(reset));
+    bench.lose(None);
+    assert_eq!(sent(&bench.reconnect()), ["a Some((2, 3)) None"]);
+}
+
+#[test]
+fn a_hole_without_a_name_is_not_passed() {
+    let mut bench = Bench::connected();
+    bench.join("a", JoinOptions::default(), at(1, 7));
+    bench.lose(None);
+    bench.reconnect();
+    let (room, epoch, recovered) = (room("a"), Epoch(2), Some(false));
+    let joined = |seq| ServerFrame::Joined {
+        id: None,
+        room: room.clone(),
+        epoch,
+        seq,
+        recovered,
+        count: None,
+        rev: None,
+        members: None,
+    };
+    bench.give(Input::Frame(joined(3)));
+    bench.lose(None);
+    assert_eq!(sent(&bench.reconnect()), ["a Some((1, 7)) None"], "the reset never came");
+    bench.give(Input::Frame(joined(3)));
+    let reset = ServerFrame::Reset { room: room.clone(), epoch, seq: 3, lost: 4 };
     bench.give(Input::Frame(reset));
     bench.lose(None);
     assert_eq!(sent(&bench.reconnect()), ["a Some((2, 3)) None"]);

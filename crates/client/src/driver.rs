@@ -1,0 +1,224 @@
+//! The task behind a client: it owns the socket, the clock and the queues, and lets the session
+//! decide. One loop: perform what the session wants, wait for the next input, hand it over.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
+
+use http::Uri;
+use roomcast_protocol::{ClientFrame, RequestId};
+use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::task::JoinSet;
+use tokio::time::sleep_until;
+
+use crate::client::{Command, HistoryResult, Reply};
+use crate::session::{Action, Input, Request, Session};
+use crate::socket::{Greeting, Reading, Wire};
+use crate::{Ack, Event, Options, PublishFailure};
+
+/// Everything that runs a client.
+pub(crate) struct Driver {
+    session: Session,
+    greeting: Greeting,
+    urls: Vec<Uri>,
+    wire: Wire,
+    /// Connections that only have to say goodbye; each has a deadline of its own.
+    farewells: JoinSet<()>,
+    commands: mpsc::Receiver<Command>,
+    events: mpsc::Sender<Event>,
+    /// Told by the session, not yet taken by the application's queue. While it holds anything the
+    /// socket is not read and wishes wait, so one input's worth of events is its bound.
+    outbox: VecDeque<Event>,
+    reading: Reading,
+    publishes: HashMap<RequestId, Reply<Result<Ack, PublishFailure>>>,
+    histories: HashMap<RequestId, Reply<HistoryResult>>,
+}
+
+/// Whether the loop goes on.
+#[derive(PartialEq)]
+enum Going {
+    On,
+    Ended,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        options: Options,
+        urls: Vec<Uri>,
+        commands: mpsc::Receiver<Command>,
+        events: mpsc::Sender<Event>,
+    ) -> Self {
+        Self {
+            session: Session::new(&options, rand::random(), Instant::now()),
+            greeting: Greeting::new(&options),
+            urls,
+            wire: Wire::None,
+            farewells: JoinSet::new(),
+            commands,
+            events,
+            outbox: VecDeque::new(),
+            reading: Reading::On,
+            publishes: HashMap::new(),
+            histories: HashMap::new(),
+        }
+    }
+
+    pub(crate) async fn run(mut self) {
+        self.session.handle(Instant::now(), Input::Tick);
+        while self.perform() == Going::On {
+            let input = self.next_input().await;
+            self.session.handle(Instant::now(), input);
+        }
+        self.finish().await;
+    }
+
+    /// Waits until something happens. Every input makes the session look at its timers too, so
+    /// a busy socket does not starve them, and what was received is seen before a late tick.
+    async fn next_input(&mut self) -> Input {
+        if self.outbox.is_empty() != (self.reading == Reading::On) {
+            return self.turn_reading();
+        }
+        let free = self.outbox.is_empty();
+        let deadline = self.session.next_deadline();
+        let command = tokio::select! {
+            biased;
+            input = deliver(&self.events, &mut self.outbox), if !free => return input,
+            command = self.commands.recv(), if free => command,
+            input = self.wire.next(self.reading) => return input,
+            () = until(deadline) => return Input::Tick,
+        };
+        self.command(command)
+    }
+
+    fn turn_reading(&mut self) -> Input {
+        match self.reading {
+            Reading::On => {
+                self.reading = Reading::Off;
+                Input::Paused
+            }
+            Reading::Off => {
+                self.reading = Reading::On;
+                Input::Resumed
+            }
+        }
+    }
+
+    fn command(&mut self, command: Option<Command>) -> Input {
+        match command {
+            Some(Command::Join { room, options }) => Input::Join { room, options },
+            Some(Command::Leave { room }) => Input::Leave { room },
+            Some(Command::Publish { publish, deadline, reply }) => {
+                let id = self.session.next_id();
+                self.publishes.insert(id, reply);
+                Input::Request { id, request: Request::Publish(publish), deadline }
+            }
+            Some(Command::History { query, deadline, reply }) => {
+                let id = self.session.next_id();
+                self.histories.insert(id, reply);
+                Input::Request { id, request: Request::History(query), deadline }
+            }
+            // The last handle is gone.
+            Some(Command::Close) | None => Input::Close,
+        }
+    }
+
+    /// Does all that the session wants done.
+    fn perform(&mut self) -> Going {
+        while let Some(action) = self.session.next_action() {
+            match action {
+                Action::Connect { url, attempt } => {
+                    self.wire = Wire::open(&self.urls[url], &self.greeting, attempt);
+                }
+                Action::Disconnect { code } => {
+                    while self.farewells.try_join_next().is_some() {}
+                    if let Some(farewell) = self.wire.give_up(code) {
+                        self.farewells.spawn(farewell);
+                    }
+                }
+                Action::Send(frame) => self.send(frame),
+                Action::Tell(event) => self.tell(event),
+                Action::Published { id, result } => {
+                    if let Some(reply) = self.publishes.remove(&id) {
+                        reply.send(result);
+                    }
+                }
+                Action::HistoryRead { id, result } => {
+                    if let Some(reply) = self.histories.remove(&id) {
+                        reply.send(result);
+                    }
+                }
+                Action::Finish => return Going::Ended,
+            }
+        }
+        Going::On
+    }
+
+    fn tell(&mut self, event: Event) {
+        if !self.outbox.is_empty() {
+            self.outbox.push_back(event);
+        } else if let Err(TrySendError::Full(event)) = self.events.try_send(event) {
+            // Were it closed instead, the command queue would be too, which ends the client.
+            self.outbox.push_back(event);
+        }
+    }
+
+    fn send(&mut self, frame: ClientFrame) {
+        let message = self.greeting.encode(&frame);
+        let bytes = message.len() as u64;
+        match (request_id(&frame), self.session.frame_limit()) {
+            (Some(id), Some(limit)) if bytes > limit => {
+                let input = Input::Unsendable { id, bytes, limit };
+                self.session.handle(Instant::now(), input);
+            }
+            _ => self.wire.send(message),
+        }
+    }
+
+    /// Says goodbye to node and application, in this order: `Client::close` waits for the first.
+    async fn finish(mut self) {
+        while self.farewells.join_next().await.is_some() {}
+        self.commands.close();
+        while let Some(command) = self.commands.recv().await {
+            let input = self.command(Some(command));
+            self.session.handle(Instant::now(), input);
+            self.perform();
+        }
+        tracing::debug!(duplicates = self.session.duplicates(), "client ended");
+        for event in self.outbox {
+            if self.events.send(event).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// The id of a request whose refusal can be told to its caller.
+fn request_id(frame: &ClientFrame) -> Option<RequestId> {
+    match frame {
+        ClientFrame::Publish(publish) => publish.id,
+        ClientFrame::History(query) => query.id,
+        _ => None,
+    }
+}
+
+/// Gives one event to the application as soon as its queue has a place.
+async fn deliver(events: &mpsc::Sender<Event>, outbox: &mut VecDeque<Event>) -> Input {
+    match events.reserve().await {
+        Ok(place) => {
+            if let Some(event) = outbox.pop_front() {
+                place.send(event);
+            }
+            Input::Tick
+        }
+        Err(_) => {
+            outbox.clear();
+            Input::Close
+        }
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,72 @@
+//! What goes into a session and what comes out of it.
+
+use std::time::{Duration, Instant};
+
+use roomcast_protocol::{ClientFrame, CloseCode, RequestId, RoomName, ServerFrame};
+
+use super::Request;
+use crate::{Ack, Event, HistoryFailure, HistoryPage, JoinOptions, PublishFailure};
+
+/// What can happen to a client.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// The node sent this.
+    Frame(ServerFrame),
+    /// The node sent something else: a ping, or a frame that is not for us.
+    Heard,
+    /// The application is behind; nothing is read until `Resumed`.
+    Paused,
+    /// Reading goes on.
+    Resumed,
+    /// The connection could not be made.
+    Failed(Failure),
+    /// The connection is gone.
+    Closed { code: Option<u16>, reason: Box<str> },
+    /// The application wants to be in a room.
+    Join { room: RoomName, options: JoinOptions },
+    /// The application wants to be out of a room.
+    Leave { room: RoomName },
+    /// The application publishes or reads; `id` is from `next_id`.
+    Request { id: RequestId, request: Request, deadline: Instant },
+    /// The frame of this request is above the node's limit; it was not sent.
+    Unsendable { id: RequestId, bytes: u64, limit: u64 },
+    /// The application wants to end.
+    Close,
+    /// Time has passed.
+    Tick,
+}
+
+/// Why a connection could not be made.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) reason: Box<str>,
+    /// The shortest pause the node asked for.
+    pub(crate) retry_after: Duration,
+    pub(crate) verdict: Verdict,
+}
+
+/// Whether trying again can help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    TryAgain,
+    GiveUp,
+}
+
+/// What the driver has to do, in this order.
+#[derive(Debug)]
+pub(crate) enum Action {
+    /// Open a connection to the URL of this index.
+    Connect { url: usize, attempt: u32 },
+    /// Give up the connection, or the attempt, with this close code.
+    Disconnect { code: CloseCode },
+    /// Send this frame.
+    Send(ClientFrame),
+    /// Tell the application.
+    Tell(Event),
+    /// Answer a publish.
+    Published { id: RequestId, result: Result<Ack, PublishFailure> },
+    /// Answer a history read.
+    HistoryRead { id: RequestId, result: Result<HistoryPage, HistoryFailure> },
+    /// Nothing follows.
+    Finish,
+}
