@@ -1,0 +1,37 @@
+//! `roomcast config check FILE` and `roomcast config print`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use roomcast_gateway::config::{self, ServeArgs};
+
+/// What `roomcast config` is asked.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Check a file; prints what is wrong with it and ends with 1
+    Check {
+        /// The TOML file
+        file: PathBuf,
+    },
+    /// Print every key, its value and where that came from
+    Print(ServeArgs),
+}
+
+/// Checks or prints.
+pub(crate) fn run(command: ConfigCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        ConfigCommand::Check { file } => {
+            config::check(&file)?;
+            println!("{}: fine", file.display());
+        }
+        ConfigCommand::Print(args) => {
+            let entries = config::explain(&args)?;
+            let width = entries.iter().map(|entry| entry.key.len()).max().unwrap_or(0);
+            for entry in entries {
+                println!("{:width$}  = {}  # {}", entry.key, entry.value, entry.origin);
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

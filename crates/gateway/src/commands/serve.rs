@@ -1,0 +1,81 @@
+//! `roomcast serve`: runs a node until SIGTERM or SIGINT; SIGHUP reloads its configuration.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use roomcast_gateway::Node;
+use roomcast_gateway::config::{self, Config, LogConfig, LogFormat};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
+
+pub(crate) use config::ServeArgs;
+
+/// Changes the log's filter while the node runs.
+type Filter = reload::Handle<EnvFilter, Registry>;
+
+/// Runs a node. The configuration is read and valid before anything else happens.
+pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
+    let config = config::load(args)?;
+    let filter = start_log(&config.log)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(serve(args, config, &filter))
+}
+
+async fn serve(args: &ServeArgs, config: Config, filter: &Filter) -> anyhow::Result<ExitCode> {
+    let mut hang_up = signal(SignalKind::hangup())?;
+    let mut ends = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
+    if config.insecure && !config.http.listen.ip().is_loopback() {
+        tracing::warn!(listen = %config.http.listen, "insecure: whoever reaches this port reads and writes every room");
+    }
+    let mut node = Node::start(config).await.context("the node did not start")?;
+    loop {
+        tokio::select! {
+            _ = hang_up.recv() => take_over(args, &mut node, filter),
+            () = any(&mut ends) => break,
+        }
+    }
+    node.stop().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn any(signals: &mut [Signal; 2]) {
+    let [first, second] = signals;
+    tokio::select! {
+        _ = first.recv() => {}
+        _ = second.recv() => {}
+    }
+}
+
+/// SIGHUP: a configuration that is not valid changes nothing.
+fn take_over(args: &ServeArgs, node: &mut Node, filter: &Filter) {
+    let new = match config::reload(args, node.config()) {
+        Ok(new) => new,
+        Err(error) => return tracing::error!("the configuration stays as it is: {error}"),
+    };
+    node.reload(&new);
+    match EnvFilter::try_new(&new.log.level) {
+        Ok(level) => {
+            if let Err(error) = filter.reload(level) {
+                tracing::error!("the log level stays as it is: {error}");
+            }
+        }
+        Err(error) => tracing::error!("log.level: {error}"),
+    }
+}
+
+/// Logs go to stderr: stdout belongs to whoever pipes it.
+fn start_log(config: &LogConfig) -> anyhow::Result<Filter> {
+    let filter = EnvFilter::try_new(&config.level).context("log.level")?;
+    let (filter, handle) = reload::Layer::new(filter);
+    let registry = tracing_subscriber::registry().with(filter);
+    match config.format {
+        LogFormat::Text => registry.with(fmt::layer().with_writer(std::io::stderr)).init(),
+        LogFormat::Json => {
+            let layer = fmt::layer().json().flatten_event(true).with_writer(std::io::stderr);
+            registry.with(layer).init();
+        }
+    }
+    Ok(handle)
+}
