@@ -91,10 +91,6 @@ impl CloseCode {
 
     /// Whether a client that was closed with this number should connect again.
     pub const fn reconnects(code: u16) -> bool {
-        match code {
-            1002 | 1003 | 1007 | 1008 | 1009 => false,
-            3500..=3999 | 4500..=4999 => false,
-            _ => true,
-        }
+        !matches!(code, 1002 | 1003 | 1007 | 1008 | 1009 | 3500..=3999 | 4500..=4999)
     }
 }

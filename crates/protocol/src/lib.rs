@@ -4,22 +4,33 @@
 //! valid afterwards. `docs/protocol.md` says the same for readers of other languages.
 
 mod close;
+mod codec;
 mod data;
+mod decode_error;
+mod encoding;
 mod error_code;
 mod message;
 mod name;
 mod position;
 mod request;
 mod response;
+mod transcode;
 
 pub use close::CloseCode;
-pub use data::Data;
+pub use codec::{KeyVisibility, encode_message};
+pub use data::{Data, DataError, MAX_DATA_DEPTH};
+pub use decode_error::DecodeError;
+pub use encoding::{Encoding, Subprotocol, UnknownSubprotocol};
 pub use error_code::ErrorCode;
 pub use message::Message;
 pub use name::{
-    ConnectionId, EventName, MAX_EVENT_BYTES, MAX_KEY_BYTES, MAX_NODE_BYTES, MAX_ROOM_BYTES,
-    MAX_USER_BYTES, NameError, NodeId, PublishKey, RoomName, UserName,
+    ConnectionId, EventKind, EventName, KeyKind, MAX_EVENT_BYTES, MAX_KEY_BYTES, MAX_NODE_BYTES,
+    MAX_ROOM_BYTES, MAX_USER_BYTES, Name, NameError, NameKind, NodeId, NodeKind, PublishKey,
+    RoomName, UserKind, UserName,
 };
 pub use position::{Epoch, Lineage, Position, Seq};
-pub use request::{ClientFrame, HistoryQuery, JoinRoom, Publish, RequestId};
-pub use response::{Heartbeat, Limits, ServerFrame};
+pub use request::{
+    ClientFrame, DEFAULT_HISTORY_LIMIT, HistoryQuery, JoinRoom, MAX_HISTORY_LIMIT, MAX_JOIN_ROOMS,
+    MAX_PAGE_BYTES, MAX_TRACEPARENT_BYTES, Publish, RequestId,
+};
+pub use response::{Heartbeat, Limits, Member, ServerFrame, UserEvent};

@@ -1,7 +1,9 @@
 //! Names: rooms, users, events, keys, nodes and connections. Parsed once at the edge; a value of
 //! these types is always within its bounds.
 
+use std::borrow::Borrow;
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 /// Longest room name in bytes: long enough for two UUIDs and words, short enough to stand in
@@ -23,13 +25,13 @@ const RESERVED_ROOM_PREFIX: &str = "$";
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// Give at least one character.
-    #[error("a {0} must not be empty")]
+    #[error("the {0} must not be empty")]
     Empty(&'static str),
     /// Shorten it: the second field is the bound in bytes.
-    #[error("a {0} has at most {1} bytes")]
+    #[error("the {0} has at most {1} bytes")]
     TooLong(&'static str, usize),
     /// Use printable characters without blanks.
-    #[error("a {0} has printable characters only, and no blanks")]
+    #[error("the {0} has printable characters only, and no blanks")]
     Unprintable(&'static str),
     /// Choose another first character.
     #[error("room names that begin with \"$\" are reserved")]
@@ -55,51 +57,87 @@ fn is_invisible(c: char) -> bool {
         | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
 }
 
-macro_rules! names {
-    ($($(#[$doc:meta])* $name:ident($what:literal, $max:expr);)*) => {$(
-        $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $name(Arc<str>);
-
-        impl $name {
-            /// Reads a name; fails with what is wrong with it.
-            pub fn parse(name: &str) -> Result<Self, NameError> {
-                check($what, name, $max)?;
-                Ok(Self(name.into()))
-            }
-
-            /// The name as text.
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Debug::fmt(&self.0, f)
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-    )*};
+/// What a name names, and its bound.
+pub trait NameKind {
+    /// The word for it in errors.
+    const WHAT: &'static str;
+    /// Longest name in bytes.
+    const MAX_BYTES: usize;
 }
 
-names! {
-    /// Who a connection says it is (later: who its token says it is).
-    UserName("user name", MAX_USER_BYTES);
-    /// The application's word for what kind of message this is.
-    EventName("event", MAX_EVENT_BYTES);
-    /// An idempotency key: the same key by the same user in the same room is stored once.
-    PublishKey("key", MAX_KEY_BYTES);
-    /// The name of one node, unique in its cluster.
-    NodeId("node id", MAX_NODE_BYTES);
+/// The kind of `UserName`.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum UserKind {}
+/// The kind of `EventName`.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum EventKind {}
+/// The kind of `PublishKey`.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum KeyKind {}
+/// The kind of `NodeId`.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum NodeKind {}
+
+impl NameKind for UserKind {
+    const WHAT: &'static str = "user name";
+    const MAX_BYTES: usize = MAX_USER_BYTES;
+}
+impl NameKind for EventKind {
+    const WHAT: &'static str = "event";
+    const MAX_BYTES: usize = MAX_EVENT_BYTES;
+}
+impl NameKind for KeyKind {
+    const WHAT: &'static str = "key";
+    const MAX_BYTES: usize = MAX_KEY_BYTES;
+}
+impl NameKind for NodeKind {
+    const WHAT: &'static str = "node id";
+    const MAX_BYTES: usize = MAX_NODE_BYTES;
 }
 
-/// The name of a room. What stands before the first `:` is its namespace.
+/// Who a connection says it is (later: who its token says it is).
+pub type UserName = Name<UserKind>;
+/// The application's word for what kind of message this is.
+pub type EventName = Name<EventKind>;
+/// An idempotency key: the same key by the same user in the same room is stored once.
+pub type PublishKey = Name<KeyKind>;
+/// The name of one node, unique in its cluster.
+pub type NodeId = Name<NodeKind>;
+
+/// A name: not empty, within its kind's bound, printable, no blanks. Cheap to clone.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Name<K: NameKind> {
+    text: Arc<str>,
+    kind: PhantomData<K>,
+}
+
+impl<K: NameKind> Name<K> {
+    /// Reads a name; fails with what is wrong with it.
+    pub fn parse(name: &str) -> Result<Self, NameError> {
+        check(K::WHAT, name, K::MAX_BYTES)?;
+        Ok(Self { text: name.into(), kind: PhantomData })
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl<K: NameKind> fmt::Debug for Name<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.text, f)
+    }
+}
+
+impl<K: NameKind> fmt::Display for Name<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// The name of a room. What stands before the first `:` is its namespace. Cheap to clone; maps
+/// keyed by it can be asked with a `&str`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RoomName(Arc<str>);
 
@@ -121,6 +159,12 @@ impl RoomName {
     /// The part before the first `:`, which selects the room's policy; `None` without a `:`.
     pub fn namespace(&self) -> Option<&str> {
         self.0.split_once(':').map(|(namespace, _)| namespace)
+    }
+}
+
+impl Borrow<str> for RoomName {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 
@@ -167,4 +211,51 @@ pub(crate) fn parse_hex(text: &str) -> Option<u64> {
         return None;
     }
     u64::from_str_radix(text, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_room(name: &str, expected: Result<(), NameError>) {
+        assert_eq!(RoomName::parse(name).map(drop), expected, "{name:?}");
+    }
+
+    #[test]
+    fn room_names_keep_their_bounds() {
+        const WHAT: &str = "room name";
+        check_room("a", Ok(()));
+        check_room("chat:größe/7", Ok(()));
+        check_room(&"a".repeat(128), Ok(()));
+        check_room("", Err(NameError::Empty(WHAT)));
+        check_room(&"a".repeat(129), Err(NameError::TooLong(WHAT, 128)));
+        check_room(&"ö".repeat(65), Err(NameError::TooLong(WHAT, 128)));
+        for bad in ["a b", "a\tb", "a\u{7f}", "\u{200b}a", "\u{202e}a", "a\u{a0}b"] {
+            check_room(bad, Err(NameError::Unprintable(WHAT)));
+        }
+        check_room("$node", Err(NameError::Reserved));
+    }
+
+    #[test]
+    fn each_kind_has_its_own_bound() {
+        assert!(EventName::parse(&"e".repeat(MAX_EVENT_BYTES)).is_ok());
+        let error = EventName::parse(&"e".repeat(MAX_EVENT_BYTES + 1)).unwrap_err();
+        assert_eq!(error.to_string(), "the event has at most 64 bytes");
+        assert!(UserName::parse(&"u".repeat(MAX_EVENT_BYTES + 1)).is_ok());
+    }
+
+    #[test]
+    fn the_namespace_ends_at_the_first_colon() {
+        let namespace = |name: &str| RoomName::parse(name).unwrap().namespace().map(str::to_owned);
+        assert_eq!(namespace("chat:1:2").as_deref(), Some("chat"));
+        assert_eq!(namespace("lobby"), None);
+    }
+
+    #[test]
+    fn ids_are_sixteen_lower_case_hex_digits() {
+        assert_eq!(ConnectionId::parse("00000000000000ff"), Some(ConnectionId(255)));
+        for bad in ["ff", "00000000000000FF", "+0000000000000ff", "00000000000000ff0"] {
+            assert_eq!(ConnectionId::parse(bad), None, "{bad}");
+        }
+    }
 }

@@ -2,6 +2,18 @@
 
 use crate::{Data, EventName, Position, PublishKey, RoomName, Seq};
 
+/// Largest page of history in messages, and the most that a `join` may begin with: a page is
+/// written in one go, and a client can ask for the next.
+pub const MAX_HISTORY_LIMIT: u32 = 1000;
+/// Page of history in messages when the client names no limit: a screen or two of chat.
+pub const DEFAULT_HISTORY_LIMIT: u32 = 50;
+/// Rooms in one `join`; a client that wants more sends several.
+pub const MAX_JOIN_ROOMS: usize = 1024;
+/// Longest `traceparent` in bytes: version 00 of W3C Trace Context has 55, later ones may grow.
+pub const MAX_TRACEPARENT_BYTES: usize = 128;
+/// Longest `page` of `members` in bytes; the node made it, so a longer one is not its own.
+pub const MAX_PAGE_BYTES: usize = 256;
+
 /// A client's number for one request, echoed in its answer: a positive integer below 2^53.
 pub type RequestId = u64;
 
@@ -81,6 +93,46 @@ pub enum ClientFrame {
     },
 }
 
+impl ClientFrame {
+    /// Every type, for tables, metrics and tests.
+    pub const TYPES: [&'static str; 10] = [
+        "join", "leave", "publish", "signal", "typing", "history", "members", "presence",
+        "refresh", "ping",
+    ];
+
+    /// Its `type` on the wire.
+    pub const fn type_name(&self) -> &'static str {
+        match self {
+            Self::Join { .. } => "join",
+            Self::Leave { .. } => "leave",
+            Self::Publish(_) => "publish",
+            Self::Signal { .. } => "signal",
+            Self::Typing { .. } => "typing",
+            Self::History(_) => "history",
+            Self::Members { .. } => "members",
+            Self::Presence { .. } => "presence",
+            Self::Refresh { .. } => "refresh",
+            Self::Ping { .. } => "ping",
+        }
+    }
+
+    /// The request's number, if it has one.
+    pub const fn id(&self) -> Option<RequestId> {
+        match self {
+            Self::Publish(publish) => publish.id,
+            Self::History(query) => query.id,
+            Self::Join { id, .. }
+            | Self::Leave { id, .. }
+            | Self::Signal { id, .. }
+            | Self::Typing { id, .. }
+            | Self::Members { id, .. }
+            | Self::Presence { id, .. }
+            | Self::Refresh { id, .. }
+            | Self::Ping { id } => *id,
+        }
+    }
+}
+
 /// One room of a `join`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JoinRoom {
@@ -88,7 +140,8 @@ pub struct JoinRoom {
     pub room: RoomName,
     /// Resume: everything after this position, first.
     pub since: Option<Position>,
-    /// Begin with up to this many of the latest messages; without `since` only.
+    /// Begin with up to this many of the latest messages (at most `MAX_HISTORY_LIMIT`); of no
+    /// effect with `since`.
     pub history: Option<u32>,
     /// Receive joins and leaves of others.
     pub presence: bool,
@@ -130,6 +183,6 @@ pub struct HistoryQuery {
     pub after: Option<Seq>,
     /// Messages with a smaller seq; the page ends just before it. Excludes `after`.
     pub before: Option<Seq>,
-    /// At most this many; 50 unless given.
+    /// At most this many: 1 to `MAX_HISTORY_LIMIT`; `DEFAULT_HISTORY_LIMIT` unless given.
     pub limit: u32,
 }

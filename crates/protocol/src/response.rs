@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    ConnectionId, Epoch, ErrorCode, Message, NodeId, RequestId, RoomName, Seq, UserName,
+    ConnectionId, Data, Epoch, ErrorCode, EventName, Message, NodeId, RequestId, RoomName, Seq,
+    UserName,
 };
 
 /// A frame from a node.
@@ -43,6 +44,8 @@ pub enum ServerFrame {
         count: Option<u64>,
         /// Revision of the member list, if presence is on.
         rev: Option<u64>,
+        /// The first page of members, if presence was asked for and the room is small enough.
+        members: Option<Vec<Member>>,
     },
     /// The client is no member any more.
     Left {
@@ -72,6 +75,39 @@ pub enum ServerFrame {
         room: RoomName,
         /// The message.
         message: Arc<Message>,
+    },
+    /// An ephemeral event of a room.
+    Signal {
+        /// The room.
+        room: RoomName,
+        /// Who sent it, if known.
+        user: Option<UserName>,
+        /// The connection that sent it, if it came by one.
+        connection: Option<ConnectionId>,
+        /// Its kind.
+        event: EventName,
+        /// Its payload, if any.
+        data: Option<Data>,
+    },
+    /// Somebody began to write, or stopped.
+    Typing {
+        /// The room.
+        room: RoomName,
+        /// Who, if known.
+        user: Option<UserName>,
+        /// The connection that told it, if it came by one.
+        connection: Option<ConnectionId>,
+        /// False when it ended.
+        active: bool,
+    },
+    /// A user's first connection joined the room.
+    UserJoined(UserEvent),
+    /// A user's last connection left the room.
+    UserLeft(UserEvent),
+    /// The member list is no longer known; ask for it again with `members`.
+    PresenceReset {
+        /// The room.
+        room: RoomName,
     },
     /// Messages `from` to `to`, both included, cannot be delivered to this member.
     Gap {
@@ -107,6 +143,47 @@ pub enum ServerFrame {
         /// Whether there are more in the direction asked for.
         more: bool,
     },
+    /// A page of a room's members.
+    Members {
+        /// Of the `members`.
+        id: Option<RequestId>,
+        /// The room.
+        room: RoomName,
+        /// The members of this page.
+        members: Vec<Member>,
+        /// Members in the room.
+        count: u64,
+        /// Different users among them.
+        users: u64,
+        /// Revision of the member list.
+        rev: u64,
+        /// What to give as `page` for the next page; `None` on the last.
+        more: Option<Box<str>>,
+    },
+    /// What other members see of one member: the answer to `presence`.
+    Presence {
+        /// Of the `presence`.
+        id: Option<RequestId>,
+        /// The room.
+        room: RoomName,
+        /// Whose it is, if known.
+        user: Option<UserName>,
+        /// The member's connection.
+        connection: Option<ConnectionId>,
+        /// The member's info.
+        info: Option<Data>,
+        /// `active` or `away`.
+        state: Option<Box<str>>,
+        /// Revision of the member list.
+        rev: Option<u64>,
+    },
+    /// The new token is taken.
+    Refreshed {
+        /// Of the `refresh`.
+        id: Option<RequestId>,
+        /// When it ends, Unix time in ms.
+        expires: u64,
+    },
     /// Answer to `ping`.
     Pong {
         /// Of the `ping`.
@@ -134,6 +211,126 @@ pub enum ServerFrame {
         /// When to try again, in ms.
         retry_after_ms: Option<u64>,
     },
+}
+
+impl ServerFrame {
+    /// Every type, for tables, metrics and tests.
+    pub const TYPES: [&'static str; 19] = [
+        "connected",
+        "joined",
+        "left",
+        "ack",
+        "message",
+        "signal",
+        "typing",
+        "user_joined",
+        "user_left",
+        "presence_reset",
+        "gap",
+        "reset",
+        "history",
+        "members",
+        "presence",
+        "refreshed",
+        "pong",
+        "reconnect",
+        "error",
+    ];
+
+    /// Its `type` on the wire.
+    pub const fn type_name(&self) -> &'static str {
+        match self {
+            Self::Connected { .. } => "connected",
+            Self::Joined { .. } => "joined",
+            Self::Left { .. } => "left",
+            Self::Ack { .. } => "ack",
+            Self::Message { .. } => "message",
+            Self::Signal { .. } => "signal",
+            Self::Typing { .. } => "typing",
+            Self::UserJoined(_) => "user_joined",
+            Self::UserLeft(_) => "user_left",
+            Self::PresenceReset { .. } => "presence_reset",
+            Self::Gap { .. } => "gap",
+            Self::Reset { .. } => "reset",
+            Self::History { .. } => "history",
+            Self::Members { .. } => "members",
+            Self::Presence { .. } => "presence",
+            Self::Refreshed { .. } => "refreshed",
+            Self::Pong { .. } => "pong",
+            Self::Reconnect { .. } => "reconnect",
+            Self::Error { .. } => "error",
+        }
+    }
+
+    /// The number of the request it answers, if any.
+    pub const fn id(&self) -> Option<RequestId> {
+        match self {
+            Self::Ack { id, .. } => Some(*id),
+            Self::Joined { id, .. }
+            | Self::Left { id, .. }
+            | Self::History { id, .. }
+            | Self::Members { id, .. }
+            | Self::Presence { id, .. }
+            | Self::Refreshed { id, .. }
+            | Self::Pong { id, .. }
+            | Self::Error { id, .. } => *id,
+            _ => None,
+        }
+    }
+
+    /// The room it is about, if any.
+    pub const fn room(&self) -> Option<&RoomName> {
+        match self {
+            Self::Joined { room, .. }
+            | Self::Left { room, .. }
+            | Self::Ack { room, .. }
+            | Self::Message { room, .. }
+            | Self::Signal { room, .. }
+            | Self::Typing { room, .. }
+            | Self::PresenceReset { room }
+            | Self::Gap { room, .. }
+            | Self::Reset { room, .. }
+            | Self::History { room, .. }
+            | Self::Members { room, .. }
+            | Self::Presence { room, .. } => Some(room),
+            Self::UserJoined(event) | Self::UserLeft(event) => Some(&event.room),
+            Self::Error { room, .. } => room.as_ref(),
+            Self::Connected { .. }
+            | Self::Refreshed { .. }
+            | Self::Pong { .. }
+            | Self::Reconnect { .. } => None,
+        }
+    }
+}
+
+/// A user appeared in a room or went away.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UserEvent {
+    /// The room.
+    pub room: RoomName,
+    /// Who.
+    pub user: UserName,
+    /// What the user shows of itself.
+    pub info: Option<Data>,
+    /// When, Unix time in ms by the bus's clock.
+    pub time: u64,
+    /// Members in the room after it.
+    pub count: u64,
+    /// Revision of the member list after it.
+    pub rev: u64,
+}
+
+/// One connection in a room, as other members see it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Member {
+    /// The connection.
+    pub connection: ConnectionId,
+    /// Its user, if known.
+    pub user: Option<UserName>,
+    /// What it shows of itself.
+    pub info: Option<Data>,
+    /// `active` or `away`.
+    pub state: Option<Box<str>>,
 }
 
 /// How the node watches over a connection.

@@ -1,0 +1,1 @@
+//! Payloads: validation and transcoding.

@@ -1,0 +1,5 @@
+//! Payloads of one encoding written in the other. `docs/protocol.md` ("Data") has the mapping.
+
+pub(crate) mod msgpack;
+pub(crate) mod to_json;
+pub(crate) mod to_msgpack;
