@@ -1,6 +1,8 @@
 //! Scenario `cluster`: several nodes on one Redis, publishers and members spread over them and
 //! over both encodings; every member must see every message once, in one order.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::json;
@@ -8,8 +10,8 @@ use serde_json::json;
 use crate::children::Children;
 use crate::dialect::{Dialect, Encoding};
 use crate::machine::{self, Cores};
-use crate::redis::Redis;
 use crate::report::Report;
+use crate::resp::Redis;
 use crate::server::{NodeArgs, Server};
 use crate::stats::digits;
 use crate::table::Table;
@@ -19,6 +21,9 @@ mod drive;
 mod latency;
 
 use drive::{Findings, Plan};
+
+/// How long nothing at all may happen before the run is taken for broken.
+const STALL: Duration = Duration::from_secs(15);
 
 /// Publish across nodes and check what every member saw; fails on any violation.
 #[derive(Debug, Clone, Args)]
@@ -117,6 +122,7 @@ pub(crate) fn main(args: &ClusterArgs, children: &Children) -> Result<Report> {
         payload: args.payload,
         window: args.window,
         lag: args.lag,
+        stall: STALL,
     };
     let dialects: Vec<Dialect> = [Encoding::Json, Encoding::Msgpack]
         .iter()

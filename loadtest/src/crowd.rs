@@ -129,3 +129,6 @@ impl Arriving<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,8 @@ mod connect;
 mod crowd;
 mod dialect;
 mod engine;
+#[cfg(test)]
+mod fake;
 mod fanout;
 mod floor;
 mod growth;
@@ -26,6 +28,7 @@ mod machine;
 mod reader;
 mod redis;
 mod report;
+mod resp;
 mod server;
 mod stats;
 mod table;
@@ -49,6 +52,7 @@ enum Scenario {
     Idle(idle::IdleArgs),
     Connect(connect::ConnectArgs),
     Cluster(cluster::ClusterArgs),
+    Redis(redis::RedisArgs),
     Growth(growth::GrowthArgs),
     Floor(floor::FloorArgs),
 }
@@ -73,6 +77,7 @@ fn run(cli: &Cli) -> Result<()> {
         Scenario::Idle(args) => idle::main(args, &children)?,
         Scenario::Connect(args) => connect::main(args, &children)?,
         Scenario::Cluster(args) => cluster::main(args, &children)?,
+        Scenario::Redis(args) => redis::main(args, &children)?,
         Scenario::Growth(args) => growth::main(args, &children)?,
         Scenario::Floor(_) => return Ok(()),
     };

@@ -1,173 +1,183 @@
-//! The least of a Redis client that measuring needs: one blocking connection, RESP2, and a server
-//! of one's own for the length of a test.
+//! Scenario `redis`: publishes per second and Redis's CPU for each through a whole node, beside
+//! the very script call that the node makes, driven bare and pipelined on the same server.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
-use tempfile::TempDir;
+use anyhow::{Result, bail};
+use clap::Args;
+use serde::Serialize;
+use serde_json::json;
 
-use crate::children::{Children, Running, free_port};
-use crate::server::address;
+use crate::children::Children;
+use crate::cluster::fresh_room;
+use crate::dialect::{Dialect, Encoding};
+use crate::machine::{self, Cores};
+use crate::report::Report;
+use crate::resp::Redis;
+use crate::server::{NodeArgs, Server};
+use crate::stats::text;
+use crate::table::Table;
 
-/// How long an answer may take.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// How long a server may take to start.
-const START_WITHIN: Duration = Duration::from_secs(10);
+mod bare;
+mod path;
 
-/// An answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Reply {
-    /// `+OK`.
-    Simple(String),
-    /// `:1`.
-    Integer(i64),
-    /// `$3` and three bytes.
-    Bulk(Vec<u8>),
-    /// Nothing there.
-    Nil,
-    /// `*2` and two replies.
-    Array(Vec<Reply>),
+/// Measure the bus: publishes through a node, and the same script without one.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RedisArgs {
+    /// Rooms of the "many rooms" figure; the hot one is a single room.
+    #[arg(long, default_value_t = 1000)]
+    rooms: usize,
+    /// Connections that publish.
+    #[arg(long, default_value_t = 8)]
+    publishers: usize,
+    /// Messages of one publisher without ack, at most.
+    #[arg(long, default_value_t = 128)]
+    window: usize,
+    /// Script calls on their way on the bare side, in two halves.
+    #[arg(long, default_value_t = 256)]
+    depth: usize,
+    /// Bytes of each message's data.
+    #[arg(long, default_value_t = 128)]
+    payload: usize,
+    /// Measured seconds on each way; a third of it goes before as warm-up.
+    #[arg(long, default_value_t = 2.0)]
+    seconds: f64,
+    /// Rounds: node and bare in turn.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    #[command(flatten)]
+    node: NodeArgs,
 }
 
-/// One connection.
-pub(crate) struct Connection {
-    stream: TcpStream,
-    input: BufReader<TcpStream>,
+/// What one way did in one round.
+#[derive(Debug, Clone, Serialize)]
+struct Pace {
+    round: usize,
+    /// `many rooms` or `one hot room`.
+    rooms: &'static str,
+    /// `node` or `bare script`.
+    way: &'static str,
+    publishes_per_second: f64,
+    /// CPU of Redis for one publish.
+    redis_micros: f64,
+    /// CPU of the node for one publish.
+    node_micros: Option<f64>,
 }
 
-impl Connection {
-    /// Connects without Nagle's delay.
-    pub(crate) fn open(addr: SocketAddr) -> Result<Self> {
-        let stream = TcpStream::connect(addr).with_context(|| format!("Redis at {addr}"))?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(ANSWER_WITHIN))?;
-        Ok(Self { input: BufReader::with_capacity(64 << 10, stream.try_clone()?), stream })
-    }
-
-    /// Sends one command and reads its answer; an error answer is an error here.
-    pub(crate) fn call(&mut self, words: &[&[u8]]) -> Result<Reply> {
-        let mut bytes = Vec::new();
-        push_command(words, &mut bytes);
-        self.write(&bytes)?;
-        self.read()
-    }
-
-    /// Sends commands that were encoded by `push_command`.
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.stream.write_all(bytes).context("writing to Redis")
-    }
-
-    /// Reads one answer, or one message of a subscription.
-    pub(crate) fn read(&mut self) -> Result<Reply> {
-        read_reply(&mut self.input).context("reading from Redis")
-    }
+/// Something that publishes for a while and says how often it did.
+trait Way {
+    fn run(&mut self, time: Duration) -> Result<u64>;
 }
 
-/// Appends a command in the form in which clients send it.
-pub(crate) fn push_command(words: &[&[u8]], out: &mut Vec<u8>) {
-    out.extend(format!("*{}\r\n", words.len()).bytes());
-    for word in words {
-        out.extend(format!("${}\r\n", word.len()).bytes());
-        out.extend_from_slice(word);
-        out.extend(b"\r\n");
-    }
+/// The processes whose CPU counts.
+struct Bench<'a> {
+    redis_pid: u32,
+    node: &'a Server,
 }
 
-fn read_reply(input: &mut impl BufRead) -> Result<Reply> {
-    let mut line = String::new();
-    if input.read_line(&mut line)? == 0 {
-        bail!("the connection was closed");
+/// Runs the scenario.
+pub(crate) fn main(args: &RedisArgs, children: &Children) -> Result<Report> {
+    let sizes = [args.rooms, args.publishers, args.window, args.rounds];
+    if sizes.contains(&0) || args.depth < 2 || !(0.05..=600.0).contains(&args.seconds) {
+        bail!("every size is at least 1, --depth 2, and --seconds between 0.05 and 600");
     }
-    let line = line.trim_end();
-    let (kind, rest) = line.split_at_checked(1).context("an empty line")?;
-    Ok(match kind {
-        "+" => Reply::Simple(rest.to_owned()),
-        "-" => bail!("Redis answered: {rest}"),
-        ":" => Reply::Integer(rest.parse()?),
-        "$" | "*" if rest == "-1" => Reply::Nil,
-        "$" => {
-            let mut bytes = vec![0; rest.parse::<usize>()? + 2];
-            input.read_exact(&mut bytes)?;
-            bytes.truncate(bytes.len() - 2);
-            Reply::Bulk(bytes)
+    let plan = Cores::here(1);
+    // Redis has a core to itself; node and load share the other, and so neither may spin.
+    let cores = Cores { server: plan.load.clone(), load: plan.load, spin: false };
+    let redis = Redis::at(args.node.redis_url.as_deref(), plan.server.as_deref(), children)?;
+    if let Some(load) = &cores.load {
+        machine::pin_self(load)?;
+    }
+    let node = Server::node(&args.node.on_redis(&redis.url), &cores, children)?;
+    let bench = Bench { redis_pid: redis.pid()?, node: &node };
+    let dialect = Dialect::of(&node, Encoding::Json);
+    let first = fresh_room();
+    let call = bare::Call::capture(&redis, &dialect, first, args.payload)?;
+    let mut found = Vec::new();
+    for round in 1..=args.rounds {
+        for (rooms, count) in [("many rooms", args.rooms), ("one hot room", 1)] {
+            eprintln!("round {round} of {}: {rooms}", args.rounds);
+            let mut path = path::Path::open(args, &dialect, first + 1, count)?;
+            found.push(bench.measure(args, (round, rooms, "node"), &mut path)?);
+            drop(path);
+            let mut bare = bare::Bare::open(&redis, &call, (first + 500, count), args.depth)?;
+            found.push(bench.measure(args, (round, rooms, "bare script"), &mut bare)?);
         }
-        "*" => {
-            let count: usize = rest.parse()?;
-            Reply::Array((0..count).map(|_| read_reply(input)).collect::<Result<_>>()?)
-        }
-        other => bail!("an answer that begins with {other:?}"),
-    })
-}
-
-/// A server, started here or running already.
-#[derive(Debug)]
-pub(crate) struct Redis {
-    pub(crate) addr: SocketAddr,
-    pub(crate) url: String,
-    own: Option<(Running, TempDir)>,
-}
-
-impl Redis {
-    /// The server at `url`, or one of our own on the given cores that keeps nothing on disk.
-    pub(crate) fn at(url: Option<&str>, cores: Option<&str>, children: &Children) -> Result<Self> {
-        if let Some(url) = url {
-            let addr = address(url)?;
-            Connection::open(addr)?;
-            return Ok(Self { addr, url: url.to_owned(), own: None });
-        }
-        let folder = tempfile::tempdir()?;
-        let port = free_port()?;
-        let mut command = crate::machine::pinned("redis-server".as_ref(), cores);
-        command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
-        command.args(["--appendonly", "no", "--dir"]).arg(folder.path());
-        let own = children.start(quiet(&mut command))?;
-        let addr = SocketAddr::from(([127, 0, 0, 1], port));
-        let deadline = Instant::now() + START_WITHIN;
-        while Connection::open(addr).and_then(|mut redis| redis.call(&[b"PING"])).is_err() {
-            own.check().context("redis-server failed")?;
-            if Instant::now() > deadline {
-                bail!("redis-server did not start within 10 s");
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        Ok(Self { addr, url: format!("redis://{addr}"), own: Some((own, folder)) })
     }
+    let setup = format!(
+        "redis: {} B data, {} publishers with {} without ack each, no members; bare: {} calls on \
+         their way; {} s, {} rounds; Redis on core {}, node and load on core {}",
+        args.payload,
+        args.publishers,
+        args.window,
+        args.depth,
+        args.seconds,
+        args.rounds,
+        plan.server.as_deref().unwrap_or("any"),
+        cores.load.as_deref().unwrap_or("any")
+    );
+    println!("{setup}\n{}", table(&found));
+    Ok(json!({ "scenario": "redis", "setup": setup, "runs": found }).into())
+}
 
-    /// The pid of a server started here, else what the server says of itself.
-    pub(crate) fn pid(&self) -> Result<u32> {
-        if let Some((own, _)) = &self.own {
-            return Ok(own.pid());
-        }
-        let info = Connection::open(self.addr)?.call(&[b"INFO", b"server"])?;
-        let Reply::Bulk(info) = info else { bail!("INFO answered {info:?}") };
-        let info = String::from_utf8_lossy(&info);
-        let line = info.lines().find_map(|line| line.strip_prefix("process_id:"));
-        Ok(line.context("INFO names no process_id")?.trim().parse()?)
+impl Bench<'_> {
+    fn measure(
+        &self,
+        args: &RedisArgs,
+        (round, rooms, way): (usize, &'static str, &'static str),
+        publishing: &mut impl Way,
+    ) -> Result<Pace> {
+        let measured = Duration::from_secs_f64(args.seconds);
+        publishing.run(measured / 3)?;
+        let redis_before = machine::cpu_time(self.redis_pid)?;
+        let (node_before, began) = (self.node.cpu_time()?, Instant::now());
+        let count = publishing.run(measured)? as f64;
+        let took = began.elapsed();
+        let micros = |time: Duration| time.as_secs_f64() * 1e6 / count;
+        let node = self.node.cpu_time()?.zip(node_before).filter(|_| way == "node");
+        Ok(Pace {
+            round,
+            rooms,
+            way,
+            publishes_per_second: count / took.as_secs_f64(),
+            redis_micros: micros(machine::cpu_time(self.redis_pid)? - redis_before),
+            node_micros: node.map(|(after, before)| micros(after - before)),
+        })
     }
 }
 
-fn quiet(command: &mut Command) -> &mut Command {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn commands_and_replies() {
-        let mut bytes = Vec::new();
-        push_command(&[b"PUBLISH", b"a", b""], &mut bytes);
-        assert_eq!(bytes, b"*3\r\n$7\r\nPUBLISH\r\n$1\r\na\r\n$0\r\n\r\n");
-        let array = Reply::Array(vec![Reply::Bulk(b"x\r\n".to_vec()), Reply::Integer(-3)]);
-        assert_eq!(read_reply(&mut &b"*2\r\n$3\r\nx\r\n\r\n:-3\r\n"[..]).unwrap(), array);
-        assert_eq!(read_reply(&mut &b"+OK\r\n"[..]).unwrap(), Reply::Simple("OK".to_owned()));
-        assert_eq!(read_reply(&mut &b"$-1\r\n"[..]).unwrap(), Reply::Nil);
-        assert!(read_reply(&mut &b"-ERR no\r\n"[..]).is_err());
-        assert!(read_reply(&mut &b""[..]).is_err());
-        assert!(read_reply(&mut &b"$5\r\nab"[..]).is_err());
+fn table(found: &[Pace]) -> Table {
+    let mut table = Table::new([
+        "rooms",
+        "way",
+        "publishes/s",
+        "Redis µs each",
+        "node µs each",
+        "rate × bare",
+        "Redis efficiency × bare",
+    ]);
+    for rooms in ["many rooms", "one hot room"] {
+        for way in ["node", "bare script"] {
+            let runs: Vec<&Pace> =
+                found.iter().filter(|run| run.rooms == rooms && run.way == way).collect();
+            let beside = |ratio: fn(&Pace, &Pace) -> f64| {
+                text(runs.iter().filter_map(|run| {
+                    let bare = found.iter().find(|other| {
+                        (other.round, other.rooms, other.way) == (run.round, rooms, "bare script")
+                    });
+                    bare.map(|bare| ratio(run, bare))
+                }))
+            };
+            table.row([
+                rooms.to_owned(),
+                way.to_owned(),
+                text(runs.iter().map(|run| run.publishes_per_second)),
+                text(runs.iter().map(|run| run.redis_micros)),
+                text(runs.iter().filter_map(|run| run.node_micros)),
+                beside(|run, bare| run.publishes_per_second / bare.publishes_per_second),
+                beside(|run, bare| bare.redis_micros / run.redis_micros),
+            ]);
+        }
     }
+    table
 }

@@ -1,5 +1,8 @@
 //! Every scenario against the floor, small: the whole program with real processes and sockets.
 
+// A test fails by panicking.
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

@@ -131,7 +131,7 @@ impl Checker {
         self.tell((!same).then_some(Violation::Content { room, member: None, seq }));
     }
 
-    /// A `joined` or `ack` named the room's epoch.
+    /// An ack named the room's epoch.
     pub(crate) fn in_epoch(&mut self, room: usize, is: Epoch) {
         let was = *self.rooms[room].epoch.get_or_insert(is);
         self.tell((was != is).then_some(Violation::Epoch { room, was, is }));

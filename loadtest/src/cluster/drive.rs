@@ -15,8 +15,6 @@ use crate::dialect::{Dialect, text_of};
 use crate::engine::{Arrival, Batch, Engine, LinkId, Wait, What};
 use crate::stats::{millis, percentile};
 
-/// How long nothing at all may happen before the run is taken for broken.
-const STALL: Duration = Duration::from_secs(15);
 /// How long to listen on for duplicates when all is received.
 const AFTERMATH: Duration = Duration::from_millis(300);
 /// How long one turn may sleep.
@@ -33,6 +31,8 @@ pub(crate) struct Plan {
     pub(crate) payload: usize,
     pub(crate) window: usize,
     pub(crate) lag: u64,
+    /// How long nothing at all may happen before the run is taken for broken.
+    pub(crate) stall: Duration,
 }
 
 /// What a run showed.
@@ -93,7 +93,7 @@ pub(crate) fn run(plan: &Plan, dialects: &[Dialect]) -> Result<Findings> {
     let began = Instant::now();
     let mut batch = Batch::default();
     let (mut last, mut shown) = (began, began);
-    while !drive.finished() && !drive.broken && last.elapsed() < STALL {
+    while !drive.finished() && !drive.broken && last.elapsed() < plan.stall {
         drive.publish()?;
         drive.engine.turn(Wait::Sleep(NAP), &mut batch)?;
         if !batch.arrivals.is_empty() {
@@ -296,3 +296,6 @@ fn author(text: &[u8]) -> Option<(usize, usize)> {
     let (publisher, n) = text.strip_prefix('p')?.split_once('|')?.0.split_once('n')?;
     Some((publisher.parse().ok()?, n.parse().ok()?))
 }
+
+#[cfg(test)]
+mod tests;

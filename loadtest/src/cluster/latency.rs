@@ -10,8 +10,8 @@ use super::{Cluster, fresh_room};
 use crate::crowd::{Seat, gather};
 use crate::dialect::{Dialect, Encoding};
 use crate::engine::{Batch, Engine, LinkId, Wait, What};
-use crate::redis::{Connection, Redis, Reply};
 use crate::report::Report;
+use crate::resp::{Connection, Redis, Reply};
 use crate::stats::{digits, micros, percentile};
 use crate::table::Table;
 
@@ -131,7 +131,7 @@ impl Bare {
     fn once(&mut self) -> Result<Duration> {
         let mut command = Vec::new();
         let words: [&[u8]; 3] = [b"PUBLISH", self.channel.as_bytes(), &self.data];
-        crate::redis::push_command(&words, &mut command);
+        crate::resp::push_command(&words, &mut command);
         let began = Instant::now();
         self.publisher.write(&command)?;
         let push = self.subscriber.read()?;
