@@ -1,13 +1,16 @@
 //! The bus as the node sees it: one handle to publish and read, one set of feeds to listen to.
 //! It knows which kind of bus stands behind and nothing else.
 
+use roomcast_metrics::BusMetrics;
 use roomcast_protocol::{Lineage, RoomName, Seq};
 use tokio::sync::oneshot;
 
 use crate::api::{
     Ack, Health, History, HistoryRequest, Publication, PublishError, ReadError, RoomEvent,
 };
+use crate::feed::RedisFeeds;
 use crate::memory::{MemoryBus, MemoryFeeds, MemoryOptions};
+use crate::redis::{RedisBus, RedisOptions, StartError};
 
 /// Told the outcome of one submitted publication, exactly once.
 pub type Reply = Box<dyn FnOnce(Result<Ack, PublishError>) + Send>;
@@ -19,6 +22,7 @@ pub struct Bus(Kind);
 #[derive(Clone)]
 enum Kind {
     Memory(MemoryBus),
+    Redis(Box<RedisBus>),
 }
 
 impl Bus {
@@ -28,12 +32,23 @@ impl Bus {
         (Self(Kind::Memory(bus)), Feeds(FeedsKind::Memory(feeds)))
     }
 
+    /// A bus over a Redis server, for any number of nodes. Its tasks run on the runtime that calls
+    /// this; the server is checked first.
+    pub async fn redis(
+        options: RedisOptions,
+        metrics: BusMetrics,
+    ) -> Result<(Self, Feeds), StartError> {
+        let (bus, feeds) = RedisBus::start(options, metrics).await?;
+        Ok((Self(Kind::Redis(Box::new(bus))), Feeds(FeedsKind::Redis(feeds))))
+    }
+
     /// Hands a publication over and returns at once. What one thread submits to one room is
     /// sequenced in the order of its calls. `reply` is called exactly once, from a task of the bus
     /// or before this returns, whatever happens; it must be short and must not block.
     pub fn submit(&self, room: RoomName, publication: Publication, reply: Reply) {
         match &self.0 {
             Kind::Memory(bus) => reply(bus.publish(room, publication)),
+            Kind::Redis(bus) => bus.submit(room, &publication, reply),
         }
     }
 
@@ -60,6 +75,7 @@ impl Bus {
     ) -> Result<History, ReadError> {
         match &self.0 {
             Kind::Memory(bus) => Ok(bus.history(room, request)),
+            Kind::Redis(bus) => bus.history(room, request).await,
         }
     }
 
@@ -68,6 +84,7 @@ impl Bus {
     pub async fn standing(&self, room: &RoomName) -> Result<(Lineage, Seq), ReadError> {
         match &self.0 {
             Kind::Memory(bus) => Ok(bus.standing(room)),
+            Kind::Redis(bus) => bus.standing(room).await,
         }
     }
 
@@ -75,6 +92,7 @@ impl Bus {
     pub fn health(&self) -> Health {
         match &self.0 {
             Kind::Memory(_) => Health { probed: true, subscribed: true },
+            Kind::Redis(bus) => bus.health(),
         }
     }
 }
@@ -84,6 +102,7 @@ pub struct Feeds(FeedsKind);
 
 enum FeedsKind {
     Memory(MemoryFeeds),
+    Redis(RedisFeeds),
 }
 
 impl Feeds {
@@ -92,6 +111,7 @@ impl Feeds {
     pub fn open(&mut self, room: RoomName) {
         match &mut self.0 {
             FeedsKind::Memory(feeds) => feeds.open(room),
+            FeedsKind::Redis(feeds) => feeds.open(room),
         }
     }
 
@@ -99,6 +119,7 @@ impl Feeds {
     pub fn close(&mut self, room: &RoomName) {
         match &mut self.0 {
             FeedsKind::Memory(feeds) => feeds.close(room),
+            FeedsKind::Redis(feeds) => feeds.close(room),
         }
     }
 
@@ -108,6 +129,7 @@ impl Feeds {
     pub async fn next(&mut self) -> Vec<RoomEvent> {
         match &mut self.0 {
             FeedsKind::Memory(feeds) => feeds.next().await,
+            FeedsKind::Redis(feeds) => feeds.next().await,
         }
     }
 }

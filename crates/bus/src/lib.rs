@@ -3,8 +3,11 @@
 
 mod api;
 mod bus;
+mod feed;
 mod fingerprint;
 mod memory;
+mod outbox;
+mod redis;
 
 pub use api::{
     Ack, FeedEvent, Health, History, HistoryRequest, KEY_WINDOW, MAX_KEYS, Publication,
@@ -12,3 +15,4 @@ pub use api::{
 };
 pub use bus::{Bus, Feeds, Reply};
 pub use memory::MemoryOptions;
+pub use redis::{RedisOptions, StartError};

@@ -2,7 +2,6 @@
 //! the clock and the wake-up of the feeds; what a room does is in `memory/`, without clock or lock.
 
 mod clock;
-mod outbox;
 mod results;
 mod room;
 mod rooms;

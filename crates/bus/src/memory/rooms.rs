@@ -6,9 +6,9 @@ use std::collections::BinaryHeap;
 use hashbrown::HashMap;
 use roomcast_protocol::{Lineage, RoomName, Seq};
 
-use super::outbox::Outbox;
 use super::room::Room;
 use crate::api::{Ack, FeedEvent, History, HistoryRequest, Publication, PublishError};
+use crate::outbox::Outbox;
 
 /// A room is looked at for expiry at most this often, however its messages age.
 const LOOK_MS: u64 = 1_000;

@@ -1,0 +1,104 @@
+//! Where the lanes put what the feeds tell and the hub takes it. A room closed in between is told
+//! nothing more, whatever its lane still has under way.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use hashbrown::HashMap;
+use roomcast_protocol::RoomName;
+use tokio::sync::Notify;
+
+use crate::api::{FeedEvent, RoomEvent};
+use crate::outbox::Outbox;
+
+/// Payload bytes that may wait; beyond that the lanes leave their inboxes alone, and what these
+/// cannot hold is repaired later. The hub polls always, so this is a guard.
+const MAX_BYTES: usize = 64 << 20;
+
+/// One opening of a room; a later one of the same room has another number.
+pub(crate) type Session = u64;
+
+/// The shared place.
+#[derive(Default)]
+pub(crate) struct Exit {
+    state: Mutex<State>,
+    /// Wakes the hub.
+    ready: Notify,
+    /// Wakes the lanes after a jam.
+    taken: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    outbox: Outbox,
+    open: HashMap<RoomName, Session>,
+    sessions: Session,
+}
+
+impl Exit {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens a room; `None` if it is open already.
+    pub(crate) fn open(&self, room: &RoomName) -> Option<Session> {
+        let mut state = self.state();
+        if state.open.contains_key(room) {
+            return None;
+        }
+        state.sessions += 1;
+        let session = state.sessions;
+        state.open.insert(room.clone(), session);
+        Some(session)
+    }
+
+    /// Closes a room and forgets what it had to tell; false if it was not open.
+    pub(crate) fn close(&self, room: &RoomName) -> bool {
+        let mut state = self.state();
+        let was_open = state.open.remove(room).is_some();
+        if was_open {
+            state.outbox.forget(room);
+        }
+        was_open
+    }
+
+    /// Tells a room's events, if that session of it is still open.
+    pub(crate) fn tell(&self, room: &RoomName, session: Session, events: Vec<FeedEvent>) {
+        {
+            let mut state = self.state();
+            if state.open.get(room) != Some(&session) {
+                return;
+            }
+            for event in events {
+                match event {
+                    FeedEvent::Messages(messages) => {
+                        messages.into_iter().for_each(|m| state.outbox.message(room, m));
+                    }
+                    event => state.outbox.push(room.clone(), event),
+                }
+            }
+        }
+        self.ready.notify_one();
+    }
+
+    /// Whether the lanes should wait for the hub.
+    pub(crate) fn is_full(&self) -> bool {
+        self.state().outbox.bytes() > MAX_BYTES
+    }
+
+    /// Waits until the hub took something.
+    pub(crate) async fn taken(&self) {
+        self.taken.notified().await;
+    }
+
+    /// Everything there is; waits until there is something.
+    pub(crate) async fn next(&self) -> Vec<RoomEvent> {
+        loop {
+            let events = self.state().outbox.take();
+            if !events.is_empty() {
+                self.taken.notify_waiters();
+                return events;
+            }
+            self.ready.notified().await;
+        }
+    }
+}

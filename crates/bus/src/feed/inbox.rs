@@ -1,0 +1,129 @@
+//! What a subscribe connection's driver puts down and the lane picks up. The driver must never
+//! wait, so the inbox is bounded: what does not fit is dropped and its room marked for repair.
+
+use std::mem;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use hashbrown::HashSet;
+use redis::{PushInfo, PushKind, Value};
+use tokio::sync::Notify;
+
+use super::subscriptions::Change;
+
+/// Payload bytes that may wait: what Redis itself would let a subscriber lag behind by default.
+const MAX_BYTES: usize = 32 << 20;
+/// Pushes that may wait, so that many small ones stay bounded too.
+const MAX_PUSHES: usize = 1 << 16;
+
+/// One thing that came on a subscribe connection.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Push {
+    /// A payload published on a channel.
+    Message(Vec<u8>, Bytes),
+    /// A command took effect for a channel.
+    Confirmed(Vec<u8>, Change),
+    /// The connection is gone; nothing follows.
+    Closed,
+}
+
+/// Everything that came since the last look.
+#[derive(Debug, Default)]
+pub(crate) struct Mail {
+    /// In the order it came.
+    pub(crate) pushes: Vec<Push>,
+    /// Channels of which payloads were dropped.
+    pub(crate) overflowed: HashSet<Vec<u8>>,
+    bytes: usize,
+}
+
+/// The inbox of one connection.
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    mail: Mutex<Mail>,
+    ready: Notify,
+}
+
+impl Inbox {
+    /// Takes what the driver received. Never blocks: the lock is held for moves only.
+    pub(crate) fn put(&self, info: PushInfo) {
+        let Some(push) = read(info) else { return };
+        {
+            let mut mail = self.mail.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Push::Message(channel, payload) = push {
+                let full = mail.pushes.len() >= MAX_PUSHES || mail.bytes > MAX_BYTES;
+                // Once a channel lost one, its later ones are of no use either.
+                if full || mail.overflowed.contains(&channel) {
+                    mail.overflowed.insert(channel);
+                } else {
+                    mail.bytes += payload.len();
+                    mail.pushes.push(Push::Message(channel, payload));
+                }
+            } else {
+                mail.pushes.push(push);
+            }
+        }
+        self.ready.notify_one();
+    }
+
+    /// Waits until there may be something.
+    pub(crate) async fn ready(self: Arc<Self>) {
+        self.ready.notified().await;
+    }
+
+    /// Everything that is there.
+    pub(crate) fn take(&self) -> Mail {
+        mem::take(&mut *self.mail.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn read(info: PushInfo) -> Option<Push> {
+    let mut data = info.data.into_iter();
+    let change = match info.kind {
+        PushKind::Disconnection => return Some(Push::Closed),
+        PushKind::Message => {
+            let (channel, payload) = (data.next()?, data.next()?);
+            return Some(Push::Message(raw(channel)?, raw(payload)?.into()));
+        }
+        PushKind::Subscribe => Change::Subscribe,
+        PushKind::Unsubscribe => Change::Unsubscribe,
+        _ => return None,
+    };
+    Some(Push::Confirmed(raw(data.next()?)?, change))
+}
+
+fn raw(value: Value) -> Option<Vec<u8>> {
+    match value {
+        Value::BulkString(bytes) => Some(bytes),
+        Value::SimpleString(text) => Some(text.into_bytes()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(channel: &str, bytes: usize) -> PushInfo {
+        let data =
+            vec![Value::BulkString(channel.as_bytes().to_vec()), Value::BulkString(vec![0; bytes])];
+        PushInfo { kind: PushKind::Message, data }
+    }
+
+    #[test]
+    fn what_does_not_fit_marks_its_room_and_no_other() {
+        let inbox = Inbox::default();
+        inbox.put(message("a", MAX_BYTES + 1));
+        inbox.put(message("b", 1));
+        inbox.put(PushInfo {
+            kind: PushKind::Subscribe,
+            data: vec![Value::BulkString(b"c".to_vec()), Value::Int(1)],
+        });
+        let mail = inbox.take();
+        assert_eq!(mail.pushes.len(), 2);
+        assert_eq!(mail.pushes[1], Push::Confirmed(b"c".to_vec(), Change::Subscribe));
+        assert_eq!(mail.overflowed.into_iter().collect::<Vec<_>>(), [b"b".to_vec()]);
+        inbox.put(message("b", 1));
+        assert_eq!(inbox.take().pushes.len(), 1);
+    }
+}

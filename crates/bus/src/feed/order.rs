@@ -1,0 +1,258 @@
+//! One room's inbound order: what came by push, by reads and by checks goes in, and what its
+//! readers are told comes out, ascending and without a silent hole. No I/O, no clock, no task.
+
+use std::sync::Arc;
+
+use roomcast_metrics::RepairCause;
+use roomcast_protocol::{Epoch, Lineage, Message, Seq};
+
+use crate::api::FeedEvent;
+
+/// Messages held back per room while a read is under way; more would come by the read anyway.
+const MAX_HELD: usize = 1024;
+/// Payload bytes held back per room, for the same reason.
+const MAX_HELD_BYTES: usize = 1 << 20;
+
+/// What a read of the bus said of the room, all at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Page {
+    /// The current epoch and its ancestors.
+    pub(crate) lineage: Lineage,
+    /// The room's last seq.
+    pub(crate) last: Seq,
+    /// What the stream holds after the seq asked for, ascending.
+    pub(crate) messages: Vec<Arc<Message>>,
+    /// Whether the stream holds more than fitted.
+    pub(crate) more: bool,
+}
+
+/// The read that the room waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Where the room stands, once its subscription is confirmed.
+    Standing,
+    /// The messages after this seq.
+    After(Seq, RepairCause),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Not told `Opened` yet.
+    Opening,
+    /// Everything up to `told` is told; the next push continues there.
+    Live,
+    /// Something after `told` is missing: nothing later is told before a read.
+    Behind(RepairCause),
+}
+
+/// The order of one room.
+#[derive(Debug)]
+pub(crate) struct Order {
+    phase: Phase,
+    /// Meaningless before `Opened`.
+    lineage: Lineage,
+    /// The last seq the readers know of, as a message or within a gap.
+    told: Seq,
+    /// Pushes that wait for a read, as they came.
+    held: Vec<(Epoch, Arc<Message>)>,
+    held_bytes: usize,
+    /// Where a check saw the room stand in the current epoch.
+    promised: Seq,
+    /// Pushes may have been lost since the read was asked for: read once more.
+    again: Option<RepairCause>,
+}
+
+impl Order {
+    /// The order of a room about to be opened.
+    pub(crate) fn new() -> Self {
+        Self {
+            phase: Phase::Opening,
+            lineage: Lineage::new(Epoch(0)),
+            told: 0,
+            held: Vec::new(),
+            held_bytes: 0,
+            promised: 0,
+            again: None,
+        }
+    }
+
+    /// The read this room waits for, if any. One at a time; its answer comes to `read`.
+    pub(crate) fn need(&self) -> Option<Need> {
+        match self.phase {
+            Phase::Opening => Some(Need::Standing),
+            Phase::Live => None,
+            Phase::Behind(cause) => Some(Need::After(self.told, cause)),
+        }
+    }
+
+    /// A push came.
+    pub(crate) fn pushed(
+        &mut self,
+        epoch: Epoch,
+        messages: Vec<Arc<Message>>,
+        out: &mut Vec<FeedEvent>,
+    ) {
+        for message in messages {
+            self.advance(epoch, message, out);
+        }
+    }
+
+    /// How many of these messages are known already.
+    pub(crate) fn known(&self, epoch: Epoch, messages: &[Arc<Message>]) -> u64 {
+        if epoch != self.lineage.epoch || self.phase == Phase::Opening {
+            return 0;
+        }
+        messages.iter().filter(|message| message.seq <= self.told).count() as u64
+    }
+
+    /// Pushes were lost; which ones is unknown.
+    pub(crate) fn lost(&mut self, cause: RepairCause) {
+        match self.phase {
+            Phase::Live => self.phase = Phase::Behind(cause),
+            Phase::Opening | Phase::Behind(_) => self.again = Some(cause),
+        }
+    }
+
+    /// A check saw the room stand there, and all that was pushed before has come.
+    pub(crate) fn checked(&mut self, epoch: Epoch, seq: Seq, cause: RepairCause) {
+        if self.phase == Phase::Opening {
+            return;
+        }
+        if epoch != self.lineage.epoch {
+            if self.lineage.base_of(epoch).is_none() {
+                self.lost(RepairCause::Epoch);
+            }
+        } else if seq > self.told {
+            self.promised = self.promised.max(seq);
+            if self.phase == Phase::Live {
+                self.phase = Phase::Behind(cause);
+            }
+        }
+    }
+
+    /// Whether a check that saw the room stand there is worth a second look.
+    pub(crate) fn is_behind(&self, epoch: Epoch, seq: Seq) -> bool {
+        self.phase == Phase::Live && (epoch != self.lineage.epoch || seq > self.told)
+    }
+
+    /// The answer to what `need` asked for.
+    pub(crate) fn read(&mut self, page: Page, out: &mut Vec<FeedEvent>) {
+        match self.phase {
+            Phase::Live => return,
+            Phase::Opening => {
+                self.told = page.last;
+                self.lineage = page.lineage;
+                let lineage = self.lineage.clone();
+                out.push(FeedEvent::Opened { lineage, last: self.told });
+                self.settle(out);
+                return;
+            }
+            Phase::Behind(_) => {}
+        }
+        let shared = if page.lineage.epoch == self.lineage.epoch {
+            // Where an epoch goes backwards, its data was set back without a new life.
+            page.last
+        } else {
+            page.lineage.base_of(self.lineage.epoch).unwrap_or(0)
+        };
+        let kept = self.told.min(shared);
+        let lost = self.told - kept;
+        if lost > 0 || page.lineage.epoch != self.lineage.epoch {
+            self.lineage = page.lineage.clone();
+            self.told = kept;
+            self.promised = 0;
+            out.push(FeedEvent::Reset { lineage: page.lineage.clone(), last: kept, lost });
+        }
+        if lost > 0 && page.last > kept {
+            // The page begins after what was lost: read again from where the epochs part.
+            self.phase = Phase::Behind(RepairCause::Epoch);
+            return;
+        }
+        self.deliver(page, out);
+    }
+
+    fn deliver(&mut self, page: Page, out: &mut Vec<FeedEvent>) {
+        for message in page.messages {
+            if message.seq > self.told {
+                self.skip_to(message.seq - 1, out);
+                self.tell(message, out);
+            }
+        }
+        if !page.more {
+            self.skip_to(page.last, out);
+            self.settle(out);
+        }
+    }
+
+    /// Up to `seq` the stream lacks what is not told.
+    fn skip_to(&mut self, seq: Seq, out: &mut Vec<FeedEvent>) {
+        if seq > self.told {
+            out.push(FeedEvent::Gap { from: self.told + 1, to: seq });
+            self.told = seq;
+        }
+    }
+
+    fn tell(&mut self, message: Arc<Message>, out: &mut Vec<FeedEvent>) {
+        self.told = message.seq;
+        match out.last_mut() {
+            Some(FeedEvent::Messages(messages)) => messages.push(message),
+            _ => out.push(FeedEvent::Messages(vec![message])),
+        }
+    }
+
+    /// One pushed message, in whatever phase.
+    fn advance(&mut self, epoch: Epoch, message: Arc<Message>, out: &mut Vec<FeedEvent>) {
+        if self.phase != Phase::Live {
+            self.hold(epoch, message);
+        } else if epoch != self.lineage.epoch {
+            // An ancestor's push comes late and is known; a stranger's announces a new epoch.
+            if self.lineage.base_of(epoch).is_none() {
+                self.phase = Phase::Behind(RepairCause::Epoch);
+                self.hold(epoch, message);
+            }
+        } else if message.seq == self.told + 1 {
+            self.tell(message, out);
+        } else if message.seq > self.told {
+            self.phase = Phase::Behind(RepairCause::Hole);
+            self.hold(epoch, message);
+        }
+    }
+
+    fn hold(&mut self, epoch: Epoch, message: Arc<Message>) {
+        let bytes = self.held_bytes + message.data.len();
+        if self.held.len() >= MAX_HELD || (bytes > MAX_HELD_BYTES && !self.held.is_empty()) {
+            self.again = Some(RepairCause::Overflow);
+            return;
+        }
+        self.held_bytes = bytes;
+        self.held.push((epoch, message));
+    }
+
+    /// A read is complete: go on with what was held meanwhile, unless that shows it is not enough.
+    fn settle(&mut self, out: &mut Vec<FeedEvent>) {
+        self.phase = Phase::Live;
+        self.held_bytes = 0;
+        let mut held = std::mem::take(&mut self.held);
+        let lineage = &self.lineage;
+        let stranger =
+            held.iter().any(|&(e, _)| e != lineage.epoch && lineage.base_of(e).is_none());
+        held.retain(|&(epoch, _)| epoch == lineage.epoch);
+        held.sort_by_key(|(_, message)| message.seq);
+        for (epoch, message) in held {
+            self.advance(epoch, message, out);
+        }
+        if self.promised <= self.told {
+            self.promised = 0;
+        } else if self.phase == Phase::Live {
+            self.phase = Phase::Behind(RepairCause::Tail);
+        }
+        // A stranger's push is either old or newer than the read: one more read tells.
+        let again = self.again.take().or(stranger.then_some(RepairCause::Epoch));
+        if let (Some(cause), Phase::Live) = (again, self.phase) {
+            self.phase = Phase::Behind(cause);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

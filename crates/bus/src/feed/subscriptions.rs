@@ -1,0 +1,229 @@
+//! Which rooms a subscribe connection should have and which it has: desired against confirmed.
+//! Pure. A room's commands are counted, so that only the last one's confirmation counts.
+
+use std::cmp::Reverse;
+use std::collections::VecDeque;
+
+use hashbrown::HashMap;
+use roomcast_protocol::RoomName;
+use tokio::time::Instant;
+
+/// Rooms per command: large enough to resubscribe quickly, small enough for even replies.
+const BATCH: usize = 256;
+
+/// What a command or its confirmation is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// Pushes of the room begin.
+    Subscribe,
+    /// They end.
+    Unsubscribe,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// Since when it is wanted and not confirmed; the time of the wish or of the loss.
+    since: Instant,
+    wanted: bool,
+    confirmed: bool,
+    /// The last command sent on this connection.
+    sent: Option<Change>,
+    /// Commands sent and not confirmed.
+    outstanding: u32,
+}
+
+/// The subscriptions of one connection.
+#[derive(Debug, Default)]
+pub(crate) struct Subscriptions {
+    rooms: HashMap<RoomName, Entry>,
+    /// Rooms whose wish changed, for the next commands.
+    changed: VecDeque<RoomName>,
+    wanted: usize,
+    confirmed: usize,
+}
+
+impl Subscriptions {
+    /// How many are wanted, and how many of these are confirmed.
+    pub(crate) fn count(&self) -> (usize, usize) {
+        (self.wanted, self.confirmed)
+    }
+
+    /// Since when the longest waiting one is wanted without being confirmed.
+    pub(crate) fn waiting_since(&self) -> Option<Instant> {
+        if self.wanted == self.confirmed {
+            return None;
+        }
+        self.rooms.values().filter(|e| e.wanted && !e.confirmed).map(|e| e.since).min()
+    }
+
+    /// Whether the room's pushes come.
+    pub(crate) fn is_confirmed(&self, room: &RoomName) -> bool {
+        self.rooms.get(room).is_some_and(|entry| entry.confirmed)
+    }
+
+    /// Wants a room from now on.
+    pub(crate) fn want(&mut self, room: &RoomName, now: Instant) {
+        let entry = self.rooms.entry_ref(room).or_insert_with(|| Entry {
+            since: now,
+            wanted: false,
+            confirmed: false,
+            sent: None,
+            outstanding: 0,
+        });
+        if !entry.wanted {
+            entry.wanted = true;
+            entry.since = now;
+            self.wanted += 1;
+            self.changed.push_back(room.clone());
+        }
+    }
+
+    /// No longer wants a room.
+    pub(crate) fn drop_wish(&mut self, room: &RoomName) {
+        let Some(entry) = self.rooms.get_mut(room).filter(|entry| entry.wanted) else { return };
+        entry.wanted = false;
+        self.wanted -= 1;
+        if entry.confirmed {
+            entry.confirmed = false;
+            self.confirmed -= 1;
+        }
+        self.changed.push_back(room.clone());
+    }
+
+    /// The next command to send, as long as there is one.
+    pub(crate) fn next_command(&mut self) -> Option<(Change, Vec<RoomName>)> {
+        let mut command: Option<(Change, Vec<RoomName>)> = None;
+        while let Some(room) = self.changed.front() {
+            let change = match self.rooms.get(room) {
+                Some(e) if e.wanted && e.sent != Some(Change::Subscribe) => Change::Subscribe,
+                Some(e) if !e.wanted && e.sent == Some(Change::Subscribe) => Change::Unsubscribe,
+                _ => {
+                    let room = self.changed.pop_front();
+                    room.into_iter().for_each(|room| self.forget(&room));
+                    continue;
+                }
+            };
+            let (kind, rooms) = command.get_or_insert_with(|| (change, Vec::new()));
+            if *kind != change || rooms.len() >= BATCH {
+                break;
+            }
+            rooms.push(room.clone());
+            let entry = self.rooms.get_mut(room).expect("it was matched above");
+            entry.sent = Some(change);
+            entry.outstanding += 1;
+            self.changed.pop_front();
+        }
+        command
+    }
+
+    /// A confirmation came; true if the room's pushes come from now on.
+    pub(crate) fn confirm(&mut self, room: &RoomName, change: Change) -> bool {
+        let Some(entry) = self.rooms.get_mut(room) else { return false };
+        entry.outstanding = entry.outstanding.saturating_sub(1);
+        if entry.outstanding > 0 || entry.sent != Some(change) {
+            return false;
+        }
+        if entry.wanted && change == Change::Subscribe && !entry.confirmed {
+            entry.confirmed = true;
+            self.confirmed += 1;
+            return true;
+        }
+        self.forget(room);
+        false
+    }
+
+    /// Whether the room is wanted or a command of it is under way.
+    pub(crate) fn knows(&self, room: &RoomName) -> bool {
+        self.rooms.contains_key(room)
+    }
+
+    /// The connection is gone, and all it had with it: everything wanted is to be sent anew, the
+    /// most active first.
+    pub(crate) fn reset(&mut self, now: Instant, active: impl Fn(&RoomName) -> Option<Instant>) {
+        self.rooms.retain(|_, entry| entry.wanted);
+        for entry in self.rooms.values_mut() {
+            if entry.confirmed {
+                entry.since = now;
+            }
+            (entry.confirmed, entry.sent, entry.outstanding) = (false, None, 0);
+        }
+        self.confirmed = 0;
+        let mut rooms: Vec<_> = self.rooms.keys().cloned().collect();
+        rooms.sort_by_cached_key(|room| Reverse(active(room)));
+        self.changed = rooms.into();
+    }
+
+    /// Drops what is neither wanted nor under way.
+    fn forget(&mut self, room: &RoomName) {
+        let idle = |e: &Entry| !e.wanted && e.outstanding == 0 && e.sent != Some(Change::Subscribe);
+        if self.rooms.get(room).is_some_and(idle) {
+            self.rooms.remove(room);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn room(name: &str) -> RoomName {
+        RoomName::parse(name).unwrap()
+    }
+
+    #[test]
+    fn only_the_last_commands_confirmation_counts() {
+        let mut all = Subscriptions::default();
+        let (a, now) = (room("a"), Instant::now());
+        all.want(&a, now);
+        assert_eq!(all.next_command(), Some((Change::Subscribe, vec![a.clone()])));
+        all.drop_wish(&a);
+        assert_eq!(all.next_command(), Some((Change::Unsubscribe, vec![a.clone()])));
+        all.want(&a, now);
+        assert_eq!(all.next_command(), Some((Change::Subscribe, vec![a.clone()])));
+        assert!(!all.confirm(&a, Change::Subscribe));
+        assert!(!all.confirm(&a, Change::Unsubscribe));
+        assert_eq!(all.waiting_since(), Some(now));
+        assert!(all.confirm(&a, Change::Subscribe));
+        assert_eq!((all.count(), all.waiting_since()), ((1, 1), None));
+    }
+
+    #[test]
+    fn a_wish_dropped_before_it_was_sent_costs_no_command() {
+        let mut all = Subscriptions::default();
+        let a = room("a");
+        all.want(&a, Instant::now());
+        all.drop_wish(&a);
+        assert_eq!(all.next_command(), None);
+        assert!(all.rooms.is_empty());
+    }
+
+    #[test]
+    fn a_new_connection_gets_everything_wanted_in_batches() {
+        let mut all = Subscriptions::default();
+        let now = Instant::now();
+        let rooms: Vec<_> = (0..BATCH + 3).map(|n| room(&format!("r{n}"))).collect();
+        rooms.iter().for_each(|room| all.want(room, now));
+        while all.next_command().is_some() {}
+        assert!(all.confirm(&rooms[0], Change::Subscribe));
+        all.drop_wish(&rooms[1]);
+        all.reset(now, |_| None);
+        assert_eq!(all.count(), (BATCH + 2, 0));
+        let (change, batch) = all.next_command().unwrap();
+        assert_eq!((change, batch.len()), (Change::Subscribe, BATCH));
+        assert_eq!(all.next_command().unwrap().1.len(), 2);
+        assert_eq!(all.next_command(), None);
+    }
+
+    #[test]
+    fn an_unsubscribed_room_is_forgotten() {
+        let mut all = Subscriptions::default();
+        let a = room("a");
+        all.want(&a, Instant::now());
+        all.next_command();
+        all.confirm(&a, Change::Subscribe);
+        all.drop_wish(&a);
+        all.next_command();
+        assert!(!all.confirm(&a, Change::Unsubscribe));
+        assert!(all.rooms.is_empty());
+    }
+}

@@ -1,0 +1,78 @@
+//! Which rooms' tails are compared with Redis, and when: at once after a resubscription, else by a
+//! slow sweep of bounded rate. Pure; the comparison itself is the lane's.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use roomcast_protocol::RoomName;
+
+/// Rooms per comparison: one pipeline of cheap reads.
+pub(crate) const BATCH: usize = 256;
+/// Rooms swept per second at most, so that the cost does not grow with the rooms.
+const MAX_PER_SECOND: usize = 500;
+
+/// The comparisons that one lane has to make.
+#[derive(Debug)]
+pub(crate) struct Tails {
+    /// Rooms subscribed anew, in the order of their confirmations.
+    resubscribed: VecDeque<RoomName>,
+    /// Every room, the one swept longest ago first. A closed room is dropped at its turn.
+    round: VecDeque<RoomName>,
+    /// How long a round takes, while the rate allows.
+    period: Duration,
+}
+
+impl Tails {
+    /// Sweeps every room once in this time, if the rate allows.
+    pub(crate) fn new(period: Duration) -> Self {
+        Self { resubscribed: VecDeque::new(), round: VecDeque::new(), period }
+    }
+
+    /// A room was opened: it takes part in the rounds.
+    pub(crate) fn add(&mut self, room: RoomName) {
+        self.round.push_back(room);
+    }
+
+    /// A room was subscribed anew.
+    pub(crate) fn resubscribed(&mut self, room: RoomName) {
+        self.resubscribed.push_back(room);
+    }
+
+    /// The connection is gone: its rooms will be subscribed anew once more.
+    pub(crate) fn reset(&mut self) {
+        self.resubscribed.clear();
+    }
+
+    /// The next rooms to compare after a resubscription.
+    pub(crate) fn next_resubscribed(&mut self) -> Vec<RoomName> {
+        let count = self.resubscribed.len().min(BATCH);
+        self.resubscribed.drain(..count).collect()
+    }
+
+    /// The rooms to sweep in this second; `is_open` tells which still take part.
+    pub(crate) fn sweep(&mut self, is_open: impl Fn(&RoomName) -> bool) -> Vec<RoomName> {
+        let each_second = self.round.len() as f64 / self.period.as_secs_f64().max(0.1);
+        let count = (each_second.ceil() as usize).min(MAX_PER_SECOND).min(self.round.len());
+        let mut rooms: Vec<_> = self.round.drain(..count).collect();
+        rooms.retain(|room| is_open(room));
+        self.round.extend(rooms.iter().cloned());
+        rooms
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_round_takes_its_period_and_drops_the_closed() {
+        let room = |n: usize| RoomName::parse(&format!("r{n}")).unwrap();
+        let mut tails = Tails::new(Duration::from_secs(30));
+        (0..60).for_each(|n| tails.add(room(n)));
+        assert_eq!(tails.sweep(|_| true), [room(0), room(1)]);
+        assert_eq!(tails.sweep(|r| *r == room(3)), [room(3)]);
+        assert_eq!(tails.round.len(), 59);
+        (60..60_000).for_each(|n| tails.add(room(n)));
+        assert_eq!(tails.sweep(|_| true).len(), MAX_PER_SECOND);
+    }
+}

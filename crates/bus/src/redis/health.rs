@@ -1,0 +1,79 @@
+//! What the lanes last saw of their connections, for readiness: written by the lanes, read by any
+//! thread.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use roomcast_metrics::BusMetrics;
+use tokio::time::Instant;
+
+use crate::api::Health;
+
+/// A probe older than this is no proof any more (P8).
+const PROBE_AGE: Duration = Duration::from_secs(3);
+/// A subscription may stay unconfirmed this long (P8).
+const CONFIRM_AGE: Duration = Duration::from_secs(2);
+/// Nothing yet, or nothing waits.
+const NEVER: u64 = u64::MAX;
+
+/// The lanes' report.
+#[derive(Debug, Clone)]
+pub(crate) struct Vitals {
+    started: Instant,
+    lanes: Arc<[LaneVitals]>,
+}
+
+#[derive(Debug)]
+struct LaneVitals {
+    /// When a probe last came back, in ms since `started`.
+    probed: AtomicU64,
+    /// Since when a subscription waits for its confirmation, likewise.
+    waiting: AtomicU64,
+}
+
+impl Vitals {
+    /// Nothing proved yet.
+    pub(crate) fn new(lanes: usize) -> Self {
+        let lane = || LaneVitals { probed: AtomicU64::new(NEVER), waiting: AtomicU64::new(NEVER) };
+        Self { started: Instant::now(), lanes: (0..lanes).map(|_| lane()).collect() }
+    }
+
+    /// A probe came back on this lane.
+    pub(crate) fn probed(&self, lane: usize) {
+        self.lanes[lane].probed.store(self.ms(Instant::now()), Ordering::Relaxed);
+    }
+
+    /// Since when this lane waits for a confirmation.
+    pub(crate) fn waiting(&self, lane: usize, since: Option<Instant>) {
+        let since = since.map_or(NEVER, |since| self.ms(since));
+        self.lanes[lane].waiting.store(since, Ordering::Relaxed);
+    }
+
+    /// The judgement.
+    pub(crate) fn health(&self) -> Health {
+        let now = self.ms(Instant::now());
+        let within = |at: &AtomicU64, age: Duration| {
+            let at = at.load(Ordering::Relaxed);
+            at != NEVER && now.saturating_sub(at) <= age.as_millis() as u64
+        };
+        let settled = |lane: &LaneVitals| {
+            lane.waiting.load(Ordering::Relaxed) == NEVER || within(&lane.waiting, CONFIRM_AGE)
+        };
+        Health {
+            probed: self.lanes.iter().all(|lane| within(&lane.probed, PROBE_AGE)),
+            subscribed: self.lanes.iter().all(settled),
+        }
+    }
+
+    /// Shows the judgement as metrics.
+    pub(crate) fn show(&self, metrics: &BusMetrics) {
+        let health = self.health();
+        metrics.up.set(health.probed.into());
+        metrics.subscribed.set(health.subscribed.into());
+    }
+
+    fn ms(&self, at: Instant) -> u64 {
+        at.saturating_duration_since(self.started).as_millis() as u64
+    }
+}

@@ -1,0 +1,134 @@
+-- Sequences, keeps and pushes one group of one room.
+-- ARGV: 1 node incarnation, 2 group number, 3 life, 4 epoch to begin with, 5 channel,
+-- 6 entries to keep, 7 entries to keep whatever their age, 8 age ms, 9 ttl ms, 10 key window ms,
+-- 11 keys per generation; then per item: payload, fingerprint and key (or empty), condition
+-- "epoch:seq" (or empty).
+-- Answers "group epoch time first result,result,…": a = the next seq from first; k… = stored
+-- before, epoch:seq:time; c = key used with another payload; s… = the room stands at this seq.
+
+local FIRST = 12
+local node, group, channel = 'g:' .. ARGV[1], tonumber(ARGV[2]), ARGV[5]
+local age, ttl, window = tonumber(ARGV[8]), ARGV[9], tonumber(ARGV[10])
+local now = clock()
+
+local m = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'time', 'life', 'fresh', 'ttl', 'aged', node)
+if m[8] then
+  local known = tonumber(string.match(m[8], '^%d+'))
+  if known == group then
+    return m[8]
+  elseif known > group then
+    return 'stale'
+  end
+end
+
+local epoch, seq = m[1], tonumber(m[2] or 0)
+if not epoch then
+  epoch = ARGV[4]
+  begin(ARGV[3], epoch)
+elseif m[4] ~= ARGV[3] then
+  epoch = fork(m[4], ARGV[3], epoch, seq, ARGV[4])
+end
+local time = math.max(now, tonumber(m[3] or 0))
+
+local function find(print, scope)
+  for generation = 3, 4 do
+    local value = redis.call('HGET', KEYS[generation], scope)
+    if value then
+      local known, at, where = string.match(value, '^(%x+) (%d+) (.+)$')
+      if tonumber(at) > now - window then
+        return known == print and 'k' .. where .. ':' .. at or 'c'
+      end
+    end
+  end
+end
+
+local function remember(print, scope)
+  local known = redis.call('HMGET', KEYS[1], 'results', 'turned')
+  local number = tonumber(known[1] or 0)
+  local results = KEYS[3 + number % 2]
+  local turn = not known[2] or now - tonumber(known[2]) >= window
+    or redis.call('HLEN', results) >= tonumber(ARGV[11])
+  if turn then
+    number = number + 1
+    results = KEYS[3 + number % 2]
+    redis.call('HSET', KEYS[1], 'results', number, 'turned', text(now))
+    redis.call('UNLINK', results)
+  end
+  redis.call('HSET', results, scope,
+    print .. ' ' .. text(time) .. ' ' .. epoch .. ':' .. text(seq))
+  if turn then
+    redis.call('PEXPIRE', results, 2 * window)
+  end
+end
+
+local before, pushed, results = seq, {}, {}
+for item = FIRST, #ARGV, 3 do
+  local payload, key, condition = ARGV[item], ARGV[item + 1], ARGV[item + 2]
+  local print, scope, known
+  if key ~= '' then
+    print, scope = string.sub(key, 1, 16), string.sub(key, 17)
+    known = find(print, scope)
+  end
+  if known then
+    results[#results + 1] = known
+  elseif condition ~= '' and condition ~= epoch .. ':' .. text(seq) then
+    results[#results + 1] = 's' .. text(seq)
+  else
+    seq = seq + 1
+    if item + 3 > #ARGV then
+      redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[6], text(seq) .. '-0',
+        't', text(time), 'd', payload)
+    else
+      redis.call('XADD', KEYS[2], text(seq) .. '-0', 't', text(time), 'd', payload)
+    end
+    if key ~= '' then
+      remember(print, scope)
+    end
+    pushed[#pushed + 1] = payload
+    results[#results + 1] = 'a'
+  end
+end
+
+local head = epoch .. ' ' .. text(time) .. ' ' .. text(before + 1)
+local answer = ARGV[2] .. ' ' .. head .. ' ' .. table.concat(results, ',')
+if #pushed > 0 then
+  redis.call('HSET', KEYS[1], 'seq', text(seq), 'time', text(time), node, answer)
+  redis.call('PUBLISH', channel, head .. '\n' .. table.concat(pushed))
+else
+  redis.call('HSET', KEYS[1], node, answer)
+end
+
+if before == 0 or not m[5] or m[6] ~= ttl or now - tonumber(m[5]) > tonumber(ttl) / 4 then
+  live_on(ttl, now)
+end
+
+-- A node that published here for the first time: forget those that are long gone.
+if not m[8] and redis.call('HLEN', KEYS[1]) > 64 then
+  local all = redis.call('HGETALL', KEYS[1])
+  for at = 1, #all, 2 do
+    if string.sub(all[at], 1, 2) == 'g:' then
+      local told = string.match(all[at + 1], '^%d+ %x+ (%d+)')
+      if tonumber(told) < now - 60000 then
+        redis.call('HDEL', KEYS[1], all[at])
+      end
+    end
+  end
+end
+
+-- Now and then drop what is too old, but never what nodes may need for repair.
+if now - tonumber(m[7] or 0) >= math.max(1000, age / 16) then
+  local floor, cut = seq - tonumber(ARGV[7]), nil
+  for _, entry in ipairs(redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 256)) do
+    local number = tonumber(string.match(entry[1], '^%d+'))
+    if number > floor or tonumber(entry[2][2]) > now - age then
+      break
+    end
+    cut = number + 1
+  end
+  if cut then
+    redis.call('XTRIM', KEYS[2], 'MINID', text(cut) .. '-0')
+  end
+  redis.call('HSET', KEYS[1], 'aged', text(now))
+end
+
+return answer

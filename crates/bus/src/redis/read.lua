@@ -1,0 +1,80 @@
+-- Where a room stands and, if asked for, a range of its stream, in one step.
+-- ARGV: 1 life, 2 epoch to begin with, 3 ttl ms of a room never published to, 4 mode (stand,
+-- after or before), 5 seq (before: 0 = from the end), 6 only the newest so many (-1 = all),
+-- 7 age ms (-1 = any), 8 limit, 9 payload bytes at most (but always one entry).
+-- Answers epoch, seq, ancestors, cause (new, fork or empty), more (0 or 1), then per entry in the
+-- order read: seq, time, payload.
+
+local CHUNK = 16
+local mode, now = ARGV[4], clock()
+local m = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'ancestors', 'life', 'fresh', 'ttl')
+local epoch, seq, ancestors, cause = m[1], tonumber(m[2] or 0), m[3] or '', ''
+if not epoch then
+  epoch, cause = ARGV[2], 'new'
+  begin(ARGV[1], epoch)
+elseif m[4] ~= ARGV[1] then
+  local before = epoch
+  epoch = fork(m[4], ARGV[1], epoch, seq, ARGV[2])
+  if epoch ~= before then
+    ancestors, cause = redis.call('HGET', KEYS[1], 'ancestors'), 'fork'
+  end
+end
+local ttl = m[6] or ARGV[3]
+if not m[5] or now - tonumber(m[5]) > tonumber(ttl) / 4 then
+  live_on(ttl, now)
+end
+
+local answer = { epoch, text(seq), ancestors, cause, 0 }
+if mode == 'stand' then
+  return answer
+end
+
+local oldest, since = 1, -1
+if tonumber(ARGV[6]) >= 0 then
+  oldest = math.max(1, seq - tonumber(ARGV[6]) + 1)
+end
+if tonumber(ARGV[7]) >= 0 then
+  since = now - tonumber(ARGV[7])
+end
+local limit, most, count, bytes = tonumber(ARGV[8]), tonumber(ARGV[9]), 0, 0
+
+-- Takes one entry; true if the page is full.
+local function take(entry, time)
+  local payload = entry[2][4]
+  bytes = bytes + #payload
+  if count == limit or (count > 0 and bytes > most) then
+    answer[5] = 1
+    return true
+  end
+  count = count + 1
+  answer[#answer + 1] = string.match(entry[1], '^%d+')
+  answer[#answer + 1] = time
+  answer[#answer + 1] = payload
+  return false
+end
+
+local bound = tonumber(ARGV[5])
+local from, to, command
+if mode == 'after' then
+  command, from, to = 'XRANGE', text(math.max(oldest, bound + 1)) .. '-0', '+'
+else
+  command, to = 'XREVRANGE', text(oldest) .. '-0'
+  from = bound > 0 and '(' .. text(bound) .. '-0' or '+'
+end
+while true do
+  local entries = redis.call(command, KEYS[2], from, to, 'COUNT', CHUNK)
+  for _, entry in ipairs(entries) do
+    local time = entry[2][2]
+    if tonumber(time) > since then
+      if take(entry, time) then
+        return answer
+      end
+    elseif mode == 'before' then
+      return answer
+    end
+  end
+  if #entries < CHUNK then
+    return answer
+  end
+  from = '(' .. entries[#entries][1]
+end

@@ -1,0 +1,213 @@
+//! Reads of rooms: where one stands and what its stream holds, by one atomic script call. Ranges
+//! go through a pool of their own, so that their bytes never stand before a publish.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use deadpool_redis::{Manager, Pool, Runtime};
+use redis::{RedisResult, Value};
+use roomcast_metrics::{BusCommand, BusMetrics};
+use roomcast_protocol::{Epoch, Lineage, RoomName, Seq};
+use tokio::time::{Instant, timeout};
+use tracing::warn;
+
+use super::group::millis;
+use super::keys::Keys;
+use super::link::Link;
+use super::payload;
+use super::scripts::Call;
+use super::server::{Server, connection_config};
+use crate::api::{History, HistoryRequest, Range, ReadError, random_epoch};
+use crate::feed::order::Page;
+
+/// Connections for ranges; also how many ranges are read at the same time.
+const POOL: usize = 6;
+/// A read waits this long for a connection, and as long for the answer.
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// Messages per page of a repair.
+const REPAIR_LIMIT: u32 = 512;
+/// Payload bytes per page of a repair.
+const REPAIR_BYTES: usize = 1 << 20;
+
+/// How a read found the room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// As it was.
+    Known,
+    /// Unknown to Redis: it began anew by this read.
+    New,
+    /// Of another life: it goes on in a new epoch by this read.
+    Forked,
+}
+
+/// Reads rooms of one server.
+#[derive(Clone)]
+pub(crate) struct Reader {
+    pool: Pool,
+    link: Link,
+    keys: Keys,
+    /// How long a room that nobody published to is remembered.
+    linger: Duration,
+    metrics: BusMetrics,
+}
+
+/// Which entries a script call reads; see `read.lua`.
+struct Span {
+    mode: &'static str,
+    seq: Seq,
+    newest: i64,
+    age: i64,
+    limit: u32,
+    bytes: usize,
+}
+
+impl Reader {
+    /// A reader of this server.
+    pub(crate) fn new(
+        server: &Server,
+        link: Link,
+        keys: Keys,
+        linger: Duration,
+        metrics: BusMetrics,
+    ) -> RedisResult<Self> {
+        let manager = Manager::new_with_config(server.info().clone(), connection_config())?;
+        let pool = Pool::builder(manager)
+            .max_size(POOL)
+            .wait_timeout(Some(TIMEOUT))
+            .create_timeout(Some(TIMEOUT))
+            .recycle_timeout(Some(TIMEOUT))
+            .runtime(Runtime::Tokio1)
+            .build()
+            .expect("the timeouts have a runtime");
+        Ok(Self { pool, link, keys, linger, metrics })
+    }
+
+    /// Where a room stands.
+    pub(crate) async fn standing(&self, room: &RoomName) -> Result<(Page, Found), ReadError> {
+        let span = Span { mode: "stand", seq: 0, newest: -1, age: -1, limit: 0, bytes: 0 };
+        self.read(room, BusCommand::Meta, span).await
+    }
+
+    /// What the stream holds after a seq, whatever users may see; for repair.
+    pub(crate) async fn after(
+        &self,
+        room: &RoomName,
+        seq: Seq,
+    ) -> Result<(Page, Found), ReadError> {
+        let (limit, bytes) = (REPAIR_LIMIT, REPAIR_BYTES);
+        let span = Span { mode: "after", seq, newest: -1, age: -1, limit, bytes };
+        self.read(room, BusCommand::History, span).await
+    }
+
+    /// What users may see.
+    pub(crate) async fn history(
+        &self,
+        room: &RoomName,
+        request: HistoryRequest,
+    ) -> Result<History, ReadError> {
+        let HistoryRequest { range, limit, max_bytes, retention } = request;
+        let (mode, seq) = match range {
+            Range::After(seq) => ("after", seq),
+            // Nothing stands before the first message.
+            Range::Before(seq) => ("before", seq.max(1)),
+            Range::Latest => ("before", 0),
+        };
+        let newest = retention.history_size.into();
+        let age = millis(retention.history_age) as i64;
+        let span = Span { mode, seq, newest, age, limit, bytes: max_bytes };
+        let (mut page, _) = self.read(room, BusCommand::History, span).await?;
+        if mode == "before" {
+            page.messages.reverse();
+        }
+        let Page { lineage, last, messages, more } = page;
+        Ok(History { lineage, last, messages, more })
+    }
+
+    async fn read(
+        &self,
+        room: &RoomName,
+        command: BusCommand,
+        span: Span,
+    ) -> Result<(Page, Found), ReadError> {
+        let started = Instant::now();
+        self.metrics.commands[command].inc();
+        let answer = timeout(TIMEOUT, self.call(room, &span)).await;
+        self.metrics.command[command].observe(started.elapsed().as_secs_f64());
+        if let Ok(Some(values)) = answer {
+            match read_answer(values) {
+                Some(page) => return Ok(page),
+                None => warn!(%room, "Redis holds what no node writes in this room's keys"),
+            }
+        }
+        self.metrics.command_errors[command].inc();
+        Err(ReadError::Unavailable)
+    }
+
+    async fn call(&self, room: &RoomName, span: &Span) -> Option<Vec<Value>> {
+        let up = self.link.up()?;
+        let mut command = Call::Read.on(&self.keys, room);
+        command
+            .arg(&*up.life)
+            .arg(random_epoch().to_string())
+            .arg(millis(self.linger))
+            .arg(span.mode)
+            .arg(span.seq)
+            .arg(span.newest)
+            .arg(span.age)
+            .arg(span.limit)
+            .arg(span.bytes);
+        if span.mode == "stand" {
+            return Call::Read.send(&command, &mut up.of(room)).await.ok();
+        }
+        let mut connection = self.pool.get().await.ok()?;
+        Call::Read.send(&command, &mut connection).await.ok()
+    }
+}
+
+/// Reads the script's answer; `None` if it is nothing of the kind.
+fn read_answer(values: Vec<Value>) -> Option<(Page, Found)> {
+    let mut values = values.into_iter();
+    let mut text = || match values.next()? {
+        Value::BulkString(bytes) => String::from_utf8(bytes).ok(),
+        Value::Int(number) => Some(number.to_string()),
+        _ => None,
+    };
+    let lineage = Lineage { epoch: Epoch::parse(&text()?)?, ancestors: Vec::new() };
+    let last = text()?.parse().ok()?;
+    let ancestors = read_ancestors(&text()?)?;
+    let found = match text()?.as_str() {
+        "" => Found::Known,
+        "new" => Found::New,
+        "fork" => Found::Forked,
+        _ => return None,
+    };
+    let more = text()? == "1";
+    let mut messages = Vec::with_capacity(values.len() / 3);
+    while let Some(seq) = values.next() {
+        let (seq, time) = (number(seq)?, number(values.next()?)?);
+        let Value::BulkString(payload) = values.next()? else { return None };
+        // An entry that this version cannot read is missing to its readers, and told as a gap.
+        if let Ok((message, _)) = payload::decode(&Bytes::from(payload), seq, time) {
+            messages.push(Arc::new(message));
+        }
+    }
+    Some((Page { lineage: Lineage { ancestors, ..lineage }, last, messages, more }, found))
+}
+
+fn number(value: Value) -> Option<u64> {
+    match value {
+        Value::BulkString(bytes) => std::str::from_utf8(&bytes).ok()?.parse().ok(),
+        _ => None,
+    }
+}
+
+/// Reads `epoch:base,…`, oldest first.
+fn read_ancestors(text: &str) -> Option<Vec<(Epoch, Seq)>> {
+    let words = text.split(',').filter(|word| !word.is_empty());
+    let ancestor = |word: &str| {
+        let (epoch, base) = word.split_once(':')?;
+        Some((Epoch::parse(epoch)?, base.parse().ok()?))
+    };
+    words.map(ancestor).collect()
+}

@@ -1,0 +1,134 @@
+//! What is checked before a node starts on a Redis: that it is there, takes writes, is new enough
+//! and does not evict. Every error says what to do.
+
+use redis::aio::ConnectionLike;
+use redis::{ErrorKind, RedisError, ServerErrorKind};
+use tracing::warn;
+
+use super::server::{field, read_identity};
+
+/// The oldest Redis whose commands suffice: exclusive ranges and `XTRIM MINID` came with 6.2.
+/// Tested: 7.0.15.
+const MIN_REDIS: (u32, u32) = (6, 2);
+/// The oldest Valkey: its first release, which is Redis 7.2's successor. Not tested here.
+const MIN_VALKEY: (u32, u32) = (7, 2);
+
+/// Why a node cannot start on this Redis.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StartError {
+    /// Correct the URL.
+    #[error("the Redis URL is not valid: {0}")]
+    Url(String),
+    /// Correct the prefix.
+    #[error("the Redis prefix must be 1 to 64 printable characters without blanks")]
+    Prefix,
+    /// Start Redis, or correct the address.
+    #[error("Redis does not answer: {0}; start it or correct the address")]
+    Unreachable(String),
+    /// Correct the user and password, or the user's permissions.
+    #[error("Redis refuses this user: {0}; correct the credentials or the permissions")]
+    Refused(String),
+    /// Point the URL at the primary.
+    #[error("this Redis is a replica; connect to its primary")]
+    Replica,
+    /// Upgrade Redis.
+    #[error("{product} {found} is too old; use {needed} or newer")]
+    TooOld {
+        /// Redis or Valkey.
+        product: &'static str,
+        /// What runs there.
+        found: String,
+        /// The oldest version that is enough.
+        needed: &'static str,
+    },
+    /// Set `maxmemory-policy noeviction`, else Redis would drop rooms silently.
+    #[error("Redis may evict keys (maxmemory-policy {0}); set maxmemory-policy to noeviction")]
+    Eviction(String),
+}
+
+impl From<RedisError> for StartError {
+    fn from(error: RedisError) -> Self {
+        match error.kind() {
+            ErrorKind::InvalidClientConfig => Self::Url(error.to_string()),
+            ErrorKind::AuthenticationFailed | ErrorKind::Server(ServerErrorKind::NoPerm) => {
+                Self::Refused(error.to_string())
+            }
+            _ => Self::Unreachable(error.to_string()),
+        }
+    }
+}
+
+/// Checks a server once at start.
+pub(crate) async fn check(connection: &mut impl ConnectionLike) -> Result<(), StartError> {
+    let info: String = redis::cmd("INFO").query_async(connection).await?;
+    judge(&info)
+}
+
+fn judge(info: &str) -> Result<(), StartError> {
+    let (product, found, least, needed) = match field(info, "valkey_version") {
+        Some(found) => ("Valkey", Some(found), MIN_VALKEY, "7.2"),
+        None => ("Redis", field(info, "redis_version"), MIN_REDIS, "6.2"),
+    };
+    match found {
+        Some(found) if version(found) < least => {
+            return Err(StartError::TooOld { product, found: found.to_owned(), needed });
+        }
+        Some(_) => {}
+        None => warn!("Redis does not tell its version; at least 6.2 is needed"),
+    }
+    if !read_identity(info).primary {
+        return Err(StartError::Replica);
+    }
+    match (field(info, "maxmemory"), field(info, "maxmemory_policy")) {
+        (Some("0"), _) | (_, Some("noeviction")) => Ok(()),
+        (Some(_), Some(policy)) => Err(StartError::Eviction(policy.to_owned())),
+        _ => {
+            warn!("Redis does not tell its eviction policy; it must be noeviction");
+            Ok(())
+        }
+    }
+}
+
+fn version(text: &str) -> (u32, u32) {
+    let mut numbers = text.split('.').map(|number| number.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(version: &str, rest: &str, expected: Result<(), StartError>) {
+        let info =
+            format!("# Server\r\n{version}\r\nrole:master\r\nmaster_replid:ab\r\n{rest}\r\n");
+        assert_eq!(judge(&info), expected, "{info}");
+    }
+
+    #[test]
+    fn versions_are_judged_by_product() {
+        let old = |product, found: &str, needed| {
+            Err(StartError::TooOld { product, found: found.to_owned(), needed })
+        };
+        check("redis_version:7.0.15", "maxmemory:0", Ok(()));
+        check("redis_version:6.2.0", "maxmemory:0", Ok(()));
+        check("redis_version:10.0.1", "maxmemory:0", Ok(()));
+        check("redis_version:6.0.16", "maxmemory:0", old("Redis", "6.0.16", "6.2"));
+        check("redis_version:7.2.4\r\nvalkey_version:8.1.0", "maxmemory:0", Ok(()));
+        check("redis_version:7.2.4\r\nvalkey_version:7.1.0", "", old("Valkey", "7.1.0", "7.2"));
+    }
+
+    #[test]
+    fn eviction_is_refused_where_memory_is_bounded() {
+        let version = "redis_version:7.0.15";
+        check(version, "maxmemory:0\r\nmaxmemory_policy:allkeys-lru", Ok(()));
+        check(version, "maxmemory:100\r\nmaxmemory_policy:noeviction", Ok(()));
+        let refused = Err(StartError::Eviction("allkeys-lru".to_owned()));
+        check(version, "maxmemory:100\r\nmaxmemory_policy:allkeys-lru", refused);
+    }
+
+    #[test]
+    fn a_replica_is_refused() {
+        let info = "redis_version:7.0.15\r\nrole:slave\r\nmaxmemory:0";
+        assert_eq!(judge(info), Err(StartError::Replica));
+    }
+}

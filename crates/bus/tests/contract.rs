@@ -1,0 +1,367 @@
+//! The one contract of every bus, run in memory and on a real Redis. Each case has rooms of its
+//! own.
+
+mod support;
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures_util::future::LocalBoxFuture;
+use roomcast_bus::{Bus, MemoryOptions, PublishError, Range, RedisOptions, Retention};
+use roomcast_protocol::{ConnectionId, Data, EventName, Position, UserName};
+use roomcast_testkit::RedisServer;
+use support::*;
+
+type Case = fn(Bus, Listener) -> LocalBoxFuture<'static, ()>;
+
+const CASES: &[(&str, Case)] = &[
+    ("messages arrive whole and in order", |b, l| Box::pin(whole_and_in_order(b, l))),
+    ("submissions keep their order", |b, l| Box::pin(submissions_keep_their_order(b, l))),
+    ("a burst is few events", |b, l| Box::pin(a_burst_is_few_events(b, l))),
+    ("a key is stored once", |b, l| Box::pin(a_key_is_stored_once(b, l))),
+    ("keys within one burst", |b, l| Box::pin(keys_within_one_burst(b, l))),
+    ("if_seq holds or tells", |b, l| Box::pin(if_seq_holds_or_tells(b, l))),
+    ("if_seq within one burst", |b, l| Box::pin(if_seq_within_one_burst(b, l))),
+    ("history ranges", |b, l| Box::pin(history_ranges(b, l))),
+    ("history bounds", |b, l| Box::pin(history_bounds(b, l))),
+    ("history ages", |b, l| Box::pin(history_ages(b, l))),
+    ("an empty room stands at its begin", |b, l| Box::pin(an_empty_room(b, l))),
+    ("a closed room is silent", |b, l| Box::pin(a_closed_room_is_silent(b, l))),
+    ("hostile names keep apart", |b, l| Box::pin(hostile_names_keep_apart(b, l))),
+    ("large payloads", |b, l| Box::pin(large_payloads(b, l))),
+    ("time does not go back", |b, l| Box::pin(time_does_not_go_back(b, l))),
+    ("many rooms at once", |b, l| Box::pin(many_rooms_at_once(b, l))),
+];
+
+#[tokio::test]
+async fn memory_keeps_the_contract() {
+    for (name, case) in CASES {
+        eprintln!("{name}");
+        let (bus, feeds) = Bus::memory(MemoryOptions::default());
+        assert!(bus.health().ready());
+        case(bus, Listener::new(feeds)).await;
+    }
+}
+
+#[tokio::test]
+async fn redis_keeps_the_contract() {
+    let server = RedisServer::start();
+    for (number, (name, case)) in CASES.iter().enumerate() {
+        eprintln!("{name}");
+        let prefix = format!("contract-{number}");
+        let (bus, listener) =
+            redis_bus(RedisOptions { prefix, ..RedisOptions::new(server.url()) }).await;
+        case(bus, listener).await;
+    }
+}
+
+#[tokio::test]
+async fn redis_keeps_the_contract_over_several_connections() {
+    let server = RedisServer::start();
+    for (name, case) in CASES {
+        eprintln!("{name}");
+        let options = RedisOptions {
+            prefix: name.replace(' ', "-"),
+            publish_connections: 3,
+            subscribe_connections: 3,
+            ..RedisOptions::new(server.url())
+        };
+        let (bus, listener) = redis_bus(options).await;
+        case(bus, listener).await;
+    }
+}
+
+async fn whole_and_in_order(bus: Bus, mut listener: Listener) {
+    let room = room("chat:1");
+    let (lineage, last) = listener.open(&room).await;
+    assert_eq!(last, 0);
+    let full = roomcast_bus::Publication {
+        user: Some(UserName::parse("alice@example.org").unwrap()),
+        connection: Some(ConnectionId(u64::MAX)),
+        event: Some(EventName::parse("note").unwrap()),
+        echo: false,
+        traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
+        data: Data::MsgPack(vec![0xc4, 0x02, 0x00, 0xff].into()),
+        ..keyed("", None, "key-1")
+    };
+    let first = bus.publish(room.clone(), full.clone()).await.unwrap();
+    let second = bus.publish(room.clone(), json(r#"{"a": 1}"#)).await.unwrap();
+    assert_eq!(first.position, Position { epoch: lineage.epoch, seq: 1 });
+    assert_eq!(second.position, Position { epoch: lineage.epoch, seq: 2 });
+
+    let heard = listener.up_to(&room, 2).await;
+    let message = &heard.messages[0];
+    assert_eq!((message.seq, message.time), (1, first.time));
+    assert_eq!(message.user, full.user);
+    assert_eq!(message.connection, full.connection);
+    assert_eq!(message.event, full.event);
+    assert_eq!(message.key, full.key);
+    assert_eq!(message.echo, full.echo);
+    assert_eq!(message.traceparent, full.traceparent);
+    assert_eq!(message.data, full.data);
+    assert_eq!(heard.messages[1].data, json(r#"{"a": 1}"#).data);
+    let history = bus.history(&room, request(Range::Latest)).await.unwrap();
+    assert_eq!(history.messages, heard.messages, "history tells the same");
+    assert_eq!((history.lineage, history.last, history.more), (lineage, 2, false));
+}
+
+async fn submissions_keep_their_order(bus: Bus, mut listener: Listener) {
+    const COUNT: u64 = 1000;
+    let room = room("order");
+    listener.open(&room).await;
+    let replies = Arc::new(Mutex::new(Vec::new()));
+    for number in 0..COUNT {
+        let replies = replies.clone();
+        let reply = Box::new(move |result: Result<roomcast_bus::Ack, PublishError>| {
+            replies.lock().unwrap().push((number, result.unwrap().position.seq));
+        });
+        bus.submit(room.clone(), json(&number.to_string()), reply);
+    }
+    let heard = listener.up_to(&room, COUNT).await;
+    let expected: Vec<_> = (0..COUNT).map(|number| number.to_string()).collect();
+    assert_eq!(texts(&heard.messages), expected);
+    eventually("every reply", async || replies.lock().unwrap().len() as u64 == COUNT).await;
+    let expected: Vec<_> = (0..COUNT).map(|number| (number, number + 1)).collect();
+    assert_eq!(*replies.lock().unwrap(), expected, "each reply once, with its seq");
+}
+
+async fn a_burst_is_few_events(bus: Bus, mut listener: Listener) {
+    let room = room("burst");
+    listener.open(&room).await;
+    for _ in 0..500 {
+        bus.submit(room.clone(), json("1"), Box::new(|_| {}));
+    }
+    let heard = listener.up_to(&room, 500).await;
+    assert!(heard.events <= 12, "500 messages came in {} events", heard.events);
+}
+
+async fn a_key_is_stored_once(bus: Bus, mut listener: Listener) {
+    let room = room("keys");
+    listener.open(&room).await;
+    let publish = |publication| bus.publish(room.clone(), publication);
+    let ack = publish(keyed("1", Some("alice"), "k")).await.unwrap();
+    assert_eq!(publish(keyed("1", Some("alice"), "k")).await, Ok(ack), "a retry");
+    assert_eq!(
+        publish(keyed("2", Some("alice"), "k")).await,
+        Err(PublishError::KeyConflict),
+        "another payload"
+    );
+    let others = [
+        publish(keyed("1", Some("bob"), "k")).await.unwrap(),
+        publish(keyed("1", None, "k")).await.unwrap(),
+        publish(keyed("1", Some("alice"), "k2")).await.unwrap(),
+        publish(keyed("1", Some("-"), "k")).await.unwrap(),
+    ];
+    assert_eq!(others.map(|ack| ack.position.seq), [2, 3, 4, 5], "other users and keys");
+    assert_eq!(publish(keyed("1", Some("alice"), "k")).await, Ok(ack));
+    assert_eq!(bus.standing(&room).await.unwrap().1, 5);
+    assert_eq!(listener.up_to(&room, 5).await.seqs(), [1, 2, 3, 4, 5]);
+}
+
+async fn keys_within_one_burst(bus: Bus, mut listener: Listener) {
+    let room = room("keys-burst");
+    listener.open(&room).await;
+    let publish = |publication| bus.publish(room.clone(), publication);
+    let (first, retry, other, plain) = tokio::join!(
+        publish(keyed("1", None, "k")),
+        publish(keyed("1", None, "k")),
+        publish(keyed("2", None, "k")),
+        publish(json("3")),
+    );
+    assert_eq!(first.unwrap().position.seq, 1);
+    assert_eq!(retry, first);
+    assert_eq!(other, Err(PublishError::KeyConflict));
+    assert_eq!(plain.unwrap().position.seq, 2);
+    assert_eq!(texts(&listener.up_to(&room, 2).await.messages), ["1", "3"]);
+}
+
+async fn if_seq_holds_or_tells(bus: Bus, mut listener: Listener) {
+    let room = room("if-seq");
+    let (lineage, _) = listener.open(&room).await;
+    let at = |seq| Position { epoch: lineage.epoch, seq };
+    let publish =
+        |at| bus.publish(room.clone(), roomcast_bus::Publication { if_seq: Some(at), ..json("1") });
+    assert_eq!(publish(at(1)).await, Err(PublishError::SeqConflict(at(0))));
+    assert_eq!(publish(at(0)).await.unwrap().position, at(1));
+    assert_eq!(publish(at(0)).await, Err(PublishError::SeqConflict(at(1))));
+    let stranger = Position { epoch: roomcast_protocol::Epoch(!lineage.epoch.0), seq: 1 };
+    assert_eq!(publish(stranger).await, Err(PublishError::SeqConflict(at(1))));
+    assert_eq!(publish(at(1)).await.unwrap().position, at(2));
+    assert_eq!(listener.up_to(&room, 2).await.seqs(), [1, 2]);
+}
+
+async fn if_seq_within_one_burst(bus: Bus, mut listener: Listener) {
+    let room = room("if-seq-burst");
+    let (lineage, _) = listener.open(&room).await;
+    let at = |seq| Position { epoch: lineage.epoch, seq };
+    let publish =
+        |at| bus.publish(room.clone(), roomcast_bus::Publication { if_seq: Some(at), ..json("1") });
+    let (first, twice, next) = tokio::join!(publish(at(0)), publish(at(0)), publish(at(1)));
+    assert_eq!(first.unwrap().position, at(1));
+    assert_eq!(twice, Err(PublishError::SeqConflict(at(1))), "it sees the one before");
+    assert_eq!(next.unwrap().position, at(2));
+}
+
+async fn fill(bus: &Bus, room: &roomcast_protocol::RoomName, count: u32, retention: Retention) {
+    for number in 1..=count {
+        let publication = roomcast_bus::Publication { retention, ..json(&format!("{number:04}")) };
+        bus.publish(room.clone(), publication).await.unwrap();
+    }
+}
+
+async fn history_ranges(bus: Bus, _: Listener) {
+    let room = room("ranges");
+    fill(&bus, &room, 40, RETENTION).await;
+    let read = async |range, limit| {
+        let request = roomcast_bus::HistoryRequest { limit, ..request(range) };
+        let history = bus.history(&room, request).await.unwrap();
+        assert_eq!(history.last, 40);
+        let seqs: Vec<_> = history.messages.iter().map(|message| message.seq).collect();
+        (seqs, history.more)
+    };
+    let run = |from: u64, to: u64| (from..=to).collect::<Vec<_>>();
+    assert_eq!(read(Range::After(0), 100).await, (run(1, 40), false));
+    assert_eq!(read(Range::After(0), 40).await, (run(1, 40), false));
+    assert_eq!(read(Range::After(10), 5).await, (run(11, 15), true));
+    assert_eq!(read(Range::After(10), 30).await, (run(11, 40), false));
+    assert_eq!(read(Range::After(40), 5).await, (vec![], false));
+    assert_eq!(read(Range::After(99), 5).await, (vec![], false));
+    assert_eq!(read(Range::Latest, 5).await, (run(36, 40), true));
+    assert_eq!(read(Range::Latest, 40).await, (run(1, 40), false));
+    assert_eq!(read(Range::Before(36), 35).await, (run(1, 35), false));
+    assert_eq!(read(Range::Before(36), 34).await, (run(2, 35), true));
+    assert_eq!(read(Range::Before(1), 5).await, (vec![], false));
+    assert_eq!(read(Range::Before(0), 5).await, (vec![], false));
+    assert_eq!(read(Range::Before(99), 2).await, (run(39, 40), true));
+    assert_eq!(read(Range::Latest, 0).await, (vec![], true));
+}
+
+async fn history_bounds(bus: Bus, _: Listener) {
+    let room = room("bounds");
+    let retention = Retention { history_size: 10, ..RETENTION };
+    fill(&bus, &room, 30, retention).await;
+    let read = async |range, max_bytes| {
+        let request = roomcast_bus::HistoryRequest { max_bytes, retention, ..request(range) };
+        let history = bus.history(&room, request).await.unwrap();
+        let seqs: Vec<_> = history.messages.iter().map(|message| message.seq).collect();
+        (seqs, history.more)
+    };
+    let run = |from: u64, to: u64| (from..=to).collect::<Vec<_>>();
+    assert_eq!(read(Range::After(0), 1 << 20).await, (run(21, 30), false), "history_size");
+    assert_eq!(read(Range::Before(25), 1 << 20).await, (run(21, 24), false));
+    assert_eq!(read(Range::After(0), 0).await, (vec![21], true), "always one");
+    assert_eq!(read(Range::Latest, 0).await, (vec![30], true));
+    let (some, more) = read(Range::After(0), 36).await;
+    assert!(more && (1..10).contains(&some.len()) && some[0] == 21, "{some:?}");
+
+    let none = Retention { history_size: 0, ..RETENTION };
+    let request = roomcast_bus::HistoryRequest { retention: none, ..request(Range::Latest) };
+    let history = bus.history(&room, request).await.unwrap();
+    assert_eq!((history.messages.len(), history.more, history.last), (0, false, 30));
+}
+
+async fn history_ages(bus: Bus, _: Listener) {
+    let room = room("ages");
+    let retention = Retention { history_age: Duration::from_millis(300), ..RETENTION };
+    fill(&bus, &room, 3, retention).await;
+    let count = async || {
+        let request = roomcast_bus::HistoryRequest { retention, ..request(Range::Latest) };
+        bus.history(&room, request).await.unwrap().messages.len()
+    };
+    assert_eq!(count().await, 3);
+    eventually("the messages are too old", async || count().await == 0).await;
+    assert_eq!(bus.standing(&room).await.unwrap().1, 3);
+    fill(&bus, &room, 1, retention).await;
+    assert_eq!(count().await, 1);
+}
+
+async fn an_empty_room(bus: Bus, mut listener: Listener) {
+    let room = room("empty");
+    let (lineage, last) = bus.standing(&room).await.unwrap();
+    assert_eq!(last, 0);
+    assert_eq!(listener.open(&room).await, (lineage.clone(), 0));
+    let history = bus.history(&room, request(Range::Latest)).await.unwrap();
+    assert_eq!((history.lineage.clone(), history.last), (lineage.clone(), 0));
+    let ack = bus.publish(room.clone(), json("1")).await.unwrap();
+    assert_eq!(ack.position, Position { epoch: lineage.epoch, seq: 1 });
+}
+
+async fn a_closed_room_is_silent(bus: Bus, mut listener: Listener) {
+    let (silent, other) = (room("silent"), room("other"));
+    listener.open(&silent).await;
+    listener.open(&other).await;
+    bus.publish(silent.clone(), json("1")).await.unwrap();
+    listener.up_to(&silent, 1).await;
+    bus.submit(silent.clone(), json("2"), Box::new(|_| {}));
+    listener.feeds.close(&silent);
+    bus.publish(silent.clone(), json("3")).await.unwrap();
+    bus.publish(other.clone(), json("1")).await.unwrap();
+    listener.up_to(&other, 1).await;
+    assert_eq!(listener.heard(&silent).unwrap().at, 1);
+    assert_eq!(listener.open(&silent).await.1, 3, "opened again");
+    bus.publish(silent.clone(), json("4")).await.unwrap();
+    assert_eq!(listener.up_to(&silent, 4).await.seqs(), [4]);
+    listener.feeds.open(silent.clone());
+    bus.publish(silent.clone(), json("5")).await.unwrap();
+    assert_eq!(listener.up_to(&silent, 5).await.seqs(), [4, 5], "opening twice changes nothing");
+}
+
+async fn hostile_names_keep_apart(bus: Bus, mut listener: Listener) {
+    let names = ["}", "{", "{}", "%7D", "%", "}{a}", "{a}:m", "a:m", "*", "[a-z]", "ä{ö}"];
+    for name in names {
+        assert_eq!(listener.open(&room(name)).await.1, 0, "{name}");
+    }
+    for name in names {
+        bus.publish(room(name), json(&format!("{name:?}"))).await.unwrap();
+    }
+    for name in names {
+        let heard = listener.up_to(&room(name), 1).await;
+        assert_eq!(texts(&heard.messages), [format!("{name:?}")]);
+        let history = bus.history(&room(name), request(Range::Latest)).await.unwrap();
+        assert_eq!(texts(&history.messages), [format!("{name:?}")]);
+    }
+}
+
+async fn large_payloads(bus: Bus, mut listener: Listener) {
+    let room = room("large");
+    listener.open(&room).await;
+    let text = format!("\"{}\"", "x".repeat(1 << 20));
+    let (one, two, three) = tokio::join!(
+        bus.publish(room.clone(), json(&text)),
+        bus.publish(room.clone(), json("2")),
+        bus.publish(room.clone(), json(&text)),
+    );
+    assert_eq!([one, two, three].map(|ack| ack.unwrap().position.seq), [1, 2, 3]);
+    assert_eq!(listener.up_to(&room, 3).await.messages[2].data, json(&text).data);
+}
+
+async fn time_does_not_go_back(bus: Bus, mut listener: Listener) {
+    let room = room("time");
+    listener.open(&room).await;
+    fill(&bus, &room, 50, RETENTION).await;
+    let heard = listener.up_to(&room, 50).await;
+    assert!(heard.messages.is_sorted_by_key(|message| message.time));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
+    assert!(now.abs_diff(heard.messages[49].time) < 60_000);
+}
+
+async fn many_rooms_at_once(bus: Bus, mut listener: Listener) {
+    const ROOMS: usize = 700;
+    let rooms: Vec<_> = (0..ROOMS).map(|number| room(&format!("many:{number}"))).collect();
+    rooms.iter().for_each(|room| listener.feeds.open(room.clone()));
+    let mut epochs = HashSet::new();
+    for room in &rooms {
+        let heard = listener.until(room, |heard| heard.opened.is_some()).await;
+        epochs.insert(heard.lineage.clone().unwrap().epoch);
+    }
+    assert_eq!(epochs.len(), ROOMS);
+    for _ in 0..3 {
+        for room in &rooms {
+            bus.submit(room.clone(), json("1"), Box::new(|_| {}));
+        }
+    }
+    for room in &rooms {
+        assert_eq!(listener.up_to(room, 3).await.seqs(), [1, 2, 3]);
+    }
+}
