@@ -17,9 +17,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 pub(crate) use gate::Gate;
-pub(crate) use inbound::InboundShare;
 pub(crate) use serve::{abandon, serve};
-pub(crate) use write::{Turn, Wrote};
 
 use crate::frame;
 use crate::http::{Hello, Tag};

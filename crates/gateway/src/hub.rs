@@ -8,4 +8,5 @@ mod ledger;
 mod outlet;
 
 pub(crate) use commands::{Floor, HubCommand, HubHandle, Page, PageAnswer, WorkerEvent};
-pub(crate) use driver::Hub;
+pub(crate) use driver::{Hub, now_ms};
+pub(crate) use outlet::outlet_queue;

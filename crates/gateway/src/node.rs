@@ -14,6 +14,7 @@ use roomcast_metrics::Metrics;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use self::acceptor::Acceptor;
 use crate::config::Config;
 use crate::http::Site;
 use crate::hub::{HubHandle, outlet_queue};
@@ -47,7 +48,6 @@ pub enum Fault {
 }
 
 /// A node that runs.
-#[derive(Debug)]
 pub struct Node {
     address: SocketAddr,
     metrics_address: Option<SocketAddr>,
@@ -56,7 +56,7 @@ pub struct Node {
     metrics: Metrics,
     settings: watch::Sender<Arc<Settings>>,
     site: Arc<Site>,
-    acceptor: JoinHandle<()>,
+    acceptor: Acceptor,
     monitor: Option<JoinHandle<()>>,
     ended: Vec<oneshot::Receiver<()>>,
 }
@@ -114,7 +114,7 @@ impl Node {
             };
             ended.push(threads::start_worker(parts)?);
         }
-        let acceptor = tokio::spawn(acceptor::run(listener, senders, site.clone()));
+        let acceptor = Acceptor::start(listener, senders, site.clone())?;
         tracing::info!(node = %config.node.id, %address, workers = config.node.workers, "listening");
         Ok(Self {
             address,
@@ -163,7 +163,7 @@ impl Node {
     /// threads end.
     pub async fn stop(self) {
         self.site.leave();
-        self.acceptor.abort();
+        self.acceptor.stop();
         if let Some(monitor) = &self.monitor {
             monitor.abort();
         }

@@ -8,6 +8,7 @@ use roomcast_bus::Retention;
 use roomcast_metrics::{Metrics, NamespaceMetrics};
 use roomcast_protocol::RoomName;
 
+use crate::Fault;
 use crate::config::{Config, HttpConfig, LimitsConfig, NamespaceConfig, SlowPolicy};
 
 /// The name of the namespace of rooms without one, and of unknown ones.
@@ -19,6 +20,8 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     pub(crate) heartbeat: Heartbeat,
     pub(crate) http: HttpConfig,
+    /// A fault that a test injected.
+    pub(crate) fault: Option<Fault>,
     default: Arc<Namespace>,
     namespaces: HashMap<String, Arc<Namespace>>,
 }
@@ -113,6 +116,7 @@ impl Settings {
         Self {
             limits: Limits::new(&config.limits, connections),
             http: config.http.clone(),
+            fault: None,
             heartbeat: Heartbeat {
                 interval: config.heartbeat.interval,
                 missed: u8::try_from(config.heartbeat.missed).unwrap_or(u8::MAX),

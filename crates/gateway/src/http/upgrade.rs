@@ -13,9 +13,9 @@ use hyper::header::{HeaderMap, HeaderValue, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use hyper::upgrade::{OnUpgrade, Parts};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use roomcast_metrics::{CloseReason, ConnectionKind, Encoding as EncodingLabel, Label};
+use roomcast_metrics::{CloseReason, Encoding as EncodingLabel, Label};
 use roomcast_metrics::{RefusalReason, Transport};
-use roomcast_protocol::{CloseCode, ConnectionId, Encoding};
+use roomcast_protocol::{ConnectionId, Encoding, Subprotocol};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
@@ -35,7 +35,7 @@ pub(super) struct Visit {
 /// What a granted handshake settled.
 struct Grant {
     hello: Hello,
-    encoding: Encoding,
+    subprotocol: Subprotocol,
     /// Kept as long as the connection.
     place: Rc<Place>,
     accepted: Instant,
@@ -71,9 +71,10 @@ pub(super) fn answer(visit: &Visit, mut request: Request<Incoming>) -> Answer {
             answer.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
             answer
         }
-        Ok((grant, echoed)) => match create_response_with_body(&request, Full::<Bytes>::default) {
+        Ok(grant) => match create_response_with_body(&request, Full::<Bytes>::default) {
             Ok(mut response) => {
-                if let Some(protocol) = echoed {
+                if let Some(protocol) = grant.subprotocol.chosen {
+                    let protocol = HeaderValue::from_static(protocol);
                     response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, protocol);
                 }
                 let upgrade = hyper::upgrade::on(&mut request);
@@ -88,7 +89,7 @@ pub(super) fn answer(visit: &Visit, mut request: Request<Incoming>) -> Answer {
     }
 }
 
-fn grant(visit: &Visit, request: &Request<Incoming>) -> Result<(Grant, Option<HeaderValue>), Refusal> {
+fn grant(visit: &Visit, request: &Request<Incoming>) -> Result<Grant, Refusal> {
     if visit.site.is_leaving() {
         return Err(Refusal {
             status: StatusCode::SERVICE_UNAVAILABLE,
@@ -105,7 +106,7 @@ fn grant(visit: &Visit, request: &Request<Incoming>) -> Result<(Grant, Option<He
             detail: "the node has as many connections as it may have".into(),
         });
     }
-    let (encoding, echoed) = negotiate(request.headers())?;
+    let subprotocol = negotiate(request.headers())?;
     let hello = Hello::parse(request.uri().query().unwrap_or_default()).map_err(|detail| Refusal {
         status: StatusCode::BAD_REQUEST,
         reason: RefusalReason::BadRequest,
@@ -113,22 +114,20 @@ fn grant(visit: &Visit, request: &Request<Incoming>) -> Result<(Grant, Option<He
         detail,
     })?;
     let (place, accepted) = (visit.place.clone(), visit.accepted);
-    Ok((Grant { hello, encoding, place, accepted }, echoed))
+    Ok(Grant { hello, subprotocol, place, accepted })
 }
 
 /// The encoding, and the subprotocol to name in the answer.
-fn negotiate(headers: &HeaderMap) -> Result<(Encoding, Option<HeaderValue>), Refusal> {
-    let values = headers.get_all(SEC_WEBSOCKET_PROTOCOL);
-    let offered = values.iter().filter_map(|value| value.to_str().ok());
-    let offered: Vec<&str> = offered.flat_map(|list| list.split(',')).map(str::trim).collect();
-    let chosen = Encoding::negotiate(&offered).map_err(|error| Refusal {
-        status: StatusCode::BAD_REQUEST,
-        reason: RefusalReason::Subprotocol,
-        code: "unknown_subprotocol",
-        detail: error.to_string(),
-    })?;
-    let echoed = (!offered.is_empty()).then(|| HeaderValue::from_static(chosen.subprotocol()));
-    Ok((chosen, echoed))
+fn negotiate(headers: &HeaderMap) -> Result<Subprotocol, Refusal> {
+    let offered = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
+    Subprotocol::negotiate(offered.filter_map(|value| value.to_str().ok())).map_err(|error| {
+        Refusal {
+            status: StatusCode::BAD_REQUEST,
+            reason: RefusalReason::Subprotocol,
+            code: "unknown_subprotocol",
+            detail: error.to_string(),
+        }
+    })
 }
 
 /// Waits for the upgrade, then goes on in a fresh, small task: what HTTP needed is given back.
@@ -143,7 +142,7 @@ async fn become_connection(worker: Rc<Worker>, upgrade: OnUpgrade, grant: Grant)
     let connections = &worker.metrics.connections;
     connections.handshake.observe(grant.accepted.elapsed().as_secs_f64());
     connections.opened[grant.hello.kind()].inc();
-    let connection = Rc::new(Connection::new(id, grant.hello, grant.encoding, socket));
+    let connection = Rc::new(Connection::new(id, grant.hello, grant.subprotocol.encoding, socket));
     tokio::task::spawn_local(live(worker, connection, early, grant.place));
 }
 

@@ -11,7 +11,12 @@ use super::WorkerEvent;
 
 /// Events a worker may have waiting: a burst of a thousand rooms. Each holds at most one batch of
 /// 64 KiB, so a stalled worker holds at most 64 MiB.
-pub(crate) const QUEUE: usize = 1024;
+const QUEUE: usize = 1024;
+
+/// A worker's queue: the hub's end and the worker's.
+pub(crate) fn outlet_queue() -> (mpsc::Sender<WorkerEvent>, mpsc::Receiver<WorkerEvent>) {
+    mpsc::channel(QUEUE)
+}
 
 /// The sending end of a worker's queue, and the rooms that lost an event to it.
 #[derive(Debug)]

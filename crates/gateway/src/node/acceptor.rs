@@ -1,13 +1,12 @@
 //! The acceptor: takes sockets off the listener and spreads them evenly over the workers.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::sync::mpsc;
 
 use crate::http::Site;
@@ -23,36 +22,57 @@ const EXHAUSTED: Duration = Duration::from_millis(100);
 pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
 
-/// Accepts until it is aborted; then the workers' queues end, and so do the workers.
-pub(super) async fn run(listener: TcpListener, workers: Vec<mpsc::Sender<Handoff>>, site: Arc<Site>) {
-    // The listener alone is registered with this runtime: a socket is with its worker's only.
-    let listener = match AsyncFd::with_interest(listener, Interest::READABLE) {
-        Ok(listener) => listener,
-        Err(error) => return tracing::error!("cannot wait for connections: {error}"),
-    };
+/// A listener that is being served by a thread of its own.
+pub(super) struct Acceptor {
+    listener: Arc<TcpListener>,
+}
+
+impl Acceptor {
+    /// Starts to accept.
+    pub(super) fn start(
+        listener: TcpListener,
+        workers: Vec<mpsc::Sender<Handoff>>,
+        site: Arc<Site>,
+    ) -> io::Result<Self> {
+        let listener = Arc::new(listener);
+        let served = listener.clone();
+        thread::Builder::new()
+            .name("acceptor".into())
+            .spawn(move || accept(&served, &workers, &site))?;
+        Ok(Self { listener })
+    }
+
+    /// Stops accepting: the thread ends, and with it the workers' queues.
+    pub(super) fn stop(&self) {
+        // On Linux this wakes a thread that waits in accept(2).
+        let _best_effort = SockRef::from(&*self.listener).shutdown(Shutdown::Both);
+    }
+}
+
+fn accept(listener: &TcpListener, workers: &[mpsc::Sender<Handoff>], site: &Site) {
     loop {
-        match listener.async_io(Interest::READABLE, |listener| listener.accept()).await {
+        match listener.accept() {
             Ok((socket, _peer)) => {
                 if socket.set_nonblocking(true).is_err() {
                     continue;
                 }
                 let worker = site.assign();
                 let handoff = Handoff { socket, accepted: Instant::now() };
-                if workers[worker].send(handoff).await.is_err() {
+                if workers[worker].blocking_send(handoff).is_err() {
                     // The worker died; its liveness fails, and others still serve.
                     site.release(worker);
                 }
             }
+            Err(_) if site.is_leaving() => return,
             Err(error) if is_of_one_socket(&error) => {}
             Err(error) => {
                 tracing::warn!("cannot accept: {error}");
-                tokio::time::sleep(EXHAUSTED).await;
+                thread::sleep(EXHAUSTED);
             }
         }
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant as StdInstant};
 use hashbrown::HashMap;
 use roomcast_bus::Bus;
 use roomcast_metrics::{Gauge, Metrics};
-use roomcast_protocol::NodeId;
+use roomcast_protocol::{CloseCode, NodeId};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
@@ -23,6 +23,9 @@ use crate::settings::Settings;
 const BURST: usize = 256;
 /// Deadlines of joins and messages are looked at this often.
 const CHECK: Duration = Duration::from_millis(250);
+
+/// How long connections may take to end when the node does.
+const FAREWELL: Duration = Duration::from_secs(3);
 
 /// A socket on its way from the acceptor to a worker.
 #[derive(Debug)]
@@ -88,13 +91,25 @@ pub(crate) async fn run(parts: WorkerParts) {
             }
             socket = sockets.recv() => match socket {
                 Some(handoff) => http::accept(&worker, &site, handoff),
-                None => return,
+                None => return end(&worker).await,
             },
             changed = settings.changed() => if changed.is_ok() {
                 let settings = settings.borrow_and_update().clone();
                 worker.configure(settings);
             },
         }
+    }
+}
+
+/// The node ends: everybody is told to come back elsewhere, and given a moment to hear it.
+async fn end(worker: &Worker) {
+    let connections: Vec<_> = worker.connections.borrow().values().cloned().collect();
+    for connection in connections {
+        worker.close(&connection, CloseCode::Restart);
+    }
+    let deadline = Instant::now() + FAREWELL;
+    while !worker.connections.borrow().is_empty() && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

@@ -85,6 +85,7 @@ impl Worker {
             recovered,
             count: None,
             rev: None,
+            members: None,
         });
         if let Some(notice) = start.notice {
             connection.send(&notice);

@@ -11,6 +11,7 @@ use roomcast_protocol::{
 use tokio::time::Instant;
 
 use super::Worker;
+use crate::Fault;
 use crate::connection::Connection;
 use crate::room::{Known, Pending, Room};
 
@@ -108,6 +109,11 @@ impl Worker {
     pub(super) fn publish(&self, connection: &Rc<Connection>, publish: Publish) {
         let Publish { id, room, data, event, key, if_seq, echo, traceparent } = publish;
         let settings = self.settings();
+        if let (Some(Fault::PanicOnEvent(fatal)), Some(event)) = (&settings.fault, &event)
+            && event.as_str() == fatal
+        {
+            panic!("a test asked for this");
+        }
         let namespace = settings.namespace_of(&room);
         if data.len() > namespace.message_bytes {
             let reason = (ErrorCode::TooLarge, "data is larger than this room's namespace allows");

@@ -1,0 +1,46 @@
+//! The program `roomcast`: a node, its configuration, and two commands to talk to one.
+
+mod commands;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use commands::{config, publish, serve, tail};
+
+/// The default allocator keeps what a burst of handshakes took; this one gives it back.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// A horizontally scaled real-time relay: rooms over WebSocket, in order across nodes.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a node
+    Serve(serve::ServeArgs),
+    /// Check or print the configuration
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Print what comes in some rooms, as JSON lines; goes on by itself after a lost connection
+    Tail(tail::TailArgs),
+    /// Publish one message, or one for each line of stdin
+    Publish(publish::PublishArgs),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Config(command) => config::run(command),
+        Command::Tail(args) => commands::block_on(tail::run(args)),
+        Command::Publish(args) => commands::block_on(publish::run(args)),
+    };
+    outcome.unwrap_or_else(|error| {
+        commands::complain(&format!("{error:#}"));
+        ExitCode::FAILURE
+    })
+}
