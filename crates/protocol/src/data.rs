@@ -139,4 +139,4 @@ pub(crate) fn check_json_depth(text: &str) -> Result<(), DataError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -72,3 +72,66 @@ impl Lineage {
         self.ancestors[at..].iter().map(|&(_, base)| base).min()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const CURRENT: Epoch = Epoch(9);
+
+    fn lineage(bases: &[Seq]) -> Lineage {
+        let ancestors = bases.iter().enumerate().map(|(at, &base)| (Epoch(at as u64), base));
+        Lineage { epoch: CURRENT, ancestors: ancestors.collect() }
+    }
+
+    #[track_caller]
+    fn check(lineage: &Lineage, epoch: Epoch, seq: Seq, last: Seq, expected: bool) {
+        let position = Position { epoch, seq };
+        assert_eq!(lineage.admits(position, last), expected, "{position:?} at {last}");
+    }
+
+    #[test]
+    fn a_fork_deeper_than_an_ancestors_own_base_cuts_that_ancestor_too() {
+        // Epoch 0 was left at 10; epoch 1 then lost all after 7.
+        let lineage = lineage(&[10, 7]);
+        check(&lineage, Epoch(0), 7, 20, true);
+        check(&lineage, Epoch(0), 8, 20, false);
+        check(&lineage, Epoch(1), 7, 20, true);
+        check(&lineage, Epoch(1), 8, 20, false);
+        check(&lineage, CURRENT, 20, 20, true);
+        check(&lineage, CURRENT, 21, 20, false);
+        check(&lineage, Epoch(5), 0, 20, false);
+    }
+
+    proptest! {
+        /// Told by the story itself: each epoch's seqs up to its base live on in its successor.
+        #[test]
+        fn a_position_is_good_if_it_lived_through_every_fork(
+            bases in prop::collection::vec(0..12u64, 0..5), epoch in 0..6u64, seq in 0..15u64,
+        ) {
+            let at = epoch as usize;
+            let survives = bases.get(at..).is_some_and(|later| later.iter().all(|&base| seq <= base));
+            let expected = at < bases.len() && survives;
+            let position = Position { epoch: Epoch(epoch), seq };
+            prop_assert_eq!(lineage(&bases).admits(position, 100), expected);
+        }
+
+        #[test]
+        fn what_is_admitted_stays_admitted_further_back(
+            bases in prop::collection::vec(0..12u64, 0..5), epoch in 0..6u64, seq in 1..15u64,
+        ) {
+            let lineage = lineage(&bases);
+            let admits = |seq| lineage.admits(Position { epoch: Epoch(epoch), seq }, 100);
+            prop_assert!(!admits(seq) || admits(seq - 1));
+        }
+    }
+
+    #[test]
+    fn epochs_are_sixteen_hex_digits() {
+        assert_eq!(Epoch::parse("00000000000000ff"), Some(Epoch(255)));
+        assert_eq!(Epoch(255).to_string(), "00000000000000ff");
+        assert_eq!(Epoch::parse("ff"), None);
+    }
+}

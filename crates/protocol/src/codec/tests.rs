@@ -1,6 +1,8 @@
 //! Frames there and back, and what is wrong with bad ones.
 
 mod bad;
+mod golden;
+mod random;
 
 use crate::{ClientFrame, Encoding};
 

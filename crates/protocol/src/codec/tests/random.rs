@@ -1,0 +1,242 @@
+//! Properties: arbitrary frames survive both encodings, arbitrary bytes never panic. 2,000 cases
+//! each.
+
+use std::sync::Arc;
+
+use proptest::collection::vec;
+use proptest::option::of;
+use proptest::prelude::*;
+
+use crate::data::tests::payload;
+use crate::{
+    ClientFrame, ConnectionId, Data, Encoding, Epoch, ErrorCode, EventName, HistoryQuery, JoinRoom,
+    Member, Message, Position, Publish, PublishKey, RoomName, ServerFrame, UserEvent, UserName,
+};
+
+const CASES: u32 = 2000;
+const MAX_SAFE: u64 = (1 << 53) - 1;
+
+fn encoding() -> impl Strategy<Value = Encoding> {
+    prop_oneof![Just(Encoding::Json), Just(Encoding::MsgPack)]
+}
+
+fn room() -> impl Strategy<Value = RoomName> {
+    r#"[a-zA-Z0-9:"\\ü€😀]{1,20}"#.prop_map(|text| RoomName::parse(&text).unwrap())
+}
+
+fn id() -> impl Strategy<Value = Option<u64>> {
+    of(1..=MAX_SAFE)
+}
+
+fn text() -> impl Strategy<Value = Box<str>> {
+    any::<String>().prop_map(Into::into)
+}
+
+fn event() -> impl Strategy<Value = EventName> {
+    "[a-z.]{1,20}".prop_map(|text| EventName::parse(&text).unwrap())
+}
+
+fn key() -> impl Strategy<Value = PublishKey> {
+    "[!-~]{1,64}".prop_map(|text| PublishKey::parse(&text).unwrap())
+}
+
+fn user() -> impl Strategy<Value = UserName> {
+    "[a-z@.é]{1,20}".prop_map(|text| UserName::parse(&text).unwrap())
+}
+
+fn position() -> impl Strategy<Value = Position> {
+    (any::<u64>(), 0..=MAX_SAFE).prop_map(|(epoch, seq)| Position { epoch: Epoch(epoch), seq })
+}
+
+fn connection() -> impl Strategy<Value = ConnectionId> {
+    any::<u64>().prop_map(ConnectionId)
+}
+
+fn state() -> impl Strategy<Value = Box<str>> {
+    prop_oneof![Just("active".into()), Just("away".into())]
+}
+
+fn join_room(encoding: Encoding) -> impl Strategy<Value = JoinRoom> {
+    let options =
+        (of(position()), of(0..=1000u32), any::<bool>(), of(payload(encoding)), of(text()));
+    (room(), options).prop_map(|(room, (since, history, presence, info, token))| JoinRoom {
+        room,
+        since,
+        history,
+        presence,
+        info,
+        token,
+    })
+}
+
+fn publish(encoding: Encoding) -> impl Strategy<Value = ClientFrame> {
+    let options = (of(event()), of(key()), of(position()), any::<bool>(), of("[!-~]{1,128}"));
+    (id(), room(), payload(encoding), options).prop_map(
+        |(id, room, data, (event, key, if_seq, echo, traceparent))| {
+            let traceparent = traceparent.map(Into::into);
+            ClientFrame::Publish(Publish { id, room, data, event, key, if_seq, echo, traceparent })
+        },
+    )
+}
+
+fn client_frame(encoding: Encoding) -> impl Strategy<Value = ClientFrame> {
+    prop_oneof![
+        (id(), vec(join_room(encoding), 1..4))
+            .prop_map(|(id, rooms)| ClientFrame::Join { id, rooms }),
+        (id(), room()).prop_map(|(id, room)| ClientFrame::Leave { id, room }),
+        publish(encoding),
+        (id(), room(), event(), of(payload(encoding)))
+            .prop_map(|(id, room, event, data)| ClientFrame::Signal { id, room, event, data }),
+        (id(), room(), any::<bool>()).prop_map(|(id, room, active)| ClientFrame::Typing {
+            id,
+            room,
+            active
+        }),
+        (id(), room(), of((any::<bool>(), 0..=MAX_SAFE)), 1..=1000u32).prop_map(
+            |(id, room, side, limit)| {
+                let after = side.and_then(|(after, seq)| after.then_some(seq));
+                let before = side.and_then(|(after, seq)| (!after).then_some(seq));
+                ClientFrame::History(HistoryQuery { id, room, after, before, limit })
+            }
+        ),
+        (id(), room(), payload(encoding), of(state())).prop_map(|(id, room, info, state)| {
+            ClientFrame::Presence { id, room, info: Some(info), state }
+        }),
+        (id(), text()).prop_map(|(id, token)| ClientFrame::Refresh { id, token }),
+        id().prop_map(|id| ClientFrame::Ping { id }),
+    ]
+}
+
+fn message(encoding: Encoding) -> impl Strategy<Value = Arc<Message>> {
+    let author = (of(user()), of(connection()), of(event()));
+    (any::<u64>(), any::<u64>(), author, payload(encoding)).prop_map(
+        |(seq, time, (user, connection, event), data)| {
+            let (key, echo, traceparent) = (None, true, None);
+            Arc::new(Message { seq, time, user, connection, event, key, echo, traceparent, data })
+        },
+    )
+}
+
+fn member(encoding: Encoding) -> impl Strategy<Value = Member> {
+    (connection(), of(user()), of(payload(encoding)), of(state()))
+        .prop_map(|(connection, user, info, state)| Member { connection, user, info, state })
+}
+
+fn server_frame(encoding: Encoding) -> impl Strategy<Value = ServerFrame> {
+    prop_oneof![
+        (room(), message(encoding))
+            .prop_map(|(room, message)| ServerFrame::Message { room, message }),
+        (
+            id(),
+            room(),
+            position(),
+            (of(any::<bool>()), of(any::<u64>()), of(vec(member(encoding), 0..3)))
+        )
+            .prop_map(
+                |(id, room, Position { epoch, seq }, (recovered, count, members))| {
+                    ServerFrame::Joined {
+                        id,
+                        room,
+                        epoch,
+                        seq,
+                        recovered,
+                        count,
+                        rev: count,
+                        members,
+                    }
+                }
+            ),
+        (id(), room(), any::<u64>(), vec(message(encoding), 0..4), any::<bool>()).prop_map(
+            |(id, room, epoch, messages, more)| {
+                ServerFrame::History { id, room, epoch: Epoch(epoch), messages, more }
+            }
+        ),
+        (id(), room(), vec(member(encoding), 0..4), any::<u64>(), of(text())).prop_map(
+            |(id, room, members, count, more)| {
+                ServerFrame::Members { id, room, members, count, users: count, rev: count, more }
+            }
+        ),
+        (room(), user(), of(payload(encoding)), any::<u64>()).prop_map(
+            |(room, user, info, time)| {
+                ServerFrame::UserLeft(UserEvent { room, user, info, time, count: time, rev: time })
+            }
+        ),
+        (id(), of(room()), 0..ErrorCode::ALL.len(), text(), of(any::<u64>())).prop_map(
+            |(id, room, code, message, retry_after_ms)| {
+                let code = ErrorCode::ALL[code];
+                ServerFrame::Error { id, room, code, message, retry_after_ms }
+            }
+        ),
+    ]
+}
+
+/// A valid frame with one byte changed, cut out or doubled, or an early end.
+fn broken(frame: Vec<u8>, at: usize, kind: u8, byte: u8) -> Vec<u8> {
+    let mut frame = frame;
+    let at = at % frame.len();
+    match kind % 4 {
+        0 => frame[at] = byte,
+        1 => drop(frame.remove(at)),
+        2 => frame.insert(at, byte),
+        _ => frame.truncate(at),
+    }
+    frame
+}
+
+/// Decodes as both kinds of frame; what is read must be writable, and readable again.
+fn survives(encoding: Encoding, bytes: &[u8]) {
+    for other in Encoding::ALL {
+        let mut out = Vec::new();
+        if let Ok(frame) = ClientFrame::decode(encoding, bytes) {
+            frame.encode(other, &mut out);
+            ClientFrame::decode(other, &out).unwrap();
+        }
+        out.clear();
+        if let Ok(frame) = ServerFrame::decode(encoding, bytes) {
+            frame.encode(other, &mut out);
+            ServerFrame::decode(other, &out).unwrap();
+        }
+        if let Ok(data) = Data::json(bytes.to_vec()) {
+            data.write_msgpack(&mut out);
+        }
+        if let Ok(data) = Data::msgpack(bytes.to_vec()) {
+            data.write_json(&mut out);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(CASES))]
+
+    #[test]
+    fn client_frames_survive((encoding, frame) in encoding().prop_flat_map(|e| (Just(e), client_frame(e)))) {
+        let mut bytes = Vec::new();
+        frame.encode(encoding, &mut bytes);
+        prop_assert_eq!(ClientFrame::decode(encoding, &bytes), Ok(frame));
+    }
+
+    #[test]
+    fn server_frames_survive((encoding, frame) in encoding().prop_flat_map(|e| (Just(e), server_frame(e)))) {
+        let mut bytes = Vec::new();
+        frame.encode(encoding, &mut bytes);
+        prop_assert_eq!(ServerFrame::decode(encoding, &bytes), Ok(frame));
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic(encoding in encoding(), bytes in vec(any::<u8>(), 0..200)) {
+        survives(encoding, &bytes);
+    }
+
+    #[test]
+    fn broken_frames_never_panic(
+        (encoding, client, server) in encoding().prop_flat_map(|e| (Just(e), client_frame(e), server_frame(e))),
+        (at, kind, byte) in any::<(usize, u8, u8)>(),
+    ) {
+        let mut bytes = Vec::new();
+        client.encode(encoding, &mut bytes);
+        survives(encoding, &broken(bytes, at, kind, byte));
+        let mut bytes = Vec::new();
+        server.encode(encoding, &mut bytes);
+        survives(encoding, &broken(bytes, at, kind, byte));
+    }
+}
