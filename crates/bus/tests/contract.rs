@@ -1,6 +1,8 @@
 //! The one contract of every bus, run in memory and on a real Redis. Each case has rooms of its
 //! own.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::collections::HashSet;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use redis::{Cmd, ErrorKind, RedisError};
 use roomcast_metrics::{BusCommand, BusMetrics};
 use roomcast_protocol::RoomName;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use tracing::warn;
 
 use super::answer::{self, Answer};
@@ -19,6 +19,9 @@ use crate::api::{KEY_WINDOW, MAX_KEYS, PublishError, random_epoch};
 
 /// From taking a publication to its outcome, at most.
 const DEADLINE: Duration = Duration::from_secs(2);
+
+/// Between two attempts.
+const BREATH: Duration = Duration::from_millis(20);
 
 /// Sends groups under this node's incarnation.
 pub(crate) struct Sender {
@@ -88,9 +91,11 @@ impl Sender {
                 }
                 Attempt::Answered(Answer::Stale) => return Err(PublishError::Unknown),
                 // A refusal says nothing of an earlier attempt: ask again under the same number.
-                Attempt::Refused(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+                Attempt::Refused(_) => {}
                 Attempt::Lost => sent = true,
             }
+            // The link needs a moment to see for itself whether its connection still works.
+            sleep(BREATH).await;
             if Instant::now() >= deadline {
                 return Err(PublishError::Unknown);
             }

@@ -99,7 +99,7 @@ impl Publisher {
             fresh.push(room.clone());
             Queue::default()
         });
-        if let Err(pending) = queue.push(pending) {
+        if let Some(pending) = queue.push(pending) {
             self.metrics.overloaded.inc();
             pending.answer(Err(PublishError::Overloaded));
         }

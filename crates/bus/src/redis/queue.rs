@@ -27,15 +27,16 @@ pub(crate) struct Queue {
 
 impl Queue {
     /// Adds an item; gives it back if there is no room.
-    pub(crate) fn push(&mut self, pending: Pending) -> Result<(), Pending> {
+    #[must_use]
+    pub(crate) fn push(&mut self, pending: Pending) -> Option<Pending> {
         let bytes = self.bytes + pending.payload.len();
         let full = self.waiting.len() >= QUEUE_ITEMS || bytes > QUEUE_BYTES;
         if full && !self.waiting.is_empty() {
-            return Err(pending);
+            return Some(pending);
         }
         self.bytes = bytes;
         self.waiting.push_back(pending);
-        Ok(())
+        None
     }
 
     /// The next group; empty if nothing waits. `late` gets what waited too long.
@@ -72,9 +73,9 @@ mod tests {
         let now = Instant::now();
         let mut queue = Queue::default();
         for bytes in [10, GROUP_BYTES + 1, GROUP_BYTES - 10, 10, 1] {
-            assert!(queue.push(item(bytes, now)).is_ok());
+            assert!(queue.push(item(bytes, now)).is_none());
         }
-        (0..GROUP_ITEMS).for_each(|_| assert!(queue.push(item(1, now)).is_ok()));
+        (0..GROUP_ITEMS).for_each(|_| assert!(queue.push(item(1, now)).is_none()));
         let mut late = Vec::new();
         let mut sizes = Vec::new();
         loop {
@@ -92,13 +93,13 @@ mod tests {
     fn a_full_queue_refuses_and_a_late_item_is_not_sent() {
         let now = Instant::now();
         let mut queue = Queue::default();
-        (0..QUEUE_ITEMS).for_each(|_| assert!(queue.push(item(1, now)).is_ok()));
-        assert!(queue.push(item(1, now)).is_err());
+        (0..QUEUE_ITEMS).for_each(|_| assert!(queue.push(item(1, now)).is_none()));
+        assert!(queue.push(item(1, now)).is_some());
         let mut late = Vec::new();
         let group = queue.next_group(now + MAX_WAIT * 2, &mut late);
         assert_eq!((group.len(), late.len()), (0, QUEUE_ITEMS));
 
-        assert!(queue.push(item(QUEUE_BYTES + 1, now)).is_ok(), "an empty queue takes anything");
-        assert!(queue.push(item(1, now)).is_err());
+        assert!(queue.push(item(QUEUE_BYTES + 1, now)).is_none(), "an empty queue takes anything");
+        assert!(queue.push(item(1, now)).is_some());
     }
 }

@@ -2,7 +2,7 @@
 //! and does not evict. Every error says what to do.
 
 use redis::aio::ConnectionLike;
-use redis::{ErrorKind, RedisError, ServerErrorKind};
+use redis::{ErrorKind, RedisError};
 use tracing::warn;
 
 use super::server::{field, read_identity};
@@ -48,12 +48,13 @@ pub enum StartError {
 
 impl From<RedisError> for StartError {
     fn from(error: RedisError) -> Self {
-        match error.kind() {
-            ErrorKind::InvalidClientConfig => Self::Url(error.to_string()),
-            ErrorKind::AuthenticationFailed | ErrorKind::Server(ServerErrorKind::NoPerm) => {
-                Self::Refused(error.to_string())
+        let text = error.to_string();
+        match (error.kind(), error.code()) {
+            (ErrorKind::InvalidClientConfig, _) => Self::Url(text),
+            (ErrorKind::AuthenticationFailed, _) | (_, Some("NOAUTH" | "WRONGPASS" | "NOPERM")) => {
+                Self::Refused(text)
             }
-            _ => Self::Unreachable(error.to_string()),
+            _ => Self::Unreachable(text),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What the bus's tests share: publications, and a listener that waits for what it should hear.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::HashMap;
 use std::sync::Arc;
