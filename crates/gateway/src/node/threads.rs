@@ -50,12 +50,14 @@ async fn connect(
     config: &Config,
     metrics: &Metrics,
 ) -> Result<(Bus, Feeds), roomcast_bus::StartError> {
-    match &config.bus {
-        BusConfig { redis_url: None, .. } => Ok(Bus::memory(MemoryOptions::default())),
-        BusConfig { redis_url: Some(_), .. } => {
-            Bus::redis(redis_options(config), metrics.bus.clone()).await
-        }
-    }
+    let BusConfig { redis_url, prefix, subscribe_connections, .. } = &config.bus;
+    let Some(url) = redis_url else { return Ok(Bus::memory(MemoryOptions::default())) };
+    let options = RedisOptions {
+        prefix: prefix.clone(),
+        subscribe_connections: *subscribe_connections,
+        ..RedisOptions::new(url.expose())
+    };
+    Bus::redis(options, metrics.bus.clone()).await
 }
 
 /// Starts a worker's thread; returns what tells its end.
