@@ -1,5 +1,7 @@
 //! What a node sends: one variant for each frame type.
 
+mod kind;
+
 use std::sync::Arc;
 
 use crate::{
@@ -211,96 +213,6 @@ pub enum ServerFrame {
         /// When to try again, in ms.
         retry_after_ms: Option<u64>,
     },
-}
-
-impl ServerFrame {
-    /// Every type, for tables, metrics and tests.
-    pub const TYPES: [&'static str; 19] = [
-        "connected",
-        "joined",
-        "left",
-        "ack",
-        "message",
-        "signal",
-        "typing",
-        "user_joined",
-        "user_left",
-        "presence_reset",
-        "gap",
-        "reset",
-        "history",
-        "members",
-        "presence",
-        "refreshed",
-        "pong",
-        "reconnect",
-        "error",
-    ];
-
-    /// Its `type` on the wire.
-    pub const fn type_name(&self) -> &'static str {
-        match self {
-            Self::Connected { .. } => "connected",
-            Self::Joined { .. } => "joined",
-            Self::Left { .. } => "left",
-            Self::Ack { .. } => "ack",
-            Self::Message { .. } => "message",
-            Self::Signal { .. } => "signal",
-            Self::Typing { .. } => "typing",
-            Self::UserJoined(_) => "user_joined",
-            Self::UserLeft(_) => "user_left",
-            Self::PresenceReset { .. } => "presence_reset",
-            Self::Gap { .. } => "gap",
-            Self::Reset { .. } => "reset",
-            Self::History { .. } => "history",
-            Self::Members { .. } => "members",
-            Self::Presence { .. } => "presence",
-            Self::Refreshed { .. } => "refreshed",
-            Self::Pong { .. } => "pong",
-            Self::Reconnect { .. } => "reconnect",
-            Self::Error { .. } => "error",
-        }
-    }
-
-    /// The number of the request it answers, if any.
-    pub const fn id(&self) -> Option<RequestId> {
-        match self {
-            Self::Ack { id, .. } => Some(*id),
-            Self::Joined { id, .. }
-            | Self::Left { id, .. }
-            | Self::History { id, .. }
-            | Self::Members { id, .. }
-            | Self::Presence { id, .. }
-            | Self::Refreshed { id, .. }
-            | Self::Pong { id, .. }
-            | Self::Error { id, .. } => *id,
-            _ => None,
-        }
-    }
-
-    /// The room it is about, if any.
-    pub const fn room(&self) -> Option<&RoomName> {
-        match self {
-            Self::Joined { room, .. }
-            | Self::Left { room, .. }
-            | Self::Ack { room, .. }
-            | Self::Message { room, .. }
-            | Self::Signal { room, .. }
-            | Self::Typing { room, .. }
-            | Self::PresenceReset { room }
-            | Self::Gap { room, .. }
-            | Self::Reset { room, .. }
-            | Self::History { room, .. }
-            | Self::Members { room, .. }
-            | Self::Presence { room, .. } => Some(room),
-            Self::UserJoined(event) | Self::UserLeft(event) => Some(&event.room),
-            Self::Error { room, .. } => room.as_ref(),
-            Self::Connected { .. }
-            | Self::Refreshed { .. }
-            | Self::Pong { .. }
-            | Self::Reconnect { .. } => None,
-        }
-    }
 }
 
 /// A user appeared in a room or went away.

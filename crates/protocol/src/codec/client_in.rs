@@ -40,7 +40,7 @@ impl ClientFrame {
     pub fn decode(encoding: Encoding, bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut object = Object::new();
         Value::of_frame(encoding, bytes)
-            .and_then(|value| object.read(value, FIELDS))
+            .and_then(|value| object.read_frame(value, FIELDS))
             .and_then(|()| frame(&object))
             .map_err(|error| object.explain(error))
     }

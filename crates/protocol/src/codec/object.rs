@@ -43,13 +43,18 @@ impl<'a> Object<'a> {
         Self { fields: Vec::with_capacity(8) }
     }
 
-    /// Reads the fields of a map. After a failure, those read before it are there.
-    pub(super) fn read(&mut self, value: Value<'a>, known: Known) -> Result<(), DecodeError> {
+    /// Reads the fields of a whole frame. After a failure, those read before it are there.
+    pub(super) fn read_frame(&mut self, value: Value<'a>, known: Known) -> Result<(), DecodeError> {
+        self.read(value, known)
+            .map_err(|problem| DecodeError::bad_frame(format!("cannot read the frame: {problem}")))
+    }
+
+    /// Reads the fields of a map, or tells what is wrong with it.
+    pub(super) fn read(&mut self, value: Value<'a>, known: Known) -> Result<(), String> {
         match value {
             Value::Json(text) => self.read_json(text, known),
             Value::MsgPack(bytes) => self.read_msgpack(bytes, known),
         }
-        .map_err(|problem| DecodeError::bad_frame(format!("cannot read the frame: {problem}")))
     }
 
     pub(super) fn value(&self, name: &'static str) -> Option<Value<'a>> {

@@ -133,7 +133,7 @@ fn joins_that_are_wrong() {
     bad(r#"{"type":"join","rooms":"a"}"#, "`rooms` must be a list");
     bad(
         r#"{"type":"join","rooms":["a"]}"#,
-        "`rooms` is wrong: cannot read the frame: invalid type: string \"a\", expected a map of fields at line 1 column 3",
+        "`rooms` is wrong: invalid type: string \"a\", expected a map of fields at line 1 column 3",
     );
     bad(
         r#"{"type":"join","rooms":[{"room":"a"}],"room":"b"}"#,
@@ -145,7 +145,7 @@ fn joins_that_are_wrong() {
     );
     bad(
         r#"{"type":"join","room":"a","since":5}"#,
-        "`since` is wrong: cannot read the frame: invalid type: integer `5`, expected a map of fields at line 1 column 1",
+        "`since` is wrong: invalid type: integer `5`, expected a map of fields at line 1 column 1",
     );
     bad(r#"{"type":"join","room":"a","since":{"seq":1}}"#, "`since.epoch` is missing");
     bad(
