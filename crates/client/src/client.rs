@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use roomcast_protocol::{HistoryQuery, Publish, RoomName};
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::driver::Driver;
 use crate::{
@@ -28,6 +28,7 @@ const COMMANDS: usize = 16;
 pub struct Client {
     commands: mpsc::Sender<Command>,
     events: Arc<Mutex<mpsc::Receiver<Event>>>,
+    closing: Arc<Notify>,
     in_flight: Arc<Semaphore>,
     request_timeout: Duration,
 }
@@ -39,7 +40,13 @@ pub(crate) enum Command {
     Leave { room: RoomName },
     Publish { publish: Publish, deadline: Instant, reply: Reply<Result<Ack, PublishFailure>> },
     History { query: HistoryQuery, deadline: Instant, reply: Reply<HistoryResult> },
-    Close,
+}
+
+/// The driver's ends of what connects it to its handles.
+pub(crate) struct Ends {
+    pub(crate) commands: mpsc::Receiver<Command>,
+    pub(crate) events: mpsc::Sender<Event>,
+    pub(crate) closing: Arc<Notify>,
 }
 
 pub(crate) type HistoryResult = Result<HistoryPage, HistoryFailure>;
@@ -82,13 +89,16 @@ impl Client {
         let urls = options.validate()?;
         let (commands, wishes) = mpsc::channel(COMMANDS);
         let (news, events) = mpsc::channel(options.events);
+        let closing = Arc::new(Notify::new());
         let client = Self {
             commands,
             events: Arc::new(Mutex::new(events)),
+            closing: Arc::clone(&closing),
             in_flight: Arc::new(Semaphore::new(options.in_flight)),
             request_timeout: options.request_timeout,
         };
-        tokio::spawn(Driver::new(options, urls, wishes, news).run());
+        let ends = Ends { commands: wishes, events: news, closing };
+        tokio::spawn(Driver::new(options, urls, ends).run());
         Ok(client)
     }
 
@@ -144,8 +154,8 @@ impl Client {
     /// Ends the client: what is in flight is answered, the connection closed with 1000. Returns
     /// when that is done, within a second or so.
     pub async fn close(&self) {
-        // If it has ended already there is nothing to ask for.
-        let _ = self.ask(Command::Close).await;
+        // Not a command: those wait while the application is behind, and this must not.
+        self.closing.notify_one();
         self.commands.closed().await;
     }
 

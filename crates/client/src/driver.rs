@@ -10,10 +10,14 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
-use crate::client::{Command, HistoryResult, Reply};
+use crate::client::{Command, Ends, HistoryResult, Reply};
 use crate::session::{Action, Input, Request, Session};
 use crate::socket::{Greeting, Reading, Wire};
 use crate::{Ack, Event, Options, PublishFailure};
+
+/// Events that may wait beside the application's queue before its wishes wait too. Only leaving
+/// rooms while the queue is full makes them grow at all: one event each.
+const OUTBOX: usize = 1024;
 
 /// Everything that runs a client.
 pub(crate) struct Driver {
@@ -23,10 +27,9 @@ pub(crate) struct Driver {
     wire: Wire,
     /// Connections that only have to say goodbye; each has a deadline of its own.
     farewells: JoinSet<()>,
-    commands: mpsc::Receiver<Command>,
-    events: mpsc::Sender<Event>,
+    handles: Ends,
     /// Told by the session, not yet taken by the application's queue. While it holds anything the
-    /// socket is not read and wishes wait, so one input's worth of events is its bound.
+    /// socket is not read; requests are still taken and answered, at the latest by their deadline.
     outbox: VecDeque<Event>,
     reading: Reading,
     publishes: HashMap<RequestId, Reply<Result<Ack, PublishFailure>>>,
@@ -41,20 +44,14 @@ enum Going {
 }
 
 impl Driver {
-    pub(crate) fn new(
-        options: Options,
-        urls: Vec<Uri>,
-        commands: mpsc::Receiver<Command>,
-        events: mpsc::Sender<Event>,
-    ) -> Self {
+    pub(crate) fn new(options: Options, urls: Vec<Uri>, handles: Ends) -> Self {
         Self {
             session: Session::new(&options, rand::random(), Instant::now()),
             greeting: Greeting::new(&options),
             urls,
             wire: Wire::None,
             farewells: JoinSet::new(),
-            commands,
-            events,
+            handles,
             outbox: VecDeque::new(),
             reading: Reading::On,
             publishes: HashMap::new(),
@@ -77,12 +74,14 @@ impl Driver {
         if self.outbox.is_empty() != (self.reading == Reading::On) {
             return self.turn_reading();
         }
-        let free = self.outbox.is_empty();
+        let behind = !self.outbox.is_empty();
+        let accepting = self.outbox.len() < OUTBOX;
         let deadline = self.session.next_deadline();
         let command = tokio::select! {
             biased;
-            input = deliver(&self.events, &mut self.outbox), if !free => return input,
-            command = self.commands.recv(), if free => command,
+            () = self.handles.closing.notified() => return Input::Close,
+            input = deliver(&self.handles.events, &mut self.outbox), if behind => return input,
+            command = self.handles.commands.recv(), if accepting => command,
             input = self.wire.next(self.reading) => return input,
             () = until(deadline) => return Input::Tick,
         };
@@ -117,7 +116,7 @@ impl Driver {
                 Input::Request { id, request: Request::History(query), deadline }
             }
             // The last handle is gone.
-            Some(Command::Close) | None => Input::Close,
+            None => Input::Close,
         }
     }
 
@@ -155,7 +154,7 @@ impl Driver {
     fn tell(&mut self, event: Event) {
         if !self.outbox.is_empty() {
             self.outbox.push_back(event);
-        } else if let Err(TrySendError::Full(event)) = self.events.try_send(event) {
+        } else if let Err(TrySendError::Full(event)) = self.handles.events.try_send(event) {
             // Were it closed instead, the command queue would be too, which ends the client.
             self.outbox.push_back(event);
         }
@@ -176,15 +175,15 @@ impl Driver {
     /// Says goodbye to node and application, in this order: `Client::close` waits for the first.
     async fn finish(mut self) {
         while self.farewells.join_next().await.is_some() {}
-        self.commands.close();
-        while let Some(command) = self.commands.recv().await {
+        self.handles.commands.close();
+        while let Some(command) = self.handles.commands.recv().await {
             let input = self.command(Some(command));
             self.session.handle(Instant::now(), input);
             self.perform();
         }
         tracing::debug!(duplicates = self.session.duplicates(), "client ended");
         for event in self.outbox {
-            if self.events.send(event).await.is_err() {
+            if self.handles.events.send(event).await.is_err() {
                 return;
             }
         }

@@ -1,10 +1,12 @@
 //! Publishes and history reads: one answer each, and a true one.
 
-use roomcast_client::{HistoryFailure, PublishFailure};
+use std::time::Duration;
+
+use roomcast_client::{Client, HistoryFailure, PublishFailure};
 use roomcast_protocol::{ErrorCode, HistoryQuery};
 use serde_json::{Value, json};
 
-use crate::node::{EPOCH, Node, lobby, message, soon};
+use crate::node::{EPOCH, Node, join, lobby, message, soon};
 
 fn ack(publish: &Value, seq: u64) -> Value {
     json!({
@@ -81,6 +83,25 @@ async fn a_publish_above_the_limit_is_not_sent() {
     let failure = soon("the outcome", large).await.unwrap_err();
     assert!(matches!(failure, PublishFailure::TooLarge { limit: 4096, .. }), "{failure:?}");
     assert!(soon("the ack", small).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_application_that_reads_nothing_gets_its_answers_and_its_end() {
+    let node = Node::start().await;
+    let mut options = node.options();
+    (options.events, options.request_timeout) = (1, Duration::from_millis(100));
+    let client = Client::connect(options).unwrap();
+    join(&client).await;
+    let mut link = node.accept().await;
+    link.admit(0).await;
+    for seq in 1..=20 {
+        link.tell(seq).await;
+    }
+    let pending = client.start_publish(message("x", None)).await.unwrap();
+    let publish = link.expect("publish").await;
+    link.send(ack(&publish, 21)).await;
+    assert_eq!(soon("the outcome", pending).await, Err(PublishFailure::Unknown));
+    soon("closing", client.close()).await;
 }
 
 #[tokio::test]
