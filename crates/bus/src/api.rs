@@ -105,8 +105,8 @@ pub struct HistoryRequest {
 
 /// How long the result of a publish with a key is remembered, while the bus keeps its data.
 pub const KEY_WINDOW: Duration = Duration::from_secs(120);
-/// Results remembered per room: 80 keyed publishes a second over the whole window; beyond that
-/// the oldest are forgotten early, so that no room grows without bound.
+/// Results remembered per room at most, so that no room grows without bound: beyond some 40 keyed
+/// publishes a second over the whole window the oldest may be forgotten early.
 pub const MAX_KEYS: usize = 10_000;
 
 /// A page of history.

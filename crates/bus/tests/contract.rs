@@ -229,6 +229,8 @@ async fn history_ranges(bus: Bus, _: Listener) {
     assert_eq!(read(Range::After(10), 30).await, (run(11, 40), false));
     assert_eq!(read(Range::After(40), 5).await, (vec![], false));
     assert_eq!(read(Range::After(99), 5).await, (vec![], false));
+    assert_eq!(read(Range::After(u64::MAX), 5).await, (vec![], false));
+    assert_eq!(read(Range::Before(u64::MAX), 2).await, (run(39, 40), true));
     assert_eq!(read(Range::Latest, 5).await, (run(36, 40), true));
     assert_eq!(read(Range::Latest, 40).await, (run(1, 40), false));
     assert_eq!(read(Range::Before(36), 35).await, (run(1, 35), false));
@@ -304,9 +306,13 @@ async fn a_closed_room_is_silent(bus: Bus, mut listener: Listener) {
     assert_eq!(listener.open(&silent).await.1, 3, "opened again");
     bus.publish(silent.clone(), json("4")).await.unwrap();
     assert_eq!(listener.up_to(&silent, 4).await.seqs(), [4]);
-    listener.feeds.open(silent.clone());
+    listener.feeds.close(&silent);
+    assert_eq!(listener.open(&silent).await.1, 4, "closed and opened in one breath");
     bus.publish(silent.clone(), json("5")).await.unwrap();
-    assert_eq!(listener.up_to(&silent, 5).await.seqs(), [4, 5], "opening twice changes nothing");
+    assert_eq!(listener.up_to(&silent, 5).await.seqs(), [5]);
+    listener.feeds.open(silent.clone());
+    bus.publish(silent.clone(), json("6")).await.unwrap();
+    assert_eq!(listener.up_to(&silent, 6).await.seqs(), [5, 6], "opening twice changes nothing");
 }
 
 async fn hostile_names_keep_apart(bus: Bus, mut listener: Listener) {

@@ -2,6 +2,7 @@
 //! want. Nothing but (un)subscribe commands goes out on it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use redis::RedisResult;
@@ -16,6 +17,11 @@ use super::subscriptions::Change;
 use crate::redis::payload;
 use crate::redis::reads::Found;
 
+/// (Un)subscribe commands under way at a time, so that the last is not late for the many.
+const MAX_COMMANDS: usize = 8;
+/// All of a command's confirmations come within this, even from a busy server.
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(3);
+
 impl Lane {
     /// Begins to connect, after the pause that earlier failures ask for.
     pub(super) fn connect(&mut self) {
@@ -28,6 +34,7 @@ impl Lane {
             let driver = inbox.clone();
             let connected = async {
                 let mut connection = server.connect(move |info| driver.put(info)).await?;
+                connection.set_response_timeout(CONFIRM_TIMEOUT);
                 connection.subscribe(&probe_channel).await?;
                 Ok((connection, inbox))
             };
@@ -62,6 +69,7 @@ impl Lane {
         }
         warn!(lane = self.index, reason, "lost the subscriptions");
         self.generation += 1;
+        self.commanding = 0;
         self.circuit = self.circuit.lost();
         let rooms = &self.rooms;
         let active = |room: &_| rooms.get(room).map(|slot| slot.active);
@@ -76,7 +84,10 @@ impl Lane {
     /// Sends the (un)subscribe commands that the rooms ask for.
     pub(super) fn send_commands(&mut self) {
         let Some((connection, _)) = &self.connection else { return };
-        while let Some((change, rooms)) = self.subscriptions.next_command() {
+        while self.commanding < MAX_COMMANDS
+            && let Some((change, rooms)) = self.subscriptions.next_command()
+        {
+            self.commanding += 1;
             let channels: Vec<_> = rooms.iter().map(|room| self.tools.keys.channel(room)).collect();
             let mut connection = connection.clone();
             let generation = self.generation;
@@ -172,8 +183,11 @@ impl Lane {
         let (wanted, confirmed) = self.subscriptions.count();
         self.tools.vitals.waiting(self.index, self.subscriptions.waiting_since());
         self.tools.vitals.show(&self.tools.metrics);
-        self.tools.metrics.subscriptions_wanted.set(wanted as i64);
-        self.tools.metrics.subscriptions_confirmed.set(confirmed as i64);
+        // The gauges are the sums over the lanes.
+        let metrics = &self.tools.metrics;
+        metrics.subscriptions_wanted.add(wanted as i64 - self.shown.0 as i64);
+        metrics.subscriptions_confirmed.add(confirmed as i64 - self.shown.1 as i64);
+        self.shown = (wanted, confirmed);
         if self.channels.len() > wanted {
             let subscriptions = &self.subscriptions;
             self.channels.retain(|_, room| subscriptions.knows(room));

@@ -117,6 +117,10 @@ pub(crate) struct Lane {
     pub(super) repaired: usize,
     /// Rooms that went on in another epoch since the log last said so.
     pub(super) resets: usize,
+    /// (Un)subscribe commands under way.
+    pub(super) commanding: usize,
+    /// Subscriptions wanted and confirmed, as the metrics show them.
+    pub(super) shown: (usize, usize),
     pub(super) work: FuturesUnordered<BoxFuture<'static, Done>>,
 }
 
@@ -141,6 +145,8 @@ impl Lane {
             tickets: 0,
             repaired: 0,
             resets: 0,
+            commanding: 0,
+            shown: (0, 0),
             work: FuturesUnordered::new(),
             tools,
         };
@@ -190,9 +196,11 @@ impl Lane {
                 self.rooms.insert(room.clone(), slot);
                 let channel = self.tools.keys.channel(&room).into_bytes();
                 self.channels.insert(channel, room.clone());
-                self.subscriptions.want(&room, Instant::now());
-                self.tails.add(room);
                 self.tools.metrics.feeds.inc();
+                self.tails.add(&room);
+                if self.subscriptions.want(&room, Instant::now()) {
+                    self.ask(&room);
+                }
             }
             Command::Close(room) => {
                 if self.rooms.remove(&room).is_some() {

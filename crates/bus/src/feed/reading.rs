@@ -92,12 +92,10 @@ impl Lane {
     /// Compares rooms' tails with Redis, in one pipeline.
     fn compare(&mut self, rooms: Vec<RoomName>, cause: RepairCause) {
         let Some(up) = self.tools.link.up() else {
-            let nothing = Done::Compared(self.generation, cause, None);
             if cause == RepairCause::Resubscribe {
-                // Where no comparison is possible, a read will be, later.
+                // Where no comparison is possible now, a read will be later.
                 rooms.iter().for_each(|room| self.lost(room, cause));
             }
-            self.finish(nothing);
             return;
         };
         let (keys, generation) = (self.tools.keys.clone(), self.generation);
@@ -118,8 +116,11 @@ impl Lane {
     pub(super) fn finish(&mut self, done: Done) {
         match done {
             Done::Connected(result) => self.connected(result),
-            Done::Commanded(generation, Err(error)) if generation == self.generation => {
-                self.disconnect(&error.to_string());
+            Done::Commanded(generation, result) if generation == self.generation => {
+                self.commanding -= 1;
+                if let Err(error) = result {
+                    self.disconnect(&error.to_string());
+                }
             }
             Done::Commanded(..) => {}
             Done::Read(room, ticket, need, result) => self.read(&room, ticket, need, result),

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use hashbrown::HashSet;
 use roomcast_protocol::RoomName;
 
 /// Rooms per comparison: one pipeline of cheap reads.
@@ -18,6 +19,8 @@ pub(crate) struct Tails {
     resubscribed: VecDeque<RoomName>,
     /// Every room, the one swept longest ago first. A closed room is dropped at its turn.
     round: VecDeque<RoomName>,
+    /// Who is in the round, so that nobody is twice.
+    members: HashSet<RoomName>,
     /// How long a round takes, while the rate allows.
     period: Duration,
 }
@@ -25,12 +28,19 @@ pub(crate) struct Tails {
 impl Tails {
     /// Sweeps every room once in this time, if the rate allows.
     pub(crate) fn new(period: Duration) -> Self {
-        Self { resubscribed: VecDeque::new(), round: VecDeque::new(), period }
+        Self {
+            resubscribed: VecDeque::new(),
+            round: VecDeque::new(),
+            members: HashSet::new(),
+            period,
+        }
     }
 
     /// A room was opened: it takes part in the rounds.
-    pub(crate) fn add(&mut self, room: RoomName) {
-        self.round.push_back(room);
+    pub(crate) fn add(&mut self, room: &RoomName) {
+        if self.members.insert(room.clone()) {
+            self.round.push_back(room.clone());
+        }
     }
 
     /// A room was subscribed anew.
@@ -54,7 +64,7 @@ impl Tails {
         let each_second = self.round.len() as f64 / self.period.as_secs_f64().max(0.1);
         let count = (each_second.ceil() as usize).min(MAX_PER_SECOND).min(self.round.len());
         let mut rooms: Vec<_> = self.round.drain(..count).collect();
-        rooms.retain(|room| is_open(room));
+        rooms.retain(|room| is_open(room) || !self.members.remove(room));
         self.round.extend(rooms.iter().cloned());
         rooms
     }
@@ -68,11 +78,12 @@ mod tests {
     fn a_round_takes_its_period_and_drops_the_closed() {
         let room = |n: usize| RoomName::parse(&format!("r{n}")).unwrap();
         let mut tails = Tails::new(Duration::from_secs(30));
-        (0..60).for_each(|n| tails.add(room(n)));
+        (0..60).for_each(|n| tails.add(&room(n)));
         assert_eq!(tails.sweep(|_| true), [room(0), room(1)]);
+        tails.add(&room(1));
         assert_eq!(tails.sweep(|r| *r == room(3)), [room(3)]);
         assert_eq!(tails.round.len(), 59);
-        (60..60_000).for_each(|n| tails.add(room(n)));
+        (60..60_000).for_each(|n| tails.add(&room(n)));
         assert_eq!(tails.sweep(|_| true).len(), MAX_PER_SECOND);
     }
 }

@@ -134,3 +134,6 @@ impl Rooms {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

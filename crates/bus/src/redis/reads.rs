@@ -30,6 +30,9 @@ const REPAIR_LIMIT: u32 = 512;
 /// Payload bytes per page of a repair.
 const REPAIR_BYTES: usize = 1 << 20;
 
+/// Beyond every seq there is, and still exact in a script's arithmetic.
+const MAX_SEQ: Seq = 1 << 53;
+
 /// How a read found the room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Found {
@@ -145,14 +148,14 @@ impl Reader {
     }
 
     async fn call(&self, room: &RoomName, span: &Span) -> Option<Vec<Value>> {
-        let up = self.link.up()?;
+        let up = self.link.soon(Instant::now() + TIMEOUT).await.ok()?;
         let mut command = Call::Read.on(&self.keys, room);
         command
             .arg(&*up.life)
             .arg(random_epoch().to_string())
             .arg(millis(self.linger))
             .arg(span.mode)
-            .arg(span.seq)
+            .arg(span.seq.min(MAX_SEQ))
             .arg(span.newest)
             .arg(span.age)
             .arg(span.limit)

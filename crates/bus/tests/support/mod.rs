@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use roomcast_bus::{
-    Bus, FeedEvent, Feeds, HistoryRequest, Publication, Range, RedisOptions, Retention,
+    Bus, FeedEvent, Feeds, HistoryRequest, Publication, Range, RedisOptions, Retention, RoomEvent,
 };
 use roomcast_metrics::Metrics;
 use roomcast_protocol::{Data, Lineage, Message, PublishKey, RoomName, Seq, UserName};
@@ -151,12 +151,17 @@ impl Listener {
             let Ok(events) = timeout_at(deadline, self.feeds.next()).await else {
                 panic!("in time in {room}; heard {:?}", self.rooms.get(room));
             };
-            assert!(!events.is_empty());
-            for event in events {
-                self.rooms.entry(event.room).or_default().hear(event.event);
-            }
+            self.hear(events);
         }
         &self.rooms[room]
+    }
+
+    /// Takes what the feeds told.
+    pub(crate) fn hear(&mut self, events: Vec<RoomEvent>) {
+        assert!(!events.is_empty());
+        for event in events {
+            self.rooms.entry(event.room).or_default().hear(event.event);
+        }
     }
 
     /// What a room was told up to a seq.
