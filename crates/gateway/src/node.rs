@@ -15,11 +15,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use self::acceptor::Acceptor;
+use self::threads::HubThread;
 use crate::config::Config;
 use crate::http::Site;
 use crate::hub::{HubHandle, outlet_queue};
 use crate::settings::Settings;
-use crate::worker::Handoff;
+use crate::worker::{Handoff, WorkerParts};
 
 /// Sockets that wait for one worker: a full accept burst.
 const HANDOFFS: usize = 1024;
@@ -82,8 +83,9 @@ impl Node {
         let (queues, events): (Vec<_>, Vec<_>) =
             (0..config.node.workers).map(|_| outlet_queue()).unzip();
         let (hub, commands) = HubHandle::new();
-        let (bus, hub_ended) =
-            threads::start_hub(&config, &metrics, (queues, commands), watched.clone()).await?;
+        let thread =
+            HubThread::start(&config, &metrics, (queues, commands), watched.clone()).await?;
+        let bus = thread.bus.clone();
 
         let apart = config.http.metrics_listen.is_some();
         let site = Arc::new(Site::new(bus.clone(), metrics.clone(), config.node.workers, apart));
@@ -96,12 +98,12 @@ impl Node {
             }
             None => (None, None),
         };
-        let mut ended = vec![hub_ended];
+        let mut workers = Vec::new();
         let mut senders: Vec<mpsc::Sender<Handoff>> = Vec::new();
         for (index, events) in events.into_iter().enumerate() {
             let (sender, sockets) = mpsc::channel(HANDOFFS);
             senders.push(sender);
-            let parts = crate::worker::WorkerParts {
+            workers.push(WorkerParts {
                 index,
                 node: config.node.id.clone(),
                 bus: bus.clone(),
@@ -111,9 +113,10 @@ impl Node {
                 settings: watched.clone(),
                 events,
                 sockets,
-            };
-            ended.push(threads::start_worker(parts)?);
+            });
         }
+        drop(hub);
+        let ended = thread.start_workers(workers)?;
         let acceptor = Acceptor::start(listener, senders, site.clone())?;
         tracing::info!(node = %config.node.id, %address, workers = config.node.workers, "listening");
         Ok(Self {
@@ -167,7 +170,7 @@ impl Node {
         if let Some(monitor) = &self.monitor {
             monitor.abort();
         }
-        for ended in self.ended.into_iter().rev() {
+        for ended in self.ended {
             // An error means the same: the thread has ended.
             let _ended = tokio::time::timeout(FAREWELL, ended).await;
         }

@@ -9,7 +9,7 @@ use roomcast_bus::{Bus, Feeds, MemoryOptions, RedisOptions};
 use roomcast_metrics::Metrics;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::LocalSet;
+use tokio::task::{LocalSet, spawn_local};
 
 use super::StartError;
 use crate::config::{BusConfig, Config};
@@ -17,33 +17,75 @@ use crate::hub::{Hub, HubCommand, WorkerEvent};
 use crate::settings::Settings;
 use crate::worker::{self, WorkerParts};
 
-/// Starts the hub's thread; returns the bus once it is connected, and what tells the thread's end.
-pub(super) async fn start_hub(
-    config: &Config,
-    metrics: &Metrics,
-    (queues, commands): (Vec<mpsc::Sender<WorkerEvent>>, mpsc::UnboundedReceiver<HubCommand>),
-    settings: watch::Receiver<Arc<Settings>>,
-) -> Result<(Bus, oneshot::Receiver<()>), StartError> {
-    let runtime = runtime()?;
-    let (started, start) = oneshot::channel();
-    let (ended, end) = oneshot::channel();
-    let (config, metrics) = (config.clone(), metrics.clone());
-    thread::Builder::new().name("hub".into()).spawn(move || {
-        let _ended: oneshot::Sender<()> = ended;
-        runtime.block_on(async move {
-            let (bus, feeds) = match connect(&config, &metrics).await {
-                Ok(connected) => connected,
-                Err(error) => {
-                    let _nobody_waits = started.send(Err(error));
-                    return;
+/// The hub's thread, which connects the bus first.
+pub(super) struct HubThread {
+    pub(super) bus: Bus,
+    ended: oneshot::Receiver<()>,
+    guest: oneshot::Sender<WorkerParts>,
+}
+
+impl HubThread {
+    /// Starts it; returns once the bus is connected.
+    pub(super) async fn start(
+        config: &Config,
+        metrics: &Metrics,
+        (queues, commands): (Vec<mpsc::Sender<WorkerEvent>>, mpsc::UnboundedReceiver<HubCommand>),
+        settings: watch::Receiver<Arc<Settings>>,
+    ) -> Result<Self, StartError> {
+        let runtime = runtime()?;
+        let (started, start) = oneshot::channel();
+        let (end, ended) = oneshot::channel();
+        let (guest, guests) = oneshot::channel();
+        let (config, metrics) = (config.clone(), metrics.clone());
+        thread::Builder::new().name("hub".into()).spawn(move || {
+            let _end: oneshot::Sender<()> = end;
+            LocalSet::new().block_on(&runtime, async move {
+                let (bus, feeds) = match connect(&config, &metrics).await {
+                    Ok(connected) => connected,
+                    Err(error) => {
+                        let _nobody_waits = started.send(Err(error));
+                        return;
+                    }
+                };
+                let _nobody_waits = started.send(Ok(bus.clone()));
+                let hub = Hub::new((bus, feeds), queues, commands, settings, metrics);
+                match guests.await {
+                    Ok(parts) => {
+                        spawn_local(hub.run());
+                        worker::run(parts).await;
+                    }
+                    Err(_no_guest) => hub.run().await,
                 }
-            };
-            let _nobody_waits = started.send(Ok(bus.clone()));
-            Hub::new((bus, feeds), queues, commands, settings, metrics).run().await;
-        });
-    })?;
-    let bus = start.await.map_err(|_| io::Error::other("the hub's thread ended at once"))??;
-    Ok((bus, end))
+            });
+        })?;
+        let bus =
+            start.await.map_err(|_| io::Error::other("the hub's thread ended at once"))??;
+        Ok(Self { bus, ended, guest })
+    }
+
+    /// Starts the workers: each has a thread of its own, unless there is only one, which shares
+    /// the hub's. On one core a hop between threads would only cost switches, and tear bursts
+    /// apart. Returns what tells each thread's end, the hub's last.
+    pub(super) fn start_workers(
+        self,
+        workers: Vec<WorkerParts>,
+    ) -> io::Result<Vec<oneshot::Receiver<()>>> {
+        let Self { ended, guest, .. } = self;
+        let mut ends = Vec::new();
+        match <[WorkerParts; 1]>::try_from(workers) {
+            Ok([only]) => {
+                // If the thread is gone, its end is told already.
+                let _gone = guest.send(only);
+            }
+            Err(workers) => {
+                for parts in workers {
+                    ends.push(start_worker(parts)?);
+                }
+            }
+        }
+        ends.push(ended);
+        Ok(ends)
+    }
 }
 
 async fn connect(
@@ -61,7 +103,7 @@ async fn connect(
 }
 
 /// Starts a worker's thread; returns what tells its end.
-pub(super) fn start_worker(parts: WorkerParts) -> io::Result<oneshot::Receiver<()>> {
+fn start_worker(parts: WorkerParts) -> io::Result<oneshot::Receiver<()>> {
     let runtime = runtime()?;
     let (ended, end) = oneshot::channel();
     let name = format!("worker-{}", parts.index);
