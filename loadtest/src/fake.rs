@@ -27,9 +27,12 @@ pub(crate) enum Fault {
     Late,
     /// The fourth's data is delivered in its place.
     Forge,
-    /// Every third publish is answered `overloaded`.
+    /// The first publishes in a room are answered `overloaded`.
     Overload,
 }
+
+/// Publishes that `Fault::Overload` refuses in each room.
+const REFUSALS: u32 = 5;
 
 #[derive(Default)]
 struct Room {
@@ -37,6 +40,7 @@ struct Room {
     members: Vec<(TcpStream, Encoding)>,
     /// A frame that the fault holds back.
     late: Vec<u8>,
+    refused: u32,
 }
 
 type Rooms = Arc<Mutex<HashMap<RoomName, Room>>>;
@@ -136,10 +140,8 @@ fn answer(
         ClientFrame::Publish(publish) => {
             let name = publish.room.clone();
             let room = rooms.entry(name.clone()).or_default();
-            if fault == Fault::Overload
-                && publish.id.is_some_and(|id| id.is_multiple_of(3))
-                && room.seq.is_multiple_of(2)
-            {
+            if fault == Fault::Overload && room.refused < REFUSALS {
+                room.refused += 1;
                 return bytes(&overloaded(publish.id), encoding);
             }
             room.seq += 1;

@@ -11,17 +11,31 @@ use anyhow::{Context, Result, bail};
 /// Descriptors kept free beside the links: standard streams, epoll, /proc files.
 const SPARE_DESCRIPTORS: u64 = 64;
 
-/// CPU time that all threads of a process have used, by the scheduler's own account (ns).
+/// CPU time that all threads of a process have used, by the scheduler's own account.
 pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
+    Ok(schedstat(pid)?[0])
+}
+
+/// Time in which threads of a process were ready to run and others had the core.
+pub(crate) fn cpu_wait(pid: u32) -> Result<Duration> {
+    Ok(schedstat(pid)?[1])
+}
+
+/// Time run and time waited to run, in ns in the kernel's text, summed over all threads.
+fn schedstat(pid: u32) -> Result<[Duration; 2]> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task"))
         .with_context(|| format!("process {pid} is gone"))?;
-    let mut total = 0;
+    let mut sums = [0, 0];
     for task in tasks {
         // A thread may end between the listing and the reading.
         let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) else { continue };
-        total += first_number(&text).context("schedstat is not what Linux writes")?;
+        let mut numbers = text.split_whitespace();
+        for sum in &mut sums {
+            let number = numbers.next().and_then(first_number);
+            *sum += number.context("schedstat is not what Linux writes")?;
+        }
     }
-    Ok(Duration::from_nanos(total))
+    Ok(sums.map(Duration::from_nanos))
 }
 
 /// Resident memory of a process in KiB.

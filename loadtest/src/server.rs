@@ -183,6 +183,11 @@ impl Server {
         self.pid.map(machine::cpu_time).transpose()
     }
 
+    /// Time in which it was kept from running by others; `None` if its pid is not known.
+    pub(crate) fn cpu_wait(&self) -> Result<Option<Duration>> {
+        self.pid.map(machine::cpu_wait).transpose()
+    }
+
     /// Its resident memory in KiB; `None` if its pid is not known.
     pub(crate) fn resident_kib(&self) -> Result<Option<u64>> {
         self.pid.map(machine::resident_kib).transpose()

@@ -105,12 +105,18 @@ fn the_floor_ends_with_the_pipe_it_was_given() {
 fn an_interrupted_test_leaves_no_process_behind() {
     let mut test = loadtest("idle --only-floor --steps 10,20,30,40,50,60,70,80,90");
     let mut test = test.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let children = || {
+    // The test also runs `taskset` for a moment; only the floor stays.
+    let floor = || {
         let list = format!("/proc/{pid}/task/{pid}/children", pid = test.id());
-        fs::read_to_string(list).unwrap_or_default()
+        let list = fs::read_to_string(list).unwrap_or_default();
+        let is_floor = |pid: &&str| {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            line.windows(6).any(|window| window == b"floor\0")
+        };
+        list.split_whitespace().find(is_floor).map(str::to_owned)
     };
-    wait_until("the floor starts", || !children().trim().is_empty());
-    let floor = children().trim().to_owned();
+    wait_until("the floor starts", || floor().is_some());
+    let floor = floor().unwrap();
     interrupt(&mut test);
     assert!(!Path::new(&format!("/proc/{floor}")).exists(), "floor {floor} is left");
 }

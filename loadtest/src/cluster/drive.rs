@@ -92,14 +92,15 @@ pub(crate) fn run(plan: &Plan, dialects: &[Dialect]) -> Result<Findings> {
     let mut drive = Drive::gather(plan, dialects)?;
     let began = Instant::now();
     let mut batch = Batch::default();
-    let (mut last, mut shown) = (began, began);
+    let (mut last, mut shown, mut progress) = (began, began, 0);
     while !drive.finished() && !drive.broken && last.elapsed() < plan.stall {
         drive.publish()?;
         drive.engine.turn(Wait::Sleep(NAP), &mut batch)?;
-        if !batch.arrivals.is_empty() {
-            last = Instant::now();
-        }
         drive.absorb(&batch)?;
+        let now = drive.checker.acknowledged_in_all() + drive.deliveries();
+        if now > progress {
+            (progress, last) = (now, Instant::now());
+        }
         if shown.elapsed() > Duration::from_secs(1) {
             shown = Instant::now();
             let (acks, all) = (drive.checker.acknowledged_in_all(), plan.messages);

@@ -43,6 +43,9 @@ pub(crate) struct Throughput {
     pub(crate) cpu_seconds_per_million: Option<f64>,
     /// Frames that one `recv` of a member brought, on average.
     pub(crate) frames_per_read: f64,
+    /// Share of time in which the server was ready to run and others had its core; above some 10
+    /// the figures are disturbed. `None` without its pid.
+    pub(crate) server_kept_waiting_percent: Option<f64>,
     /// Share of time in which the load had nothing to read; near 0 it is the limit itself.
     pub(crate) load_idle_percent: f64,
 }
@@ -79,20 +82,23 @@ impl Load<'_> {
         self.count_from_zero();
         let mut window = Window::new(&self.members, size, args.in_flight);
         self.run(&mut window, measured / 3)?;
-        let (totals, cpu, began) = (self.totals, self.server.cpu_time()?, Instant::now());
+        let (before, cpu, wait) = (self.totals, self.server.cpu_time()?, self.server.cpu_wait()?);
+        let began = Instant::now();
         self.run(&mut window, measured)?;
-        let (took, cpu_after) = (began.elapsed(), self.server.cpu_time()?);
-        let frames = self.totals.frames - totals.frames;
-        let reads = self.totals.reads - totals.reads;
+        let took = began.elapsed().as_secs_f64();
+        let (after, cpu_after) = (self.totals, self.server.cpu_time()?);
+        let wait_after = self.server.cpu_wait()?;
         self.drain(&mut window)?;
-        let cpu = cpu_after.zip(cpu).map(|(after, before)| after - before);
+        let seconds = |(after, before): (Duration, Duration)| (after - before).as_secs_f64();
+        let frames = (after.frames - before.frames) as f64;
+        let wait = wait_after.zip(wait).map(seconds);
         let outcome = Throughput {
             window: size,
-            deliveries_per_second: frames as f64 / took.as_secs_f64(),
-            cpu_seconds_per_million: cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / frames as f64),
-            frames_per_read: frames as f64 / reads as f64,
-            load_idle_percent: (self.totals.idle - totals.idle).as_secs_f64() * 100.0
-                / took.as_secs_f64(),
+            deliveries_per_second: frames / took,
+            cpu_seconds_per_million: cpu_after.zip(cpu).map(|cpu| seconds(cpu) * 1e6 / frames),
+            frames_per_read: frames / (after.reads - before.reads) as f64,
+            server_kept_waiting_percent: wait.map(|wait| wait * 100.0 / took),
+            load_idle_percent: seconds((after.idle, before.idle)) * 100.0 / took,
         };
         let rate = outcome.deliveries_per_second / 1e3;
         eprintln!("  window {size}: {rate:.0} thousand deliveries per second");

@@ -21,6 +21,7 @@ pub(super) fn table(args: &FanoutArgs, outcomes: &[Outcome]) -> Table {
         "last ms",
         "last ×F",
         "RSS MiB",
+        "kept waiting %",
         "load idle %",
     ]);
     for server in ["node", "floor-write", "floor-batch"] {
@@ -66,6 +67,7 @@ pub(super) fn table(args: &FanoutArgs, outcomes: &[Outcome]) -> Table {
                     _ => String::new(),
                 },
                 delay(|run| run.resident_mib),
+                each(|run| run.server_kept_waiting_percent),
                 each(|run| Some(run.load_idle_percent)),
             ]);
         }
@@ -95,6 +97,7 @@ mod tests {
             deliveries_per_second: 1e6 / cpu,
             cpu_seconds_per_million: Some(cpu),
             frames_per_read: 1.0,
+            server_kept_waiting_percent: None,
             load_idle_percent: 50.0,
         });
         Outcome {
