@@ -15,6 +15,7 @@ use super::keys::Keys;
 use super::link::{Link, Up};
 use super::pending::Pending;
 use super::scripts::Call;
+use super::server::ANSWER_TIMEOUT;
 use crate::api::{KEY_WINDOW, MAX_KEYS, PublishError, random_epoch};
 
 /// From taking a publication to its outcome, at most.
@@ -107,13 +108,16 @@ impl Sender {
         self.metrics.commands[BusCommand::Publish].inc();
         let mut connection = up.of(room);
         let answer = Call::Publish.send::<String>(command, &mut connection);
-        let error = match timeout_at(deadline, answer).await {
-            Ok(Ok(text)) => match answer::read(&text) {
-                Some(answer) => return Attempt::Answered(answer),
-                None => return Attempt::Lost,
-            },
-            Ok(Err(error)) => Some(error),
-            Err(_) => None,
+        // The connection has a timeout of its own; a second timer is only for the last attempt.
+        let answer = if deadline.duration_since(Instant::now()) > ANSWER_TIMEOUT {
+            answer.await.map_err(Some)
+        } else {
+            timeout_at(deadline, answer).await.map_or(Err(None), |answer| answer.map_err(Some))
+        };
+        let error = match answer.map(|text| answer::read(&text)) {
+            Ok(Some(answer)) => return Attempt::Answered(answer),
+            Ok(None) => return Attempt::Lost,
+            Err(error) => error,
         };
         self.metrics.command_errors[BusCommand::Publish].inc();
         match error {

@@ -3,8 +3,9 @@
 -- The first write of any path is one that Redis refuses when out of memory, so that a refused
 -- call has changed nothing.
 
+-- Whole numbers only; they are below 2^53.
 local function text(number)
-  return string.format('%.0f', number)
+  return string.format('%d', number)
 end
 
 local function clock()

@@ -29,43 +29,49 @@ elseif m[4] ~= ARGV[3] then
   epoch = fork(m[4], ARGV[3], epoch, seq, ARGV[4])
 end
 local time = math.max(now, tonumber(m[3] or 0))
+local when = text(time)
 
-local function find(print, scope)
-  for generation = 3, 4 do
-    local value = redis.call('HGET', KEYS[generation], scope)
-    if value then
-      local known, at, where = string.match(value, '^(%x+) (%d+) (.+)$')
-      if tonumber(at) > now - window then
-        return known == print and 'k' .. where .. ':' .. at or 'c'
+-- Made where the group has the first key: most groups have none.
+local find, remember
+local function make_memory()
+  find = function(print, scope)
+    for generation = 3, 4 do
+      local value = redis.call('HGET', KEYS[generation], scope)
+      if value then
+        local known, at, where = string.match(value, '^(%x+) (%d+) (.+)$')
+        if tonumber(at) > now - window then
+          return known == print and 'k' .. where .. ':' .. at or 'c'
+        end
       end
+    end
+  end
+  remember = function(print, scope, id)
+    local known = redis.call('HMGET', KEYS[1], 'results', 'turned')
+    local number = tonumber(known[1] or 0)
+    local results = KEYS[3 + number % 2]
+    local turn = not known[2] or now - tonumber(known[2]) >= window
+      or redis.call('HLEN', results) >= tonumber(ARGV[11])
+    if turn then
+      number = number + 1
+      results = KEYS[3 + number % 2]
+      redis.call('HSET', KEYS[1], 'results', text(number), 'turned', text(now))
+      redis.call('UNLINK', results)
+    end
+    redis.call('HSET', results, scope, print .. ' ' .. when .. ' ' .. epoch .. ':' .. id)
+    if turn then
+      redis.call('PEXPIRE', results, text(2 * window))
     end
   end
 end
 
-local function remember(print, scope)
-  local known = redis.call('HMGET', KEYS[1], 'results', 'turned')
-  local number = tonumber(known[1] or 0)
-  local results = KEYS[3 + number % 2]
-  local turn = not known[2] or now - tonumber(known[2]) >= window
-    or redis.call('HLEN', results) >= tonumber(ARGV[11])
-  if turn then
-    number = number + 1
-    results = KEYS[3 + number % 2]
-    redis.call('HSET', KEYS[1], 'results', number, 'turned', text(now))
-    redis.call('UNLINK', results)
-  end
-  redis.call('HSET', results, scope,
-    print .. ' ' .. text(time) .. ' ' .. epoch .. ':' .. text(seq))
-  if turn then
-    redis.call('PEXPIRE', results, 2 * window)
-  end
-end
-
-local before, pushed, results = seq, {}, {}
+local before, pushed, results, id = seq, {}, {}, nil
 for item = FIRST, #ARGV, 3 do
   local payload, key, condition = ARGV[item], ARGV[item + 1], ARGV[item + 2]
   local print, scope, known
   if key ~= '' then
+    if not find then
+      make_memory()
+    end
     print, scope = string.sub(key, 1, 16), string.sub(key, 17)
     known = find(print, scope)
   end
@@ -75,24 +81,24 @@ for item = FIRST, #ARGV, 3 do
     results[#results + 1] = 's' .. text(seq)
   else
     seq = seq + 1
+    id = text(seq)
     if item + 3 > #ARGV then
-      redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[6], text(seq) .. '-0',
-        't', text(time), 'd', payload)
+      redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[6], id .. '-0', 't', when, 'd', payload)
     else
-      redis.call('XADD', KEYS[2], text(seq) .. '-0', 't', text(time), 'd', payload)
+      redis.call('XADD', KEYS[2], id .. '-0', 't', when, 'd', payload)
     end
     if key ~= '' then
-      remember(print, scope)
+      remember(print, scope, id)
     end
     pushed[#pushed + 1] = payload
     results[#results + 1] = 'a'
   end
 end
 
-local head = epoch .. ' ' .. text(time) .. ' ' .. text(before + 1)
+local head = epoch .. ' ' .. when .. ' ' .. text(before + 1)
 local answer = ARGV[2] .. ' ' .. head .. ' ' .. table.concat(results, ',')
 if #pushed > 0 then
-  redis.call('HSET', KEYS[1], 'seq', text(seq), 'time', text(time), node, answer)
+  redis.call('HSET', KEYS[1], 'seq', id, 'time', when, node, answer)
   redis.call('PUBLISH', channel, head .. '\n' .. table.concat(pushed))
 else
   redis.call('HSET', KEYS[1], node, answer)
