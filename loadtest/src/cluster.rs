@@ -72,33 +72,44 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    fn start(args: &ClusterArgs, children: &Children) -> Result<Self> {
-        let cores = Cores { server: None, load: None, spin: false };
+    fn start(args: &ClusterArgs, place: &Place, children: &Children) -> Result<Self> {
+        let url = args.node.redis_url.as_deref();
         if !args.urls.is_empty() {
-            let redis = args.node.redis_url.as_deref();
-            let redis = redis.map(|url| Redis::at(Some(url), None, children)).transpose()?;
-            let node = |url: &String| Server::node(&args.node.at(url), &cores, children);
+            let redis = url.map(|url| Redis::at(Some(url), None, children)).transpose()?;
+            let node = |url: &String| Server::node(&args.node.at(url), &place.nodes, children);
             let nodes = args.urls.iter().map(node).collect::<Result<_>>()?;
             return Ok(Self { nodes, redis });
         }
-        Self::started(args.nodes, &args.node, &cores, children)
-    }
-
-    /// Starts so many nodes on the Redis that was named, or on one of our own.
-    pub(crate) fn started(
-        count: usize,
-        args: &NodeArgs,
-        cores: &Cores,
-        children: &Children,
-    ) -> Result<Self> {
-        let redis = Redis::at(args.redis_url.as_deref(), None, children)?;
-        let args = args.on_redis(&redis.url);
-        let nodes = (1..=count).map(|number| {
-            eprintln!("starting node {number} of {count}");
+        let redis = Redis::at(url, place.redis.as_deref(), children)?;
+        let node = args.node.on_redis(&redis.url);
+        let nodes = (1..=args.nodes).map(|number| {
+            eprintln!("starting node {number} of {}", args.nodes);
             let more = ["--node-id".to_owned(), format!("load-{number}")];
-            Server::node_with(&args, &more, cores, children)
+            Server::node_with(&node, &more, &place.nodes, children)
         });
         Ok(Self { nodes: nodes.collect::<Result<_>>()?, redis: Some(redis) })
+    }
+}
+
+/// Where the processes started here run.
+#[derive(Debug)]
+struct Place {
+    redis: Option<String>,
+    /// The nodes, and the load beside them.
+    nodes: Cores,
+}
+
+impl Place {
+    /// Anywhere: for as much work as the machine does.
+    fn anywhere() -> Self {
+        Self { redis: None, nodes: Cores { server: None, load: None, spin: false } }
+    }
+
+    /// Redis on one core and all the rest on another, so that both ways of a delay cross from
+    /// core to core equally often.
+    fn apart() -> Self {
+        let Cores { server, load, .. } = Cores::here(1);
+        Self { redis: server, nodes: Cores { server: load.clone(), load, spin: false } }
     }
 }
 
@@ -109,10 +120,15 @@ pub(crate) fn main(args: &ClusterArgs, children: &Children) -> Result<Report> {
         bail!("every size is at least 1");
     }
     machine::allow_links(args.rooms * (args.publishers + args.members))?;
-    let cluster = Cluster::start(args, children)?;
     if args.latency {
-        return latency::main(args.latency_messages, &cluster);
+        let place = Place::apart();
+        let cluster = Cluster::start(args, &place, children)?;
+        if let Some(load) = &place.nodes.load {
+            machine::pin_self(load)?;
+        }
+        return latency::main(args.latency_messages, &cluster, &place);
     }
+    let cluster = Cluster::start(args, &Place::anywhere(), children)?;
     let plan = Plan {
         first_room: fresh_room(),
         rooms: args.rooms,

@@ -111,7 +111,7 @@ fn an_interrupted_test_leaves_no_process_behind() {
         let list = fs::read_to_string(list).unwrap_or_default();
         let is_floor = |pid: &&str| {
             let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            line.windows(6).any(|window| window == b"floor\0")
+            String::from_utf8_lossy(&line).contains("--until-stdin-ends")
         };
         list.split_whitespace().find(is_floor).map(str::to_owned)
     };

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 
-use super::{Cluster, fresh_room};
+use super::{Cluster, Place, fresh_room};
 use crate::crowd::{Seat, gather};
 use crate::dialect::{Dialect, Encoding};
 use crate::engine::{Batch, Engine, LinkId, Wait, What};
@@ -23,7 +23,7 @@ const WITHIN: Duration = Duration::from_secs(10);
 const PAYLOAD: usize = 128;
 
 /// Runs the measurement: the first block of each way is warm-up.
-pub(super) fn main(messages: usize, cluster: &Cluster) -> Result<Report> {
+pub(super) fn main(messages: usize, cluster: &Cluster, place: &Place) -> Result<Report> {
     let redis = cluster.redis.as_ref().context("name the nodes' Redis with --redis-url")?;
     let mut relay = Relay::open(cluster)?;
     let mut bare = Bare::open(redis)?;
@@ -38,8 +38,10 @@ pub(super) fn main(messages: usize, cluster: &Cluster) -> Result<Report> {
     }
     let heading = format!(
         "cluster --latency: {} lone messages of {PAYLOAD} B on each way, in turns of {BLOCK}, \
-         TCP; nothing pinned, every process sleeps until it is woken",
-        through_nodes.len()
+         TCP; Redis on core {}, nodes and load on core {}; every process sleeps until it is woken",
+        through_nodes.len(),
+        place.redis.as_deref().unwrap_or("any"),
+        place.nodes.load.as_deref().unwrap_or("any")
     );
     let mut table = Table::new(["way", "p50 µs", "p99 µs", "p50 × bare", "p99 × bare"]);
     let bare = middle_and_tail(through_redis);
