@@ -35,6 +35,7 @@ pub(crate) async fn serve(worker: &Rc<Worker>, connection: &Rc<Connection>, earl
     if !early.is_empty() {
         receive(worker, connection, &mut inbound, &early);
     }
+    drop(early);
     loop {
         match ready(worker, connection).await {
             Ready::Write => {

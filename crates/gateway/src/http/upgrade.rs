@@ -138,7 +138,8 @@ async fn become_connection(worker: Rc<Worker>, upgrade: OnUpgrade, grant: Grant)
     let parts: Parts<TokioIo<TcpStream>> =
         upgraded.downcast().expect("sockets are served as TokioIo<TcpStream>");
     let id = ConnectionId(rand::random());
-    let (socket, early) = (parts.io.into_inner(), parts.read_buf);
+    // A copy: even an empty rest of hyper's buffer would keep all 8 KiB of it.
+    let (socket, early) = (parts.io.into_inner(), Bytes::copy_from_slice(&parts.read_buf));
     let connections = &worker.metrics.connections;
     connections.handshake.observe(grant.accepted.elapsed().as_secs_f64());
     connections.opened[grant.hello.kind()].inc();

@@ -1,0 +1,46 @@
+//! What the tests of whole nodes share: a node in this process, a typed client, a raw one, and a
+//! reader of metrics. Every wait has a deadline.
+
+#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(unused_imports, reason = "each test file uses its own part")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(unreachable_pub, reason = "each test file is a crate of its own")]
+
+mod client;
+mod metrics;
+mod node;
+mod raw;
+
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+
+pub use client::{Incoming, Joined, TestClient, foreign, plain, publish_of, seqs, text};
+pub use metrics::Scrape;
+pub use node::TestNode;
+pub use raw::{Opcode, RawClient, RawFrame, Response, frame, get};
+
+/// What should happen happens within this, however busy the machine is.
+pub const SOON: Duration = Duration::from_secs(15);
+
+/// What `future` comes to; fails if that takes too long.
+pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match timeout(SOON, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("not in time: {what}"),
+    }
+}
+
+/// Waits until a condition holds that only time and other tasks can bring.
+pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + SOON;
+    while !holds().await {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// A room's name.
+pub fn room(name: &str) -> roomcast_protocol::RoomName {
+    roomcast_protocol::RoomName::parse(name).unwrap()
+}
