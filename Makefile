@@ -1,0 +1,33 @@
+LISTEN ?= 127.0.0.1:8080
+.DEFAULT_GOAL := help
+.PHONY: help run setup test rust foreign lint fmt docs deny
+
+help: ## Show these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Build and run one node, its rooms in memory (LISTEN=127.0.0.1:8080)
+	@scripts/run.sh $(LISTEN)
+
+setup: ## Install what the tests need: Debian packages, Python and npm packages under target/
+	@scripts/setup.sh
+
+test: ## Set up, then everything that must hold before a change is merged
+	@scripts/test.sh
+
+rust: ## Only the Rust tests
+	cargo test --workspace --locked --no-fail-fast
+
+foreign: setup ## Only the tests with foreign clients: Python, wscat, Chromium
+	@scripts/foreign.sh
+
+lint: ## Formatting, clippy, rustdoc and the shell scripts; warnings are errors
+	@scripts/lint.sh
+
+fmt: ## Format the Rust code
+	cargo fmt --all
+
+docs: ## Build the Rust documentation into target/doc
+	cargo doc --workspace --no-deps --locked
+
+deny: ## Check licences, sources and banned crates (needs cargo-deny)
+	cargo deny --offline --workspace check bans licenses sources

@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Installs what the tests need and is not there yet. Debian's packages only if it may (as root, or
+# with sudo that asks for no password); Python's and npm's always into target/foreign.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+sources=$PWD/tests/foreign
+place=${CARGO_TARGET_DIR:-$PWD/target}/foreign
+
+missing=()
+# The program or Python module that shows a package is there → the package.
+command -v cc >/dev/null || missing+=(build-essential)
+command -v redis-server >/dev/null || missing+=(redis-server)
+command -v chromium >/dev/null || missing+=(chromium)
+python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+
+if ((${#missing[@]})); then
+    as_root=(env DEBIAN_FRONTEND=noninteractive)
+    if ((UID != 0)); then
+        as_root=(sudo -n "${as_root[@]}")
+    fi
+    echo "setup: installing ${missing[*]}"
+    if ! command -v apt-get >/dev/null || ! "${as_root[@]}" true 2>/dev/null; then
+        echo "setup: may not install packages here. Please run:" >&2
+        echo "    sudo apt-get install --no-install-recommends ${missing[*]}" >&2
+        exit 1
+    fi
+    "${as_root[@]}" apt-get update -qq
+    "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" </dev/null
+fi
+
+for program in node npm; do
+    command -v "$program" >/dev/null || { echo "setup: $program is missing: install Node 20 or newer" >&2; exit 1; }
+done
+
+# A copy of the list of packages is kept beside what was installed from it.
+mkdir -p "$place/npm"
+if ! cmp -s "$sources/requirements.txt" "$place/venv/requirements.txt"; then
+    python3 -m venv --clear "$place/venv"
+    "$place/venv/bin/pip" install --quiet --disable-pip-version-check -r "$sources/requirements.txt"
+    cp "$sources/requirements.txt" "$place/venv/"
+fi
+if ! cmp -s "$sources/package-lock.json" "$place/npm/installed.json"; then
+    cp "$sources/package.json" "$sources/package-lock.json" "$place/npm/"
+    npm ci --prefix "$place/npm" --ignore-scripts --no-audit --no-fund --loglevel=error
+    cp "$sources/package-lock.json" "$place/npm/installed.json"
+fi

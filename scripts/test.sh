@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Everything that must hold before a change is merged. All steps run even if one fails; the summary
+# at the end names those that did. Whatever the tests start must have ended when they have.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit
+
+mark="ROOMCAST_TEST_RUN=$$.$RANDOM"
+failed=()
+
+# Runs one step under its name. Without a terminal a hanging step is ended, with all it started.
+step() {
+    local name=$1 minutes=$2 began=$SECONDS
+    shift 2
+    local limit=()
+    [[ -t 1 ]] || limit=(timeout --kill-after=30s "${minutes}m")
+    echo "== $name"
+    if "${limit[@]}" env "$mark" "$@"; then
+        echo "== $name: ok ($((SECONDS - began)) s)"
+    else
+        echo "== $name: FAILED with $? ($((SECONDS - began)) s)"
+        failed+=("$name")
+    fi
+}
+
+# Processes started by a step, known by the mark in their environment.
+marked() {
+    local environment
+    for environment in /proc/[0-9]*/environ; do
+        if grep -qzxF "$mark" "$environment" 2>/dev/null; then
+            local folder=${environment%/environ}
+            echo "${folder#/proc/} $(tr '\0' ' ' 2>/dev/null <"$folder/cmdline")"
+        fi
+    done
+}
+
+# Nothing that the tests started runs on; what a test has just told to end has ten seconds.
+nothing_left() {
+    local left end=$((SECONDS + 10))
+    while left=$(marked) && [[ -n $left ]]; do
+        if ((SECONDS >= end)); then
+            echo "== still running:" && echo "$left"
+            return 1
+        fi
+        sleep 0.2
+    done
+}
+
+scripts/setup.sh || exit
+step "lint" 30 scripts/lint.sh
+step "Rust tests" 45 cargo test --workspace --locked --no-fail-fast
+step "foreign clients" 10 scripts/foreign.sh
+if cargo deny --version >/dev/null 2>&1; then
+    step "dependencies" 5 make --no-print-directory deny
+else
+    echo "== dependencies: not checked, cargo-deny is not installed"
+fi
+nothing_left || failed+=("leftover processes")
+
+if ((${#failed[@]})); then
+    printf '== failed: %s\n' "${failed[@]}"
+    exit 1
+fi
+echo "== all passed in $SECONDS s"

@@ -1,0 +1,104 @@
+// Opens the node's page in Chromium, as two people on two sizes of screen, through a restart of the
+// node. Arguments: Chromium, the folder with npm's packages (and for screenshots), the page's URL.
+// Asks for the restart on stdout, and waits for a line on stdin.
+
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+const [executablePath, work, url] = process.argv.slice(2);
+const { chromium } = createRequire(join(work, "npm/package.json"))("playwright-core");
+const ANSWER = 15_000; // ms until the page must show what is waited for
+const COME_BACK = 45_000; // ms until it must have reconnected: pauses grow while the node is away
+
+const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+const ask = (step) => (console.log(step), lines.next());
+
+const folder = mkdtempSync(join(tmpdir(), "roomcast-browser-"));
+const context = await chromium.launchPersistentContext(folder, {
+  executablePath,
+  headless: true,
+  viewport: { width: 1280, height: 800 },
+  args: [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+  ],
+});
+context.setDefaultTimeout(ANSWER);
+const faults = [];
+
+async function open(user) {
+  const page = await context.newPage();
+  page.on("pageerror", (error) => faults.push(`${user}: ${error}`));
+  await page.goto(url);
+  await page.getByLabel("Room").fill("lobby");
+  await page.getByLabel("Your name").fill(user);
+  await page.getByRole("button", { name: "Join" }).click();
+  await connected(page, ANSWER);
+  return page;
+}
+
+const connected = (page, timeout) =>
+  page.locator("#status[data-state=connected]").waitFor({ timeout });
+
+async function publish(page, text) {
+  await page.getByRole("textbox", { name: "Message" }).fill(text);
+  await page.getByRole("button", { name: "Publish" }).click();
+}
+
+/** Waits until the last message on the page is this one. */
+async function shows(page, seq, user, text) {
+  const line = page.locator("#messages li", { has: page.locator(".seq") }).last();
+  const wanted = `${seq} ${user} ${text}`;
+  await line.filter({ hasText: text }).waitFor();
+  const parts = [".seq", ".user", ".data"].map((part) => line.locator(part).textContent());
+  assert.equal((await Promise.all(parts)).join(" "), wanted);
+}
+
+try {
+  const alice = await open("alice");
+  await publish(alice, "hello");
+  await shows(alice, 1, "alice", "hello");
+
+  const bob = await open("bob");
+  await bob.setViewportSize({ width: 390, height: 844 });
+  await shows(bob, 1, "alice", "hello");
+  await publish(bob, '{"answer": 42, "<b>": "no markup"}');
+  for (const page of [alice, bob]) {
+    await shows(page, 2, "bob", '{"answer":42,"<b>":"no markup"}');
+    assert.equal(await page.locator("#messages b").count(), 0, "markup was taken as markup");
+  }
+  await publish(alice, `a long word ${"x".repeat(200)} and ${"some words ".repeat(30)}`);
+  await shows(bob, 3, "alice", `a long word ${"x".repeat(200)} and ${"some words ".repeat(30)}`);
+  const wide = await bob.evaluate(() => document.documentElement.scrollWidth > innerWidth);
+  assert.ok(!wide, "on a phone the page is wider than the screen");
+  await alice.screenshot({ path: join(work, "desktop.png") });
+  await bob.screenshot({ path: join(work, "phone.png") });
+
+  await ask("stop the node");
+  for (const page of [alice, bob]) await page.locator("#status[data-state=waiting]").waitFor();
+  await publish(alice, "said while the node was away");
+  await bob.screenshot({ path: join(work, "phone-waiting.png") });
+  await ask("start the node");
+  for (const page of [alice, bob]) {
+    await connected(page, COME_BACK);
+    await page.locator("#messages .notice", { hasText: "began anew" }).waitFor();
+    await shows(page, 1, "alice", "said while the node was away");
+  }
+  await publish(bob, "back again");
+  for (const page of [alice, bob]) await shows(page, 2, "bob", "back again");
+  await alice.screenshot({ path: join(work, "desktop-after.png") });
+  assert.deepEqual(faults, [], "errors on the page");
+} catch (failure) {
+  await Promise.all(context.pages().map((page, index) =>
+    page.screenshot({ path: join(work, `failed-${index}.png`) }).catch(() => {})));
+  throw failure;
+} finally {
+  await context.close();
+  rmSync(folder, { recursive: true, force: true });
+}
+console.log("done");
+process.exit(0);
