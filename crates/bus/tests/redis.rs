@@ -103,7 +103,8 @@ async fn killed_subscribers_miss_nothing() {
 #[tokio::test]
 async fn a_lost_tail_is_found_without_another_push() {
     let server = RedisServer::start();
-    let (bus, mut listener) = node(&server).await;
+    let never = Duration::from_secs(3600);
+    let (bus, mut listener) = redis_bus(RedisOptions { sweep: never, ..options(&server) }).await;
     let room = room("a");
     listener.open(&room).await;
     bus.publish(room.clone(), json("1")).await.unwrap();
@@ -376,11 +377,12 @@ async fn an_open_room_outlives_its_linger() {
         sweep: Duration::from_secs(1),
         ..options(&server)
     };
-    let (_bus, mut listener) = redis_bus(options).await;
-    listener.open(&room("held")).await;
+    let (bus, mut listener) = redis_bus(options).await;
+    let opened = listener.open(&room("held")).await;
     let ttl = || integer(&server.command(&["PTTL", "{roomcast:held}:m"]));
     eventually("it came close to its end", async || ttl() < 4400).await;
     eventually("it was touched", async || ttl() > 4600).await;
+    assert_eq!(bus.standing(&room("held")).await.unwrap(), opened, "and not begun anew");
 }
 
 #[tokio::test]

@@ -21,6 +21,8 @@ pub(crate) struct Tails {
     round: VecDeque<RoomName>,
     /// Who is in the round, so that nobody is twice.
     members: HashSet<RoomName>,
+    /// The part of a room that is left from the seconds before.
+    credit: f64,
     /// How long a round takes, while the rate allows.
     period: Duration,
 }
@@ -32,6 +34,7 @@ impl Tails {
             resubscribed: VecDeque::new(),
             round: VecDeque::new(),
             members: HashSet::new(),
+            credit: 0.0,
             period,
         }
     }
@@ -62,7 +65,9 @@ impl Tails {
     /// The rooms to sweep in this second; `is_open` tells which still take part.
     pub(crate) fn sweep(&mut self, is_open: impl Fn(&RoomName) -> bool) -> Vec<RoomName> {
         let each_second = self.round.len() as f64 / self.period.as_secs_f64().max(0.1);
-        let count = (each_second.ceil() as usize).min(MAX_PER_SECOND).min(self.round.len());
+        self.credit += each_second.min(MAX_PER_SECOND as f64);
+        let count = (self.credit as usize).min(self.round.len());
+        self.credit = self.credit.fract();
         let mut rooms: Vec<_> = self.round.drain(..count).collect();
         rooms.retain(|room| is_open(room) || !self.members.remove(room));
         self.round.extend(rooms.iter().cloned());
@@ -83,6 +88,8 @@ mod tests {
         tails.add(&room(1));
         assert_eq!(tails.sweep(|r| *r == room(3)), [room(3)]);
         assert_eq!(tails.round.len(), 59);
+        let turns = (0..30).map(|_| tails.sweep(|_| true).len()).sum::<usize>();
+        assert!((58..=59).contains(&turns), "a round in its period: {turns}");
         (60..60_000).for_each(|n| tails.add(&room(n)));
         assert_eq!(tails.sweep(|_| true).len(), MAX_PER_SECOND);
     }
