@@ -12,7 +12,11 @@ async fn members_in_both_encodings_see_the_same() {
     a.join("lobby").await;
     b.join("lobby").await;
     for n in 0..50 {
-        let ack = if n % 2 == 0 { a.publish("lobby", &n.to_string()).await } else { b.publish("lobby", &n.to_string()).await };
+        let ack = if n % 2 == 0 {
+            a.publish("lobby", &n.to_string()).await
+        } else {
+            b.publish("lobby", &n.to_string()).await
+        };
         assert_eq!(ack.seq, n + 1);
     }
     for client in [&mut a, &mut b] {

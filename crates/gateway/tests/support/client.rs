@@ -265,7 +265,14 @@ impl TestClient {
 
 /// A join at the end of a room.
 pub fn plain(name: &str) -> JoinRoom {
-    JoinRoom { room: room(name), since: None, history: None, presence: false, info: None, token: None }
+    JoinRoom {
+        room: room(name),
+        since: None,
+        history: None,
+        presence: false,
+        info: None,
+        token: None,
+    }
 }
 
 /// A publication without an id.
