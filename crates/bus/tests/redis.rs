@@ -471,3 +471,85 @@ async fn forgotten_scripts_are_loaded_again() {
     let history = bus.history(&room, request(Range::Latest)).await.unwrap();
     assert_eq!(texts(&history.messages), ["1"]);
 }
+
+#[tokio::test]
+async fn killed_command_connections_store_everything_once_and_in_order() {
+    const COUNT: usize = 3000;
+    let server = RedisServer::start();
+    let (bus, mut listener) = node(&server).await;
+    let room = room("a");
+    listener.open(&room).await;
+    let outcomes = Arc::new(Mutex::new(Vec::new()));
+    for number in 0..COUNT {
+        let outcomes = outcomes.clone();
+        let reply = Box::new(move |outcome| outcomes.lock().unwrap().push(outcome));
+        bus.submit(room.clone(), json(&number.to_string()), reply);
+        if number % 500 == 250 {
+            server.command(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+        }
+        if number % 10 == 0 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+    eventually("every outcome", async || outcomes.lock().unwrap().len() == COUNT).await;
+    let failed: Vec<_> =
+        outcomes.lock().unwrap().iter().filter_map(|outcome| outcome.err()).collect();
+    assert_eq!(failed, [], "a broken connection is mended within the deadline");
+    let expected: Vec<_> = (0..COUNT).map(|number| number.to_string()).collect();
+    assert_eq!(texts(&listener.up_to(&room, COUNT as u64).await.messages), expected);
+}
+
+#[tokio::test]
+async fn a_hot_room_travels_in_groups() {
+    let server = RedisServer::start();
+    let metrics = Metrics::new().bus;
+    let (bus, feeds) = Bus::redis(options(&server), metrics.clone()).await.unwrap();
+    let mut listener = Listener::new(feeds);
+    let room = room("hot");
+    listener.open(&room).await;
+    server.command(&["CONFIG", "RESETSTAT"]);
+    for _ in 0..1000 {
+        bus.submit(room.clone(), json("1"), Box::new(|_| {}));
+    }
+    listener.up_to(&room, 1000).await;
+    assert!(metrics.groups.get() <= 20, "{} groups", metrics.groups.get());
+    assert!(metrics.pushes.get() <= 20, "{} pushes", metrics.pushes.get());
+}
+
+#[tokio::test]
+async fn remembered_keys_are_bounded_and_the_newest_are_known() {
+    let server = RedisServer::start();
+    let (bus, _listener) = node(&server).await;
+    let room = room("a");
+    let count = roomcast_bus::MAX_KEYS + roomcast_bus::MAX_KEYS / 2 + 100;
+    for first in (0..count).step_by(500) {
+        let numbers = first..(first + 500).min(count);
+        let publishing = numbers.map(|number| {
+            bus.publish(room.clone(), keyed("1", Some("alice"), &format!("k{number}")))
+        });
+        for outcome in futures_util::future::join_all(publishing).await {
+            outcome.unwrap();
+        }
+    }
+    let length = |end: &str| integer(&server.command(&["HLEN", &format!("{{roomcast:a}}:{end}")]));
+    let known = (length("k0") + length("k1")) as usize;
+    assert!(known <= roomcast_bus::MAX_KEYS && known >= roomcast_bus::MAX_KEYS / 2, "{known}");
+    let retry = bus.publish(room.clone(), keyed("1", Some("alice"), &format!("k{}", count - 5000)));
+    assert_eq!(retry.await.unwrap().position.seq, (count - 5000 + 1) as u64);
+    let forgotten = bus.publish(room.clone(), keyed("1", Some("alice"), "k0")).await.unwrap();
+    assert_eq!(forgotten.position.seq, count as u64 + 1);
+}
+
+#[tokio::test]
+async fn flushed_data_is_noticed_by_the_sweep() {
+    let server = RedisServer::start();
+    let sweep = Duration::from_secs(1);
+    let (bus, mut listener) = redis_bus(RedisOptions { sweep, ..options(&server) }).await;
+    let room = room("a");
+    listener.open(&room).await;
+    bus.publish(room.clone(), json("1")).await.unwrap();
+    listener.up_to(&room, 1).await;
+    server.command(&["FLUSHALL"]);
+    let heard = listener.until(&room, |heard| !heard.resets.is_empty()).await;
+    assert_eq!((heard.resets.as_slice(), heard.at), (&[(0, 1)][..], 0));
+}
