@@ -25,3 +25,6 @@ pub(crate) fn append_close(code: CloseCode, out: &mut Vec<u8>) {
 pub(crate) fn append_ping(out: &mut Vec<u8>) {
     Frame::ping(Vec::new()).format(out).expect("writing to a Vec cannot fail");
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ mod upgrade;
 use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -19,14 +19,13 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use roomcast_metrics::RefusalReason;
-use socket2::SockRef;
 use tokio::net::TcpStream;
 
 pub(crate) use query::{Hello, Tag};
 pub(crate) use route::answer_monitor;
 pub(crate) use site::{Place, Site};
 
-use crate::worker::{Handoff, Worker};
+use crate::worker::Worker;
 
 /// A request's life from the accepted socket to the upgrade, or to the last answer of a socket
 /// that is kept alive.
@@ -35,19 +34,12 @@ const HTTP_LIFE: Duration = Duration::from_secs(60);
 /// An answer whose body is at hand.
 pub(crate) type Answer = Response<Full<Bytes>>;
 
-/// Serves a socket that was just accepted, in a task of its own.
-pub(crate) fn accept(worker: &Rc<Worker>, site: &Arc<Site>, handoff: Handoff) {
-    let socket = match adopt(worker, handoff.socket) {
-        Ok(socket) => socket,
-        Err(error) => {
-            site.release(worker.index);
-            return tracing::debug!("a socket was lost before its handshake: {error}");
-        }
-    };
+/// Serves a socket that was just accepted and assigned to this worker, in a task of its own.
+pub(crate) fn accept(worker: &Rc<Worker>, site: &Arc<Site>, socket: TcpStream, accepted: Instant) {
     let place = Place::new(site.clone(), worker.index);
     let (worker, site) = (worker.clone(), site.clone());
     tokio::task::spawn_local(async move {
-        let visit = Rc::new(upgrade::Visit::new(worker.clone(), site, place, handoff.accepted));
+        let visit = Rc::new(upgrade::Visit::new(worker.clone(), site, place, accepted));
         let service = service_fn(|request: Request<Incoming>| {
             let visit = visit.clone();
             async move { Ok::<Answer, Infallible>(route::answer(&visit, request).await) }
@@ -70,17 +62,4 @@ pub(crate) fn accept(worker: &Rc<Worker>, site: &Arc<Site>, handoff: Handoff) {
             Ok(Err(error)) => tracing::debug!("http: {error}"),
         }
     });
-}
-
-fn adopt(worker: &Worker, socket: std::net::TcpStream) -> std::io::Result<TcpStream> {
-    let settings = worker.settings();
-    let options = SockRef::from(&socket);
-    options.set_tcp_nodelay(true)?;
-    if settings.limits.send_buffer > 0 {
-        options.set_send_buffer_size(settings.limits.send_buffer)?;
-    }
-    if settings.limits.notsent_lowat > 0 {
-        options.set_tcp_notsent_lowat(settings.limits.notsent_lowat as u32)?;
-    }
-    TcpStream::from_std(socket)
 }

@@ -17,3 +17,6 @@ mod settings;
 mod worker;
 
 pub use node::{Fault, Node, StartError};
+
+#[cfg(test)]
+mod tests;

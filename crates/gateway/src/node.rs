@@ -1,6 +1,6 @@
 //! A whole node: its listener, the hub's thread, the workers' threads, and their end.
 
-mod acceptor;
+pub(crate) mod acceptor;
 mod descriptors;
 mod monitor;
 mod threads;
@@ -73,12 +73,12 @@ impl Node {
     pub async fn start_with(config: Config, fault: Option<Fault>) -> Result<Self, StartError> {
         let metrics = Metrics::new();
         let descriptors = descriptors::raise(&metrics);
-        let listener = acceptor::bind(config.http.listen)
+        let mut settings = Settings::new(&config, descriptors, &metrics);
+        settings.fault = fault.clone();
+        let listener = acceptor::bind(config.http.listen, &settings.limits)
             .map_err(|error| StartError::Listen(config.http.listen, "http.listen", error))?;
         let address = listener.local_addr()?;
 
-        let mut settings = Settings::new(&config, descriptors, &metrics);
-        settings.fault = fault.clone();
         let (settings, watched) = watch::channel(Arc::new(settings));
         let (queues, events): (Vec<_>, Vec<_>) =
             (0..config.node.workers).map(|_| outlet_queue()).unzip();
@@ -98,6 +98,7 @@ impl Node {
             }
             None => (None, None),
         };
+        let is_alone = config.node.workers == 1;
         let mut workers = Vec::new();
         let mut senders: Vec<mpsc::Sender<Handoff>> = Vec::new();
         for (index, events) in events.into_iter().enumerate() {
@@ -113,11 +114,18 @@ impl Node {
                 settings: watched.clone(),
                 events,
                 sockets,
+                listener: is_alone.then(|| listener.try_clone()).transpose()?,
             });
         }
         drop(hub);
         let ended = thread.start_workers(workers)?;
-        let acceptor = Acceptor::start(listener, senders, site.clone())?;
+        let acceptor = match senders.pop() {
+            Some(only) if is_alone => Acceptor::alone(listener, only),
+            last => {
+                senders.extend(last);
+                Acceptor::start(listener, senders, site.clone())?
+            }
+        };
         tracing::info!(node = %config.node.id, %address, workers = config.node.workers, "listening");
         Ok(Self {
             address,
@@ -155,6 +163,7 @@ impl Node {
         self.config = self.config.with_reloadable_of(new);
         let mut settings = Settings::new(&self.config, self.descriptors, &self.metrics);
         settings.fault = self.settings.borrow().fault.clone();
+        self.acceptor.configure(&settings.limits);
         self.settings.send_replace(Arc::new(settings));
         tracing::info!(taken = ?differences.reloadable, "configuration reloaded");
         if !differences.need_restart.is_empty() {

@@ -142,3 +142,6 @@ impl Namespace {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

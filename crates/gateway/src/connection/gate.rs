@@ -145,3 +145,6 @@ impl Gate {
         !self.owed.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests;

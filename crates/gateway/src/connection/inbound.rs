@@ -152,3 +152,6 @@ impl Drop for InboundShare {
         self.all.set(self.all.get() - self.held);
     }
 }
+
+#[cfg(test)]
+mod tests;

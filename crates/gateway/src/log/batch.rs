@@ -258,3 +258,6 @@ impl Drop for Batch {
         self.budget.release(self.weight + encoded);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -157,3 +157,6 @@ impl RoomLog {
         self.epoch_start
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,30 +10,48 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::sync::mpsc;
 
 use crate::http::Site;
+use crate::settings::Limits;
 use crate::worker::Handoff;
 
 /// Handshakes that the kernel keeps while we are busy; it takes the smaller of this and
 /// `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 /// Pause after the system gave no descriptor.
-const EXHAUSTED: Duration = Duration::from_millis(100);
+pub(crate) const EXHAUSTED: Duration = Duration::from_millis(100);
 
 /// Binds the listener.
-pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+pub(super) fn bind(address: SocketAddr, limits: &Limits) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
+    set_options(SockRef::from(&socket), limits)?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
 
-/// A listener that is being served by a thread of its own.
+/// Options of every connection: set once on the listener, whose sockets inherit them (tcp(7)).
+fn set_options(socket: SockRef<'_>, limits: &Limits) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    if limits.send_buffer > 0 {
+        socket.set_send_buffer_size(limits.send_buffer)?;
+    }
+    if limits.notsent_lowat > 0 {
+        let lowat = u32::try_from(limits.notsent_lowat).unwrap_or(u32::MAX);
+        socket.set_tcp_notsent_lowat(lowat)?;
+    }
+    Ok(())
+}
+
+/// The listener, served by a thread of its own, or by the only worker itself: on one core a hop
+/// between threads costs more than accepting.
 pub(super) struct Acceptor {
     listener: Arc<TcpListener>,
+    /// Workers run as long as someone could still send them sockets.
+    _alone: Option<mpsc::Sender<Handoff>>,
 }
 
 impl Acceptor {
-    /// Starts to accept.
+    /// Starts to accept for several workers.
     pub(super) fn start(
         listener: TcpListener,
         workers: Vec<mpsc::Sender<Handoff>>,
@@ -44,12 +62,24 @@ impl Acceptor {
         thread::Builder::new()
             .name("acceptor".into())
             .spawn(move || accept(&served, &workers, &site))?;
-        Ok(Self { listener })
+        Ok(Self { listener, _alone: None })
     }
 
-    /// Stops accepting: the thread ends, and with it the workers' queues.
-    pub(super) fn stop(&self) {
-        // On Linux this wakes a thread that waits in accept(2).
+    /// Leaves accepting to the only worker, which has the listener too.
+    pub(super) fn alone(listener: TcpListener, worker: mpsc::Sender<Handoff>) -> Self {
+        Self { listener: Arc::new(listener), _alone: Some(worker) }
+    }
+
+    /// Puts the limits of another configuration in force, for sockets to come.
+    pub(super) fn configure(&self, limits: &Limits) {
+        if let Err(error) = set_options(SockRef::from(&*self.listener), limits) {
+            tracing::warn!("socket options stay as they are: {error}");
+        }
+    }
+
+    /// Stops accepting; workers end when they have ended their connections.
+    pub(super) fn stop(self) {
+        // On Linux this also wakes a thread that waits in accept(2).
         let _best_effort = SockRef::from(&*self.listener).shutdown(Shutdown::Both);
     }
 }
@@ -79,7 +109,7 @@ fn accept(listener: &TcpListener, workers: &[mpsc::Sender<Handoff>], site: &Site
 }
 
 /// Whether the error is about the socket that came, not about us (accept(2)).
-fn is_of_one_socket(error: &io::Error) -> bool {
+pub(crate) fn is_of_one_socket(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted

@@ -73,3 +73,6 @@ fn after(log: &RoomLog, lineage: &Lineage, seq: Seq) -> Plan {
         None => Plan::Page { after: seq },
     }
 }
+
+#[cfg(test)]
+mod tests;

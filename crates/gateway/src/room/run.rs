@@ -238,3 +238,6 @@ impl<'a> Run<'a> {
         Settled { cursor, rest: Vec::new(), frames }
     }
 }
+
+#[cfg(test)]
+mod tests;

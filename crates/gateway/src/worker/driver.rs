@@ -10,6 +10,7 @@ use hashbrown::HashMap;
 use roomcast_bus::Bus;
 use roomcast_metrics::{Gauge, Metrics};
 use roomcast_protocol::{CloseCode, NodeId};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
@@ -17,6 +18,7 @@ use super::heartbeat::Wheel;
 use super::{Reply, SCRATCH, Worker};
 use crate::http::{self, Site};
 use crate::hub::{HubHandle, WorkerEvent, now_ms};
+use crate::node::acceptor::{EXHAUSTED, is_of_one_socket};
 use crate::settings::Settings;
 
 /// Events and answers taken in before passes run: what comes in a burst is written in one go.
@@ -45,6 +47,8 @@ pub(crate) struct WorkerParts {
     pub(crate) settings: watch::Receiver<Arc<Settings>>,
     pub(crate) events: mpsc::Receiver<WorkerEvent>,
     pub(crate) sockets: mpsc::Receiver<Handoff>,
+    /// The node's listener, if this is its only worker: it accepts itself.
+    pub(crate) listener: Option<std::net::TcpListener>,
 }
 
 /// Runs a worker until its sockets' sender is gone. Call it on a `LocalSet` of its own thread.
@@ -75,6 +79,10 @@ pub(crate) async fn run(parts: WorkerParts) {
     tokio::task::spawn_local(worker.clone().run_passes());
     tokio::task::spawn_local(watch_time(worker.clone(), site.clone()));
 
+    if let Some(listener) = parts.listener {
+        tokio::task::spawn_local(accept_alone(worker.clone(), site.clone(), listener));
+    }
+
     let mut event_burst: Vec<WorkerEvent> = Vec::with_capacity(BURST);
     let mut answer_burst: Vec<Reply> = Vec::with_capacity(BURST);
     loop {
@@ -90,13 +98,47 @@ pub(crate) async fn run(parts: WorkerParts) {
                 }
             }
             socket = sockets.recv() => match socket {
-                Some(handoff) => http::accept(&worker, &site, handoff),
+                Some(handoff) => adopt(&worker, &site, handoff),
                 None => return end(&worker).await,
             },
             changed = settings.changed() => if changed.is_ok() {
                 let settings = settings.borrow_and_update().clone();
                 worker.configure(settings);
             },
+        }
+    }
+}
+
+/// Takes in a socket that the acceptor assigned to this worker.
+fn adopt(worker: &Rc<Worker>, site: &Arc<Site>, Handoff { socket, accepted }: Handoff) {
+    match TcpStream::from_std(socket) {
+        Ok(socket) => http::accept(worker, site, socket, accepted),
+        Err(error) => {
+            site.release(worker.index);
+            tracing::debug!("a socket was lost before its handshake: {error}");
+        }
+    }
+}
+
+/// Accepts until the node stops: for the only worker.
+async fn accept_alone(worker: Rc<Worker>, site: Arc<Site>, listener: std::net::TcpListener) {
+    let registered = listener.set_nonblocking(true).and_then(|()| TcpListener::from_std(listener));
+    let listener = match registered {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!("cannot wait for connections: {error}"),
+    };
+    loop {
+        match listener.accept().await {
+            Ok((socket, _peer)) => {
+                site.assign();
+                http::accept(&worker, &site, socket, StdInstant::now());
+            }
+            Err(_) if site.is_leaving() => return,
+            Err(error) if is_of_one_socket(&error) => {}
+            Err(error) => {
+                tracing::warn!("cannot accept: {error}");
+                tokio::time::sleep(EXHAUSTED).await;
+            }
         }
     }
 }

@@ -1,0 +1,255 @@
+//! Reading: whatever the client sends and however it is cut, the same messages come out; each
+//! violation has its close code.
+
+use proptest::prelude::*;
+use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpCode};
+
+use super::*;
+
+const MAX: usize = 1000;
+
+/// A masked frame, as clients send them.
+fn frame(opcode: OpCode, is_final: bool, payload: &[u8]) -> Vec<u8> {
+    let mask = [0x5a, 0x01, 0xff, 0x33];
+    let header = FrameHeader { is_final, opcode, mask: Some(mask), ..FrameHeader::default() };
+    let mut bytes = Vec::new();
+    header.format(payload.len() as u64, &mut bytes).unwrap();
+    bytes.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    bytes
+}
+
+fn text(payload: &[u8]) -> Vec<u8> {
+    frame(OpCode::Data(Data::Text), true, payload)
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Got {
+    Text(String),
+    Binary(Vec<u8>),
+}
+
+/// One message as a client may send it: in fragments, with pings between them.
+#[derive(Debug, Clone)]
+struct Sent {
+    message: Got,
+    /// How many bytes each fragment takes; the last takes the rest.
+    fragments: Vec<usize>,
+    ping: Option<Vec<u8>>,
+}
+
+impl Sent {
+    fn frames(&self) -> Vec<Vec<u8>> {
+        let (mut opcode, payload) = match &self.message {
+            Got::Text(text) => (Data::Text, text.as_bytes()),
+            Got::Binary(bytes) => (Data::Binary, bytes.as_slice()),
+        };
+        let (mut frames, mut from) = (Vec::new(), 0);
+        for size in &self.fragments {
+            let mut to = (from + size).min(payload.len());
+            // tungstenite checks each fragment's text for itself.
+            while std::str::from_utf8(&payload[from..to]).is_err() && to < payload.len() {
+                to += 1;
+            }
+            frames.push(frame(OpCode::Data(opcode), false, &payload[from..to]));
+            opcode = Data::Continue;
+            from = to;
+            let ping = |data: &Vec<u8>| frame(OpCode::Control(Control::Ping), true, data);
+            frames.extend(self.ping.as_ref().map(ping));
+        }
+        frames.push(frame(OpCode::Data(opcode), true, &payload[from..]));
+        frames
+    }
+
+    fn pings(&self) -> usize {
+        self.ping.as_ref().map_or(0, |_| self.fragments.len())
+    }
+}
+
+fn sent() -> impl Strategy<Value = Sent> {
+    let message = prop_oneof![
+        ".{0,40}".prop_map(Got::Text),
+        prop::collection::vec(any::<u8>(), 0..300).prop_map(Got::Binary),
+    ];
+    let ping = prop::option::of(prop::collection::vec(any::<u8>(), 0..125));
+    (message, prop::collection::vec(0..60usize, 0..4), ping)
+        .prop_map(|(message, fragments, ping)| Sent { message, fragments, ping })
+}
+
+/// A connection's reading side, and what came of it.
+#[derive(Default)]
+struct Reading {
+    inbound: Inbound,
+    held: Rc<Cell<usize>>,
+    control: Vec<u8>,
+    got: Vec<Got>,
+}
+
+impl Reading {
+    /// Reads what one system call brought; `Some` if that ended the connection.
+    fn read(&mut self, mut bytes: &[u8]) -> Option<Arrival> {
+        self.inbound.begin(bytes, MAX, &self.held);
+        loop {
+            match self.inbound.next(&mut bytes, &mut self.control) {
+                Arrival::Text(text) => self.got.push(Got::Text(text.as_str().to_owned())),
+                Arrival::Binary(bytes) => self.got.push(Got::Binary(bytes.to_vec())),
+                Arrival::Pause => return None,
+                end => return Some(end),
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    /// 500 streams of up to 8 messages, each cut into pieces of 1 to 80 bytes.
+    #[test]
+    fn cuts_do_not_matter(
+        all in prop::collection::vec(sent(), 1..8), cuts in prop::collection::vec(1..80usize, 1..40),
+    ) {
+        let mut stream = Vec::new();
+        let mut ends = vec![0];
+        for sent in &all {
+            sent.frames().iter().for_each(|frame| stream.extend_from_slice(frame));
+            ends.push(stream.len());
+        }
+        let mut reading = Reading::default();
+        let (mut at, mut cuts) = (0, cuts.iter().cycle());
+        while at < stream.len() {
+            let to = (at + cuts.next().unwrap()).min(stream.len());
+            prop_assert!(reading.read(&stream[at..to]).is_none());
+            at = to;
+            let rests = ends.contains(&at);
+            prop_assert_eq!(reading.inbound.rest(), !rests, "at {}", at);
+            prop_assert_eq!(reading.inbound.open.is_none(), rests, "state is dropped");
+            let began = ends.iter().rev().find(|&&end| end <= at).unwrap();
+            prop_assert_eq!(reading.held.get(), at - began, "what is held is what is unfinished");
+        }
+        let expected: Vec<Got> = all.iter().map(|sent| sent.message.clone()).collect();
+        prop_assert_eq!(reading.got, expected);
+        let pongs: usize = all.iter().map(|sent| {
+            sent.pings() * (2 + sent.ping.as_ref().map_or(0, Vec::len))
+        }).sum();
+        prop_assert_eq!(reading.control.len(), pongs, "every ping is answered");
+    }
+}
+
+#[test]
+fn an_unfinished_messages_share_goes_with_its_connection() {
+    let held = Rc::new(Cell::new(0));
+    let mut readings = [(); 3].map(|()| Reading { held: held.clone(), ..Reading::default() });
+    for reading in &mut readings {
+        assert!(reading.read(&text(b"hello")[..7]).is_none());
+    }
+    assert_eq!(held.get(), 21);
+    drop(readings);
+    assert_eq!(held.get(), 0);
+}
+
+#[test]
+fn a_pong_alone_leaves_nothing_behind() {
+    let mut reading = Reading::default();
+    assert!(reading.read(&frame(OpCode::Control(Control::Pong), true, b"x")).is_none());
+    assert!(!reading.inbound.rest());
+    assert!(reading.control.is_empty() && reading.got.is_empty());
+}
+
+/// Reads `bytes` at once and byte by byte; both must break the connection with this code.
+#[track_caller]
+fn check_broken(what: &str, bytes: &[u8], expected: CloseCode) {
+    let whole = Reading::default().read(bytes);
+    assert!(matches!(whole, Some(Arrival::Broken(code)) if code == expected), "{what}: {whole:?}");
+    let mut reading = Reading::default();
+    let end = bytes.chunks(1).find_map(|byte| reading.read(byte));
+    assert!(matches!(end, Some(Arrival::Broken(code)) if code == expected), "{what}: {end:?}");
+    assert_eq!(reading.got, [], "{what}");
+    assert!(reading.inbound.rest() || reading.held.get() == 0, "{what}");
+    drop(reading.inbound);
+    assert_eq!(reading.held.get(), 0, "{what}");
+}
+
+#[test]
+fn every_violation_has_its_close_code() {
+    let protocol = CloseCode::Protocol;
+    let unmasked = [0x81, 2, b'h', b'i'];
+    check_broken("unmasked", &unmasked, protocol);
+    for (bit, name) in [(0x40, "RSV1"), (0x20, "RSV2"), (0x10, "RSV3")] {
+        let mut bytes = text(b"hi");
+        bytes[0] |= bit;
+        check_broken(name, &bytes, protocol);
+    }
+    for opcode in [3, 4, 5, 6, 7, 11, 12, 13, 14, 15] {
+        let mut bytes = text(b"hi");
+        bytes[0] = 0x80 | opcode;
+        check_broken("reserved opcode", &bytes, protocol);
+    }
+    let more = frame(OpCode::Data(Data::Continue), true, b"hi");
+    check_broken("a continuation of nothing", &more, protocol);
+    let open = frame(OpCode::Data(Data::Text), false, b"hi");
+    check_broken("a message in a message", &[open, text(b"hi")].concat(), protocol);
+    let ping = OpCode::Control(Control::Ping);
+    check_broken("a fragmented control frame", &frame(ping, false, b""), protocol);
+    check_broken("a large control frame", &frame(ping, true, &[0; 126]), protocol);
+    let close = OpCode::Control(Control::Close);
+    check_broken("a Close of one byte", &frame(close, true, &[3]), protocol);
+    check_broken("a Close with bad UTF-8", &frame(close, true, b"\x03\xe8\xff"), CloseCode::BadUtf8);
+
+    check_broken("bad UTF-8", &text(b"ok \xc3\x28"), CloseCode::BadUtf8);
+    check_broken("truncated UTF-8", &text(b"ok \xe2\x82"), CloseCode::BadUtf8);
+    let first = frame(OpCode::Data(Data::Text), false, b"fine");
+    let second = frame(OpCode::Data(Data::Continue), true, b"\xff");
+    check_broken("bad UTF-8 in a fragment", &[first, second].concat(), CloseCode::BadUtf8);
+}
+
+#[test]
+fn messages_above_the_limit_are_too_big() {
+    let binary = OpCode::Data(Data::Binary);
+    let mut reading = Reading::default();
+    assert!(reading.read(&frame(binary, true, &[1; MAX])).is_none());
+    assert_eq!(reading.got, [Got::Binary(vec![1; MAX])]);
+    check_broken("one frame", &frame(binary, true, &[1; MAX + 1]), CloseCode::TooBig);
+    let half = frame(binary, false, &[1; MAX / 2]);
+    let last = frame(OpCode::Data(Data::Continue), true, &[1; MAX / 2 + 1]);
+    check_broken("fragments", &[half, last].concat(), CloseCode::TooBig);
+
+    // Its header is enough: nothing of it is waited for, let alone reserved.
+    let header = FrameHeader { opcode: binary, mask: Some([0; 4]), ..FrameHeader::default() };
+    let mut bytes = Vec::new();
+    header.format(1 << 40, &mut bytes).unwrap();
+    check_broken("a header", &bytes, CloseCode::TooBig);
+}
+
+/// What the client is answered to a Close.
+#[track_caller]
+fn check_close(payload: &[u8], expected: &[u8]) {
+    let mut reading = Reading::default();
+    let end = reading.read(&frame(OpCode::Control(Control::Close), true, payload));
+    assert!(matches!(end, Some(Arrival::Close)), "{payload:?}: {end:?}");
+    let [0x88, length, answer @ ..] = reading.control.as_slice() else {
+        panic!("no Close: {:?}", reading.control)
+    };
+    assert_eq!(*length as usize, answer.len());
+    assert!(answer.starts_with(expected), "{payload:?}: {answer:?}");
+}
+
+#[test]
+fn a_close_is_answered_with_its_code_or_1002() {
+    check_close(b"", b"");
+    let allowed = [1000u16, 1001, 1003, 1007, 1011, 1012, 3000, 4999];
+    for code in allowed {
+        check_close(&code.to_be_bytes(), &code.to_be_bytes());
+    }
+    for code in [0u16, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65535] {
+        check_close(&code.to_be_bytes(), &1002u16.to_be_bytes());
+    }
+}
+
+#[test]
+fn what_follows_a_close_is_not_read() {
+    let mut reading = Reading::default();
+    let close = frame(OpCode::Control(Control::Close), true, b"\x03\xe8");
+    let end = reading.read(&[text(b"before"), close, text(b"after")].concat());
+    assert!(matches!(end, Some(Arrival::Close)));
+    assert_eq!(reading.got, [Got::Text("before".to_owned())]);
+}

@@ -1,0 +1,64 @@
+//! Outgoing frames, and the words of the wire as labels of metrics.
+
+use roomcast_metrics::{CloseReason, ErrorWord, Label};
+use roomcast_protocol::ErrorCode;
+
+use super::*;
+
+#[test]
+fn data_frames_carry_their_length_in_every_form() {
+    for length in [0usize, 1, 125, 126, 65_535, 65_536] {
+        for (encoding, first) in [(Encoding::Json, 0x81), (Encoding::MsgPack, 0x82)] {
+            let mut out = vec![9];
+            append(encoding, &vec![b'x'; length], &mut out);
+            assert_eq!(out[..2], [9, first], "appended, final, of its kind");
+            let mut cursor = std::io::Cursor::new(&out[1..]);
+            let (header, told) = FrameHeader::parse(&mut cursor).unwrap().unwrap();
+            assert!(header.is_final && header.mask.is_none());
+            assert_eq!(told as usize, length);
+            assert_eq!(out.len(), 1 + cursor.position() as usize + length);
+        }
+    }
+}
+
+#[test]
+fn close_frames_tell_code_and_reason_and_are_short_enough() {
+    for code in CloseCode::ALL {
+        let mut out = Vec::new();
+        append_close(code, &mut out);
+        let [0x88, length, high, low, reason @ ..] = out.as_slice() else { panic!("{out:?}") };
+        assert_eq!(u16::from_be_bytes([*high, *low]), code.code());
+        assert_eq!(reason, code.reason().as_bytes());
+        assert!(usize::from(*length) == reason.len() + 2 && *length <= 125);
+    }
+}
+
+#[test]
+fn a_ping_is_two_bytes() {
+    let mut out = Vec::new();
+    append_ping(&mut out);
+    assert_eq!(out, [0x89, 0]);
+}
+
+#[test]
+fn every_close_code_is_a_label_and_every_label_a_close_code_or_the_clients() {
+    for code in CloseCode::ALL {
+        let label = CloseReason::parse(code.reason());
+        assert_eq!(label.map(CloseReason::as_str), Some(code.reason()));
+    }
+    for label in CloseReason::ALL {
+        let known = CloseCode::ALL.iter().any(|code| code.reason() == label.as_str());
+        let is_clients = matches!(label, CloseReason::Gone | CloseReason::Client);
+        assert_eq!(known, !is_clients, "{}", label.as_str());
+    }
+}
+
+#[test]
+fn error_codes_and_labels_are_the_same_words() {
+    let codes = ErrorCode::ALL.map(ErrorCode::as_str);
+    let labels: Vec<&str> = ErrorWord::ALL.iter().map(|word| word.as_str()).collect();
+    assert_eq!(codes.as_slice(), labels);
+    for code in ErrorCode::ALL {
+        assert!(ErrorWord::parse(code.as_str()).is_some_and(|word| word.as_str() == code.as_str()));
+    }
+}

@@ -1,0 +1,116 @@
+//! Where a join continues, as a table.
+
+use std::sync::Arc;
+
+use roomcast_protocol::Epoch;
+
+use super::*;
+use crate::log::{Batch, Budget, Entry};
+use crate::tests::{connection, entry, reset, room_name};
+
+const GRAND: Epoch = Epoch(1);
+const PARENT: Epoch = Epoch(2);
+const CURRENT: Epoch = Epoch(3);
+
+/// The grandparent was left at 30, the parent at 25; the current epoch went on to 40.
+fn lineage() -> Lineage {
+    Lineage { epoch: CURRENT, ancestors: vec![(GRAND, 30), (PARENT, 25)] }
+}
+
+/// Two batches: what the parent had after 24, the reset, 26 to 30; then 31 to 40. Trimmed by
+/// `floor` batches.
+fn log(floor: u64) -> RoomLog {
+    let budget = Budget::default();
+    let start = Position { epoch: PARENT, seq: 24 };
+    let mut log = RoomLog::new(start);
+    let mut entries: Vec<Entry> = vec![entry(25, 9), entry(26, 9), reset(CURRENT, 25)];
+    entries.extend((26..=30).map(|seq| entry(seq, 9)));
+    log.append(Arc::new(Batch::new(room_name(), start, entries, &budget)));
+    let entries = (31..=40).map(|seq| entry(seq, 9)).collect();
+    log.append(Arc::new(Batch::new(room_name(), log.end(), entries, &budget)));
+    log.trim(floor);
+    log
+}
+
+struct Case {
+    connection: Rc<Connection>,
+    floor: u64,
+}
+
+impl Case {
+    #[track_caller]
+    fn check(&self, since: Option<(Epoch, Seq)>, history: u32, known: Known, expected: Plan) {
+        let pending = Pending {
+            connection: self.connection.clone(),
+            id: None,
+            since: since.map(|(epoch, seq)| Position { epoch, seq }),
+            history,
+            deadline: Instant::now(),
+            known,
+        };
+        let got = plan(&log(self.floor), &lineage(), &pending);
+        assert_eq!(got, expected, "since {since:?}, history {history}, {known:?}");
+    }
+}
+
+fn in_log(batch: u64, frame: u32, seq: Seq) -> Plan {
+    Plan::Log { cursor: Cursor { batch, frame }, at: Position { epoch: CURRENT, seq } }
+}
+
+#[tokio::test]
+async fn a_join_continues_where_its_position_is_good() {
+    let (connection, _client) = connection(1).await;
+    let whole = Case { connection: connection.clone(), floor: 0 };
+    let trimmed = Case { connection, floor: 1 };
+    let all = [Known::Unasked, Known::Good, Known::Bad];
+
+    // Without `since`: at the end, or so many messages before it.
+    whole.check(None, 0, Known::Unasked, in_log(2, 0, 40));
+    whole.check(None, 3, Known::Unasked, in_log(1, 7, 37));
+    whole.check(None, 10, Known::Unasked, in_log(1, 0, 30));
+    whole.check(None, 15, Known::Unasked, in_log(0, 3, 25));
+    whole.check(None, 16, Known::Unasked, Plan::Page { after: 24 });
+    whole.check(None, 1000, Known::Unasked, Plan::Page { after: 0 });
+    trimmed.check(None, 10, Known::Unasked, in_log(1, 0, 30));
+    trimmed.check(None, 11, Known::Unasked, Plan::Page { after: 29 });
+
+    // The current epoch: inside the log, before it, at its end.
+    for known in all {
+        whole.check(Some((CURRENT, 33)), 0, known, in_log(1, 3, 33));
+        whole.check(Some((CURRENT, 25)), 0, known, in_log(0, 3, 25));
+        whole.check(Some((CURRENT, 24)), 0, known, Plan::Page { after: 24 });
+        whole.check(Some((CURRENT, 40)), 0, known, in_log(2, 0, 40));
+        trimmed.check(Some((CURRENT, 29)), 0, known, Plan::Page { after: 29 });
+        trimmed.check(Some((CURRENT, 30)), 0, known, in_log(1, 0, 30));
+    }
+
+    // Beyond its end, or an epoch that nobody here has heard of: the bus must know.
+    for since in [(CURRENT, 41), (Epoch(9), 0), (Epoch(9), 99)] {
+        whole.check(Some(since), 0, Known::Unasked, Plan::Ahead);
+        whole.check(Some(since), 0, Known::Good, Plan::Ahead);
+        whole.check(Some(since), 0, Known::Bad, Plan::Reset);
+    }
+
+    // Ancestors: below their base, at it, above it. The parent's base binds the grandparent too.
+    for known in all {
+        for ancestor in [GRAND, PARENT] {
+            whole.check(Some((ancestor, 7)), 0, known, Plan::Page { after: 7 });
+            whole.check(Some((ancestor, 25)), 0, known, in_log(0, 3, 25));
+            whole.check(Some((ancestor, 26)), 0, known, Plan::Reset);
+            trimmed.check(Some((ancestor, 25)), 0, known, Plan::Page { after: 25 });
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_good_position_of_an_ancestor_that_the_log_has_not_come_to_is_awaited() {
+    // The feed told up to 5 when the new epoch came, which shares 10 with the old.
+    let lineage = Lineage { epoch: CURRENT, ancestors: vec![(PARENT, 10)] };
+    let log = RoomLog::new(Position { epoch: CURRENT, seq: 5 });
+    let (connection, _client) = connection(1).await;
+    let since = Some(Position { epoch: PARENT, seq: 8 });
+    let known = Known::Unasked;
+    let deadline = Instant::now();
+    let pending = Pending { connection, id: None, since, history: 0, deadline, known };
+    assert_eq!(plan(&log, &lineage, &pending), Plan::Ahead);
+}

@@ -1,0 +1,177 @@
+//! What the unit tests of several modules share: messages, rooms, connections over a loopback
+//! pair, and a reader of outgoing frames.
+
+use std::cell::RefCell;
+use std::io::Cursor;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use roomcast_metrics::Metrics;
+use roomcast_protocol::{
+    ConnectionId, Data, Encoding, Epoch, Lineage, Message, Position, PublishKey, RoomName, Seq,
+    ServerFrame,
+};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data as DataOpCode, OpCode};
+
+use crate::config::Config;
+use crate::connection::Connection;
+use crate::http::Hello;
+use crate::log::Entry;
+use crate::room::{Member, Reader, Room, RoomState};
+use crate::settings::Settings;
+
+/// The epoch of rooms that begin.
+pub(crate) const EPOCH: Epoch = Epoch(1);
+
+pub(crate) fn room_name() -> RoomName {
+    RoomName::parse("lobby").unwrap()
+}
+
+/// A position in [`EPOCH`].
+pub(crate) fn at(seq: Seq) -> Position {
+    Position { epoch: EPOCH, seq }
+}
+
+/// A message with `size` bytes of data (at least 2) that tell its seq.
+pub(crate) fn message(seq: Seq, size: usize) -> Message {
+    let text = format!("\"{seq:0width$}\"", width = size.saturating_sub(2));
+    Message {
+        seq,
+        time: seq * 10,
+        user: None,
+        connection: None,
+        event: None,
+        key: None,
+        echo: true,
+        traceparent: None,
+        data: Data::json(text).unwrap(),
+    }
+}
+
+/// The same as an entry of a log.
+pub(crate) fn entry(seq: Seq, size: usize) -> Entry {
+    Entry::Message(Arc::new(message(seq, size)))
+}
+
+/// A reset to a first epoch of its own kind.
+pub(crate) fn reset(epoch: Epoch, seq: Seq) -> Entry {
+    Entry::Reset { lineage: Arc::new(Lineage::new(epoch)), seq, lost: 0 }
+}
+
+pub(crate) fn key() -> PublishKey {
+    PublishKey::parse("once").unwrap()
+}
+
+/// What a reader is told, without what does not matter here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// A message; `keyed` if its key is shown.
+    Message { seq: Seq, keyed: bool, data: Data },
+    Gap { from: Seq, to: Seq },
+    Reset { epoch: Epoch, seq: Seq },
+}
+
+impl Seen {
+    /// A message that tells no key, as a reader of `encoding` gets it.
+    pub(crate) fn message(message: &Message, keyed: bool, encoding: Encoding) -> Self {
+        let mut bytes = Vec::new();
+        let data = match encoding {
+            Encoding::Json => {
+                message.data.write_json(&mut bytes);
+                Data::json(bytes).unwrap()
+            }
+            Encoding::MsgPack => {
+                message.data.write_msgpack(&mut bytes);
+                Data::msgpack(bytes).unwrap()
+            }
+        };
+        Self::Message { seq: message.seq, keyed, data }
+    }
+
+    /// An entry as readers see it that are not its author.
+    pub(crate) fn entry(entry: &Entry, encoding: Encoding) -> Self {
+        match entry {
+            Entry::Message(message) => Self::message(message, false, encoding),
+            Entry::Gap { from, to } => Self::Gap { from: *from, to: *to },
+            Entry::Reset { lineage, seq, .. } => Self::Reset { epoch: lineage.epoch, seq: *seq },
+        }
+    }
+}
+
+/// Reads a stream of whole outgoing frames, which must be unmasked, unfragmented and of the right
+/// kind; panics if anything is torn.
+#[track_caller]
+pub(crate) fn seen(mut bytes: &[u8], encoding: Encoding) -> Vec<Seen> {
+    let kind = match encoding {
+        Encoding::Json => OpCode::Data(DataOpCode::Text),
+        Encoding::MsgPack => OpCode::Data(DataOpCode::Binary),
+    };
+    let mut all = Vec::new();
+    while !bytes.is_empty() {
+        let mut cursor = Cursor::new(bytes);
+        let (header, length) = FrameHeader::parse(&mut cursor).unwrap().expect("a whole header");
+        assert!(header.is_final && header.mask.is_none(), "{header:?}");
+        assert_eq!(header.opcode, kind);
+        let start = cursor.position() as usize;
+        let end = start + length as usize;
+        assert!(end <= bytes.len(), "a torn frame");
+        all.push(match ServerFrame::decode(encoding, &bytes[start..end]).unwrap() {
+            ServerFrame::Message { message, .. } => Seen::Message {
+                seq: message.seq,
+                keyed: message.key.is_some(),
+                data: message.data.clone(),
+            },
+            ServerFrame::Gap { from, to, .. } => Seen::Gap { from, to },
+            ServerFrame::Reset { epoch, seq, .. } => Seen::Reset { epoch, seq },
+            other => panic!("unexpected {other:?}"),
+        });
+        bytes = &bytes[end..];
+    }
+    all
+}
+
+/// Settings with the defaults and these changes, such as `limits.rooms_per_connection=3`.
+pub(crate) fn settings(changes: &[&str]) -> Settings {
+    Settings::new(&Config::from_settings(changes).unwrap(), 1000, &Metrics::new())
+}
+
+/// A room nobody is in, with an empty log.
+pub(crate) fn room() -> Rc<Room> {
+    let name = room_name();
+    let namespace = RefCell::new(settings(&[]).namespace_of(&name).clone());
+    Rc::new(Room { name, namespace, state: RefCell::new(RoomState::asked(1)) })
+}
+
+/// A connection and the client's end of it.
+pub(crate) async fn connection(id: u64) -> (Rc<Connection>, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (socket, _) = listener.accept().await.unwrap();
+    let id = ConnectionId(id);
+    (Rc::new(Connection::new(id, Hello::default(), Encoding::Json, socket)), client)
+}
+
+/// Makes a connection a member of a room, as a worker does; its slot.
+pub(crate) fn enter(connection: &Rc<Connection>, room: &Rc<Room>, reader: Reader) -> u32 {
+    let membership = connection.enter(room.clone());
+    let mut state = room.state.borrow_mut();
+    let member = Member {
+        connection: Some(connection.clone()),
+        membership,
+        author: false,
+        reader: reader.clone(),
+    };
+    let slot = state.members.add(member);
+    connection.moved(membership, slot);
+    state.place(slot, reader);
+    slot
+}
+
+/// Takes a connection out of a room.
+pub(crate) fn leave(connection: &Rc<Connection>, room: &Rc<Room>) {
+    let (membership, slot) = connection.membership_in(room).expect("it is a member");
+    connection.exit(membership);
+    room.state.borrow_mut().members.remove(slot);
+}
