@@ -19,6 +19,7 @@ use crate::table::Table;
 mod checker;
 mod drive;
 mod latency;
+mod mark;
 
 use drive::{Findings, Plan};
 

@@ -204,5 +204,7 @@ fn panel(title: &str, points: &[Measured], x: fn(&Measured) -> usize) -> Panel {
         });
         series[at].points.push(Point { x: x(point) as f64, y: point.per_cpu_second });
     }
+    // Nodes first, so that they share the first colours whatever the order of measuring.
+    series.sort_by_key(|series| series.name.starts_with("floor"));
     Panel { title: title.to_owned(), series }
 }

@@ -2,7 +2,6 @@
 //! every frame goes to the checker.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hasher};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -10,6 +9,7 @@ use roomcast_protocol::{ErrorCode, Message, ServerFrame};
 use serde::Serialize;
 
 use super::checker::{Checker, Violation};
+use super::mark::{Mark, content};
 use crate::crowd::{Seat, gather};
 use crate::dialect::{Dialect, text_of};
 use crate::engine::{Arrival, Batch, Engine, LinkId, Wait, What};
@@ -205,7 +205,7 @@ impl<'a> Drive<'a> {
                     }
                     None => break,
                 };
-                let text = format!("p{number}n{n}|");
+                let text = Mark { publisher: number, n: n as usize }.text();
                 let data = publisher.dialect.encoding.payload(&text, self.plan.payload);
                 publisher.unacked.insert(n + 1, content(text_of(&data)?));
                 let room = self.plan.first_room + publisher.room;
@@ -249,7 +249,7 @@ impl<'a> Drive<'a> {
         let text = text_of(&message.data)?;
         self.checker.saw(room, member, message.seq, content(text));
         self.rooms[room].1 += 1;
-        if let Some((publisher, n)) = author(text)
+        if let Some(Mark { publisher, n }) = Mark::of(text)
             && let Some(&sent) = self.publishers.get(publisher).and_then(|from| from.sent_at.get(n))
         {
             self.delivery_delays.push(at.saturating_duration_since(sent));
@@ -282,20 +282,6 @@ impl<'a> Drive<'a> {
             }
         }
     }
-}
-
-/// Stands for a message's data, the same in both encodings.
-fn content(text: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(text);
-    hasher.finish()
-}
-
-/// The publisher and its message's number in `p4n17|xxx`.
-fn author(text: &[u8]) -> Option<(usize, usize)> {
-    let text = std::str::from_utf8(text).ok()?;
-    let (publisher, n) = text.strip_prefix('p')?.split_once('|')?.0.split_once('n')?;
-    Some((publisher.parse().ok()?, n.parse().ok()?))
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ pub(super) struct Panel {
 
 const PANEL: (f64, f64) = (380.0, 300.0);
 /// Left of each panel, for the numbers of its y axis.
-const LEFT: f64 = 70.0;
+const LEFT: f64 = 84.0;
 /// Above the panels, for title, caption and legend.
 const TOP: f64 = 100.0;
 /// Below the panels, for the x axis.
@@ -90,6 +90,9 @@ pub(super) fn svg(title: &str, caption: &str, panels: &[Panel]) -> String {
     );
     text(&mut out, (LEFT, 26.0), "start", "font-size=\"17\" font-weight=\"bold\"", title);
     text(&mut out, (LEFT, 46.0), "start", "fill=\"#555555\"", caption);
+    let middle = TOP + PANEL.1 / 2.0;
+    let turned = format!("transform=\"rotate(-90 22 {middle})\" font-weight=\"bold\"");
+    text(&mut out, (22.0, middle), "middle", &turned, "deliveries / CPU s");
     let mut x = LEFT;
     for (index, name) in names.iter().enumerate() {
         let _ = writeln!(
