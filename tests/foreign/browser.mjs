@@ -83,6 +83,7 @@ try {
   await publish(alice, "said while the node was away");
   await bob.screenshot({ path: join(work, "phone-waiting.png") });
   await ask("start the node");
+  // Whoever comes back first: both are told of the reset, and read what is new.
   for (const page of [alice, bob]) {
     await connected(page, COME_BACK);
     await page.locator("#messages .notice", { hasText: "began anew" }).waitFor();

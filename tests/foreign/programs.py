@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import signal
 import socket
 import tempfile
 import urllib.error
@@ -45,7 +47,9 @@ async def program(command, log, stdin=asyncio.subprocess.DEVNULL, stdout=None):
         yield process
     finally:
         if process.returncode is None:
-            process.terminate()
+            # Not `process.terminate()`, which may take its end from those who wait for it.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGTERM)
             try:
                 await asyncio.wait_for(process.wait(), STOP)
             except TimeoutError:
