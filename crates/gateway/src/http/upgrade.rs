@@ -1,6 +1,7 @@
 //! The handshake of a WebSocket (RFC 6455 section 4.2): what is asked, whether it is granted, and
 //! the change from an HTTP request to a connection.
 
+use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -30,6 +31,8 @@ pub(super) struct Visit {
     pub(super) site: Arc<Site>,
     place: Rc<Place>,
     accepted: Instant,
+    /// What the last request was granted, once hyper has let go of the socket.
+    granted: RefCell<Option<(OnUpgrade, Grant)>>,
 }
 
 /// What a granted handshake settled.
@@ -51,7 +54,15 @@ struct Refusal {
 
 impl Visit {
     pub(super) fn new(worker: Rc<Worker>, site: Arc<Site>, place: Place, accepted: Instant) -> Self {
-        Self { worker, site, place: Rc::new(place), accepted }
+        Self { worker, site, place: Rc::new(place), accepted, granted: RefCell::default() }
+    }
+
+    /// HTTP has ended: if it ended in an upgrade, the socket is a connection from now on.
+    pub(super) async fn leave(&self) {
+        let granted = self.granted.borrow_mut().take();
+        if let Some((upgrade, grant)) = granted {
+            become_connection(self.worker.clone(), upgrade, grant).await;
+        }
     }
 }
 
@@ -78,7 +89,7 @@ pub(super) fn answer(visit: &Visit, mut request: Request<Incoming>) -> Answer {
                     response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, protocol);
                 }
                 let upgrade = hyper::upgrade::on(&mut request);
-                tokio::task::spawn_local(become_connection(visit.worker.clone(), upgrade, grant));
+                *visit.granted.borrow_mut() = Some((upgrade, grant));
                 response
             }
             Err(error) => {
@@ -130,7 +141,7 @@ fn negotiate(headers: &HeaderMap) -> Result<Subprotocol, Refusal> {
     })
 }
 
-/// Waits for the upgrade, then goes on in a fresh, small task: what HTTP needed is given back.
+/// Takes the socket over and goes on in a fresh, small task: what HTTP needed is given back.
 async fn become_connection(worker: Rc<Worker>, upgrade: OnUpgrade, grant: Grant) {
     let Ok(upgraded) = upgrade.await else {
         return tracing::debug!("a socket was lost during its handshake");
