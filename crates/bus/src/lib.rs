@@ -8,6 +8,7 @@ mod fingerprint;
 mod memory;
 mod outbox;
 mod redis;
+mod seldom;
 
 pub use api::{
     Ack, FeedEvent, Health, History, HistoryRequest, KEY_WINDOW, MAX_KEYS, Publication,

@@ -29,6 +29,7 @@ use crate::bus::Reply;
 use crate::feed::RedisFeeds;
 use crate::feed::exit::Exit;
 use crate::feed::lane::{Lane, Tools};
+use crate::seldom::Seldom;
 use group::Sender;
 use health::Vitals;
 use keys::Keys;
@@ -111,6 +112,7 @@ impl RedisBus {
             linger,
             metrics: metrics.clone(),
             number: AtomicU64::new(0),
+            refusals: Seldom::new(),
         };
         let (submitter, publisher) = Submitter::new(sender, metrics.clone());
         tokio::spawn(publisher);

@@ -30,6 +30,7 @@ use crate::redis::keys::Keys;
 use crate::redis::link::Link;
 use crate::redis::reads::{Found, Reader};
 use crate::redis::server::Server;
+use crate::seldom::Seldom;
 
 /// Rooms whose standing is read at the same time: small answers, pipelined.
 const STANDINGS: usize = 128;
@@ -121,6 +122,8 @@ pub(crate) struct Lane {
     pub(super) commanding: usize,
     /// Subscriptions wanted and confirmed, as the metrics show them.
     pub(super) shown: (usize, usize),
+    /// Pushes that cannot be read, for the log.
+    pub(super) strangers: Seldom,
     pub(super) work: FuturesUnordered<BoxFuture<'static, Done>>,
 }
 
@@ -147,6 +150,7 @@ impl Lane {
             resets: 0,
             commanding: 0,
             shown: (0, 0),
+            strangers: Seldom::new(),
             work: FuturesUnordered::new(),
             tools,
         };

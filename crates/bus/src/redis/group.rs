@@ -17,6 +17,7 @@ use super::pending::Pending;
 use super::scripts::Call;
 use super::server::ANSWER_TIMEOUT;
 use crate::api::{KEY_WINDOW, MAX_KEYS, PublishError, random_epoch};
+use crate::seldom::Seldom;
 
 /// From taking a publication to its outcome, at most.
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -35,6 +36,8 @@ pub(crate) struct Sender {
     pub(crate) metrics: BusMetrics,
     /// The last group's number. One count for all rooms: it rises in each.
     pub(crate) number: AtomicU64,
+    /// For the log.
+    pub(crate) refusals: Seldom,
 }
 
 /// How one attempt ended.
@@ -87,7 +90,9 @@ impl Sender {
             match self.attempt(&command, &up, room, deadline).await {
                 Attempt::Answered(Answer::Results(results)) => return Ok(results),
                 Attempt::Refused(error) if !sent => {
-                    warn!(%room, %error, "Redis refused a group");
+                    if self.refusals.is_time() {
+                        warn!(%error, "Redis refuses publishes");
+                    }
                     return Err(PublishError::Unavailable);
                 }
                 Attempt::Answered(Answer::Stale) => return Err(PublishError::Unknown),

@@ -20,6 +20,7 @@ use super::scripts::Call;
 use super::server::{Server, connection_config};
 use crate::api::{History, HistoryRequest, Range, ReadError, random_epoch};
 use crate::feed::order::Page;
+use crate::seldom::Seldom;
 
 /// Connections for ranges; also how many ranges are read at the same time.
 const POOL: usize = 6;
@@ -53,6 +54,8 @@ pub(crate) struct Reader {
     /// How long a room that nobody published to is remembered.
     linger: Duration,
     metrics: BusMetrics,
+    /// Answers that cannot be read, for the log.
+    strangers: Arc<Seldom>,
 }
 
 /// Which entries a script call reads; see `read.lua`.
@@ -83,7 +86,8 @@ impl Reader {
             .runtime(Runtime::Tokio1)
             .build()
             .expect("the timeouts have a runtime");
-        Ok(Self { pool, link, keys, linger, metrics })
+        let strangers = Arc::new(Seldom::new());
+        Ok(Self { pool, link, keys, linger, metrics, strangers })
     }
 
     /// Where a room stands.
@@ -140,7 +144,10 @@ impl Reader {
         if let Ok(Some(values)) = answer {
             match read_answer(values) {
                 Some(page) => return Ok(page),
-                None => warn!(%room, "Redis holds what no node writes in this room's keys"),
+                None if self.strangers.is_time() => {
+                    warn!(%room, "Redis holds what no node writes in this room's keys");
+                }
+                None => {}
             }
         }
         self.metrics.command_errors[command].inc();

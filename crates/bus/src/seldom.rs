@@ -1,0 +1,49 @@
+//! Keeps the log readable: a thing that may happen with every message is told now and then only.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// At most one line of a kind within this.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// One kind of line.
+#[derive(Debug)]
+pub(crate) struct Seldom {
+    started: Instant,
+    /// In ms since `started`, when the next line may come.
+    next: AtomicU64,
+}
+
+impl Seldom {
+    /// The first line may come at once.
+    pub(crate) fn new() -> Self {
+        Self { started: Instant::now(), next: AtomicU64::new(0) }
+    }
+
+    /// Whether a line may come now; if so, the next one comes after the pause.
+    pub(crate) fn is_time(&self) -> bool {
+        let now = self.started.elapsed().as_millis() as u64;
+        let next = self.next.load(Ordering::Relaxed);
+        let later = now + PAUSE.as_millis() as u64;
+        // Of several at the same moment one wins.
+        now >= next
+            && self.next.compare_exchange(next, later, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_line_within_the_pause() {
+        let seldom = Seldom::new();
+        assert!(seldom.is_time() && !seldom.is_time());
+        tokio::time::advance(PAUSE - Duration::from_millis(1)).await;
+        assert!(!seldom.is_time());
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(seldom.is_time() && !seldom.is_time());
+    }
+}
