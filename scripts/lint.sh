@@ -1,13 +1,28 @@
 #!/usr/bin/env bash
-# Formatting, clippy, rustdoc and the shell scripts; a warning is an error.
-set -euo pipefail
-cd "$(dirname "$0")/.."
+# Formatting, clippy, rustdoc and the shell scripts; a warning is an error. All run even if one
+# fails.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit
 
-cargo fmt --all --check
-cargo clippy --workspace --all-targets --locked -- -D warnings
-RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+failed=()
+check() {
+    local name=$1
+    shift
+    "$@" || failed+=("$name")
+}
+
+color=never
+[[ -t 1 ]] && color=auto
+check formatting cargo fmt --all --check -- --color "$color"
+check clippy cargo clippy --workspace --all-targets --locked -- -D warnings
+check rustdoc env RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 if command -v shellcheck >/dev/null; then
-    shellcheck scripts/*.sh .ci/run
+    check shellcheck shellcheck scripts/*.sh .ci/run
 else
     echo "lint: shellcheck is not installed; the shell scripts were not checked"
+fi
+
+if ((${#failed[@]})); then
+    echo "lint: failed: ${failed[*]}"
+    exit 1
 fi
