@@ -36,6 +36,10 @@ impl Pending {
         if self.written == self.bytes.len() {
             // An idle connection holds no buffer.
             *self = Self::default();
+        } else if self.written > self.bytes.len() / 2 {
+            // A reader that never quite catches up must not make the buffer grow for ever.
+            self.bytes.drain(..self.written);
+            self.written = 0;
         }
         count - taken
     }
@@ -128,16 +132,22 @@ impl Gate {
     /// The membership ended.
     pub(crate) fn forget(&mut self, membership: u16) {
         self.owed.retain(|&owed| owed != membership);
+        self.release_owed();
     }
 
     /// The next rooms to write, at most `count`, in turn.
     pub(crate) fn next_owed(&mut self, count: usize) -> Vec<u16> {
         let count = count.min(self.owed.len());
         let next = self.owed.drain(..count).collect();
+        self.release_owed();
+        next
+    }
+
+    /// An idle connection holds no list.
+    fn release_owed(&mut self) {
         if self.owed.is_empty() {
             self.owed = VecDeque::new();
         }
-        next
     }
 
     /// Whether a room waits for its turn.
