@@ -123,12 +123,10 @@ impl<'a> Run<'a> {
     ) -> Self {
         let mut run = Self { start: cursor, pieces: Vec::new(), bytes: 0, frames: 0 };
         let mut at = cursor;
-        while let Some(batch) = log.batch(at.batch) {
-            let space = max.saturating_sub(run.bytes);
-            if space == 0 || run.pieces.len() >= MAX_PIECES {
-                break;
-            }
-            if !run.add(batch, at, encoding, author, space) {
+        while run.bytes < max
+            && let Some(batch) = log.batch(at.batch)
+        {
+            if !run.add(batch, at, encoding, author, max) {
                 break;
             }
             at = Cursor { batch: at.batch + 1, frame: 0 };
@@ -144,52 +142,46 @@ impl<'a> Run<'a> {
         run
     }
 
-    /// Adds what follows `at` in a batch; false if not all of it has space.
+    /// Adds what follows `at` in a batch, as far as a run of `max` bytes has space; false if that
+    /// is not all of it.
     fn add(
         &mut self,
         batch: &'a Batch,
         at: Cursor,
         encoding: Encoding,
         author: Option<ConnectionId>,
-        space: usize,
+        max: usize,
     ) -> bool {
+        let shared = |from, to| {
+            let encoded = batch.encoded(encoding);
+            (from < to).then_some(Piece::Frames { encoded, number: at.batch, from, to })
+        };
         let mut from = at.frame;
         for frame in at.frame..author.map_or(0, |_| batch.len()) {
             let Some(special) = author.and_then(|id| batch.special(frame, id)) else { continue };
-            if !self.add_frames((batch, at.batch), encoding, (from, frame), space) {
-                return false;
-            }
             let bytes = match special {
                 Special::Skipped => Vec::new(),
                 Special::Keyed => batch.keyed_frame(frame, encoding),
             };
-            self.bytes += bytes.len();
-            self.frames += u64::from(!bytes.is_empty());
-            self.pieces.push(Piece::Own { behind: behind(at.batch, frame + 1, batch.len()), bytes });
+            let own = Piece::Own { behind: behind(at.batch, frame + 1, batch.len()), bytes };
+            if !self.push(shared(from, frame), max) || !self.push(Some(own), max) {
+                return false;
+            }
             from = frame + 1;
         }
-        self.add_frames((batch, at.batch), encoding, (from, batch.len()), space)
+        self.push(shared(from, batch.len()), max)
     }
 
-    /// Adds frames `from..to`. A batch is at most 64 KiB or one message, so a turn's bound is
-    /// kept by whole batches: only the first may exceed it.
-    fn add_frames(
-        &mut self,
-        (batch, number): (&'a Batch, u64),
-        encoding: Encoding,
-        (from, to): (u32, u32),
-        space: usize,
-    ) -> bool {
-        if from >= to {
-            return true;
-        }
-        let piece = Piece::Frames { encoded: batch.encoded(encoding), number, from, to };
-        let len = piece.bytes().len();
-        if len > space && !self.pieces.is_empty() {
+    /// Adds a piece if it has space. A batch is at most 64 KiB or one message, so a turn's bound is
+    /// kept by whole pieces: only the first may exceed it.
+    fn push(&mut self, piece: Option<Piece<'a>>, max: usize) -> bool {
+        let Some(piece) = piece else { return true };
+        let bytes = self.bytes + piece.bytes().len();
+        if self.pieces.len() >= MAX_PIECES || (self.bytes > 0 && bytes > max) {
             return false;
         }
-        self.bytes += len;
-        self.frames += u64::from(to - from);
+        self.bytes = bytes;
+        self.frames += piece.frames();
         self.pieces.push(piece);
         true
     }
