@@ -69,6 +69,8 @@ pub(crate) fn plan(log: &RoomLog, lineage: &Lineage, pending: &Pending) -> Plan 
 
 fn after(log: &RoomLog, lineage: &Lineage, seq: Seq) -> Plan {
     match log.cursor_after(seq) {
+        // A new epoch may share more of the old one than the feed has told of it.
+        None if seq > log.end().seq => Plan::Ahead,
         Some(cursor) => Plan::Log { cursor, at: Position { epoch: lineage.epoch, seq } },
         None => Plan::Page { after: seq },
     }
