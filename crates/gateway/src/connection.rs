@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 pub(crate) use gate::Gate;
+pub(crate) use inbound::Arriving;
 pub(crate) use serve::{abandon, serve};
 
 use crate::frame;

@@ -18,6 +18,10 @@ pub(super) struct Boundary {
     payload: u64,
     /// A data frame without FIN was seen, and its last fragment was not.
     fragmented: bool,
+    /// Bytes since the last message ended.
+    unfinished: usize,
+    /// What is unfinished began in the bytes that were followed last.
+    begun: bool,
     /// The stream broke the protocol: tungstenite will say how.
     lost: bool,
 }
@@ -25,14 +29,21 @@ pub(super) struct Boundary {
 impl Boundary {
     /// Follows the next bytes.
     pub(super) fn follow(&mut self, mut bytes: &[u8]) {
+        self.begun = self.is_between_messages();
         while !bytes.is_empty() && !self.lost {
-            if self.payload > 0 {
+            let rest = if self.payload > 0 {
                 let taken = self.payload.min(bytes.len() as u64);
                 self.payload -= taken;
-                bytes = &bytes[taken as usize..];
-                continue;
+                &bytes[taken as usize..]
+            } else {
+                self.follow_header(bytes)
+            };
+            self.unfinished += bytes.len() - rest.len();
+            bytes = rest;
+            if self.is_between_messages() {
+                self.unfinished = 0;
+                self.begun = true;
             }
-            bytes = self.follow_header(bytes);
         }
     }
 
@@ -66,6 +77,16 @@ impl Boundary {
     /// Whether nothing is open: every frame seen is complete, and every message.
     pub(super) fn is_between_messages(&self) -> bool {
         self.header.is_empty() && self.payload == 0 && !self.fragmented && !self.lost
+    }
+
+    /// Bytes of the message that is arriving, pings among its fragments included.
+    pub(super) fn unfinished(&self) -> usize {
+        self.unfinished
+    }
+
+    /// Whether that message began in the bytes that were followed last.
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun
     }
 }
 

@@ -31,6 +31,17 @@ pub(super) enum Arrival {
     Broken(CloseCode),
 }
 
+/// Whether a message is on its way when the socket has nothing more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arriving {
+    /// None is.
+    Nothing,
+    /// One is, and its first byte came with the last read.
+    Begun,
+    /// One is that began earlier.
+    Still,
+}
+
 /// The reading side of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Inbound {
@@ -61,7 +72,7 @@ impl Inbound {
             })
         });
         open.boundary.follow(bytes);
-        open.share.add(bytes.len());
+        open.share.hold(open.boundary.unfinished());
     }
 
     /// The next message out of `input`, of which what was read is cut off. Answers to control
@@ -86,12 +97,17 @@ impl Inbound {
         }
     }
 
-    /// After a pause: drops the reading state if nothing is arriving. Returns whether a message is.
-    pub(super) fn rest(&mut self) -> bool {
-        if self.open.as_ref().is_some_and(|open| open.boundary.is_between_messages()) {
-            self.open = None;
+    /// After a pause: drops the reading state if nothing is arriving.
+    pub(super) fn rest(&mut self) -> Arriving {
+        match &self.open {
+            Some(open) if open.boundary.is_between_messages() => {
+                self.open = None;
+                Arriving::Nothing
+            }
+            Some(open) if open.boundary.has_begun() => Arriving::Begun,
+            Some(_) => Arriving::Still,
+            None => Arriving::Nothing,
         }
-        self.open.is_some()
     }
 }
 
@@ -141,9 +157,10 @@ impl InboundShare {
         Self { held: 0, all: all.clone() }
     }
 
-    fn add(&mut self, bytes: usize) {
-        self.held += bytes;
-        self.all.set(self.all.get() + bytes);
+    /// So many bytes are unfinished now.
+    fn hold(&mut self, bytes: usize) {
+        self.all.set(self.all.get() - self.held + bytes);
+        self.held = bytes;
     }
 }
 

@@ -8,7 +8,7 @@ use roomcast_protocol::CloseCode;
 use tokio::time::Instant;
 
 use super::Worker;
-use crate::connection::Connection;
+use crate::connection::{Arriving, Connection};
 use crate::frame;
 
 /// Slots of the wheel: with 25 s, one every 250 ms.
@@ -79,16 +79,19 @@ impl Worker {
     }
 
     /// Notes whether a message is arriving on a connection, and keeps the worker's bound on them.
-    pub(crate) fn note_arriving(&self, connection: &Rc<Connection>, is_arriving: bool) {
-        if !is_arriving {
+    pub(crate) fn note_arriving(&self, connection: &Rc<Connection>, arriving: Arriving) {
+        if arriving == Arriving::Nothing {
             return connection.arriving.set(None);
         }
         if self.inbound_held.get() > self.settings.borrow().limits.inbound_bytes {
             return self.close(connection, CloseCode::TryAgain);
         }
-        if connection.arriving.get().is_none() {
-            connection.arriving.set(Some(Instant::now()));
+        let is_new = connection.arriving.get().is_none();
+        if is_new {
             self.arriving.borrow_mut().push(connection.clone());
+        }
+        if is_new || arriving == Arriving::Begun {
+            connection.arriving.set(Some(Instant::now()));
         }
     }
 
@@ -97,7 +100,11 @@ impl Worker {
         let deadline = self.settings.borrow().limits.message_deadline;
         let now = Instant::now();
         let mut late = Vec::new();
-        self.arriving.borrow_mut().retain(|connection| match connection.arriving.get() {
+        let mut all = self.arriving.borrow_mut();
+        // A connection is listed again whenever a message begins after a rest.
+        all.sort_unstable_by_key(|connection| connection.id);
+        all.dedup_by(|a, b| Rc::ptr_eq(a, b));
+        all.retain(|connection| match connection.arriving.get() {
             Some(since) if connection.is_open() && now - since >= deadline => {
                 late.push(connection.clone());
                 false
@@ -105,8 +112,12 @@ impl Worker {
             Some(_) => connection.is_open(),
             None => false,
         });
+        drop(all);
         for connection in late {
             self.close(&connection, CloseCode::Policy);
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
