@@ -2,7 +2,6 @@
 //! of history, or is told what is missing.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
 use roomcast_metrics::{GapCause, ResumeOutcome};
 use roomcast_protocol::{ErrorCode, Lineage, Position, Seq, ServerFrame};
@@ -41,7 +40,7 @@ impl Worker {
                 }
                 Plan::Reset => {
                     let (reader, at) = (Reader::Log(state.log.end_cursor()), state.log.end());
-                    let lost = lost(&state.lineage, pending.since);
+                    let lost = lost(&state.lineage, at, pending.since);
                     let (epoch, seq) = (at.epoch, at.seq);
                     let notice = Some(ServerFrame::Reset { room: room.name.clone(), epoch, seq, lost });
                     let outcome = Some(ResumeOutcome::Reset);
@@ -148,7 +147,8 @@ impl Worker {
         state.pending = kept;
         let mut told = Vec::new();
         for (slot, connection, position) in state.waiting() {
-            if page.serves(position.seq) {
+            // After a reset it is moved to the new epoch, and told so, before it reads there.
+            if position.epoch == page.epoch && page.serves(position.seq) {
                 let reader = reader_in(page, position.seq, &state);
                 state.place(slot, reader);
                 told.push((slot, connection, page.missing(position.seq)));
@@ -311,9 +311,13 @@ impl Worker {
     }
 }
 
-/// How many messages of its epoch a reader at `since` has that the current epoch does not.
-fn lost(lineage: &Arc<Lineage>, since: Option<Position>) -> u64 {
-    since.map_or(0, |since| since.seq.saturating_sub(lineage.base_of(since.epoch).unwrap_or(0)))
+/// How many messages of its epoch a reader at `since` has that the current epoch, which ends at
+/// `end`, does not.
+fn lost(lineage: &Lineage, end: Position, since: Option<Position>) -> u64 {
+    let Some(since) = since else { return 0 };
+    let shared =
+        if since.epoch == end.epoch { Some(end.seq) } else { lineage.base_of(since.epoch) };
+    since.seq.saturating_sub(shared.unwrap_or(0))
 }
 
 fn reader_in(page: &Page, after: Seq, state: &crate::room::RoomState) -> Reader {
@@ -342,3 +346,6 @@ fn start_in(
     let outcome = if missing.is_some() { ResumeOutcome::Gap } else { ResumeOutcome::Recovered };
     Start { reader, at, outcome: Some(outcome), notice }
 }
+
+#[cfg(test)]
+mod tests;
