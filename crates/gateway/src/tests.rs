@@ -36,7 +36,8 @@ pub(crate) fn at(seq: Seq) -> Position {
 
 /// A message with `size` bytes of data (at least 2) that tell its seq.
 pub(crate) fn message(seq: Seq, size: usize) -> Message {
-    let text = format!("\"{seq:0width$}\"", width = size.saturating_sub(2));
+    let digits = seq.to_string();
+    let padding = "0".repeat(size.saturating_sub(digits.len() + 2));
     Message {
         seq,
         time: seq * 10,
@@ -46,7 +47,7 @@ pub(crate) fn message(seq: Seq, size: usize) -> Message {
         key: None,
         echo: true,
         traceparent: None,
-        data: Data::json(text).unwrap(),
+        data: Data::json(format!("\"{padding}{digits}\"")).unwrap(),
     }
 }
 
@@ -68,9 +69,19 @@ pub(crate) fn key() -> PublishKey {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Seen {
     /// A message; `keyed` if its key is shown.
-    Message { seq: Seq, keyed: bool, data: Data },
-    Gap { from: Seq, to: Seq },
-    Reset { epoch: Epoch, seq: Seq },
+    Message {
+        seq: Seq,
+        keyed: bool,
+        data: Data,
+    },
+    Gap {
+        from: Seq,
+        to: Seq,
+    },
+    Reset {
+        epoch: Epoch,
+        seq: Seq,
+    },
 }
 
 impl Seen {

@@ -154,3 +154,6 @@ pub(crate) fn page(
     let batch = Some(Arc::new(Batch::new(room.clone(), begin, entries, budget)));
     Some(Page { epoch: end.epoch, from: after, to: at, start, batch })
 }
+
+#[cfg(test)]
+mod tests;

@@ -73,3 +73,6 @@ impl Outlet {
         self.marked.remove(room);
     }
 }
+
+#[cfg(test)]
+mod tests;

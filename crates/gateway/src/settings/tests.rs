@@ -11,7 +11,8 @@ fn a_room_takes_the_policy_of_its_namespace_or_the_default() {
         "namespaces.chat.slow=conflate",
     ]);
     let of = |room: &str| settings.namespace_of(&RoomName::parse(room).unwrap());
-    for (room, bytes) in [("chat:1", 2000), ("chat", 1000), ("other:1", 1000), ("default:1", 1000)] {
+    for (room, bytes) in [("chat:1", 2000), ("chat", 1000), ("other:1", 1000), ("default:1", 1000)]
+    {
         assert_eq!(of(room).message_bytes, bytes, "{room}");
     }
     assert_eq!((of("chat:1").slow, of("lobby").slow), (SlowPolicy::Conflate, SlowPolicy::Close));

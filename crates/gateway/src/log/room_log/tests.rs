@@ -9,10 +9,17 @@ use crate::tests::{EPOCH, at, entry, reset, room_name};
 
 #[derive(Debug, Clone)]
 enum Item {
-    Message { size: usize },
-    Gap { more: u64 },
+    Message {
+        size: usize,
+    },
+    Gap {
+        more: u64,
+    },
     /// Another epoch, which continues so many seqs back, or from the start.
-    Reset { back: u64, restart: bool },
+    Reset {
+        back: u64,
+        restart: bool,
+    },
 }
 
 #[derive(Debug, Clone)]

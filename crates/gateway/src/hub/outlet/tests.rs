@@ -1,0 +1,91 @@
+//! A worker's queue that is full.
+
+use super::*;
+use crate::hub::Floor;
+
+fn room(name: &str) -> RoomName {
+    RoomName::parse(name).unwrap()
+}
+
+fn trim(room: &RoomName) -> WorkerEvent {
+    WorkerEvent::Trim { room: room.clone(), floor: Floor { slow: 0, all: 0 } }
+}
+
+/// Takes up to `count` events out of the queue; their rooms.
+fn take(queue: &mut mpsc::Receiver<WorkerEvent>, count: usize) -> Vec<RoomName> {
+    let events = std::iter::from_fn(|| queue.try_recv().ok()).take(count);
+    let rooms = events.map(|event| match event {
+        WorkerEvent::Trim { room, .. } => room,
+        other => panic!("unexpected {other:?}"),
+    });
+    rooms.collect()
+}
+
+#[test]
+fn a_full_queue_marks_the_room_and_no_other() {
+    let (events, mut queue) = outlet_queue();
+    let mut outlet = Outlet::new(events);
+    let (first, second, third) = (room("first"), room("second"), room("third"));
+    for _ in 0..QUEUE {
+        assert_eq!(outlet.send(&first, trim(&first)), Sent::Fine);
+    }
+    assert!(!outlet.is_marked());
+    assert_eq!(outlet.send(&second, trim(&second)), Sent::Marked);
+    assert_eq!(outlet.send(&second, trim(&second)), Sent::Fine, "marked once");
+    assert!(outlet.is_marked());
+
+    // With space again, other rooms go on and the marked one waits.
+    assert_eq!(take(&mut queue, 2).len(), 2);
+    assert_eq!(outlet.send(&second, trim(&second)), Sent::Fine);
+    assert_eq!(outlet.send(&third, trim(&third)), Sent::Fine);
+    assert_eq!(outlet.send(&first, trim(&first)), Sent::Fine);
+    assert!(outlet.unmark().is_empty(), "half of the queue stays for the others");
+    let rooms = take(&mut queue, QUEUE);
+    assert_eq!(rooms.len(), QUEUE);
+    assert!(!rooms.contains(&second), "nothing of a marked room is sent");
+
+    assert_eq!(outlet.unmark(), std::slice::from_ref(&second));
+    assert!(!outlet.is_marked());
+    assert_eq!(outlet.send(&second, trim(&second)), Sent::Fine);
+    assert_eq!(take(&mut queue, QUEUE), [second]);
+}
+
+#[test]
+fn marked_rooms_come_back_as_the_queue_has_space() {
+    let (events, mut queue) = outlet_queue();
+    let mut outlet = Outlet::new(events);
+    let full = room("full");
+    (0..QUEUE).for_each(|_| drop(outlet.send(&full, trim(&full))));
+    let others: Vec<RoomName> = (0..20).map(|n| room(&format!("room-{n}"))).collect();
+    for other in &others {
+        assert_eq!(outlet.send(other, trim(other)), Sent::Marked);
+    }
+    take(&mut queue, QUEUE / 2 + 5);
+    let mut back = outlet.unmark();
+    assert_eq!(back.len(), 5);
+    take(&mut queue, QUEUE);
+    back.extend(outlet.unmark());
+    back.sort();
+    let mut expected = others;
+    expected.sort();
+    assert_eq!(back, expected, "each once");
+}
+
+#[test]
+fn a_room_that_was_let_go_is_not_marked() {
+    let (events, _queue) = outlet_queue();
+    let mut outlet = Outlet::new(events);
+    let full = room("full");
+    while outlet.send(&full, trim(&full)) == Sent::Fine {}
+    outlet.forget(&full);
+    assert!(!outlet.is_marked());
+}
+
+#[test]
+fn a_worker_that_has_ended_marks_nothing() {
+    let (events, queue) = outlet_queue();
+    let mut outlet = Outlet::new(events);
+    drop(queue);
+    assert_eq!(outlet.send(&room("any"), trim(&room("any"))), Sent::Fine);
+    assert!(!outlet.is_marked());
+}
