@@ -10,7 +10,7 @@ use roomcast_protocol::{
     ClientFrame, ConnectionId, Data, Encoding, Epoch, ErrorCode, JoinRoom, Message, Position,
     Publish, RequestId, Seq, ServerFrame,
 };
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
@@ -56,6 +56,15 @@ impl TestClient {
     pub async fn connect(address: SocketAddr, encoding: Encoding, query: &str) -> Self {
         let socket = soon("connect", TcpStream::connect(address)).await.unwrap();
         Self::over(socket, encoding, query).await
+    }
+
+    /// A client whose kernel takes little before it has to read.
+    pub async fn narrow(address: SocketAddr, encoding: Encoding) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        socket.set_send_buffer_size(4096).unwrap();
+        let socket = soon("connect", socket.connect(address)).await.unwrap();
+        Self::over(socket, encoding, "").await
     }
 
     /// The same over a socket with options of its own.

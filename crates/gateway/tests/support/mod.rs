@@ -7,6 +7,7 @@
 #![allow(unreachable_pub, reason = "each test file is a crate of its own")]
 
 mod client;
+mod follow;
 mod metrics;
 mod node;
 mod raw;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 pub use client::{Incoming, Joined, TestClient, foreign, plain, publish_of, seqs, text};
+pub use follow::Follow;
 pub use metrics::Scrape;
 pub use node::TestNode;
 pub use raw::{Opcode, RawClient, RawFrame, Response, frame, get};
