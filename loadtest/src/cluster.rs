@@ -26,6 +26,9 @@ use drive::{Findings, Plan};
 /// How long nothing at all may happen before the run is taken for broken.
 const STALL: Duration = Duration::from_secs(15);
 
+/// Where all nodes share one core, each is one thread.
+const ONE_WORKER: [&str; 2] = ["--set", "node.workers=1"];
+
 /// Publish across nodes and check what every member saw; fails on any violation.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ClusterArgs {
@@ -85,7 +88,10 @@ impl Cluster {
         let node = args.node.on_redis(&redis.url);
         let nodes = (1..=args.nodes).map(|number| {
             eprintln!("starting node {number} of {}", args.nodes);
-            let more = ["--node-id".to_owned(), format!("load-{number}")];
+            let mut more = vec!["--node-id".to_owned(), format!("load-{number}")];
+            if args.latency {
+                more.extend(ONE_WORKER.map(str::to_owned));
+            }
             Server::node_with(&node, &more, &place.nodes, children)
         });
         Ok(Self { nodes: nodes.collect::<Result<_>>()?, redis: Some(redis) })
@@ -127,7 +133,12 @@ pub(crate) fn main(args: &ClusterArgs, children: &Children) -> Result<Report> {
         if let Some(load) = &place.nodes.load {
             machine::pin_self(load)?;
         }
-        return latency::main(args.latency_messages, &cluster, &place);
+        let one_worker = ONE_WORKER.map(str::to_owned);
+        let alone = match &args.urls[..] {
+            [] => Some(Server::node_with(&args.node, &one_worker, &place.nodes, children)?),
+            _ => None,
+        };
+        return latency::main(args.latency_messages, &cluster, alone.as_ref(), &place);
     }
     let cluster = Cluster::start(args, &Place::anywhere(), children)?;
     let plan = Plan {

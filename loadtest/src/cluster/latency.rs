@@ -1,5 +1,7 @@
-//! The unloaded delay from a publish on one node to a delivery on another, beside a bare PUBLISH
-//! to SUBSCRIBE over TCP on the same Redis, in blocks that take turns.
+//! The unloaded delay from a publish on one node to a delivery on another, beside the same on one
+//! node alone and a bare PUBLISH to SUBSCRIBE over TCP on the same Redis, in blocks that take
+//! turns. What the cluster adds to a node alone is what compares with the bare way: the hops
+//! between clients and nodes are in both.
 
 use std::time::{Duration, Instant};
 
@@ -12,6 +14,7 @@ use crate::dialect::{Dialect, Encoding};
 use crate::engine::{Batch, Engine, LinkId, Wait, What};
 use crate::report::Report;
 use crate::resp::{Connection, Redis, Reply};
+use crate::server::Server;
 use crate::stats::{digits, micros, percentile};
 use crate::table::Table;
 
@@ -23,15 +26,28 @@ const WITHIN: Duration = Duration::from_secs(10);
 const PAYLOAD: usize = 128;
 
 /// Runs the measurement: the first block of each way is warm-up.
-pub(super) fn main(messages: usize, cluster: &Cluster, place: &Place) -> Result<Report> {
+pub(super) fn main(
+    messages: usize,
+    cluster: &Cluster,
+    alone: Option<&Server>,
+    place: &Place,
+) -> Result<Report> {
     let redis = cluster.redis.as_ref().context("name the nodes' Redis with --redis-url")?;
-    let mut relay = Relay::open(cluster)?;
+    let [first, .., last] = &cluster.nodes[..] else { bail!("two nodes are needed") };
+    let mut relay = Relay::open([first, last])?;
+    let mut alone = alone.map(|node| Relay::open([node, node])).transpose()?;
     let mut bare = Bare::open(redis)?;
     let (mut through_nodes, mut through_redis) = (Vec::new(), Vec::new());
+    let mut through_one = Vec::new();
     for block in 0..=messages.div_ceil(BLOCK) {
         let relayed = (0..BLOCK).map(|_| relay.once()).collect::<Result<Vec<_>>>()?;
         let published = (0..BLOCK).map(|_| bare.once()).collect::<Result<Vec<_>>>()?;
+        let inside = match &mut alone {
+            Some(alone) => (0..BLOCK).map(|_| alone.once()).collect::<Result<Vec<_>>>()?,
+            None => Vec::new(),
+        };
         if block > 0 {
+            through_one.extend(inside);
             through_nodes.extend(relayed);
             through_redis.extend(published);
         }
@@ -46,21 +62,22 @@ pub(super) fn main(messages: usize, cluster: &Cluster, place: &Place) -> Result<
     let mut table = Table::new(["way", "p50 µs", "p99 µs", "p50 × bare", "p99 × bare"]);
     let bare = middle_and_tail(through_redis);
     let nodes = middle_and_tail(through_nodes);
-    for (way, [p50, p99]) in
-        [("publish on node 1 → member of node 2", nodes), ("bare PUBLISH → SUBSCRIBE", bare)]
-    {
-        let ratios = [p50 / bare[0], p99 / bare[1]];
-        let cells = [p50, p99, ratios[0], ratios[1]].map(digits);
-        table.row(std::iter::once(way.to_owned()).chain(cells));
+    let mut rows = vec![("publish on node 1 → member of node 3", nodes)];
+    if alone.is_some() {
+        let one = middle_and_tail(through_one);
+        rows.push(("publish → member of one node alone", one));
+        rows.push(("what the cluster adds to one node", [nodes[0] - one[0], nodes[1] - one[1]]));
+    }
+    rows.push(("bare PUBLISH → SUBSCRIBE", bare));
+    for (way, [p50, p99]) in &rows {
+        let cells = [*p50, *p99, p50 / bare[0], p99 / bare[1]].map(digits);
+        table.row(std::iter::once((*way).to_owned()).chain(cells));
     }
     println!("{heading}\n{table}");
-    Ok(json!({
-        "scenario": "cluster --latency", "setup": heading,
-        "nodes_micros": { "p50": nodes[0], "p99": nodes[1] },
-        "bare_micros": { "p50": bare[0], "p99": bare[1] },
-        "p50_ratio": nodes[0] / bare[0],
-    })
-    .into())
+    let ways: Vec<_> = (rows.iter())
+        .map(|(way, [p50, p99])| json!({ "way": way, "p50_micros": p50, "p99_micros": p99 }))
+        .collect();
+    Ok(json!({ "scenario": "cluster --latency", "setup": heading, "ways": ways }).into())
 }
 
 fn middle_and_tail(mut delays: Vec<Duration>) -> [f64; 2] {
@@ -68,7 +85,7 @@ fn middle_and_tail(mut delays: Vec<Duration>) -> [f64; 2] {
     [0.5, 0.99].map(|share| micros(percentile(&delays, share)))
 }
 
-/// A publisher on the first node, a member on the last.
+/// A publisher on one node, a member on another.
 struct Relay {
     engine: Engine,
     batch: Batch,
@@ -78,10 +95,9 @@ struct Relay {
 }
 
 impl Relay {
-    fn open(cluster: &Cluster) -> Result<Self> {
-        let [first, .., last] = &cluster.nodes[..] else { bail!("two nodes are needed") };
+    fn open(nodes: [&Server; 2]) -> Result<Self> {
         let room = fresh_room();
-        let [from, to] = [first, last].map(|node| Dialect::of(node, Encoding::Json));
+        let [from, to] = nodes.map(|node| Dialect::of(node, Encoding::Json));
         let mut engine = Engine::new()?;
         let frame = from.publish(room, from.encoding.payload("", PAYLOAD), None)?;
         let seats =
