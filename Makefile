@@ -1,6 +1,6 @@
 LISTEN ?= 127.0.0.1:8080
 .DEFAULT_GOAL := help
-.PHONY: help run setup test rust foreign lint fmt docs deny
+.PHONY: help run setup test rust foreign lint fmt bench docs deny
 
 help: ## Show these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ lint: ## Formatting, clippy, rustdoc and the shell scripts; warnings are errors
 
 fmt: ## Format the Rust code
 	cargo fmt --all
+
+bench: ## Load a node beside the least a server can do (`loadtest --help` has more)
+	cargo build --release --locked --bins && "$${CARGO_TARGET_DIR:-target}/release/loadtest" fanout
 
 docs: ## Build the Rust documentation into target/doc
 	cargo doc --workspace --no-deps --locked

@@ -38,7 +38,9 @@ nothing_left() {
     local left end=$((SECONDS + 10))
     while left=$(marked) && [[ -n $left ]]; do
         if ((SECONDS >= end)); then
-            echo "== still running:" && echo "$left"
+            echo "== still running, ended now:" && echo "$left"
+            # They may hold this script's output open, and its reader waiting.
+            awk '{ print $1 }' <<<"$left" | xargs --no-run-if-empty kill -KILL
             return 1
         fi
         sleep 0.2
