@@ -18,12 +18,12 @@ if ((${#missing[@]})); then
     if ((UID != 0)); then
         as_root=(sudo -n "${as_root[@]}")
     fi
-    echo "setup: installing ${missing[*]}"
     if ! command -v apt-get >/dev/null || ! "${as_root[@]}" true 2>/dev/null; then
         echo "setup: may not install packages here. Please run:" >&2
         echo "    sudo apt-get install --no-install-recommends ${missing[*]}" >&2
         exit 1
     fi
+    echo "setup: installing ${missing[*]}"
     "${as_root[@]}" apt-get update -qq
     "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" </dev/null
 fi
