@@ -92,10 +92,11 @@ async fn connect(
     config: &Config,
     metrics: &Metrics,
 ) -> Result<(Bus, Feeds), roomcast_bus::StartError> {
-    let BusConfig { redis_url, prefix, subscribe_connections, .. } = &config.bus;
+    let BusConfig { redis_url, prefix, publish_connections, subscribe_connections } = &config.bus;
     let Some(url) = redis_url else { return Ok(Bus::memory(MemoryOptions::default())) };
     let options = RedisOptions {
         prefix: prefix.clone(),
+        publish_connections: *publish_connections,
         subscribe_connections: *subscribe_connections,
         ..RedisOptions::new(url.expose())
     };
