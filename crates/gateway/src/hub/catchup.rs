@@ -132,23 +132,31 @@ pub(crate) fn page(
         // The bus stands behind what this node was told: the feed will tell why.
         return None;
     }
-    let messages = history.messages.into_iter().filter(|m| m.seq > after && m.seq <= last);
-    let mut entries = Vec::new();
-    let (mut start, mut at) = (None, after);
+    // What the log has is not lost, however little of it users may read back.
+    let until = last.min(log.reach().seq).max(after + 1);
+    let mut messages = history.messages;
+    messages.retain(|message| message.seq > after && message.seq <= last);
+    let start = match messages.first() {
+        Some(first) if first.seq <= until => first.seq - 1,
+        _ => return Some(Page { epoch: end.epoch, from: after, to: until, start: until, batch: None }),
+    };
+    let (mut entries, mut at) = (Vec::new(), start);
+    let lose = |at: &mut Seq, to: Seq, entries: &mut Vec<Entry>| {
+        if *at < to {
+            entries.push(Entry::Gap { from: *at + 1, to });
+            *at = to;
+        }
+    };
     for message in messages {
-        let first = *start.get_or_insert(message.seq - 1);
-        if message.seq > at + 1 && at >= first {
-            entries.push(Entry::Gap { from: at + 1, to: message.seq - 1 });
+        lose(&mut at, until.min(message.seq - 1), &mut entries);
+        if message.seq != at + 1 {
+            break;
         }
         at = message.seq;
         entries.push(Entry::Message(message));
     }
-    let Some(start) = start else {
-        return Some(Page { epoch: end.epoch, from: after, to: last, start: last, batch: None });
-    };
-    if !history.more && at < last {
-        entries.push(Entry::Gap { from: at + 1, to: last });
-        at = last;
+    if !history.more {
+        lose(&mut at, until, &mut entries);
     }
     let begin = Position { epoch: end.epoch, seq: start };
     let batch = Some(Arc::new(Batch::new(room.clone(), begin, entries, budget)));

@@ -55,19 +55,26 @@ fn a_page_tells_messages_and_what_is_missing_between_them() {
     check_page(10, later, &log, Some((15, 13, "14 15")));
     let holes = history(25, &[11, 13, 17], true);
     check_page(10, holes, &log, Some((17, 10, "11 gap 12-12 13 gap 14-16 17")));
-    // What ends before the room does has lost its end.
+    // A hole that the log fills ends the page.
+    let in_log = history(25, &[19, 20, 21, 24, 25], false);
+    check_page(18, in_log, &log, Some((21, 18, "19 20 21")));
+    let across = history(25, &[18, 24, 25], false);
+    check_page(17, across, &log, Some((20, 17, "18 gap 19-20")));
+    // What ends before the log begins has lost its end.
     let short = history(25, &[11, 12], false);
-    check_page(10, short, &log, Some((25, 10, "11 12 gap 13-25")));
-    check_page(10, history(25, &[], false), &log, Some((25, 25, "")));
+    check_page(10, short, &log, Some((20, 10, "11 12 gap 13-20")));
+    check_page(10, history(25, &[], false), &log, Some((20, 20, "")));
 }
 
 #[test]
 fn what_the_log_has_not_told_comes_through_the_log() {
     let log = log(20, 25);
-    let ahead = history(30, &[22, 23, 24, 25, 26, 27], false);
-    check_page(21, ahead, &log, Some((25, 21, "22 23 24 25")));
+    let ahead = history(30, &[18, 19, 20, 21, 22, 23, 24, 25, 26, 27], false);
+    check_page(17, ahead, &log, Some((25, 17, "18 19 20 21 22 23 24 25")));
     let only_later = history(30, &[28, 29, 30], false);
-    check_page(10, only_later, &log, Some((25, 25, "")));
+    check_page(10, only_later, &log, Some((20, 20, "")));
+    let only_within = history(25, &[23, 24, 25], false);
+    check_page(10, only_within, &log, Some((20, 20, "")));
     // Messages that the reader has are none of its business.
     let from_before = history(25, &[9, 10, 11], true);
     check_page(10, from_before, &log, Some((11, 10, "11")));
@@ -100,6 +107,8 @@ fn a_page_is_charged_and_given_back() {
 struct World {
     last: Seq,
     lost: BTreeSet<Seq>,
+    /// Only the last so many may be read back.
+    readable: Seq,
     log: RoomLog,
     budget: Budget,
     page_size: usize,
@@ -107,9 +116,17 @@ struct World {
 
 impl World {
     fn read(&self, after: Seq) -> History {
-        let kept = (after + 1..=self.last).filter(|seq| !self.lost.contains(seq));
+        let first = (after + 1).max((self.last + 1).saturating_sub(self.readable));
+        let kept = (first..=self.last).filter(|seq| !self.lost.contains(seq));
         let seqs: Vec<Seq> = kept.clone().take(self.page_size).collect();
         history(self.last, &seqs, kept.count() > self.page_size)
+    }
+
+    /// Whether a reader behind the log may be told that it is lost: the bus does not give it, and
+    /// it does not lie in the log.
+    fn is_lost(&self, seq: Seq) -> bool {
+        let given = !self.lost.contains(&seq) && seq + self.readable > self.last;
+        !given && seq <= self.log.reach().seq
     }
 
     /// New messages, and as many batches gone but the last `keep`.
@@ -177,7 +194,7 @@ impl Storm {
         assert!(page.serves(asked), "{asked} in {page:?}");
         for reader in &mut self.readers[worker] {
             if page.serves(*reader) {
-                check_told(&page, *reader, &self.world.lost);
+                check_told(&page, *reader, &self.world);
                 *reader = page.to;
             }
         }
@@ -196,8 +213,8 @@ impl Storm {
     }
 }
 
-/// A reader of a page is told of every seq in it once, and as lost only of what is lost.
-fn check_told(page: &Page, reader: Seq, lost: &BTreeSet<Seq>) {
+/// A reader of a page is told of every seq in it once, and as lost of just what is lost.
+fn check_told(page: &Page, reader: Seq, world: &World) {
     let missing = page.missing(reader).into_iter().flat_map(|(from, to)| from..=to);
     let mut told: Vec<(Seq, bool)> = missing.map(|seq| (seq, false)).collect();
     if let Some(batch) = &page.batch {
@@ -211,8 +228,12 @@ fn check_told(page: &Page, reader: Seq, lost: &BTreeSet<Seq>) {
     }
     // A reader inside of a gap is told of all of it: it has nothing of what lies before, either.
     told.retain(|&(seq, _)| seq > reader);
-    let expected: Vec<_> = (reader + 1..=page.to).map(|seq| (seq, !lost.contains(&seq))).collect();
-    assert_eq!(told, expected, "{reader} in {page:?}");
+    let seqs: Vec<Seq> = told.iter().map(|&(seq, _)| seq).collect();
+    assert_eq!(seqs, (reader + 1..=page.to).collect::<Vec<_>>(), "{reader} in {page:?}");
+    for (seq, got) in told {
+        let may_be = if got { !world.lost.contains(&seq) } else { world.is_lost(seq) };
+        assert!(may_be, "{seq} of {page:?} for {reader}");
+    }
 }
 
 fn storm_op() -> impl Strategy<Value = (u8, usize)> {
@@ -227,13 +248,13 @@ proptest! {
     fn a_storm_reads_one_page_at_a_time_and_answers_everybody_once(
         last in 30..120u64,
         back in 0..20u64,
-        lost in prop::collection::btree_set(1..130u64, 0..30),
+        lost in prop::collection::btree_set(1..130u64, 0..30), readable in 0..150u64,
         readers in prop::collection::vec(prop::collection::vec(0..120u64, 0..8), 1..6),
         page_size in 1..40usize,
         ops in prop::collection::vec(storm_op(), 0..60),
     ) {
         let log = log(last - back, last);
-        let world = World { last, lost, log, budget: Budget::default(), page_size };
+        let world = World { last, lost, readable, log, budget: Budget::default(), page_size };
         let readers: Vec<Vec<Seq>> = readers.into_iter()
             .map(|all| all.into_iter().filter(|&at| at <= last).collect())
             .collect();
@@ -273,6 +294,7 @@ fn a_crowd_at_one_place_costs_one_read() {
     let world = World {
         last: 100,
         lost: BTreeSet::new(),
+        readable: 1000,
         log: log(90, 100),
         budget: Budget::default(),
         page_size: 1000,
