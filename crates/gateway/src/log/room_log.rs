@@ -90,11 +90,6 @@ impl RoomLog {
         self.base
     }
 
-    /// Position before the first batch.
-    pub(crate) fn start(&self) -> Position {
-        self.start
-    }
-
     /// Position after the last batch.
     pub(crate) fn end(&self) -> Position {
         self.end
@@ -103,11 +98,6 @@ impl RoomLog {
     /// Size of all batches before encoding, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
-    }
-
-    /// Whether it holds nothing.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.batches.is_empty()
     }
 
     /// Number of batches.

@@ -55,7 +55,9 @@ fn marked_rooms_come_back_as_the_queue_has_space() {
     let (events, mut queue) = outlet_queue();
     let mut outlet = Outlet::new(events);
     let full = room("full");
-    (0..QUEUE).for_each(|_| drop(outlet.send(&full, trim(&full))));
+    for _ in 0..QUEUE {
+        assert_eq!(outlet.send(&full, trim(&full)), Sent::Fine);
+    }
     let others: Vec<RoomName> = (0..20).map(|n| room(&format!("room-{n}"))).collect();
     for other in &others {
         assert_eq!(outlet.send(other, trim(other)), Sent::Marked);
