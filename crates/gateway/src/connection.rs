@@ -91,7 +91,12 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// A connection whose handshake is done.
-    pub(crate) fn new(id: ConnectionId, hello: Hello, encoding: Encoding, socket: TcpStream) -> Self {
+    pub(crate) fn new(
+        id: ConnectionId,
+        hello: Hello,
+        encoding: Encoding,
+        socket: TcpStream,
+    ) -> Self {
         Self {
             id,
             user: hello.user,

@@ -6,6 +6,7 @@ mod commands;
 mod driver;
 mod ledger;
 mod outlet;
+mod upkeep;
 
 pub(crate) use commands::{Floor, HubCommand, HubHandle, Page, PageAnswer, WorkerEvent};
 pub(crate) use driver::{Hub, now_ms};

@@ -6,6 +6,7 @@ mod driver;
 mod handle;
 mod heartbeat;
 mod members;
+mod pages;
 mod passes;
 mod resume;
 mod session;

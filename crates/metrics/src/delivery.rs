@@ -35,7 +35,7 @@ impl DeliveryMetrics {
             slow: families.counters("slow_total", "Members that fell off a room's log."),
             end_to_end: families.histogram(
                 "delivery_seconds",
-                "From a message's time by the bus's clock to its first socket write by the node's.",
+                "From a message's time by the bus's clock to the end of the pass that wrote it, by the node's.",
                 buckets::CLOCKS,
             ),
             clock_ahead: families.counter(

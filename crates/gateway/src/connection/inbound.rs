@@ -90,7 +90,9 @@ impl Inbound {
                     let _over = open.context.flush(&mut wire);
                     Arrival::Close
                 }
-                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => Arrival::Pause,
+                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                    Arrival::Pause
+                }
                 Err(Error::ConnectionClosed | Error::AlreadyClosed) => Arrival::Close,
                 Err(error) => Arrival::Broken(code_of(&error)),
             };

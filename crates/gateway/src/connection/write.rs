@@ -147,7 +147,9 @@ impl Connection {
     /// Moves the readers and keeps what is left.
     fn settle(&self, owed: Vec<(u16, Rc<Room>, u32)>, settled: Vec<Settled>, bytes: usize) -> Turn {
         let mut turn = Turn { bytes, ..Turn::default() };
-        for ((membership, room, slot), Settled { cursor, rest, frames }) in owed.into_iter().zip(settled) {
+        for ((membership, room, slot), Settled { cursor, rest, frames }) in
+            owed.into_iter().zip(settled)
+        {
             turn.frames += frames;
             if !rest.is_empty() {
                 self.gate.borrow_mut().begin(rest);

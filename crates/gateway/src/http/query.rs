@@ -41,7 +41,8 @@ impl Hello {
                 }
                 "client" => client = Some(client_name(decode(value)?)?),
                 "attempt" => {
-                    attempt = value.parse().map_err(|_| "attempt: a number from 0 on".to_owned())?;
+                    attempt =
+                        value.parse().map_err(|_| "attempt: a number from 0 on".to_owned())?;
                 }
                 _ => {}
             }

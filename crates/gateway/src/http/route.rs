@@ -49,7 +49,11 @@ pub(super) async fn answer(visit: &Visit, request: Request<Incoming>) -> Answer 
     let refused = &visit.worker.metrics.connections.refused;
     let Ok(found) = ROUTER.at(request.uri().path()) else {
         refused[RefusalReason::NotFound].inc();
-        return answer::problem(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path");
+        return answer::problem(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "there is nothing at this path",
+        );
     };
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         refused[RefusalReason::Method].inc();
@@ -82,9 +86,7 @@ pub(crate) async fn answer_monitor(site: &Site, path: &str) -> Answer {
 async fn monitor(site: &Site, route: Route) -> Answer {
     match route {
         Route::Live if site.is_alive() => answer::json(StatusCode::OK, &json!({ "live": true })),
-        Route::Live => {
-            answer::json(StatusCode::SERVICE_UNAVAILABLE, &json!({ "live": false }))
-        }
+        Route::Live => answer::json(StatusCode::SERVICE_UNAVAILABLE, &json!({ "live": false })),
         Route::Metrics => {
             answer::text(StatusCode::OK, roomcast_metrics::CONTENT_TYPE, site.render().await)
         }
@@ -94,8 +96,7 @@ async fn monitor(site: &Site, route: Route) -> Answer {
 
 fn ready(site: &Site) -> Answer {
     let reasons = site.not_ready();
-    let status =
-        if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     answer::json(status, &json!({ "ready": reasons.is_empty(), "reasons": reasons }))
 }
 

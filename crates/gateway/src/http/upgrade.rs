@@ -53,7 +53,12 @@ struct Refusal {
 }
 
 impl Visit {
-    pub(super) fn new(worker: Rc<Worker>, site: Arc<Site>, place: Place, accepted: Instant) -> Self {
+    pub(super) fn new(
+        worker: Rc<Worker>,
+        site: Arc<Site>,
+        place: Place,
+        accepted: Instant,
+    ) -> Self {
         Self { worker, site, place: Rc::new(place), accepted, granted: RefCell::default() }
     }
 
@@ -118,12 +123,13 @@ fn grant(visit: &Visit, request: &Request<Incoming>) -> Result<Grant, Refusal> {
         });
     }
     let subprotocol = negotiate(request.headers())?;
-    let hello = Hello::parse(request.uri().query().unwrap_or_default()).map_err(|detail| Refusal {
-        status: StatusCode::BAD_REQUEST,
-        reason: RefusalReason::BadRequest,
-        code: "bad_query",
-        detail,
-    })?;
+    let hello =
+        Hello::parse(request.uri().query().unwrap_or_default()).map_err(|detail| Refusal {
+            status: StatusCode::BAD_REQUEST,
+            reason: RefusalReason::BadRequest,
+            code: "bad_query",
+            detail,
+        })?;
     let (place, accepted) = (visit.place.clone(), visit.accepted);
     Ok(Grant { hello, subprotocol, place, accepted })
 }
@@ -161,7 +167,8 @@ async fn become_connection(worker: Rc<Worker>, upgrade: OnUpgrade, grant: Grant)
 /// A connection's whole life. A panic ends this connection only.
 async fn live(worker: Rc<Worker>, connection: Rc<Connection>, early: Bytes, _place: Rc<Place>) {
     let begun = Instant::now();
-    let open = &worker.metrics.connections.open[Transport::Websocket][label_of(connection.encoding)];
+    let open =
+        &worker.metrics.connections.open[Transport::Websocket][label_of(connection.encoding)];
     open.inc();
     tracing::debug!(%connection, "opened");
     let served = AssertUnwindSafe(serve(&worker, &connection, early)).catch_unwind().await;

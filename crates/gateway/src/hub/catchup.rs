@@ -65,8 +65,12 @@ impl CatchUp {
         }
     }
 
-    /// A page is here: answers for those it serves, then perhaps another read.
+    /// A page is here: answers for those it serves, then perhaps another read. One that was asked
+    /// for before a reset answers nobody.
     pub(crate) fn arrived(&mut self, page: Page) -> (Vec<(usize, PageAnswer)>, Ask) {
+        if self.reading != Some(page.from) {
+            return (Vec::new(), Ask::Wait);
+        }
         self.reading = None;
         self.tries = 0;
         let (served, rest): (Vec<_>, Vec<_>) =
@@ -82,14 +86,14 @@ impl CatchUp {
         (answers, self.read_next())
     }
 
-    /// The read failed, or met another epoch than the log's, which the feed will tell soon. True:
-    /// try again after a pause.
-    pub(crate) fn failed(&mut self) -> Result<Seq, Vec<(usize, PageAnswer)>> {
-        self.tries += 1;
-        match self.reading {
-            Some(after) if self.tries < MAX_TRIES => Ok(after),
-            _ => Err(self.give_up(PageAnswer::Failed)),
+    /// The read from `after` failed, or met another epoch than the log's, which the feed will tell
+    /// soon. `Ok`: try again there after a pause; else answers for those who waited.
+    pub(crate) fn failed(&mut self, after: Seq) -> Result<Seq, Vec<(usize, PageAnswer)>> {
+        if self.reading != Some(after) {
+            return Err(Vec::new());
         }
+        self.tries += 1;
+        if self.tries < MAX_TRIES { Ok(after) } else { Err(self.give_up(PageAnswer::Failed)) }
     }
 
     /// The room began anew: whoever waits looks again.
@@ -138,7 +142,15 @@ pub(crate) fn page(
     messages.retain(|message| message.seq > after && message.seq <= last);
     let start = match messages.first() {
         Some(first) if first.seq <= until => first.seq - 1,
-        _ => return Some(Page { epoch: end.epoch, from: after, to: until, start: until, batch: None }),
+        _ => {
+            return Some(Page {
+                epoch: end.epoch,
+                from: after,
+                to: until,
+                start: until,
+                batch: None,
+            });
+        }
     };
     let (mut entries, mut at) = (Vec::new(), start);
     let lose = |at: &mut Seq, to: Seq, entries: &mut Vec<Entry>| {

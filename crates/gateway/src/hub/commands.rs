@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use roomcast_protocol::{Epoch, Lineage, RoomName, Seq};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::log::{Batch, RoomLog};
 
@@ -41,6 +42,7 @@ pub(crate) enum WorkerEvent {
         batch: Arc<Batch>,
         floor: Floor,
         lineage: Option<Arc<Lineage>>,
+        appended: Instant,
     },
     /// A room's log dropped batches.
     Trim { room: RoomName, floor: Floor },

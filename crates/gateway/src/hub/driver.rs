@@ -19,8 +19,6 @@ use crate::settings::Settings;
 
 /// Opening deadlines, lingering rooms and full queues are looked at this often.
 const TICK: Duration = Duration::from_millis(50);
-/// Old messages are looked for every so many ticks (5 s).
-const TICKS_PER_SWEEP: u32 = 100;
 /// How long a join waits for a room that is not open here, before the bus counts as away.
 const OPEN_DEADLINE: Duration = Duration::from_secs(2);
 /// Before a page is read again that could not be read.
@@ -34,17 +32,17 @@ type PageRead = (RoomName, Seq, Result<History, ReadError>);
 /// Owns the logs of all rooms of the node.
 pub(crate) struct Hub {
     bus: Bus,
-    feeds: Feeds,
-    rooms: HashMap<RoomName, Ledger>,
-    outlets: Vec<Outlet>,
+    pub(super) feeds: Feeds,
+    pub(super) rooms: HashMap<RoomName, Ledger>,
+    pub(super) outlets: Vec<Outlet>,
     commands: mpsc::UnboundedReceiver<HubCommand>,
     /// One read at a time for each room bounds what stands here.
     reads: mpsc::UnboundedReceiver<PageRead>,
     read_done: mpsc::UnboundedSender<PageRead>,
-    settings: watch::Receiver<Arc<Settings>>,
-    budget: Budget,
-    metrics: Metrics,
-    ticks: u32,
+    pub(super) settings: watch::Receiver<Arc<Settings>>,
+    pub(super) budget: Budget,
+    pub(super) metrics: Metrics,
+    pub(super) ticks: u32,
 }
 
 impl Hub {
@@ -132,7 +130,7 @@ impl Hub {
     }
 
     /// Sends a worker the log of a room it asked for, as it is now.
-    fn attach_again(&mut self, worker: usize, room: &RoomName) {
+    pub(super) fn attach_again(&mut self, worker: usize, room: &RoomName) {
         let Some(ledger) = self.rooms.get(room) else { return };
         let Some(&(_, number)) = ledger.workers.iter().find(|(known, _)| *known == worker) else {
             return;
@@ -147,7 +145,7 @@ impl Hub {
         self.send(worker, room, event);
     }
 
-    fn send(&mut self, worker: usize, room: &RoomName, event: WorkerEvent) {
+    pub(super) fn send(&mut self, worker: usize, room: &RoomName, event: WorkerEvent) {
         if self.outlets[worker].send(room, event) == Sent::Marked {
             self.metrics.rooms.hub_queue_full.inc();
         }
@@ -219,12 +217,12 @@ impl Hub {
 
     fn page_read(&mut self, room: RoomName, after: Seq, read: Result<History, ReadError>) {
         let Some(ledger) = self.rooms.get_mut(&room) else { return };
-        let page = read.ok().and_then(|history| {
-            catchup::page(&room, after, history, &ledger.log, &self.budget)
-        });
+        let page = read
+            .ok()
+            .and_then(|history| catchup::page(&room, after, history, &ledger.log, &self.budget));
         let (answers, next) = match page {
             Some(page) => ledger.catch_up.arrived(page),
-            None => match ledger.catch_up.failed() {
+            None => match ledger.catch_up.failed(after) {
                 Ok(after) => return self.read(room, after, RETRY),
                 Err(answers) => (answers, Ask::Wait),
             },
@@ -232,86 +230,6 @@ impl Hub {
         self.answer(&room, answers);
         if let Ask::Read(after) = next {
             self.read(room, after, Duration::ZERO);
-        }
-    }
-
-    fn tick(&mut self, now: Instant) {
-        self.ticks += 1;
-        for worker in 0..self.outlets.len() {
-            if self.outlets[worker].is_marked() {
-                for room in self.outlets[worker].unmark() {
-                    self.attach_again(worker, &room);
-                }
-            }
-        }
-        self.refuse(now);
-        if self.ticks.is_multiple_of(TICKS_PER_SWEEP) {
-            self.sweep(now);
-        }
-    }
-
-    /// Refuses those who have waited too long for a room to open; the room stays wanted.
-    fn refuse(&mut self, now: Instant) {
-        let late: Vec<RoomName> = (self.rooms.iter())
-            .filter(|(_, ledger)| matches!(ledger.phase, Phase::Opening { until } if until <= now))
-            .filter(|(_, ledger)| !ledger.workers.is_empty())
-            .map(|(room, _)| room.clone())
-            .collect();
-        for room in late {
-            let Some(ledger) = self.rooms.get_mut(&room) else { continue };
-            ledger.idle_since = Some(now);
-            for (worker, number) in std::mem::take(&mut ledger.workers) {
-                self.send(worker, &room, WorkerEvent::Refused { room: room.clone(), number });
-            }
-        }
-    }
-
-    /// Closes rooms nobody came back to and drops what is too old.
-    fn sweep(&mut self, now: Instant) {
-        let settings = self.settings.borrow().clone();
-        let linger = settings.limits.room_linger;
-        let feeds = &mut self.feeds;
-        self.rooms.retain(|room, ledger| {
-            let stays = ledger.idle_since.is_none_or(|since| now - since < linger);
-            if !stays {
-                feeds.close(room);
-            }
-            stays
-        });
-        let clock = now_ms();
-        let mut batches = 0;
-        for (room, ledger) in &mut self.rooms {
-            let age = settings.namespace_of(room).retention.history_age.as_millis() as u64;
-            if let Some(floor) = ledger.expire(clock.saturating_sub(age)) {
-                trim(&mut self.outlets, room, ledger, floor);
-            }
-            batches += ledger.log.len();
-        }
-        self.metrics.rooms.log_bytes.set(self.budget.used() as i64);
-        self.metrics.rooms.log_batches.set(batches as i64);
-    }
-
-    /// Keeps all logs together within their budget: those above their fair share give first.
-    fn keep_budget(&mut self) {
-        let max = self.settings.borrow().limits.log_bytes;
-        if self.budget.used() <= max {
-            return;
-        }
-        let mut rooms: Vec<(usize, &RoomName)> = (self.rooms.iter())
-            .filter(|(_, ledger)| ledger.log.len() > 1)
-            .map(|(room, ledger)| (ledger.log.bytes(), room))
-            .collect();
-        rooms.sort_unstable_by(|a, b| b.cmp(a));
-        let rooms: Vec<RoomName> = rooms.into_iter().map(|(_, room)| room.clone()).collect();
-        for room in rooms {
-            // A tenth below, so that this does not happen for each message.
-            if self.budget.used() <= max - max / 10 {
-                break;
-            }
-            if let Some(ledger) = self.rooms.get_mut(&room) {
-                let floor = ledger.shed();
-                trim(&mut self.outlets, &room, ledger, floor);
-            }
         }
     }
 }
@@ -332,17 +250,11 @@ fn pass_on(
             batch: batch.clone(),
             floor,
             lineage: is_reset.then(|| ledger.lineage.clone()),
+            appended: Instant::now(),
         };
         if outlets[worker].send(room, event) == Sent::Marked {
             metrics.rooms.hub_queue_full.inc();
         }
-    }
-}
-
-fn trim(outlets: &mut [Outlet], room: &RoomName, ledger: &Ledger, floor: Floor) {
-    for &(worker, _) in &ledger.workers {
-        // A full queue marks the room, which then gets the trimmed log.
-        let _marked = outlets[worker].send(room, WorkerEvent::Trim { room: room.clone(), floor });
     }
 }
 

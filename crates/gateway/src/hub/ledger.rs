@@ -59,7 +59,12 @@ impl Ledger {
     }
 
     /// The batches that a feed's event adds to the log.
-    pub(super) fn batches(&mut self, room: &RoomName, event: FeedEvent, budget: &Budget) -> Vec<Arc<Batch>> {
+    pub(super) fn batches(
+        &mut self,
+        room: &RoomName,
+        event: FeedEvent,
+        budget: &Budget,
+    ) -> Vec<Arc<Batch>> {
         let entries: Vec<Entry> = match event {
             FeedEvent::Messages(messages) => messages.into_iter().map(Entry::Message).collect(),
             FeedEvent::Gap { from, to } => vec![Entry::Gap { from, to }],

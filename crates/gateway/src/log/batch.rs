@@ -91,12 +91,25 @@ pub(crate) struct Batch {
 
 impl Batch {
     /// A batch of entries that follow `start`.
-    pub(crate) fn new(room: RoomName, start: Position, entries: Vec<Entry>, budget: &Budget) -> Self {
+    pub(crate) fn new(
+        room: RoomName,
+        start: Position,
+        entries: Vec<Entry>,
+        budget: &Budget,
+    ) -> Self {
         let end = entries.iter().fold(start, |at, entry| entry.end(at.epoch));
         let weight = entries.iter().map(Entry::weight).sum();
         budget.charge(weight);
         let entries = entries.into_boxed_slice();
-        Self { room, entries, start, end, weight, encoded: Default::default(), budget: budget.clone() }
+        Self {
+            room,
+            entries,
+            start,
+            end,
+            weight,
+            encoded: Default::default(),
+            budget: budget.clone(),
+        }
     }
 
     /// Splits entries that follow `start` into batches of at most `max` bytes or one entry.

@@ -112,6 +112,8 @@ fn accept(listener: &TcpListener, workers: &[mpsc::Sender<Handoff>], site: &Site
 pub(crate) fn is_of_one_socket(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
     )
 }

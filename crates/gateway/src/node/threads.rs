@@ -58,8 +58,7 @@ impl HubThread {
                 }
             });
         })?;
-        let bus =
-            start.await.map_err(|_| io::Error::other("the hub's thread ended at once"))??;
+        let bus = start.await.map_err(|_| io::Error::other("the hub's thread ended at once"))??;
         Ok(Self { bus, ended, guest })
     }
 

@@ -52,11 +52,8 @@ pub(crate) fn plan(log: &RoomLog, lineage: &Lineage, pending: &Pending) -> Plan 
         let back = end.seq.saturating_sub(u64::from(pending.history));
         return after(log, lineage, back);
     };
-    let base = if since.epoch == lineage.epoch {
-        Some(end.seq)
-    } else {
-        lineage.base_of(since.epoch)
-    };
+    let base =
+        if since.epoch == lineage.epoch { Some(end.seq) } else { lineage.base_of(since.epoch) };
     match base {
         Some(base) if since.seq <= base => after(log, lineage, since.seq),
         // Beyond the base of an ancestor: the epoch forked before that message.

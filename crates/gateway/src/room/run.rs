@@ -26,7 +26,11 @@ enum Piece<'a> {
 
 /// The cursor behind frame `frame - 1` of a batch with `len` frames.
 fn behind(number: u64, frame: u32, len: u32) -> Cursor {
-    if frame == len { Cursor { batch: number + 1, frame: 0 } } else { Cursor { batch: number, frame } }
+    if frame == len {
+        Cursor { batch: number + 1, frame: 0 }
+    } else {
+        Cursor { batch: number, frame }
+    }
 }
 
 impl<'a> Piece<'a> {

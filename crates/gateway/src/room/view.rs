@@ -114,7 +114,12 @@ impl RoomState {
 
     /// The log is here, for the first time or again after this worker's queue was full. Members
     /// keep their cursors: the numbers of batches are the hub's. Returns those that fell off.
-    pub(crate) fn attach(&mut self, log: RoomLog, lineage: Arc<Lineage>, slow: u64) -> Vec<Laggard> {
+    pub(crate) fn attach(
+        &mut self,
+        log: RoomLog,
+        lineage: Arc<Lineage>,
+        slow: u64,
+    ) -> Vec<Laggard> {
         let fallen = self.fallen(Floor { slow, all: log.base() });
         if let Attachment::Asked(number) = self.attachment {
             self.attachment = Attachment::Live(number);
@@ -245,11 +250,13 @@ impl RoomState {
                 continue;
             }
             let position = self.log.position_of(*cursor);
-            let verdict =
-                if cursor.batch < floor.slow { Verdict::Slow } else { Verdict::Evicted };
+            let verdict = if cursor.batch < floor.slow { Verdict::Slow } else { Verdict::Evicted };
             fallen.push(Laggard { connection: connection.clone(), slot, position, verdict });
         }
         self.lowest = lowest;
         fallen
     }
 }
+
+#[cfg(test)]
+mod tests;

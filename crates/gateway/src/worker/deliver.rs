@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use roomcast_metrics::{GapCause, SlowAction};
+use roomcast_metrics::{DeliveryStage, GapCause, SlowAction};
 use roomcast_protocol::{CloseCode, ErrorCode, Position, ServerFrame};
 
 use super::Worker;
@@ -35,7 +35,9 @@ impl Worker {
                     self.forget_if_empty(&room);
                 }
             }
-            WorkerEvent::Append { room, number, batch, floor, lineage } => {
+            WorkerEvent::Append { room, number, batch, floor, lineage, appended } => {
+                let way = &self.metrics.delivery.stage[DeliveryStage::Hub];
+                way.observe(appended.elapsed().as_secs_f64());
                 let Some(room) = self.room(&room) else { return };
                 let mut state = room.state.borrow_mut();
                 // Before the log is here, or after it came again, events may be older than it.

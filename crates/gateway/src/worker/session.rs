@@ -97,7 +97,9 @@ impl Worker {
     /// Takes back a join that waits; false if there is none.
     fn cancel_join(&self, connection: &Rc<Connection>, room: &Rc<Room>) -> bool {
         let mut joining = connection.joining.borrow_mut();
-        let Some(at) = joining.iter().position(|known| Rc::ptr_eq(known, room)) else { return false };
+        let Some(at) = joining.iter().position(|known| Rc::ptr_eq(known, room)) else {
+            return false;
+        };
         joining.swap_remove(at);
         drop(joining);
         let pending = &mut room.state.borrow_mut().pending;
@@ -214,7 +216,8 @@ impl Worker {
                         connection.send(&ServerFrame::History { id, room, epoch, messages, more });
                     }
                     Err(ReadError::Unavailable) => {
-                        let reason = (ErrorCode::BusUnavailable, "the bus does not answer; try again");
+                        let reason =
+                            (ErrorCode::BusUnavailable, "the bus does not answer; try again");
                         self.refuse(&connection, to.id, Some(&room), reason);
                     }
                 }

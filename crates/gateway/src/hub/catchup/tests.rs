@@ -267,7 +267,7 @@ proptest! {
                 8 => storm.world.grow(at as u64 + 1, 3),
                 _ => if let Some(after) = storm.reading {
                     // A read that fails once is tried again at the same place.
-                    prop_assert_eq!(storm.catch_up.failed().ok(), Some(after));
+                    prop_assert_eq!(storm.catch_up.failed(after).ok(), Some(after));
                     storm.catch_up.tries = 0;
                 },
             }
@@ -320,14 +320,14 @@ fn a_read_that_keeps_failing_is_given_up() {
     assert!(matches!(catch_up.ask(0, 12, &log), Ask::Wait));
     assert!(matches!(catch_up.ask(2, 11, &log), Ask::Wait));
     for _ in 1..MAX_TRIES {
-        assert_eq!(catch_up.failed().ok(), Some(10));
+        assert_eq!(catch_up.failed(10).ok(), Some(10));
     }
-    let answers = catch_up.failed().unwrap_err();
+    let answers = catch_up.failed(10).unwrap_err();
     let workers: Vec<usize> = answers.iter().map(|(worker, _)| *worker).collect();
     assert_eq!(workers, [0, 2], "each worker once");
     assert!(answers.iter().all(|(_, answer)| matches!(answer, PageAnswer::Failed)));
     assert!(matches!(catch_up.ask(1, 10, &log), Ask::Read(10)), "and the next may try again");
-    assert_eq!(catch_up.failed().ok(), Some(10), "from the first try on");
+    assert_eq!(catch_up.failed(10).ok(), Some(10), "from the first try on");
 }
 
 #[test]
@@ -359,4 +359,25 @@ fn a_page_of_another_epoch_serves_nobody() {
     log.append(Arc::new(Batch::new(room_name(), at(25), entries, &Budget::default())));
     assert!(matches!(catch_up.ask(0, 11, &log), Ask::Read(11)));
     assert!(matches!(catch_up.ask(0, 25, &log), Ask::Answer(PageAnswer::InLog)));
+}
+
+#[test]
+fn a_read_that_a_reset_overtook_starts_no_other() {
+    let log = log(20, 25);
+    let stale =
+        |after| page(&room_name(), after, history(25, &[11], true), &log, &Budget::default());
+    let mut catch_up = CatchUp::default();
+    assert!(matches!(catch_up.ask(0, 10, &log), Ask::Read(10)));
+    catch_up.reset();
+    assert!(matches!(catch_up.ask(0, 12, &log), Ask::Read(12)));
+    assert!(matches!(catch_up.ask(1, 14, &log), Ask::Wait));
+    // Two reads are under way now; what comes of the first must not end the second.
+    assert_eq!(catch_up.failed(10).unwrap_err().len(), 0);
+    let (answers, next) = catch_up.arrived(stale(10).unwrap());
+    assert!(answers.is_empty() && matches!(next, Ask::Wait));
+    let read = history(25, &[13, 14], true);
+    let second = page(&room_name(), 12, read, &log, &Budget::default()).unwrap();
+    let (answers, next) = catch_up.arrived(second);
+    assert!(matches!(answers[..], [(0, PageAnswer::Page(_))]));
+    assert!(matches!(next, Ask::Read(14)));
 }
