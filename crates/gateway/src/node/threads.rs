@@ -92,7 +92,11 @@ async fn connect(
     metrics: &Metrics,
 ) -> Result<(Bus, Feeds), roomcast_bus::StartError> {
     let BusConfig { redis_url, prefix, publish_connections, subscribe_connections } = &config.bus;
-    let Some(url) = redis_url else { return Ok(Bus::memory(MemoryOptions::default())) };
+    let Some(url) = redis_url else {
+        metrics.bus.up.set(1);
+        metrics.bus.subscribed.set(1);
+        return Ok(Bus::memory(MemoryOptions::default()));
+    };
     let options = RedisOptions {
         prefix: prefix.clone(),
         publish_connections: *publish_connections,
