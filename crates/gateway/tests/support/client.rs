@@ -257,8 +257,8 @@ impl TestClient {
         messages
     }
 
-    /// Proves that the node has handled all that was sent and that nothing else is under way to
-    /// this client: returns what came before the pong.
+    /// Proves that the node has handled all that was sent; returns what came before the pong.
+    /// Answers overtake frames of rooms, so that messages may still be under way.
     pub async fn ping(&mut self) -> Vec<ServerFrame> {
         let id = self.next_id();
         self.send(&ClientFrame::Ping { id: Some(id) }).await;

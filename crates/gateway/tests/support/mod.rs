@@ -7,23 +7,36 @@
 #![allow(unreachable_pub, reason = "each test file is a crate of its own")]
 
 mod client;
+mod cluster;
 mod follow;
 mod metrics;
 mod node;
+mod persistent;
 mod raw;
+mod watcher;
 
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
 pub use client::{Incoming, Joined, TestClient, foreign, plain, publish_of, seqs, text};
+pub use cluster::{Cluster, cluster_node, is_ready};
 pub use follow::Follow;
 pub use metrics::Scrape;
 pub use node::TestNode;
+pub use persistent::{Outcomes, Persistent};
 pub use raw::{Opcode, RawClient, RawFrame, Response, frame, get};
+pub use watcher::{Heard, Watcher};
 
 /// What should happen happens within this, however busy the machine is.
 pub const SOON: Duration = Duration::from_secs(15);
+
+/// A log of 64 KiB, so that readers fall behind it soon; messages as small as that asks for.
+pub const SHORT_LOG: [&str; 3] = [
+    "limits.lag_bytes=64KiB",
+    "limits.message_bytes=64KiB",
+    "namespaces.default.message_bytes=32KiB",
+];
 
 /// What `future` comes to; fails if that takes too long.
 pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
