@@ -134,12 +134,12 @@ impl Connection {
 
     fn run<'a>(&self, state: &'a RoomState, slot: u32, share: usize) -> Run<'a> {
         let member = state.members.at(slot);
+        let author = member.author.then_some(self.id);
         match &member.reader {
-            Reader::Log(cursor) => {
-                let author = member.author.then_some(self.id);
-                Run::of_log(&state.log, *cursor, self.encoding, author, share)
+            Reader::Log(cursor) => Run::of_log(&state.log, *cursor, self.encoding, author, share),
+            Reader::Page { page, frame } => {
+                Run::of_page(page, *frame, self.encoding, author, share)
             }
-            Reader::Page { page, frame } => Run::of_page(page, *frame, self.encoding, share),
             Reader::Waiting(_) => Run::empty(),
         }
     }

@@ -139,10 +139,16 @@ impl<'a> Run<'a> {
     }
 
     /// What follows frame `frame` of a page, which stands outside the log.
-    pub(crate) fn of_page(page: &'a Batch, frame: u32, encoding: Encoding, max: usize) -> Self {
+    pub(crate) fn of_page(
+        page: &'a Batch,
+        frame: u32,
+        encoding: Encoding,
+        author: Option<ConnectionId>,
+        max: usize,
+    ) -> Self {
         let start = Cursor { batch: 0, frame };
         let mut run = Self { start, pieces: Vec::new(), bytes: 0, frames: 0 };
-        run.add(page, start, encoding, None, max);
+        run.add(page, start, encoding, author, max);
         run
     }
 

@@ -205,30 +205,32 @@ proptest! {
         prop_assert_eq!(seen(&stream, encoding), wanted);
     }
 
-    /// 300 pages, which stand outside the log, from any of their frames.
+    /// 300 pages, which stand outside the log, from any of their frames, in turns of any size and
+    /// writes of any length.
     #[test]
     fn a_page_is_read_like_a_log(
         items in prop::collection::vec(item(), 1..9), encoding in encoding(),
-        pick in any::<prop::sample::Index>(), max in 1..2000usize,
+        author in any::<bool>(), pick in any::<prop::sample::Index>(), max in 1..2000usize,
+        takes in prop::collection::vec(0..700usize, 1..20),
     ) {
         let log = log_of(&[items], 0);
         let page = log.batch(0).unwrap();
         let frame = pick.index(page.len() as usize) as u32;
-        let cursor = Cursor { batch: 0, frame };
-        let run = Run::of_page(page, frame, encoding, max);
-        let stream: Vec<u8> = run.slices().iter().flat_map(|slice| slice.to_vec()).collect();
-        prop_assert_eq!(seen(&stream, encoding), expected(&log, cursor, encoding, false));
-        prop_assert_eq!(run.end(), Cursor { batch: 1, frame: 0 });
-        for written in 0..stream.len() {
+        let start = Cursor { batch: 0, frame };
+        let (mut cursor, mut stream) = (start, Vec::new());
+        let mut takes = takes.into_iter().chain(std::iter::repeat(97));
+        while cursor.batch == 0 {
+            let run = Run::of_page(page, cursor.frame, encoding, author.then_some(READER), max);
+            prop_assert!(run.bytes() <= max || run.slices().len() == 1);
+            let all: Vec<u8> = run.slices().iter().flat_map(|slice| slice.to_vec()).collect();
+            let written = takes.next().unwrap().min(all.len());
             let settled = run.settle(written);
-            let mut told = stream[..written].to_vec();
-            told.extend_from_slice(&settled.rest);
-            if settled.cursor.batch == 0 {
-                let rest = Run::of_page(page, settled.cursor.frame, encoding, max);
-                rest.slices().iter().for_each(|slice| told.extend_from_slice(slice));
-            }
-            prop_assert_eq!(&told, &stream);
+            stream.extend_from_slice(&all[..written]);
+            stream.extend_from_slice(&settled.rest);
+            cursor = settled.cursor;
         }
+        prop_assert_eq!(cursor, Cursor { batch: 1, frame: 0 });
+        prop_assert_eq!(seen(&stream, encoding), expected(&log, start, encoding, author));
     }
 }
 
