@@ -77,6 +77,8 @@ pub(crate) struct Engine {
     links: Slab<Link>,
     buffer: Vec<u8>,
     opened: u64,
+    /// `SO_RCVBUF` of links opened from now on, if it is not the kernel's choice.
+    receive_buffer: Option<usize>,
 }
 
 impl Engine {
@@ -88,6 +90,7 @@ impl Engine {
             links: Slab::new(),
             buffer: vec![0; READ_BYTES],
             opened: 0,
+            receive_buffer: None,
         })
     }
 
@@ -95,7 +98,7 @@ impl Engine {
     pub(crate) fn open(&mut self, to: SocketAddr, request: &Rc<[u8]>) -> Result<LinkId> {
         let source = 2 + (self.opened % u64::from(SOURCES)) as u8;
         self.opened += 1;
-        let stream = connect(to, source)
+        let stream = connect(to, source, self.receive_buffer)
             .with_context(|| format!("connecting to {to} with {} links open", self.links.len()))?;
         let entry = self.links.vacant_entry();
         let id = entry.key();
@@ -135,6 +138,24 @@ impl Engine {
         link.send(bytes)
     }
 
+    /// Sets `SO_RCVBUF`, in bytes, of links opened from now on; `None` leaves it to the kernel.
+    pub(crate) fn set_receive_buffer(&mut self, bytes: Option<usize>) {
+        self.receive_buffer = bytes;
+    }
+
+    /// Reads a link no more, until it is woken: what comes stays in the kernel.
+    pub(crate) fn mute(&mut self, id: LinkId) -> Result<()> {
+        let link = self.links.get_mut(id).with_context(|| format!("link {id} is gone"))?;
+        Ok(self.poll.registry().deregister(link.stream())?)
+    }
+
+    /// Reads a muted link again, from where it stood.
+    pub(crate) fn wake(&mut self, id: LinkId) -> Result<()> {
+        let link = self.links.get_mut(id).with_context(|| format!("link {id} is gone"))?;
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        Ok(self.poll.registry().register(link.stream(), Token(id), interest)?)
+    }
+
     /// Sets how closely a link is read from its next read on; links begin with `Whole`.
     pub(crate) fn set_depth(&mut self, id: LinkId, depth: Depth) {
         if let Some(link) = self.links.get_mut(id) {
@@ -153,13 +174,21 @@ impl Engine {
     }
 }
 
-fn connect(to: SocketAddr, source: u8) -> io::Result<mio::net::TcpStream> {
+fn connect(
+    to: SocketAddr,
+    source: u8,
+    receive_buffer: Option<usize>,
+) -> io::Result<mio::net::TcpStream> {
     let domain = Domain::for_address(to);
     let socket = Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     if to.ip() == Ipv4Addr::LOCALHOST {
         socket.bind(&SocketAddr::from((Ipv4Addr::new(127, 0, 0, source), 0)).into())?;
     }
     socket.set_tcp_nodelay(true)?;
+    if let Some(bytes) = receive_buffer {
+        // Before the connection is made: its handshake fixes how far the window can open.
+        socket.set_recv_buffer_size(bytes)?;
+    }
     match socket.connect(&to.into()) {
         // EINPROGRESS has no stable kind of its own; the writable event tells how it ended.
         Err(error) if error.raw_os_error() != Some(EINPROGRESS) => return Err(error),

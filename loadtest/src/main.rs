@@ -29,7 +29,9 @@ mod reader;
 mod redis;
 mod report;
 mod resp;
+mod scrape;
 mod server;
+mod stall;
 mod stats;
 mod table;
 mod window;
@@ -54,6 +56,7 @@ enum Scenario {
     Cluster(cluster::ClusterArgs),
     Redis(redis::RedisArgs),
     Growth(growth::GrowthArgs),
+    Stall(stall::StallArgs),
     Floor(floor::FloorArgs),
 }
 
@@ -79,6 +82,7 @@ fn run(cli: &Cli) -> Result<()> {
         Scenario::Cluster(args) => cluster::main(args, &children)?,
         Scenario::Redis(args) => redis::main(args, &children)?,
         Scenario::Growth(args) => growth::main(args, &children)?,
+        Scenario::Stall(args) => stall::main(args, &children)?,
         Scenario::Floor(_) => return Ok(()),
     };
     if let Some(path) = &cli.json {

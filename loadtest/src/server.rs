@@ -71,6 +71,11 @@ impl NodeArgs {
         Self { url: Some(url.to_owned()), ..self.clone() }
     }
 
+    /// Whether they name a node that runs already.
+    pub(crate) fn runs_already(&self) -> bool {
+        self.url.is_some()
+    }
+
     /// The same for nodes on this Redis.
     pub(crate) fn on_redis(&self, url: &str) -> Self {
         Self { redis_url: Some(url.to_owned()), ..self.clone() }
@@ -186,6 +191,11 @@ impl Server {
     /// Time in which it was kept from running by others; `None` if its pid is not known.
     pub(crate) fn cpu_wait(&self) -> Result<Option<Duration>> {
         self.pid.map(machine::cpu_wait).transpose()
+    }
+
+    /// Its process, if known.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.pid
     }
 
     /// Its resident memory in KiB; `None` if its pid is not known.
