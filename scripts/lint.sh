@@ -14,8 +14,8 @@ check() {
 color=never
 [[ -t 1 ]] && color=auto
 check formatting cargo fmt --all --check -- --color "$color"
-check clippy cargo clippy --workspace --all-targets --locked -- -D warnings
-check rustdoc env RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+check clippy cargo clippy --workspace --all-targets --locked --keep-going -- -D warnings
+check rustdoc env RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --keep-going
 if command -v shellcheck >/dev/null; then
     check shellcheck shellcheck scripts/*.sh .ci/run
 else
