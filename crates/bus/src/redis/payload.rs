@@ -5,31 +5,37 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rmp::decode;
-use rmp::encode;
+use rmp_serde::config::BytesMode;
+use rmp_serde::{Deserializer, Serializer};
 use roomcast_protocol::{ConnectionId, Data, Epoch, EventName, Message, PublishKey, Seq, UserName};
+use serde::{Deserialize, Serialize};
 
 use crate::api::Publication;
 
-/// Fields of the array: user, connection, event, key, echo, traceparent, encoding, data.
-const FIELDS: u32 = 8;
+/// What stands in Redis; an array in this order. `data` is last: where it ends, the payload ends.
+#[derive(Serialize, Deserialize)]
+struct Stored<'a> {
+    user: Option<&'a str>,
+    connection: Option<u64>,
+    event: Option<&'a str>,
+    key: Option<&'a str>,
+    echo: bool,
+    traceparent: Option<&'a str>,
+    encoding: u8,
+    data: &'a [u8],
+}
+
 /// The encoding's number of [`Data::Json`].
 const JSON: u8 = 0;
 /// The encoding's number of [`Data::MsgPack`].
 const MSGPACK: u8 = 1;
-/// Fewest bytes of a payload with its field heads, beside names and data.
-const HEAD_BYTES: usize = 32;
+/// Bytes of a payload beside its data, roughly.
+const HEAD_BYTES: usize = 96;
 
 /// What stands in Redis is not what a node writes; another program used the key or channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a payload of this version")]
 pub(crate) struct BadPayload;
-
-impl<E: decode::RmpReadErr> From<decode::ValueReadError<E>> for BadPayload {
-    fn from(_: decode::ValueReadError<E>) -> Self {
-        Self
-    }
-}
 
 /// The payload of a publication.
 pub(crate) fn encode(publication: &Publication) -> Vec<u8> {
@@ -37,43 +43,20 @@ pub(crate) fn encode(publication: &Publication) -> Vec<u8> {
         Data::Json(bytes) => (JSON, bytes),
         Data::MsgPack(bytes) => (MSGPACK, bytes),
     };
-    let mut out = Vec::with_capacity(HEAD_BYTES + 64 + data.len());
-    let written = (|| {
-        encode::write_array_len(&mut out, FIELDS)?;
-        write_text(&mut out, publication.user.as_ref().map(UserName::as_str))?;
-        match publication.connection {
-            Some(connection) => encode::write_u64(&mut out, connection.0)?,
-            None => write_nil(&mut out),
-        }
-        write_text(&mut out, publication.event.as_ref().map(EventName::as_str))?;
-        write_text(&mut out, publication.key.as_ref().map(PublishKey::as_str))?;
-        write_flag(&mut out, publication.echo);
-        write_text(&mut out, publication.traceparent.as_deref())?;
-        // A number this small is its own encoding.
-        out.push(encoding);
-        encode::write_bin(&mut out, data)
-    })();
-    written.map_or_else(|_| unreachable!("a vector takes every byte"), |()| out)
-}
-
-type Written = Result<(), encode::ValueWriteError>;
-
-fn write_text(out: &mut Vec<u8>, text: Option<&str>) -> Written {
-    match text {
-        Some(text) => encode::write_str(out, text),
-        None => {
-            write_nil(out);
-            Ok(())
-        }
-    }
-}
-
-fn write_nil(out: &mut Vec<u8>) {
-    out.push(rmp::Marker::Null.to_u8());
-}
-
-fn write_flag(out: &mut Vec<u8>, flag: bool) {
-    out.push(if flag { rmp::Marker::True } else { rmp::Marker::False }.to_u8());
+    let stored = Stored {
+        user: publication.user.as_ref().map(UserName::as_str),
+        connection: publication.connection.map(|connection| connection.0),
+        event: publication.event.as_ref().map(EventName::as_str),
+        key: publication.key.as_ref().map(PublishKey::as_str),
+        echo: publication.echo,
+        traceparent: publication.traceparent.as_deref(),
+        encoding,
+        data,
+    };
+    let mut out = Vec::with_capacity(HEAD_BYTES + data.len());
+    let mut serializer = Serializer::new(&mut out).with_bytes(BytesMode::ForceAll);
+    stored.serialize(&mut serializer).expect("a vector takes every byte of plain fields");
+    out
 }
 
 /// One push: a group's epoch and its messages.
@@ -98,27 +81,11 @@ pub(crate) fn decode_push(push: &Bytes) -> Result<(Epoch, Vec<Arc<Message>>), Ba
 
 /// One message, and how many bytes it took. Its data shares the payload's memory.
 pub(crate) fn decode(payload: &Bytes, seq: Seq, time: u64) -> Result<(Message, usize), BadPayload> {
-    let mut reader = payload.as_ref();
-    if decode::read_array_len(&mut reader)? != FIELDS {
-        return Err(BadPayload);
-    }
-    let user = read_text(&mut reader)?.map(UserName::parse).transpose();
-    let connection = match peek_nil(&mut reader) {
-        true => None,
-        false => Some(ConnectionId(decode::read_u64(&mut reader)?)),
-    };
-    let event = read_text(&mut reader)?.map(EventName::parse).transpose();
-    let key = read_text(&mut reader)?.map(PublishKey::parse).transpose();
-    let echo = decode::read_bool(&mut reader)?;
-    let traceparent = read_text(&mut reader)?.map(Box::from);
-    let encoding = decode::read_pfix(&mut reader)?;
-    let length = decode::read_bin_len(&mut reader)? as usize;
-    let start = payload.len() - reader.len();
-    if reader.len() < length {
-        return Err(BadPayload);
-    }
-    let bytes = payload.slice(start..start + length);
-    let data = match encoding {
+    let mut reader = Deserializer::from_read_ref(payload.as_ref());
+    let stored = Stored::deserialize(&mut reader).map_err(|_| BadPayload)?;
+    let used = stored.data.as_ptr_range().end as usize - payload.as_ptr() as usize;
+    let bytes = payload.slice_ref(stored.data);
+    let data = match stored.encoding {
         JSON => Data::Json(bytes),
         MSGPACK => Data::MsgPack(bytes),
         _ => return Err(BadPayload),
@@ -126,32 +93,15 @@ pub(crate) fn decode(payload: &Bytes, seq: Seq, time: u64) -> Result<(Message, u
     let message = Message {
         seq,
         time,
-        user: user.map_err(|_| BadPayload)?,
-        connection,
-        event: event.map_err(|_| BadPayload)?,
-        key: key.map_err(|_| BadPayload)?,
-        echo,
-        traceparent,
+        user: stored.user.map(UserName::parse).transpose().map_err(|_| BadPayload)?,
+        connection: stored.connection.map(ConnectionId),
+        event: stored.event.map(EventName::parse).transpose().map_err(|_| BadPayload)?,
+        key: stored.key.map(PublishKey::parse).transpose().map_err(|_| BadPayload)?,
+        echo: stored.echo,
+        traceparent: stored.traceparent.map(Box::from),
         data,
     };
-    Ok((message, start + length))
-}
-
-fn peek_nil(reader: &mut &[u8]) -> bool {
-    let nil = reader.first() == Some(&rmp::Marker::Null.to_u8());
-    if nil {
-        *reader = &reader[1..];
-    }
-    nil
-}
-
-fn read_text<'a>(reader: &mut &'a [u8]) -> Result<Option<&'a str>, BadPayload> {
-    if peek_nil(reader) {
-        return Ok(None);
-    }
-    let (text, rest) = decode::read_str_from_slice(*reader).map_err(|_| BadPayload)?;
-    *reader = rest;
-    Ok(Some(text))
+    Ok((message, used))
 }
 
 #[cfg(test)]
