@@ -28,6 +28,7 @@ async fn who_answers_no_ping_is_dead() {
     assert_eq!((code, pings), (Some(CloseCode::Dead.code()), 1));
     assert!(begun.elapsed() >= Duration::from_secs(1), "one interval to answer in");
     silent.ended().await;
+    drop(silent);
     node.until("roomcast_connections", |count| count == 0.0).await;
     let closed = "roomcast_connections_closed_total";
     assert_eq!(node.scrape().await.with(closed, "reason=\"dead\""), 1.0);

@@ -1,0 +1,313 @@
+//! The program `roomcast` as people run it: its answers to bad input, its pipes, its signals.
+
+mod support;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use roomcast_protocol::{CloseCode, Encoding};
+use serde_json::Value;
+use support::{SOON, TestClient};
+
+/// A process that runs; it is ended with the test.
+struct Program {
+    child: Child,
+    out: Receiver<String>,
+    err: Receiver<String>,
+}
+
+impl Program {
+    fn start(arguments: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_roomcast"));
+        command.args(arguments).env("NO_COLOR", "1").env_remove("RUST_BACKTRACE");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let out = lines(child.stdout.take().unwrap());
+        let err = lines(child.stderr.take().unwrap());
+        Self { child, out, err }
+    }
+
+    /// Starts a node; returns where it listens.
+    fn serve(arguments: &[&str]) -> (Self, SocketAddr) {
+        let usual = ["serve", "--set", "log.format=json", "--set", "node.workers=1"];
+        let program = Self::start(&[&usual[..], arguments].concat());
+        let line = program.log("\"listening\"");
+        let address = line["address"].as_str().unwrap().parse().unwrap();
+        (program, address)
+    }
+
+    /// The next line of stdout, which is one JSON value.
+    fn line(&self) -> Value {
+        let line = self.out.recv_timeout(SOON).expect("a line in time");
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line:?}: {error}"))
+    }
+
+    /// The next line of stderr with this in it.
+    fn note(&self, part: &str) -> String {
+        loop {
+            let line = self.err.recv_timeout(SOON).unwrap_or_else(|_| panic!("no {part:?}"));
+            if line.contains(part) {
+                return line;
+            }
+        }
+    }
+
+    /// The next line of a node's log with this in it.
+    fn log(&self, part: &str) -> Value {
+        serde_json::from_str(&self.note(part)).unwrap()
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    }
+
+    /// Waits for the end.
+    fn end(&mut self) -> ExitStatus {
+        drop(self.child.stdin.take());
+        let deadline = Instant::now() + SOON;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the program does not end");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits for the end; what it wrote to stdout and to stderr.
+    fn finish(mut self) -> (ExitStatus, String, String) {
+        let status = self.end();
+        let all = |lines: &Receiver<String>| lines.iter().collect::<Vec<_>>().join("\n");
+        (status, all(&self.out), all(&self.err))
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ended_already = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+fn tail(address: SocketAddr, rooms: &[&str]) -> Program {
+    let url = format!("ws://{address}/ws");
+    let program = Program::start(&[&["tail", "--url", &url], rooms].concat());
+    for _ in rooms {
+        program.note("joined ");
+    }
+    program
+}
+
+#[test]
+fn serving_everybody_takes_a_flag() {
+    let (status, _, error) = Program::start(&["serve", "--listen", "0.0.0.0:0"]).finish();
+    assert!(!status.success());
+    for word in ["http.listen", "--listen", "insecure"] {
+        assert!(error.contains(word), "{word} in {error}");
+    }
+    assert!(!error.contains("listening"), "no port was bound: {error}");
+}
+
+#[test]
+fn bad_configuration_ends_the_program() {
+    for (arguments, words) in [
+        (&["serve", "--set", "limits.no_such_key=1"][..], &["limits.no_such_key", "no such key"]),
+        (&["serve", "--set", "heartbeat.interval=1ms"], &["heartbeat.interval", "1 s"]),
+        (&["serve", "--config", "/nonexistent/roomcast.toml"], &["/nonexistent", "cannot read"]),
+        (&["serve", "--redis-url", "http://x"], &["bus.redis_url", "--redis-url"]),
+    ] {
+        let (status, _, error) = Program::start(arguments).finish();
+        assert!(!status.success(), "{arguments:?}");
+        for word in words {
+            assert!(error.contains(word), "{word:?} in {error:?}");
+        }
+        assert_eq!(error.lines().filter(|line| line.contains("panicked")).count(), 0);
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let (_first, address) = Program::serve(&["--listen", "127.0.0.1:0"]);
+    let (status, _, error) = Program::start(&["serve", "--listen", &address.to_string()]).finish();
+    assert!(!status.success());
+    assert!(error.contains(&address.to_string()) && error.contains("http.listen"), "{error}");
+}
+
+#[test]
+fn a_file_is_checked_and_the_whole_is_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let good =
+        write("good.toml", "[limits]\nlag_bytes = \"2MiB\"\n[namespaces.chat]\nhistory_size = 7\n");
+    let (status, out, error) = Program::start(&["config", "check", &good]).finish();
+    assert!(status.success() && out.contains("fine"), "{out} {error}");
+
+    for (text, key) in [
+        ("[limits]\nlag_bytes = \"2 parsecs\"\n", "limits.lag_bytes"),
+        ("[limits]\nlog_byte = 1\n", "limits.log_byte"),
+        ("[limits\n", "TOML"),
+    ] {
+        let bad = write("bad.toml", text);
+        let (status, _, error) = Program::start(&["config", "check", &bad]).finish();
+        assert!(!status.success());
+        assert!(error.contains(key) && error.contains("bad.toml"), "{key} in {error}");
+    }
+
+    let arguments = ["config", "print", "--config", &good, "--node-id", "n-1"];
+    let redis = ["--redis-url", "redis://user:secret@127.0.0.1:6379"];
+    let (status, out, _) = Program::start(&[&arguments[..], &redis].concat()).finish();
+    assert!(status.success());
+    let line = |key: &str| {
+        let found = out.lines().find(|line| line.split_whitespace().next() == Some(key));
+        found.unwrap_or_else(|| panic!("{key} in {out}")).to_owned()
+    };
+    assert!(line("limits.lag_bytes").contains("good.toml"));
+    assert!(line("namespaces.chat.history_size").contains("= 7"));
+    assert!(line("node.id").contains("n-1") && line("node.id").contains("--node-id"));
+    assert!(line("heartbeat.interval").contains("default"));
+    assert!(!out.contains("secret"), "{out}");
+}
+
+/// Two terminals: what one publishes the other prints, whatever the encoding.
+#[test]
+fn two_terminals_talk_through_a_node() {
+    let (_node, address) = Program::serve(&["--listen", "127.0.0.1:0"]);
+    let url = format!("ws://{address}/ws");
+    let reader = tail(address, &["lobby", "news"]);
+    let packed = {
+        let program = Program::start(&["tail", "--msgpack", "--url", &url, "lobby"]);
+        program.note("joined lobby");
+        program
+    };
+    let publish = ["publish", "--url", &url, "--user", "ann", "--event", "note", "lobby"];
+    let (status, out, error) =
+        Program::start(&[&publish[..], &["{\"a\": 1.50}"]].concat()).finish();
+    assert!(status.success(), "{error}");
+    let ack: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        (&ack["type"], &ack["room"], &ack["seq"]),
+        (&"ack".into(), &"lobby".into(), &1.into())
+    );
+    for terminal in [&reader, &packed] {
+        let line = terminal.line();
+        assert_eq!((&line["type"], &line["room"]), (&"message".into(), &"lobby".into()));
+        assert_eq!((&line["user"], &line["event"]), (&"ann".into(), &"note".into()));
+        assert_eq!((&line["epoch"], &line["seq"]), (&ack["epoch"], &1.into()));
+        assert_eq!(line["data"]["a"], 1.5);
+    }
+
+    let mut pipe = Program::start(&["publish", "--url", &url, "news", "-"]);
+    let mut stdin = pipe.child.stdin.take().unwrap();
+    for n in 1..=50 {
+        writeln!(stdin, "line {n}").unwrap();
+    }
+    drop(stdin);
+    let (status, out, error) = pipe.finish();
+    assert!(status.success(), "{error}");
+    let acks: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(
+        acks.iter().map(|ack| ack["seq"].as_u64().unwrap()).collect::<Vec<_>>(),
+        (1..=50).collect::<Vec<_>>()
+    );
+    for n in 1..=50 {
+        let line = reader.line();
+        assert_eq!((&line["seq"], &line["data"]), (&n.into(), &format!("line {n}").into()));
+    }
+}
+
+/// `tail` goes on by itself when the node comes back on its port. In memory the room began anew,
+/// and it says so.
+#[test]
+fn tail_survives_a_restart_of_the_node() {
+    let (mut node, address) = Program::serve(&["--listen", "127.0.0.1:0"]);
+    let url = format!("ws://{address}/ws");
+    let reader = tail(address, &["lobby"]);
+    let publish = |text: &str| {
+        let (status, _, error) =
+            Program::start(&["publish", "--url", &url, "lobby", text]).finish();
+        assert!(status.success(), "{error}");
+    };
+    publish("before");
+    assert_eq!(reader.line()["data"], "before");
+    node.signal("-TERM");
+    assert!(node.end().success());
+    reader.note("disconnected");
+    let (_again, _) = Program::serve(&["--listen", &address.to_string()]);
+    reader.note("joined lobby");
+    let reset = reader.line();
+    assert_eq!((&reset["type"], &reset["lost"]), (&"reset".into(), &1.into()));
+    publish("after");
+    let line = reader.line();
+    assert_eq!((&line["data"], &line["seq"]), (&"after".into(), &1.into()));
+    assert_eq!(line["epoch"], reset["epoch"]);
+}
+
+/// A node that is told to end says to everybody: come back, to any node.
+#[tokio::test]
+async fn sigterm_ends_gently() {
+    for signal in ["-TERM", "-INT"] {
+        let (mut node, address) = Program::serve(&["--listen", "127.0.0.1:0"]);
+        let mut clients = Vec::new();
+        for n in 0..10 {
+            let mut client = TestClient::connect(address, Encoding::ALL[n % 2], "").await;
+            client.join("lobby").await;
+            clients.push(client);
+        }
+        clients[0].publish("lobby", "1").await;
+        node.signal(signal);
+        for client in &mut clients {
+            assert_eq!(client.message("lobby").await.seq, 1);
+            assert_eq!(client.closed().await, CloseCode::Restart.code());
+        }
+        drop(clients);
+        let status = tokio::task::spawn_blocking(move || node.end()).await.unwrap();
+        assert_eq!(status.code(), Some(0), "{signal}");
+    }
+}
+
+#[test]
+fn sighup_takes_over_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("roomcast.toml");
+    let file = path.to_str().unwrap();
+    std::fs::write(&path, "[namespaces.default]\nhistory_size = 5\n").unwrap();
+    let (mut node, _) = Program::serve(&["--listen", "127.0.0.1:0", "--config", file]);
+
+    let new = "[heartbeat]\ninterval = \"9s\"\n[namespaces.default]\nhistory_size = 6\n";
+    std::fs::write(&path, new).unwrap();
+    node.signal("-HUP");
+    let taken = node.log("configuration reloaded");
+    assert!(taken.to_string().contains("namespaces.default.history_size"), "{taken}");
+    let waits = node.log("need a restart");
+    assert!(waits.to_string().contains("heartbeat.interval"), "{waits}");
+    assert!(!taken.to_string().contains("heartbeat.interval"), "{taken}");
+
+    std::fs::write(&path, "[namespaces.default]\nhistory_size = \"many\"\n").unwrap();
+    node.signal("-HUP");
+    let refused = node.log("stays as it is");
+    assert_eq!(refused["level"], "ERROR");
+    assert!(refused.to_string().contains("namespaces.default.history_size"), "{refused}");
+    node.signal("-TERM");
+    assert!(node.end().success());
+}
