@@ -8,7 +8,6 @@ use clap::Args;
 
 use crate::children::Children;
 use crate::dialect::{Dialect, Encoding};
-use crate::engine::Wait;
 use crate::machine::{self, Cores};
 use crate::report::Report;
 use crate::server::{NodeArgs, Server};
@@ -70,7 +69,8 @@ pub(crate) struct StallArgs {
 /// Runs the scenario.
 pub(crate) fn main(args: &StallArgs, children: &Children) -> Result<Report> {
     check(args)?;
-    let cores = Cores::here(args.workers);
+    // The load is far from busy: it sleeps, and leaves its core to whoever shares it.
+    let cores = Cores { spin: false, ..Cores::here(args.workers) };
     if let Some(load) = &cores.load {
         machine::pin_self(load)?;
     }
@@ -119,14 +119,12 @@ fn one(
     let settings: Vec<String> =
         settings.into_iter().flat_map(|setting| ["--set".to_owned(), setting]).collect();
     let server = Server::node_with(&args.node, &settings, cores, children)?;
-    let nap = Wait::Sleep(Duration::from_millis(10));
     let plan = Plan {
         members: args.members,
         stalled,
         publishers: args.publishers,
         payload: args.payload,
         rate: args.rate,
-        wait: if cores.spin { Wait::Spin } else { nap },
         patience: PATIENCE,
     };
     let dialect = Dialect::of(&server, args.encoding);

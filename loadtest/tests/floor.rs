@@ -138,4 +138,6 @@ fn mistakes_are_told_in_words() {
     refused("fanout --node-binary /nowhere/roomcast --rounds 1", "/nowhere/roomcast");
     refused("idle --url ws://127.0.0.1:1", "not ready");
     refused("growth --rooms 0 --only-floor", "at least 1");
+    refused("stall --stalled 0", "at least 1");
+    refused("stall --url ws://127.0.0.1:1", "fresh nodes");
 }

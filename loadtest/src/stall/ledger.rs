@@ -37,6 +37,8 @@ pub(super) struct Ledger {
     astray: Vec<bool>,
     /// From the intended moment to the receipt, of messages that count.
     pub(super) delays: Vec<Duration>,
+    /// The longest of each of these messages, in the order of sending.
+    pub(super) slowest: Vec<Duration>,
     /// Members that went astray.
     pub(super) violations: usize,
     /// The first of them, in words.
@@ -55,6 +57,7 @@ impl Ledger {
             next: vec![0; members],
             astray: vec![false; members],
             delays: Vec::new(),
+            slowest: Vec::new(),
             violations: 0,
             told: Vec::new(),
         }
@@ -68,12 +71,14 @@ impl Ledger {
     /// The message with that text was to go at `intended`.
     pub(super) fn publish(&mut self, intended: Instant) {
         self.sent.push(intended);
+        self.slowest.push(Duration::ZERO);
     }
 
     /// Delays count for messages from the next one on; those of earlier ones are dropped.
     pub(super) fn count_from_here(&mut self) {
         self.counted_from = self.sent.len();
         self.delays.clear();
+        self.slowest.clear();
     }
 
     /// A member received one frame.
@@ -90,7 +95,10 @@ impl Ledger {
         }
         let Some(Entry { number, .. }) = self.entries.get(index) else { return };
         if *number >= self.counted_from {
-            self.delays.push(at.saturating_duration_since(self.sent[*number]));
+            let delay = at.saturating_duration_since(self.sent[*number]);
+            self.delays.push(delay);
+            let slowest = &mut self.slowest[*number - self.counted_from];
+            *slowest = delay.max(*slowest);
         }
         self.next[member] += 1;
     }

@@ -19,6 +19,9 @@ const PARTS: usize = 20;
 /// `SO_RCVBUF` of a stalled member: small, and the same for all.
 const STALLED_BUFFER: usize = 8 << 10;
 
+/// The grain of epoll's time.
+const TICK: Duration = Duration::from_millis(1);
+
 /// Who takes part, and how.
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
@@ -28,7 +31,6 @@ pub(super) struct Plan {
     pub(super) payload: usize,
     /// Messages per second, of all publishers together.
     pub(super) rate: f64,
-    pub(super) wait: Wait,
     /// How long members may lack messages without receiving any.
     pub(super) patience: Duration,
 }
@@ -111,9 +113,9 @@ impl Load {
     }
 
     /// Publishes some messages at once and waits until the members that read have them.
-    pub(super) fn burst(&mut self, messages: usize, payload: usize) -> Result<()> {
+    pub(super) fn burst(&mut self, messages: usize) -> Result<()> {
         for _ in 0..messages {
-            self.publish(Instant::now(), payload)?;
+            self.publish(Instant::now())?;
         }
         self.settle()
     }
@@ -127,7 +129,7 @@ impl Load {
         while !pace.is_over() {
             while let Some(intended) = pace.due(Instant::now()) {
                 self.lateness.push(intended.elapsed());
-                self.publish(intended, self.plan.payload)?;
+                self.publish(intended)?;
             }
             self.turn(pace.rest(Instant::now()))?;
         }
@@ -156,9 +158,9 @@ impl Load {
         Ok(self.woken.ends())
     }
 
-    /// Sends the next message, with so many bytes of data.
-    fn publish(&mut self, intended: Instant, payload: usize) -> Result<()> {
-        let data = self.dialect.encoding.payload(&self.ledger.text(), payload);
+    /// Sends the next message.
+    fn publish(&mut self, intended: Instant) -> Result<()> {
+        let data = self.dialect.encoding.payload(&self.ledger.text(), self.plan.payload);
         let frame = self.dialect.publish(0, data, None)?;
         let publisher = self.publishers[self.ledger.published() % self.publishers.len()];
         self.ledger.publish(intended);
@@ -166,9 +168,11 @@ impl Load {
     }
 
     fn turn(&mut self, longest: Duration) -> Result<()> {
-        let wait = match self.plan.wait {
-            Wait::Sleep(nap) => Wait::Sleep(nap.min(longest)),
-            Wait::Spin => Wait::Spin,
+        // A load that spins uses up its share of a core that others want too, and is late then.
+        // Epoll counts in whole ms: the last one before a message is spent awake.
+        let wait = match longest.checked_sub(TICK) {
+            Some(nap) if nap >= TICK => Wait::Sleep(nap),
+            _ => Wait::Spin,
         };
         self.engine.turn(wait, &mut self.batch)?;
         for arrival in &self.batch.arrivals {

@@ -57,8 +57,8 @@ pub(super) fn stalled(outcomes: &[Outcome]) -> Table {
         "bound: frame + ping",
         "kernel took KiB",
         "called slow",
-        "from s",
-        "to s",
+        "at s",
+        "lag KiB then",
         "log KiB at most",
         "conflated",
         "ended slow",
@@ -74,10 +74,11 @@ pub(super) fn stalled(outcomes: &[Outcome]) -> Table {
         let count = |value: fn(&super::watch::Sample) -> f64| {
             last.map_or("–".to_owned(), |sample| value(sample).to_string())
         };
-        let [from, to] = match rise(&with.samples, |sample| sample.slow_closed + sample.conflated) {
-            Some((from, to)) => [from, to].map(digits),
-            None => ["–", "–"].map(str::to_owned),
-        };
+        let fell = rise(&with.samples, |sample| sample.slow_closed + sample.conflated);
+        // On the clock of the measured messages; before them the stalled members had no lag.
+        let fell = fell.map(|(from, to)| (from - with.fill_seconds, to - with.fill_seconds));
+        let when = fell.map(|(from, to)| format!("{}–{}", digits(from), digits(to)));
+        let lag = fell.map(|(from, _)| digits(from * with.bytes_per_second / 1024.0));
         let log = with.samples.iter().map(|sample| sample.log_bytes).fold(0.0, f64::max);
         let ends = with.ends;
         let mut row = vec![
@@ -87,8 +88,8 @@ pub(super) fn stalled(outcomes: &[Outcome]) -> Table {
             digits((with.frame_bytes + PING_BYTES) as f64 / 1024.0),
             digits(with.filled_bytes as f64 / 1024.0),
             count(|sample| sample.slow_closed),
-            from,
-            to,
+            when.unwrap_or_else(|| "–".to_owned()),
+            lag.unwrap_or_else(|| "–".to_owned()),
             digits(log / 1024.0),
             count(|sample| sample.conflated),
             count(|sample| sample.ended_slow),
@@ -104,15 +105,18 @@ pub(super) fn stalled(outcomes: &[Outcome]) -> Table {
 /// that a node keeps is `limits.control_bytes`.
 const PING_BYTES: usize = 10;
 
-/// KiB at the node for each stalled member: all that it costs, and the part that came after all
-/// had joined.
+/// KiB at the node for each stalled member at its peak: all that it costs, and the part that came
+/// after all had joined. Both runs are looked at for as long as stalled members were there.
 fn cost_kib(without: &Outcome, with: &Outcome) -> [f64; 2] {
-    let members = with.stalled as f64;
-    let growth = |run: &Outcome| run.peak_kib as f64 - run.joined_kib as f64;
-    [
-        (with.peak_kib as f64 - without.peak_kib as f64) / members,
-        (growth(with) - growth(without)) / members,
-    ]
+    let gone = rise(&with.samples, |sample| sample.ended_slow);
+    let until = gone.map_or(f64::INFINITY, |(_, all)| all);
+    let peak = |run: &Outcome| {
+        let then = run.samples.iter().filter(|sample| sample.seconds <= until);
+        then.map(|sample| sample.kib).max().unwrap_or(run.joined_kib) as f64
+    };
+    let (all, joined) =
+        (peak(with) - peak(without), with.joined_kib as f64 - without.joined_kib as f64);
+    [all, all - joined].map(|kib| kib / with.stalled as f64)
 }
 
 /// The two runs of each round: without stalled members, and with them.
@@ -133,24 +137,28 @@ mod tests {
             let (kib, log_bytes, conflated) = (kib[1], 2048.0, 0.0);
             Sample { seconds, kib, log_bytes, slow_closed, conflated, ended_slow: slow_closed }
         };
+        // What the memory does when the stalled members are gone is not theirs.
+        let late = Sample { kib: 9 * kib[1], ..sample(9.0, stalled as f64) };
         Outcome {
             round,
             stalled,
             p50_ms,
             p99_ms: 2.0 * p50_ms,
             max_ms: 8.0,
+            max_ms_by_second: vec![8.0],
             late_p99_ms: 0.1,
             node_busy_percent: 50.0,
             kept_waiting_percent: 1.0,
             joined_kib: kib[0],
-            peak_kib: kib[1],
             filled_bytes: 4096,
+            fill_seconds: 0.5,
             frame_bytes: 1014,
+            bytes_per_second: 51_200.0,
             missing: 0,
             violations: 0,
             told: Vec::new(),
             ends: super::super::woken::Ends { cut: stalled, ..Default::default() },
-            samples: vec![sample(0.5, 0.0), sample(2.5, stalled as f64)],
+            samples: vec![sample(0.5, 0.0), sample(2.5, stalled as f64), late],
         }
     }
 
@@ -172,10 +180,8 @@ mod tests {
         assert_eq!(cells(&table, 0)[1], "7.00 (4.00–10.0)");
         assert_eq!(cells(&table, 2)[1..4], ["1.20 (1.10–1.30)", "1.20 (1.10–1.30)", "1.00"]);
         let table = stalled(&runs);
-        assert_eq!(
-            cells(&table, 0)[..8],
-            ["1", "6.00", "2.00", "1.00", "4.00", "100", "2.50", "2.50"]
-        );
+        assert_eq!(cells(&table, 0)[..5], ["1", "6.00", "2.00", "1.00", "4.00"]);
+        assert_eq!(cells(&table, 0)[5..8], ["100", "2.00–2.00", "100"]);
         assert_eq!(cells(&table, 1)[..3], ["2", "5.00", "1.00"]);
         assert_eq!(cells(&table, 0)[10..], ["100", "0", "100", "0", "0", "0"]);
     }

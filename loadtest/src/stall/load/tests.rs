@@ -12,11 +12,10 @@ fn run(fault: Fault, encoding: Encoding) -> (Load, Ends) {
         publishers: 1,
         payload: 64,
         rate: 200.0,
-        wait: Wait::Sleep(Duration::from_millis(20)),
         patience: Duration::from_millis(500),
     };
     let mut load = Load::gather(plan, Dialect { kind: Kind::Node, encoding, addr }).unwrap();
-    load.burst(3, 256).unwrap();
+    load.burst(3).unwrap();
     load.pace(Duration::from_millis(100)).unwrap();
     load.settle().unwrap();
     let ends = load.wake().unwrap();
@@ -30,6 +29,8 @@ fn a_good_node_passes_in_both_encodings() {
         assert_eq!((load.ledger.violations, load.ledger.missing()), (0, 0));
         assert_eq!(load.ledger.published(), 23);
         assert_eq!((load.ledger.delays.len(), load.lateness.len()), (100, 20));
+        assert_eq!(load.ledger.slowest.len(), 20);
+        assert!(load.ledger.slowest.iter().all(|slowest| load.ledger.delays.contains(slowest)));
         assert_eq!(ends, Ends { whole: 3, ..Ends::default() });
     }
 }
