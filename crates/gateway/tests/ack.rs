@@ -1,5 +1,7 @@
 //! P3: `ack` tells the message's own position; a key stores once; `if_seq` holds or stores nothing.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use roomcast_protocol::{

@@ -1,6 +1,8 @@
 //! P10: whatever a client sends over its connection is answered by an error frame or a close code,
 //! as `docs/protocol.md` says, and harms nobody else.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::time::Duration;

@@ -1,6 +1,8 @@
 //! P10 before there is a connection: every request is answered with a status, nobody holds a socket
 //! for long, and the node serves on.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::time::Duration;

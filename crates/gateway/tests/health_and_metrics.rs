@@ -1,6 +1,8 @@
 //! P8, and the families of `docs/metrics.md` that a node alone produces: they move with what
 //! happens, and gauges come back to zero.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use roomcast_protocol::{

@@ -1,6 +1,8 @@
 //! P10: a panic in one connection's task ends that connection only; it is counted, and its rooms
 //! go on without it.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::time::Duration;

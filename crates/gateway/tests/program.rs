@@ -1,5 +1,7 @@
 //! The program `roomcast` as people run it: its answers to bad input, its pipes, its signals.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::io::{BufRead, BufReader, Read, Write};
