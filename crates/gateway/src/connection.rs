@@ -73,6 +73,9 @@ pub(crate) struct Connection {
     joined: Cell<u16>,
     /// Rooms it is about to be in.
     pub(crate) joining: RefCell<Vec<Rc<Room>>>,
+    /// It published something with a key or without echo: frames of its own may differ for it, in
+    /// rooms it is in and in those it is about to join.
+    pub(crate) authored: Cell<bool>,
     /// Requests the bus has not answered.
     pub(crate) in_flight: Cell<u16>,
     /// Frames that could not be read.
@@ -108,6 +111,7 @@ impl Connection {
             memberships: RefCell::default(),
             joined: Cell::new(0),
             joining: RefCell::default(),
+            authored: Cell::new(false),
             in_flight: Cell::new(0),
             broken: Cell::new(0),
             missed: Cell::new(0),

@@ -1,11 +1,13 @@
 //! P1: every member of a room sees its messages in ascending seq, with the same content; only the
 //! author sees its own ones differently. Payloads pass byte for byte.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use bytes::Bytes;
 use roomcast_protocol::{
-    ClientFrame, Data, Encoding, ErrorCode, EventName, PublishKey, ServerFrame,
+    ClientFrame, Data, Encoding, ErrorCode, EventName, Position, Publish, PublishKey, ServerFrame,
 };
 use support::{TestClient, TestNode, plain, publish_of, room, seqs, text};
 
@@ -66,13 +68,13 @@ async fn only_the_author_sees_its_key_and_may_spare_itself_the_echo() {
         for other in &mut others {
             other.join(name).await;
         }
-        let keyed = roomcast_protocol::Publish {
+        let keyed = Publish {
             key: Some(PublishKey::parse("k-1").unwrap()),
             event: Some(EventName::parse("note").unwrap()),
             ..author.publication(name, "1")
         };
-        let silent = roomcast_protocol::Publish { echo: false, ..author.publication(name, "2") };
-        let both = roomcast_protocol::Publish {
+        let silent = Publish { echo: false, ..author.publication(name, "2") };
+        let both = Publish {
             key: Some(PublishKey::parse("k-3").unwrap()),
             echo: false,
             ..author.publication(name, "3")
@@ -92,6 +94,43 @@ async fn only_the_author_sees_its_key_and_may_spare_itself_the_echo() {
             assert!(messages.iter().all(|m| m.key.is_none()), "a key is its author's own");
             assert_eq!(messages[0].event.as_ref().unwrap().as_str(), "note");
         }
+    }
+    node.stop().await;
+}
+
+/// It does not matter whether the author was a member yet when it published, or is one again.
+#[tokio::test]
+async fn an_author_is_known_before_and_after_its_membership() {
+    let node = TestNode::start(&[]).await;
+    for encoding in Encoding::ALL {
+        let name = encoding.as_str();
+        let mut author = node.user(encoding, "ann").await;
+        let keyed = |publish: Publish, key: &str| Publish {
+            key: Some(PublishKey::parse(key).unwrap()),
+            ..publish
+        };
+        // The room is new to the node: the join waits for its log while the publishes go on.
+        author.send(&ClientFrame::Join { id: Some(70), rooms: vec![plain(name)] }).await;
+        let silent = Publish { echo: false, id: None, ..author.publication(name, "1") };
+        author.send(&ClientFrame::Publish(silent)).await;
+        let own = keyed(author.publication(name, "2"), "k-2");
+        author.send(&ClientFrame::Publish(Publish { id: None, ..own })).await;
+        let ServerFrame::Joined { epoch, seq, .. } = author.answer(70).await else { panic!() };
+        // It became a member before, between or after its messages.
+        if seq < 2 {
+            let message = author.message(name).await;
+            assert_eq!((message.seq, message.key.is_some()), (2, true), "{encoding:?}");
+        }
+
+        author.leave(name).await;
+        let silent = Publish { echo: false, ..author.publication(name, "3") };
+        author.try_publish(silent).await.unwrap();
+        let own = keyed(author.publication(name, "4"), "k-4");
+        author.try_publish(own).await.unwrap();
+        author.resume(name, Position { epoch, seq: 0 }).await;
+        let again = author.messages(name, 2).await;
+        assert_eq!(seqs(&again), [2, 4], "{encoding:?}");
+        assert!(again.iter().all(|message| message.key.is_some()));
     }
     node.stop().await;
 }

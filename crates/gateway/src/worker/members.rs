@@ -43,7 +43,7 @@ impl Worker {
         let slot = state.members.add(Member {
             connection: Some(connection.clone()),
             membership,
-            author: false,
+            author: connection.authored.get(),
             reader: reader.clone(),
         });
         connection.moved(membership, slot);
@@ -71,8 +71,8 @@ impl Worker {
     /// Takes a connection out of all rooms and all joins that wait.
     pub(crate) fn leave_all(&self, connection: &Rc<Connection>) {
         for room in std::mem::take(&mut *connection.joining.borrow_mut()) {
-            let pending = &mut room.state.borrow_mut().pending;
-            pending.retain(|join| !Rc::ptr_eq(&join.connection, connection));
+            self.drop_pending(connection, &room);
+            self.forget_if_empty(&room);
         }
         for membership in connection.membership_indices() {
             self.exit(connection, membership);

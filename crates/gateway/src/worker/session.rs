@@ -62,6 +62,7 @@ impl Worker {
             history,
             deadline: Instant::now() + JOIN_DEADLINE,
             known: Known::Unasked,
+            then: Vec::new(),
         };
         connection.joining.borrow_mut().push(room.clone());
         room.state.borrow_mut().pending.push(pending);
@@ -102,13 +103,51 @@ impl Worker {
         };
         joining.swap_remove(at);
         drop(joining);
-        let pending = &mut room.state.borrow_mut().pending;
-        pending.retain(|join| !Rc::ptr_eq(&join.connection, connection));
+        self.drop_pending(connection, room);
+        self.forget_if_empty(room);
         true
+    }
+
+    /// Drops a join that waits; what was published after it is published now.
+    pub(super) fn drop_pending(&self, connection: &Rc<Connection>, room: &Room) {
+        let mut state = room.state.borrow_mut();
+        let is_its = |join: &Pending| Rc::ptr_eq(&join.connection, connection);
+        let Some(at) = state.pending.iter().position(is_its) else { return };
+        let Pending { then, .. } = state.pending.remove(at);
+        drop(state);
+        self.publish_all(connection, then);
+    }
+
+    /// Publishes what waited for a join.
+    pub(super) fn publish_all(&self, connection: &Rc<Connection>, waiting: Vec<Publish>) {
+        for publish in waiting {
+            connection.in_flight.set(connection.in_flight.get() - 1);
+            self.publish(connection, publish);
+        }
+    }
+
+    /// Lets a publish wait for the connection's own join of that room; gives it back if none waits.
+    fn wait_for_join(&self, connection: &Rc<Connection>, publish: Publish) -> Option<Publish> {
+        let joining = connection.joining.borrow();
+        let Some(room) = joining.iter().find(|room| room.name == publish.room) else {
+            return Some(publish);
+        };
+        let mut state = room.state.borrow_mut();
+        let mut pending = state.pending.iter_mut();
+        match pending.find(|join| Rc::ptr_eq(&join.connection, connection)) {
+            Some(join) => {
+                // Bounded like requests to the bus: beyond that the connection is not read.
+                connection.in_flight.set(connection.in_flight.get() + 1);
+                join.then.push(publish);
+                None
+            }
+            None => Some(publish),
+        }
     }
 
     /// A client publishes.
     pub(super) fn publish(&self, connection: &Rc<Connection>, publish: Publish) {
+        let Some(publish) = self.wait_for_join(connection, publish) else { return };
         let Publish { id, room, data, event, key, if_seq, echo, traceparent } = publish;
         let settings = self.settings();
         if let (Some(Fault::PanicOnEvent(fatal)), Some(event)) = (&settings.fault, &event)
@@ -145,8 +184,9 @@ impl Worker {
         self.bus.submit(room, publication, reply);
     }
 
-    /// From now on this member's own frames may differ from everybody else's.
+    /// From now on this connection's own frames may differ from everybody else's.
     fn note_author(&self, connection: &Rc<Connection>, name: &RoomName) {
+        connection.authored.set(true);
         let Some(room) = self.room(name) else { return };
         if let Some((_, slot)) = connection.membership_in(&room) {
             room.state.borrow_mut().members.at_mut(slot).author = true;
