@@ -13,8 +13,8 @@ use crate::resp::{Connection, Redis, Reply, push_command};
 
 /// How long the call may take to show.
 const SEEN_WITHIN: Duration = Duration::from_secs(10);
-/// Where the script's ARGV[1] stands in the call: EVALSHA, hash, number of keys, four keys. It is
-/// the node's incarnation; ARGV[2] is the group's number, which must grow.
+/// Where the script's `ARGV[1]` stands in the call: EVALSHA, hash, number of keys, four keys. It is
+/// the node's incarnation; `ARGV[2]` is the group's number, which must grow.
 const INCARNATION: usize = 7;
 const GROUP: usize = INCARNATION + 1;
 

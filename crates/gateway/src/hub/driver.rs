@@ -132,6 +132,9 @@ impl Hub {
     /// Sends a worker the log of a room it asked for, as it is now.
     pub(super) fn attach_again(&mut self, worker: usize, room: &RoomName) {
         let Some(ledger) = self.rooms.get(room) else { return };
+        if ledger.phase != Phase::Open {
+            return;
+        }
         let Some(&(_, number)) = ledger.workers.iter().find(|(known, _)| *known == worker) else {
             return;
         };

@@ -39,6 +39,11 @@ impl Outlet {
         Self { events, marked: HashSet::new() }
     }
 
+    /// Whether events of a room are sent now: none is lost before the worker attaches again.
+    pub(super) fn takes(&self, room: &RoomName) -> bool {
+        !self.marked.contains(room)
+    }
+
     /// Sends what concerns `room`.
     pub(super) fn send(&mut self, room: &RoomName, event: WorkerEvent) -> Sent {
         if self.marked.contains(room) {

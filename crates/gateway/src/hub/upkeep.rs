@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::driver::{Hub, now_ms};
 use super::ledger::{Ledger, Phase};
-use super::outlet::Outlet;
+use super::outlet::{Outlet, Sent};
 use super::{Floor, WorkerEvent};
 
 /// Old messages are looked for every so many ticks (5 s).
@@ -38,9 +38,14 @@ impl Hub {
         for room in late {
             let Some(ledger) = self.rooms.get_mut(&room) else { continue };
             ledger.idle_since = Some(now);
-            for (worker, number) in std::mem::take(&mut ledger.workers) {
-                self.send(worker, &room, WorkerEvent::Refused { room: room.clone(), number });
-            }
+            let waiting = std::mem::take(&mut ledger.workers);
+            let outlets = &mut self.outlets;
+            // Whose queue is full stays, and is told at another tick.
+            let untold = waiting.into_iter().filter(|&(worker, number)| {
+                let event = WorkerEvent::Refused { room: room.clone(), number };
+                !outlets[worker].takes(&room) || outlets[worker].send(&room, event) == Sent::Marked
+            });
+            ledger.workers = untold.collect();
         }
     }
 
@@ -63,6 +68,8 @@ impl Hub {
             if let Some(floor) = ledger.expire(clock.saturating_sub(age)) {
                 trim(&mut self.outlets, room, ledger, floor);
             }
+            // A crowd comes back within seconds; an idle room holds nothing for it.
+            ledger.catch_up.forget_page();
             batches += ledger.log.len();
         }
         self.metrics.rooms.log_bytes.set(self.budget.used() as i64);

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use roomcast_protocol::{Lineage, Position, RequestId, Seq};
+use roomcast_protocol::{Lineage, Position, Publish, RequestId, Seq};
 use tokio::time::Instant;
 
 use crate::connection::Connection;
@@ -19,6 +19,9 @@ pub(crate) struct Pending {
     pub(crate) deadline: Instant,
     /// What the bus says of a position that this node has not come to.
     pub(crate) known: Known,
+    /// What the connection published in the room meanwhile: sequenced after the join, so that its
+    /// author receives it.
+    pub(crate) then: Vec<Publish>,
 }
 
 /// What the bus says of a position.

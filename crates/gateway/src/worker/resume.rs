@@ -67,10 +67,10 @@ impl Worker {
 
     /// The join is answered and the connection is a member.
     pub(super) fn admit(&self, room: &Rc<Room>, pending: Pending, start: Start) {
-        let Pending { connection, id, since, .. } = pending;
+        let Pending { connection, id, since, then, .. } = pending;
         connection.joining.borrow_mut().retain(|waiting| !Rc::ptr_eq(waiting, room));
         if !connection.is_open() {
-            return;
+            return self.publish_all(&connection, then);
         }
         if let Some(outcome) = start.outcome {
             self.metrics.rooms.resumes[outcome].inc();
@@ -90,6 +90,7 @@ impl Worker {
             connection.send(&notice);
         }
         self.enter(&connection, room, start.reader);
+        self.publish_all(&connection, then);
         self.write_soon(&connection);
     }
 
@@ -108,7 +109,7 @@ impl Worker {
     }
 
     pub(super) fn refuse_joins(&self, room: &Rc<Room>, refused: Vec<Pending>, code: ErrorCode) {
-        for Pending { connection, id, since, .. } in refused {
+        for Pending { connection, id, since, then, .. } in refused {
             connection.joining.borrow_mut().retain(|waiting| !Rc::ptr_eq(waiting, room));
             if since.is_some() {
                 self.metrics.rooms.resumes[ResumeOutcome::Failed].inc();
@@ -119,6 +120,7 @@ impl Worker {
                 Some(&room.name),
                 (code, "the bus does not answer; try again"),
             );
+            self.publish_all(&connection, then);
             self.write_soon(&connection);
         }
         self.forget_if_empty(room);

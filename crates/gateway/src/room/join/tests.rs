@@ -47,6 +47,7 @@ impl Case {
             history,
             deadline: Instant::now(),
             known,
+            then: Vec::new(),
         };
         let got = plan(&log(self.floor), &lineage(), &pending);
         assert_eq!(got, expected, "since {since:?}, history {history}, {known:?}");
@@ -111,6 +112,7 @@ async fn a_good_position_of_an_ancestor_that_the_log_has_not_come_to_is_awaited(
     let since = Some(Position { epoch: PARENT, seq: 8 });
     let known = Known::Unasked;
     let deadline = Instant::now();
-    let pending = Pending { connection, id: None, since, history: 0, deadline, known };
+    let pending =
+        Pending { connection, id: None, since, history: 0, deadline, known, then: Vec::new() };
     assert_eq!(plan(&log, &lineage, &pending), Plan::Ahead);
 }
