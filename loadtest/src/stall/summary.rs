@@ -135,7 +135,17 @@ mod tests {
     fn outcome(round: usize, stalled: usize, p50_ms: f64, kib: [u64; 2]) -> Outcome {
         let sample = |seconds, slow_closed| {
             let (kib, log_bytes, conflated) = (kib[1], 2048.0, 0.0);
-            Sample { seconds, kib, log_bytes, slow_closed, conflated, ended_slow: slow_closed }
+            let (answer_ms, cpu_seconds, ended_slow) = (1.0, [0.0; 2], slow_closed);
+            Sample {
+                seconds,
+                answer_ms,
+                cpu_seconds,
+                kib,
+                log_bytes,
+                slow_closed,
+                conflated,
+                ended_slow,
+            }
         };
         // What the memory does when the stalled members are gone is not theirs.
         let late = Sample { kib: 9 * kib[1], ..sample(9.0, stalled as f64) };

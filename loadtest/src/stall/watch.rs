@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::machine;
 use crate::scrape::Scrape;
+use crate::stats::millis;
 
 /// From one look to the next; a look takes the node's core for well under 1 ms.
 const EVERY: Duration = Duration::from_millis(200);
@@ -20,6 +21,11 @@ const EVERY: Duration = Duration::from_millis(200);
 pub(super) struct Sample {
     /// Since the watch began.
     pub(super) seconds: f64,
+    /// How long the node took to answer.
+    pub(super) answer_ms: f64,
+    /// CPU time that the node has used, and time in which others kept it from its core: they tell
+    /// a node that hangs from one that is starved.
+    pub(super) cpu_seconds: [f64; 2],
     /// Resident memory.
     pub(super) kib: u64,
     /// Held by the rooms' logs, in bytes.
@@ -67,10 +73,15 @@ impl Watch {
 }
 
 fn sample(addr: SocketAddr, pid: u32, began: Instant) -> Result<Sample> {
+    let asked = Instant::now();
     let scrape = Scrape::of(addr)?;
+    let answer_ms = millis(asked.elapsed());
     let slow = |action| scrape.sum("roomcast_slow_total", action);
     Ok(Sample {
         seconds: began.elapsed().as_secs_f64(),
+        answer_ms,
+        cpu_seconds: [machine::cpu_time(pid)?, machine::cpu_wait(pid)?]
+            .map(|time| time.as_secs_f64()),
         kib: machine::resident_kib(pid)?,
         log_bytes: scrape.sum("roomcast_log_bytes", ""),
         slow_closed: slow("action=\"closed\""),
@@ -96,7 +107,17 @@ mod tests {
     fn a_rise_has_a_begin_and_an_end() {
         let sample = |(seconds, slow_closed): (f64, f64)| {
             let (log_bytes, conflated, ended_slow) = (0.0, 0.0, 0.0);
-            Sample { seconds, kib: 1, log_bytes, slow_closed, conflated, ended_slow }
+            let (answer_ms, cpu_seconds) = (1.0, [0.0; 2]);
+            Sample {
+                seconds,
+                answer_ms,
+                cpu_seconds,
+                kib: 1,
+                log_bytes,
+                slow_closed,
+                conflated,
+                ended_slow,
+            }
         };
         let samples = [(0.0, 0.0), (0.2, 0.0), (0.4, 7.0), (0.6, 9.0), (0.8, 9.0)].map(sample);
         assert_eq!(rise(&samples, |sample| sample.slow_closed), Some((0.4, 0.6)));
