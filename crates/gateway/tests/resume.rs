@@ -225,10 +225,9 @@ async fn a_join_may_begin_with_history() {
             }
             // `since` goes before `history`.
             let mut member = node.user(encoding, "ann").await;
-            let since = Some(Position { seq: 148, ..publisher.publish("other", "1").await });
-            let here = Position { epoch: member.join("past").await.at.epoch, ..since.unwrap() };
+            let since = Some(Position { seq: 148, ..member.join("past").await.at });
             member.leave("past").await;
-            let join = JoinRoom { since: Some(here), history: Some(50), ..plain("past") };
+            let join = JoinRoom { since, history: Some(50), ..plain("past") };
             let joined = member.join_with(join).await;
             assert_eq!((joined.at.seq, joined.recovered), (148, Some(true)));
             Follow::new("past", joined).until(&mut member, 150).await;
