@@ -41,8 +41,8 @@ pub(super) const SECTION: Section = Section {
             default: "64MiB",
             kind: Kind::Bytes(Bounds::new(64 << 10, 16 << 30)),
             change: Change::Reload,
-            about: "Bytes of unfinished inbound messages on one worker; at the bound it reads no \
-                    further ones until some are done. Holds 64 of the largest.",
+            about: "Bytes of unfinished inbound messages on one worker; beyond it a connection whose \
+                    message is unfinished ends with 1013. Holds 64 of the largest.",
         },
         Key {
             name: "lag_bytes",

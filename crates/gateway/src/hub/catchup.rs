@@ -2,6 +2,7 @@
 //! their messages. One read of the bus at a time for each room, whoever and however many ask: a
 //! reconnect storm costs one read. Pure: the driver reads.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use roomcast_bus::History;
@@ -15,6 +16,9 @@ pub(crate) const PAGE_BYTES: usize = 64 * 1024;
 /// Reads of one page that may find the room between two epochs, or the bus away, before the reader
 /// is told: with the driver's pause of 250 ms about two seconds.
 const MAX_TRIES: u32 = 8;
+
+/// Pages kept for the next who ask: 256 KiB of a room for some seconds.
+const MAX_PAGES: usize = 4;
 
 /// What to do for a request.
 #[derive(Debug)]
@@ -30,8 +34,9 @@ pub(crate) enum Ask {
 /// The page requests of one room.
 #[derive(Debug, Default)]
 pub(crate) struct CatchUp {
-    /// The last page: a crowd that comes back stands at much the same place.
-    page: Option<Page>,
+    /// The last pages, newest last: a crowd that comes back reads the same few, each client at its
+    /// own pace.
+    pages: VecDeque<Page>,
     waiting: Vec<(usize, Seq)>,
     reading: Option<Seq>,
     tries: u32,
@@ -43,10 +48,9 @@ impl CatchUp {
         if log.cursor_after(after).is_some() {
             return Ask::Answer(PageAnswer::InLog);
         }
-        if let Some(page) = &self.page
-            && page.epoch == log.end().epoch
-            && page.serves(after)
-        {
+        let epoch = log.end().epoch;
+        let known = self.pages.iter().find(|page| page.epoch == epoch && page.serves(after));
+        if let Some(page) = known {
             return Ask::Answer(PageAnswer::Page(page.clone()));
         }
         self.waiting.push((worker, after));
@@ -82,7 +86,10 @@ impl CatchUp {
                 answers.push((worker, PageAnswer::Page(page.clone())));
             }
         }
-        self.page = Some(page);
+        if self.pages.len() == MAX_PAGES {
+            self.pages.pop_front();
+        }
+        self.pages.push_back(page);
         (answers, self.read_next())
     }
 
@@ -98,7 +105,7 @@ impl CatchUp {
 
     /// The room began anew: whoever waits looks again.
     pub(crate) fn reset(&mut self) -> Vec<(usize, PageAnswer)> {
-        self.page = None;
+        self.pages = VecDeque::new();
         self.give_up(PageAnswer::InLog)
     }
 
@@ -111,9 +118,9 @@ impl CatchUp {
         workers.into_iter().map(|worker| (worker, answer.clone())).collect()
     }
 
-    /// Lets go of the last page.
-    pub(crate) fn forget_page(&mut self) {
-        self.page = None;
+    /// Lets go of the pages.
+    pub(crate) fn forget_pages(&mut self) {
+        self.pages = VecDeque::new();
     }
 }
 

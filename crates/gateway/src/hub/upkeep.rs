@@ -69,7 +69,7 @@ impl Hub {
                 trim(&mut self.outlets, room, ledger, floor);
             }
             // A crowd comes back within seconds; an idle room holds nothing for it.
-            ledger.catch_up.forget_page();
+            ledger.catch_up.forget_pages();
             batches += ledger.log.len();
         }
         self.metrics.rooms.log_bytes.set(self.budget.used() as i64);

@@ -99,7 +99,7 @@ fn a_page_is_charged_and_given_back() {
     assert!(matches!(catch_up.ask(0, 10, &log(20, 25)), Ask::Read(10)));
     catch_up.arrived(page);
     assert!(budget.used() > 0, "kept for the next who asks");
-    catch_up.forget_page();
+    catch_up.forget_pages();
     assert_eq!(budget.used(), 0);
 }
 
@@ -284,7 +284,7 @@ proptest! {
         }
         prop_assert!(storm.asked.iter().all(Option::is_none), "everybody is answered");
         let used = storm.world.budget.used();
-        storm.catch_up.forget_page();
+        storm.catch_up.forget_pages();
         prop_assert!(storm.world.budget.used() <= used);
     }
 }
