@@ -1,6 +1,8 @@
 //! What the program tells its operator while Redis fails under load: each thing in one line, and
 //! nothing over and over.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::collections::BTreeMap;

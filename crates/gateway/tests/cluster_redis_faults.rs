@@ -2,6 +2,8 @@
 //! out of one node's reach. No message is lost in silence, nobody waits for ever, and health says
 //! what is so.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::collections::HashSet;

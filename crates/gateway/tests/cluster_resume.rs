@@ -1,6 +1,8 @@
 //! P5 over several nodes: who comes back to another node with its position receives what it
 //! missed, once, as far as history reaches; a crowd that comes back costs Redis a few reads.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! A node that cannot have its Redis does not start, and says what to do.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
