@@ -9,6 +9,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use roomcast_gateway::{Node, StartError};
 use roomcast_testkit::RedisServer;
 use support::{TestNode, soon};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 /// An address that nobody listens on.
 fn free_address() -> SocketAddr {
@@ -60,4 +61,24 @@ async fn a_replica() {
     let replica = RedisServer::with(&["--replicaof", "127.0.0.1", &port]);
     let error = refused(&replica.url()).await;
     assert_eq!(error, "this Redis is a replica; connect to its primary");
+}
+
+/// Redis 5 does not know the command that every connection begins with.
+#[tokio::test]
+async fn a_redis_before_version_6() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (socket, _) = listener.accept().await.unwrap();
+        let (reader, mut writer) = socket.into_split();
+        let mut lines = BufReader::new(reader).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            // Each command begins with the count of its words.
+            let is_command = line.starts_with('*');
+            if is_command && writer.write_all(b"-ERR unknown command `HELLO`\r\n").await.is_err() {
+                return;
+            }
+        }
+    });
+    assert_eq!(refused(&url).await, "Redis before 6.0 is too old; use 6.2 or newer");
 }

@@ -51,6 +51,10 @@ impl From<RedisError> for StartError {
         let text = error.to_string();
         match (error.kind(), error.code()) {
             (ErrorKind::InvalidClientConfig, _) => Self::Url(text),
+            // Without HELLO, which came with 6.0, it cannot be asked for its version first.
+            (ErrorKind::RESP3NotSupported, _) => {
+                Self::TooOld { product: "Redis", found: "before 6.0".to_owned(), needed: "6.2" }
+            }
             (ErrorKind::AuthenticationFailed, _) | (_, Some("NOAUTH" | "WRONGPASS" | "NOPERM")) => {
                 Self::Refused(text)
             }
