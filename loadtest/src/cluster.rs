@@ -92,7 +92,7 @@ impl Cluster {
             if args.latency {
                 more.extend(ONE_WORKER.map(str::to_owned));
             }
-            Server::node_with(&node, &more, &place.nodes, children)
+            Server::node_with(&node, &more, &place.of_node(number), children)
         });
         Ok(Self { nodes: nodes.collect::<Result<_>>()?, redis: Some(redis) })
     }
@@ -112,11 +112,25 @@ impl Place {
         Self { redis: None, nodes: Cores { server: None, load: None, spin: false } }
     }
 
-    /// Redis on one core and all the rest on another, so that both ways of a delay cross from
-    /// core to core equally often.
+    /// Redis and the publishing node on one core, all the rest on another: both ways of a delay
+    /// cross from core to core equally often, and what the publishing node does after the message
+    /// has left it (reading its own answer) does not hold up the receiving one, as it would not
+    /// where nodes are machines.
     fn apart() -> Self {
         let Cores { server, load, .. } = Cores::here(1);
         Self { redis: server, nodes: Cores { server: load.clone(), load, spin: false } }
+    }
+}
+
+impl Place {
+    /// Where a node runs; the first is the one that publishes.
+    fn of_node(&self, number: usize) -> Cores {
+        match &self.redis {
+            Some(core) if number == 1 => {
+                Cores { server: Some(core.clone()), ..self.nodes.clone() }
+            }
+            _ => self.nodes.clone(),
+        }
     }
 }
 

@@ -54,7 +54,8 @@ pub(super) fn main(
     }
     let heading = format!(
         "cluster --latency: {} lone messages of {PAYLOAD} B on each way, in turns of {BLOCK}, \
-         TCP; Redis on core {}, nodes and load on core {}; every process sleeps until it is woken",
+         TCP; Redis and node 1 on core {}, the other nodes and the load on core {}; every process \
+         sleeps until it is woken",
         through_nodes.len(),
         place.redis.as_deref().unwrap_or("any"),
         place.nodes.load.as_deref().unwrap_or("any")
