@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Parser;
@@ -357,4 +357,14 @@ fn the_page_is_made_from_the_tables() {
         "docs/configuration.md differs from the tables; make it anew with\n\
          REGENERATE=1 cargo test -p roomcast-gateway --test config page"
     );
+}
+
+#[test]
+fn the_example_to_start_from_is_valid() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/roomcast.toml");
+    let config = config::check(Path::new(file)).expect("the example");
+    let room = roomcast_protocol::RoomName::parse("ticker:gold").expect("a name");
+    let (name, policy) = config.namespaces.of(&room);
+    assert_eq!((name, policy.slow, policy.history_size), ("ticker", SlowPolicy::Conflate, 10));
+    assert_eq!(policy.history_age, Duration::from_secs(600), "taken from the default namespace");
 }

@@ -12,7 +12,7 @@ use crate::connection::Connection;
 use crate::log::{Cursor, RoomLog};
 
 /// Members written before the pass yields to the worker's other work: 2 ms or so.
-const CHUNK: usize = 512;
+pub(crate) const CHUNK: usize = 512;
 
 /// Runs kept ready in a chunk. Members stand at one or two cursors, in two encodings; stragglers
 /// share the last place.
@@ -33,6 +33,8 @@ pub(crate) struct Chunk {
     pub(crate) done: bool,
     /// The pass is over.
     pub(crate) ended: bool,
+    /// Members looked at.
+    pub(crate) members: usize,
     /// Connections that are owed frames of several rooms, or have control bytes waiting: to be
     /// written once, across all of it, after the chunk.
     pub(crate) deferred: Vec<Rc<Connection>>,
@@ -56,6 +58,7 @@ pub(crate) fn write_chunk(state: &mut RoomState) -> Chunk {
         writer.write(member);
     }
     let mut chunk = writer.chunk;
+    chunk.members = CHUNK.min(state.members.slots() - pass.next.min(state.members.slots()));
     pass.next += CHUNK;
     if pass.next >= state.members.slots() {
         chunk.ended = true;

@@ -6,7 +6,7 @@ use super::Worker;
 use crate::connection::Connection;
 use crate::hub::now_ms;
 use crate::log::Entry;
-use crate::room::{Room, write_chunk};
+use crate::room::{CHUNK, Room, write_chunk};
 
 impl Worker {
     /// A room has something new for its members.
@@ -18,26 +18,34 @@ impl Worker {
         }
     }
 
-    /// Writes to rooms and connections as long as the node runs, yielding after every step.
+    /// Writes to rooms and connections as long as the node runs, and yields after every chunk's
+    /// worth of members: one room's, or those of many small rooms.
     pub(super) async fn run_passes(self: Rc<Self>) {
         loop {
-            let room = self.passes.borrow_mut().pop_front();
-            let later = std::mem::take(&mut *self.later.borrow_mut());
-            if room.is_none() && later.is_empty() {
+            let later = self.next_later();
+            let mut written = later.len();
+            self.write_all(later);
+            while written < CHUNK {
+                let Some(room) = self.passes.borrow_mut().pop_front() else { break };
+                written += self.step(room);
+            }
+            if written == 0 {
                 self.pass_wake.notified().await;
-                continue;
+            } else {
+                tokio::task::yield_now().await;
             }
-            if let Some(room) = room {
-                self.step(room);
-            }
-            for connection in later {
-                self.write(&connection);
-            }
-            tokio::task::yield_now().await;
         }
     }
 
-    fn step(&self, room: Rc<Room>) {
+    /// Connections with more to write, a chunk of them.
+    fn next_later(&self) -> Vec<Rc<Connection>> {
+        let mut later = self.later.borrow_mut();
+        let count = later.len().min(CHUNK);
+        later.drain(..count).collect()
+    }
+
+    /// Writes to the next members of a room; returns how many there were, at least one.
+    fn step(&self, room: Rc<Room>) -> usize {
         let chunk = write_chunk(&mut room.state.borrow_mut());
         let traffic = &self.metrics.traffic;
         traffic.messages_out.inc_by(chunk.delivered);
@@ -53,6 +61,7 @@ impl Worker {
         } else {
             self.passes.borrow_mut().push_back(room);
         }
+        chunk.members.max(1)
     }
 
     /// Writes each once, across all that it is owed.
