@@ -126,9 +126,7 @@ impl Place {
     /// Where a node runs; the first is the one that publishes.
     fn of_node(&self, number: usize) -> Cores {
         match &self.redis {
-            Some(core) if number == 1 => {
-                Cores { server: Some(core.clone()), ..self.nodes.clone() }
-            }
+            Some(core) if number == 1 => Cores { server: Some(core.clone()), ..self.nodes.clone() },
             _ => self.nodes.clone(),
         }
     }
