@@ -56,6 +56,25 @@ async fn members_in_both_encodings_see_the_same() {
 }
 
 #[tokio::test]
+async fn what_follows_a_join_on_its_connection_comes_after_it() {
+    let node = TestNode::start(&[]).await;
+    for n in 0..50 {
+        let name = format!("new-{n}");
+        let mut client = node.user(Encoding::Json, "ann").await;
+        // The join waits for the room to open; the publish must not overtake it.
+        let id = client.next_id();
+        let join = ClientFrame::Join { id: Some(id), rooms: vec![plain(&name)] };
+        let publish = ClientFrame::Publish(client.publication(&name, "1"));
+        client.send(&join).await;
+        client.send(&publish).await;
+        let ServerFrame::Joined { seq, .. } = client.answer(id).await else { panic!() };
+        assert_eq!(seq, 0);
+        assert_eq!(client.message(&name).await.seq, 1);
+    }
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn only_the_author_sees_its_key_and_may_spare_itself_the_echo() {
     let node = TestNode::start(&[]).await;
     for encoding in Encoding::ALL {
