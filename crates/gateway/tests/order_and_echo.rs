@@ -64,9 +64,9 @@ async fn what_follows_a_join_on_its_connection_comes_after_it() {
         // The join waits for the room to open; the publish must not overtake it.
         let id = client.next_id();
         let join = ClientFrame::Join { id: Some(id), rooms: vec![plain(&name)] };
-        let publish = ClientFrame::Publish(client.publication(&name, "1"));
+        let publish = Publish { id: None, ..client.publication(&name, "1") };
         client.send(&join).await;
-        client.send(&publish).await;
+        client.send(&ClientFrame::Publish(publish)).await;
         let ServerFrame::Joined { seq, .. } = client.answer(id).await else { panic!() };
         assert_eq!(seq, 0);
         assert_eq!(client.message(&name).await.seq, 1);
