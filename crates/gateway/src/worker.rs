@@ -106,9 +106,8 @@ impl Worker {
         if turn.bytes > 0 {
             self.metrics.traffic.writes.inc();
         }
-        if turn.more && !connection.queued.replace(true) {
-            self.later.borrow_mut().push(connection.clone());
-            self.pass_wake.notify_one();
+        if turn.more {
+            self.write_soon(connection);
         }
         for room in turn.page_ended {
             self.ask_page(&room);

@@ -78,13 +78,13 @@ impl Worker {
     /// Does what is due to members that fell off the log.
     fn judge(&self, room: &Rc<Room>, fallen: Vec<Laggard>) {
         let policy = room.namespace.borrow().slow;
-        let mut evicted = false;
+        let (mut evicted, mut closed) = (false, Vec::new());
         for Laggard { connection, slot, position, verdict } in fallen {
             match (verdict, policy) {
                 (Verdict::Slow, SlowPolicy::Close) => {
                     self.metrics.delivery.slow[SlowAction::Closed].inc();
                     tracing::info!(%connection, room = %room.name, "closed: reads too slowly");
-                    self.close(&connection, CloseCode::Slow);
+                    closed.push(connection);
                 }
                 (Verdict::Slow, SlowPolicy::Conflate) => {
                     self.metrics.delivery.slow[SlowAction::Conflated].inc();
@@ -95,6 +95,10 @@ impl Worker {
                     evicted = true;
                 }
             }
+        }
+        // Last: who leaves may move others to other slots.
+        for connection in closed {
+            self.close(&connection, CloseCode::Slow);
         }
         if evicted {
             self.move_waiting(room);

@@ -52,8 +52,7 @@ impl Worker {
         drop(state);
         room.namespace.borrow().metrics.members.inc();
         if behind && connection.owe(membership) {
-            self.later.borrow_mut().push(connection.clone());
-            self.pass_wake.notify_one();
+            self.write_later(connection);
         }
         if waiting {
             self.ask_page(room);

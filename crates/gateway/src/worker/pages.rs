@@ -50,7 +50,7 @@ impl Worker {
         for pending in std::mem::take(&mut state.pending) {
             match plan(&state.log, &state.lineage, &pending) {
                 Plan::Page { after } if page.serves(after) => {
-                    let start = start_in(room, page, after, pending.since.is_some(), &state);
+                    let start = start_in(room, page, after, &pending, &state);
                     ready.push((pending, start));
                 }
                 _ => kept.push(pending),
@@ -63,7 +63,7 @@ impl Worker {
             if position.epoch == page.epoch && page.serves(position.seq) {
                 let reader = reader_in(page, position.seq, &state);
                 state.place(slot, reader);
-                told.push((slot, connection, page.missing(position.seq)));
+                told.push((connection, page.missing(position.seq)));
             }
         }
         drop(state);
@@ -73,7 +73,7 @@ impl Worker {
             }
             self.admit(room, pending, start);
         }
-        for (_, connection, missing) in told {
+        for (connection, missing) in told {
             if let Some((from, to)) = missing {
                 self.metrics.rooms.gaps[GapCause::Budget].inc();
                 connection.send(&ServerFrame::Gap { room: room.name.clone(), from, to });
@@ -84,11 +84,10 @@ impl Worker {
 
     /// A member has something to read.
     fn owe(&self, connection: &Rc<Connection>, room: &Rc<Room>) {
-        if let Some((membership, _)) = connection.membership_in(room) {
-            if connection.owe(membership) {
-                self.later.borrow_mut().push(connection.clone());
-            }
-            self.pass_wake.notify_one();
+        if let Some((membership, _)) = connection.membership_in(room)
+            && connection.owe(membership)
+        {
+            self.write_later(connection);
         }
     }
 
@@ -170,9 +169,9 @@ fn reader_in(page: &Page, after: Seq, state: &RoomState) -> Reader {
 }
 
 /// How a join at `after` begins that finds its place in a page.
-fn start_in(room: &Room, page: &Page, after: Seq, is_resume: bool, state: &RoomState) -> Start {
+fn start_in(room: &Room, page: &Page, after: Seq, pending: &Pending, state: &RoomState) -> Start {
     let reader = reader_in(page, after, state);
-    if !is_resume {
+    if pending.since.is_none() {
         let at = Position { epoch: page.epoch, seq: after.max(page.start) };
         return Start { reader, at, outcome: None, notice: None };
     }

@@ -37,6 +37,19 @@ impl Worker {
         }
     }
 
+    /// Lets a connection be written once this turn's other work is done.
+    pub(super) fn write_soon(&self, connection: &Rc<Connection>) {
+        if !connection.queued.replace(true) {
+            self.write_later(connection);
+        }
+    }
+
+    /// The same for a connection that was just marked as queued.
+    pub(super) fn write_later(&self, connection: &Rc<Connection>) {
+        self.later.borrow_mut().push(connection.clone());
+        self.pass_wake.notify_one();
+    }
+
     /// Connections with more to write, a chunk of them.
     fn next_later(&self) -> Vec<Rc<Connection>> {
         let mut later = self.later.borrow_mut();

@@ -8,7 +8,6 @@ use roomcast_protocol::{ErrorCode, Lineage, Position, Seq, ServerFrame};
 use tokio::time::Instant;
 
 use super::{Reply, Worker};
-use crate::connection::Connection;
 use crate::room::{Attachment, Known, Pending, Plan, Reader, Room, plan};
 
 /// How a join begins.
@@ -92,14 +91,6 @@ impl Worker {
         self.enter(&connection, room, start.reader);
         self.publish_all(&connection, then);
         self.write_soon(&connection);
-    }
-
-    /// Lets the connection be written once this turn's other work is done.
-    pub(super) fn write_soon(&self, connection: &Rc<Connection>) {
-        if !connection.queued.replace(true) {
-            self.later.borrow_mut().push(connection.clone());
-            self.pass_wake.notify_one();
-        }
     }
 
     /// Refuses all joins of a room.
