@@ -2,6 +2,7 @@
 //! it. Everything is stopped by its pid or task when it is dropped. Failures panic: a test that
 //! cannot set its scene has failed.
 
+mod ports;
 mod proxy;
 mod redis_server;
 

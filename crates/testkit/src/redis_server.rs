@@ -1,14 +1,17 @@
 //! A `redis-server` without persistence, on a free port of 127.0.0.1, in a folder of its own.
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// A server that does not answer within this did not start.
+use crate::ports::free_port;
+
+/// A server that is not ready within this did not start.
 const START: Duration = Duration::from_secs(10);
+/// What a server writes into its log when it takes connections.
+const READY: &str = "Ready to accept connections";
 
 /// A running server; dropping it kills it.
 #[derive(Debug)]
@@ -29,16 +32,16 @@ impl RedisServer {
     pub fn with(arguments: &[&str]) -> Self {
         let arguments: Vec<_> = arguments.iter().map(ToString::to_string).collect();
         // Between finding a free port and the server's bind somebody else may take it.
-        for _ in 0..5 {
-            let folder = tempfile::tempdir().expect("a folder for the server");
-            let port = free_port();
-            let child = spawn(port, &arguments, &folder);
-            let mut server = Self { port, arguments: arguments.clone(), folder, child };
-            if server.answers() {
-                return server;
-            }
-        }
-        panic!("redis-server does not start");
+        let mut tries = (0..5).map(|_| Self::at(free_port(), &arguments));
+        tries.find_map(|server| server).expect("redis-server starts")
+    }
+
+    /// A server on this port; `None` if it does not start, as where the port is taken.
+    fn at(port: u16, arguments: &[String]) -> Option<Self> {
+        let folder = tempfile::tempdir().expect("a folder for the server");
+        let child = spawn(port, arguments, &folder);
+        let mut server = Self { port, arguments: arguments.to_vec(), folder, child };
+        server.is_ready().then_some(server)
     }
 
     /// Where it listens.
@@ -69,7 +72,7 @@ impl RedisServer {
         let deadline = Instant::now() + START;
         loop {
             self.child = spawn(self.port, &self.arguments, &self.folder);
-            if self.answers() {
+            if self.is_ready() {
                 return;
             }
             self.kill();
@@ -101,17 +104,19 @@ impl RedisServer {
         assert!(status.expect("the command kill").success());
     }
 
-    /// Whether it answers before it ends or the time is up.
-    fn answers(&mut self) -> bool {
+    /// Whether it says so itself before it ends or the time is up. An answer on its port would
+    /// prove nothing: where two servers were given one port, both would be answered by the first.
+    fn is_ready(&mut self) -> bool {
         let deadline = Instant::now() + START;
         while Instant::now() < deadline {
-            if ping(self.port).is_ok() {
+            if std::fs::read_to_string(log(self.folder.path())).is_ok_and(|log| log.contains(READY))
+            {
                 return true;
             }
             if !matches!(self.child.try_wait(), Ok(None)) {
                 return false;
             }
-            std::thread::sleep(Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(5));
         }
         false
     }
@@ -123,29 +128,48 @@ impl Drop for RedisServer {
     }
 }
 
-/// Any answer will do, a refusal too.
-fn ping(port: u16) -> std::io::Result<()> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_read_timeout(Some(START))?;
-    stream.write_all(b"PING\r\n")?;
-    stream.read_exact(&mut [0])
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("a bound address").port()
+fn log(folder: &Path) -> std::path::PathBuf {
+    folder.join("log")
 }
 
 fn spawn(port: u16, arguments: &[String], folder: &TempDir) -> Child {
+    let log = log(folder.path());
+    // What an earlier run on this folder wrote says nothing of this one.
+    let _ = std::fs::remove_file(&log);
     Command::new("redis-server")
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
         .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
         .arg("--dir")
         .arg(folder.path())
+        .arg("--logfile")
+        .arg(log)
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .expect("redis-server is installed")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_on_a_taken_port_is_not_mistaken_for_the_one_that_has_it() {
+        let first = RedisServer::start();
+        assert!(RedisServer::at(first.port(), &[]).is_none());
+    }
+
+    #[test]
+    fn servers_started_side_by_side_are_each_ones_own() {
+        let start = || std::thread::spawn(RedisServer::start);
+        let servers: Vec<_> = (0..8).map(|_| start()).collect();
+        for server in servers {
+            let server = server.join().unwrap();
+            let info = format!("{:?}", server.command(&["INFO", "server"]));
+            assert!(info.contains(&format!("process_id:{}\\r", server.pid())), "{info}");
+        }
+    }
 }
