@@ -5,7 +5,9 @@
 mod ports;
 mod proxy;
 mod redis_server;
+mod sentinels;
 mod wait;
 
 pub use proxy::Proxy;
 pub use redis_server::{Launch, Login, RedisServer};
+pub use sentinels::Sentinels;
