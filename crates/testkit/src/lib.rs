@@ -4,10 +4,12 @@
 
 mod ports;
 mod proxy;
+mod redis_cluster;
 mod redis_server;
 mod sentinels;
 mod wait;
 
 pub use proxy::Proxy;
+pub use redis_cluster::{RedisCluster, SlotMove};
 pub use redis_server::{Launch, Login, RedisServer};
 pub use sentinels::Sentinels;
