@@ -24,6 +24,7 @@ mod drive;
 mod execute;
 mod fault;
 mod journal;
+mod judges;
 mod load;
 mod member;
 mod nodes;
@@ -42,13 +43,16 @@ mod way;
 use checker::{Checker, MemberId};
 use drive::Drive;
 use execute::{Stage, execute};
+use judges::Judges;
 use load::Load;
 use member::Member;
 use nodes::Node;
 use past::Past;
 use plan::Outline;
 use publisher::Publisher;
+use repair::Repairs;
 use scene::Scene;
+use timeline::Timeline;
 use topology::Topology;
 use way::Way;
 
@@ -161,7 +165,9 @@ pub(crate) fn main(args: &TortureArgs, children: &Children) -> Result<Report> {
     }
     let count = checker.member_count();
     let load = Load::new(members, publishers, seed)?;
-    let mut drive = Drive::new((load, checker), rooms, heard, (faults.clone(), args.rate), children);
+    let judged = (checker, Repairs::new(rooms), Timeline::new(&faults));
+    let judges = Judges::new(judged, &logs.path)?;
+    let mut drive = Drive::new((load, judges), heard, (faults.clone(), args.rate), children);
     let began = drive.gather(count)?;
     let stage =
         Stage { scene, nodes: nodes.into_iter().map(|node| Arc::new(Mutex::new(node))).collect() };

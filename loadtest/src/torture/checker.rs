@@ -137,6 +137,11 @@ impl Checker {
         self.members.len()
     }
 
+    /// A member, in words.
+    pub(super) fn name(&self, member: MemberId) -> String {
+        format!("{} in room {}", self.members[member].name, self.members[member].room)
+    }
+
     /// The room of a member.
     pub(super) fn room_of(&self, member: MemberId) -> usize {
         self.members[member].room

@@ -6,16 +6,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use super::checker::{Checker, MemberId, Rule};
+use super::checker::{MemberId, Rule};
 use super::client::Told;
 use super::execute::News;
 use super::fault::{Harm, Kind};
-use super::load::{Judges, Load};
+use super::judges::Judges;
+use super::load::Load;
 use super::past::Past;
 use super::plan::Fault;
 use super::random::Random;
-use super::repair::Repairs;
-use super::timeline::Timeline;
 use crate::children::Children;
 
 /// How long all clients together may take to be in their rooms.
@@ -47,16 +46,14 @@ pub(super) struct Drive {
 impl Drive {
     /// A run of these clients and faults.
     pub(super) fn new(
-        (load, checker): (Load, Checker),
-        rooms: Vec<Vec<MemberId>>,
+        (load, judges): (Load, Judges),
         told: Receiver<Told>,
         (faults, rate): (Vec<Fault>, f64),
         children: &Children,
     ) -> Self {
-        let (repairs, timeline) = (Repairs::new(rooms), Timeline::new(&faults));
         Self {
             load,
-            judges: Judges { checker, repairs, timeline },
+            judges,
             told,
             faults,
             rate,
@@ -180,19 +177,12 @@ impl Drive {
     /// Takes in what the Rust clients told.
     fn listen(&mut self) {
         let now = self.began.elapsed();
-        let Judges { checker, repairs, timeline } = &mut self.judges;
         while let Ok((member, told)) = self.told.try_recv() {
-            let room = checker.room_of(member);
             match told {
-                Ok(entry) => {
-                    checker.note(member, entry, now);
-                    if let super::journal::Entry::Message { content, .. } = entry {
-                        timeline.delivered(now);
-                        repairs.heard(member, room, content, now);
-                    }
-                }
+                Ok(entry) => self.judges.note(member, entry, now),
                 Err(what) => {
-                    let who = format!("the Rust client of member {member}");
+                    let checker = &mut self.judges.checker;
+                    let (room, who) = (checker.room_of(member), checker.name(member));
                     checker.fail(Rule::Answer, Some(room), (who, what), now);
                 }
             }
@@ -215,6 +205,7 @@ impl Drive {
     fn begins(&mut self, number: usize, now: (Instant, Duration)) {
         let fault = self.faults[number].clone();
         self.judges.timeline.faults[number].began = Some(now.1);
+        self.judges.write(now.1, &format!("--- {}", fault.text()));
         if fault.kind.harm() > Harm::None {
             let harm = self.judges.checker.harmed(fault.kind.harm(), now.1);
             self.harms.insert(number, harm);
@@ -244,6 +235,8 @@ impl Drive {
 
     fn ended(&mut self, number: usize, now: (Instant, Duration)) {
         self.judges.timeline.faults[number].ended = Some(now.1);
+        let text = format!("--- end of {}", self.faults[number].text());
+        self.judges.write(now.1, &text);
         for member in self.stalled.remove(&number).unwrap_or_default() {
             self.load.wake(member, &mut self.judges, now);
         }

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 
-use super::checker::{Checker, MemberId, Rule};
+use super::checker::{MemberId, Rule};
+use super::journal::Entry;
+use super::judges::Judges;
 use super::member::Member;
 use super::past::Past;
 use super::publisher::Publisher;
 use super::random::Random;
-use super::repair::Repairs;
-use super::timeline::Timeline;
 use super::way::{Turn, Way};
 use crate::engine::{Arrival, Batch, Engine, LinkId, Wait, What};
 
@@ -24,13 +24,6 @@ enum Role {
     Member(usize),
     Publisher(usize),
     Past(usize),
-}
-
-/// Where what they saw goes.
-pub(super) struct Judges {
-    pub(super) checker: Checker,
-    pub(super) repairs: Repairs,
-    pub(super) timeline: Timeline,
 }
 
 /// All thin clients.
@@ -117,8 +110,9 @@ impl Load {
                         self.cut(role, judges, now);
                     }
                 }
-                What::Ended(_) => {
+                What::Ended(why) => {
                     self.roles[*link] = None;
+                    judges.write(now.1, &format!("{role:?}: {why}"));
                     let random = &mut self.random;
                     let turn = way(&mut self.members, &mut self.publishers, &mut self.pasts, role)
                         .ended(random, now.0);
@@ -171,11 +165,14 @@ impl Load {
         self.turned(role, &turn, judges, now);
     }
 
+    /// What a tick or an end of a way means for its client.
     fn turned(&mut self, role: Role, turn: &Turn, judges: &mut Judges, now: (Instant, Duration)) {
         match (turn, role) {
             (Turn::Opening(link), role) => self.assign(*link, role),
             (Turn::Down, Role::Member(number)) => {
-                self.members[number].down(&mut judges.checker, now.1);
+                for id in self.members[number].down() {
+                    judges.note(id, Entry::Lost, now.1);
+                }
             }
             (Turn::Down, Role::Publisher(number)) => self.publishers[number].down(now.0),
             _ => {}
@@ -196,17 +193,15 @@ impl Load {
         judges: &mut Judges,
         now: (Instant, Duration),
     ) -> Result<()> {
-        let Judges { checker, repairs, timeline } = judges;
         match role {
             Role::Member(number) => {
-                if let Some((id, content)) = self.members[number].frame(payload, checker, now)? {
-                    timeline.delivered(now.1);
-                    repairs.heard(id, checker.room_of(id), content, now.1);
+                if let Some((id, entry)) = self.members[number].frame(payload, now.0)? {
+                    judges.note(id, entry, now.1);
                 }
             }
             Role::Publisher(number) => {
-                if self.publishers[number].frame(payload, checker, now)? {
-                    timeline.acked(now.1);
+                if self.publishers[number].frame(payload, &mut judges.checker, now)? {
+                    judges.timeline.acked(now.1);
                 }
             }
             Role::Past(number) => self.pasts[number].frame(payload, &mut self.engine, now.0)?,

@@ -4,7 +4,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use roomcast_protocol::{ClientFrame, ErrorCode, JoinRoom, RequestId, RoomName, ServerFrame};
+use roomcast_protocol::{
+    ClientFrame, ErrorCode, JoinRoom, Position, RequestId, RoomName, ServerFrame,
+};
 
 use super::checker::{Checker, MemberId, Rule};
 use super::journal::{Content, Entry};
@@ -46,11 +48,6 @@ impl Member {
         Self { way, seats: rooms.into_iter().map(seat).collect(), joins: 0 }
     }
 
-    /// Whether it is a member of all of its rooms.
-    pub(super) fn is_seated(&self) -> bool {
-        self.way.is_live() && self.seats.iter().all(|seat| seat.standing == Standing::Joined)
-    }
-
     /// Joins whatever is wanted and may be joined.
     pub(super) fn tick(&mut self, engine: &mut Engine, checker: &mut Checker, now: (Instant, Duration)) {
         if !self.way.is_live() {
@@ -87,24 +84,21 @@ impl Member {
         }
     }
 
-    /// The connection is gone.
-    pub(super) fn down(&mut self, checker: &mut Checker, now: Duration) {
+    /// The connection is gone; which memberships it takes with it.
+    pub(super) fn down(&mut self) -> Vec<MemberId> {
+        let mut lost = Vec::new();
         for seat in &mut self.seats {
             if seat.standing == Standing::Joined {
-                checker.note(seat.id, Entry::Lost, now);
+                lost.push(seat.id);
             }
             seat.standing = Standing::Wanted { from: None };
         }
+        lost
     }
 
-    /// Takes in a frame of its link; the membership and the message, if it was one.
-    pub(super) fn frame(
-        &mut self,
-        payload: &[u8],
-        checker: &mut Checker,
-        now: (Instant, Duration),
-    ) -> Result<Option<(MemberId, Content)>> {
-        let frame = match self.way.frame(payload, now.0)? {
+    /// Takes in a frame of its link; what there is to note in which room.
+    pub(super) fn frame(&mut self, payload: &[u8], now: Instant) -> Result<Option<(MemberId, Entry)>> {
+        let frame = match self.way.frame(payload, now)? {
             Turn::Frame(frame) => frame,
             _ => return Ok(None),
         };
@@ -117,15 +111,15 @@ impl Member {
                 (Entry::Message { seq: message.seq, content }, room)
             }
             ServerFrame::Joined { room, epoch, seq, recovered, .. } => {
-                let at = roomcast_protocol::Position { epoch, seq };
+                let at = Position { epoch, seq };
                 (Entry::Joined { at, recovered }, room)
             }
             ServerFrame::Gap { room, from, to } => (Entry::Gap { from, to }, room),
             ServerFrame::Reset { room, epoch, seq, lost } => {
-                (Entry::Reset { at: roomcast_protocol::Position { epoch, seq }, lost }, room)
+                (Entry::Reset { at: Position { epoch, seq }, lost }, room)
             }
             ServerFrame::Error { id: Some(id), room, code, retry_after_ms, .. } => {
-                return self.refused(id, room.as_ref(), (code, retry_after_ms), now.0).map(|()| None);
+                return self.refused(id, room.as_ref(), (code, retry_after_ms), now).map(|()| None);
             }
             ServerFrame::Reconnect { .. } => return Ok(None),
             other => anyhow::bail!("a member got {other:?}"),
@@ -140,11 +134,7 @@ impl Member {
         } else if seat.standing != Standing::Joined {
             anyhow::bail!("{} before `joined`", entry.text());
         }
-        checker.note(seat.id, entry, now.1);
-        Ok(match entry {
-            Entry::Message { content, .. } => Some((seat.id, content)),
-            _ => None,
-        })
+        Ok(Some((seat.id, entry)))
     }
 
     fn refused(

@@ -1,6 +1,6 @@
 //! Draws a run as SVG.
 
-use super::load::Judges;
+use super::judges::Judges;
 
 /// The drawing.
 pub(super) fn svg(_judges: &Judges, _replay: &str) -> String {

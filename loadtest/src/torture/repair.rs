@@ -21,6 +21,8 @@ pub(super) struct Repaired {
     pub(super) fault: usize,
     pub(super) at: Duration,
     pub(super) took: Duration,
+    /// The last member to have something new.
+    pub(super) last: MemberId,
 }
 
 struct Open {
@@ -100,7 +102,7 @@ impl Repairs {
                 open.left[room] -= 1;
                 if open.left[room] == 0 {
                     let took = now.saturating_sub(open.end);
-                    self.done.push(Repaired { fault: open.fault, at: now, took });
+                    self.done.push(Repaired { fault: open.fault, at: now, took, last: member });
                 }
             }
         }

@@ -9,6 +9,9 @@ use roomcast_testkit::{Proxy, RedisServer};
 use super::fault::{Kind, Trouble};
 use super::topology::Topology;
 
+/// How long a proxy may take to cut what goes through it.
+const CUT: std::time::Duration = std::time::Duration::from_millis(50);
+
 /// Redis, as the topology has it.
 enum Store {
     Standalone(RedisServer),
@@ -116,6 +119,7 @@ fn heal(way: &Proxy, trouble: Trouble) {
     if trouble == Trouble::Mute {
         // What was swallowed is missing from the stream: no TCP connection goes on like that.
         way.cut();
+        std::thread::sleep(CUT);
     }
     way.pass();
 }

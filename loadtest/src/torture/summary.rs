@@ -107,10 +107,11 @@ pub(super) fn report(args: &TortureArgs, seed: u64, drive: &Drive, logs: &Path) 
     for repaired in slow.iter().take(3) {
         let carried = &timeline.faults[repaired.fault];
         println!(
-            "slow to repair: {} ms after {} had ended at {} s",
+            "slow to repair: {} ms after {} had ended at {} s; the last was {}",
             digits(millis(repaired.took)),
             carried.fault.text(),
-            carried.ended.map_or_else(String::new, seconds)
+            carried.ended.map_or_else(String::new, seconds),
+            checker.name(repaired.last)
         );
     }
     println!("again: {}", replay(args, seed));
