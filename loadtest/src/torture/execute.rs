@@ -12,6 +12,8 @@ use super::plan::Fault;
 use super::scene::Scene;
 use crate::children::Children;
 
+/// How often nodes are looked after.
+const LOOK: Duration = Duration::from_millis(200);
 /// How long the nodes may take to be ready when everything works again.
 const READY: Duration = Duration::from_secs(30);
 
@@ -83,7 +85,10 @@ impl Execution {
         });
         for (at, begins, number) in agenda {
             let due = self.began + Duration::from_millis(at);
-            sleep(due.saturating_duration_since(Instant::now()));
+            while !due.saturating_duration_since(Instant::now()).is_zero() {
+                sleep(LOOK.min(due.saturating_duration_since(Instant::now())));
+                self.look_after_nodes();
+            }
             if self.children.is_over() {
                 return self.stage;
             }
@@ -109,7 +114,7 @@ impl Execution {
         let done = match kind {
             Kind::NodeKill => {
                 let mut node = self.stage.node(target);
-                let alive = node.check();
+                let alive = node.look_after();
                 node.kill();
                 alive
             }
@@ -143,22 +148,32 @@ impl Execution {
         self.tell(News::Ended(number));
     }
 
+    /// Nodes that could not start are started again.
+    fn look_after_nodes(&self) {
+        for (number, node) in self.stage.nodes.iter().enumerate() {
+            // One that is being drained is not looked after.
+            let Ok(mut node) = node.try_lock() else { continue };
+            if let Err(error) = node.look_after() {
+                self.tell(News::Wrong(format!("node {}: {error:#}", number + 1)));
+            }
+        }
+    }
+
     /// Waits until all nodes are ready.
     fn settle(&self) {
         let deadline = Instant::now() + READY;
         for number in 0..self.stage.nodes.len() {
             while !self.stage.node(number).is_ready() {
+                self.look_after_nodes();
                 if self.children.is_over() {
                     return;
                 }
                 if Instant::now() > deadline {
                     let what = format!("node {} is not ready {READY:?} after all faults", number + 1);
-                    return self.tell(News::Wrong(what));
+                    self.tell(News::Wrong(what));
+                    break;
                 }
                 sleep(Duration::from_millis(50));
-            }
-            if let Err(error) = self.stage.node(number).check() {
-                self.tell(News::Wrong(format!("node {}: {error:#}", number + 1)));
             }
         }
         self.tell(News::Quiet);

@@ -15,6 +15,8 @@ use crate::server::status;
 /// Above the ports that the testkit gives out, below those that Linux gives to outgoing connections:
 /// one of those could keep a node from coming back.
 const PORTS: std::ops::Range<u16> = 30_000..32_700;
+/// What a node says last that finds no Redis at its start.
+const NOT_STARTED: &str = "roomcast: the node did not start: Redis";
 /// How long a node may take to end after SIGTERM.
 const DRAIN: Duration = Duration::from_secs(30);
 
@@ -87,9 +89,20 @@ impl Node {
         }
     }
 
-    /// Its process, if it runs.
-    pub(super) fn pid(&self) -> Option<u32> {
-        self.running.as_ref().map(Running::pid)
+    /// Starts it again if it could not start because Redis was away, as whoever runs nodes would;
+    /// fails if it ended for any other reason.
+    pub(super) fn look_after(&mut self) -> Result<()> {
+        let Some(running) = &self.running else { return Ok(()) };
+        let Some(status) = running.ended()? else { return Ok(()) };
+        self.running = None;
+        let log = std::fs::read(&self.log).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let last = log.lines().next_back().unwrap_or_default();
+        let done = self.run();
+        if !last.starts_with(NOT_STARTED) {
+            bail!("it ended by itself with {status}: {last}");
+        }
+        done
     }
 
     /// Fails if it should run and does not.
