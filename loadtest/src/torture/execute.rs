@@ -124,7 +124,7 @@ impl Execution {
                 self.drains.push(spawn(move || drain(&node, (number, target, lasts), &news)));
                 Ok(())
             }
-            kind => self.stage.scene.begin(kind, target, lasts),
+            _ => self.stage.scene.begin(&self.faults[number]),
         };
         if let Err(error) = done {
             self.tell(News::Wrong(format!("{}: {error:#}", self.faults[number].text())));

@@ -41,12 +41,26 @@ pub(super) enum Kind {
 /// What can happen on a TCP way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Trouble {
-    /// Open connections are cut, new ones are refused.
+    /// Open connections are reset, new ones are refused.
     Away,
-    /// Open connections are cut; new ones are taken.
+    /// Open connections are closed; new ones are taken.
     Cut,
+    /// Open connections are reset; new ones are taken.
+    Reset,
+    /// Open connections end in one direction; new ones are taken.
+    HalfClosed,
+    /// Everything is taken and nothing passes; no end is told.
+    Black,
     /// Requests pass, answers do not.
     Mute,
+    /// Nothing passes, and all of it arrives in the end.
+    Held,
+    /// Every piece comes later.
+    Late,
+    /// Few bytes pass in a second.
+    Narrow,
+    /// Every byte comes alone.
+    Sliced,
 }
 
 /// What a fault hits.
@@ -77,7 +91,29 @@ impl Trouble {
         match self {
             Self::Away => "away",
             Self::Cut => "cut",
+            Self::Reset => "reset",
+            Self::HalfClosed => "half closed",
+            Self::Black => "black",
             Self::Mute => "mute",
+            Self::Held => "held",
+            Self::Late => "late",
+            Self::Narrow => "narrow",
+            Self::Sliced => "sliced",
+        }
+    }
+
+    /// Whether connections go on through it, only worse.
+    pub(super) fn is_mild(self) -> bool {
+        matches!(self, Self::Late | Self::Narrow | Self::Sliced)
+    }
+
+    fn lasts(self) -> (u64, u64) {
+        match self {
+            Self::Cut | Self::Reset | Self::HalfClosed => (0, 0),
+            // A write for each byte costs the machine much.
+            Self::Sliced => (300, 1_500),
+            Self::Late | Self::Narrow => (500, 5_000),
+            Self::Away | Self::Black | Self::Mute | Self::Held => (300, 5_000),
         }
     }
 }
@@ -128,11 +164,10 @@ impl Kind {
     pub(super) fn lasts(self) -> (u64, u64) {
         match self {
             Self::NodeKill | Self::NodeDrain => (200, 3_000),
-            Self::NodeStop => (200, 7_000),
-            Self::RedisStop | Self::PauseAll | Self::PauseWrites => (200, 4_000),
+            Self::NodeStop => (200, 6_000),
+            Self::RedisStop | Self::PauseAll | Self::PauseWrites => (200, 3_500),
             Self::RedisKill | Self::RedisWipe => (100, 2_000),
-            Self::Link(Trouble::Cut) | Self::Front(Trouble::Cut) => (0, 0),
-            Self::Link(_) | Self::Front(_) => (300, 6_000),
+            Self::Link(trouble) | Self::Front(trouble) => trouble.lasts(),
             Self::Stalls => (500, 8_000),
             Self::PushesCut | Self::CallsCut | Self::Disconnects => (0, 0),
         }
@@ -153,22 +188,36 @@ pub(super) fn mix(topology: Topology) -> &'static [(Kind, u64)] {
 }
 
 const STANDALONE: &[(Kind, u64)] = &[
-    (Kind::NodeKill, 10),
-    (Kind::NodeStop, 10),
-    (Kind::NodeDrain, 6),
-    (Kind::RedisStop, 8),
-    (Kind::RedisKill, 6),
-    (Kind::RedisWipe, 2),
-    (Kind::PushesCut, 6),
+    (Kind::NodeKill, 12),
+    (Kind::NodeStop, 12),
+    (Kind::NodeDrain, 8),
+    (Kind::RedisStop, 10),
+    (Kind::RedisKill, 8),
+    (Kind::RedisWipe, 3),
+    (Kind::PushesCut, 8),
     (Kind::CallsCut, 6),
-    (Kind::PauseWrites, 4),
-    (Kind::PauseAll, 4),
+    (Kind::PauseWrites, 5),
+    (Kind::PauseAll, 5),
     (Kind::Link(Trouble::Away), 7),
-    (Kind::Link(Trouble::Cut), 5),
-    (Kind::Link(Trouble::Mute), 6),
-    (Kind::Front(Trouble::Away), 4),
-    (Kind::Front(Trouble::Cut), 4),
-    (Kind::Front(Trouble::Mute), 4),
-    (Kind::Disconnects, 6),
-    (Kind::Stalls, 6),
+    (Kind::Link(Trouble::Cut), 3),
+    (Kind::Link(Trouble::Reset), 5),
+    (Kind::Link(Trouble::HalfClosed), 5),
+    (Kind::Link(Trouble::Black), 6),
+    (Kind::Link(Trouble::Mute), 5),
+    (Kind::Link(Trouble::Held), 5),
+    (Kind::Link(Trouble::Late), 6),
+    (Kind::Link(Trouble::Narrow), 5),
+    (Kind::Link(Trouble::Sliced), 5),
+    (Kind::Front(Trouble::Away), 3),
+    (Kind::Front(Trouble::Cut), 2),
+    (Kind::Front(Trouble::Reset), 3),
+    (Kind::Front(Trouble::HalfClosed), 3),
+    (Kind::Front(Trouble::Black), 4),
+    (Kind::Front(Trouble::Mute), 3),
+    (Kind::Front(Trouble::Held), 4),
+    (Kind::Front(Trouble::Late), 4),
+    (Kind::Front(Trouble::Narrow), 4),
+    (Kind::Front(Trouble::Sliced), 4),
+    (Kind::Disconnects, 8),
+    (Kind::Stalls, 8),
 ];

@@ -2,15 +2,15 @@
 //! that a fault may hit. It knows what each kind of fault does there and how that is undone.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use roomcast_testkit::{Proxy, RedisServer};
+use roomcast_testkit::{Direction, Fault, Proxy, RedisServer};
 
 use super::fault::{Kind, Trouble};
+use super::plan;
+use super::random::Random;
 use super::topology::Topology;
-
-/// How long a proxy may take to cut what goes through it.
-const CUT: std::time::Duration = std::time::Duration::from_millis(50);
 
 /// Redis, as the topology has it.
 enum Store {
@@ -53,23 +53,19 @@ impl Scene {
         &mut self,
         nodes: &[SocketAddr],
         runtime: &tokio::runtime::Handle,
-    ) -> Result<Vec<SocketAddr>> {
+    ) -> Vec<SocketAddr> {
         let start = |node: &SocketAddr| runtime.block_on(Proxy::start(node.port()));
         self.fronts = nodes.iter().map(start).collect();
-        let address = |front: &Proxy| {
-            let url = front.redis_url();
-            let address = url.strip_prefix("redis://").and_then(|address| address.parse().ok());
-            address.with_context(|| format!("no address in {url}"))
-        };
-        self.fronts.iter().map(address).collect()
+        self.fronts.iter().map(Proxy::address).collect()
     }
 
     /// Begins a fault that hits Redis or a way.
-    pub(super) fn begin(&mut self, kind: Kind, target: usize, lasts_ms: u64) -> Result<()> {
+    pub(super) fn begin(&mut self, fault: &plan::Fault) -> Result<()> {
+        let &plan::Fault { kind, target, lasts, aim, .. } = fault;
         match kind {
-            Kind::Link(trouble) => hit(&self.links[target], trouble),
-            Kind::Front(trouble) => hit(&self.fronts[target], trouble),
-            kind => return self.hit_redis(kind, lasts_ms),
+            Kind::Link(trouble) => hit(&self.links[target], trouble, aim),
+            Kind::Front(trouble) => hit(&self.fronts[target], trouble, aim),
+            kind => return self.hit_redis(kind, lasts),
         }
         Ok(())
     }
@@ -93,8 +89,8 @@ impl Scene {
     pub(super) fn end(&mut self, kind: Kind, target: usize) {
         let Store::Standalone(server) = &mut self.store;
         match kind {
-            Kind::Link(trouble) => heal(&self.links[target], trouble),
-            Kind::Front(trouble) => heal(&self.fronts[target], trouble),
+            Kind::Link(_) => self.links[target].pass(),
+            Kind::Front(_) => self.fronts[target].pass(),
             Kind::RedisStop => server.resume(),
             Kind::RedisKill => server.restart(),
             Kind::RedisWipe => server.restart_empty(),
@@ -104,22 +100,31 @@ impl Scene {
     }
 }
 
-fn hit(way: &Proxy, trouble: Trouble) {
+fn hit(way: &Proxy, trouble: Trouble, aim: u64) {
+    let mut random = Random::new(aim);
     match trouble {
         Trouble::Away => {
             way.refuse();
-            way.cut();
+            way.reset();
         }
         Trouble::Cut => way.cut(),
+        Trouble::Reset => way.reset(),
+        Trouble::HalfClosed => {
+            let directions = [Direction::ToServer, Direction::ToClient];
+            way.half_close(directions[random.index(2)]);
+        }
+        Trouble::Black => way.set(Fault::BlackHole),
         Trouble::Mute => way.swallow_answers(),
+        Trouble::Held => way.set(Fault::Hold),
+        Trouble::Late => {
+            let millis = |random: &mut Random, most| Duration::from_millis(random.between(5, most));
+            let (least, jitter) = (millis(&mut random, 150), millis(&mut random, 50));
+            way.set(Fault::Latency { least, jitter });
+        }
+        Trouble::Narrow => {
+            let bytes_per_second = random.between(20_000, 400_000) as u32;
+            way.set(Fault::Throttle { bytes_per_second });
+        }
+        Trouble::Sliced => way.set(Fault::Slices),
     }
-}
-
-fn heal(way: &Proxy, trouble: Trouble) {
-    if trouble == Trouble::Mute {
-        // What was swallowed is missing from the stream: no TCP connection goes on like that.
-        way.cut();
-        std::thread::sleep(CUT);
-    }
-    way.pass();
 }
