@@ -127,7 +127,8 @@ impl Running {
 
     /// Sends it a signal by its name, such as `STOP`.
     pub(crate) fn signal(&self, name: &str) -> Result<()> {
-        let status = Command::new("kill").arg(format!("-{name}")).arg(self.pid.to_string()).status();
+        let status =
+            Command::new("kill").arg(format!("-{name}")).arg(self.pid.to_string()).status();
         let status = status.context("the command kill")?;
         if !status.success() {
             bail!("kill -{name} {}: {status}", self.pid);

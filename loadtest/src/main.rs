@@ -33,6 +33,7 @@ mod scrape;
 mod server;
 mod stall;
 mod stats;
+mod svg;
 mod table;
 mod torture;
 mod window;

@@ -321,7 +321,11 @@ impl Crowd<'_> {
         Way::new(self.addrs(number).clone(), encoding(number), user.to_owned())
     }
 
-    fn seat(&self, number: usize, rooms: Vec<(MemberId, roomcast_protocol::RoomName)>) -> client::Seat {
+    fn seat(
+        &self,
+        number: usize,
+        rooms: Vec<(MemberId, roomcast_protocol::RoomName)>,
+    ) -> client::Seat {
         let addrs = self.addrs(number);
         let turned = (0..addrs.len()).map(|at| addrs[(at + number) % addrs.len()]);
         let urls = turned.map(|addr| format!("ws://{addr}/ws")).collect();

@@ -79,6 +79,8 @@ struct Membership {
     room: usize,
     name: String,
     stand: Stand,
+    /// Epochs that it has left, by the numbers of their lives.
+    left: Vec<usize>,
     recent: VecDeque<Noted>,
     /// Violations whose `after` is still being filled.
     telling: Vec<usize>,
@@ -122,8 +124,8 @@ impl Checker {
 
     /// A member that will be in this room.
     pub(super) fn enrol(&mut self, room: usize, name: String) -> MemberId {
-        let (stand, recent) = (Stand::default(), VecDeque::new());
-        self.members.push(Membership { room, name, stand, recent, telling: Vec::new() });
+        let (stand, left, recent) = (Stand::default(), Vec::new(), VecDeque::new());
+        self.members.push(Membership { room, name, stand, left, recent, telling: Vec::new() });
         self.members.len() - 1
     }
 

@@ -97,7 +97,8 @@ impl Drive {
             let what = format!("not repaired: {}", self.faults[fault].text());
             self.judges.checker.fail(Rule::Behind, None, ("a room".to_owned(), what), now);
         }
-        let acked = self.until(news, |drive| drive.load.publishers.iter().all(|it| it.is_done()))?;
+        let acked =
+            self.until(news, |drive| drive.load.publishers.iter().all(|it| it.is_done()))?;
         if !acked {
             let who = "publishers".to_owned();
             let what = "messages are never acknowledged".to_owned();

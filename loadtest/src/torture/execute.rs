@@ -169,7 +169,8 @@ impl Execution {
                     return;
                 }
                 if Instant::now() > deadline {
-                    let what = format!("node {} is not ready {READY:?} after all faults", number + 1);
+                    let what =
+                        format!("node {} is not ready {READY:?} after all faults", number + 1);
                     self.tell(News::Wrong(what));
                     break;
                 }

@@ -49,7 +49,12 @@ impl Member {
     }
 
     /// Joins whatever is wanted and may be joined.
-    pub(super) fn tick(&mut self, engine: &mut Engine, checker: &mut Checker, now: (Instant, Duration)) {
+    pub(super) fn tick(
+        &mut self,
+        engine: &mut Engine,
+        checker: &mut Checker,
+        now: (Instant, Duration),
+    ) {
         if !self.way.is_live() {
             return;
         }
@@ -97,7 +102,11 @@ impl Member {
     }
 
     /// Takes in a frame of its link; what there is to note in which room.
-    pub(super) fn frame(&mut self, payload: &[u8], now: Instant) -> Result<Option<(MemberId, Entry)>> {
+    pub(super) fn frame(
+        &mut self,
+        payload: &[u8],
+        now: Instant,
+    ) -> Result<Option<(MemberId, Entry)>> {
         let frame = match self.way.frame(payload, now)? {
             Turn::Frame(frame) => frame,
             _ => return Ok(None),

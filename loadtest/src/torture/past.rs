@@ -28,14 +28,20 @@ impl Past {
     pub(super) fn ask(&self, engine: &mut Engine) {
         let before = self.read.as_ref().and_then(|read| read.messages.last()).map(|last| last.0);
         let (room, limit) = (self.name.clone(), MAX_HISTORY_LIMIT);
-        let frame = ClientFrame::History(HistoryQuery { id: Some(1), room, after: None, before, limit });
+        let frame =
+            ClientFrame::History(HistoryQuery { id: Some(1), room, after: None, before, limit });
         if !self.done {
             self.way.send(engine, &frame);
         }
     }
 
     /// Takes in a frame of its link, and asks on.
-    pub(super) fn frame(&mut self, payload: &[u8], engine: &mut Engine, now: Instant) -> Result<()> {
+    pub(super) fn frame(
+        &mut self,
+        payload: &[u8],
+        engine: &mut Engine,
+        now: Instant,
+    ) -> Result<()> {
         match self.way.frame(payload, now)? {
             Turn::Up => self.ask(engine),
             Turn::Frame(ServerFrame::History { epoch, messages, more, .. }) => {

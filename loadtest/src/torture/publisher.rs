@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use roomcast_protocol::{ClientFrame, ErrorCode, Position, Publish, PublishKey, RoomName, ServerFrame};
+use roomcast_protocol::{
+    ClientFrame, ErrorCode, Position, Publish, PublishKey, RoomName, ServerFrame,
+};
 
 use super::checker::{Checker, Rule};
 use super::journal::Content;
@@ -36,9 +38,13 @@ pub(super) struct Publisher {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standing {
-    ToSend { from: Instant },
+    ToSend {
+        from: Instant,
+    },
     /// Sent when so many pongs had come.
-    Sent { pongs: u64 },
+    Sent {
+        pongs: u64,
+    },
 }
 
 impl Publisher {
@@ -66,7 +72,12 @@ impl Publisher {
     }
 
     /// Sends again what is due, and everything that was begun.
-    pub(super) fn flush(&mut self, engine: &mut Engine, checker: &mut Checker, now: (Instant, Duration)) {
+    pub(super) fn flush(
+        &mut self,
+        engine: &mut Engine,
+        checker: &mut Checker,
+        now: (Instant, Duration),
+    ) {
         if !self.way.is_live() {
             return;
         }

@@ -62,8 +62,13 @@ impl Repairs {
         reads: impl Fn(MemberId) -> bool,
     ) {
         let members = self.rooms.iter().flatten().max().map_or(0, |last| last + 1);
-        let mut open =
-            Open { fault, end, from, without: vec![false; members], left: vec![0; self.rooms.len()] };
+        let mut open = Open {
+            fault,
+            end,
+            from,
+            without: vec![false; members],
+            left: vec![0; self.rooms.len()],
+        };
         for (room, members) in self.rooms.iter().enumerate() {
             for &member in members.iter().filter(|&&member| reads(member)) {
                 open.without[member] = true;

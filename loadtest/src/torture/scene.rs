@@ -28,7 +28,11 @@ pub(super) struct Scene {
 
 impl Scene {
     /// Starts Redis and the ways to it for so many nodes. Proxies run on the given runtime.
-    pub(super) fn start(topology: Topology, nodes: usize, runtime: &tokio::runtime::Handle) -> Self {
+    pub(super) fn start(
+        topology: Topology,
+        nodes: usize,
+        runtime: &tokio::runtime::Handle,
+    ) -> Self {
         let store = match topology {
             // On disk before it is answered: a kill loses nothing that anybody was told.
             Topology::Standalone => Store::Standalone(RedisServer::with(&[

@@ -11,6 +11,7 @@ use super::TortureArgs;
 use super::checker::Violation;
 use super::drive::Drive;
 use super::plot;
+use super::repair::Repaired;
 use super::timeline::seconds;
 use crate::report::Report;
 use crate::stats::{digits, millis, percentile};
@@ -52,6 +53,10 @@ pub(super) fn report(args: &TortureArgs, seed: u64, drive: &Drive, logs: &Path) 
     let mut took: Vec<Duration> = drive.judges.repairs.done.iter().map(|it| it.took).collect();
     took.sort_unstable();
     let [middle, tail, most] = [0.5, 0.99, 1.0].map(|share| millis(percentile(&took, share)));
+    let alone = |it: &Repaired| it.took.saturating_sub(timeline.disturbed(it));
+    let mut alone: Vec<Duration> = drive.judges.repairs.done.iter().map(alone).collect();
+    alone.sort_unstable();
+    let alone = [0.5, 0.99, 1.0].map(|share| millis(percentile(&alone, share)));
     let retries: u64 = drive.load.publishers.iter().map(|publisher| publisher.retries).sum();
     let began = || timeline.faults.iter().filter(|carried| carried.began.is_some());
     let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
@@ -99,8 +104,15 @@ pub(super) fn report(args: &TortureArgs, seed: u64, drive: &Drive, logs: &Path) 
         counts.violations.to_string(),
     ]);
     println!("{table}");
-    let kinds_text: Vec<_> = kinds.iter().map(|(kind, count)| format!("{count} × {kind}")).collect();
+    let kinds_text: Vec<_> =
+        kinds.iter().map(|(kind, count)| format!("{count} × {kind}")).collect();
     println!("faults: {}", kinds_text.join(", "));
+    println!(
+        "repair without the time in which other faults were at work: p50 {} ms, p99 {} ms, max {} ms",
+        digits(alone[0]),
+        digits(alone[1]),
+        digits(alone[2])
+    );
     let mut slow: Vec<_> = drive.judges.repairs.done.iter().collect();
     slow.sort_by_key(|it| std::cmp::Reverse(it.took));
     slow.dedup_by_key(|it| it.fault);
@@ -119,7 +131,7 @@ pub(super) fn report(args: &TortureArgs, seed: u64, drive: &Drive, logs: &Path) 
         println!("{}", text(violation, &timeline.around(violation.at)));
     }
     if let Some(path) = &args.svg {
-        let svg = plot::svg(&drive.judges, &replay(args, seed));
+        let svg = plot::svg(timeline, &drive.judges.repairs.done, &replay(args, seed));
         std::fs::write(path, svg).with_context(|| format!("writing {}", path.display()))?;
     }
     let failure = match counts.violations {
@@ -143,6 +155,7 @@ pub(super) fn report(args: &TortureArgs, seed: u64, drive: &Drive, logs: &Path) 
         "resets": counts.resets,
         "gaps": counts.gaps,
         "repair_ms": { "p50": middle, "p99": tail, "max": most },
+        "repair_alone_ms": { "p50": alone[0], "p99": alone[1], "max": alone[2] },
         "violations": checker.violations().iter().map(|it| text(it, "")).collect::<Vec<_>>(),
         "violation_count": counts.violations,
     });
@@ -155,8 +168,10 @@ fn text(violation: &Violation, around: &str) -> String {
     let mut text = format!("VIOLATION {rule:?} at {} s{room}: {who}: {what}", seconds(*at));
     for (name, entries) in [("saw", before), ("then", after)] {
         if !entries.is_empty() {
-            let entries: Vec<_> =
-                entries.iter().map(|(at, it)| format!("[{}] {}", seconds(*at), it.text())).collect();
+            let entries: Vec<_> = entries
+                .iter()
+                .map(|(at, it)| format!("[{}] {}", seconds(*at), it.text()))
+                .collect();
             text += &format!("\n    {name}: {}", entries.join(", "));
         }
     }

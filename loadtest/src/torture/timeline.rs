@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::plan::Fault;
+use super::repair::Repaired;
 
 /// What one bin counts.
 pub(super) const BIN: Duration = Duration::from_millis(100);
@@ -41,6 +42,24 @@ impl Timeline {
         count(&mut self.acks, now);
     }
 
+    /// For how long, between a fault's end and its repair, other faults were at work.
+    pub(super) fn disturbed(&self, repaired: &Repaired) -> Duration {
+        let (from, to) = (repaired.at.saturating_sub(repaired.took), repaired.at);
+        let others = self.faults.iter().enumerate().filter(|(number, _)| *number != repaired.fault);
+        let within = others.filter_map(|(_, carried)| {
+            let ended = carried.ended.unwrap_or(Duration::MAX);
+            carried.began.map(|began| (began.max(from), ended.min(to)))
+        });
+        let mut spans: Vec<_> = within.filter(|(began, ended)| began < ended).collect();
+        spans.sort_unstable();
+        let (mut sum, mut reached) = (Duration::ZERO, from);
+        for (began, ended) in spans {
+            sum += ended.saturating_sub(began.max(reached));
+            reached = reached.max(ended);
+        }
+        sum
+    }
+
     /// The faults at work around a moment, in words, one a line.
     pub(super) fn around(&self, moment: Duration) -> String {
         const BEFORE: Duration = Duration::from_secs(8);
@@ -69,4 +88,23 @@ fn count(bins: &mut Vec<u32>, now: Duration) {
         bins.resize(bin + 1, 0);
     }
     bins[bin] += 1;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::torture::fault::Kind;
+
+    #[test]
+    fn only_the_time_of_other_faults_is_taken_off_a_repair() {
+        let second = Duration::from_secs;
+        let fault = Fault { kind: Kind::NodeKill, target: 0, at: 0, lasts: 0, aim: 0 };
+        let mut timeline = Timeline::new(&vec![fault; 4]);
+        let spans = [(0, Some(2)), (1, Some(4)), (3, Some(5)), (9, None)];
+        for (carried, (began, ended)) in timeline.faults.iter_mut().zip(spans) {
+            (carried.began, carried.ended) = (Some(second(began)), ended.map(second));
+        }
+        let repaired = Repaired { fault: 0, at: second(10), took: second(8), last: 0 };
+        assert_eq!(timeline.disturbed(&repaired), second(4));
+    }
 }

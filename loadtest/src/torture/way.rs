@@ -37,11 +37,22 @@ pub(super) struct Way {
 
 #[derive(Debug)]
 enum State {
-    Waiting { until: Instant },
-    Opening { link: LinkId, deadline: Instant },
-    Live { link: LinkId, heard: Instant, pinged: Instant },
+    Waiting {
+        until: Instant,
+    },
+    Opening {
+        link: LinkId,
+        deadline: Instant,
+    },
+    Live {
+        link: LinkId,
+        heard: Instant,
+        pinged: Instant,
+    },
     /// Not read for a while, on purpose.
-    Muted { link: LinkId },
+    Muted {
+        link: LinkId,
+    },
 }
 
 /// What a tick or a frame came to.

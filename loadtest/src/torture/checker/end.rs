@@ -31,7 +31,12 @@ impl Checker {
     }
 
     /// Judges a room by its history.
-    pub(in crate::torture) fn close(&mut self, number: usize, history: &HistoryRead, now: Duration) {
+    pub(in crate::torture) fn close(
+        &mut self,
+        number: usize,
+        history: &HistoryRead,
+        now: Duration,
+    ) {
         let mut wrongs = Vec::new();
         self.judge_order(number, history, now, &mut wrongs);
         self.judge_acks(number, history, &mut wrongs, now);
@@ -75,7 +80,8 @@ impl Checker {
                 wrongs.push((Rule::Key, format!("{content:?} stands at {before} and at {seq}")));
             }
         }
-        let (last, known) = (history.messages.last().map_or(0, |last| last.0), room.lives[life].last);
+        let (last, known) =
+            (history.messages.last().map_or(0, |last| last.0), room.lives[life].last);
         if last < known {
             wrongs.push((Rule::History, format!("it ends at {last}, but {known} was told")));
         }

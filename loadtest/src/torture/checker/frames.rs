@@ -10,13 +10,7 @@ use crate::torture::fault::Harm;
 use crate::torture::journal::Content;
 
 impl Checker {
-    pub(super) fn message(
-        &mut self,
-        member: MemberId,
-        seq: Seq,
-        content: Content,
-        now: Duration,
-    ) {
+    pub(super) fn message(&mut self, member: MemberId, seq: Seq, content: Content, now: Duration) {
         self.counts.deliveries += 1;
         let (room, stand) = (self.members[member].room, self.members[member].stand);
         let Some(front) = stand.front() else {
@@ -108,7 +102,8 @@ impl Checker {
         // the epochs part.
         let may_skip = lost > 0 && stand.beyond.is_some();
         if at.seq < kept || (at.seq > kept && !may_skip) {
-            let what = format!("reset to {} with {lost} lost, but it stood at {}", at.seq, stood.seq);
+            let what =
+                format!("reset to {} with {lost} lost, but it stood at {}", at.seq, stood.seq);
             self.blame(Rule::Reset, member, what, now);
         }
         if at.epoch == stood.epoch {
@@ -119,12 +114,23 @@ impl Checker {
     }
 
     /// A member went from one epoch to another.
-    fn moved(&mut self, member: MemberId, (from, to): (Position, Position), lost: u64, now: Duration) {
+    fn moved(
+        &mut self,
+        member: MemberId,
+        (from, to): (Position, Position),
+        lost: u64,
+        now: Duration,
+    ) {
         let room = &mut self.rooms[self.members[member].room];
         let (one, two) = (room.life(from.epoch, now), room.life(to.epoch, now));
         let first = room.lives[one].first;
         let outcome = room.forked((one, two), to.seq, lost > 0);
         self.blame_for(outcome, member, now);
+        if self.members[member].left.contains(&two) {
+            let what = format!("back to {}, which it had left", to.epoch);
+            self.blame(Rule::Reset, member, what, now);
+        }
+        self.members[member].left.push(one);
         let harm = if lost > 0 { Harm::Loses } else { Harm::Renews };
         if !self.harms.account_for(harm, first, now) {
             let (from, to) = (from.epoch, to.epoch);

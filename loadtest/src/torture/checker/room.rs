@@ -169,9 +169,9 @@ impl Room {
         } else {
             fork.kept = fork.kept.max(kept);
         }
-        let agrees = fork.base.is_none_or(|base| {
-            before.base.is_none_or(|known| known == base) && fork.kept <= base
-        });
+        let agrees = fork
+            .base
+            .is_none_or(|base| before.base.is_none_or(|known| known == base) && fork.kept <= base);
         if agrees {
             return Ok(());
         }

@@ -348,6 +348,16 @@ fn resets_that_do_not_fit() {
 }
 
 #[test]
+fn a_way_back_to_an_epoch_that_was_left() {
+    let mut bench = Bench::new(1);
+    bench.sees(0, 1..=5);
+    bench.harm(Harm::Renews);
+    bench.resets(0, at(2, 5), 0);
+    bench.resets(0, at(1, 5), 0);
+    bench.check(&[Rule::Reset]);
+}
+
+#[test]
 fn shared_seqs_that_differ_between_epochs() {
     let mut bench = Bench::new(2);
     bench.sees(0, 1..=5);
