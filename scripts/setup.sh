@@ -10,6 +10,7 @@ missing=()
 # The program or Python module that shows a package is there → the package.
 command -v cc >/dev/null || missing+=(build-essential)
 command -v redis-server >/dev/null || missing+=(redis-server)
+command -v openssl >/dev/null || missing+=(openssl)
 command -v chromium >/dev/null || missing+=(chromium)
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 

@@ -1,10 +1,15 @@
-//! For tests only: a Redis server of one's own on a free port, and a proxy that breaks the way to
-//! it. Everything is stopped by its pid or task when it is dropped. Failures panic: a test that
-//! cannot set its scene has failed.
+//! For tests only: Redis servers of one's own, alone, under sentinels or as a cluster, and a proxy
+//! that breaks the way to them. Everything is stopped by its pid or task when it is dropped.
+//! Failures panic: a test that cannot set its scene has failed.
 
 mod ports;
 mod proxy;
+mod redis_cluster;
 mod redis_server;
+mod sentinels;
+mod wait;
 
 pub use proxy::Proxy;
-pub use redis_server::RedisServer;
+pub use redis_cluster::{RedisCluster, SlotMove};
+pub use redis_server::{Launch, Login, RedisServer};
+pub use sentinels::Sentinels;
