@@ -123,6 +123,16 @@ impl Lane {
                 }
             }
             Done::Commanded(..) => {}
+            Done::Elsewhere(generation, rooms) if generation == self.generation => {
+                self.commanding -= 1;
+                self.subscriptions.again(&rooms);
+                self.tools.shards.doubt();
+            }
+            Done::Elsewhere(..) => {}
+            Done::Left(generation) if generation == self.generation => {
+                self.disconnect("the primary is elsewhere");
+            }
+            Done::Left(_) => {}
             Done::Read(room, ticket, need, result) => self.read(&room, ticket, need, result),
             Done::Compared(generation, cause, Some(tails)) if generation == self.generation => {
                 tails.into_iter().for_each(|(room, tail)| self.compared(&room, tail, cause));
@@ -201,19 +211,26 @@ impl Lane {
         let mut due = self.tails.sweep(|room| rooms.contains_key(room));
         let now = Instant::now();
         let hold = self.tools.linger / HOLDS;
+        let mut touched = Vec::new();
         due.retain(|room| {
             let Some(slot) = self.rooms.get_mut(room) else { return false };
             if now.duration_since(slot.held) < hold {
                 return true;
             }
             slot.held = now;
-            let (reader, room) = (self.tools.reader.clone(), room.clone());
+            touched.push(room.clone());
+            false
+        });
+        // Rooms on their way to another primary may be pushed where nobody listens yet.
+        let shards = &self.tools.shards;
+        touched.extend(self.rooms.keys().filter(|room| shards.is_moving(room)).cloned());
+        for room in touched {
+            let reader = self.tools.reader.clone();
             self.work.push(Box::pin(async move {
                 let result = reader.standing(&room).await;
                 Done::Held(room, result)
             }));
-            false
-        });
+        }
         if !due.is_empty() && self.connection.is_some() {
             self.compare(due, RepairCause::Tail);
         }
@@ -226,9 +243,13 @@ async fn read_tails(keys: &Keys, up: &Up, rooms: &[RoomName]) -> Option<Vec<(Roo
     for room in rooms {
         pipeline.cmd("HMGET").arg(keys.room(room).meta()).arg(&["epoch", "seq", "life"]);
     }
-    let tails: Vec<(Option<String>, Option<Seq>, Option<String>)> =
-        pipeline.query_async(&mut up.any()).await.ok()?;
-    let tail =
-        |(epoch, seq, life): (Option<String>, _, _)| Some((Epoch::parse(&epoch?)?, seq?, life?));
+    type Fields = (Option<String>, Option<Seq>, Option<String>);
+    let tails: Vec<redis::RedisResult<Fields>> =
+        pipeline.ignore_errors().query_async(&mut up.any()).await.ok()?;
+    // A room that is elsewhere now is as good as unknown: a read finds it.
+    let tail = |fields: redis::RedisResult<Fields>| {
+        let (epoch, seq, life) = fields.ok()?;
+        Some((Epoch::parse(&epoch?)?, seq?, life?))
+    };
     Some(rooms.iter().cloned().zip(tails.into_iter().map(tail)).collect())
 }

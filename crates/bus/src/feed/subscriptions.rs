@@ -11,6 +11,28 @@ use tokio::time::Instant;
 /// Rooms per command: large enough to resubscribe quickly, small enough for even replies.
 const BATCH: usize = 256;
 
+/// Which commands rooms are subscribed by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// `SUBSCRIBE`, many rooms at once.
+    Plain,
+    /// `SSUBSCRIBE`, each room by itself: its channel lies in its keys' slot, and a command takes
+    /// one slot only (Redis Cluster; sharded Pub/Sub came with 7.0).
+    Sharded,
+}
+
+/// What a confirmation means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The room's pushes come from now on.
+    Comes,
+    /// The server ended the subscription by itself, as when its slot moves away: it is to be made
+    /// again.
+    Ended,
+    /// Nothing that matters any more.
+    Nothing,
+}
+
 /// What a command or its confirmation is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Change {
@@ -121,20 +143,48 @@ impl Subscriptions {
         command
     }
 
-    /// A confirmation came; true if the room's pushes come from now on.
-    pub(crate) fn confirm(&mut self, room: &RoomName, change: Change) -> bool {
-        let Some(entry) = self.rooms.get_mut(room) else { return false };
+    /// A confirmation came.
+    pub(crate) fn confirm(&mut self, room: &RoomName, change: Change, now: Instant) -> Verdict {
+        let Some(entry) = self.rooms.get_mut(room) else { return Verdict::Nothing };
+        if change == Change::Unsubscribe
+            && entry.sent == Some(Change::Subscribe)
+            && entry.outstanding == 0
+        {
+            // Nobody asked for this one.
+            entry.sent = None;
+            if !entry.wanted {
+                self.forget(room);
+                return Verdict::Nothing;
+            }
+            self.confirmed -= usize::from(entry.confirmed);
+            (entry.confirmed, entry.since) = (false, now);
+            self.changed.push_back(room.clone());
+            return Verdict::Ended;
+        }
         entry.outstanding = entry.outstanding.saturating_sub(1);
         if entry.outstanding > 0 || entry.sent != Some(change) {
-            return false;
+            return Verdict::Nothing;
         }
         if entry.wanted && change == Change::Subscribe && !entry.confirmed {
             entry.confirmed = true;
             self.confirmed += 1;
-            return true;
+            return Verdict::Comes;
         }
         self.forget(room);
-        false
+        Verdict::Nothing
+    }
+
+    /// A command was refused for some of its rooms, and all its answers have come: those that are
+    /// not confirmed are to be asked for again.
+    pub(crate) fn again(&mut self, rooms: &[RoomName]) {
+        for room in rooms {
+            let Some(entry) = self.rooms.get_mut(room) else { continue };
+            if entry.confirmed || entry.outstanding == 0 {
+                continue;
+            }
+            (entry.sent, entry.outstanding) = (None, 0);
+            self.changed.push_back(room.clone());
+        }
     }
 
     /// Whether the room is wanted or a command of it is under way.
@@ -185,10 +235,10 @@ mod tests {
         assert_eq!(all.next_command(), Some((Change::Unsubscribe, vec![a.clone()])));
         all.want(&a, now);
         assert_eq!(all.next_command(), Some((Change::Subscribe, vec![a.clone()])));
-        assert!(!all.confirm(&a, Change::Subscribe));
-        assert!(!all.confirm(&a, Change::Unsubscribe));
+        assert_eq!(all.confirm(&a, Change::Subscribe, now), Verdict::Nothing);
+        assert_eq!(all.confirm(&a, Change::Unsubscribe, now), Verdict::Nothing);
         assert_eq!(all.waiting_since(), Some(now));
-        assert!(all.confirm(&a, Change::Subscribe));
+        assert_eq!(all.confirm(&a, Change::Subscribe, now), Verdict::Comes);
         assert_eq!((all.count(), all.waiting_since()), ((1, 1), None));
     }
 
@@ -210,7 +260,8 @@ mod tests {
         all.next_command();
         all.drop_wish(&a);
         assert!(!all.want(&a, now), "its first confirmation is yet to come");
-        assert!(all.next_command().is_none() && all.confirm(&a, Change::Subscribe));
+        assert!(all.next_command().is_none());
+        assert_eq!(all.confirm(&a, Change::Subscribe, now), Verdict::Comes);
         all.drop_wish(&a);
         assert!(all.want(&a, now));
         assert_eq!((all.next_command(), all.count(), all.waiting_since()), (None, (1, 1), None));
@@ -223,7 +274,7 @@ mod tests {
         let rooms: Vec<_> = (0..BATCH + 3).map(|n| room(&format!("r{n}"))).collect();
         rooms.iter().for_each(|room| assert!(!all.want(room, now)));
         while all.next_command().is_some() {}
-        assert!(all.confirm(&rooms[0], Change::Subscribe));
+        assert_eq!(all.confirm(&rooms[0], Change::Subscribe, now), Verdict::Comes);
         all.drop_wish(&rooms[1]);
         all.reset(now, |_| None);
         assert_eq!(all.count(), (BATCH + 2, 0));
@@ -236,13 +287,41 @@ mod tests {
     #[test]
     fn an_unsubscribed_room_is_forgotten() {
         let mut all = Subscriptions::default();
-        let a = room("a");
-        all.want(&a, Instant::now());
+        let (a, now) = (room("a"), Instant::now());
+        all.want(&a, now);
         all.next_command();
-        all.confirm(&a, Change::Subscribe);
+        all.confirm(&a, Change::Subscribe, now);
         all.drop_wish(&a);
         all.next_command();
-        assert!(!all.confirm(&a, Change::Unsubscribe));
+        assert_eq!(all.confirm(&a, Change::Unsubscribe, now), Verdict::Nothing);
         assert!(all.rooms.is_empty());
+    }
+
+    #[test]
+    fn what_the_server_ends_by_itself_is_asked_for_again() {
+        let mut all = Subscriptions::default();
+        let (a, now) = (room("a"), Instant::now());
+        all.want(&a, now);
+        all.next_command();
+        all.confirm(&a, Change::Subscribe, now);
+        assert_eq!(all.confirm(&a, Change::Unsubscribe, now), Verdict::Ended);
+        assert_eq!((all.count(), all.waiting_since()), ((1, 0), Some(now)));
+        assert_eq!(all.next_command(), Some((Change::Subscribe, vec![a.clone()])));
+        assert_eq!(all.confirm(&a, Change::Subscribe, now), Verdict::Comes);
+        assert_eq!(all.count(), (1, 1));
+    }
+
+    #[test]
+    fn a_refused_room_is_asked_for_again_and_a_confirmed_one_is_not() {
+        let mut all = Subscriptions::default();
+        let (a, b, now) = (room("a"), room("b"), Instant::now());
+        all.want(&a, now);
+        all.want(&b, now);
+        let (_, rooms) = all.next_command().unwrap();
+        all.confirm(&a, Change::Subscribe, now);
+        all.again(&rooms);
+        assert_eq!(all.next_command(), Some((Change::Subscribe, vec![b.clone()])));
+        assert_eq!(all.confirm(&b, Change::Subscribe, now), Verdict::Comes);
+        assert_eq!((all.next_command(), all.count()), (None, (2, 2)));
     }
 }
