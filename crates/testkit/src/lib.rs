@@ -1,6 +1,6 @@
-//! For tests only: Redis servers of one's own, alone, under sentinels or as a cluster, and a proxy
-//! that breaks the way to them. Everything is stopped by its pid or task when it is dropped.
-//! Failures panic: a test that cannot set its scene has failed.
+//! For tests: Redis servers of one's own, alone, under sentinels or as a cluster, and a proxy that
+//! disturbs the way to a server. Everything is stopped by its pid or task when it is dropped.
+//! Servers panic where they fail: a test that cannot set its scene has failed.
 
 mod ports;
 mod proxy;
@@ -9,7 +9,7 @@ mod redis_server;
 mod sentinels;
 mod wait;
 
-pub use proxy::Proxy;
+pub use proxy::{Direction, Fault, Proxy};
 pub use redis_cluster::{RedisCluster, SlotMove};
 pub use redis_server::{Launch, Login, RedisServer};
 pub use sentinels::Sentinels;

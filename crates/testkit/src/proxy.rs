@@ -1,63 +1,105 @@
-//! A TCP proxy on a free port of 127.0.0.1 that can swallow answers, hold everything back, or cut
-//! its connections, on the way to a server.
+//! A TCP proxy on a free port of 127.0.0.1 that disturbs what goes through it: slow, in bits, not
+//! at all, or cut. For Redis and WebSockets alike; it knows neither.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+mod connection;
+mod fault;
+mod line;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
-const PASS: u8 = 0;
-const SWALLOW_ANSWERS: u8 = 1;
-const REFUSE: u8 = 2;
+use fault::State;
+
+pub use fault::{Direction, Fault};
+
+/// Between an accept that failed and the next.
+const RETRY: Duration = Duration::from_millis(10);
 
 /// A running proxy; dropping it ends it and cuts what goes through it.
 #[derive(Debug)]
 pub struct Proxy {
-    port: u16,
-    mode: Arc<AtomicU8>,
-    /// Rises when all connections are to be cut.
-    cut: watch::Sender<u64>,
+    address: SocketAddr,
+    state: watch::Sender<State>,
     acceptor: JoinHandle<()>,
 }
 
 impl Proxy {
     /// Starts a proxy to a port of 127.0.0.1, on the current runtime.
     pub async fn start(target: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let port = listener.local_addr().expect("a bound address").port();
-        let mode = Arc::new(AtomicU8::new(PASS));
-        let cut = watch::Sender::new(0);
-        let acceptor = tokio::spawn(accept(listener, target, mode.clone(), cut.clone()));
-        Self { port, mode, cut, acceptor }
+        Self::start_to((Ipv4Addr::LOCALHOST, target).into()).await.expect("a free port")
+    }
+
+    /// Starts a proxy to any address, on the current runtime.
+    ///
+    /// # Errors
+    /// If no port can be had.
+    pub async fn start_to(target: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let state = watch::Sender::new(State::PASS);
+        let acceptor = tokio::spawn(accept(listener, target, state.subscribe()));
+        Ok(Self { address, state, acceptor })
+    }
+
+    /// Where its clients find it.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Where Redis clients find it.
     pub fn redis_url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        format!("redis://{}", self.address)
     }
 
-    /// Everything passes again.
+    /// Puts both directions under a fault, from now on and whatever they were under.
+    pub fn set(&self, fault: Fault) {
+        self.state.send_modify(|state| state.faults = [fault; 2]);
+    }
+
+    /// Puts one direction under a fault; the other stays as it is.
+    pub fn set_toward(&self, direction: Direction, fault: Fault) {
+        self.state.send_modify(|state| state.faults[direction as usize] = fault);
+    }
+
+    /// Everything passes again, new connections as well. Those that lost something are cut.
     pub fn pass(&self) {
-        self.mode.store(PASS, Ordering::SeqCst);
+        self.state.send_modify(|state| {
+            state.faults = State::PASS.faults;
+            state.refuses = false;
+        });
     }
 
     /// Requests reach the server, its answers reach nobody.
     pub fn swallow_answers(&self) {
-        self.mode.store(SWALLOW_ANSWERS, Ordering::SeqCst);
+        self.set_toward(Direction::ToClient, Fault::BlackHole);
     }
 
-    /// New connections are closed at once, until `pass`.
+    /// New connections are reset at once, until `pass`.
     pub fn refuse(&self) {
-        self.mode.store(REFUSE, Ordering::SeqCst);
+        self.state.send_modify(|state| state.refuses = true);
     }
 
-    /// Cuts every connection that is open now.
+    /// Closes every connection that is open now, on both sides. A client's connection of this very
+    /// moment may not have been accepted yet, and is then a new one; so too in the following.
     pub fn cut(&self) {
-        self.cut.send_modify(|count| *count += 1);
+        self.state.send_modify(|state| state.cuts += 1);
+    }
+
+    /// Resets every connection that is open now, on both sides; what is on its way is lost.
+    pub fn reset(&self) {
+        self.state.send_modify(|state| state.resets += 1);
+    }
+
+    /// Ends one direction of every connection that is open now: its receiver reads the end of the
+    /// stream, and what its sender says from now on is lost. The other direction goes on.
+    pub fn half_close(&self, direction: Direction) {
+        self.state.send_modify(|state| state.half_closes[direction as usize] += 1);
     }
 }
 
@@ -68,35 +110,18 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, target: u16, mode: Arc<AtomicU8>, cut: watch::Sender<u64>) {
-    while let Ok((client, _)) = listener.accept().await {
-        if mode.load(Ordering::SeqCst) == REFUSE {
+async fn accept(listener: TcpListener, target: SocketAddr, state: watch::Receiver<State>) {
+    loop {
+        let Ok((client, _)) = listener.accept().await else {
+            // Either that client has left, or there are too many open files.
+            sleep(RETRY).await;
+            continue;
+        };
+        let begun = *state.borrow();
+        if begun.refuses {
+            let _ = client.set_zero_linger();
             continue;
         }
-        let Ok(server) = TcpStream::connect(("127.0.0.1", target)).await else { continue };
-        for stream in [&client, &server] {
-            stream.set_nodelay(true).expect("a connected socket takes its options");
-        }
-        let ((from_client, to_client), (from_server, to_server)) =
-            (client.into_split(), server.into_split());
-        let mut cut = cut.subscribe();
-        let mode = mode.clone();
-        tokio::spawn(async move {
-            tokio::select! {
-                _ = cut.changed() => {}
-                () = copy(from_client, to_server, || false) => {}
-                () = copy(from_server, to_client, || mode.load(Ordering::SeqCst) == SWALLOW_ANSWERS) => {}
-            }
-        });
-    }
-}
-
-async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, swallow: impl Fn() -> bool) {
-    let mut buffer = vec![0; 64 << 10];
-    while let Ok(count) = from.read(&mut buffer).await {
-        let passes = count > 0;
-        if !passes || (!swallow() && to.write_all(&buffer[..count]).await.is_err()) {
-            return;
-        }
+        tokio::spawn(connection::serve(client, target, state.clone(), begun));
     }
 }
