@@ -48,7 +48,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "wait_replicas",
             default: "0",
-            kind: Kind::Count(Bounds::new(0, 16)),
+            kind: Kind::Count(Bounds::new(0, 100)),
             change: Change::Reload,
             about: "Redis replicas that must have a message before its author gets the ack (Redis \
                     `WAIT`); if they do not have it in time, the answer is `publish_unknown`. None: \
