@@ -9,6 +9,7 @@ pub(crate) mod lane;
 pub(crate) mod order;
 mod probe;
 mod reading;
+mod rooms;
 pub(crate) mod subscriptions;
 mod tails;
 mod turns;

@@ -90,7 +90,6 @@ async fn several_redis_servers_keep_the_contract() {
 
 async fn keep_the_contract(options: RedisOptions) {
     for (name, case) in CASES {
-        eprintln!("{name}");
         let options = RedisOptions { prefix: name.replace(' ', "-"), ..options.clone() };
         let (bus, listener) = redis_bus(options).await;
         case(bus, listener).await;

@@ -263,7 +263,10 @@ async fn a_changed_list_resets_the_rooms_that_moved_and_no_others() {
         let (_, last) = second.standing(room).await.unwrap();
         for listener in [&mut listener, &mut far] {
             let heard = listener.until(room, |heard| {
-                heard.messages.last().is_some_and(|message| texts(&[message.clone()]) == ["4"])
+                heard
+                    .messages
+                    .last()
+                    .is_some_and(|message| texts(std::slice::from_ref(message)) == ["4"])
             });
             let heard = heard.await;
             match &heard.resets[..] {

@@ -202,6 +202,7 @@ impl Lane {
         }
         self.send_probe();
         self.sweep();
+        self.poll_moving();
         let (wanted, confirmed) = self.subscriptions.count();
         self.tools.vitals.waiting(self.index, self.subscriptions.waiting_since());
         self.tools.shards.show(&self.tools.metrics);

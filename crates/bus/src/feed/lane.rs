@@ -105,6 +105,8 @@ pub(super) enum Done {
     Compared(u64, RepairCause, Option<Vec<(RoomName, Tail)>>),
     /// A room was told that somebody listens, and where it stands.
     Held(RoomName, Result<(Page, Found), ReadError>),
+    /// Where a room on the move stands.
+    Polled(RoomName, Result<(Page, Found), ReadError>),
     /// A probe was published, or not.
     Probed(u64, bool),
 }
@@ -133,6 +135,8 @@ pub(crate) struct Lane {
     pub(super) standings: Turns,
     pub(super) ranges: Turns,
     pub(super) tails: Tails,
+    /// When rooms on the move are looked at next; none while no slot moves.
+    pub(super) poll: Option<Instant>,
     pub(super) tickets: u64,
     /// Rooms repaired since the log last said so.
     pub(super) repaired: usize,
@@ -165,6 +169,7 @@ impl Lane {
             standings: Turns::new(STANDINGS),
             ranges: Turns::new(RANGES),
             tails: Tails::new(tools.sweep),
+            poll: None,
             tickets: 0,
             repaired: 0,
             resets: 0,
@@ -186,7 +191,8 @@ impl Lane {
             let jammed = self.tools.exit.is_full();
             let exit = self.tools.exit.clone();
             let inbox = self.connection.as_ref().map(|connection| connection.inbox.clone());
-            let due = self.standings.due().into_iter().chain(self.ranges.due()).min();
+            let due = self.standings.due().into_iter().chain(self.ranges.due()).chain(self.poll);
+            let due = due.min();
             tokio::select! {
                 command = self.commands.recv() => match command {
                     Some(command) => self.obey(command),
@@ -196,7 +202,7 @@ impl Lane {
                 () = exit.taken(), if jammed => {}
                 Some(done) = self.work.next() => self.finish(done),
                 _ = tick.tick() => self.tick(),
-                () = until(due) => {}
+                () = until(due) => self.poll_moving(),
             }
             while let Ok(command) = self.commands.try_recv() {
                 self.obey(command);
@@ -204,59 +210,6 @@ impl Lane {
             self.send_commands();
             self.start_reads();
         }
-    }
-
-    fn obey(&mut self, command: Command) {
-        match command {
-            Command::Open(room, session) => {
-                let slot = Slot {
-                    session,
-                    order: Order::new(),
-                    ticket: None,
-                    repair: None,
-                    held: Instant::now(),
-                    active: Instant::now(),
-                };
-                self.listen(room, slot);
-            }
-            Command::Close(room) => {
-                self.unlisten(&room);
-            }
-            Command::HandOver(room, lane) => {
-                if let Some(mut slot) = self.unlisten(&room) {
-                    // What it waits for comes from the primary that it leaves.
-                    slot.ticket = None;
-                    // The other lane ends only with the bus.
-                    let _ = lane.send(Command::TakeOver(room, Box::new(slot)));
-                }
-            }
-            Command::TakeOver(room, mut slot) => {
-                // It may have been closed, and opened anew, on the way.
-                if self.tools.exit.session(&room) == Some(slot.session) {
-                    slot.order.lost(RepairCause::Moved);
-                    self.listen(room, *slot);
-                }
-            }
-        }
-    }
-
-    fn listen(&mut self, room: RoomName, slot: Slot) {
-        self.rooms.insert(room.clone(), slot);
-        let channel = self.tools.keys.channel(&room).into_bytes();
-        self.channels.insert(channel, room.clone());
-        self.tools.metrics.feeds.inc();
-        self.tails.add(&room);
-        if self.subscriptions.want(&room, Instant::now()) {
-            self.ask(&room);
-        }
-    }
-
-    /// Stops listening to a room; the channel's entry stays until that is confirmed.
-    fn unlisten(&mut self, room: &RoomName) -> Option<Slot> {
-        let slot = self.rooms.remove(room)?;
-        self.subscriptions.drop_wish(room);
-        self.tools.metrics.feeds.dec();
-        Some(slot)
     }
 
     /// Tells a room's events to the hub and counts what they mean.

@@ -1,6 +1,8 @@
 //! A lane's reads: opening rooms, repairing them, comparing their tails. One read per room at a
 //! time, a bounded number over all, and patience while Redis is away.
 
+use std::time::Duration;
+
 use roomcast_metrics::RepairCause;
 use roomcast_protocol::{Epoch, RoomName, Seq};
 use tokio::time::Instant;
@@ -15,6 +17,8 @@ use crate::redis::reads::Found;
 
 /// A room is held by touching it this many times within its linger.
 const HOLDS: u32 = 4;
+/// How often rooms are looked at whose slot is on the move: their pushes may come from nowhere.
+const POLL: Duration = Duration::from_millis(200);
 
 impl Lane {
     /// Queues the read that a room needs, if it needs one and may have it.
@@ -143,6 +147,13 @@ impl Lane {
             }
             Done::Held(room, Ok(_)) => self.lost(&room, RepairCause::Epoch),
             Done::Held(_, Err(_)) => {}
+            Done::Polled(room, Ok((page, _))) => {
+                if let Some(slot) = self.rooms.get_mut(&room) {
+                    slot.order.checked(page.lineage.epoch, page.last, RepairCause::Moved);
+                    self.ask(&room);
+                }
+            }
+            Done::Polled(_, Err(_)) => {}
             Done::Probed(generation, taken) => {
                 if taken && generation == self.generation {
                     self.probe.taken();
@@ -211,28 +222,40 @@ impl Lane {
         let mut due = self.tails.sweep(|room| rooms.contains_key(room));
         let now = Instant::now();
         let hold = self.tools.linger / HOLDS;
-        let mut touched = Vec::new();
         due.retain(|room| {
             let Some(slot) = self.rooms.get_mut(room) else { return false };
             if now.duration_since(slot.held) < hold {
                 return true;
             }
             slot.held = now;
-            touched.push(room.clone());
-            false
-        });
-        // Rooms on their way to another primary may be pushed where nobody listens yet.
-        let shards = &self.tools.shards;
-        touched.extend(self.rooms.keys().filter(|room| shards.is_moving(room)).cloned());
-        for room in touched {
-            let reader = self.tools.reader.clone();
+            let (reader, room) = (self.tools.reader.clone(), room.clone());
             self.work.push(Box::pin(async move {
                 let result = reader.standing(&room).await;
                 Done::Held(room, result)
             }));
-        }
+            false
+        });
         if !due.is_empty() && self.connection.is_some() {
             self.compare(due, RepairCause::Tail);
+        }
+    }
+
+    /// Looks where rooms on their way to another primary stand, as long as there are any: they may
+    /// be pushed where nobody listens yet.
+    pub(super) fn poll_moving(&mut self) {
+        let now = Instant::now();
+        if self.poll.is_some_and(|due| due > now) {
+            return;
+        }
+        let shards = &self.tools.shards;
+        let moving = shards.is_any_moving();
+        self.poll = moving.then(|| now + POLL);
+        for room in self.rooms.keys().filter(|room| moving && shards.is_moving(room)) {
+            let (reader, room) = (self.tools.reader.clone(), room.clone());
+            self.work.push(Box::pin(async move {
+                let result = reader.standing(&room).await;
+                Done::Polled(room, result)
+            }));
         }
     }
 }

@@ -72,7 +72,7 @@ pub(crate) fn read(text: &str, ca: Option<&[u8]>) -> RedisResult<Topology> {
     let mut servers: Vec<Address> = Vec::new();
     for url in &urls {
         if url.starts_with("unix:") || url.starts_with("redis+unix:") {
-            let target = Target::At(settled(*url, ca)?);
+            let target = Target::At(settled(url, ca)?);
             servers.push(Address { name: (*url).to_owned(), target });
             continue;
         }

@@ -61,7 +61,8 @@ local function make_memory()
     end
     redis.call('HSET', results, scope, print .. ' ' .. when .. ' ' .. epoch .. ':' .. id)
     if turn then
-      redis.call('PEXPIRE', results, text(2 * window))
+      -- In a cluster a room's keys live as long as the room.
+      redis.call('PEXPIRE', results, ARGV[1] == '0' and ttl or text(2 * window))
     end
   end
 end

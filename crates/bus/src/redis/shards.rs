@@ -81,10 +81,14 @@ impl Shards {
         map.shards.get(index).cloned()
     }
 
-    /// Whether a room's slot is on the move.
+    /// Whether any slot is on the move.
+    pub(crate) fn is_any_moving(&self) -> bool {
+        !self.map.borrow().moving.is_empty()
+    }
+
+    /// Whether a room's slot is.
     pub(crate) fn is_moving(&self, room: &RoomName) -> bool {
-        let map = self.map.borrow();
-        !map.moving.is_empty() && map.moving.contains(&slot_of(&self.keys, room))
+        self.map.borrow().moving.contains(&slot_of(&self.keys, room))
     }
 
     /// Whether all of them work.
