@@ -34,6 +34,7 @@ fn publication() -> Publication {
             history_size: 100,
             history_age: Duration::from_secs(600),
             repair_window: 100,
+            replicas: 0,
         },
     }
 }

@@ -17,6 +17,8 @@ pub struct Retention {
     pub history_age: Duration,
     /// Messages kept for repair between nodes even where users may read none.
     pub repair_window: u32,
+    /// Replicas that must have a message before its ack (Redis `WAIT`); 0: none.
+    pub replicas: u32,
 }
 
 /// A message on its way to being sequenced.

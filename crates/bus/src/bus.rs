@@ -10,7 +10,7 @@ use crate::api::{
 };
 use crate::feed::RedisFeeds;
 use crate::memory::{MemoryBus, MemoryFeeds, MemoryOptions};
-use crate::redis::{RedisBus, RedisOptions, StartError};
+use crate::redis::{ChangeError, RedisBus, RedisOptions, StartError};
 
 /// Told the outcome of one submitted publication, exactly once.
 pub type Reply = Box<dyn FnOnce(Result<Ack, PublishError>) + Send>;
@@ -85,6 +85,17 @@ impl Bus {
         match &self.0 {
             Kind::Memory(bus) => Ok(bus.standing(room)),
             Kind::Redis(bus) => bus.standing(room).await,
+        }
+    }
+
+    /// Takes another list of Redis servers over, with its version: rooms whose server is another
+    /// one now begin anew there (`Reset`), and no others are touched. Nodes that have the older
+    /// list still are refused by the servers until they take the new one. Returns when the new
+    /// list is in force here.
+    pub async fn change_servers(&self, options: &RedisOptions) -> Result<(), ChangeError> {
+        match &self.0 {
+            Kind::Memory(_) => Err(ChangeError::Kind),
+            Kind::Redis(bus) => bus.change(options).await,
         }
     }
 

@@ -1,5 +1,6 @@
 //! The feeds over Redis: which rooms the node listens to, and what they have to tell. Rooms are
-//! spread over lanes; each lane is a task with a subscribe connection of its own.
+//! spread over the lanes of their primaries; each lane is a task with a subscribe connection of its
+//! own. A room whose primary is another one now is handed from lane to lane, with all it knows.
 
 mod connection;
 pub(crate) mod exit;
@@ -8,52 +9,90 @@ pub(crate) mod lane;
 pub(crate) mod order;
 mod probe;
 mod reading;
-mod subscriptions;
+mod rooms;
+pub(crate) mod subscriptions;
 mod tails;
 mod turns;
 
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use roomcast_protocol::RoomName;
 use tokio::sync::mpsc;
 
 use crate::api::RoomEvent;
+use crate::redis::shards::Shards;
 use exit::Exit;
 use lane::Command;
 
 /// The listening half of the bus over Redis.
 pub(crate) struct RedisFeeds {
     exit: Arc<Exit>,
-    /// One for each lane; what waits there is bounded by the rooms of the node.
-    lanes: Vec<mpsc::UnboundedSender<Command>>,
+    shards: Shards,
+    /// The lane that each open room is on; `None` while nobody owns its slot.
+    placed: HashMap<RoomName, Option<LaneHandle>>,
 }
 
+/// Where a lane is sent commands.
+pub(crate) type LaneHandle = mpsc::UnboundedSender<Command>;
+
 impl RedisFeeds {
-    /// Feeds served by these lanes.
-    pub(crate) fn new(exit: Arc<Exit>, lanes: Vec<mpsc::UnboundedSender<Command>>) -> Self {
-        Self { exit, lanes }
+    /// Feeds of these primaries.
+    pub(crate) fn new(exit: Arc<Exit>, shards: Shards) -> Self {
+        Self { exit, shards, placed: HashMap::new() }
     }
 
     pub(crate) fn open(&mut self, room: RoomName) {
         if let Some(session) = self.exit.open(&room) {
-            self.tell(&room.clone(), Command::Open(room, session));
+            let lane = self.lane_of(&room);
+            if let Some(lane) = &lane {
+                tell(lane, Command::Open(room.clone(), session));
+            }
+            self.placed.insert(room, lane);
         }
     }
 
     pub(crate) fn close(&mut self, room: &RoomName) {
-        if self.exit.close(room) {
-            self.tell(room, Command::Close(room.clone()));
+        if self.exit.close(room)
+            && let Some(Some(lane)) = self.placed.remove(room)
+        {
+            tell(&lane, Command::Close(room.clone()));
         }
     }
 
     pub(crate) async fn next(&mut self) -> Vec<RoomEvent> {
-        self.exit.next().await
+        loop {
+            tokio::select! {
+                events = self.exit.next() => return events,
+                () = self.shards.changed() => self.place_anew(),
+            }
+        }
     }
 
-    fn tell(&self, room: &RoomName, command: Command) {
-        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(room);
-        // A lane ends only with its runtime; there is nobody left to listen then.
-        let _ = self.lanes[hash as usize % self.lanes.len()].send(command);
+    /// Has every room whose primary changed handed over to its new lane.
+    fn place_anew(&mut self) {
+        for (room, lane) in &mut self.placed {
+            let Some(shard) = self.shards.of(room) else { continue };
+            let new = shard.lane(room).clone();
+            match lane {
+                Some(old) if old.same_channel(&new) => continue,
+                Some(old) => tell(old, Command::HandOver(room.clone(), new.clone())),
+                None => {
+                    if let Some(session) = self.exit.session(room) {
+                        tell(&new, Command::Open(room.clone(), session));
+                    }
+                }
+            }
+            *lane = Some(new);
+        }
     }
+
+    fn lane_of(&self, room: &RoomName) -> Option<LaneHandle> {
+        Some(self.shards.of(room)?.lane(room).clone())
+    }
+}
+
+fn tell(lane: &LaneHandle, command: Command) {
+    // A lane ends only with the bus; there is nobody left to listen then.
+    let _ = lane.send(command);
 }

@@ -16,4 +16,4 @@ pub use api::{
 };
 pub use bus::{Bus, Feeds, Reply};
 pub use memory::MemoryOptions;
-pub use redis::{RedisOptions, StartError};
+pub use redis::{ChangeError, RedisOptions, StartError, check_url};

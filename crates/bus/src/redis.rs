@@ -1,21 +1,30 @@
 //! The bus over Redis. It owns the connections and the tasks; what they decide is in `redis/`
-//! (publish, read, keys, scripts) and `feed/` (receive). All tasks run on the runtime that starts
-//! the bus.
+//! (where rooms lie, publish, read, keys, scripts) and `feed/` (receive). All tasks run on the
+//! runtime that starts the bus.
 
+mod address;
 mod answer;
 pub(crate) mod circuit;
+mod cluster;
 mod group;
 pub(crate) mod health;
+mod keeper;
 pub(crate) mod keys;
 pub(crate) mod link;
+mod nodes;
 pub(crate) mod payload;
 mod pending;
+mod placement;
 mod publisher;
 mod queue;
 pub(crate) mod reads;
 mod scripts;
 pub(crate) mod server;
+mod servers;
+mod shard;
+pub(crate) mod shards;
 mod start;
+mod version;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -23,35 +32,47 @@ use std::time::Duration;
 
 use roomcast_metrics::BusMetrics;
 use roomcast_protocol::{Lineage, RoomName, Seq};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep};
 
 use crate::api::{Health, History, HistoryRequest, Publication, ReadError, random_epoch};
 use crate::bus::Reply;
 use crate::feed::RedisFeeds;
 use crate::feed::exit::Exit;
-use crate::feed::lane::{Lane, Tools};
 use crate::seldom::Seldom;
+use address::Topology;
+use cluster::ClusterOwner;
 use group::Sender;
-use health::Vitals;
 use keys::Keys;
-use link::Link;
 use publisher::Submitter;
 use reads::Reader;
-use server::Server;
+use servers::{Change, Servers};
+use shard::ShardMaker;
+use shards::Shards;
 pub use start::StartError;
 
 /// Longest prefix: it stands in every key and channel.
 const MAX_PREFIX: usize = 64;
+/// A server that was there a moment ago is connected, and a cluster known, within this.
+const START_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Settings of the bus over Redis.
 #[derive(Debug, Clone)]
 pub struct RedisOptions {
-    /// `redis://[user:password@]host:port[/db]`.
+    /// One URL, or several separated by blanks: `redis://[user:password@]host[:port][/db]`,
+    /// `redis+sentinel://host,host/NAME`, `redis+cluster://host,host`; with `rediss` for TLS.
     pub url: String,
+    /// Version of the list of servers in `url`: raised by one with each change of the list.
+    pub version: u64,
+    /// A certificate (PEM) to trust for TLS, instead of the system's.
+    pub ca: Option<Vec<u8>>,
     /// Stands before every key and channel, so that several deployments may share a server.
     pub prefix: String,
-    /// Connections that publishes share; one is enough until a core cannot fill it.
+    /// Connections to each primary that publishes share; one is enough until a core cannot fill
+    /// it.
     pub publish_connections: usize,
-    /// Subscribe connections, rooms spread over them; one core takes about 400,000 pushes a second.
+    /// Subscribe connections to each primary, rooms spread over them; one core takes about 400,000
+    /// pushes a second.
     pub subscribe_connections: usize,
     /// How long a room is remembered beyond its history, or without any: longer than any
     /// reconnect, short enough to forget rooms that nobody published to in minutes.
@@ -66,6 +87,8 @@ impl RedisOptions {
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
+            version: 1,
+            ca: None,
             prefix: "roomcast".to_owned(),
             publish_connections: 1,
             subscribe_connections: 1,
@@ -75,17 +98,45 @@ impl RedisOptions {
     }
 }
 
-/// The sharable half: publishes, reads and health. All rooms lie on one server; where there are
-/// several, this is where a room would find its own.
+/// Checks the form of a URL, or of several; the message holds no part of the text.
+pub fn check_url(text: &str) -> Result<(), String> {
+    // The library adds its own word for the kind, which says nothing to users.
+    let words = |error: redis::RedisError| {
+        let text = error.to_string();
+        text.strip_suffix(" - InvalidClientConfig").unwrap_or(&text).to_owned()
+    };
+    address::read(text, None).map(drop).map_err(words)
+}
+
+/// The sharable half: publishes, reads and health.
 #[derive(Clone)]
 pub(crate) struct RedisBus {
     submitter: Submitter,
     reader: Reader,
-    vitals: Vitals,
+    shards: Shards,
+    owner: Owner,
+}
+
+/// Who owns the map of the primaries; its task ends when the last handle is gone.
+#[derive(Clone)]
+enum Owner {
+    Servers(mpsc::UnboundedSender<Change>),
+    Cluster { _user: mpsc::UnboundedSender<()> },
+}
+
+/// Why another list of servers is not taken over by a running node.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChangeError {
+    /// Correct the URL.
+    #[error("the Redis URL is not valid: {0}")]
+    Url(String),
+    /// Restart the node: a cluster, and the bus in memory, have no list.
+    #[error("only a list of servers can be changed while the node runs")]
+    Kind,
 }
 
 impl RedisBus {
-    /// Checks the server and starts the bus's tasks on this runtime.
+    /// Checks the servers and starts the bus's tasks on this runtime.
     pub(crate) async fn start(
         options: RedisOptions,
         metrics: BusMetrics,
@@ -95,50 +146,70 @@ impl RedisBus {
         if prefix.is_empty() || prefix.len() > MAX_PREFIX || !printable {
             return Err(StartError::Prefix);
         }
+        let topology = address::read(&options.url, options.ca.as_deref())
+            .map_err(|e| StartError::Url(e.to_string()))?;
         let keys = Keys::new(prefix);
-        let server = Server::new(&options.url).map_err(|e| StartError::Url(e.to_string()))?;
-        start::check(&mut server.connect(|_| ()).await?).await?;
-        let connections = options.publish_connections.max(1);
-        let (link, keeper) = Link::start(server.clone(), connections, metrics.clone()).await?;
-        tokio::spawn(keeper);
+        start::check_all(&topology, &keys, options.version).await?;
 
-        let linger = options.linger;
-        let reader = Reader::new(&server, link.clone(), keys.clone(), linger, metrics.clone())?;
-        let node = random_epoch().to_string();
-        let sender = Sender {
-            node: node.clone(),
+        let (shards, map, doubt) = Shards::new(&keys);
+        let reader = Reader {
+            shards: shards.clone(),
             keys: keys.clone(),
-            link: link.clone(),
-            linger,
+            linger: options.linger,
+            metrics: metrics.clone(),
+            strangers: Arc::new(Seldom::new()),
+        };
+        let exit = Arc::new(Exit::default());
+        let (version, versions) = watch::channel(options.version.max(1));
+        let mut maker = ShardMaker {
+            keys: keys.clone(),
+            shards: shards.clone(),
+            reader: reader.clone(),
+            exit: exit.clone(),
+            metrics: metrics.clone(),
+            connections: (options.publish_connections.max(1), options.subscribe_connections.max(1)),
+            linger: options.linger,
+            sweep: options.sweep,
+            node: random_epoch().to_string(),
+            version: Some(versions),
+        };
+        let node = maker.node.clone();
+        let deadline = Instant::now() + START_TIMEOUT;
+        let (owner, push) = match topology {
+            Topology::Servers(servers) => {
+                let (sender, changes) = mpsc::unbounded_channel();
+                let mut owner = Servers { map, version, maker, servers };
+                owner.open();
+                tokio::spawn(owner.run(changes));
+                (Owner::Servers(sender), "PUBLISH")
+            }
+            Topology::Cluster(seeds) => {
+                maker.version = None;
+                let (user, users) = mpsc::unbounded_channel();
+                let mut owner = ClusterOwner::new(map, doubt, maker, seeds);
+                owner.settle(deadline).await;
+                tokio::spawn(owner.run(users));
+                (Owner::Cluster { _user: user }, "SPUBLISH")
+            }
+        };
+        // The servers answered a moment ago; a node that starts finds its bus connected.
+        while !shards.are_up() && Instant::now() < deadline {
+            sleep(Duration::from_millis(2)).await;
+        }
+        let sender = Sender {
+            node,
+            keys,
+            shards: shards.clone(),
+            push,
+            linger: options.linger,
             metrics: metrics.clone(),
             number: AtomicU64::new(0),
             refusals: Seldom::new(),
         };
         let (submitter, publisher) = Submitter::new(sender, metrics.clone());
         tokio::spawn(publisher);
-
-        let count = options.subscribe_connections.max(1);
-        let vitals = Vitals::new(count);
-        let exit = Arc::new(Exit::default());
-        let lane = |index| {
-            let tools = Tools {
-                server: server.clone(),
-                keys: keys.clone(),
-                link: link.clone(),
-                reader: reader.clone(),
-                exit: exit.clone(),
-                vitals: vitals.clone(),
-                metrics: metrics.clone(),
-                linger,
-                sweep: options.sweep,
-                node: node.clone(),
-            };
-            let (lane, commands) = Lane::new(index, tools);
-            tokio::spawn(lane.run());
-            commands
-        };
-        let lanes = (0..count).map(lane).collect();
-        Ok((Self { submitter, reader, vitals }, RedisFeeds::new(exit, lanes)))
+        let feeds = RedisFeeds::new(exit, shards.clone());
+        Ok((Self { submitter, reader, shards, owner }, feeds))
     }
 
     pub(crate) fn submit(&self, room: RoomName, publication: &Publication, reply: Reply) {
@@ -159,6 +230,20 @@ impl RedisBus {
     }
 
     pub(crate) fn health(&self) -> Health {
-        self.vitals.health()
+        self.shards.health()
+    }
+
+    /// Takes another list of servers over, with its version.
+    pub(crate) async fn change(&self, options: &RedisOptions) -> Result<(), ChangeError> {
+        let topology = address::read(&options.url, options.ca.as_deref())
+            .map_err(|e| ChangeError::Url(e.to_string()))?;
+        let (Owner::Servers(changes), Topology::Servers(servers)) = (&self.owner, topology) else {
+            return Err(ChangeError::Kind);
+        };
+        let (done, taken) = oneshot::channel();
+        // The owner ends with the last handle, and this is one.
+        let _ = changes.send(Change { servers, version: options.version, done });
+        let _ = taken.await;
+        Ok(())
     }
 }

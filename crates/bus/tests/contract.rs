@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use futures_util::future::LocalBoxFuture;
 use roomcast_bus::{Bus, MemoryOptions, PublishError, Range, RedisOptions, Retention};
 use roomcast_protocol::{ConnectionId, Data, EventName, Position, UserName};
-use roomcast_testkit::RedisServer;
+use roomcast_testkit::{RedisCluster, RedisServer, Sentinels};
 use support::*;
 
 type Case = fn(Bus, Listener) -> LocalBoxFuture<'static, ()>;
@@ -61,14 +61,36 @@ async fn redis_keeps_the_contract() {
 #[tokio::test]
 async fn redis_keeps_the_contract_over_several_connections() {
     let server = RedisServer::start();
+    let options = RedisOptions {
+        publish_connections: 3,
+        subscribe_connections: 3,
+        ..RedisOptions::new(server.url())
+    };
+    keep_the_contract(options).await;
+}
+
+#[tokio::test]
+async fn redis_under_sentinels_keeps_the_contract() {
+    let sentinels = Sentinels::start();
+    keep_the_contract(RedisOptions::new(sentinels.url())).await;
+}
+
+#[tokio::test]
+async fn a_redis_cluster_keeps_the_contract() {
+    let cluster = RedisCluster::start(3, 0);
+    keep_the_contract(RedisOptions::new(cluster.url())).await;
+}
+
+#[tokio::test]
+async fn several_redis_servers_keep_the_contract() {
+    let servers = [RedisServer::start(), RedisServer::start(), RedisServer::start()];
+    let urls = servers.each_ref().map(RedisServer::url).join(" ");
+    keep_the_contract(RedisOptions { version: 7, ..RedisOptions::new(urls) }).await;
+}
+
+async fn keep_the_contract(options: RedisOptions) {
     for (name, case) in CASES {
-        eprintln!("{name}");
-        let options = RedisOptions {
-            prefix: name.replace(' ', "-"),
-            publish_connections: 3,
-            subscribe_connections: 3,
-            ..RedisOptions::new(server.url())
-        };
+        let options = RedisOptions { prefix: name.replace(' ', "-"), ..options.clone() };
         let (bus, listener) = redis_bus(options).await;
         case(bus, listener).await;
     }

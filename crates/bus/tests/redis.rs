@@ -405,8 +405,12 @@ async fn a_stream_keeps_its_window_and_drops_the_old() {
     let server = RedisServer::start();
     let (bus, _listener) = node(&server).await;
     let room = room("a");
-    let retention =
-        Retention { history_size: 5, history_age: Duration::from_millis(10), repair_window: 50 };
+    let retention = Retention {
+        history_size: 5,
+        history_age: Duration::from_millis(10),
+        repair_window: 50,
+        replicas: 0,
+    };
     let length = || integer(&server.command(&["XLEN", "{roomcast:a}:s"]));
     let publish = async || {
         let publication = Publication { retention, ..json("1") };

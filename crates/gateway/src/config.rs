@@ -118,12 +118,25 @@ impl Config {
         differences
     }
 
+    /// Leaves the list of Redis servers as another configuration has it.
+    pub(crate) fn keep_servers_of(&mut self, old: &Self) {
+        self.bus.redis_url.clone_from(&old.bus.redis_url);
+        self.bus.servers_version = old.bus.servers_version;
+        for key in ["bus.redis_url", "bus.servers_version"] {
+            if let Some(value) = old.canonical.0.get(key) {
+                self.canonical.0.insert(key.into(), value.clone());
+            }
+        }
+    }
+
     /// This configuration with the reloadable parts of another.
     pub fn with_reloadable_of(&self, new: &Self) -> Self {
         let mut merged = self.clone();
         merged.limits = new.limits.clone();
         merged.log.level = new.log.level.clone();
         merged.namespaces = new.namespaces.clone();
+        merged.bus.redis_url = new.bus.redis_url.clone();
+        merged.bus.servers_version = new.bus.servers_version;
         let reloadable = |key: &str| key::find(key).is_some_and(|key| key.change == Change::Reload);
         merged.canonical.0.retain(|key, _| !reloadable(key));
         let taken = new.canonical.0.iter().filter(|(key, _)| reloadable(key));

@@ -7,9 +7,11 @@ mod threads;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use roomcast_bus::Bus;
 use roomcast_metrics::Metrics;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -33,6 +35,9 @@ pub enum StartError {
     /// Choose another address, or end what listens there.
     #[error("cannot listen on {0} (key {1}): {2}")]
     Listen(SocketAddr, &'static str, io::Error),
+    /// Correct `bus.redis_ca`, or let the node read the file.
+    #[error("cannot read {0} (key bus.redis_ca): {1}")]
+    Authority(PathBuf, io::Error),
     /// The Redis of `bus.redis_url` does not serve.
     #[error(transparent)]
     Bus(#[from] roomcast_bus::StartError),
@@ -56,6 +61,7 @@ pub struct Node {
     descriptors: usize,
     metrics: Metrics,
     settings: watch::Sender<Arc<Settings>>,
+    bus: Bus,
     site: Arc<Site>,
     acceptor: Acceptor,
     monitor: Option<JoinHandle<()>>,
@@ -134,6 +140,7 @@ impl Node {
             descriptors,
             metrics,
             settings,
+            bus,
             site,
             acceptor,
             monitor,
@@ -158,9 +165,14 @@ impl Node {
 
     /// Takes over what a new configuration changes and a running node can; the rest is logged and
     /// waits for the next start.
-    pub fn reload(&mut self, new: &Config) {
-        let differences = self.config.differences(new);
-        self.config = self.config.with_reloadable_of(new);
+    pub async fn reload(&mut self, new: &Config) {
+        let mut new = new.clone();
+        if let Err(error) = self.change_servers(&new).await {
+            tracing::error!("the Redis servers stay as they are: {error}");
+            new.keep_servers_of(&self.config);
+        }
+        let differences = self.config.differences(&new);
+        self.config = self.config.with_reloadable_of(&new);
         let mut settings = Settings::new(&self.config, self.descriptors, &self.metrics);
         settings.fault = self.settings.borrow().fault.clone();
         self.acceptor.configure(&settings.limits);
@@ -169,6 +181,22 @@ impl Node {
         if !differences.need_restart.is_empty() {
             tracing::warn!(keys = ?differences.need_restart, "these changes need a restart");
         }
+    }
+
+    /// Takes another list of Redis servers over, if it is one.
+    async fn change_servers(&self, new: &Config) -> Result<(), String> {
+        let (old, new) = (&self.config.bus, &new.bus);
+        let same = old.redis_url == new.redis_url;
+        if same && old.servers_version == new.servers_version {
+            return Ok(());
+        }
+        if new.servers_version <= old.servers_version {
+            let at_least = old.servers_version + 1;
+            return Err(format!("give bus.servers_version at least {at_least} with the new list"));
+        }
+        let options = threads::redis_options(new).map_err(|error| error.to_string())?;
+        let options = options.ok_or("the bus in memory needs a restart")?;
+        self.bus.change_servers(&options).await.map_err(|error| error.to_string())
     }
 
     /// Ends the node: nobody is let in any more, every connection is closed with 1012, and the

@@ -90,10 +90,6 @@ impl Load {
     }
 }
 
-/// Each case keeps three nodes and a Redis under load: one at a time, so that what it waits for is
-/// the fault and not the other cases.
-static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-
 /// Fails if a payload, and so a key, stands at two positions.
 #[track_caller]
 fn is_once(messages: &[(Position, String)]) {
@@ -125,7 +121,6 @@ async fn resume_in_log(node: &TestNode, room: &str, heard: &Heard) {
 
 #[tokio::test]
 async fn redis_killed_and_back_empty() {
-    let _turn = TURN.lock().await;
     let mut cluster = Cluster::start(NODES, &[]).await;
     cluster.all_ready().await;
     let mut load = Load::start(&cluster.nodes).await;
@@ -175,7 +170,6 @@ async fn redis_killed_and_back_empty() {
 
 #[tokio::test]
 async fn redis_stopped_for_five_seconds() {
-    let _turn = TURN.lock().await;
     let cluster = Cluster::start(NODES, &[]).await;
     cluster.all_ready().await;
     let mut load = Load::start(&cluster.nodes).await;
@@ -215,7 +209,6 @@ async fn redis_stopped_for_five_seconds() {
 
 #[tokio::test]
 async fn pushes_cut_again_and_again() {
-    let _turn = TURN.lock().await;
     const CUTS: usize = 8;
     let cluster = Cluster::start(NODES, &[]).await;
     cluster.all_ready().await;
@@ -237,7 +230,6 @@ async fn pushes_cut_again_and_again() {
 
 #[tokio::test]
 async fn one_node_alone_loses_redis() {
-    let _turn = TURN.lock().await;
     let redis = RedisServer::start();
     let proxy = Proxy::start(redis.port()).await;
     let mut nodes = Vec::new();

@@ -34,7 +34,7 @@ async fn policies_and_limits_change_for_rooms_that_run() {
     let differences = node.node.config().differences(&new);
     assert_eq!(differences.need_restart, [""; 0]);
     assert!(differences.reloadable.contains(&"limits.connections".to_owned()));
-    node.node.reload(&new);
+    node.node.reload(&new).await;
     assert_eq!(node.node.config(), &new);
 
     // Workers take it over on their own threads, within moments.
@@ -81,7 +81,7 @@ async fn what_needs_a_restart_is_told_and_left() {
     let new = TestNode::config(&[&SHORT_LOG[..], &settings].concat());
     let need_restart = node.node.config().differences(&new).need_restart;
     assert_eq!(need_restart, ["heartbeat.interval", "http.header_timeout", "node.id"]);
-    node.node.reload(&new);
+    node.node.reload(&new).await;
     let config = node.node.config();
     assert_eq!(config.node.id.as_str(), "keeps");
     assert_eq!(config.heartbeat.interval.as_secs(), 25);

@@ -5,44 +5,50 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
+use redis::{RedisResult, Value};
 use roomcast_metrics::{BusCommand, BusConnection, RepairCause};
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use super::inbox::{Inbox, Push};
-use super::lane::{Done, Lane};
-use super::subscriptions::Change;
+use super::lane::{Connection, Done, Lane};
+use super::subscriptions::{Change, Dialect, Verdict};
+use crate::redis::circuit::Circuit;
 use crate::redis::payload;
 use crate::redis::reads::Found;
+use crate::redis::server;
 
 /// (Un)subscribe commands under way at a time, so that the last is not late for the many.
 const MAX_COMMANDS: usize = 8;
 /// All of a command's confirmations come within this, even from a busy server.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(3);
+/// Before a room is asked for again that the server said is elsewhere.
+const AGAIN: Duration = Duration::from_millis(50);
 
 impl Lane {
     /// Begins to connect, after the pause that earlier failures ask for.
     pub(super) fn connect(&mut self) {
         let pause = self.circuit.pause(rand::random());
-        let server = self.tools.server.clone();
+        let link = self.tools.link.clone();
         let probe_channel = self.probe_channel.clone();
         self.work.push(Box::pin(async move {
             sleep(pause).await;
             let inbox = Arc::new(Inbox::default());
             let driver = inbox.clone();
             let connected = async {
-                let mut connection = server.connect(move |info| driver.put(info)).await?;
-                connection.set_response_timeout(CONFIRM_TIMEOUT);
-                connection.subscribe(&probe_channel).await?;
-                Ok((connection, inbox))
+                // Where the commands go, and nowhere else: a probe must come back.
+                let at = link.some_day().await.at;
+                let mut sender = server::connect(&at, move |info| driver.put(info)).await?;
+                sender.set_response_timeout(CONFIRM_TIMEOUT);
+                sender.subscribe(&probe_channel).await?;
+                Ok(Connection { sender, inbox, at })
             };
             Done::Connected(connected.await)
         }));
     }
 
-    pub(super) fn connected(&mut self, result: RedisResult<(MultiplexedConnection, Arc<Inbox>)>) {
+    pub(super) fn connected(&mut self, result: RedisResult<Connection>) {
         match result {
             Ok(connection) => {
                 if self.generation > 0 {
@@ -50,7 +56,13 @@ impl Lane {
                     info!(lane = self.index, rooms, "reconnected the subscriptions");
                     self.tools.metrics.reconnects[BusConnection::Subscribe].inc();
                 }
-                self.circuit = crate::redis::circuit::Circuit::Closed;
+                self.circuit = Circuit::Closed;
+                let (link, at) = (self.tools.link.clone(), connection.at.clone());
+                let generation = self.generation;
+                self.work.push(Box::pin(async move {
+                    link.leaves(&at).await;
+                    Done::Left(generation)
+                }));
                 self.connection = Some(connection);
                 self.send_probe();
             }
@@ -83,13 +95,14 @@ impl Lane {
 
     /// Sends the (un)subscribe commands that the rooms ask for.
     pub(super) fn send_commands(&mut self) {
-        let Some((connection, _)) = &self.connection else { return };
+        let Some(Connection { sender, .. }) = &self.connection else { return };
         while self.commanding < MAX_COMMANDS
             && let Some((change, rooms)) = self.subscriptions.next_command()
         {
             self.commanding += 1;
             let channels: Vec<_> = rooms.iter().map(|room| self.tools.keys.channel(room)).collect();
-            let mut connection = connection.clone();
+            let mut connection = sender.clone();
+            let dialect = self.tools.dialect;
             let generation = self.generation;
             let command = match change {
                 Change::Subscribe => BusCommand::Subscribe,
@@ -99,13 +112,18 @@ impl Lane {
             metrics.commands[command].inc();
             self.work.push(Box::pin(async move {
                 let started = Instant::now();
-                let result = match change {
-                    Change::Subscribe => connection.subscribe(&channels).await,
-                    Change::Unsubscribe => connection.unsubscribe(&channels).await,
+                let result = match (dialect, change) {
+                    (Dialect::Sharded, _) => one_by_one(&mut connection, change, &channels).await,
+                    (_, Change::Subscribe) => connection.subscribe(&channels).await,
+                    (_, Change::Unsubscribe) => connection.unsubscribe(&channels).await,
                 };
                 metrics.command[command].observe(started.elapsed().as_secs_f64());
-                if result.is_err() {
-                    metrics.command_errors[command].inc();
+                let Err(error) = &result else { return Done::Commanded(generation, result) };
+                metrics.command_errors[command].inc();
+                if error.is_cluster_error() {
+                    // The map needs a moment to be looked at.
+                    sleep(AGAIN).await;
+                    return Done::Elsewhere(generation, rooms);
                 }
                 Done::Commanded(generation, result)
             }));
@@ -114,7 +132,7 @@ impl Lane {
 
     /// Takes what the connection received.
     pub(super) fn take_mail(&mut self) {
-        let Some((_, inbox)) = &self.connection else { return };
+        let Some(Connection { inbox, .. }) = &self.connection else { return };
         let mail = inbox.take();
         for push in mail.pushes {
             match push {
@@ -164,8 +182,10 @@ impl Lane {
 
     fn confirmed(&mut self, channel: &[u8], change: Change) {
         let Some(room) = self.channels.get(channel).cloned() else { return };
-        if !self.subscriptions.confirm(&room, change) {
-            return;
+        match self.subscriptions.confirm(&room, change, Instant::now()) {
+            Verdict::Comes => {}
+            Verdict::Ended => return self.tools.shards.doubt(),
+            Verdict::Nothing => return,
         }
         let Some(slot) = self.rooms.get(&room) else { return };
         if slot.order.need().is_none() {
@@ -182,9 +202,10 @@ impl Lane {
         }
         self.send_probe();
         self.sweep();
+        self.poll_moving();
         let (wanted, confirmed) = self.subscriptions.count();
         self.tools.vitals.waiting(self.index, self.subscriptions.waiting_since());
-        self.tools.vitals.show(&self.tools.metrics);
+        self.tools.shards.show(&self.tools.metrics);
         // The gauges are the sums over the lanes.
         let metrics = &self.tools.metrics;
         metrics.subscriptions_wanted.add(wanted as i64 - self.shown.0 as i64);
@@ -237,4 +258,24 @@ impl Lane {
             }
         }
     }
+}
+
+/// A command for each channel, in one pipeline.
+async fn one_by_one(
+    connection: &mut MultiplexedConnection,
+    change: Change,
+    channels: &[String],
+) -> RedisResult<()> {
+    let name = match change {
+        Change::Subscribe => "SSUBSCRIBE",
+        Change::Unsubscribe => "SUNSUBSCRIBE",
+    };
+    let mut commands = redis::pipe();
+    for channel in channels {
+        commands.cmd(name).arg(channel);
+    }
+    // What was confirmed comes as pushes, counted there; a subscription that the server ends by
+    // itself may stand among these answers and move them by one.
+    let answers: Vec<RedisResult<Value>> = commands.ignore_errors().query_async(connection).await?;
+    answers.into_iter().try_for_each(|answer| answer.map(drop))
 }

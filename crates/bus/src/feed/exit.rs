@@ -61,6 +61,16 @@ impl Exit {
         was_open
     }
 
+    /// The session of a room, if it is open.
+    pub(crate) fn session(&self, room: &RoomName) -> Option<Session> {
+        self.state().open.get(room).copied()
+    }
+
+    /// The rooms that are open.
+    pub(crate) fn rooms(&self) -> Vec<RoomName> {
+        self.state().open.keys().cloned().collect()
+    }
+
     /// Tells a room's events, if that session of it is still open.
     pub(crate) fn tell(&self, room: &RoomName, session: Session, events: Vec<FeedEvent>) {
         {

@@ -81,12 +81,12 @@ fn read(info: PushInfo) -> Option<Push> {
     let mut data = info.data.into_iter();
     let change = match info.kind {
         PushKind::Disconnection => return Some(Push::Closed),
-        PushKind::Message => {
+        PushKind::Message | PushKind::SMessage => {
             let (channel, payload) = (data.next()?, data.next()?);
             return Some(Push::Message(raw(channel)?, raw(payload)?.into()));
         }
-        PushKind::Subscribe => Change::Subscribe,
-        PushKind::Unsubscribe => Change::Unsubscribe,
+        PushKind::Subscribe | PushKind::SSubscribe => Change::Subscribe,
+        PushKind::Unsubscribe | PushKind::SUnsubscribe => Change::Unsubscribe,
         _ => return None,
     };
     Some(Push::Confirmed(raw(data.next()?)?, change))

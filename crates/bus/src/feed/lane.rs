@@ -9,18 +9,19 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use hashbrown::HashMap;
-use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
+use redis::{ConnectionInfo, RedisResult};
 use roomcast_metrics::{BusMetrics, EpochResetCause, RepairCause};
 use roomcast_protocol::{Epoch, RoomName, Seq};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
+use super::LaneHandle;
 use super::exit::{Exit, Session};
 use super::inbox::Inbox;
 use super::order::{Need, Order, Page};
 use super::probe::Probe;
-use super::subscriptions::Subscriptions;
+use super::subscriptions::{Dialect, Subscriptions};
 use super::tails::Tails;
 use super::turns::Turns;
 use crate::api::{FeedEvent, ReadError};
@@ -29,7 +30,7 @@ use crate::redis::health::Vitals;
 use crate::redis::keys::Keys;
 use crate::redis::link::Link;
 use crate::redis::reads::{Found, Reader};
-use crate::redis::server::Server;
+use crate::redis::shards::Shards;
 use crate::seldom::Seldom;
 
 /// Rooms whose standing is read at the same time: small answers, pipelined.
@@ -46,12 +47,17 @@ pub(crate) enum Command {
     Open(RoomName, Session),
     /// Stop listening.
     Close(RoomName),
+    /// Give a room to another lane, with all that is known of it.
+    HandOver(RoomName, LaneHandle),
+    /// Take a room over from another lane.
+    TakeOver(RoomName, Box<Slot>),
 }
 
 /// What a lane works with.
 pub(crate) struct Tools {
-    pub(crate) server: Server,
     pub(crate) keys: Keys,
+    pub(crate) shards: Shards,
+    /// The primary that this lane listens to.
     pub(crate) link: Link,
     pub(crate) reader: Reader,
     pub(crate) exit: Arc<Exit>,
@@ -63,10 +69,13 @@ pub(crate) struct Tools {
     pub(crate) sweep: Duration,
     /// This run of this node.
     pub(crate) node: String,
+    /// How rooms are subscribed.
+    pub(crate) dialect: Dialect,
 }
 
 /// One open room.
-pub(super) struct Slot {
+#[derive(Debug)]
+pub(crate) struct Slot {
     pub(super) session: Session,
     pub(super) order: Order,
     /// The read under way; an answer to any other is ignored.
@@ -84,16 +93,29 @@ pub(super) type Tail = Option<(Epoch, Seq, String)>;
 
 /// What ended.
 pub(super) enum Done {
-    Connected(RedisResult<(MultiplexedConnection, Arc<Inbox>)>),
+    Connected(RedisResult<Connection>),
+    /// The primary is elsewhere than a generation of the connection leads to.
+    Left(u64),
     /// A (un)subscribe command of a generation of the connection.
     Commanded(u64, RedisResult<()>),
+    /// Rooms that a command was refused for, since they are elsewhere.
+    Elsewhere(u64, Vec<RoomName>),
     Read(RoomName, u64, Need, Result<(Page, Found), ReadError>),
     /// Tails compared for a cause, of a generation of the connection.
     Compared(u64, RepairCause, Option<Vec<(RoomName, Tail)>>),
     /// A room was told that somebody listens, and where it stands.
     Held(RoomName, Result<(Page, Found), ReadError>),
+    /// Where a room on the move stands.
+    Polled(RoomName, Result<(Page, Found), ReadError>),
     /// A probe was published, or not.
     Probed(u64, bool),
+}
+
+/// A subscribe connection.
+pub(super) struct Connection {
+    pub(super) sender: MultiplexedConnection,
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) at: Arc<ConnectionInfo>,
 }
 
 /// A lane's state.
@@ -105,7 +127,7 @@ pub(crate) struct Lane {
     pub(super) rooms: HashMap<RoomName, Slot>,
     pub(super) channels: HashMap<Vec<u8>, RoomName>,
     pub(super) subscriptions: Subscriptions,
-    pub(super) connection: Option<(MultiplexedConnection, Arc<Inbox>)>,
+    pub(super) connection: Option<Connection>,
     /// Rises with each loss of the connection; answers of older ones are ignored.
     pub(super) generation: u64,
     pub(super) circuit: Circuit,
@@ -113,6 +135,8 @@ pub(crate) struct Lane {
     pub(super) standings: Turns,
     pub(super) ranges: Turns,
     pub(super) tails: Tails,
+    /// When rooms on the move are looked at next; none while no slot moves.
+    pub(super) poll: Option<Instant>,
     pub(super) tickets: u64,
     /// Rooms repaired since the log last said so.
     pub(super) repaired: usize,
@@ -145,6 +169,7 @@ impl Lane {
             standings: Turns::new(STANDINGS),
             ranges: Turns::new(RANGES),
             tails: Tails::new(tools.sweep),
+            poll: None,
             tickets: 0,
             repaired: 0,
             resets: 0,
@@ -165,8 +190,9 @@ impl Lane {
         loop {
             let jammed = self.tools.exit.is_full();
             let exit = self.tools.exit.clone();
-            let inbox = self.connection.as_ref().map(|(_, inbox)| inbox.clone());
-            let due = self.standings.due().into_iter().chain(self.ranges.due()).min();
+            let inbox = self.connection.as_ref().map(|connection| connection.inbox.clone());
+            let due = self.standings.due().into_iter().chain(self.ranges.due()).chain(self.poll);
+            let due = due.min();
             tokio::select! {
                 command = self.commands.recv() => match command {
                     Some(command) => self.obey(command),
@@ -176,43 +202,13 @@ impl Lane {
                 () = exit.taken(), if jammed => {}
                 Some(done) = self.work.next() => self.finish(done),
                 _ = tick.tick() => self.tick(),
-                () = until(due) => {}
+                () = until(due) => self.poll_moving(),
             }
             while let Ok(command) = self.commands.try_recv() {
                 self.obey(command);
             }
             self.send_commands();
             self.start_reads();
-        }
-    }
-
-    fn obey(&mut self, command: Command) {
-        match command {
-            Command::Open(room, session) => {
-                let slot = Slot {
-                    session,
-                    order: Order::new(),
-                    ticket: None,
-                    repair: None,
-                    held: Instant::now(),
-                    active: Instant::now(),
-                };
-                self.rooms.insert(room.clone(), slot);
-                let channel = self.tools.keys.channel(&room).into_bytes();
-                self.channels.insert(channel, room.clone());
-                self.tools.metrics.feeds.inc();
-                self.tails.add(&room);
-                if self.subscriptions.want(&room, Instant::now()) {
-                    self.ask(&room);
-                }
-            }
-            Command::Close(room) => {
-                if self.rooms.remove(&room).is_some() {
-                    // The channel's entry stays until the unsubscription is confirmed.
-                    self.subscriptions.drop_wish(&room);
-                    self.tools.metrics.feeds.dec();
-                }
-            }
         }
     }
 

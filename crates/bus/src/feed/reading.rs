@@ -1,6 +1,8 @@
 //! A lane's reads: opening rooms, repairing them, comparing their tails. One read per room at a
 //! time, a bounded number over all, and patience while Redis is away.
 
+use std::time::Duration;
+
 use roomcast_metrics::RepairCause;
 use roomcast_protocol::{Epoch, RoomName, Seq};
 use tokio::time::Instant;
@@ -15,6 +17,8 @@ use crate::redis::reads::Found;
 
 /// A room is held by touching it this many times within its linger.
 const HOLDS: u32 = 4;
+/// How often rooms are looked at whose slot is on the move: their pushes may come from nowhere.
+const POLL: Duration = Duration::from_millis(200);
 
 impl Lane {
     /// Queues the read that a room needs, if it needs one and may have it.
@@ -123,6 +127,16 @@ impl Lane {
                 }
             }
             Done::Commanded(..) => {}
+            Done::Elsewhere(generation, rooms) if generation == self.generation => {
+                self.commanding -= 1;
+                self.subscriptions.again(&rooms);
+                self.tools.shards.doubt();
+            }
+            Done::Elsewhere(..) => {}
+            Done::Left(generation) if generation == self.generation => {
+                self.disconnect("the primary is elsewhere");
+            }
+            Done::Left(_) => {}
             Done::Read(room, ticket, need, result) => self.read(&room, ticket, need, result),
             Done::Compared(generation, cause, Some(tails)) if generation == self.generation => {
                 tails.into_iter().for_each(|(room, tail)| self.compared(&room, tail, cause));
@@ -133,6 +147,13 @@ impl Lane {
             }
             Done::Held(room, Ok(_)) => self.lost(&room, RepairCause::Epoch),
             Done::Held(_, Err(_)) => {}
+            Done::Polled(room, Ok((page, _))) => {
+                if let Some(slot) = self.rooms.get_mut(&room) {
+                    slot.order.checked(page.lineage.epoch, page.last, RepairCause::Moved);
+                    self.ask(&room);
+                }
+            }
+            Done::Polled(_, Err(_)) => {}
             Done::Probed(generation, taken) => {
                 if taken && generation == self.generation {
                     self.probe.taken();
@@ -218,6 +239,25 @@ impl Lane {
             self.compare(due, RepairCause::Tail);
         }
     }
+
+    /// Looks where rooms on their way to another primary stand, as long as there are any: they may
+    /// be pushed where nobody listens yet.
+    pub(super) fn poll_moving(&mut self) {
+        let now = Instant::now();
+        if self.poll.is_some_and(|due| due > now) {
+            return;
+        }
+        let shards = &self.tools.shards;
+        let moving = shards.is_any_moving();
+        self.poll = moving.then(|| now + POLL);
+        for room in self.rooms.keys().filter(|room| moving && shards.is_moving(room)) {
+            let (reader, room) = (self.tools.reader.clone(), room.clone());
+            self.work.push(Box::pin(async move {
+                let result = reader.standing(&room).await;
+                Done::Polled(room, result)
+            }));
+        }
+    }
 }
 
 /// Where rooms stand; `None` if Redis does not say.
@@ -226,9 +266,13 @@ async fn read_tails(keys: &Keys, up: &Up, rooms: &[RoomName]) -> Option<Vec<(Roo
     for room in rooms {
         pipeline.cmd("HMGET").arg(keys.room(room).meta()).arg(&["epoch", "seq", "life"]);
     }
-    let tails: Vec<(Option<String>, Option<Seq>, Option<String>)> =
-        pipeline.query_async(&mut up.any()).await.ok()?;
-    let tail =
-        |(epoch, seq, life): (Option<String>, _, _)| Some((Epoch::parse(&epoch?)?, seq?, life?));
+    type Fields = (Option<String>, Option<Seq>, Option<String>);
+    let tails: Vec<redis::RedisResult<Fields>> =
+        pipeline.ignore_errors().query_async(&mut up.any()).await.ok()?;
+    // A room that is elsewhere now is as good as unknown: a read finds it.
+    let tail = |fields: redis::RedisResult<Fields>| {
+        let (epoch, seq, life) = fields.ok()?;
+        Some((Epoch::parse(&epoch?)?, seq?, life?))
+    };
     Some(rooms.iter().cloned().zip(tails.into_iter().map(tail)).collect())
 }

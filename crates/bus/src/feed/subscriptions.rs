@@ -11,6 +11,28 @@ use tokio::time::Instant;
 /// Rooms per command: large enough to resubscribe quickly, small enough for even replies.
 const BATCH: usize = 256;
 
+/// Which commands rooms are subscribed by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// `SUBSCRIBE`, many rooms at once.
+    Plain,
+    /// `SSUBSCRIBE`, each room by itself: its channel lies in its keys' slot, and a command takes
+    /// one slot only (Redis Cluster; sharded Pub/Sub came with 7.0).
+    Sharded,
+}
+
+/// What a confirmation means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The room's pushes come from now on.
+    Comes,
+    /// The server ended the subscription by itself, as when its slot moves away: it is to be made
+    /// again.
+    Ended,
+    /// Nothing that matters any more.
+    Nothing,
+}
+
 /// What a command or its confirmation is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Change {
@@ -121,20 +143,48 @@ impl Subscriptions {
         command
     }
 
-    /// A confirmation came; true if the room's pushes come from now on.
-    pub(crate) fn confirm(&mut self, room: &RoomName, change: Change) -> bool {
-        let Some(entry) = self.rooms.get_mut(room) else { return false };
+    /// A confirmation came.
+    pub(crate) fn confirm(&mut self, room: &RoomName, change: Change, now: Instant) -> Verdict {
+        let Some(entry) = self.rooms.get_mut(room) else { return Verdict::Nothing };
+        if change == Change::Unsubscribe
+            && entry.sent == Some(Change::Subscribe)
+            && entry.outstanding == 0
+        {
+            // Nobody asked for this one.
+            entry.sent = None;
+            if !entry.wanted {
+                self.forget(room);
+                return Verdict::Nothing;
+            }
+            self.confirmed -= usize::from(entry.confirmed);
+            (entry.confirmed, entry.since) = (false, now);
+            self.changed.push_back(room.clone());
+            return Verdict::Ended;
+        }
         entry.outstanding = entry.outstanding.saturating_sub(1);
         if entry.outstanding > 0 || entry.sent != Some(change) {
-            return false;
+            return Verdict::Nothing;
         }
         if entry.wanted && change == Change::Subscribe && !entry.confirmed {
             entry.confirmed = true;
             self.confirmed += 1;
-            return true;
+            return Verdict::Comes;
         }
         self.forget(room);
-        false
+        Verdict::Nothing
+    }
+
+    /// A command was refused for some of its rooms, and all its answers have come: those that are
+    /// not confirmed are to be asked for again.
+    pub(crate) fn again(&mut self, rooms: &[RoomName]) {
+        for room in rooms {
+            let Some(entry) = self.rooms.get_mut(room) else { continue };
+            if entry.confirmed || entry.outstanding == 0 {
+                continue;
+            }
+            (entry.sent, entry.outstanding) = (None, 0);
+            self.changed.push_back(room.clone());
+        }
     }
 
     /// Whether the room is wanted or a command of it is under way.
@@ -168,81 +218,4 @@ impl Subscriptions {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn room(name: &str) -> RoomName {
-        RoomName::parse(name).unwrap()
-    }
-
-    #[test]
-    fn only_the_last_commands_confirmation_counts() {
-        let mut all = Subscriptions::default();
-        let (a, now) = (room("a"), Instant::now());
-        all.want(&a, now);
-        assert_eq!(all.next_command(), Some((Change::Subscribe, vec![a.clone()])));
-        all.drop_wish(&a);
-        assert_eq!(all.next_command(), Some((Change::Unsubscribe, vec![a.clone()])));
-        all.want(&a, now);
-        assert_eq!(all.next_command(), Some((Change::Subscribe, vec![a.clone()])));
-        assert!(!all.confirm(&a, Change::Subscribe));
-        assert!(!all.confirm(&a, Change::Unsubscribe));
-        assert_eq!(all.waiting_since(), Some(now));
-        assert!(all.confirm(&a, Change::Subscribe));
-        assert_eq!((all.count(), all.waiting_since()), ((1, 1), None));
-    }
-
-    #[test]
-    fn a_wish_dropped_before_it_was_sent_costs_no_command() {
-        let mut all = Subscriptions::default();
-        let a = room("a");
-        all.want(&a, Instant::now());
-        all.drop_wish(&a);
-        assert_eq!(all.next_command(), None);
-        assert!(all.rooms.is_empty());
-    }
-
-    #[test]
-    fn a_wish_taken_back_in_time_is_confirmed_still() {
-        let mut all = Subscriptions::default();
-        let (a, now) = (room("a"), Instant::now());
-        assert!(!all.want(&a, now));
-        all.next_command();
-        all.drop_wish(&a);
-        assert!(!all.want(&a, now), "its first confirmation is yet to come");
-        assert!(all.next_command().is_none() && all.confirm(&a, Change::Subscribe));
-        all.drop_wish(&a);
-        assert!(all.want(&a, now));
-        assert_eq!((all.next_command(), all.count(), all.waiting_since()), (None, (1, 1), None));
-    }
-
-    #[test]
-    fn a_new_connection_gets_everything_wanted_in_batches() {
-        let mut all = Subscriptions::default();
-        let now = Instant::now();
-        let rooms: Vec<_> = (0..BATCH + 3).map(|n| room(&format!("r{n}"))).collect();
-        rooms.iter().for_each(|room| assert!(!all.want(room, now)));
-        while all.next_command().is_some() {}
-        assert!(all.confirm(&rooms[0], Change::Subscribe));
-        all.drop_wish(&rooms[1]);
-        all.reset(now, |_| None);
-        assert_eq!(all.count(), (BATCH + 2, 0));
-        let (change, batch) = all.next_command().unwrap();
-        assert_eq!((change, batch.len()), (Change::Subscribe, BATCH));
-        assert_eq!(all.next_command().unwrap().1.len(), 2);
-        assert_eq!(all.next_command(), None);
-    }
-
-    #[test]
-    fn an_unsubscribed_room_is_forgotten() {
-        let mut all = Subscriptions::default();
-        let a = room("a");
-        all.want(&a, Instant::now());
-        all.next_command();
-        all.confirm(&a, Change::Subscribe);
-        all.drop_wish(&a);
-        all.next_command();
-        assert!(!all.confirm(&a, Change::Unsubscribe));
-        assert!(all.rooms.is_empty());
-    }
-}
+mod tests;

@@ -1,10 +1,11 @@
 //! One group on its way to Redis: sent under its number, sent again under the same number while
 //! its outcome is unknown, and answered item by item.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use redis::{Cmd, ErrorKind, RedisError};
+use redis::{Cmd, Value};
 use roomcast_metrics::{BusCommand, BusMetrics};
 use roomcast_protocol::RoomName;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -12,11 +13,13 @@ use tracing::warn;
 
 use super::answer::{self, Answer};
 use super::keys::Keys;
-use super::link::{Link, Up};
+use super::link::Up;
 use super::pending::Pending;
 use super::scripts::Call;
 use super::server::ANSWER_TIMEOUT;
-use crate::api::{KEY_WINDOW, MAX_KEYS, PublishError, random_epoch};
+use super::shard::Shard;
+use super::shards::{Failure, Line, Shards};
+use crate::api::{Ack, KEY_WINDOW, MAX_KEYS, PublishError, random_epoch};
 use crate::seldom::Seldom;
 
 /// From taking a publication to its outcome, at most.
@@ -30,7 +33,9 @@ pub(crate) struct Sender {
     /// Names this run of this node in the rooms' metas.
     pub(crate) node: String,
     pub(crate) keys: Keys,
-    pub(crate) link: Link,
+    pub(crate) shards: Shards,
+    /// `PUBLISH`, or `SPUBLISH` in a cluster.
+    pub(crate) push: &'static str,
     /// How long a room outlives its history and its readers.
     pub(crate) linger: Duration,
     pub(crate) metrics: BusMetrics,
@@ -40,14 +45,8 @@ pub(crate) struct Sender {
     pub(crate) refusals: Seldom,
 }
 
-/// How one attempt ended.
-enum Attempt {
-    Answered(Answer),
-    /// Redis said no before it changed anything.
-    Refused(RedisError),
-    /// No answer, or none that says what happened.
-    Lost,
-}
+/// What an item comes to.
+type Outcome = Result<Ack, PublishError>;
 
 impl Sender {
     /// Publishes a group and answers its items.
@@ -80,71 +79,105 @@ impl Sender {
         room: &RoomName,
         group: &mut [Pending],
         deadline: Instant,
-    ) -> Result<Vec<Result<crate::api::Ack, PublishError>>, PublishError> {
+    ) -> Result<Vec<Outcome>, PublishError> {
         let number = self.number.fetch_add(1, Ordering::Relaxed) + 1;
-        let mut up = self.link.soon(deadline).await.map_err(|_| PublishError::Unavailable)?;
-        let mut sent = false;
+        // Where it was sent to without an answer: stored there or not.
+        let mut sent: Option<Arc<Shard>> = None;
+        let mut tried = false;
         loop {
-            let command = self.command(room, group, number, &up.life);
-            group.iter_mut().for_each(|pending| pending.sent = true);
-            match self.attempt(&command, &up, room, deadline).await {
-                Attempt::Answered(Answer::Results(results)) => return Ok(results),
-                Attempt::Refused(error) if !sent => {
-                    if self.refusals.is_time() {
-                        warn!(%error, "Redis refuses publishes");
-                    }
-                    return Err(PublishError::Unavailable);
+            let given_up = match &sent {
+                Some(_) => PublishError::Unknown,
+                None => PublishError::Unavailable,
+            };
+            if let Some(shard) = self.shards.of(room) {
+                // In a cluster a room takes what is stored along to its next primary. A list of
+                // servers that changed leaves it behind: sent once more, it could be stored twice.
+                if sent.as_ref().is_some_and(|at| at.address.is_empty() && at.id != shard.id) {
+                    return Err(given_up);
                 }
-                Attempt::Answered(Answer::Stale) => return Err(PublishError::Unknown),
-                // A refusal says nothing of an earlier attempt: ask again under the same number.
-                Attempt::Refused(_) => {}
-                Attempt::Lost => sent = true,
+                let link = &shard.link;
+                let up = if tried { link.by(deadline).await } else { link.soon(deadline).await };
+                let up = up.map_err(|_| given_up)?;
+                tried = true;
+                group.iter_mut().for_each(|pending| pending.sent = true);
+                match self.attempt(room, group, number, (&up, deadline)).await {
+                    Ok(Answer::Results(results)) => return Ok(results),
+                    Ok(Answer::Stale) => return Err(PublishError::Unknown),
+                    Err(Failure::Refused(error)) if sent.is_none() => {
+                        if self.refusals.is_time() {
+                            warn!(%error, "Redis refuses publishes");
+                        }
+                        return Err(given_up);
+                    }
+                    // A refusal says nothing of an earlier attempt: ask again under the same
+                    // number.
+                    Err(Failure::Elsewhere | Failure::Refused(_)) => link.doubt(),
+                    Err(Failure::Lost) => {
+                        link.doubt();
+                        sent = Some(shard);
+                    }
+                }
             }
             // The link needs a moment to see for itself whether its connection still works.
             sleep(BREATH).await;
             if Instant::now() >= deadline {
-                return Err(PublishError::Unknown);
+                return Err(match sent {
+                    Some(_) => PublishError::Unknown,
+                    None => PublishError::Unavailable,
+                });
             }
-            up = self.link.by(deadline).await.map_err(|_| PublishError::Unknown)?;
         }
     }
 
-    async fn attempt(&self, command: &Cmd, up: &Up, room: &RoomName, deadline: Instant) -> Attempt {
+    async fn attempt(
+        &self,
+        room: &RoomName,
+        // Exclusive, though it is only read: what may be shared between threads it is not.
+        group: &mut [Pending],
+        number: u64,
+        (up, deadline): (&Up, Instant),
+    ) -> Result<Answer, Failure> {
         self.metrics.commands[BusCommand::Publish].inc();
-        let mut connection = up.of(room);
-        let answer = Call::Publish.send::<String>(command, &mut connection);
+        let replicas = group.last().expect("a group has items").retention.replicas;
+        let line = if replicas == 0 { Line::Room } else { Line::Replicated(replicas) };
+        let command = move |up: &Up| self.command(room, group, number, up);
+        let answer = self.shards.call((Call::Publish, room), up, line, command);
         // The connection has a timeout of its own; a second timer is only for the last attempt.
         let answer = if deadline.duration_since(Instant::now()) > ANSWER_TIMEOUT {
-            answer.await.map_err(Some)
+            answer.await
         } else {
-            timeout_at(deadline, answer).await.map_or(Err(None), |answer| answer.map_err(Some))
+            timeout_at(deadline, answer).await.unwrap_or(Err(Failure::Lost))
         };
-        let error = match answer.map(|text| answer::read(&text)) {
-            Ok(Some(answer)) => return Attempt::Answered(answer),
-            Ok(None) => return Attempt::Lost,
-            Err(error) => error,
-        };
-        self.metrics.command_errors[BusCommand::Publish].inc();
-        match error {
-            Some(error) if is_refusal(&error) => Attempt::Refused(error),
-            _ => {
-                self.link.doubt();
-                Attempt::Lost
+        let read = |(value, reached): (Value, u32)| match value {
+            // Stored, but not where it was to be as well: the same number asks again.
+            Value::BulkString(_) if reached < replicas => Err(Failure::Lost),
+            Value::BulkString(text) => {
+                let text = std::str::from_utf8(&text).ok();
+                text.and_then(answer::read).ok_or(Failure::Lost)
             }
+            _ => Err(Failure::Lost),
+        };
+        let answer = answer.and_then(read);
+        if answer.is_err() {
+            self.metrics.command_errors[BusCommand::Publish].inc();
         }
+        answer
     }
 
-    fn command(&self, room: &RoomName, group: &[Pending], number: u64, life: &str) -> Cmd {
+    fn command(&self, room: &RoomName, group: &[Pending], number: u64, up: &Up) -> Cmd {
         // The last item speaks for the room: its namespace's settings are the newest.
         let kept = group.last().expect("a group has items").retention;
         let entries = kept.history_size.max(kept.repair_window).max(1);
         let ttl = kept.history_age.saturating_add(self.linger).max(KEY_WINDOW);
         let mut command = Call::Publish.on(&self.keys, room);
         command
+            .arg(up.version)
+            .arg(self.keys.version())
+            .arg(&*up.life)
+            .arg(random_epoch().to_string())
             .arg(&self.node)
             .arg(number)
-            .arg(life)
-            .arg(random_epoch().to_string())
+            .arg(self.push)
             .arg(self.keys.channel(room))
             .arg(entries)
             .arg(kept.repair_window)
@@ -168,10 +201,4 @@ pub(crate) fn millis(duration: Duration) -> u64 {
     /// A hundred years.
     const MAX: u64 = 100 * 365 * 24 * 3600 * 1000;
     u64::try_from(duration.as_millis()).unwrap_or(MAX).min(MAX)
-}
-
-/// An error that the server answered with before the script changed anything: out of memory,
-/// loading, read-only, no permission … The scripts raise none of their own half-way.
-fn is_refusal(error: &RedisError) -> bool {
-    matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension)
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use roomcast_metrics::BusMetrics;
 use tokio::time::Instant;
 
 use crate::api::Health;
@@ -64,13 +63,6 @@ impl Vitals {
             probed: self.lanes.iter().all(|lane| within(&lane.probed, PROBE_AGE)),
             subscribed: self.lanes.iter().all(settled),
         }
-    }
-
-    /// Shows the judgement as metrics.
-    pub(crate) fn show(&self, metrics: &BusMetrics) {
-        let health = self.health();
-        metrics.up.set(health.probed.into());
-        metrics.subscribed.set(health.subscribed.into());
     }
 
     fn ms(&self, at: Instant) -> u64 {

@@ -20,12 +20,22 @@ impl Keys {
 
     /// A room's keys.
     pub(crate) fn room(&self, room: &RoomName) -> RoomKeys {
-        RoomKeys(format!("{{{}:{}}}", self.prefix, escape(room.as_str())))
+        RoomKeys(format!("{{{}}}", self.tag(room)))
+    }
+
+    /// What stands between the braces of a room's keys: it decides over their slot in a cluster.
+    pub(crate) fn tag(&self, room: &RoomName) -> String {
+        format!("{}:{}", self.prefix, escape(room.as_str()))
+    }
+
+    /// Where a server keeps the version of the list of servers that it belongs to.
+    pub(crate) fn version(&self) -> String {
+        format!("{}:version", self.prefix)
     }
 
     /// The channel on which a room is pushed.
     pub(crate) fn channel(&self, room: &RoomName) -> String {
-        format!("{{{}:{}}}:c", self.prefix, escape(room.as_str()))
+        format!("{{{}}}:c", self.tag(room))
     }
 
     /// The channel on which one connection of one node hears its own probes. No room's channel

@@ -1,25 +1,37 @@
-//! The command connections to one server: kept up by one task, shared by everyone who sends.
-//! They are made and dropped together; each time the server is asked who it is, since its life
-//! decides over epochs.
+//! The command connections to one primary: kept up by one task, shared by everyone who sends.
+//! They are made and dropped together, with the pool for reads; each time the server is asked who
+//! it is, since its life decides over epochs.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use redis::aio::MultiplexedConnection;
-use redis::{PushKind, RedisResult};
-use roomcast_metrics::{BusConnection, BusMetrics};
-use roomcast_protocol::RoomName;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::sync::Arc;
+
+use deadpool_redis::Pool;
+use redis::ConnectionInfo;
+use redis::aio::MultiplexedConnection;
+use roomcast_metrics::BusMetrics;
+use roomcast_protocol::RoomName;
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, sleep, timeout_at};
-use tracing::{info, warn};
+use tokio::time::{Instant, timeout_at};
 
+use super::address::Target;
 use super::circuit::Circuit;
-use super::scripts;
-use super::server::{Server, identify};
+use super::keeper::Keeper;
+use super::keys::Keys;
 
-/// How often the server's life is checked and its silence noticed.
-const CHECK_EVERY: Duration = Duration::from_secs(1);
+/// What a link needs to be made.
+#[derive(Clone)]
+pub(crate) struct LinkOptions {
+    /// How the primary is reached.
+    pub(crate) target: Target,
+    /// How many connections publish.
+    pub(crate) connections: usize,
+    /// Names the version's key.
+    pub(crate) keys: Keys,
+    /// The version of the list of servers; `None` in a cluster, which places rooms itself.
+    pub(crate) version: Option<watch::Receiver<u64>>,
+    /// Counts reconnections.
+    pub(crate) metrics: BusMetrics,
+}
 
 /// A handle to the connections.
 #[derive(Debug, Clone)]
@@ -29,23 +41,40 @@ pub(crate) struct Link {
     doubt: Arc<Notify>,
 }
 
-/// Open connections to a server whose life is known.
-#[derive(Debug, Clone)]
+/// Open connections to a primary whose life is known.
+#[derive(Clone)]
 pub(crate) struct Up {
-    connections: Arc<[MultiplexedConnection]>,
-    /// The server's replication id.
+    pub(super) connections: Arc<[MultiplexedConnection]>,
+    /// For publishes that wait for replicas: nothing else stands behind them.
+    pub(super) waiting: MultiplexedConnection,
+    /// For ranges, so that their bytes never stand before a publish.
+    pub(crate) pool: Pool,
+    /// Where they lead to.
+    pub(crate) at: Arc<ConnectionInfo>,
+    /// The server's replication id, `:`, and the version of the list of servers.
     pub(crate) life: Arc<str>,
+    /// That version; 0 in a cluster.
+    pub(crate) version: u64,
 }
 
+/// What a link is just now.
 #[derive(Debug, Clone)]
-enum State {
+pub(super) enum State {
+    /// Connected.
     Up(Up),
+    /// Not connected.
     Away(Circuit),
 }
 
 /// The server is away, and is known to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Away;
+
+impl std::fmt::Debug for Up {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Up").field("at", self.at.addr()).field("life", &self.life).finish()
+    }
+}
 
 impl Up {
     /// The connection on which this room's commands go, always the same of one generation.
@@ -58,21 +87,25 @@ impl Up {
     pub(crate) fn any(&self) -> MultiplexedConnection {
         self.connections[0].clone()
     }
+
+    /// The connection for publishes that wait for replicas.
+    pub(crate) fn waiting(&self) -> MultiplexedConnection {
+        self.waiting.clone()
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = MultiplexedConnection> {
+        self.connections.iter().chain([&self.waiting]).cloned()
+    }
 }
 
 impl Link {
-    /// Connects `count` connections for the first time; the future keeps them up for good.
-    pub(crate) async fn start(
-        server: Server,
-        count: usize,
-        metrics: BusMetrics,
-    ) -> RedisResult<(Self, impl Future<Output = ()> + Send)> {
+    /// A link that is about to connect; the future keeps it up until the last handle is gone.
+    pub(crate) fn new(options: LinkOptions) -> (Self, impl Future<Output = ()> + Send) {
         let doubt = Arc::new(Notify::new());
-        let up = connect(&server, count, &doubt).await?;
-        let (sender, state) = watch::channel(State::Up(up));
+        let (sender, state) = watch::channel(State::Away(Circuit::HalfOpen));
         let link = Self { state, doubt: doubt.clone() };
-        let keeper = Keeper { server, count, metrics, state: sender, doubt };
-        Ok((link, keeper.run()))
+        (link, Keeper { options, state: sender, doubt }.run())
     }
 
     /// The connections, if they are up now.
@@ -93,6 +126,28 @@ impl Link {
         self.wait(deadline, |state| matches!(state, State::Up(_))).await
     }
 
+    /// The connections, whenever that may be; for ever where nobody keeps the link.
+    pub(crate) async fn some_day(&self) -> Up {
+        let mut state = self.state.clone();
+        if let Ok(state) = state.wait_for(|state| matches!(state, State::Up(_))).await
+            && let State::Up(up) = &*state
+        {
+            return up.clone();
+        }
+        std::future::pending().await
+    }
+
+    /// Waits until the link leads elsewhere than to this address.
+    pub(crate) async fn leaves(&self, at: &ConnectionInfo) {
+        let elsewhere = |state: &State| match state {
+            State::Up(up) => up.at.addr() != at.addr(),
+            State::Away(_) => false,
+        };
+        if self.state.clone().wait_for(elsewhere).await.is_err() {
+            std::future::pending().await
+        }
+    }
+
     async fn wait(&self, deadline: Instant, enough: fn(&State) -> bool) -> Result<Up, Away> {
         if let Some(up) = self.up() {
             return Ok(up);
@@ -111,95 +166,4 @@ impl Link {
     pub(crate) fn doubt(&self) {
         self.doubt.notify_one();
     }
-}
-
-/// The task that keeps the connections up.
-struct Keeper {
-    server: Server,
-    count: usize,
-    metrics: BusMetrics,
-    state: watch::Sender<State>,
-    doubt: Arc<Notify>,
-}
-
-impl Keeper {
-    async fn run(self) {
-        let mut circuit = Circuit::Closed;
-        while !self.state.is_closed() {
-            let up = match &*self.state.borrow() {
-                State::Up(up) => Some(up.clone()),
-                State::Away(_) => None,
-            };
-            match up {
-                Some(up) => {
-                    if let Err(reason) = self.watch(up).await {
-                        warn!(%reason, "lost Redis");
-                        circuit = circuit.lost();
-                        self.state.send_replace(State::Away(circuit));
-                    }
-                }
-                None => {
-                    sleep(circuit.pause(rand::random())).await;
-                    match connect(&self.server, self.count, &self.doubt).await {
-                        Ok(up) => {
-                            info!(life = %up.life, "reconnected to Redis");
-                            self.metrics.reconnects[BusConnection::Publish].inc();
-                            circuit = Circuit::Closed;
-                            self.state.send_replace(State::Up(up));
-                        }
-                        Err(reason) => {
-                            circuit = circuit.failed();
-                            if circuit == Circuit::Open(1) {
-                                warn!(%reason, "Redis is away; publishes fail until it is back");
-                            }
-                            self.state.send_replace(State::Away(circuit));
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    /// Checks the server every second and at each doubt, until something is wrong with it.
-    async fn watch(&self, up: Up) -> Result<(), String> {
-        loop {
-            tokio::select! {
-                () = self.doubt.notified() => {}
-                () = sleep(CHECK_EVERY) => {}
-                () = self.state.closed() => return Ok(()),
-            }
-            for connection in up.connections.iter() {
-                let identity =
-                    identify(&mut connection.clone()).await.map_err(|e| e.to_string())?;
-                if !identity.primary {
-                    return Err("it is a replica now".to_owned());
-                }
-                if *identity.life != *up.life {
-                    info!(life = %identity.life, "Redis has another life");
-                    let up = Up { life: identity.life.into(), ..up };
-                    self.state.send_replace(State::Up(up));
-                    return Ok(());
-                }
-            }
-        }
-    }
-}
-
-async fn connect(server: &Server, count: usize, doubt: &Arc<Notify>) -> RedisResult<Up> {
-    let mut connections = Vec::with_capacity(count);
-    for _ in 0..count {
-        let doubt = doubt.clone();
-        let closed = move |info: redis::PushInfo| {
-            if info.kind == PushKind::Disconnection {
-                doubt.notify_one();
-            }
-        };
-        connections.push(server.connect(closed).await?);
-    }
-    let identity = identify(&mut connections[0]).await?;
-    if !identity.primary {
-        return Err((redis::ErrorKind::Client, "it is a replica").into());
-    }
-    scripts::load(&mut connections[0]).await?;
-    Ok(Up { connections: connections.into(), life: identity.life.into() })
 }

@@ -1,5 +1,7 @@
 -- The common part of the scripts: a room's keys and where it stands.
 -- KEYS: 1 meta (hash), 2 stream, 3 and 4 results of keyed publishes (two generations).
+-- ARGV: 1 version of the list of servers (0 in a cluster), 2 the key that holds it, 3 life
+-- (replication id, ":", version), 4 epoch to begin with; the rest is each script's own.
 -- The first write of any path is one that Redis refuses when out of memory, so that a refused
 -- call has changed nothing.
 
@@ -13,19 +15,46 @@ local function clock()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
--- Begins a room that Redis does not know; what a lost room left behind goes.
+-- A caller with another list of servers than this server knows of must not touch rooms: it may
+-- look for them elsewhere than others do.
+if ARGV[1] ~= '0' and (redis.call('GET', ARGV[2]) or '1') ~= ARGV[1] then
+  return redis.error_reply('ROOMCASTVERSION the list of servers has another version')
+end
+
+-- Begins a room that Redis does not know, or must not trust; what a lost room left behind goes.
+-- All keys of a room are there from the start: while its slot moves in a cluster, a call with a
+-- key that does not exist anywhere would be sent to and fro.
 local function begin(life, epoch)
   redis.call('HSET', KEYS[1], 'epoch', epoch, 'seq', '0', 'time', '0', 'life', life,
     'ancestors', '')
   redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[4])
+  if ARGV[1] == '0' then
+    redis.call('XADD', KEYS[2], 'MAXLEN', '0', '0-1', 't', '0')
+    redis.call('HSET', KEYS[3], '', '')
+    redis.call('HSET', KEYS[4], '', '')
+  end
 end
 
--- The caller and the room name different lives. If the room's is not this server's, the room
--- goes on in a new epoch that remembers where it parted; else the caller is behind.
-local function fork(known, life, epoch, seq, candidate)
-  local here = string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)') or life
+-- The caller and the room name different lives. Answers the room's epoch and seq after it.
+--  - The room's is this server's: the caller is behind.
+--  - Only the version differs, by one: the room stayed here while the list of servers changed.
+--  - By more: it may have been elsewhere in between, and what is here is of no use any more.
+--  - Another replication id: Redis was promoted, restored, or the slot moved. The room goes on in
+--    a new epoch that remembers where it parted.
+local function fork(known, epoch, seq)
+  local here = string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)')
+  here = here and here .. ':' .. ARGV[1] or ARGV[3]
   if here == known then
-    return epoch
+    return epoch, seq
+  end
+  local id, version = string.match(known, '^(.*):(%d+)$')
+  local step = tonumber(ARGV[1]) - tonumber(version or ARGV[1])
+  if step > 1 or step < 0 then
+    begin(here, ARGV[4])
+    return ARGV[4], 0
+  elseif step == 1 and (id or '') .. ':' .. ARGV[1] == here then
+    redis.call('HSET', KEYS[1], 'life', here)
+    return epoch, seq
   end
   local ancestors = { epoch .. ':' .. text(seq) }
   local older = redis.call('HGET', KEYS[1], 'ancestors') or ''
@@ -35,14 +64,18 @@ local function fork(known, life, epoch, seq, candidate)
   while #ancestors > 16 do
     table.remove(ancestors, 1)
   end
-  redis.call('HSET', KEYS[1], 'epoch', candidate, 'life', here,
+  redis.call('HSET', KEYS[1], 'epoch', ARGV[4], 'life', here,
     'ancestors', table.concat(ancestors, ','))
-  return candidate
+  return ARGV[4], seq
 end
 
 local function live_on(ttl, now)
   redis.call('HSET', KEYS[1], 'fresh', text(now), 'ttl', ttl)
   redis.call('PEXPIRE', KEYS[1], ttl)
   redis.call('PEXPIRE', KEYS[2], ttl)
+  if ARGV[1] == '0' then
+    redis.call('PEXPIRE', KEYS[3], ttl)
+    redis.call('PEXPIRE', KEYS[4], ttl)
+  end
 end
 

@@ -109,6 +109,7 @@ impl Pending {
             history_size: 1,
             history_age: std::time::Duration::from_secs(1),
             repair_window: 1,
+            replicas: 0,
         };
         Self {
             payload: vec![0; bytes],

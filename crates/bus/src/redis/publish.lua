@@ -1,20 +1,22 @@
 -- Sequences, keeps and pushes one group of one room.
--- ARGV: 1 node incarnation, 2 group number, 3 life, 4 epoch to begin with, 5 channel,
--- 6 entries to keep, 7 entries to keep whatever their age, 8 age ms, 9 ttl ms, 10 key window ms,
--- 11 keys per generation; then per item: payload, fingerprint and key (or empty), condition
--- "epoch:seq" (or empty).
+-- ARGV after the common four: 5 node incarnation, 6 group number, 7 PUBLISH or SPUBLISH,
+-- 8 channel, 9 entries to keep, 10 entries to keep whatever their age, 11 age ms, 12 ttl ms,
+-- 13 key window ms, 14 keys per generation; then per item: payload, fingerprint and key (or
+-- empty), condition "epoch:seq" (or empty).
 -- Answers "group epoch time first result,result,…": a = the next seq from first; k… = stored
 -- before, epoch:seq:time; c = key used with another payload; s… = the room stands at this seq.
 
-local FIRST = 12
-local node, group, channel = 'g:' .. ARGV[1], tonumber(ARGV[2]), ARGV[5]
-local age, ttl, window = tonumber(ARGV[8]), ARGV[9], tonumber(ARGV[10])
+local FIRST = 15
+local node, group, channel = 'g:' .. ARGV[5], tonumber(ARGV[6]), ARGV[8]
+local age, ttl, window = tonumber(ARGV[11]), ARGV[12], tonumber(ARGV[13])
 local now = clock()
 
 local m = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'time', 'life', 'fresh', 'ttl', 'aged', node)
 if m[8] then
   local known = tonumber(string.match(m[8], '^%d+'))
   if known == group then
+    -- Written again as it is: a WAIT that follows then waits for what was written before.
+    redis.call('HSET', KEYS[1], node, m[8])
     return m[8]
   elseif known > group then
     return 'stale'
@@ -26,7 +28,7 @@ if not epoch then
   epoch = ARGV[4]
   begin(ARGV[3], epoch)
 elseif m[4] ~= ARGV[3] then
-  epoch = fork(m[4], ARGV[3], epoch, seq, ARGV[4])
+  epoch, seq = fork(m[4], epoch, seq)
 end
 local time = math.max(now, tonumber(m[3] or 0))
 local when = text(time)
@@ -50,7 +52,7 @@ local function make_memory()
     local number = tonumber(known[1] or 0)
     local results = KEYS[3 + number % 2]
     local turn = not known[2] or now - tonumber(known[2]) >= window
-      or redis.call('HLEN', results) >= tonumber(ARGV[11])
+      or redis.call('HLEN', results) >= tonumber(ARGV[14])
     if turn then
       number = number + 1
       results = KEYS[3 + number % 2]
@@ -59,7 +61,8 @@ local function make_memory()
     end
     redis.call('HSET', results, scope, print .. ' ' .. when .. ' ' .. epoch .. ':' .. id)
     if turn then
-      redis.call('PEXPIRE', results, text(2 * window))
+      -- In a cluster a room's keys live as long as the room.
+      redis.call('PEXPIRE', results, ARGV[1] == '0' and ttl or text(2 * window))
     end
   end
 end
@@ -83,7 +86,7 @@ for item = FIRST, #ARGV, 3 do
     seq = seq + 1
     id = text(seq)
     if item + 3 > #ARGV then
-      redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[6], id .. '-0', 't', when, 'd', payload)
+      redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[9], id .. '-0', 't', when, 'd', payload)
     else
       redis.call('XADD', KEYS[2], id .. '-0', 't', when, 'd', payload)
     end
@@ -96,10 +99,10 @@ for item = FIRST, #ARGV, 3 do
 end
 
 local head = epoch .. ' ' .. when .. ' ' .. text(before + 1)
-local answer = ARGV[2] .. ' ' .. head .. ' ' .. table.concat(results, ',')
+local answer = ARGV[6] .. ' ' .. head .. ' ' .. table.concat(results, ',')
 if #pushed > 0 then
   redis.call('HSET', KEYS[1], 'seq', id, 'time', when, node, answer)
-  redis.call('PUBLISH', channel, head .. '\n' .. table.concat(pushed))
+  redis.call(ARGV[7], channel, head .. '\n' .. table.concat(pushed))
 else
   redis.call('HSET', KEYS[1], node, answer)
 end
@@ -123,7 +126,7 @@ end
 
 -- Now and then drop what is too old, but never what nodes may need for repair.
 if now - tonumber(m[7] or 0) >= math.max(1000, age / 16) then
-  local floor, cut = seq - tonumber(ARGV[7]), nil
+  local floor, cut = seq - tonumber(ARGV[10]), nil
   for _, entry in ipairs(redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 256)) do
     local number = tonumber(string.match(entry[1], '^%d+'))
     if number > floor or tonumber(entry[2][2]) > now - age then

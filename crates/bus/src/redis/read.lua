@@ -1,25 +1,25 @@
 -- Where a room stands and, if asked for, a range of its stream, in one step.
--- ARGV: 1 life, 2 epoch to begin with, 3 ttl ms of a room never published to, 4 mode (stand,
--- after or before), 5 seq (before: 0 = from the end), 6 only the newest so many (-1 = all),
--- 7 age ms (-1 = any), 8 limit, 9 payload bytes at most (but always one entry).
+-- ARGV after the common four: 5 ttl ms of a room never published to, 6 mode (stand, after or
+-- before), 7 seq (before: 0 = from the end), 8 only the newest so many (-1 = all), 9 age ms
+-- (-1 = any), 10 limit, 11 payload bytes at most (but always one entry).
 -- Answers epoch, seq, ancestors, cause (new, fork or empty), more (0 or 1), then per entry in the
 -- order read: seq, time, payload.
 
 local CHUNK = 16
-local mode, now = ARGV[4], clock()
+local mode, now = ARGV[6], clock()
 local m = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'ancestors', 'life', 'fresh', 'ttl')
 local epoch, seq, ancestors, cause = m[1], tonumber(m[2] or 0), m[3] or '', ''
 if not epoch then
-  epoch, cause = ARGV[2], 'new'
-  begin(ARGV[1], epoch)
-elseif m[4] ~= ARGV[1] then
+  epoch, cause = ARGV[4], 'new'
+  begin(ARGV[3], epoch)
+elseif m[4] ~= ARGV[3] then
   local before = epoch
-  epoch = fork(m[4], ARGV[1], epoch, seq, ARGV[2])
+  epoch, seq = fork(m[4], epoch, seq)
   if epoch ~= before then
     ancestors, cause = redis.call('HGET', KEYS[1], 'ancestors'), 'fork'
   end
 end
-local ttl = m[6] or ARGV[3]
+local ttl = m[6] or ARGV[5]
 if not m[5] or now - tonumber(m[5]) > tonumber(ttl) / 4 then
   live_on(ttl, now)
 end
@@ -30,13 +30,13 @@ if mode == 'stand' then
 end
 
 local oldest, since = 1, -1
-if tonumber(ARGV[6]) >= 0 then
-  oldest = math.max(1, seq - tonumber(ARGV[6]) + 1)
+if tonumber(ARGV[8]) >= 0 then
+  oldest = math.max(1, seq - tonumber(ARGV[8]) + 1)
 end
-if tonumber(ARGV[7]) >= 0 then
-  since = now - tonumber(ARGV[7])
+if tonumber(ARGV[9]) >= 0 then
+  since = now - tonumber(ARGV[9])
 end
-local limit, most, count, bytes = tonumber(ARGV[8]), tonumber(ARGV[9]), 0, 0
+local limit, most, count, bytes = tonumber(ARGV[10]), tonumber(ARGV[11]), 0, 0
 
 -- Takes one entry; true if the page is full.
 local function take(entry, time)
@@ -53,7 +53,7 @@ local function take(entry, time)
   return false
 end
 
-local bound = tonumber(ARGV[5])
+local bound = tonumber(ARGV[7])
 local from, to, command
 if mode == 'after' then
   command, from, to = 'XRANGE', text(math.max(oldest, bound + 1)) .. '-0', '+'

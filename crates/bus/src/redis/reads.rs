@@ -5,27 +5,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use deadpool_redis::{Manager, Pool, Runtime};
-use redis::{RedisResult, Value};
+use redis::{Cmd, Value};
 use roomcast_metrics::{BusCommand, BusMetrics};
 use roomcast_protocol::{Epoch, Lineage, RoomName, Seq};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
 
 use super::group::millis;
 use super::keys::Keys;
-use super::link::Link;
+use super::link::Up;
 use super::payload;
 use super::scripts::Call;
-use super::server::{Server, connection_config};
+use super::shards::{Failure, Line, Shards};
 use crate::api::{History, HistoryRequest, Range, ReadError, random_epoch};
 use crate::feed::order::Page;
 use crate::seldom::Seldom;
 
-/// Connections for ranges; also how many ranges are read at the same time.
-const POOL: usize = 6;
-/// A read waits this long for a connection, and as long for the answer.
+/// A read takes at most this long, waiting for its connection included.
 const TIMEOUT: Duration = Duration::from_secs(2);
+/// Between two attempts, where a room is on its way to another primary.
+const BREATH: Duration = Duration::from_millis(20);
 /// Messages per page of a repair.
 const REPAIR_LIMIT: u32 = 512;
 /// Payload bytes per page of a repair.
@@ -45,17 +44,16 @@ pub(crate) enum Found {
     Forked,
 }
 
-/// Reads rooms of one server.
+/// Reads rooms, wherever they lie.
 #[derive(Clone)]
 pub(crate) struct Reader {
-    pool: Pool,
-    link: Link,
-    keys: Keys,
+    pub(crate) shards: Shards,
+    pub(crate) keys: Keys,
     /// How long a room that nobody published to is remembered.
-    linger: Duration,
-    metrics: BusMetrics,
+    pub(crate) linger: Duration,
+    pub(crate) metrics: BusMetrics,
     /// Answers that cannot be read, for the log.
-    strangers: Arc<Seldom>,
+    pub(crate) strangers: Arc<Seldom>,
 }
 
 /// Which entries a script call reads; see `read.lua`.
@@ -69,27 +67,6 @@ struct Span {
 }
 
 impl Reader {
-    /// A reader of this server.
-    pub(crate) fn new(
-        server: &Server,
-        link: Link,
-        keys: Keys,
-        linger: Duration,
-        metrics: BusMetrics,
-    ) -> RedisResult<Self> {
-        let manager = Manager::new_with_config(server.info().clone(), connection_config())?;
-        let pool = Pool::builder(manager)
-            .max_size(POOL)
-            .wait_timeout(Some(TIMEOUT))
-            .create_timeout(Some(TIMEOUT))
-            .recycle_timeout(Some(TIMEOUT))
-            .runtime(Runtime::Tokio1)
-            .build()
-            .expect("the timeouts have a runtime");
-        let strangers = Arc::new(Seldom::new());
-        Ok(Self { pool, link, keys, linger, metrics, strangers })
-    }
-
     /// Where a room stands.
     pub(crate) async fn standing(&self, room: &RoomName) -> Result<(Page, Found), ReadError> {
         let span = Span { mode: "stand", seq: 0, newest: -1, age: -1, limit: 0, bytes: 0 };
@@ -154,10 +131,29 @@ impl Reader {
         Err(ReadError::Unavailable)
     }
 
+    /// Reads until there is an answer; the caller's patience ends it.
     async fn call(&self, room: &RoomName, span: &Span) -> Option<Vec<Value>> {
-        let up = self.link.soon(Instant::now() + TIMEOUT).await.ok()?;
+        let deadline = Instant::now() + TIMEOUT;
+        let line = if span.mode == "stand" { Line::Room } else { Line::Pool };
+        loop {
+            if let Some(shard) = self.shards.of(room) {
+                let up = shard.link.soon(deadline).await.ok()?;
+                let command = |up: &Up| self.command(room, span, up);
+                match self.shards.call((Call::Read, room), &up, line, command).await {
+                    Ok((Value::Array(values), _)) => return Some(values),
+                    Err(Failure::Elsewhere) => shard.link.doubt(),
+                    Ok(_) | Err(_) => return None,
+                }
+            }
+            sleep(BREATH).await;
+        }
+    }
+
+    fn command(&self, room: &RoomName, span: &Span, up: &Up) -> Cmd {
         let mut command = Call::Read.on(&self.keys, room);
         command
+            .arg(up.version)
+            .arg(self.keys.version())
             .arg(&*up.life)
             .arg(random_epoch().to_string())
             .arg(millis(self.linger))
@@ -167,11 +163,7 @@ impl Reader {
             .arg(span.age)
             .arg(span.limit)
             .arg(span.bytes);
-        if span.mode == "stand" {
-            return Call::Read.send(&command, &mut up.of(room)).await.ok();
-        }
-        let mut connection = self.pool.get().await.ok()?;
-        Call::Read.send(&command, &mut connection).await.ok()
+        command
     }
 }
 

@@ -1,9 +1,9 @@
-//! The scripts and how they are called: by hash, loaded again where the server forgot them.
+//! The scripts: by hash, loaded again where the server forgot them.
 
 use std::sync::LazyLock;
 
-use redis::aio::ConnectionLike;
-use redis::{Cmd, ErrorKind, FromRedisValue, RedisResult, Script, ServerErrorKind};
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::{Cmd, ErrorKind, RedisResult, Script, ServerErrorKind, Value};
 use roomcast_protocol::RoomName;
 
 use super::keys::Keys;
@@ -16,6 +16,20 @@ pub(crate) enum Call {
     /// `read.lua`
     Read,
 }
+
+/// What goes out with a call, in one pipeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Escort {
+    /// Nothing.
+    None,
+    /// Before it `ASKING`: the room is on its way to this server.
+    Asking,
+    /// After it `WAIT`: this many replicas shall have what was written.
+    Wait(u32),
+}
+
+/// How long a call waits for replicas; an answer must still come in time.
+const WAIT_MS: u64 = 400;
 
 static PUBLISH: LazyLock<Script> =
     LazyLock::new(|| Script::new(concat!(include_str!("meta.lua"), include_str!("publish.lua"))));
@@ -41,20 +55,48 @@ impl Call {
         command
     }
 
-    /// Sends a command made by `on`.
-    pub(crate) async fn send<T: FromRedisValue>(
+    /// Sends a command made by `on`. With `Escort::Wait` the second value is the number of
+    /// replicas that have it.
+    pub(crate) async fn send(
         self,
         command: &Cmd,
-        connection: &mut impl ConnectionLike,
-    ) -> RedisResult<T> {
-        match command.query_async(connection).await {
+        escort: Escort,
+        connection: &mut MultiplexedConnection,
+    ) -> RedisResult<(Value, u32)> {
+        match once(command, escort, connection).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
                 self.script().load_async(connection).await?;
-                command.query_async(connection).await
+                once(command, escort, connection).await
             }
             result => result,
         }
     }
+}
+
+async fn once(
+    command: &Cmd,
+    escort: Escort,
+    connection: &mut MultiplexedConnection,
+) -> RedisResult<(Value, u32)> {
+    let mut both = redis::pipe();
+    match escort {
+        // Without a pipeline's bookkeeping: this is the way of nearly every message.
+        Escort::None => return Ok((command.query_async(connection).await?, 0)),
+        Escort::Asking => both.cmd("ASKING").ignore().add_command(command.clone()),
+        Escort::Wait(replicas) => {
+            both.add_command(command.clone()).cmd("WAIT").arg(replicas).arg(WAIT_MS)
+        }
+    };
+    // The library would wrap an error in the pipeline's; its kind is needed as it is.
+    let results: Vec<RedisResult<Value>> = both.ignore_errors().query_async(connection).await?;
+    let mut results = results.into_iter();
+    let missing = || Err((ErrorKind::UnexpectedReturnType, "an answer is missing").into());
+    let answer = results.next().unwrap_or_else(missing)?;
+    let replicas = match results.next() {
+        Some(count) => redis::from_redis_value(count?)?,
+        None => 0,
+    };
+    Ok((answer, replicas))
 }
 
 /// Loads every script, so that the first calls find them.

@@ -1,29 +1,25 @@
-//! One Redis server: how to reach it, what it says of itself, and connections to it. It resolves
-//! the address anew at each connect, so this is also where a Sentinel would be asked.
+//! One Redis primary: where it is now, what it says of itself, and connections to it. Where
+//! sentinels watch over it they are asked anew each time, so that a connection is never made to
+//! an address of yesterday.
 
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::io::tcp::TcpSettings;
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, PushInfo,
-    RedisResult,
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, PushInfo, RedisResult,
 };
+use tokio::time::timeout;
+
+use super::address::Target;
 
 /// A connect with its handshake takes at most this long.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// A command's answer is waited for at most this long; three tries fit a publish's deadline.
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_millis(600);
-/// What was sent is acknowledged by the peer's kernel within this, or the connection is gone.
-const USER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Commands that may wait for the connection's driver; the library's 50 would stall a burst.
 const PIPELINE: usize = 4096;
-
-/// How to reach a server.
-#[derive(Debug, Clone)]
-pub(crate) struct Server {
-    client: Client,
-}
 
 /// What a server says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,34 +30,71 @@ pub(crate) struct Identity {
     pub(crate) primary: bool,
 }
 
-impl Server {
-    /// The server at a URL `redis://[user:password@]host:port[/db]`.
-    pub(crate) fn new(url: &str) -> RedisResult<Self> {
-        let info = url.into_connection_info()?;
-        let protocol = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-        let tcp = TcpSettings::default().set_nodelay(true).set_user_timeout(USER_TIMEOUT);
-        let info = info.set_redis_settings(protocol).set_tcp_settings(tcp);
-        Ok(Self { client: Client::open(info)? })
+impl Target {
+    /// Where the primary is now.
+    pub(crate) async fn locate(&self) -> RedisResult<ConnectionInfo> {
+        match self {
+            Self::At(info) => Ok(info.clone()),
+            Self::Sentinels { asked, name, settings } => {
+                let mut answers: FuturesUnordered<_> =
+                    asked.iter().map(|sentinel| ask(sentinel, name)).collect();
+                let mut last = (ErrorKind::Client, "no sentinel answers").into();
+                while let Some(answer) = answers.next().await {
+                    match answer {
+                        Ok((host, port)) => return Ok(at(settings, host, port)),
+                        Err(error) => last = error,
+                    }
+                }
+                Err(last)
+            }
+        }
     }
 
-    /// The address and the settings of its connections.
-    pub(crate) fn info(&self) -> &ConnectionInfo {
-        self.client.get_connection_info()
+    /// Whether the primary may be found elsewhere after a while.
+    pub(crate) fn may_move(&self) -> bool {
+        matches!(self, Self::Sentinels { .. })
     }
+}
 
-    /// A connection; `pushed` receives what the server pushes and the word that it is gone, on the
-    /// connection's driver: it must not wait.
-    pub(crate) async fn connect(
-        &self,
-        pushed: impl Fn(PushInfo) + Send + Sync + 'static,
-    ) -> RedisResult<MultiplexedConnection> {
-        let push_sender = move |info| {
-            pushed(info);
-            Ok::<(), ()>(())
-        };
-        let config = connection_config().set_push_sender(push_sender);
-        self.client.get_multiplexed_async_connection_with_config(&config).await
-    }
+/// The same settings at another address.
+pub(crate) fn at(settings: &ConnectionInfo, host: String, port: u16) -> ConnectionInfo {
+    let address = match settings.addr() {
+        ConnectionAddr::TcpTls { insecure, tls_params, .. } => ConnectionAddr::TcpTls {
+            host,
+            port,
+            insecure: *insecure,
+            tls_params: tls_params.clone(),
+        },
+        _ => ConnectionAddr::Tcp(host, port),
+    };
+    settings.clone().set_addr(address)
+}
+
+/// Where one sentinel says the primary of that name is.
+async fn ask(sentinel: &ConnectionInfo, name: &str) -> RedisResult<(String, u16)> {
+    let asked = async {
+        let mut connection = connect(sentinel, |_| ()).await?;
+        let mut command = redis::cmd("SENTINEL");
+        command.arg("GET-MASTER-ADDR-BY-NAME").arg(name);
+        let address: Option<(String, u16)> = command.query_async(&mut connection).await?;
+        address.ok_or_else(|| (ErrorKind::Client, "the sentinel knows no such primary").into())
+    };
+    let silent = |_| Err((ErrorKind::Io, "the sentinel does not answer").into());
+    timeout(CONNECT_TIMEOUT, asked).await.unwrap_or_else(silent)
+}
+
+/// A connection; `pushed` receives what the server pushes and the word that it is gone, on the
+/// connection's driver: it must not wait.
+pub(crate) async fn connect(
+    info: &ConnectionInfo,
+    pushed: impl Fn(PushInfo) + Send + Sync + 'static,
+) -> RedisResult<MultiplexedConnection> {
+    let push_sender = move |info| {
+        pushed(info);
+        Ok::<(), ()>(())
+    };
+    let config = connection_config().set_push_sender(push_sender);
+    Client::open(info.clone())?.get_multiplexed_async_connection_with_config(&config).await
 }
 
 /// The settings of every connection but its push sender.

@@ -5,13 +5,18 @@ use redis::aio::ConnectionLike;
 use redis::{ErrorKind, RedisError};
 use tracing::warn;
 
-use super::server::{field, read_identity};
+use super::address::{Address, Topology};
+use super::keys::Keys;
+use super::server::{connect, field, read_identity};
+use super::version::stamp;
 
 /// The oldest Redis whose commands suffice: exclusive ranges and `XTRIM MINID` came with 6.2.
 /// Tested: 7.0.15.
 const MIN_REDIS: (u32, u32) = (6, 2);
 /// The oldest Valkey: its first release, which is Redis 7.2's successor. Not tested here.
 const MIN_VALKEY: (u32, u32) = (7, 2);
+/// The oldest Redis whose cluster suffices: sharded Pub/Sub came with 7.0.
+const MIN_CLUSTER: (u32, u32) = (7, 0);
 
 /// Why a node cannot start on this Redis.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +36,17 @@ pub enum StartError {
     /// Point the URL at the primary.
     #[error("this Redis is a replica; connect to its primary")]
     Replica,
+    /// Write the URL with the other scheme: `redis+cluster://` or `redis://`.
+    #[error("this Redis {0}")]
+    Mode(&'static str),
+    /// Give the node the list of servers that the others have.
+    #[error("the list of servers has version {known} already, and {own} here; take the newer list")]
+    Outdated {
+        /// What the servers say.
+        known: u64,
+        /// What this node was given.
+        own: u64,
+    },
     /// Upgrade Redis.
     #[error("{product} {found} is too old; use {needed} or newer")]
     TooOld {
@@ -63,16 +79,58 @@ impl From<RedisError> for StartError {
     }
 }
 
-/// Checks a server once at start.
-pub(crate) async fn check(connection: &mut impl ConnectionLike) -> Result<(), StartError> {
-    let info: String = redis::cmd("INFO").query_async(connection).await?;
-    judge(&info)
+/// How a server is going to be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use {
+    /// As a primary that holds rooms by itself.
+    Server,
+    /// As one node of a cluster, primary or not.
+    Cluster,
 }
 
-fn judge(info: &str) -> Result<(), StartError> {
-    let (product, found, least, needed) = match field(info, "valkey_version") {
-        Some(found) => ("Valkey", Some(found), MIN_VALKEY, "7.2"),
-        None => ("Redis", field(info, "redis_version"), MIN_REDIS, "6.2"),
+/// Checks, once at start, every server of a list, or one node of a cluster.
+pub(crate) async fn check_all(
+    topology: &Topology,
+    keys: &Keys,
+    version: u64,
+) -> Result<(), StartError> {
+    match topology {
+        Topology::Servers(servers) => {
+            for server in servers {
+                check_server(server, keys, version).await?;
+            }
+            Ok(())
+        }
+        Topology::Cluster(nodes) => {
+            let mut last = StartError::Unreachable("no node is named".to_owned());
+            for node in nodes {
+                match connect(node, |_| ()).await {
+                    Ok(mut connection) => return check(&mut connection, Use::Cluster).await,
+                    Err(error) => last = error.into(),
+                }
+            }
+            Err(last)
+        }
+    }
+}
+
+async fn check_server(server: &Address, keys: &Keys, own: u64) -> Result<(), StartError> {
+    let mut connection = connect(&server.target.locate().await?, |_| ()).await?;
+    check(&mut connection, Use::Server).await?;
+    let known = stamp(&mut connection, keys, own).await?;
+    if known > own { Err(StartError::Outdated { known, own }) } else { Ok(()) }
+}
+
+async fn check(connection: &mut impl ConnectionLike, used: Use) -> Result<(), StartError> {
+    let info: String = redis::cmd("INFO").query_async(connection).await?;
+    judge(&info, used)
+}
+
+fn judge(info: &str, used: Use) -> Result<(), StartError> {
+    let (product, found, least, needed) = match (field(info, "valkey_version"), used) {
+        (Some(found), _) => ("Valkey", Some(found), MIN_VALKEY, "7.2"),
+        (None, Use::Server) => ("Redis", field(info, "redis_version"), MIN_REDIS, "6.2"),
+        (None, Use::Cluster) => ("Redis", field(info, "redis_version"), MIN_CLUSTER, "7.0"),
     };
     match found {
         Some(found) if version(found) < least => {
@@ -81,7 +139,19 @@ fn judge(info: &str) -> Result<(), StartError> {
         Some(_) => {}
         None => warn!("Redis does not tell its version; at least 6.2 is needed"),
     }
-    if !read_identity(info).primary {
+    match (used, field(info, "redis_mode")) {
+        (Use::Server, Some("cluster")) => {
+            return Err(StartError::Mode("is part of a cluster; write redis+cluster://"));
+        }
+        (Use::Server, Some("sentinel")) => {
+            return Err(StartError::Mode("is a sentinel; write redis+sentinel://host/NAME"));
+        }
+        (Use::Cluster, Some(mode)) if mode != "cluster" => {
+            return Err(StartError::Mode("is no part of a cluster; write redis://"));
+        }
+        _ => {}
+    }
+    if used == Use::Server && !read_identity(info).primary {
         return Err(StartError::Replica);
     }
     match (field(info, "maxmemory"), field(info, "maxmemory_policy")) {
@@ -106,7 +176,7 @@ mod tests {
     fn check(version: &str, rest: &str, expected: Result<(), StartError>) {
         let info =
             format!("# Server\r\n{version}\r\nrole:master\r\nmaster_replid:ab\r\n{rest}\r\n");
-        assert_eq!(judge(&info), expected, "{info}");
+        assert_eq!(judge(&info, Use::Server), expected, "{info}");
     }
 
     #[test]
@@ -134,6 +204,19 @@ mod tests {
     #[test]
     fn a_replica_is_refused() {
         let info = "redis_version:7.0.15\r\nrole:slave\r\nmaxmemory:0";
-        assert_eq!(judge(info), Err(StartError::Replica));
+        assert_eq!(judge(info, Use::Server), Err(StartError::Replica));
+        assert_eq!(judge(info, Use::Cluster), Ok(()), "any node knows its cluster");
+    }
+
+    #[test]
+    fn a_url_of_the_wrong_kind_is_told() {
+        let of = |mode: &str| {
+            format!("redis_version:7.0.15\r\nredis_mode:{mode}\r\nrole:master\r\nmaxmemory:0")
+        };
+        assert!(matches!(judge(&of("cluster"), Use::Server), Err(StartError::Mode(_))));
+        assert!(matches!(judge(&of("sentinel"), Use::Server), Err(StartError::Mode(_))));
+        assert!(matches!(judge(&of("standalone"), Use::Cluster), Err(StartError::Mode(_))));
+        assert_eq!(judge(&of("cluster"), Use::Cluster), Ok(()));
+        assert_eq!(judge(&of("standalone"), Use::Server), Ok(()));
     }
 }

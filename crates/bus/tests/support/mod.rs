@@ -17,8 +17,12 @@ use tokio::time::{Instant, timeout_at};
 /// What should happen happens within this, however busy the machine is.
 pub(crate) const SOON: Duration = Duration::from_secs(15);
 
-pub(crate) const RETENTION: Retention =
-    Retention { history_size: 1000, history_age: Duration::from_secs(600), repair_window: 1000 };
+pub(crate) const RETENTION: Retention = Retention {
+    history_size: 1000,
+    history_age: Duration::from_secs(600),
+    repair_window: 1000,
+    replicas: 0,
+};
 
 pub(crate) fn room(name: &str) -> RoomName {
     RoomName::parse(name).unwrap()
@@ -154,6 +158,12 @@ impl Listener {
             self.hear(events);
         }
         &self.rooms[room]
+    }
+
+    /// Waits for what the feeds tell next. Cancel-safe.
+    pub(crate) async fn pump(&mut self) {
+        let events = self.feeds.next().await;
+        self.hear(events);
     }
 
     /// Takes what the feeds told.

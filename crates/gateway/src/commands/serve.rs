@@ -33,7 +33,7 @@ async fn serve(args: &ServeArgs, config: Config, filter: &Filter) -> anyhow::Res
     let mut node = Node::start(config).await.context("the node did not start")?;
     loop {
         tokio::select! {
-            _ = hang_up.recv() => take_over(args, &mut node, filter),
+            _ = hang_up.recv() => take_over(args, &mut node, filter).await,
             () = any(&mut ends) => break,
         }
     }
@@ -50,12 +50,12 @@ async fn any(signals: &mut [Signal; 2]) {
 }
 
 /// SIGHUP: a configuration that is not valid changes nothing.
-fn take_over(args: &ServeArgs, node: &mut Node, filter: &Filter) {
+async fn take_over(args: &ServeArgs, node: &mut Node, filter: &Filter) {
     let new = match config::reload(args, node.config()) {
         Ok(new) => new,
         Err(error) => return tracing::error!("the configuration stays as it is: {error}"),
     };
-    node.reload(&new);
+    node.reload(&new).await;
     match EnvFilter::try_new(&new.log.level) {
         Ok(level) => {
             if let Err(error) = filter.reload(level) {

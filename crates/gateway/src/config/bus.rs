@@ -1,5 +1,7 @@
 //! The section `bus`: what carries rooms between nodes.
 
+use std::path::PathBuf;
+
 use serde::Deserialize;
 
 use super::SecretUrl;
@@ -14,9 +16,34 @@ pub(super) const SECTION: Section = Section {
             name: "redis_url",
             default: "",
             kind: Kind::RedisUrl,
-            change: Change::Restart,
+            change: Change::Reload,
             about: "The Redis that all nodes share. Empty: this node stands alone, with its rooms \
-                    in memory. The password is masked wherever the configuration is shown.",
+                    in memory. One server is `redis://[user:password@]host[:port][/db]`; one \
+                    watched over by sentinels `redis+sentinel://[user:password@]host,host/NAME` \
+                    (with `?sentinel_password=…` if they want one); a Redis Cluster \
+                    `redis+cluster://[user:password@]host,host`; each with `rediss` for TLS. \
+                    Several servers, separated by blanks, share the rooms among them; \
+                    `?name=NAME` is what a room is placed by, so that nodes which reach a server \
+                    by different addresses agree. At a reload only such a list can change. \
+                    Passwords are masked wherever the configuration is shown.",
+        },
+        Key {
+            name: "servers_version",
+            default: "1",
+            kind: Kind::Count(Bounds::new(1, 1_000_000_000)),
+            change: Change::Reload,
+            about: "Version of the list of servers in `redis_url`. Raise it by one with every \
+                    change of the list, in every node's configuration: a node with an older list \
+                    is refused by the servers (its publishes fail, it is not ready) until it has \
+                    the new one, so that no room is written in two places.",
+        },
+        Key {
+            name: "redis_ca",
+            default: "",
+            kind: Kind::FileOrEmpty,
+            change: Change::Restart,
+            about: "Certificate (PEM) of the authority that signed Redis's certificate, for \
+                    `rediss`. Empty: those that the system trusts.",
         },
         Key {
             name: "prefix",
@@ -51,6 +78,10 @@ pub(super) const SECTION: Section = Section {
 pub struct BusConfig {
     /// The Redis that all nodes share; `None`: the bus in memory.
     pub redis_url: Option<SecretUrl>,
+    /// Version of the list of servers.
+    pub servers_version: u64,
+    /// The authority to trust for TLS; `None`: the system's.
+    pub redis_ca: Option<PathBuf>,
     /// Stands before every key and channel.
     pub prefix: String,
     /// Connections that publish.

@@ -70,6 +70,7 @@ pub(super) enum Kind {
     AddressOrEmpty,
     NodeName,
     RedisUrl,
+    FileOrEmpty,
     Prefix,
     LogFilter,
 }
@@ -92,6 +93,7 @@ impl Kind {
                 Err(error) => Err(error.to_string()),
             },
             Self::RedisUrl => SecretUrl::read(text).map(|()| text.into()),
+            Self::FileOrEmpty => Ok(text.into()),
             Self::Prefix => read_prefix(text),
             Self::LogFilter => read_log_filter(text),
         }
@@ -110,7 +112,8 @@ impl Kind {
             Self::Address => "IP address and port".into(),
             Self::AddressOrEmpty => "IP address and port, or empty".into(),
             Self::NodeName => "up to 64 bytes, no blanks".into(),
-            Self::RedisUrl => "`redis://[user:password@]host[:port][/db]`, or empty".into(),
+            Self::RedisUrl => "one URL or several separated by blanks, or empty".into(),
+            Self::FileOrEmpty => "a file, or empty".into(),
             Self::Prefix => "1 to 32 of `a–z A–Z 0–9 _ -`".into(),
             Self::LogFilter => "a level, or `level,target=level,…`".into(),
         }

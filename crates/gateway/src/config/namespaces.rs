@@ -46,6 +46,16 @@ pub(super) const SECTION: Section = Section {
                     of a busy room: as long as a lost connection to Redis takes to come back.",
         },
         Key {
+            name: "wait_replicas",
+            default: "0",
+            kind: Kind::Count(Bounds::new(0, 100)),
+            change: Change::Reload,
+            about: "Redis replicas that must have a message before its author gets the ack (Redis \
+                    `WAIT`); if they do not have it in time, the answer is `publish_unknown`. None: \
+                    a message that Redis acknowledged is lost only if its primary is, and that is \
+                    told by `reset`.",
+        },
+        Key {
             name: "message_bytes",
             default: "64KiB",
             kind: Kind::Bytes(Bounds::new(1, 16 << 20)),
@@ -91,6 +101,8 @@ pub struct NamespaceConfig {
     pub history_age: Duration,
     /// Messages kept for repair.
     pub repair_window: u32,
+    /// Replicas that must have a message before its ack.
+    pub wait_replicas: u32,
     /// Largest payload.
     pub message_bytes: usize,
     /// Publishes per second and connection; 0: no limit.
@@ -108,6 +120,7 @@ impl NamespaceConfig {
             history_size: self.history_size,
             history_age: self.history_age,
             repair_window: self.repair_window,
+            replicas: self.wait_replicas,
         }
     }
 }

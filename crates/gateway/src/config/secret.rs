@@ -4,9 +4,6 @@ use std::fmt;
 
 use serde::Deserialize;
 
-/// The schemes that the bus can connect to.
-const SCHEMES: [&str; 3] = ["redis", "unix", "redis+unix"];
-
 /// A URL whose password never appears in `Debug` or `Display`.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
@@ -21,28 +18,13 @@ impl SecretUrl {
     /// Checks the form; an empty text stands for no URL. The message holds no part of the text
     /// that could be a password.
     pub(super) fn read(text: &str) -> Result<(), String> {
-        if text.is_empty() {
+        if text.trim().is_empty() {
             return Ok(());
         }
-        let form = "give redis://[user:password@]host[:port][/db]";
-        let Some((scheme, rest)) = text.split_once("://") else {
-            return Err(format!("this is no URL; {form}"));
-        };
-        if scheme == "rediss" {
-            return Err("TLS to Redis is not supported; give redis:// on a trusted network".into());
-        }
-        if !SCHEMES.contains(&scheme) {
-            return Err(format!("{:?} is no scheme of Redis; {form}", masked_word(scheme)));
-        }
-        let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
-        let blank = |c: char| c.is_whitespace() || c.is_control();
-        if host.is_empty() || host.starts_with([':', '?']) || text.contains(blank) {
-            return Err(format!("{} names no host; {form}", mask(text)));
-        }
-        if scheme == "redis" && host.starts_with('/') {
-            return Err(format!("{} names no host; {form}", mask(text)));
-        }
-        Ok(())
+        roomcast_bus::check_url(text).map_err(|what| {
+            let shown = mask(text);
+            format!("{what} in {shown:?}; give redis://[user:password@]host[:port][/db]")
+        })
     }
 }
 
@@ -58,13 +40,19 @@ impl fmt::Debug for SecretUrl {
     }
 }
 
-/// The text with what is or may be a password replaced by stars: all between the first `:` of
-/// the user's part and the last `@`, and the value of a `pass` or `password` parameter. Rather
-/// too much than too little, as the text need not be a valid URL.
+/// The text with what is or may be a password replaced by stars, in each of its URLs.
 pub(super) fn mask(text: &str) -> String {
+    text.split_whitespace().map(mask_one).collect::<Vec<_>>().join(" ")
+}
+
+/// Masks all between the first `:` of the user's part and the last `@`, and the value of a
+/// `…pass` or `…password` parameter; of what is no URL nearly everything. Rather too much than too
+/// little.
+fn mask_one(text: &str) -> String {
     let (scheme, rest) = match text.split_once("://") {
-        Some((scheme, rest)) => (format!("{scheme}://"), rest),
-        None => (String::new(), text),
+        Some((scheme, rest)) => (format!("{}://", masked_word(scheme)), rest),
+        None if text.contains('@') => (String::new(), text),
+        None => return "***".into(),
     };
     let (access, host) = match rest.rsplit_once('@') {
         Some((access, host)) => {
@@ -76,25 +64,25 @@ pub(super) fn mask(text: &str) -> String {
     format!("{scheme}{access}{}", mask_parameters(host))
 }
 
+/// A scheme of Redis; anything else could be a password typed in the wrong place.
+fn masked_word(scheme: &str) -> &str {
+    let known = ["redis", "rediss", "unix", "http", "https"];
+    let first = scheme.split('+').next().unwrap_or_default();
+    if known.contains(&first) { scheme } else { "***" }
+}
+
 fn mask_parameters(host: &str) -> String {
     let Some((path, query)) = host.split_once('?') else { return host.into() };
     let parameters: Vec<_> = query
         .split('&')
         .map(|parameter| match parameter.split_once('=') {
-            Some((name @ ("pass" | "password"), _)) => format!("{name}=***"),
+            Some((name, _)) if name.ends_with("pass") || name.ends_with("password") => {
+                format!("{name}=***")
+            }
             _ => parameter.into(),
         })
         .collect();
     format!("{path}?{}", parameters.join("&"))
-}
-
-/// A scheme is letters; anything else could be a password typed in the wrong place.
-fn masked_word(scheme: &str) -> &str {
-    if scheme.len() <= 12 && scheme.bytes().all(|b| b.is_ascii_alphabetic() || b == b'+') {
-        scheme
-    } else {
-        "***"
-    }
 }
 
 #[cfg(test)]
@@ -120,6 +108,10 @@ mod tests {
             "unix:///run/redis?db=1&pass=***&user=x",
         );
         check("redis://h?password=secret", "redis://h?password=***");
+        check(
+            "redis+sentinel://:a@h,i/main?sentinel_password=b redis://u:c@k",
+            "redis+sentinel://:***@h,i/main?sentinel_password=*** redis://u:***@k",
+        );
     }
 
     #[test]
@@ -132,11 +124,10 @@ mod tests {
 
     #[test]
     fn the_form_is_checked() {
-        for url in ["", "redis://h", "redis://u:p@h:1/2", "unix:///run/r", "redis+unix:///r?db=1"] {
+        for url in ["", "redis://h", "redis://u:p@h:1/2", "unix:///run/r", "rediss://h"] {
             assert_eq!(SecretUrl::read(url), Ok(()), "{url}");
         }
-        for url in ["localhost", "http://h", "rediss://h", "redis://", "redis:///1", "redis://a b"]
-        {
+        for url in ["localhost", "http://h", "redis://", "redis:///1", "redis://a redis://a"] {
             assert!(SecretUrl::read(url).is_err(), "{url}");
         }
     }

@@ -20,6 +20,7 @@ fn another_value(name: &str) -> &'static str {
         "http.listen" => "127.0.0.1:9999",
         "http.metrics_listen" => "127.0.0.1:9100",
         "bus.redis_url" => "redis://:secret@127.0.0.1/1",
+        "bus.redis_ca" => "/etc/ssl/redis.pem",
         "bus.prefix" => "other",
         "limits.message_bytes" => "512KiB",
         "limits.lag_bytes" => "2MiB",

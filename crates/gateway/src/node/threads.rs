@@ -2,6 +2,7 @@
 //! single-threaded runtime of its own.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
@@ -87,23 +88,29 @@ impl HubThread {
     }
 }
 
-async fn connect(
-    config: &Config,
-    metrics: &Metrics,
-) -> Result<(Bus, Feeds), roomcast_bus::StartError> {
-    let BusConfig { redis_url, prefix, publish_connections, subscribe_connections } = &config.bus;
-    let Some(url) = redis_url else {
+async fn connect(config: &Config, metrics: &Metrics) -> Result<(Bus, Feeds), StartError> {
+    let Some(options) = redis_options(&config.bus)? else {
         metrics.bus.up.set(1);
         metrics.bus.subscribed.set(1);
         return Ok(Bus::memory(MemoryOptions::default()));
     };
-    let options = RedisOptions {
-        prefix: prefix.clone(),
-        publish_connections: *publish_connections,
-        subscribe_connections: *subscribe_connections,
+    Ok(Bus::redis(options, metrics.bus.clone()).await?)
+}
+
+/// The bus's settings; `None` for the bus in memory.
+pub(super) fn redis_options(config: &BusConfig) -> Result<Option<RedisOptions>, StartError> {
+    let Some(url) = &config.redis_url else { return Ok(None) };
+    let read =
+        |path: &PathBuf| std::fs::read(path).map_err(|e| StartError::Authority(path.clone(), e));
+    let ca = config.redis_ca.as_ref().map(read).transpose()?;
+    Ok(Some(RedisOptions {
+        version: config.servers_version,
+        ca,
+        prefix: config.prefix.clone(),
+        publish_connections: config.publish_connections,
+        subscribe_connections: config.subscribe_connections,
         ..RedisOptions::new(url.expose())
-    };
-    Bus::redis(options, metrics.bus.clone()).await
+    }))
 }
 
 /// Starts a worker's thread; returns what tells its end.

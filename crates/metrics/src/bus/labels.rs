@@ -87,12 +87,14 @@ pub enum RepairCause {
     Overflow,
     /// A push carried another epoch.
     Epoch,
+    /// Its primary is another one now.
+    Moved,
 }
 
 impl Label for RepairCause {
     const NAME: &'static str = "cause";
     const ALL: &'static [Self] =
-        &[Self::Hole, Self::Tail, Self::Resubscribe, Self::Overflow, Self::Epoch];
+        &[Self::Hole, Self::Tail, Self::Resubscribe, Self::Overflow, Self::Epoch, Self::Moved];
 
     fn index(self) -> usize {
         self as usize
@@ -105,6 +107,7 @@ impl Label for RepairCause {
             Self::Resubscribe => "resubscribe",
             Self::Overflow => "overflow",
             Self::Epoch => "epoch",
+            Self::Moved => "moved",
         }
     }
 }

@@ -5,8 +5,12 @@ use roomcast_protocol::{Data, PublishKey};
 use super::*;
 use crate::api::{KEY_WINDOW, Range, Retention};
 
-const RETENTION: Retention =
-    Retention { history_size: 3, history_age: Duration::from_secs(600), repair_window: 5 };
+const RETENTION: Retention = Retention {
+    history_size: 3,
+    history_age: Duration::from_secs(600),
+    repair_window: 5,
+    replicas: 0,
+};
 const MINUTE: u64 = 60_000;
 
 fn room(name: &str) -> RoomName {

@@ -28,6 +28,7 @@ fn publications() -> impl Strategy<Value = Publication> {
                 history_size: 1,
                 history_age: Duration::from_secs(1),
                 repair_window: 1,
+                replicas: 0,
             },
         },
     )

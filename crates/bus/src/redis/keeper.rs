@@ -1,0 +1,169 @@
+//! The task that keeps the command connections to one primary up, and watches who it is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_redis::{Manager, Pool, Runtime};
+use redis::aio::MultiplexedConnection;
+use redis::{ConnectionInfo, ErrorKind, PushKind, RedisResult};
+use roomcast_metrics::BusConnection;
+use tokio::sync::{Notify, watch};
+use tokio::time::sleep;
+use tracing::{info, warn};
+
+use super::circuit::Circuit;
+use super::link::{LinkOptions, State, Up};
+use super::scripts;
+use super::server::{connect, connection_config, identify};
+use super::version::stamp;
+
+/// How often the server's life is checked and its silence noticed.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
+/// Connections for ranges; also how many ranges are read at the same time.
+const POOL: usize = 6;
+/// A read waits this long for a connection.
+const POOL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The task that keeps the connections up.
+pub(super) struct Keeper {
+    pub(super) options: LinkOptions,
+    pub(super) state: watch::Sender<State>,
+    pub(super) doubt: Arc<Notify>,
+}
+
+impl Keeper {
+    /// Runs until the last handle to the link is gone.
+    pub(super) async fn run(self) {
+        let mut circuit = Circuit::HalfOpen;
+        let mut first = true;
+        while !self.state.is_closed() {
+            let up = match &*self.state.borrow() {
+                State::Up(up) => Some(up.clone()),
+                State::Away(_) => None,
+            };
+            match up {
+                Some(up) => {
+                    if let Err(reason) = self.watch(up).await {
+                        warn!(%reason, "lost Redis");
+                        circuit = circuit.lost();
+                        self.state.send_replace(State::Away(circuit));
+                    }
+                }
+                None => {
+                    sleep(circuit.pause(rand::random())).await;
+                    match self.connect().await {
+                        Ok(up) => {
+                            if !first {
+                                info!(at = %up.at.addr(), life = %up.life, "reconnected to Redis");
+                                self.options.metrics.reconnects[BusConnection::Publish].inc();
+                            }
+                            (first, circuit) = (false, Circuit::Closed);
+                            self.state.send_replace(State::Up(up));
+                        }
+                        Err(reason) => {
+                            circuit = circuit.failed();
+                            if circuit == Circuit::Open(1) {
+                                warn!(%reason, "Redis is away; publishes fail until it is back");
+                            }
+                            self.state.send_replace(State::Away(circuit));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Checks the server every second and at each doubt, until something is wrong with it.
+    async fn watch(&self, up: Up) -> Result<(), String> {
+        let mut version = self.options.version.clone();
+        loop {
+            tokio::select! {
+                () = self.doubt.notified() => {}
+                () = sleep(CHECK_EVERY) => {}
+                () = changed(&mut version) => {}
+                () = self.state.closed() => return Ok(()),
+            }
+            if self.options.target.may_move()
+                && let Ok(now) = self.options.target.locate().await
+                && now.addr() != up.at.addr()
+            {
+                return Err(format!("the sentinels name another primary: {}", now.addr()));
+            }
+            for mut connection in up.all() {
+                let (life, version) =
+                    self.examine(&mut connection).await.map_err(|e| e.to_string())?;
+                if *life != *up.life {
+                    info!(%life, "Redis has another life");
+                    let up = Up { life: life.into(), version, ..up.clone() };
+                    self.state.send_replace(State::Up(up));
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Asks a server who it is and tells it the version of the list; what makes up a life.
+    async fn examine(&self, connection: &mut MultiplexedConnection) -> RedisResult<(String, u64)> {
+        let identity = identify(connection).await?;
+        if !identity.primary {
+            return Err((ErrorKind::Client, "it is a replica now").into());
+        }
+        let Some(version) = &self.options.version else { return Ok((identity.life + ":0", 0)) };
+        let mine = *version.borrow();
+        let known = stamp(connection, &self.options.keys, mine).await?;
+        if known > mine {
+            let text = format!("it is version {known}, and {mine} here");
+            return Err((ErrorKind::Client, "the list of servers changed", text).into());
+        }
+        Ok((format!("{}:{mine}", identity.life), mine))
+    }
+
+    async fn connect(&self) -> RedisResult<Up> {
+        let at = self.options.target.locate().await?;
+        let count = self.options.connections + 1;
+        let mut connections = Vec::with_capacity(count);
+        for _ in 0..count {
+            let doubt = self.doubt.clone();
+            let closed = move |info: redis::PushInfo| {
+                if info.kind == PushKind::Disconnection {
+                    doubt.notify_one();
+                }
+            };
+            connections.push(connect(&at, closed).await?);
+        }
+        let mut waiting = connections.pop().expect("one more was made");
+        let (life, version) = self.examine(&mut waiting).await?;
+        scripts::load(&mut waiting).await?;
+        Ok(Up {
+            connections: connections.into(),
+            waiting,
+            pool: pool(&at)?,
+            at: Arc::new(at),
+            life: life.into(),
+            version,
+        })
+    }
+}
+
+fn pool(at: &ConnectionInfo) -> RedisResult<Pool> {
+    let manager = Manager::new_with_config(at.clone(), connection_config())?;
+    let pool = Pool::builder(manager)
+        .max_size(POOL)
+        .wait_timeout(Some(POOL_TIMEOUT))
+        .create_timeout(Some(POOL_TIMEOUT))
+        .recycle_timeout(Some(POOL_TIMEOUT))
+        .runtime(Runtime::Tokio1)
+        .build();
+    Ok(pool.expect("the timeouts have a runtime"))
+}
+
+/// Waits for another version of the list of servers.
+async fn changed(version: &mut Option<watch::Receiver<u64>>) {
+    let changed = match version {
+        Some(version) => version.changed().await.is_ok(),
+        None => false,
+    };
+    if !changed {
+        std::future::pending().await
+    }
+}

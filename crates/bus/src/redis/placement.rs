@@ -1,0 +1,122 @@
+//! Which primary a room lies on: by rendezvous hashing among named servers, by hash slot in a
+//! Redis Cluster. Pure; every node comes to the same answer from the same list.
+
+use std::hash::Hasher;
+
+use roomcast_protocol::RoomName;
+
+use super::keys::Keys;
+
+/// Slots of a Redis Cluster (Redis Cluster specification, key distribution model).
+pub(crate) const SLOTS: u16 = 16384;
+
+/// How rooms are spread.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Placement {
+    /// Over servers with these names: a change of the list moves the rooms of the servers that
+    /// came or went, and no others.
+    Names(Vec<String>),
+    /// By the owner of the room's slot: for each slot the index of its primary.
+    Slots(Vec<Option<u16>>),
+}
+
+impl Placement {
+    /// The index of a room's primary; `None` where nobody owns its slot.
+    pub(crate) fn of(&self, keys: &Keys, room: &RoomName) -> Option<usize> {
+        match self {
+            Self::Names(names) if names.len() == 1 => Some(0),
+            Self::Names(names) => {
+                let score = |(_, name): &(usize, &String)| weight(name, room.as_str());
+                names.iter().enumerate().max_by_key(score).map(|(index, _)| index)
+            }
+            Self::Slots(owners) => owners[usize::from(slot_of(keys, room))].map(usize::from),
+        }
+    }
+}
+
+/// The slot of a room's keys and channel: the hash of their common tag.
+pub(crate) fn slot_of(keys: &Keys, room: &RoomName) -> u16 {
+    crc16::State::<crc16::XMODEM>::calculate(keys.tag(room).as_bytes()) % SLOTS
+}
+
+/// How much a room prefers a server (rendezvous, or highest random weight, hashing). The value is
+/// part of what nodes of different builds must agree on: 64-bit FNV-1a, then a finalizer, since
+/// FNV alone leaves the last letters' bits too near to each other.
+fn weight(name: &str, room: &str) -> u64 {
+    let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
+    hash.write(name.as_bytes());
+    hash.write(&[0]);
+    hash.write(room.as_bytes());
+    let mut mixed = hash.finish();
+    mixed = (mixed ^ (mixed >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    mixed = (mixed ^ (mixed >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    mixed ^ (mixed >> 33)
+}
+
+struct Fnv(u64);
+
+impl Hasher for Fnv {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(names: &[&str]) -> Placement {
+        Placement::Names(names.iter().map(ToString::to_string).collect())
+    }
+
+    fn rooms() -> impl Iterator<Item = RoomName> {
+        (0..3000).map(|n| RoomName::parse(&format!("chat:{n}")).unwrap())
+    }
+
+    #[test]
+    fn servers_share_evenly_and_the_lists_order_does_not_matter() {
+        let keys = Keys::new("rc");
+        let (one, other) = (names(&["a", "b", "c"]), names(&["c", "a", "b"]));
+        let mut shares = [0; 3];
+        for room in rooms() {
+            let at = one.of(&keys, &room).unwrap();
+            assert_eq!(other.of(&keys, &room).unwrap(), (at + 1) % 3);
+            shares[at] += 1;
+        }
+        assert!(shares.iter().all(|share| (850..1150).contains(share)), "{shares:?}");
+    }
+
+    #[test]
+    fn a_new_server_takes_its_share_and_moves_nothing_else() {
+        let keys = Keys::new("rc");
+        let (before, after) = (names(&["a", "b"]), names(&["a", "b", "c"]));
+        let mut moved = 0;
+        for room in rooms() {
+            let at = (before.of(&keys, &room).unwrap(), after.of(&keys, &room).unwrap());
+            assert!(at.0 == at.1 || at.1 == 2);
+            moved += usize::from(at.1 == 2);
+        }
+        assert!((850..1150).contains(&moved), "{moved}");
+    }
+
+    /// `CLUSTER KEYSLOT {rc:chat:1}:m` says the same.
+    #[test]
+    fn a_slot_is_the_tags_crc16() {
+        let keys = Keys::new("rc");
+        let room = RoomName::parse("chat:1").unwrap();
+        assert_eq!(keys.tag(&room), "rc:chat:1");
+        let mut owners = vec![None; usize::from(SLOTS)];
+        let slot = slot_of(&keys, &room);
+        assert_eq!(Placement::Slots(owners.clone()).of(&keys, &room), None);
+        owners[usize::from(slot)] = Some(2);
+        assert_eq!(Placement::Slots(owners).of(&keys, &room), Some(2));
+        // The check value of CRC-16/XMODEM.
+        assert_eq!(crc16::State::<crc16::XMODEM>::calculate(b"123456789"), 0x31c3);
+    }
+}
