@@ -2,22 +2,22 @@
 //! fails. A checker reads what every client saw; any broken promise ends it with 1.
 
 use std::path::PathBuf;
-use std::rc::Rc;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use roomcast_protocol::Encoding as Wire;
+use roomcast_protocol::RoomName;
 use serde::Serialize;
 
 use crate::children::Children;
-use crate::dialect::{Encoding, room_name};
+use crate::dialect::room_name;
 use crate::machine;
 use crate::report::Report;
 use crate::server::beside_or;
 
+mod cast;
 mod checker;
 mod client;
 mod drive;
@@ -27,6 +27,7 @@ mod journal;
 mod judges;
 mod load;
 mod member;
+mod mix;
 mod nodes;
 mod past;
 mod plan;
@@ -35,34 +36,29 @@ mod publisher;
 mod random;
 mod repair;
 mod scene;
+mod store;
 mod summary;
 mod timeline;
 mod topology;
 mod way;
 
-use checker::{Checker, MemberId};
+use cast::Cast;
+use checker::Checker;
 use drive::Drive;
 use execute::{Stage, execute};
 use judges::Judges;
 use load::Load;
-use member::Member;
 use nodes::Node;
-use past::Past;
 use plan::Outline;
-use publisher::Publisher;
 use repair::Repairs;
 use scene::Scene;
+use store::Store;
 use timeline::Timeline;
 use topology::Topology;
-use way::Way;
 
 /// Messages of a room that stay readable: at the default rate over a minute's, so that a gap is
 /// only ever what a fault did.
 const RETENTION: u64 = 20_000;
-/// One thin member of so many goes through the proxies.
-const BEHIND_PROXY: usize = 3;
-/// One membership of so many is a Rust client's.
-const RUST: usize = 4;
 
 /// Let everything fail under load and check what every client saw.
 #[derive(Debug, Clone, Args, Serialize)]
@@ -148,18 +144,21 @@ pub(crate) fn main(args: &TortureArgs, children: &Children) -> Result<Report> {
     let (over, ended) = tokio::sync::oneshot::channel::<()>();
     let background = std::thread::spawn(move || drop(runtime.block_on(ended)));
 
-    let mut scene = Scene::start(args.topology, args.nodes, &handle);
+    let tags: Vec<_> =
+        (0..args.rooms).map(|room| Ok(tag(&room_name(room)?))).collect::<Result<_>>()?;
+    let store = Store::start(args.topology, &tags);
+    let mut scene = Scene::new(store, args.nodes, &handle);
     let nodes = (0..args.nodes).map(|number| start_node(args, number, &scene, &logs, children));
     let nodes = nodes.collect::<Result<Vec<_>>>()?;
     let addrs: Vec<_> = nodes.iter().map(|node| node.addr).collect();
     let fronts = scene.stand_before(&addrs, &handle);
     wait_ready(&nodes)?;
 
-    let mut checker = Checker::new(args.rooms, RETENTION);
+    let mut checker = Checker::new(args.rooms, RETENTION, args.topology.fails_over());
     let (told, heard) = channel();
-    let crowd = Crowd { args, straight: addrs.into(), fronts: fronts.into() };
-    let (members, rooms, clients) = crowd.members(&mut checker)?;
-    let publishers = crowd.publishers()?;
+    let cast = Cast { args, straight: addrs.into(), fronts: fronts.into() };
+    let (members, rooms, clients) = cast.members(&mut checker)?;
+    let publishers = cast.publishers()?;
     for seat in clients {
         handle.spawn(client::run(seat, told.clone()));
     }
@@ -167,13 +166,14 @@ pub(crate) fn main(args: &TortureArgs, children: &Children) -> Result<Report> {
     let load = Load::new(members, publishers, seed)?;
     let judged = (checker, Repairs::new(rooms), Timeline::new(&faults));
     let judges = Judges::new(judged, &logs.path)?;
-    let mut drive = Drive::new((load, judges), heard, (faults.clone(), args.rate), children);
+    let mut drive =
+        Drive::new((load, judges), heard, (faults.clone(), args.topology, args.rate), children);
     let began = drive.gather(count)?;
     let stage =
         Stage { scene, nodes: nodes.into_iter().map(|node| Arc::new(Mutex::new(node))).collect() };
     let (news, faults_thread) = execute(faults, stage, began, children);
     drive.run(&news)?;
-    drive.judge(crowd.readers()?, &news)?;
+    drive.judge(cast.readers()?, &news)?;
     let stage = faults_thread.join().map_err(|_| anyhow::anyhow!("the faults' thread panicked"))?;
     for number in 0..args.nodes {
         for line in stage.node(number).panics() {
@@ -194,6 +194,11 @@ pub(crate) fn main(args: &TortureArgs, children: &Children) -> Result<Report> {
 
 fn clock() -> u64 {
     std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_millis() as u64 % 1_000_000
+}
+
+/// The hash tag of a room's keys, by which a cluster places it.
+fn tag(room: &RoomName) -> String {
+    format!("{{roomcast:{room}}}")
 }
 
 /// Where the nodes write.
@@ -254,86 +259,4 @@ fn wait_ready(nodes: &[Node]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Who takes part, and where each connects.
-struct Crowd<'a> {
-    args: &'a TortureArgs,
-    straight: Rc<[std::net::SocketAddr]>,
-    fronts: Rc<[std::net::SocketAddr]>,
-}
-
-type Members = (Vec<Member>, Vec<Vec<MemberId>>, Vec<client::Seat>);
-
-impl Crowd<'_> {
-    /// Thin members, the memberships of each room, and the seats of Rust clients. Every second thin
-    /// member is in two rooms.
-    fn members(&self, checker: &mut Checker) -> Result<Members> {
-        let (mut members, mut clients) = (Vec::new(), Vec::new());
-        let mut rooms = vec![Vec::new(); self.args.rooms];
-        for place in 0..self.args.members {
-            let is_rust = place % RUST == RUST - 1;
-            let span = if place % 2 == 1 { 2 } else { 1 };
-            for first in (0..self.args.rooms).step_by(span) {
-                let number = members.len() + clients.len();
-                let mut seats = Vec::new();
-                for room in first..(first + span).min(self.args.rooms) {
-                    let kind = if is_rust { "Rust client" } else { "member" };
-                    let id = checker.enrol(room, format!("{kind} {number}"));
-                    rooms[room].push(id);
-                    seats.push((id, room_name(room)?));
-                }
-                if is_rust {
-                    clients.push(self.seat(number, seats));
-                } else {
-                    members.push(Member::new(self.way(number, &format!("m{number}")), seats));
-                }
-            }
-        }
-        Ok((members, rooms, clients))
-    }
-
-    fn publishers(&self) -> Result<Vec<Publisher>> {
-        let all = self.args.rooms * self.args.publishers;
-        (0..all)
-            .map(|number| {
-                let room = number % self.args.rooms;
-                let way = self.way(number / self.args.rooms + number, &format!("p{number}"));
-                let room = (room, room_name(room)?);
-                Ok(Publisher::new(way, room, number as u32, self.args.payload))
-            })
-            .collect()
-    }
-
-    fn readers(&self) -> Result<Vec<Past>> {
-        let reader = |room| {
-            let way = Way::new(self.straight.clone(), encoding(room), format!("h{room}"));
-            Ok(Past::new(way, room_name(room)?))
-        };
-        (0..self.args.rooms).map(reader).collect()
-    }
-
-    fn addrs(&self, number: usize) -> &Rc<[std::net::SocketAddr]> {
-        if number % BEHIND_PROXY == 0 { &self.fronts } else { &self.straight }
-    }
-
-    fn way(&self, number: usize, user: &str) -> Way {
-        Way::new(self.addrs(number).clone(), encoding(number), user.to_owned())
-    }
-
-    fn seat(
-        &self,
-        number: usize,
-        rooms: Vec<(MemberId, roomcast_protocol::RoomName)>,
-    ) -> client::Seat {
-        let addrs = self.addrs(number);
-        let turned = (0..addrs.len()).map(|at| addrs[(at + number) % addrs.len()]);
-        let urls = turned.map(|addr| format!("ws://{addr}/ws")).collect();
-        let encoding = if number % 2 == 0 { Wire::Json } else { Wire::MsgPack };
-        client::Seat { urls, encoding, rooms }
-    }
-}
-
-fn encoding(number: usize) -> Encoding {
-    if number % 2 == 0 { Encoding::Json } else { Encoding::Msgpack }
 }

@@ -105,18 +105,22 @@ pub(super) struct Checker {
     harms: Harms,
     /// How many messages of a room history holds.
     retention: u64,
+    /// Whether members may come to an epoch that they left: two primaries may be at work at once,
+    /// until one is told that it is none.
+    may_return: bool,
     pub(super) counts: Counts,
     violations: Vec<Violation>,
 }
 
 impl Checker {
     /// A checker for so many rooms, whose history holds so many messages.
-    pub(super) fn new(rooms: usize, retention: u64) -> Self {
+    pub(super) fn new(rooms: usize, retention: u64, may_return: bool) -> Self {
         Self {
             rooms: (0..rooms).map(|_| Room::default()).collect(),
             members: Vec::new(),
             harms: Harms::default(),
             retention,
+            may_return,
             counts: Counts::default(),
             violations: Vec::new(),
         }

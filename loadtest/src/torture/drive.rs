@@ -15,6 +15,7 @@ use super::load::Load;
 use super::past::Past;
 use super::plan::Fault;
 use super::random::Random;
+use super::topology::Topology;
 use crate::children::Children;
 
 /// How long all clients together may take to be in their rooms.
@@ -33,6 +34,7 @@ pub(super) struct Drive {
     pub(super) judges: Judges,
     told: Receiver<Told>,
     faults: Vec<Fault>,
+    topology: Topology,
     rate: f64,
     began: Instant,
     /// By the fault's number, what the checker knows it by.
@@ -48,7 +50,7 @@ impl Drive {
     pub(super) fn new(
         (load, judges): (Load, Judges),
         told: Receiver<Told>,
-        (faults, rate): (Vec<Fault>, f64),
+        (faults, topology, rate): (Vec<Fault>, Topology, f64),
         children: &Children,
     ) -> Self {
         Self {
@@ -56,6 +58,7 @@ impl Drive {
             judges,
             told,
             faults,
+            topology,
             rate,
             began: Instant::now(),
             harms: HashMap::new(),
@@ -207,8 +210,9 @@ impl Drive {
         let fault = self.faults[number].clone();
         self.judges.timeline.faults[number].began = Some(now.1);
         self.judges.write(now.1, &format!("--- {}", fault.text()));
-        if fault.kind.harm() > Harm::None {
-            let harm = self.judges.checker.harmed(fault.kind.harm(), now.1);
+        let harm = fault.kind.harm(self.topology);
+        if harm > Harm::None {
+            let harm = self.judges.checker.harmed(harm, now.1);
             self.harms.insert(number, harm);
         }
         let chosen = |one_of: u64| {

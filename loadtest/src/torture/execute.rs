@@ -1,12 +1,15 @@
 //! Carries out the schedule: begins each fault at its time and undoes it at its end, on a thread of
 //! its own, and tells the load, which must know before it sees what came of it.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{JoinHandle, sleep, spawn};
 use std::time::{Duration, Instant};
 
-use super::fault::{Kind, Scope};
+use anyhow::{Result, bail};
+
+use super::fault::Kind;
 use super::nodes::Node;
 use super::plan::Fault;
 use super::scene::Scene;
@@ -124,7 +127,10 @@ impl Execution {
                 self.drains.push(spawn(move || drain(&node, (number, target, lasts), &news)));
                 Ok(())
             }
-            _ => self.stage.scene.begin(&self.faults[number]),
+            _ => {
+                let Self { stage, faults, .. } = self;
+                carefully(|| stage.scene.begin(&faults[number]))
+            }
         };
         if let Err(error) = done {
             self.tell(News::Wrong(format!("{}: {error:#}", self.faults[number].text())));
@@ -136,10 +142,12 @@ impl Execution {
         let done = match kind {
             Kind::NodeKill => self.stage.node(target).run(),
             Kind::NodeStop => self.stage.node(target).signal("CONT"),
-            kind if kind.scope() == Scope::Clients => Ok(()),
-            kind => {
-                self.stage.scene.end(kind, target);
-                Ok(())
+            _ => {
+                let Self { stage, faults, .. } = self;
+                carefully(|| {
+                    stage.scene.end(&faults[number]);
+                    Ok(())
+                })
             }
         };
         if let Err(error) = done {
@@ -179,6 +187,14 @@ impl Execution {
         }
         self.tell(News::Quiet);
     }
+}
+
+/// The testkit panics where it cannot do what is asked; here that spoils one fault, and is told.
+fn carefully(work: impl FnOnce() -> Result<()>) -> Result<()> {
+    std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let words = panic.downcast_ref::<String>().cloned();
+        bail!("the testkit gave up: {}", words.unwrap_or_default())
+    })
 }
 
 fn drain(node: &Mutex<Node>, (number, target, lasts): (usize, usize, u64), news: &Sender<News>) {

@@ -1,5 +1,4 @@
-//! The kinds of faults: what each hits, how long it lasts, what it may do to Redis's data, and how
-//! often it comes in which topology.
+//! The kinds of faults: what each hits, how long it lasts, what it may do to Redis's data.
 
 use serde::{Serialize, Serializer};
 
@@ -16,7 +15,8 @@ pub(super) enum Kind {
     NodeDrain,
     /// SIGSTOP of Redis, and SIGCONT.
     RedisStop,
-    /// SIGKILL of Redis, and a start with what it kept on disk: all of it.
+    /// SIGKILL of Redis, and a start with what it kept on disk: all of it, or, where a replica
+    /// takes over, nothing.
     RedisKill,
     /// SIGKILL of Redis, and a start without its data.
     RedisWipe,
@@ -28,6 +28,12 @@ pub(super) enum Kind {
     PauseWrites,
     /// `CLIENT PAUSE` of everything.
     PauseAll,
+    /// A replica is told to take over.
+    Failover,
+    /// SIGKILL of a sentinel, and a start.
+    SentinelKill,
+    /// A room's slot moves to another primary.
+    SlotMove,
     /// Something on the way between one node and Redis.
     Link(Trouble),
     /// Something on the way between clients and one node.
@@ -132,6 +138,9 @@ impl Kind {
             Self::CallsCut => "calls cut".to_owned(),
             Self::PauseWrites => "writes paused".to_owned(),
             Self::PauseAll => "Redis paused".to_owned(),
+            Self::Failover => "failover".to_owned(),
+            Self::SentinelKill => "sentinel killed".to_owned(),
+            Self::SlotMove => "slot moved".to_owned(),
             Self::Link(trouble) => format!("Redis link {}", trouble.name()),
             Self::Front(trouble) => format!("client link {}", trouble.name()),
             Self::Disconnects => "clients cut".to_owned(),
@@ -151,22 +160,37 @@ impl Kind {
     }
 
     /// What it may do to Redis's data.
-    pub(super) fn harm(self) -> Harm {
-        match self {
-            Self::RedisWipe => Harm::Loses,
-            Self::RedisKill => Harm::Renews,
+    pub(super) fn harm(self, topology: Topology) -> Harm {
+        match (self, topology) {
+            (Self::RedisWipe, _) => Harm::Loses,
+            // A replica may lack what its primary told last.
+            (Self::RedisKill | Self::RedisStop, _) if topology.fails_over() => Harm::Loses,
+            // Sentinels take a paused primary for dead, and make another without asking it.
+            (Self::PauseAll | Self::Failover, Topology::Sentinel) => Harm::Loses,
+            (Self::RedisKill | Self::Failover | Self::SlotMove, _) => Harm::Renews,
             _ => Harm::None,
         }
     }
 
+    /// How long what it hit is left alone afterwards, in ms, so that a repair can be seen at all.
+    pub(super) fn rest(self, topology: Topology) -> u64 {
+        // Roles change for some seconds after the cause is gone.
+        if topology.fails_over() && self.scope() == Scope::Redis { 3_000 } else { 700 }
+    }
+
     /// From and to how many ms it lasts. Some stay below the time after which the other side takes
     /// the connection for dead, some go beyond.
-    pub(super) fn lasts(self) -> (u64, u64) {
+    pub(super) fn lasts(self, topology: Topology) -> (u64, u64) {
         match self {
             Self::NodeKill | Self::NodeDrain => (200, 3_000),
             Self::NodeStop => (200, 6_000),
             Self::RedisStop | Self::PauseAll | Self::PauseWrites => (200, 3_500),
-            Self::RedisKill | Self::RedisWipe => (100, 2_000),
+            Self::RedisWipe => (100, 2_000),
+            Self::RedisKill if topology.fails_over() => (300, 6_000),
+            Self::RedisKill => (100, 2_000),
+            Self::Failover => (1_000, 1_000),
+            Self::SentinelKill => (500, 4_000),
+            Self::SlotMove => (100, 1_500),
             Self::Link(trouble) | Self::Front(trouble) => trouble.lasts(),
             Self::Stalls => (500, 8_000),
             Self::PushesCut | Self::CallsCut | Self::Disconnects => (0, 0),
@@ -179,45 +203,3 @@ impl Serialize for Kind {
         serializer.serialize_str(&self.name())
     }
 }
-
-/// Which faults a topology knows, and how often each comes.
-pub(super) fn mix(topology: Topology) -> &'static [(Kind, u64)] {
-    match topology {
-        Topology::Standalone => STANDALONE,
-    }
-}
-
-const STANDALONE: &[(Kind, u64)] = &[
-    (Kind::NodeKill, 12),
-    (Kind::NodeStop, 12),
-    (Kind::NodeDrain, 8),
-    (Kind::RedisStop, 10),
-    (Kind::RedisKill, 8),
-    (Kind::RedisWipe, 3),
-    (Kind::PushesCut, 8),
-    (Kind::CallsCut, 6),
-    (Kind::PauseWrites, 5),
-    (Kind::PauseAll, 5),
-    (Kind::Link(Trouble::Away), 7),
-    (Kind::Link(Trouble::Cut), 3),
-    (Kind::Link(Trouble::Reset), 5),
-    (Kind::Link(Trouble::HalfClosed), 5),
-    (Kind::Link(Trouble::Black), 6),
-    (Kind::Link(Trouble::Mute), 5),
-    (Kind::Link(Trouble::Held), 5),
-    (Kind::Link(Trouble::Late), 6),
-    (Kind::Link(Trouble::Narrow), 5),
-    (Kind::Link(Trouble::Sliced), 5),
-    (Kind::Front(Trouble::Away), 3),
-    (Kind::Front(Trouble::Cut), 2),
-    (Kind::Front(Trouble::Reset), 3),
-    (Kind::Front(Trouble::HalfClosed), 3),
-    (Kind::Front(Trouble::Black), 4),
-    (Kind::Front(Trouble::Mute), 3),
-    (Kind::Front(Trouble::Held), 4),
-    (Kind::Front(Trouble::Late), 4),
-    (Kind::Front(Trouble::Narrow), 4),
-    (Kind::Front(Trouble::Sliced), 4),
-    (Kind::Disconnects, 8),
-    (Kind::Stalls, 8),
-];

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::fault::{Harm, Kind, Scope, mix};
+use super::fault::{Harm, Kind, Scope};
+use super::mix::mix;
 use super::random::Random;
 use super::topology::Topology;
 
@@ -13,8 +14,6 @@ use super::topology::Topology;
 const PROLOGUE: u64 = 1_500;
 /// Faults at work at once.
 const AT_ONCE: usize = 3;
-/// What was hit is left alone for so long afterwards, in ms, so that a repair can be seen at all.
-const REST: u64 = 700;
 /// Draws for one fault before the one that is always possible is taken.
 const DRAWS: usize = 32;
 /// The longest time between the beginnings of two faults, in ms.
@@ -24,8 +23,10 @@ pub(super) const LONGEST: u64 = 2_000;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Fault {
     pub(super) kind: Kind,
-    /// Which node or server; 0 where there is no choice.
+    /// Which node; 0 where there is no choice.
     pub(super) target: usize,
+    /// Which primary; 0 where there is no choice.
+    pub(super) server: usize,
     /// Begins so many ms after the run did.
     pub(super) at: u64,
     /// How long, in ms, until it is undone; 0: it is over at once.
@@ -42,11 +43,12 @@ impl Fault {
 
     /// What and where.
     pub(super) fn text(&self) -> String {
+        let (name, node, server) = (self.kind.name(), self.target + 1, self.server + 1);
         match self.kind.scope() {
-            Scope::Node | Scope::Link | Scope::Front => {
-                format!("{} (node {})", self.kind.name(), self.target + 1)
-            }
-            Scope::Redis | Scope::Clients => self.kind.name(),
+            Scope::Node | Scope::Front => format!("{name} (node {node})"),
+            Scope::Link => format!("{name} (node {node}, server {server})"),
+            Scope::Redis => format!("{name} (server {server})"),
+            Scope::Clients => name,
         }
     }
 }
@@ -82,7 +84,8 @@ pub(super) fn schedule(outline: &Outline) -> Vec<Fault> {
 }
 
 fn draw(outline: &Outline, at: u64, before: &[Fault], random: &mut Random) -> Fault {
-    let mix = mix(outline.topology);
+    let topology = outline.topology;
+    let mix = mix(topology);
     let all: u64 = mix.iter().map(|(_, weight)| weight).sum();
     for _ in 0..DRAWS {
         let mut ticket = random.below(all);
@@ -92,26 +95,31 @@ fn draw(outline: &Outline, at: u64, before: &[Fault], random: &mut Random) -> Fa
             is_it
         });
         let Some(&(kind, _)) = chosen else { continue };
-        if outline.lossless && kind.harm() == Harm::Loses {
+        if outline.lossless && kind.harm(topology) == Harm::Loses {
             continue;
         }
         let target = match kind.scope() {
             Scope::Redis | Scope::Clients => 0,
             Scope::Node | Scope::Link | Scope::Front => random.index(outline.nodes),
         };
-        let (shortest, longest) = kind.lasts();
+        let server = match kind.scope() {
+            Scope::Redis | Scope::Link => random.index(topology.primaries()),
+            Scope::Node | Scope::Front | Scope::Clients => 0,
+        };
+        let (shortest, longest) = kind.lasts(topology);
         let lasts = random.between(shortest, longest + 1);
-        let fault = Fault { kind, target, at, lasts, aim: random.next() };
-        if is_bearable(&fault, before, outline.nodes) {
+        let fault = Fault { kind, target, server, at, lasts, aim: random.next() };
+        if is_bearable(&fault, before, outline) {
             return fault;
         }
     }
-    Fault { kind: Kind::Disconnects, target: 0, at, lasts: 0, aim: random.next() }
+    Fault { kind: Kind::Disconnects, target: 0, server: 0, at, lasts: 0, aim: random.next() }
 }
 
 /// Whether everything can still work in part beside what is under way.
-fn is_bearable(fault: &Fault, before: &[Fault], nodes: usize) -> bool {
-    let active = || before.iter().filter(|other| other.end() + REST > fault.at);
+fn is_bearable(fault: &Fault, before: &[Fault], outline: &Outline) -> bool {
+    let until = |other: &Fault| other.end() + other.kind.rest(outline.topology);
+    let active = || before.iter().filter(|other| until(other) > fault.at);
     if active().filter(|other| other.end() > fault.at).count() >= AT_ONCE {
         return false;
     }
@@ -129,16 +137,19 @@ fn is_bearable(fault: &Fault, before: &[Fault], nodes: usize) -> bool {
         kind => kind.scope() == Scope::Node,
     };
     let impaired = active().filter(|other| impairs(other)).count();
-    !active().any(same_place) && (!impairs(fault) || impaired + 1 < nodes.max(2))
+    !active().any(same_place) && (!impairs(fault) || impaired + 1 < outline.nodes.max(2))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn outline(seed: u64) -> Outline {
+    const ALL: [Topology; 4] =
+        [Topology::Standalone, Topology::Sentinel, Topology::Cluster, Topology::Servers];
+
+    fn outline(topology: Topology, seed: u64) -> Outline {
         Outline {
-            topology: Topology::Standalone,
+            topology,
             nodes: 3,
             length: Duration::from_secs(300),
             every: Duration::from_millis(1_200),
@@ -149,24 +160,39 @@ mod tests {
 
     #[test]
     fn a_seed_is_one_schedule() {
-        assert_eq!(schedule(&outline(5)), schedule(&outline(5)));
-        assert_ne!(schedule(&outline(5)), schedule(&outline(6)));
+        for topology in ALL {
+            let [one, again, other] = [5, 5, 6].map(|seed| schedule(&outline(topology, seed)));
+            assert_eq!(one, again);
+            assert_ne!(one, other);
+        }
     }
 
     #[test]
     fn a_fault_begins_every_two_seconds_and_every_kind_comes() {
-        let faults = schedule(&outline(1));
-        assert!(faults.windows(2).all(|two| two[1].at - two[0].at <= LONGEST));
-        assert!(faults[0].at <= LONGEST && faults.last().unwrap().at > 298_000);
-        for (kind, _) in mix(Topology::Standalone) {
-            assert!(faults.iter().any(|fault| fault.kind == *kind), "no {}", kind.name());
+        for topology in ALL {
+            let mut faults = schedule(&outline(topology, 1));
+            assert!(faults.windows(2).all(|two| two[1].at - two[0].at <= LONGEST));
+            assert!(faults[0].at <= LONGEST && faults.last().unwrap().at > 298_000);
+            faults.extend(schedule(&outline(topology, 2)));
+            for (kind, _) in mix(topology) {
+                assert!(faults.iter().any(|fault| fault.kind == kind), "no {}", kind.name());
+            }
+        }
+    }
+
+    #[test]
+    fn a_run_without_loss_has_no_fault_that_loses() {
+        for topology in ALL {
+            let outline = Outline { lossless: true, ..outline(topology, 3) };
+            let loses = |fault: &Fault| fault.kind.harm(topology) == Harm::Loses;
+            assert!(!schedule(&outline).iter().any(loses));
         }
     }
 
     #[test]
     fn faults_overlap_but_leave_something_whole() {
         for seed in 0..20 {
-            let faults = schedule(&outline(seed));
+            let faults = schedule(&outline(ALL[seed as usize % 4], seed));
             let mut overlaps = 0;
             for fault in &faults {
                 let active: Vec<_> = faults

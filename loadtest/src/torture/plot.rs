@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_run_is_drawn_within_its_frame() {
-        let fault = |kind, at| Fault { kind, target: 0, at, lasts: 500, aim: 0 };
+        let fault = |kind, at| Fault { kind, target: 0, server: 0, at, lasts: 500, aim: 0 };
         let faults = [fault(Kind::NodeKill, 1_000), fault(Kind::RedisStop, 2_000)];
         let mut timeline = Timeline::new(&faults);
         for millis in 0..4_000 {

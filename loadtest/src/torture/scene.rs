@@ -1,55 +1,46 @@
-//! What stands below and around the nodes: Redis in the chosen topology, and a proxy on each way
-//! that a fault may hit. It knows what each kind of fault does there and how that is undone.
+//! What stands below and around the nodes: Redis, and a proxy on each way that a fault may hit. It
+//! knows what each kind of fault does to a way.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use roomcast_testkit::{Direction, Fault, Proxy, RedisServer};
+use anyhow::Result;
+use roomcast_testkit::{Direction, Fault, Proxy};
 
-use super::fault::{Kind, Trouble};
+use super::fault::{Kind, Scope, Trouble};
 use super::plan;
 use super::random::Random;
-use super::topology::Topology;
-
-/// Redis, as the topology has it.
-enum Store {
-    Standalone(RedisServer),
-}
+use super::store::Store;
 
 /// The scene of a run.
 pub(super) struct Scene {
     store: Store,
-    /// Each node's way to Redis.
-    links: Vec<Proxy>,
+    /// Each node's way to each server, where proxies can stand there.
+    links: Vec<Vec<Proxy>>,
     /// The clients' way to each node, besides the straight one.
     fronts: Vec<Proxy>,
 }
 
 impl Scene {
-    /// Starts Redis and the ways to it for so many nodes. Proxies run on the given runtime.
-    pub(super) fn start(
-        topology: Topology,
-        nodes: usize,
-        runtime: &tokio::runtime::Handle,
-    ) -> Self {
-        let store = match topology {
-            // On disk before it is answered: a kill loses nothing that anybody was told.
-            Topology::Standalone => Store::Standalone(RedisServer::with(&[
-                "--appendonly",
-                "yes",
-                "--appendfsync",
-                "always",
-            ])),
-        };
-        let Store::Standalone(server) = &store;
-        let links = (0..nodes).map(|_| runtime.block_on(Proxy::start(server.port())));
-        Self { links: links.collect(), fronts: Vec::new(), store }
+    /// Puts proxies before Redis for so many nodes. They run on the given runtime.
+    pub(super) fn new(store: Store, nodes: usize, runtime: &tokio::runtime::Handle) -> Self {
+        let ports = store.ports();
+        let links = |_| ports.iter().map(|&port| runtime.block_on(Proxy::start(port))).collect();
+        Self { links: (0..nodes).map(links).collect(), fronts: Vec::new(), store }
     }
 
     /// Where a node finds Redis.
     pub(super) fn redis_url(&self, node: usize) -> String {
-        self.links[node].redis_url()
+        if let Some(url) = self.store.url() {
+            return url;
+        }
+        let links = &self.links[node];
+        if let [only] = &links[..] {
+            return only.redis_url();
+        }
+        let named =
+            |(number, link): (usize, &Proxy)| format!("{}?name=s{number}", link.redis_url());
+        links.iter().enumerate().map(named).collect::<Vec<_>>().join(" ")
     }
 
     /// Puts a proxy before each node; returns where clients find them.
@@ -65,40 +56,21 @@ impl Scene {
 
     /// Begins a fault that hits Redis or a way.
     pub(super) fn begin(&mut self, fault: &plan::Fault) -> Result<()> {
-        let &plan::Fault { kind, target, lasts, aim, .. } = fault;
-        match kind {
-            Kind::Link(trouble) => hit(&self.links[target], trouble, aim),
-            Kind::Front(trouble) => hit(&self.fronts[target], trouble, aim),
-            kind => return self.hit_redis(kind, lasts),
+        match fault.kind {
+            Kind::Link(trouble) => hit(&self.links[fault.target][fault.server], trouble, fault.aim),
+            Kind::Front(trouble) => hit(&self.fronts[fault.target], trouble, fault.aim),
+            kind if kind.scope() == Scope::Redis => return self.store.begin(fault),
+            _ => {}
         }
         Ok(())
     }
 
-    fn hit_redis(&mut self, kind: Kind, lasts_ms: u64) -> Result<()> {
-        let Store::Standalone(server) = &mut self.store;
-        let lasts = lasts_ms.to_string();
-        let command = match kind {
-            Kind::RedisStop => return Ok(server.pause()),
-            Kind::RedisKill | Kind::RedisWipe => return Ok(server.kill()),
-            Kind::PushesCut => &["CLIENT", "KILL", "TYPE", "pubsub"][..],
-            Kind::CallsCut => &["CLIENT", "KILL", "TYPE", "normal"],
-            Kind::PauseWrites => &["CLIENT", "PAUSE", &lasts, "WRITE"],
-            Kind::PauseAll => &["CLIENT", "PAUSE", &lasts, "ALL"],
-            _ => return Ok(()),
-        };
-        server.ask::<()>(command).with_context(|| format!("{command:?}"))
-    }
-
     /// Undoes a fault.
-    pub(super) fn end(&mut self, kind: Kind, target: usize) {
-        let Store::Standalone(server) = &mut self.store;
-        match kind {
-            Kind::Link(_) => self.links[target].pass(),
-            Kind::Front(_) => self.fronts[target].pass(),
-            Kind::RedisStop => server.resume(),
-            Kind::RedisKill => server.restart(),
-            Kind::RedisWipe => server.restart_empty(),
-            // The pauses end by themselves.
+    pub(super) fn end(&mut self, fault: &plan::Fault) {
+        match fault.kind {
+            Kind::Link(_) => self.links[fault.target][fault.server].pass(),
+            Kind::Front(_) => self.fronts[fault.target].pass(),
+            kind if kind.scope() == Scope::Redis => self.store.end(kind),
             _ => {}
         }
     }

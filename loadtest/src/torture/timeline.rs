@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn only_the_time_of_other_faults_is_taken_off_a_repair() {
         let second = Duration::from_secs;
-        let fault = Fault { kind: Kind::NodeKill, target: 0, at: 0, lasts: 0, aim: 0 };
+        let fault = Fault { kind: Kind::NodeKill, target: 0, server: 0, at: 0, lasts: 0, aim: 0 };
         let mut timeline = Timeline::new(&vec![fault; 4]);
         let spans = [(0, Some(2)), (1, Some(4)), (3, Some(5)), (9, None)];
         for (carried, (began, ended)) in timeline.faults.iter_mut().zip(spans) {

@@ -126,7 +126,7 @@ impl Checker {
         let first = room.lives[one].first;
         let outcome = room.forked((one, two), to.seq, lost > 0);
         self.blame_for(outcome, member, now);
-        if self.members[member].left.contains(&two) {
+        if !self.may_return && self.members[member].left.contains(&two) {
             let what = format!("back to {}, which it had left", to.epoch);
             self.blame(Rule::Reset, member, what, now);
         }

@@ -26,7 +26,7 @@ struct Bench {
 impl Bench {
     /// So many members, joined at seq 0 of epoch 1.
     fn new(members: usize) -> Self {
-        let mut bench = Self { checker: Checker::new(1, RETENTION), now: Duration::ZERO };
+        let mut bench = Self { checker: Checker::new(1, RETENTION, false), now: Duration::ZERO };
         for member in 0..members {
             bench.checker.enrol(0, format!("member {member}"));
             bench.joins(member, at(1, 0), None);
