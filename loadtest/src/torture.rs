@@ -17,6 +17,7 @@ use crate::machine;
 use crate::report::Report;
 use crate::server::beside_or;
 
+mod author;
 mod cast;
 mod checker;
 mod client;
@@ -158,17 +159,23 @@ pub(crate) fn main(args: &TortureArgs, children: &Children) -> Result<Report> {
     let (told, heard) = channel();
     let cast = Cast { args, straight: addrs.into(), fronts: fronts.into() };
     let (members, rooms, clients) = cast.members(&mut checker)?;
-    let publishers = cast.publishers()?;
+    let (publishers, authors) = cast.publishers()?;
+    let thin_rate = args.rate * publishers.len() as f64 / (publishers.len() + authors.len()) as f64;
     for seat in clients {
         handle.spawn(client::run(seat, told.clone()));
     }
+    let (stop_authors, stop) = tokio::sync::watch::channel(false);
     let count = checker.member_count();
     let load = Load::new(members, publishers, seed)?;
     let judged = (checker, Repairs::new(rooms), Timeline::new(&faults));
     let judges = Judges::new(judged, &logs.path)?;
+    let heard = (heard, stop_authors);
     let mut drive =
-        Drive::new((load, judges), heard, (faults.clone(), args.topology, args.rate), children);
+        Drive::new((load, judges), heard, (faults.clone(), args.topology, thin_rate), children);
     let began = drive.gather(count)?;
+    for author in authors {
+        handle.spawn(author.run(stop.clone(), told.clone()));
+    }
     let stage =
         Stage { scene, nodes: nodes.into_iter().map(|node| Arc::new(Mutex::new(node))).collect() };
     let (news, faults_thread) = execute(faults, stage, began, children);

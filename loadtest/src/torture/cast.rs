@@ -2,13 +2,15 @@
 
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use anyhow::Result;
-use roomcast_protocol::{Encoding as Wire, RoomName};
+use roomcast_protocol::UserName;
 
 use super::TortureArgs;
+use super::author::Author;
 use super::checker::{Checker, MemberId};
-use super::client::Seat;
+use super::client::{Line, Seat};
 use super::member::Member;
 use super::past::Past;
 use super::publisher::Publisher;
@@ -17,7 +19,9 @@ use crate::dialect::{Encoding, room_name};
 
 /// One client of so many goes through the proxies.
 const BEHIND_PROXY: usize = 3;
-/// One membership of so many is a Rust client's.
+/// One client of so many begins anew after a loss.
+const FORGETS: usize = 8;
+/// One membership of a room of so many is a Rust client's, and one publisher.
 const RUST: usize = 4;
 
 /// Who takes part, and where each connects.
@@ -45,26 +49,38 @@ impl Cast<'_> {
                     let kind = if is_rust { "Rust client" } else { "member" };
                     let id = checker.enrol(room, format!("{kind} {number}"));
                     rooms[room].push(id);
-                    seats.push((id, room_name(room)?));
+                    seats.push((id, room, room_name(room)?));
                 }
                 if is_rust {
-                    clients.push(self.seat(number, seats));
+                    clients.push(Seat { line: self.line(number), rooms: seats });
                 } else {
-                    members.push(Member::new(self.way(number, &format!("m{number}")), seats));
+                    let way = self.way(number, &format!("m{number}"));
+                    let seats = seats.into_iter().map(|(id, _, name)| (id, name)).collect();
+                    members.push(Member::new(way, seats, number % FORGETS == FORGETS - 1));
                 }
             }
         }
         Ok((members, rooms, clients))
     }
 
-    /// The publishers of all rooms.
-    pub(super) fn publishers(&self) -> Result<Vec<Publisher>> {
-        let publisher = |number| {
-            let room = number % self.args.rooms;
-            let way = self.way(number / self.args.rooms + number, &format!("p{number}"));
-            Ok(Publisher::new(way, (room, room_name(room)?), number as u32, self.args.payload))
-        };
-        (0..self.args.rooms * self.args.publishers).map(publisher).collect()
+    /// The thin publishers of all rooms, and those that use the Rust client.
+    pub(super) fn publishers(&self) -> Result<(Vec<Publisher>, Vec<Author>)> {
+        let all = self.args.rooms * self.args.publishers;
+        let (mut thin, mut authors) = (Vec::new(), Vec::new());
+        for number in 0..all {
+            let (room, place) = (number % self.args.rooms, number / self.args.rooms);
+            let (name, payload) = (room_name(room)?, self.args.payload);
+            let (user, turn) = (format!("p{number}"), place + number);
+            let number = number as u32;
+            if place % RUST == RUST - 1 {
+                let pace = Duration::from_secs_f64(all as f64 / self.args.rate);
+                let (line, user) = (self.line(turn), UserName::parse(&user)?);
+                authors.push(Author { line, user, name, room, number, payload, pace });
+            } else {
+                thin.push(Publisher::new(self.way(turn, &user), (room, name), number, payload));
+            }
+        }
+        Ok((thin, authors))
     }
 
     /// A reader of each room's history.
@@ -84,12 +100,11 @@ impl Cast<'_> {
         Way::new(self.addrs(number).clone(), encoding(number), user.to_owned())
     }
 
-    fn seat(&self, number: usize, rooms: Vec<(MemberId, RoomName)>) -> Seat {
+    fn line(&self, number: usize) -> Line {
         let addrs = self.addrs(number);
         let turned = (0..addrs.len()).map(|at| addrs[(at + number) % addrs.len()]);
         let urls = turned.map(|addr| format!("ws://{addr}/ws")).collect();
-        let encoding = if number.is_multiple_of(2) { Wire::Json } else { Wire::MsgPack };
-        Seat { urls, encoding, rooms }
+        Line { urls, encoding: encoding(number).wire() }
     }
 }
 

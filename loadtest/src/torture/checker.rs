@@ -172,6 +172,7 @@ impl Checker {
             Entry::Gap { from, to } => self.gap(member, (from, to), now),
             Entry::Reset { at, lost } => self.reset(member, at, lost, now),
             Entry::Lost => self.counts.losses += 1,
+            Entry::Forgot => self.members[member].left.clear(),
         }
         self.members[member].stand.advance(&entry);
     }

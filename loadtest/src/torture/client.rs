@@ -23,29 +23,56 @@ const OPEN: Duration = Duration::from_secs(3);
 /// Events on their way to the checker.
 const EVENTS: usize = 1_024;
 
-/// What a client told of one membership, or why it must not have happened.
-pub(super) type Told = (MemberId, Result<Entry, String>);
+/// What Rust clients tell.
+#[derive(Debug)]
+pub(super) enum Told {
+    /// A membership noted something.
+    Noted(MemberId, Entry),
+    /// A publisher began all messages before this one.
+    Begun { publisher: u32, next: u32 },
+    /// A message was acknowledged.
+    Acked { room: usize, content: Content, at: Position },
+    /// A message was given up by the client, and is published again.
+    Again,
+    /// All messages of a publisher are acknowledged.
+    Finished { publisher: u32 },
+    /// Something must not have happened.
+    Wrong { room: usize, who: String, what: String },
+}
 
-/// One client's way into the run.
-pub(super) struct Seat {
+/// Where a client connects, and how it talks.
+#[derive(Debug, Clone)]
+pub(super) struct Line {
     pub(super) urls: Vec<String>,
     pub(super) encoding: Encoding,
-    pub(super) rooms: Vec<(MemberId, RoomName)>,
+}
+
+impl Line {
+    /// The options of a client on it.
+    pub(super) fn options(&self) -> Options {
+        let mut options = Options::new(self.urls.clone());
+        options.encoding = self.encoding;
+        (options.backoff, options.open_timeout, options.events) = (BACKOFF, OPEN, EVENTS);
+        options
+    }
+}
+
+/// One member's place in the run.
+pub(super) struct Seat {
+    pub(super) line: Line,
+    pub(super) rooms: Vec<(MemberId, usize, RoomName)>,
 }
 
 /// Runs a client until the runtime ends.
 pub(super) async fn run(seat: Seat, told: Sender<Told>) {
-    let mut options = Options::new(seat.urls);
-    options.encoding = seat.encoding;
-    (options.backoff, options.open_timeout, options.events) = (BACKOFF, OPEN, EVENTS);
-    let ids: HashMap<RoomName, MemberId> =
-        seat.rooms.iter().map(|(id, room)| (room.clone(), *id)).collect();
+    let options = seat.line.options();
+    let ids = seat.rooms.iter().map(|(id, room, name)| (name.clone(), (*id, *room))).collect();
     let mut scribe = Scribe { ids, told, joined: HashSet::new(), unnamed: HashSet::new() };
     let client = match Client::connect(options) {
         Ok(client) => client,
         Err(error) => return scribe.wrong_everywhere(&error.to_string()),
     };
-    for (_, room) in seat.rooms {
+    for (_, _, room) in seat.rooms {
         if client.join(room, JoinOptions::default()).await.is_err() {
             return scribe.wrong_everywhere("the client ended");
         }
@@ -56,7 +83,8 @@ pub(super) async fn run(seat: Seat, told: Sender<Told>) {
 }
 
 struct Scribe {
-    ids: HashMap<RoomName, MemberId>,
+    /// Each room's membership and number.
+    ids: HashMap<RoomName, (MemberId, usize)>,
     told: Sender<Told>,
     joined: HashSet<RoomName>,
     /// Rooms whose join did not recover: what the client keeps to itself until then is where the
@@ -109,15 +137,16 @@ impl Scribe {
     }
 
     fn note(&self, room: &RoomName, entry: Entry) {
-        if let Some(&id) = self.ids.get(room) {
+        if let Some(&(id, _)) = self.ids.get(room) {
             // Nobody listens any more when the run is over.
-            let _ = self.told.send((id, Ok(entry)));
+            let _ = self.told.send(Told::Noted(id, entry));
         }
     }
 
     fn wrong(&self, room: &RoomName, what: &str) {
-        if let Some(&id) = self.ids.get(room) {
-            let _ = self.told.send((id, Err(what.to_owned())));
+        if let Some(&(id, room)) = self.ids.get(room) {
+            let (who, what) = (format!("the Rust client of membership {id}"), what.to_owned());
+            let _ = self.told.send(Told::Wrong { room, who, what });
         }
     }
 

@@ -1,10 +1,11 @@
 //! One run: gathers the clients, lets the faults come, waits for quiet, and has history judged.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use tokio::sync::watch;
 
 use super::checker::{MemberId, Rule};
 use super::client::Told;
@@ -33,6 +34,13 @@ pub(super) struct Drive {
     pub(super) load: Load,
     pub(super) judges: Judges,
     told: Receiver<Told>,
+    /// The next message of each publisher that uses the Rust client.
+    authors: HashMap<u32, u32>,
+    /// Those of them that have all of their acks.
+    finished: HashSet<u32>,
+    stop_authors: watch::Sender<bool>,
+    /// Messages that they published again.
+    pub(super) retries: u64,
     faults: Vec<Fault>,
     topology: Topology,
     rate: f64,
@@ -49,7 +57,7 @@ impl Drive {
     /// A run of these clients and faults.
     pub(super) fn new(
         (load, judges): (Load, Judges),
-        told: Receiver<Told>,
+        (told, stop_authors): (Receiver<Told>, watch::Sender<bool>),
         (faults, topology, rate): (Vec<Fault>, Topology, f64),
         children: &Children,
     ) -> Self {
@@ -57,6 +65,10 @@ impl Drive {
             load,
             judges,
             told,
+            authors: HashMap::new(),
+            finished: HashSet::new(),
+            stop_authors,
+            retries: 0,
             faults,
             topology,
             rate,
@@ -100,8 +112,11 @@ impl Drive {
             let what = format!("not repaired: {}", self.faults[fault].text());
             self.judges.checker.fail(Rule::Behind, None, ("a room".to_owned(), what), now);
         }
-        let acked =
-            self.until(news, |drive| drive.load.publishers.iter().all(|it| it.is_done()))?;
+        self.stop_authors.send_replace(true);
+        let acked = self.until(news, |drive| {
+            drive.load.publishers.iter().all(|publisher| publisher.is_done())
+                && drive.authors.keys().all(|author| drive.finished.contains(author))
+        })?;
         if !acked {
             let who = "publishers".to_owned();
             let what = "messages are never acknowledged".to_owned();
@@ -181,13 +196,18 @@ impl Drive {
     /// Takes in what the Rust clients told.
     fn listen(&mut self) {
         let now = self.began.elapsed();
-        while let Ok((member, told)) = self.told.try_recv() {
+        while let Ok(told) = self.told.try_recv() {
             match told {
-                Ok(entry) => self.judges.note(member, entry, now),
-                Err(what) => {
-                    let checker = &mut self.judges.checker;
-                    let (room, who) = (checker.room_of(member), checker.name(member));
-                    checker.fail(Rule::Answer, Some(room), (who, what), now);
+                Told::Noted(member, entry) => self.judges.note(member, entry, now),
+                Told::Begun { publisher, next } => drop(self.authors.insert(publisher, next)),
+                Told::Acked { room, content, at } => {
+                    self.judges.checker.acked(room, content, at, now);
+                    self.judges.timeline.acked(now);
+                }
+                Told::Again => self.retries += 1,
+                Told::Finished { publisher } => drop(self.finished.insert(publisher)),
+                Told::Wrong { room, who, what } => {
+                    self.judges.checker.fail(Rule::Answer, Some(room), (who, what), now);
                 }
             }
         }
@@ -254,7 +274,8 @@ impl Drive {
             .flatten()
             .flat_map(|&member| self.load.members[member].seats.iter().map(|seat| seat.id))
             .collect();
-        let from = self.load.publishers.iter().map(|publisher| publisher.next).collect();
+        let thin = self.load.publishers.iter().map(|it| (it.number, it.next));
+        let from = thin.chain(self.authors.iter().map(|(&number, &next)| (number, next))).collect();
         let reads = |member: MemberId| !still.contains(&member);
         self.judges.repairs.ended(number, now.1, from, reads);
     }

@@ -49,6 +49,8 @@ pub(super) enum Entry {
     Reset { at: Position, lost: u64 },
     /// The connection is gone, whoever ended it.
     Lost,
+    /// It forgets where it stood: its next join is a first one.
+    Forgot,
 }
 
 /// An entry and when it was made, since the run began.
@@ -66,6 +68,7 @@ impl Entry {
             Self::Gap { from, to } => format!("gap {from}–{to}"),
             Self::Reset { at, lost } => format!("reset {} lost {lost}", place(at)),
             Self::Lost => "connection lost".to_owned(),
+            Self::Forgot => "forgot".to_owned(),
         }
     }
 }
@@ -99,6 +102,7 @@ impl Stand {
                 }
             }
             Entry::Lost => self.beyond = None,
+            Entry::Forgot => *self = Self::default(),
         }
     }
 
@@ -138,6 +142,7 @@ mod tests {
             (Entry::Gap { from: 7, to: 9 }, Some(at(1, 9))),
             (Entry::Reset { at: at(2, 3), lost: 6 }, Some(at(2, 3))),
             (Entry::Lost, Some(at(2, 3))),
+            (Entry::Forgot, None),
         ] {
             stand.advance(&entry);
             assert_eq!(stand.at, expected, "{entry:?}");

@@ -170,8 +170,12 @@ impl Load {
         match (turn, role) {
             (Turn::Opening(link), role) => self.assign(*link, role),
             (Turn::Down, Role::Member(number)) => {
+                let forgets = self.members[number].forgets();
                 for id in self.members[number].down() {
                     judges.note(id, Entry::Lost, now.1);
+                    if forgets {
+                        judges.note(id, Entry::Forgot, now.1);
+                    }
                 }
             }
             (Turn::Down, Role::Publisher(number)) => self.publishers[number].down(now.0),

@@ -1,5 +1,5 @@
 //! A thin client in one or two rooms. It notes every frame exactly as it came, and after each loss
-//! resumes where it stood, at any node.
+//! resumes where it stood, at any node; a few begin anew instead.
 
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,8 @@ use super::way::{Turn, Way};
 use crate::dialect::text_of;
 use crate::engine::Engine;
 
+/// Messages that a first join begins with.
+const HISTORY: u32 = 50;
 /// A live node answers a join within so many of its pongs, one a second.
 const PATIENCE: u64 = 12;
 /// Before a join that was turned away is tried again, if the node does not say.
@@ -23,6 +25,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub(super) struct Member {
     pub(super) way: Way,
     pub(super) seats: Vec<Seat>,
+    forgets: bool,
     joins: RequestId,
 }
 
@@ -42,10 +45,15 @@ enum Standing {
 
 impl Member {
     /// A client that will be in these rooms.
-    pub(super) fn new(way: Way, rooms: Vec<(MemberId, RoomName)>) -> Self {
+    pub(super) fn new(way: Way, rooms: Vec<(MemberId, RoomName)>, forgets: bool) -> Self {
         let standing = Standing::Wanted { from: None };
         let seat = |(id, name)| Seat { id, name, standing };
-        Self { way, seats: rooms.into_iter().map(seat).collect(), joins: 0 }
+        Self { way, seats: rooms.into_iter().map(seat).collect(), forgets, joins: 0 }
+    }
+
+    /// Whether it is one of those that begin anew after a loss, with some history.
+    pub(super) fn forgets(&self) -> bool {
+        self.forgets
     }
 
     /// Joins whatever is wanted and may be joined.
@@ -64,10 +72,11 @@ impl Member {
             match seat.standing {
                 Standing::Wanted { from } if from.is_none_or(|from| from <= now.0) => {
                     seat.standing = Standing::Joining { id, pongs: self.way.pongs };
+                    let since = checker.position(seat.id);
                     rooms.push(JoinRoom {
                         room: seat.name.clone(),
-                        since: checker.position(seat.id),
-                        history: None,
+                        since,
+                        history: since.is_none().then_some(HISTORY),
                         presence: false,
                         info: None,
                         token: None,

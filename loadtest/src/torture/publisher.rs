@@ -26,7 +26,7 @@ pub(super) struct Publisher {
     pub(super) way: Way,
     pub(super) room: usize,
     name: RoomName,
-    number: u32,
+    pub(super) number: u32,
     payload: usize,
     /// Its next new message.
     pub(super) next: u32,

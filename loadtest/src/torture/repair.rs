@@ -1,6 +1,7 @@
 //! Time to repair: from the end of a fault until every member of a room has a message that was
 //! published after it. Pure.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::checker::MemberId;
@@ -29,7 +30,7 @@ struct Open {
     fault: usize,
     end: Duration,
     /// Each publisher's first message after the end.
-    from: Vec<u32>,
+    from: HashMap<u32, u32>,
     /// By member: whether it is still without.
     without: Vec<bool>,
     /// By room: how many are.
@@ -58,7 +59,7 @@ impl Repairs {
         &mut self,
         fault: usize,
         end: Duration,
-        from: Vec<u32>,
+        from: HashMap<u32, u32>,
         reads: impl Fn(MemberId) -> bool,
     ) {
         let members = self.rooms.iter().flatten().max().map_or(0, |last| last + 1);
@@ -88,9 +89,9 @@ impl Repairs {
         if self.open.is_empty() {
             return;
         }
-        let publisher = content.publisher as usize;
         self.strike(member, room, now, |open| {
-            open.from.get(publisher).is_some_and(|&from| content.number >= from)
+            open.without[member]
+                && open.from.get(&content.publisher).is_some_and(|&from| content.number >= from)
         });
     }
 
@@ -124,7 +125,7 @@ mod tests {
     #[test]
     fn a_room_is_repaired_when_its_last_member_has_something_new() {
         let mut repairs = Repairs::new(vec![vec![0, 1], vec![2]]);
-        repairs.ended(7, SECOND, vec![5, 9], |_| true);
+        repairs.ended(7, SECOND, HashMap::from([(0, 5), (1, 9)]), |_| true);
         let message = |publisher, number| Content { publisher, number };
         repairs.heard(0, 0, message(0, 4), 2 * SECOND);
         repairs.heard(1, 0, message(0, 5), 2 * SECOND);
@@ -139,7 +140,7 @@ mod tests {
     #[test]
     fn nobody_waits_for_a_member_that_does_not_read() {
         let mut repairs = Repairs::new(vec![vec![0, 1]]);
-        repairs.ended(1, SECOND, vec![0], |member| member != 1);
+        repairs.ended(1, SECOND, HashMap::from([(0, 0)]), |member| member != 1);
         repairs.stalled(0, 0, 2 * SECOND);
         assert!(repairs.is_whole());
     }

@@ -58,6 +58,7 @@ pub(super) fn report(args: &TortureArgs, seed: u64, drive: &Drive, logs: &Path) 
     alone.sort_unstable();
     let alone = [0.5, 0.99, 1.0].map(|share| millis(percentile(&alone, share)));
     let retries: u64 = drive.load.publishers.iter().map(|publisher| publisher.retries).sum();
+    let retries = retries + drive.retries;
     let began = || timeline.faults.iter().filter(|carried| carried.began.is_some());
     let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
     for carried in began() {

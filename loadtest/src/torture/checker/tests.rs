@@ -108,6 +108,21 @@ fn members_that_see_the_same_are_no_violation() {
 }
 
 #[test]
+fn who_forgets_where_it_stood_may_see_messages_again() {
+    let mut bench = Bench::new(2);
+    bench.sees(0, 1..=10);
+    bench.sees(1, 1..=8);
+    bench.note(1, Entry::Lost);
+    bench.note(1, Entry::Forgot);
+    bench.joins(1, at(1, 5), None);
+    bench.sees(1, 6..=10);
+    bench.closes(1, 1..=10);
+    bench.check(&[]);
+    bench.sees(1, [10]);
+    bench.check(&[Rule::Duplicate]);
+}
+
+#[test]
 fn members_that_differ() {
     let mut bench = Bench::new(2);
     bench.sees(0, 1..=3);
