@@ -12,8 +12,8 @@ use roomcast_client::{Client, Event, JoinOptions, Options};
 use roomcast_protocol::{ClientFrame, Data, Encoding, Position, PublishKey, ServerFrame};
 use roomcast_testkit::{Proxy, RedisServer};
 use support::{
-    Cluster, Follow, Persistent, TestNode, cluster_node, eventually, is_ready, plain, publish_of,
-    room, soon,
+    Cluster, Follow, Persistent, TestClient, TestNode, cluster_node, eventually, is_ready, plain,
+    publish_of, room, soon,
 };
 
 #[tokio::test]
@@ -134,6 +134,45 @@ async fn a_position_beyond_the_nodes_feed_is_honoured() {
     drop((stayer, member, publisher));
     ahead.stop().await;
     behind.stop().await;
+}
+
+/// Redis goes away while a member reads history, for longer than a page is tried for: the member
+/// waits, and then receives what its join has promised.
+#[tokio::test]
+async fn a_member_in_mid_history_waits_for_redis() {
+    const LAST: u64 = 300;
+    let redis = RedisServer::start();
+    let proxy = Proxy::start(redis.port()).await;
+    let whole = cluster_node(&redis.url(), 0, &[]).await;
+    let alone = cluster_node(&proxy.redis_url(), 1, &["limits.send_buffer=64KiB"]).await;
+    let mut publisher = whole.json().await;
+    let start = publisher.join("deep").await.at;
+    publisher.leave("deep").await;
+    // More than sockets hold for a member that does not read.
+    let text = format!("\"{}\"", "x".repeat(16_000));
+    for seq in 1..=LAST {
+        assert_eq!(publisher.publish("deep", &text).await.seq, seq);
+    }
+    let mut member = TestClient::narrow(alone.address(), Encoding::Json).await;
+    let joined = member.resume("deep", start).await;
+    assert_eq!((joined.at, joined.recovered), (start, Some(true)));
+    let mut follow = Follow::new("deep", joined);
+    proxy.refuse();
+    proxy.cut();
+    eventually("the node is not ready", async || !is_ready(&alone).await).await;
+    let reads = async || alone.scrape().await.sum("roomcast_catchup_reads_total");
+    // A page is tried eight times.
+    let enough = reads().await + 10.0;
+    tokio::select! {
+        () = follow.until(&mut member, LAST) => panic!("history came without Redis"),
+        () = eventually("reads that fail", async || reads().await >= enough) => {}
+    }
+    proxy.pass();
+    follow.until(&mut member, LAST).await;
+    assert_eq!(follow.gaps, []);
+    drop((member, publisher));
+    whole.stop().await;
+    alone.stop().await;
 }
 
 const STORM_ROOMS: usize = 5;

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use roomcast_protocol::{Lineage, Position, Publish, RequestId, Seq};
+use roomcast_protocol::{Epoch, Lineage, Position, Publish, RequestId, Seq};
 use tokio::time::Instant;
 
 use crate::connection::Connection;
@@ -31,8 +31,9 @@ pub(crate) enum Known {
     Unasked,
     /// It knows the position: the node's log will come to it.
     Good,
-    /// It does not: the room began anew since.
-    Bad,
+    /// It does not: the room began anew since, and is in this epoch. Until the node's feed has told
+    /// of that, its log is of a life that is over.
+    Bad(Epoch),
 }
 
 /// Where a join may continue.
@@ -60,11 +61,16 @@ pub(crate) fn plan(log: &RoomLog, lineage: &Lineage, pending: &Pending) -> Plan 
     match base {
         Some(base) if since.seq <= base => after(log, lineage, since.seq),
         // Beyond the base of an ancestor: the epoch forked before that message.
-        Some(_) if since.epoch != lineage.epoch => Plan::Reset,
+        Some(base) if since.epoch != lineage.epoch => reset(log, base),
         // An epoch or a seq this node has not heard of may be newer than what its feed has told.
-        _ if pending.known == Known::Bad => Plan::Reset,
+        base if pending.known == Known::Bad(lineage.epoch) => reset(log, base.unwrap_or(0)),
         _ => Plan::Ahead,
     }
+}
+
+/// The reader keeps what it has up to `kept`: it is not to receive that again.
+fn reset(log: &RoomLog, kept: Seq) -> Plan {
+    if kept > log.end().seq { Plan::Ahead } else { Plan::Reset }
 }
 
 fn after(log: &RoomLog, lineage: &Lineage, seq: Seq) -> Plan {

@@ -6,6 +6,7 @@ use roomcast_metrics::{DeliveryStage, GapCause, SlowAction};
 use roomcast_protocol::{CloseCode, ErrorCode, Position, ServerFrame};
 
 use super::Worker;
+use super::resume::lost;
 use crate::config::SlowPolicy;
 use crate::connection::Connection;
 use crate::hub::WorkerEvent;
@@ -117,14 +118,18 @@ impl Worker {
         let mut state = room.state.borrow_mut();
         let end = state.log.end();
         let reader = Reader::Log(state.log.end_cursor());
+        let lost = lost(&state.lineage, end, Some(position));
         state.place(slot, reader);
         drop(state);
-        let (name, seq) = (room.name.clone(), end.seq);
+        let (name, to) = (room.name.clone(), end.seq);
+        let kept = to.min(position.seq - lost);
         if position.epoch != end.epoch {
-            connection.send(&ServerFrame::Reset { room: name, epoch: end.epoch, seq, lost: 0 });
-        } else if position.seq < seq {
+            let room = name.clone();
+            connection.send(&ServerFrame::Reset { room, epoch: end.epoch, seq: kept, lost });
+        }
+        if kept < to {
             self.metrics.rooms.gaps[cause].inc();
-            connection.send(&ServerFrame::Gap { room: name, from: position.seq + 1, to: seq });
+            connection.send(&ServerFrame::Gap { room: name, from: kept + 1, to });
         }
         self.write(connection);
     }

@@ -7,7 +7,7 @@ use roomcast_metrics::{GapCause, ResumeOutcome};
 use roomcast_protocol::{ErrorCode, Position, Seq, ServerFrame};
 
 use super::Worker;
-use super::resume::Start;
+use super::resume::{Start, lost};
 use crate::connection::Connection;
 use crate::hub::{HubCommand, Page, PageAnswer};
 use crate::room::{Pending, Plan, Reader, Room, RoomState, plan};
@@ -108,33 +108,20 @@ impl Worker {
         }
     }
 
-    /// Members that wait at a position of an older epoch go on in the current one where it still
-    /// has what they had; the others begin at its end.
+    /// Members that wait at a position of an older epoch go on in the current one, behind what it
+    /// still has of what they had.
     fn rebase_waiting(&self, room: &Rc<Room>) {
         let mut state = room.state.borrow_mut();
-        let lineage = state.lineage.clone();
-        let mut forked = Vec::new();
+        let (lineage, end) = (state.lineage.clone(), state.log.end());
         for (slot, connection, position) in state.waiting() {
             if position.epoch == lineage.epoch {
                 continue;
             }
-            let (epoch, seq) = (lineage.epoch, position.seq);
-            if lineage.base_of(position.epoch).is_some_and(|base| seq <= base) {
-                state.place(slot, Reader::Waiting(Position { epoch, seq }));
-                connection.send(&ServerFrame::Reset {
-                    room: room.name.clone(),
-                    epoch,
-                    seq,
-                    lost: 0,
-                });
-                self.write_soon(&connection);
-            } else {
-                forked.push((slot, connection, position));
-            }
-        }
-        drop(state);
-        for (slot, connection, position) in forked {
-            self.skip_to_end(room, (&connection, slot), position, GapCause::Bus);
+            let lost = lost(&lineage, end, Some(position));
+            let (epoch, seq) = (lineage.epoch, position.seq - lost);
+            state.place(slot, Reader::Waiting(Position { epoch, seq }));
+            connection.send(&ServerFrame::Reset { room: room.name.clone(), epoch, seq, lost });
+            self.write_soon(&connection);
         }
     }
 

@@ -159,7 +159,7 @@ impl Worker {
             for pending in &mut state.pending {
                 let Some(since) = pending.since else { continue };
                 let good = lineage.admits(since, last);
-                pending.known = if good { Known::Good } else { Known::Bad };
+                pending.known = if good { Known::Good } else { Known::Bad(lineage.epoch) };
             }
         }
         drop(state);
@@ -169,7 +169,7 @@ impl Worker {
 
 /// How many messages of its epoch a reader at `since` has that the current epoch, which ends at
 /// `end`, does not.
-fn lost(lineage: &Lineage, end: Position, since: Option<Position>) -> u64 {
+pub(super) fn lost(lineage: &Lineage, end: Position, since: Option<Position>) -> u64 {
     let Some(since) = since else { return 0 };
     let shared =
         if since.epoch == end.epoch { Some(end.seq) } else { lineage.base_of(since.epoch) };

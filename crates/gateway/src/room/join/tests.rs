@@ -63,7 +63,7 @@ async fn a_join_continues_where_its_position_is_good() {
     let (connection, _client) = connection(1).await;
     let whole = Case { connection: connection.clone(), floor: 0 };
     let trimmed = Case { connection, floor: 1 };
-    let all = [Known::Unasked, Known::Good, Known::Bad];
+    let all = [Known::Unasked, Known::Good, Known::Bad(CURRENT)];
 
     // Without `since`: at the end, or so many messages before it.
     whole.check(None, 0, Known::Unasked, in_log(2, 0, 40));
@@ -89,7 +89,9 @@ async fn a_join_continues_where_its_position_is_good() {
     for since in [(CURRENT, 41), (Epoch(9), 0), (Epoch(9), 99)] {
         whole.check(Some(since), 0, Known::Unasked, Plan::Ahead);
         whole.check(Some(since), 0, Known::Good, Plan::Ahead);
-        whole.check(Some(since), 0, Known::Bad, Plan::Reset);
+        whole.check(Some(since), 0, Known::Bad(CURRENT), Plan::Reset);
+        // The room is in an epoch that this log has yet to come to.
+        whole.check(Some(since), 0, Known::Bad(Epoch(8)), Plan::Ahead);
     }
 
     // Ancestors: below their base, at it, above it. The parent's base binds the grandparent too.
@@ -109,10 +111,13 @@ async fn a_good_position_of_an_ancestor_that_the_log_has_not_come_to_is_awaited(
     let lineage = Lineage { epoch: CURRENT, ancestors: vec![(PARENT, 10)] };
     let log = RoomLog::new(Position { epoch: CURRENT, seq: 5 });
     let (connection, _client) = connection(1).await;
-    let since = Some(Position { epoch: PARENT, seq: 8 });
     let known = Known::Unasked;
     let deadline = Instant::now();
-    let pending =
-        Pending { connection, id: None, since, history: 0, deadline, known, then: Vec::new() };
-    assert_eq!(plan(&log, &lineage, &pending), Plan::Ahead);
+    // One that lost 11 and 12 keeps 10: it is not to receive 6 to 10 again.
+    for seq in [8, 12] {
+        let since = Some(Position { epoch: PARENT, seq });
+        let (connection, then) = (connection.clone(), Vec::new());
+        let pending = Pending { connection, id: None, since, history: 0, deadline, known, then };
+        assert_eq!(plan(&log, &lineage, &pending), Plan::Ahead);
+    }
 }
