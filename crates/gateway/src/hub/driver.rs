@@ -36,6 +36,8 @@ pub(crate) struct Hub {
     pub(super) rooms: HashMap<RoomName, Ledger>,
     pub(super) outlets: Vec<Outlet>,
     commands: mpsc::UnboundedReceiver<HubCommand>,
+    /// Pages to be read, each after a pause; the loop starts the reads at the end of its turn.
+    due: Vec<(RoomName, Seq, Duration)>,
     /// One read at a time for each room bounds what stands here.
     reads: mpsc::UnboundedReceiver<PageRead>,
     read_done: mpsc::UnboundedSender<PageRead>,
@@ -62,6 +64,7 @@ impl Hub {
             rooms: HashMap::new(),
             outlets,
             commands,
+            due: Vec::new(),
             reads,
             read_done,
             settings,
@@ -85,10 +88,24 @@ impl Hub {
                 Some((room, after, read)) = self.reads.recv() => self.page_read(room, after, read),
                 now = tick.tick() => self.tick(now),
             }
+            for (room, after, pause) in self.take_due() {
+                self.start_read(room, after, pause);
+            }
         }
     }
 
-    fn feed(&mut self, events: Vec<RoomEvent>) {
+    /// Whether a room is kept here, and its feed open or about to be.
+    #[cfg(test)]
+    pub(crate) fn has(&self, room: &RoomName) -> bool {
+        self.rooms.contains_key(room)
+    }
+
+    /// The reads to start now.
+    pub(crate) fn take_due(&mut self) -> Vec<(RoomName, Seq, Duration)> {
+        std::mem::take(&mut self.due)
+    }
+
+    pub(crate) fn feed(&mut self, events: Vec<RoomEvent>) {
         let now = now_ms();
         for RoomEvent { room, event } in events {
             if let FeedEvent::Messages(messages) = &event {
@@ -154,7 +171,7 @@ impl Hub {
         }
     }
 
-    fn command(&mut self, command: HubCommand) {
+    pub(crate) fn command(&mut self, command: HubCommand) {
         match command {
             HubCommand::Attach { worker, room, number } => self.attach(worker, room, number),
             HubCommand::Detach { worker, room } => self.detach(worker, &room),
@@ -200,7 +217,11 @@ impl Hub {
         }
     }
 
-    fn read(&self, room: RoomName, after: Seq, pause: Duration) {
+    fn read(&mut self, room: RoomName, after: Seq, pause: Duration) {
+        self.due.push((room, after, pause));
+    }
+
+    fn start_read(&self, room: RoomName, after: Seq, pause: Duration) {
         self.metrics.rooms.catchup_reads.inc();
         let (bus, done) = (self.bus.clone(), self.read_done.clone());
         let retention = self.settings.borrow().namespace_of(&room).retention;
@@ -218,7 +239,12 @@ impl Hub {
         });
     }
 
-    fn page_read(&mut self, room: RoomName, after: Seq, read: Result<History, ReadError>) {
+    pub(crate) fn page_read(
+        &mut self,
+        room: RoomName,
+        after: Seq,
+        read: Result<History, ReadError>,
+    ) {
         let Some(ledger) = self.rooms.get_mut(&room) else { return };
         let page = read
             .ok()

@@ -109,33 +109,17 @@ impl Worker {
         }
     }
 
-    /// Members that wait at a position of an older epoch go on in the current one where it still
-    /// has what they had; the others begin at its end.
+    /// Members that wait at a position of an older epoch go on in the current one, from where it
+    /// still has what they had.
     fn rebase_waiting(&self, room: &Rc<Room>) {
         let mut state = room.state.borrow_mut();
         let lineage = state.lineage.clone();
-        let mut forked = Vec::new();
         for (slot, connection, position) in state.waiting() {
-            if position.epoch == lineage.epoch {
-                continue;
-            }
-            let (epoch, seq) = (lineage.epoch, position.seq);
-            if lineage.base_of(position.epoch).is_some_and(|base| seq <= base) {
-                state.place(slot, Reader::Waiting(Position { epoch, seq }));
-                connection.send(&ServerFrame::Reset {
-                    room: room.name.clone(),
-                    epoch,
-                    seq,
-                    lost: 0,
-                });
+            if position.epoch != lineage.epoch {
+                let position = Self::rebase(room, &connection, &lineage, position);
+                state.place(slot, Reader::Waiting(position));
                 self.write_soon(&connection);
-            } else {
-                forked.push((slot, connection, position));
             }
-        }
-        drop(state);
-        for (slot, connection, position) in forked {
-            self.skip_to_end(room, (&connection, slot), position, GapCause::Bus);
         }
     }
 

@@ -118,8 +118,7 @@ impl Worker {
     }
 
     /// Refuses joins that have waited too long.
-    pub(super) fn check_pending(&self) {
-        let now = Instant::now();
+    pub(crate) fn check_pending(&self, now: Instant) {
         let mut rooms = std::mem::take(&mut *self.pending.borrow_mut());
         for room in &rooms {
             let mut state = room.state.borrow_mut();
