@@ -1,6 +1,6 @@
 LISTEN ?= 127.0.0.1:8080
 .DEFAULT_GOAL := help
-.PHONY: help run setup test rust foreign lint fmt bench docs deny
+.PHONY: help run setup test rust foreign torture lint fmt bench docs deny
 
 help: ## Show these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ rust: ## Only the Rust tests
 
 foreign: setup ## Only the tests with foreign clients: Python, wscat, Chromium
 	@scripts/foreign.sh
+
+torture: ## Let nodes and Redis fail under load in every topology, and check what clients saw
+	@scripts/torture.sh
 
 lint: ## Formatting, clippy, rustdoc and the shell scripts; warnings are errors
 	@scripts/lint.sh

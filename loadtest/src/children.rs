@@ -3,8 +3,9 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use socket2::{Domain, Socket, Type};
@@ -20,7 +21,12 @@ struct List {
     running: Vec<Child>,
     /// Set when everything is being ended: nothing may start any more.
     over: bool,
+    /// Set by a test that ends more than these processes itself when it finds that it is over.
+    unwinds: bool,
 }
+
+/// How long an interrupted test that ends itself may take for it.
+const UNWIND: Duration = Duration::from_secs(10);
 
 /// One running process; dropping it ends the process.
 #[derive(Debug)]
@@ -37,7 +43,9 @@ impl Children {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
             runtime.block_on(interrupted());
-            watched.end_all();
+            if watched.end_all() {
+                std::thread::sleep(UNWIND);
+            }
             std::process::exit(130);
         })?;
         Ok(children)
@@ -72,10 +80,23 @@ impl Children {
         Ok((Running { pid, children: self.clone() }, output))
     }
 
-    fn end_all(&self) {
+    /// From now on an interrupted test has some seconds to end by itself: it owns processes that
+    /// are not in this list. It looks at `is_over`.
+    pub(crate) fn unwind(&self) {
+        self.lock().unwinds = true;
+    }
+
+    /// Whether the test was interrupted.
+    pub(crate) fn is_over(&self) -> bool {
+        self.lock().over
+    }
+
+    /// Ends all; true if the test ends by itself.
+    fn end_all(&self) -> bool {
         let mut list = self.lock();
         list.over = true;
         list.running.iter_mut().for_each(end);
+        list.unwinds
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, List> {
@@ -91,12 +112,28 @@ impl Running {
 
     /// Fails if the process has ended by itself.
     pub(crate) fn check(&self) -> Result<()> {
-        let mut list = self.children.lock();
-        let child = list.running.iter_mut().find(|child| child.id() == self.pid);
-        match child.context("the process was ended")?.try_wait()? {
+        match self.ended()? {
             Some(status) => bail!("process {} has ended: {status}", self.pid),
             None => Ok(()),
         }
+    }
+
+    /// How the process has ended, if it has.
+    pub(crate) fn ended(&self) -> Result<Option<ExitStatus>> {
+        let mut list = self.children.lock();
+        let child = list.running.iter_mut().find(|child| child.id() == self.pid);
+        Ok(child.context("the process was ended")?.try_wait()?)
+    }
+
+    /// Sends it a signal by its name, such as `STOP`.
+    pub(crate) fn signal(&self, name: &str) -> Result<()> {
+        let status =
+            Command::new("kill").arg(format!("-{name}")).arg(self.pid.to_string()).status();
+        let status = status.context("the command kill")?;
+        if !status.success() {
+            bail!("kill -{name} {}: {status}", self.pid);
+        }
+        Ok(())
     }
 }
 

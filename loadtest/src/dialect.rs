@@ -32,7 +32,8 @@ impl Encoding {
         }
     }
 
-    fn wire(self) -> Wire {
+    /// The same, as the protocol calls it.
+    pub(crate) fn wire(self) -> Wire {
         match self {
             Self::Json => Wire::Json,
             Self::Msgpack => Wire::MsgPack,
@@ -107,6 +108,13 @@ impl Dialect {
         wire::upgrade_request(&self.addr.to_string(), &path, Some(subprotocol)).into()
     }
 
+    /// The upgrade request of a client that goes by a name of its own.
+    pub(crate) fn request_as(&self, user: &str) -> Rc<[u8]> {
+        let subprotocol = self.encoding.wire().subprotocol();
+        let path = format!("/ws?user={user}");
+        wire::upgrade_request(&self.addr.to_string(), &path, Some(subprotocol)).into()
+    }
+
     /// A frame that joins these rooms.
     pub(crate) fn join(&self, rooms: &[usize]) -> Result<Vec<u8>> {
         let rooms = rooms.iter().map(|&room| {
@@ -137,7 +145,8 @@ impl Dialect {
         })))
     }
 
-    fn frame(&self, frame: &ClientFrame) -> Vec<u8> {
+    /// Any frame, as a client sends it.
+    pub(crate) fn frame(&self, frame: &ClientFrame) -> Vec<u8> {
         let mut payload = Vec::new();
         frame.encode(self.encoding.wire(), &mut payload);
         let mut bytes = Vec::with_capacity(payload.len() + 14);

@@ -33,7 +33,9 @@ mod scrape;
 mod server;
 mod stall;
 mod stats;
+mod svg;
 mod table;
+mod torture;
 mod window;
 mod wire;
 
@@ -57,6 +59,7 @@ enum Scenario {
     Redis(redis::RedisArgs),
     Growth(growth::GrowthArgs),
     Stall(stall::StallArgs),
+    Torture(torture::TortureArgs),
     Floor(floor::FloorArgs),
 }
 
@@ -83,6 +86,7 @@ fn run(cli: &Cli) -> Result<()> {
         Scenario::Redis(args) => redis::main(args, &children)?,
         Scenario::Growth(args) => growth::main(args, &children)?,
         Scenario::Stall(args) => stall::main(args, &children)?,
+        Scenario::Torture(args) => torture::main(args, &children)?,
         Scenario::Floor(_) => return Ok(()),
     };
     if let Some(path) = &cli.json {

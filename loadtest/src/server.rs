@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -205,8 +205,13 @@ impl Server {
 }
 
 fn binary(args: &NodeArgs) -> Result<OsString> {
-    if let Some(path) = &args.node_binary {
-        return Ok(path.clone().into_os_string());
+    beside_or(args.node_binary.as_deref())
+}
+
+/// The node's binary: this one, or `roomcast` beside this program.
+pub(crate) fn beside_or(named: Option<&Path>) -> Result<OsString> {
+    if let Some(path) = named {
+        return Ok(path.as_os_str().to_owned());
     }
     let path = std::env::current_exe().context("finding this program")?.with_file_name("roomcast");
     if !path.exists() {
@@ -228,7 +233,7 @@ pub(crate) fn address(url: &str) -> Result<SocketAddr> {
 }
 
 /// The status of a GET.
-fn status(addr: SocketAddr, path: &str) -> Result<u16> {
+pub(crate) fn status(addr: SocketAddr, path: &str) -> Result<u16> {
     let mut stream = TcpStream::connect_timeout(&addr, ANSWER_WITHIN)?;
     stream.set_read_timeout(Some(ANSWER_WITHIN))?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n");

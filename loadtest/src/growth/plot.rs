@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::stats::Spread;
+use crate::svg::{escape, short, text};
 
 /// One measured point.
 #[derive(Debug, Clone, Copy)]
@@ -169,28 +170,6 @@ fn stroke(style: usize) -> String {
     format!("fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"{dashes}")
 }
 
-fn text(out: &mut String, (x, y): (f64, f64), anchor: &str, more: &str, words: &str) {
-    let words = escape(words);
-    let _ = writeln!(
-        out,
-        "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" {more}>{words}</text>"
-    );
-}
-
-fn escape(words: &str) -> String {
-    words.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
-/// 1,000 as `1k`, 2,500,000 as `2.5M`.
-fn short(value: f64) -> String {
-    let (scaled, unit) = match value {
-        big if big >= 1e6 => (value / 1e6, "M"),
-        middle if middle >= 1e3 => (value / 1e3, "k"),
-        _ => (value, ""),
-    };
-    format!("{}{unit}", (scaled * 100.0).round() / 100.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,12 +181,6 @@ mod tests {
         assert_eq!((decades.place(100.0), decades.place(1e4)), (0.0, 1.0));
         assert_eq!(Decades::around([100.0].into_iter()), Decades { low: 2, high: 3 });
         assert_eq!(Decades::around(std::iter::empty()), Decades { low: 0, high: 1 });
-    }
-
-    #[test]
-    fn numbers_are_short() {
-        let shown = [1.0, 100.0, 1e3, 12_345.0, 2.5e6].map(short);
-        assert_eq!(shown, ["1", "100", "1k", "12.35k", "2.5M"]);
     }
 
     #[test]

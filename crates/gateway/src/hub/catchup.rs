@@ -13,8 +13,8 @@ use crate::log::{Batch, Budget, Entry, RoomLog};
 
 /// A page's messages, in bytes of data: what a batch may hold.
 pub(crate) const PAGE_BYTES: usize = 64 * 1024;
-/// Reads of one page that may find the room between two epochs, or the bus away, before the reader
-/// is told: with the driver's pause of 250 ms about two seconds.
+/// Reads of one page that may find the room between two epochs, or the bus away, before joins are
+/// told (members ask again): with the driver's pause of 250 ms about two seconds.
 const MAX_TRIES: u32 = 8;
 
 /// Pages kept for the next who ask: 256 KiB of a room for some seconds.

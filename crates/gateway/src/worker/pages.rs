@@ -31,10 +31,9 @@ impl Worker {
         match answer {
             PageAnswer::InLog => {}
             PageAnswer::Page(page) => self.read_page(room, &page),
-            PageAnswer::Failed => {
-                self.refuse_paged(room);
-                self.give_up_waiting(room);
-            }
+            // Members wait on, as those do who stand at the log's end: history may still hold what
+            // they lack when the bus is back, and `joined` has promised it.
+            PageAnswer::Failed => self.refuse_paged(room),
         }
         self.move_waiting(room);
         self.resolve(room);
@@ -123,15 +122,7 @@ impl Worker {
         }
     }
 
-    /// The bus does not answer: members that were evicted are told what they miss.
-    fn give_up_waiting(&self, room: &Rc<Room>) {
-        let waiting = room.state.borrow_mut().waiting();
-        for (slot, connection, position) in waiting {
-            self.skip_to_end(room, (&connection, slot), position, GapCause::Budget);
-        }
-    }
-
-    /// The same for joins that need a page.
+    /// The bus does not answer: joins that need a page are told so.
     fn refuse_paged(&self, room: &Rc<Room>) {
         let mut state = room.state.borrow_mut();
         let all = std::mem::take(&mut state.pending);

@@ -1,0 +1,113 @@
+//! Who takes part in a run: how many of which kind of client, in which rooms, by which way.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use anyhow::Result;
+use roomcast_protocol::UserName;
+
+use super::TortureArgs;
+use super::author::Author;
+use super::checker::{Checker, MemberId};
+use super::client::{Line, Seat};
+use super::member::Member;
+use super::past::Past;
+use super::publisher::Publisher;
+use super::way::Way;
+use crate::dialect::{Encoding, room_name};
+
+/// One client of so many goes through the proxies.
+const BEHIND_PROXY: usize = 3;
+/// One client of so many begins anew after a loss.
+const FORGETS: usize = 8;
+/// One membership of a room of so many is a Rust client's, and one publisher.
+const RUST: usize = 4;
+
+/// Who takes part, and where each connects.
+pub(super) struct Cast<'a> {
+    pub(super) args: &'a TortureArgs,
+    pub(super) straight: Rc<[SocketAddr]>,
+    pub(super) fronts: Rc<[SocketAddr]>,
+}
+
+/// Thin members, the memberships of each room, and the seats of Rust clients.
+type Members = (Vec<Member>, Vec<Vec<MemberId>>, Vec<Seat>);
+
+impl Cast<'_> {
+    /// The members of all rooms. Every second client is in two rooms.
+    pub(super) fn members(&self, checker: &mut Checker) -> Result<Members> {
+        let (mut members, mut clients) = (Vec::new(), Vec::new());
+        let mut rooms = vec![Vec::new(); self.args.rooms];
+        for place in 0..self.args.members {
+            let is_rust = place % RUST == RUST - 1;
+            let span = if place % 2 == 1 { 2 } else { 1 };
+            for first in (0..self.args.rooms).step_by(span) {
+                let number = members.len() + clients.len();
+                let mut seats = Vec::new();
+                for room in first..(first + span).min(self.args.rooms) {
+                    let kind = if is_rust { "Rust client" } else { "member" };
+                    let id = checker.enrol(room, format!("{kind} {number}"));
+                    rooms[room].push(id);
+                    seats.push((id, room, room_name(room)?));
+                }
+                if is_rust {
+                    clients.push(Seat { line: self.line(number), rooms: seats });
+                } else {
+                    let way = self.way(number, &format!("m{number}"));
+                    let seats = seats.into_iter().map(|(id, _, name)| (id, name)).collect();
+                    members.push(Member::new(way, seats, number % FORGETS == FORGETS - 1));
+                }
+            }
+        }
+        Ok((members, rooms, clients))
+    }
+
+    /// The thin publishers of all rooms, and those that use the Rust client.
+    pub(super) fn publishers(&self) -> Result<(Vec<Publisher>, Vec<Author>)> {
+        let all = self.args.rooms * self.args.publishers;
+        let (mut thin, mut authors) = (Vec::new(), Vec::new());
+        for number in 0..all {
+            let (room, place) = (number % self.args.rooms, number / self.args.rooms);
+            let (name, payload) = (room_name(room)?, self.args.payload);
+            let (user, turn) = (format!("p{number}"), place + number);
+            let number = number as u32;
+            if place % RUST == RUST - 1 {
+                let pace = Duration::from_secs_f64(all as f64 / self.args.rate);
+                let (line, user) = (self.line(turn), UserName::parse(&user)?);
+                authors.push(Author { line, user, name, room, number, payload, pace });
+            } else {
+                thin.push(Publisher::new(self.way(turn, &user), (room, name), number, payload));
+            }
+        }
+        Ok((thin, authors))
+    }
+
+    /// A reader of each room's history.
+    pub(super) fn readers(&self) -> Result<Vec<Past>> {
+        let reader = |room| {
+            let way = Way::new(self.straight.clone(), encoding(room), format!("h{room}"));
+            Ok(Past::new(way, room_name(room)?))
+        };
+        (0..self.args.rooms).map(reader).collect()
+    }
+
+    fn addrs(&self, number: usize) -> &Rc<[SocketAddr]> {
+        if number.is_multiple_of(BEHIND_PROXY) { &self.fronts } else { &self.straight }
+    }
+
+    fn way(&self, number: usize, user: &str) -> Way {
+        Way::new(self.addrs(number).clone(), encoding(number), user.to_owned())
+    }
+
+    fn line(&self, number: usize) -> Line {
+        let addrs = self.addrs(number);
+        let turned = (0..addrs.len()).map(|at| addrs[(at + number) % addrs.len()]);
+        let urls = turned.map(|addr| format!("ws://{addr}/ws")).collect();
+        Line { urls, encoding: encoding(number).wire() }
+    }
+}
+
+fn encoding(number: usize) -> Encoding {
+    if number.is_multiple_of(2) { Encoding::Json } else { Encoding::Msgpack }
+}

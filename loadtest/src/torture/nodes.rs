@@ -1,0 +1,141 @@
+//! The nodes of a run: processes on fixed ports that are killed, stopped, drained and started again.
+//! Each writes one log over all of its lives.
+
+use std::fs::OpenOptions;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::children::{Children, Running};
+use crate::server::status;
+
+/// Above the ports that the testkit gives out, below those that Linux gives to outgoing connections:
+/// one of those could keep a node from coming back.
+const PORTS: std::ops::Range<u16> = 30_000..32_700;
+/// What a node says last that finds no Redis at its start.
+const NOT_STARTED: &str = "roomcast: the node did not start: Redis";
+/// How long a node may take to end after SIGTERM.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// One node.
+pub(super) struct Node {
+    pub(super) addr: SocketAddr,
+    binary: std::ffi::OsString,
+    arguments: Vec<String>,
+    log: PathBuf,
+    children: Children,
+    running: Option<Running>,
+}
+
+impl Node {
+    /// Starts a node; it may take a while to be ready.
+    pub(super) fn start(
+        binary: &std::ffi::OsStr,
+        arguments: Vec<String>,
+        log: &Path,
+        children: &Children,
+    ) -> Result<Self> {
+        let addr = SocketAddr::from(([127, 0, 0, 1], port()?));
+        let mut node = Self {
+            addr,
+            binary: binary.to_owned(),
+            arguments,
+            log: log.to_owned(),
+            children: children.clone(),
+            running: None,
+        };
+        node.run()?;
+        Ok(node)
+    }
+
+    /// Starts it if it does not run.
+    pub(super) fn run(&mut self) -> Result<()> {
+        if self.running.is_some() {
+            return Ok(());
+        }
+        let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
+        let mut command = Command::new(&self.binary);
+        command.args(["serve", "--listen", &self.addr.to_string()]).args(&self.arguments);
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        self.running = Some(self.children.start(&mut command)?);
+        Ok(())
+    }
+
+    /// Ends it at once (SIGKILL).
+    pub(super) fn kill(&mut self) {
+        self.running = None;
+    }
+
+    /// Stops it (SIGSTOP) or lets it go on (SIGCONT).
+    pub(super) fn signal(&self, name: &str) -> Result<()> {
+        self.running.as_ref().context("the node does not run")?.signal(name)
+    }
+
+    /// Ends it with SIGTERM and waits for that; fails if it does not end well.
+    pub(super) fn drain(&mut self) -> Result<()> {
+        let running = self.running.take().context("the node does not run")?;
+        running.signal("TERM")?;
+        let deadline = Instant::now() + DRAIN;
+        loop {
+            match running.ended()? {
+                Some(status) if status.success() => return Ok(()),
+                Some(status) => bail!("after SIGTERM it ended with {status}"),
+                None if Instant::now() > deadline => bail!("it still runs {DRAIN:?} after SIGTERM"),
+                None => std::thread::sleep(Duration::from_millis(5)),
+            }
+        }
+    }
+
+    /// Starts it again if it could not start because Redis was away, as whoever runs nodes would;
+    /// fails if it ended for any other reason.
+    pub(super) fn look_after(&mut self) -> Result<()> {
+        let Some(running) = &self.running else { return Ok(()) };
+        let Some(status) = running.ended()? else { return Ok(()) };
+        self.running = None;
+        let log = std::fs::read(&self.log).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let last = log.lines().next_back().unwrap_or_default();
+        let done = self.run();
+        if !last.starts_with(NOT_STARTED) {
+            bail!("it ended by itself with {status}: {last}");
+        }
+        done
+    }
+
+    /// Fails if it should run and does not.
+    pub(super) fn check(&self) -> Result<()> {
+        self.running.as_ref().map_or(Ok(()), Running::check)
+    }
+
+    /// Whether it calls itself ready.
+    pub(super) fn is_ready(&self) -> bool {
+        matches!(status(self.addr, "/health/ready"), Ok(200))
+    }
+
+    /// Lines of its log that tell of a panic.
+    pub(super) fn panics(&self) -> Vec<String> {
+        let log = std::fs::read(&self.log).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        log.lines().filter(|line| line.contains("panicked")).map(str::to_owned).collect()
+    }
+}
+
+/// A port that is free now and stays so while its node is down.
+fn port() -> Result<u16> {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let len = u32::from(PORTS.end - PORTS.start);
+    // Processes side by side begin far apart.
+    let begin = std::process::id().wrapping_mul(0x9e37_79b9) >> 8;
+    for _ in 0..len {
+        let step = begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % len;
+        let port = PORTS.start + step as u16;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no free port from {} to {}", PORTS.start, PORTS.end)
+}

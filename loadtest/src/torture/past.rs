@@ -1,0 +1,74 @@
+//! Reads a room's history back at the end of a run, page by page, from the newest message on.
+
+use anyhow::{Result, bail};
+use roomcast_protocol::{ClientFrame, HistoryQuery, MAX_HISTORY_LIMIT, RoomName, Seq, ServerFrame};
+use std::time::Instant;
+
+use super::checker::HistoryRead;
+use super::journal::Content;
+use super::way::{Turn, Way};
+use crate::dialect::text_of;
+use crate::engine::Engine;
+
+/// A reader of one room's history.
+pub(super) struct Past {
+    pub(super) way: Way,
+    name: RoomName,
+    read: Option<HistoryRead>,
+    pub(super) done: bool,
+}
+
+impl Past {
+    /// A reader that has nothing yet.
+    pub(super) fn new(way: Way, name: RoomName) -> Self {
+        Self { way, name, read: None, done: false }
+    }
+
+    /// Asks for the page before what it has.
+    pub(super) fn ask(&self, engine: &mut Engine) {
+        let before = self.read.as_ref().and_then(|read| read.messages.last()).map(|last| last.0);
+        let (room, limit) = (self.name.clone(), MAX_HISTORY_LIMIT);
+        let frame =
+            ClientFrame::History(HistoryQuery { id: Some(1), room, after: None, before, limit });
+        if !self.done {
+            self.way.send(engine, &frame);
+        }
+    }
+
+    /// Takes in a frame of its link, and asks on.
+    pub(super) fn frame(
+        &mut self,
+        payload: &[u8],
+        engine: &mut Engine,
+        now: Instant,
+    ) -> Result<()> {
+        match self.way.frame(payload, now)? {
+            Turn::Up => self.ask(engine),
+            Turn::Frame(ServerFrame::History { epoch, messages, more, .. }) => {
+                let read =
+                    self.read.get_or_insert_with(|| HistoryRead { epoch, messages: Vec::new() });
+                if read.epoch != epoch {
+                    bail!("history is of {} and of {epoch}", read.epoch);
+                }
+                for message in messages.iter().rev() {
+                    let Some(content) = Content::of(text_of(&message.data)?) else {
+                        bail!("history holds a payload nobody sent, at {}", message.seq);
+                    };
+                    read.messages.push((message.seq, content));
+                }
+                self.done = !more;
+                self.ask(engine);
+            }
+            Turn::Frame(other) => bail!("a reader of history got {other:?}"),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// What it read, ascending.
+    pub(super) fn finish(self) -> Option<HistoryRead> {
+        let mut read = self.read.filter(|_| self.done)?;
+        read.messages.sort_unstable_by_key(|&(seq, _): &(Seq, Content)| seq);
+        Some(read)
+    }
+}

@@ -1,0 +1,183 @@
+//! What a run comes to: the table, the violations with what was going on around them, the figures.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::json;
+
+use super::TortureArgs;
+use super::checker::Violation;
+use super::drive::Drive;
+use super::plot;
+use super::repair::Repaired;
+use super::timeline::seconds;
+use crate::report::Report;
+use crate::stats::{digits, millis, percentile};
+use crate::table::Table;
+
+/// Violations that are printed in full.
+const PRINTED: usize = 20;
+
+/// The command that has the same faults again.
+pub(super) fn replay(args: &TortureArgs, seed: u64) -> String {
+    let mut line = format!(
+        "loadtest torture --topology {} --minutes {} --seed {seed} --nodes {} --rooms {} \
+         --publishers {} --members {} --rate {} --payload {} --fault-every {}",
+        args.topology.name(),
+        args.minutes,
+        args.nodes,
+        args.rooms,
+        args.publishers,
+        args.members,
+        args.rate,
+        args.payload,
+        args.fault_every
+    );
+    if args.lossless {
+        line += " --lossless";
+    }
+    for setting in &args.set {
+        line += &format!(" --set {setting}");
+    }
+    line
+}
+
+/// Prints the run and sums it up.
+pub(super) fn report(args: &TortureArgs, seed: u64, drive: &Drive, logs: &Path) -> Result<Report> {
+    let (checker, timeline) = (&drive.judges.checker, &drive.judges.timeline);
+    let counts = checker.counts;
+    let length = args.minutes * 60.0;
+    let rate = counts.acks as f64 / length;
+    let mut took: Vec<Duration> = drive.judges.repairs.done.iter().map(|it| it.took).collect();
+    took.sort_unstable();
+    let [middle, tail, most] = [0.5, 0.99, 1.0].map(|share| millis(percentile(&took, share)));
+    let alone = |it: &Repaired| it.took.saturating_sub(timeline.disturbed(it));
+    let mut alone: Vec<Duration> = drive.judges.repairs.done.iter().map(alone).collect();
+    alone.sort_unstable();
+    let alone = [0.5, 0.99, 1.0].map(|share| millis(percentile(&alone, share)));
+    let retries: u64 = drive.load.publishers.iter().map(|publisher| publisher.retries).sum();
+    let retries = retries + drive.retries;
+    let began = || timeline.faults.iter().filter(|carried| carried.began.is_some());
+    let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
+    for carried in began() {
+        *kinds.entry(carried.fault.kind.name()).or_default() += 1;
+    }
+    println!(
+        "torture: {} nodes, Redis {}, {} rooms of {} publishers and {} members each, {} minutes, \
+         seed {seed}",
+        args.nodes,
+        args.topology.name(),
+        args.rooms,
+        args.publishers,
+        args.members,
+        args.minutes
+    );
+    let mut table = Table::new([
+        "faults",
+        "messages",
+        "messages/s",
+        "deliveries",
+        "sent again",
+        "connections lost",
+        "resumes",
+        "resets",
+        "gaps told",
+        "repair p50 ms",
+        "p99",
+        "max",
+        "violations",
+    ]);
+    table.row([
+        began().count().to_string(),
+        counts.acks.to_string(),
+        digits(rate),
+        counts.deliveries.to_string(),
+        retries.to_string(),
+        counts.losses.to_string(),
+        counts.resumes.to_string(),
+        counts.resets.to_string(),
+        counts.gaps.to_string(),
+        digits(middle),
+        digits(tail),
+        digits(most),
+        counts.violations.to_string(),
+    ]);
+    println!("{table}");
+    let kinds_text: Vec<_> =
+        kinds.iter().map(|(kind, count)| format!("{count} × {kind}")).collect();
+    println!("faults: {}", kinds_text.join(", "));
+    println!(
+        "repair without the time in which other faults were at work: p50 {} ms, p99 {} ms, max {} ms",
+        digits(alone[0]),
+        digits(alone[1]),
+        digits(alone[2])
+    );
+    let mut slow: Vec<_> = drive.judges.repairs.done.iter().collect();
+    slow.sort_by_key(|it| std::cmp::Reverse(it.took));
+    slow.dedup_by_key(|it| it.fault);
+    for repaired in slow.iter().take(3) {
+        let carried = &timeline.faults[repaired.fault];
+        println!(
+            "slow to repair: {} ms after {} had ended at {} s; the last was {}",
+            digits(millis(repaired.took)),
+            carried.fault.text(),
+            carried.ended.map_or_else(String::new, seconds),
+            checker.name(repaired.last)
+        );
+    }
+    println!("again: {}", replay(args, seed));
+    for violation in checker.violations().iter().take(PRINTED) {
+        println!("{}", text(violation, &timeline.around(violation.at)));
+    }
+    if let Some(path) = &args.svg {
+        let svg = plot::svg(timeline, &drive.judges.repairs.done, &replay(args, seed));
+        std::fs::write(path, svg).with_context(|| format!("writing {}", path.display()))?;
+    }
+    let failure = match counts.violations {
+        0 if rate < args.at_least => {
+            Some(format!("{rate:.0} messages per second, fewer than {}", args.at_least))
+        }
+        0 => None,
+        count => Some(format!("{count} violations; the nodes' logs are in {}", logs.display())),
+    };
+    let figures = json!({
+        "arguments": args,
+        "seed": seed,
+        "faults": began().map(|it| &it.fault).collect::<Vec<_>>(),
+        "fault_kinds": kinds,
+        "messages": counts.acks,
+        "messages_per_second": rate,
+        "deliveries": counts.deliveries,
+        "sent_again": retries,
+        "connections_lost": counts.losses,
+        "resumes": counts.resumes,
+        "resets": counts.resets,
+        "gaps": counts.gaps,
+        "repair_ms": { "p50": middle, "p99": tail, "max": most },
+        "repair_alone_ms": { "p50": alone[0], "p99": alone[1], "max": alone[2] },
+        "violations": checker.violations().iter().map(|it| text(it, "")).collect::<Vec<_>>(),
+        "violation_count": counts.violations,
+    });
+    Ok(Report { figures, failure })
+}
+
+fn text(violation: &Violation, around: &str) -> String {
+    let Violation { rule, at, room, who, what, before, after } = violation;
+    let room = room.map_or_else(String::new, |room| format!(" in room {room}"));
+    let mut text = format!("VIOLATION {rule:?} at {} s{room}: {who}: {what}", seconds(*at));
+    for (name, entries) in [("saw", before), ("then", after)] {
+        if !entries.is_empty() {
+            let entries: Vec<_> = entries
+                .iter()
+                .map(|(at, it)| format!("[{}] {}", seconds(*at), it.text()))
+                .collect();
+            text += &format!("\n    {name}: {}", entries.join(", "));
+        }
+    }
+    if !around.is_empty() {
+        text += &format!("\n  faults around it:\n{}", around.trim_end());
+    }
+    text
+}

@@ -1,0 +1,208 @@
+//! One client's connection and its replacements: it opens, pings, judges silence, and goes to
+//! another address when it was lost. Whose it is and what its frames mean is its owner's business.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use roomcast_protocol::{ClientFrame, RequestId, ServerFrame};
+
+use super::random::Random;
+use crate::dialect::{Dialect, Encoding};
+use crate::engine::{Engine, LinkId};
+use crate::server::Kind;
+
+/// From the connect to `connected`.
+const OPEN: Duration = Duration::from_secs(3);
+/// Between two pings.
+const PING: Duration = Duration::from_secs(1);
+/// A node from which nothing came for so long is taken for dead.
+const SILENCE: Duration = Duration::from_secs(4);
+/// The shortest and the longest pause before another try, in ms.
+const PAUSE: (u64, u64) = (30, 300);
+/// Pings have this id; other requests take theirs from 1 on.
+const PING_ID: RequestId = 1 << 50;
+
+/// A connection that comes back.
+#[derive(Debug)]
+pub(super) struct Way {
+    addrs: Rc<[SocketAddr]>,
+    encoding: Encoding,
+    user: String,
+    state: State,
+    /// Pongs of this connection: how many seconds it has been alive.
+    pub(super) pongs: u64,
+}
+
+#[derive(Debug)]
+enum State {
+    Waiting {
+        until: Instant,
+    },
+    Opening {
+        link: LinkId,
+        deadline: Instant,
+    },
+    Live {
+        link: LinkId,
+        heard: Instant,
+        pinged: Instant,
+    },
+    /// Not read for a while, on purpose.
+    Muted {
+        link: LinkId,
+    },
+}
+
+/// What a tick or a frame came to.
+#[derive(Debug)]
+pub(super) enum Turn {
+    /// Nothing for the owner.
+    None,
+    /// It opens: frames of this link are its.
+    Opening(LinkId),
+    /// It is up: requests may be sent.
+    Up,
+    /// It was lost after it was up.
+    Down,
+    /// A frame for the owner.
+    Frame(ServerFrame),
+}
+
+impl Way {
+    /// A way to any of these addresses, not open yet.
+    pub(super) fn new(addrs: Rc<[SocketAddr]>, encoding: Encoding, user: String) -> Self {
+        let state = State::Waiting { until: Instant::now() };
+        Self { addrs, encoding, user, state, pongs: 0 }
+    }
+
+    /// How it talks.
+    pub(super) fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
+    /// Whether requests may be sent.
+    pub(super) fn is_live(&self) -> bool {
+        matches!(self.state, State::Live { .. })
+    }
+
+    /// Does what is due.
+    pub(super) fn tick(&mut self, engine: &mut Engine, random: &mut Random, now: Instant) -> Turn {
+        match self.state {
+            State::Waiting { until } if until <= now => {
+                let dialect = self.dialect(self.addrs[random.index(self.addrs.len())]);
+                match engine.open(dialect.addr, &dialect.request_as(&self.user)) {
+                    Ok(link) => {
+                        self.state = State::Opening { link, deadline: now + OPEN };
+                        Turn::Opening(link)
+                    }
+                    Err(_) => self.wait(random, now),
+                }
+            }
+            State::Opening { link, deadline } if deadline <= now => {
+                engine.reset(link);
+                self.wait(random, now)
+            }
+            State::Live { heard, .. } if heard + SILENCE <= now => self.cut(engine, random, now),
+            State::Live { ref mut pinged, .. } if *pinged + PING <= now => {
+                *pinged = now;
+                self.send(engine, &ClientFrame::Ping { id: Some(PING_ID) });
+                Turn::None
+            }
+            _ => Turn::None,
+        }
+    }
+
+    /// Takes in a frame of its link.
+    pub(super) fn frame(&mut self, payload: &[u8], now: Instant) -> Result<Turn> {
+        let frame = self.dialect(self.addrs[0]).decode(payload)?;
+        if let State::Live { heard, .. } = &mut self.state {
+            *heard = now;
+        }
+        Ok(match (frame, &self.state) {
+            (ServerFrame::Connected { .. }, State::Opening { link, .. }) => {
+                self.state = State::Live { link: *link, heard: now, pinged: now };
+                self.pongs = 0;
+                Turn::Up
+            }
+            (ServerFrame::Pong { .. }, _) => {
+                self.pongs += 1;
+                Turn::None
+            }
+            (frame, _) => Turn::Frame(frame),
+        })
+    }
+
+    /// Its link ended.
+    pub(super) fn ended(&mut self, random: &mut Random, now: Instant) -> Turn {
+        let was_up = matches!(self.state, State::Live { .. } | State::Muted { .. });
+        self.wait(random, now);
+        if was_up { Turn::Down } else { Turn::None }
+    }
+
+    /// Gives its connection up, with a reset.
+    pub(super) fn cut(&mut self, engine: &mut Engine, random: &mut Random, now: Instant) -> Turn {
+        if let Some(link) = self.link() {
+            engine.reset(link);
+        }
+        self.ended(random, now)
+    }
+
+    /// Reads no more until `wake`; false if it is not up.
+    pub(super) fn mute(&mut self, engine: &mut Engine) -> bool {
+        let State::Live { link, .. } = self.state else { return false };
+        if engine.mute(link).is_err() {
+            return false;
+        }
+        self.state = State::Muted { link };
+        true
+    }
+
+    /// Reads on; what happened meanwhile comes now.
+    pub(super) fn wake(&mut self, engine: &mut Engine, random: &mut Random, now: Instant) -> Turn {
+        let State::Muted { link } = self.state else { return Turn::None };
+        self.state = State::Live { link, heard: now, pinged: now };
+        if engine.wake(link).is_err() {
+            return self.cut(engine, random, now);
+        }
+        Turn::None
+    }
+
+    /// Sends a frame, if it is up. A link that takes it no more is about to be told as ended.
+    pub(super) fn send(&self, engine: &mut Engine, frame: &ClientFrame) {
+        self.send_bytes(engine, &self.bytes_of(frame));
+    }
+
+    /// A frame as `send_bytes` takes it.
+    pub(super) fn bytes_of(&self, frame: &ClientFrame) -> Vec<u8> {
+        self.dialect(self.addrs[0]).frame(frame)
+    }
+
+    /// Sends frames that were encoded before.
+    pub(super) fn send_bytes(&self, engine: &mut Engine, bytes: &[u8]) {
+        if let State::Live { link, .. } = self.state {
+            // Its end comes as an arrival, or as silence.
+            let _ = engine.send(link, bytes);
+        }
+    }
+
+    fn link(&self) -> Option<LinkId> {
+        match self.state {
+            State::Waiting { .. } => None,
+            State::Opening { link, .. } | State::Live { link, .. } | State::Muted { link } => {
+                Some(link)
+            }
+        }
+    }
+
+    fn wait(&mut self, random: &mut Random, now: Instant) -> Turn {
+        let pause = Duration::from_millis(random.between(PAUSE.0, PAUSE.1));
+        self.state = State::Waiting { until: now + pause };
+        Turn::None
+    }
+
+    fn dialect(&self, addr: SocketAddr) -> Dialect {
+        Dialect { kind: Kind::Node, encoding: self.encoding, addr }
+    }
+}

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Everything that can fail does, under load, in every topology of Redis; any broken promise fails
+# (loadtest/README.md, torture). Usage: scripts/torture.sh [MINUTES] [SEED]
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit
+minutes=${1:-0.4} seed=${2:-1} failed=0
+
+cargo build --quiet --workspace --bins --locked || exit
+for topology in standalone sentinel cluster servers; do
+    "${CARGO_TARGET_DIR:-target}/debug/loadtest" torture --topology "$topology" \
+        --minutes "$minutes" --seed "$seed" --rate 1000 || failed=1
+done
+exit "$failed"
