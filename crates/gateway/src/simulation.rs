@@ -80,9 +80,4 @@ impl Climate {
             conflate: one_of(&[0, 1, 1, 1]) == 0,
         }
     }
-
-    /// Whether every gap has its reason in Redis.
-    fn is_strict(&self) -> bool {
-        false
-    }
 }

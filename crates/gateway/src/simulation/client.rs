@@ -66,11 +66,10 @@ pub(super) struct Client {
     pub(super) tally: Tally,
     /// A connection that the session has let go of.
     pub(super) dropped: Option<Up>,
-    strict: bool,
 }
 
 impl Client {
-    pub(super) fn new(index: usize, nodes: usize, strict: bool) -> Self {
+    pub(super) fn new(index: usize, nodes: usize, truth: &Truth) -> Self {
         let now = Instant::now();
         let urls = (0..nodes).map(|node| format!("ws://node-{}", (node + index) % nodes));
         let mut client = Self {
@@ -84,9 +83,8 @@ impl Client {
             asked: BTreeMap::new(),
             tally: Tally::default(),
             dropped: None,
-            strict,
         };
-        client.give(Input::Tick, &Truth::default());
+        client.give(Input::Tick, truth);
         client
     }
 
@@ -129,7 +127,7 @@ impl Client {
         };
         super::run::note(|| format!("    //     {}: {event:?}", self.own));
         let reader = &mut self.readers[room];
-        reader.hear(event, self.own, truth, &mut self.tally, self.strict);
+        reader.hear(event, self.own, truth, &mut self.tally);
     }
 
     fn let_go(&mut self) {
@@ -209,7 +207,8 @@ impl Client {
         if self.readers[room].wanted {
             return;
         }
-        self.readers[room].enter(since);
+        let is_bogus = since.is_some_and(|since| !truth.knows(room, since));
+        self.readers[room].enter(since, is_bogus);
         let options = JoinOptions { since, history };
         self.give(Input::Join { room: room_name(room), options }, truth);
     }

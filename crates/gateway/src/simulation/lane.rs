@@ -67,6 +67,8 @@ pub(super) struct Lane {
     pub(super) probes: u64,
     pub(super) silent: u64,
     pub(super) suspects: Vec<(u64, usize, Epoch, Seq)>,
+    /// It believed a server that it does not listen to: what the other has is left to a sweep.
+    pub(super) is_leaky: bool,
     /// What the hub has not taken.
     told: Vec<RoomEvent>,
 }
@@ -179,11 +181,11 @@ impl Lane {
     }
 
     /// A push arrives twice, or not at all.
-    pub(super) fn garble(&mut self, at: usize, twice: bool) {
-        let Some(feed) = &mut self.listening else { return };
-        let Some(arrival) = feed.queue.get(at) else { return };
+    pub(super) fn garble(&mut self, at: usize, twice: bool) -> bool {
+        let Some(feed) = &mut self.listening else { return false };
+        let Some(arrival) = feed.queue.get(at) else { return false };
         if !matches!(arrival, Arrival::Message(..)) {
-            return;
+            return false;
         }
         if twice {
             let again = arrival.clone();
@@ -191,6 +193,7 @@ impl Lane {
         } else {
             feed.queue.remove(at);
         }
+        true
     }
 
     /// Everything arrives but a room's pushes, of which only the first few had space.

@@ -21,6 +21,9 @@ use crate::hub::{Hub, HubCommand, HubHandle, WorkerEvent};
 use crate::settings::Settings;
 use crate::worker::{Reply, Worker};
 
+/// Reads in vain after which the hub may give up.
+const MAX_IN_VAIN: u32 = 7;
+
 /// Longer than any deadline or linger of a node.
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -52,6 +55,8 @@ pub(super) struct Node {
     pages: VecDeque<Asked<(usize, Seq), History>>,
     /// Standings that workers asked for: worker and room.
     standings: VecDeque<Asked<(usize, usize), (Lineage, Seq)>>,
+    /// Per room: how often in a row the hub read a page in vain.
+    in_vain: [u32; ROOMS],
     _settings: watch::Sender<Arc<Settings>>,
 }
 
@@ -86,6 +91,7 @@ impl Node {
             desks,
             pages: VecDeque::new(),
             standings: VecDeque::new(),
+            in_vain: [0; ROOMS],
             _settings: settings_sender,
         }
     }
@@ -128,8 +134,8 @@ impl Node {
         self.after_hub();
     }
 
-    /// Does what the hub asked of the bus.
-    fn after_hub(&mut self) {
+    /// Does what the hub asked of the bus; whether it reads a page again.
+    fn after_hub(&mut self) -> bool {
         for room in 0..ROOMS {
             match (self.hub.has(&room_name(room)), self.lane.is_open(room)) {
                 (true, false) => self.lane.open(room),
@@ -137,10 +143,13 @@ impl Node {
                 _ => {}
             }
         }
-        for (room, after, _) in self.hub.take_due() {
+        let mut is_retried = false;
+        for (room, after, pause) in self.hub.take_due() {
+            is_retried |= !pause.is_zero();
             let (question, server) = ((room_index(&room), after), self.lane.link);
             self.pages.push_back(Asked { question, server, answer: None });
         }
+        is_retried
     }
 
     /// The servers answer pages and standings.
@@ -172,14 +181,16 @@ impl Node {
         any
     }
 
-    /// A page arrives at the hub, or `fails` on its way.
-    pub(super) fn page(&mut self, at: usize, fails: bool) -> bool {
-        let Some(page) = self.pages.remove(at) else { return false };
+    /// A page arrives at the hub, or `fails` on its way. `Some(true)`: the hub gave up with it.
+    pub(super) fn page(&mut self, at: usize, fails: bool) -> Option<bool> {
+        let page = self.pages.remove(at)?;
         let ((room, after), answer) = (page.question, page.answer.filter(|_| !fails));
         let read = answer.and_then(Result::ok).ok_or(ReadError::Unavailable);
         self.hub.page_read(room_name(room), after, read);
-        self.after_hub();
-        true
+        let is_retried = self.after_hub();
+        let gave_up = !is_retried && self.in_vain[room] >= MAX_IN_VAIN;
+        self.in_vain[room] = if is_retried { self.in_vain[room] + 1 } else { 0 };
+        Some(gave_up)
     }
 
     /// A standing arrives at its worker, or `fails` on its way.

@@ -89,6 +89,13 @@ impl World {
         self.nodes[up.node].desks[up.worker].worker.write_soon(&up.connection);
     }
 
+    /// A page arrives at a hub; one that gave up tells gaps that Redis has no reason for.
+    pub(super) fn page(&mut self, node: usize, at: usize, fails: bool) -> bool {
+        let gave_up = self.nodes[node].page(at, fails);
+        self.truth.is_strict &= gave_up != Some(true);
+        gave_up.is_some()
+    }
+
     pub(super) fn reply(&mut self, node: usize) -> bool {
         let feed = self.nodes[node].lane.answer(&mut self.redis, &mut self.truth);
         self.nodes[node].answer(&mut self.redis, &mut self.truth) || feed

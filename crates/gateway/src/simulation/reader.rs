@@ -18,6 +18,8 @@ pub(super) struct Reader {
     pub(super) joined: bool,
     /// Where it stands.
     pub(super) at: Option<Position>,
+    /// It began at a position that did not exist then.
+    is_bogus: bool,
     /// A join that did not recover: the next thing told must name what is missing.
     owed: bool,
     /// What it believes to be in the room, as far back as it was told.
@@ -44,8 +46,8 @@ impl Tally {
 
 impl Reader {
     /// It wants to be a member, with what an earlier membership or nobody told it.
-    pub(super) fn enter(&mut self, since: Option<Position>) {
-        *self = Self { wanted: true, at: since, ..Self::default() };
+    pub(super) fn enter(&mut self, since: Option<Position>, is_bogus: bool) {
+        *self = Self { wanted: true, at: since, is_bogus, ..Self::default() };
     }
 
     /// It wants to be none any more; where it stood.
@@ -55,14 +57,13 @@ impl Reader {
         self.at
     }
 
-    /// The client tells something of this room; `strict`: every gap has its reason in Redis.
+    /// The client tells something of this room.
     pub(super) fn hear(
         &mut self,
         event: &Event,
         own: ConnectionId,
         truth: &Truth,
         tally: &mut Tally,
-        strict: bool,
     ) {
         match event {
             Event::Joined { position, recovered, .. } => {
@@ -86,12 +87,15 @@ impl Reader {
                 expect_next(truth, own, Position { epoch: position.epoch, ..at }, *from);
                 assert_eq!(position.seq, *to);
                 let floor = truth.floor(position.epoch);
-                assert!(!strict || *to <= floor, "{from} to {to} are in history: {floor}");
+                let has_reason = !truth.is_strict || *to <= floor;
+                assert!(has_reason, "{from} to {to} are in history, which begins after {floor}");
                 (self.at, self.owed) = (Some(*position), false);
                 self.check_known(position.epoch, truth);
             }
             Event::Reset { position, lost, .. } => {
                 tally.resets += 1;
+                let at = self.standing();
+                assert!(!truth.is_calm || self.is_bogus, "reset from {at:?}, which nobody lost");
                 self.reset(*position, *lost, own, truth);
             }
             Event::Left { .. } => self.joined = false,
@@ -141,6 +145,7 @@ impl Reader {
         assert!(continues || lost > 0 || self.owed, "skips {kept} to {position:?} in silence");
         self.known.retain(|&seq, _| seq <= kept);
         (self.at, self.owed) = (Some(position), false);
+        self.is_bogus = false;
         self.check_known(position.epoch, truth);
     }
 
@@ -157,11 +162,11 @@ impl Reader {
         }
     }
 
-    /// At the end everybody has reached the end, or was left out of its own only.
+    /// At the end everybody has reached the end, or was left out of its own only. Perhaps in an
+    /// epoch that grew into the last one.
     pub(super) fn has_reached(&self, end: Position, own: ConnectionId, truth: &Truth) -> bool {
-        let Some(at) = self.at.filter(|at| self.joined && at.epoch == end.epoch) else {
-            return false;
-        };
+        let is_shared = |at: &Position| self.joined && truth.admits(end.epoch, *at);
+        let Some(at) = self.at.filter(is_shared) else { return false };
         let skipped = |seq| truth.is_skipped(Position { seq, ..end }, own);
         !self.owed && at.seq <= end.seq && (at.seq + 1..=end.seq).all(skipped)
     }

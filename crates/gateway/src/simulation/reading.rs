@@ -94,6 +94,8 @@ impl Lane {
             return true;
         };
         slot.ticket = None;
+        self.note_server(read.server);
+        let Some(slot) = &mut self.slots[room] else { return true };
         if let Some(Ok((page, _))) = read.answer.filter(|_| !fails) {
             let mut events = Vec::new();
             slot.order.read(page, &mut events);
@@ -106,10 +108,11 @@ impl Lane {
     /// A comparison of tails arrives, or `fails` on its way.
     pub(super) fn compare(&mut self, fails: bool) -> bool {
         let Some(check) = self.checks.pop_front() else { return false };
-        let Check { room, cause, generation, answer, .. } = check;
+        let Check { room, cause, generation, server, answer } = check;
         if generation != self.generation {
             return true;
         }
+        self.note_server(server);
         match answer.filter(|_| !fails).and_then(Result::ok) {
             None if cause == RepairCause::Resubscribe => self.lost(room, RepairCause::Epoch),
             None => {}
@@ -147,6 +150,10 @@ impl Lane {
                 self.compare_with(server, room, RepairCause::Tail);
             }
         }
+    }
+
+    fn note_server(&mut self, server: usize) {
+        self.is_leaky |= self.listening.as_ref().is_some_and(|feed| feed.server != server);
     }
 
     pub(super) fn compare_with(&mut self, server: usize, room: usize, cause: RepairCause) {

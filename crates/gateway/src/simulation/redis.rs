@@ -178,7 +178,7 @@ impl Redis {
         let (clock, keep, visible) = (self.clock, self.climate.window, self.climate.history);
         let (state, _) = self.write(server, room, truth);
         if state.life != server {
-            fork(state, server, truth);
+            fork(state, (server, room), truth);
         }
         let (mut answer, mut pushed) = (Vec::new(), Vec::new());
         for item in &group.items {
@@ -225,7 +225,7 @@ impl Redis {
             let (state, is_new) = self.write(server, room, truth);
             found = if is_new { Found::New } else { Found::Forked };
             if !is_new {
-                fork(state, server, truth);
+                fork(state, (server, room), truth);
             }
         }
         let Climate { page, history, .. } = self.climate;
@@ -270,7 +270,7 @@ impl Redis {
         let is_new = rooms[at].is_none();
         let room = rooms[at].get_or_insert_with(|| {
             Rc::new(Room {
-                epoch: truth.begin(None),
+                epoch: truth.begin(at, None),
                 seq: 0,
                 life: server,
                 ancestors: Vec::new(),
@@ -284,12 +284,12 @@ impl Redis {
 }
 
 /// The room's life is another server's: it goes on in a new epoch.
-fn fork(room: &mut Room, life: usize, truth: &mut Truth) {
+fn fork(room: &mut Room, (life, index): (usize, usize), truth: &mut Truth) {
     room.ancestors.push((room.epoch, room.seq));
     if room.ancestors.len() > MAX_ANCESTORS {
         room.ancestors.remove(0);
     }
-    room.epoch = truth.begin(Some((room.epoch, room.seq)));
+    room.epoch = truth.begin(index, Some((room.epoch, room.seq)));
     room.life = life;
 }
 

@@ -19,8 +19,9 @@ pub(super) struct Stored {
 }
 
 /// One epoch of a room.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Line {
+    room: usize,
     /// The epoch it grew from, and the last seq it shares with it.
     parent: Option<(Epoch, Seq)>,
     own: BTreeMap<Seq, Stored>,
@@ -29,14 +30,24 @@ struct Line {
 }
 
 /// Everything that was ever sequenced.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Truth {
     lines: HashMap<Epoch, Line>,
     epochs: u64,
     ids: Id,
+    /// There was one server only, ever: nobody is told a reset without asking for it.
+    pub(super) is_calm: bool,
+    /// Gaps have no reason but what Redis has dropped.
+    pub(super) is_strict: bool,
+    /// A push was lost and nobody was told: only a sweep finds it.
+    pub(super) is_leaky: bool,
 }
 
 impl Truth {
+    pub(super) fn new(is_strict: bool) -> Self {
+        Self { lines: HashMap::new(), epochs: 0, ids: 0, is_calm: true, is_strict, is_leaky: false }
+    }
+
     /// The number of a message about to be published.
     pub(super) fn next_id(&mut self) -> Id {
         self.ids += 1;
@@ -44,11 +55,11 @@ impl Truth {
     }
 
     /// A new epoch, grown from another or from nothing.
-    pub(super) fn begin(&mut self, parent: Option<(Epoch, Seq)>) -> Epoch {
+    pub(super) fn begin(&mut self, room: usize, parent: Option<(Epoch, Seq)>) -> Epoch {
         self.epochs += 1;
         let epoch = Epoch(self.epochs);
         let floor = parent.map_or(0, |(parent, base)| self.floor(parent).min(base));
-        self.lines.insert(epoch, Line { parent, own: BTreeMap::new(), floor });
+        self.lines.insert(epoch, Line { room, parent, own: BTreeMap::new(), floor });
         epoch
     }
 
@@ -97,6 +108,12 @@ impl Truth {
             };
             (epoch, bound) = (parent, bound.min(base));
         }
+    }
+
+    /// Whether a room once stood at a position.
+    pub(super) fn knows(&self, room: usize, at: Position) -> bool {
+        let line = self.lines.get(&at.epoch);
+        line.is_some_and(|line| line.room == room) && (at.seq == 0 || self.at(at).is_some())
     }
 
     /// Whether `reader` is the author of the message there and asked not to see it.

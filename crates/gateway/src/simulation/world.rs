@@ -37,7 +37,7 @@ impl World {
         let mut world = Self {
             climate,
             redis: Redis::new(climate),
-            truth: Truth::default(),
+            truth: Truth::new(!climate.conflate),
             nodes: Vec::new(),
             clients: Vec::new(),
             ghosts: Vec::new(),
@@ -52,7 +52,7 @@ impl World {
             world.nodes.push(node);
         }
         for index in 0..climate.clients {
-            world.clients.push(Client::new(index, climate.nodes, climate.is_strict()));
+            world.clients.push(Client::new(index, climate.nodes, &world.truth));
         }
         world
     }
@@ -90,6 +90,7 @@ impl World {
             Step::GiveUp(node, room) => self.give_up(n(node), r(room)),
             Step::Late => self.arrive_late(),
             Step::FailOver(lost) => {
+                self.truth.is_calm = false;
                 self.redis.fail_over(lost.into());
                 self.notice_deaths();
             }
@@ -98,6 +99,7 @@ impl World {
                 self.notice_deaths();
             }
             Step::Wipe => {
+                self.truth.is_calm = false;
                 self.redis.wipe();
                 self.notice_deaths();
             }
@@ -111,7 +113,8 @@ impl World {
                 self.nodes[n(node)].lane.receive(count.into());
             }
             Step::Garble(node, at, how) => {
-                self.nodes[n(node)].lane.garble(at.into(), how % 2 == 1);
+                let twice = how == 1;
+                self.truth.is_leaky |= self.nodes[n(node)].lane.garble(at.into(), twice) && !twice;
             }
             Step::Overflow(node, room, kept) => {
                 self.nodes[n(node)].lane.overflow(r(room), kept.into());
@@ -128,7 +131,7 @@ impl World {
                 self.nodes[n(node)].expire(r(room), oldest);
             }
             Step::Close(node) => self.nodes[n(node)].close_idle(),
-            Step::Page(node, at, how) => drop(self.nodes[n(node)].page(at.into(), how == 1)),
+            Step::Page(node, at, how) => drop(self.page(n(node), at.into(), how == 1)),
             Step::Standing(node, at, how) => {
                 self.nodes[n(node)].standing(at.into(), how == 1);
             }
