@@ -69,19 +69,21 @@ impl Hub {
                 trim(&mut self.outlets, room, ledger, floor);
             }
             // A crowd comes back within seconds; an idle room holds nothing for it.
-            ledger.catch_up.forget_pages();
+            ledger.catch_up.forget_unused();
             batches += ledger.log.len();
         }
         self.metrics.rooms.log_bytes.set(self.budget.used() as i64);
         self.metrics.rooms.log_batches.set(batches as i64);
     }
 
-    /// Keeps all logs together within their budget: those above their fair share give first.
+    /// Keeps all logs together within their budget: first what can be read again goes, then those
+    /// above their fair share give.
     pub(super) fn keep_budget(&mut self) {
         let max = self.settings.borrow().limits.log_bytes;
         if self.budget.used() <= max {
             return;
         }
+        self.rooms.values_mut().for_each(|ledger| ledger.catch_up.forget_pages());
         let mut rooms: Vec<(usize, &RoomName)> = (self.rooms.iter())
             .filter(|(_, ledger)| ledger.log.len() > 1)
             .map(|(room, ledger)| (ledger.log.bytes(), room))
@@ -107,3 +109,6 @@ fn trim(outlets: &mut [Outlet], room: &RoomName, ledger: &Ledger, floor: Floor) 
         let _marked = outlets[worker].send(room, WorkerEvent::Trim { room: room.clone(), floor });
     }
 }
+
+#[cfg(test)]
+mod tests;
