@@ -129,3 +129,6 @@ impl Worker {
         self.write(connection);
     }
 }
+
+#[cfg(test)]
+mod tests;
