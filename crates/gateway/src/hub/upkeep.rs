@@ -72,7 +72,7 @@ impl Hub {
             let age = settings.namespace_of(room).retention.history_age.as_millis() as u64;
             expire(&mut self.outlets, room, ledger, clock.saturating_sub(age));
             // A crowd comes back within seconds; an idle room holds nothing for it.
-            ledger.catch_up.forget_pages();
+            ledger.catch_up.forget_unused();
             batches += ledger.log.len();
         }
         self.metrics.rooms.log_bytes.set(self.budget.used() as i64);
@@ -87,12 +87,14 @@ impl Hub {
         }
     }
 
-    /// Keeps all logs together within their budget: those above their fair share give first.
+    /// Keeps all logs together within their budget: first what can be read again goes, then those
+    /// above their fair share give.
     pub(super) fn keep_budget(&mut self) {
         let max = self.settings.borrow().limits.log_bytes;
         if self.budget.used() <= max {
             return;
         }
+        self.rooms.values_mut().for_each(|ledger| ledger.catch_up.forget_pages());
         let mut rooms: Vec<(usize, &RoomName)> = (self.rooms.iter())
             .filter(|(_, ledger)| ledger.log.len() > 1)
             .map(|(room, ledger)| (ledger.log.bytes(), room))
@@ -125,3 +127,6 @@ fn trim(outlets: &mut [Outlet], room: &RoomName, ledger: &Ledger, floor: Floor) 
         let _marked = outlets[worker].send(room, WorkerEvent::Trim { room: room.clone(), floor });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,7 @@ use super::publisher::Publisher;
 use super::redis::{Redis, Refused, Span};
 use super::truth::Truth;
 use super::{Climate, ROOMS, room_index, room_name};
-use crate::hub::{Hub, HubCommand, HubHandle, WorkerEvent};
+use crate::hub::{Hub, HubCommand, HubHandle, Part, WorkerEvent};
 use crate::settings::Settings;
 use crate::worker::{Reply, Worker};
 
@@ -52,7 +52,7 @@ pub(super) struct Node {
     commands: mpsc::UnboundedReceiver<HubCommand>,
     pub(super) desks: Vec<Desk>,
     /// Pages of history that the hub asked for.
-    pages: VecDeque<Asked<(usize, Seq), History>>,
+    pages: VecDeque<Asked<(usize, Part), History>>,
     /// Standings that workers asked for: worker and room.
     standings: VecDeque<Asked<(usize, usize), (Lineage, Seq)>>,
     /// Per room: how often in a row the hub read a page in vain.
@@ -144,9 +144,9 @@ impl Node {
             }
         }
         let mut is_retried = false;
-        for (room, after, pause) in self.hub.take_due() {
+        for (room, part, pause) in self.hub.take_due() {
             is_retried |= !pause.is_zero();
-            let (question, server) = ((room_index(&room), after), self.lane.link);
+            let (question, server) = ((room_index(&room), part), self.lane.link);
             self.pages.push_back(Asked { question, server, answer: None });
         }
         is_retried
@@ -158,11 +158,11 @@ impl Node {
         let standing = self.standings.iter_mut().find(|standing| standing.answer.is_none());
         let any = page.is_some() || standing.is_some();
         if let Some(page) = page {
-            let (room, after) = page.question;
+            let (room, part) = page.question;
             let answer = page
                 .server
                 .ok_or(Refused::Away)
-                .and_then(|server| redis.read(server, room, Span::History(after), truth));
+                .and_then(|server| redis.read(server, room, Span::History(part), truth));
             page.answer = Some(answer.map(|(page, _)| History {
                 lineage: page.lineage,
                 last: page.last,
@@ -184,9 +184,9 @@ impl Node {
     /// A page arrives at the hub, or `fails` on its way. `Some(true)`: the hub gave up with it.
     pub(super) fn page(&mut self, at: usize, fails: bool) -> Option<bool> {
         let page = self.pages.remove(at)?;
-        let ((room, after), answer) = (page.question, page.answer.filter(|_| !fails));
+        let ((room, part), answer) = (page.question, page.answer.filter(|_| !fails));
         let read = answer.and_then(Result::ok).ok_or(ReadError::Unavailable);
-        self.hub.page_read(room_name(room), after, read);
+        self.hub.page_read(room_name(room), part, read);
         let is_retried = self.after_hub();
         let gave_up = !is_retried && self.in_vain[room] >= MAX_IN_VAIN;
         self.in_vain[room] = if is_retried { self.in_vain[room] + 1 } else { 0 };

@@ -2,6 +2,7 @@
 //! that lacks the last writes, or come back empty.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound::{Excluded, Included};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use roomcast_protocol::{ConnectionId, Data, Epoch, Lineage, Message, Position, P
 
 use super::truth::{Id, Stored, Truth};
 use super::{Climate, ROOMS};
+use crate::hub::Part;
 
 /// Writes that a replica may lack.
 const MAX_LAG: usize = 8;
@@ -63,8 +65,8 @@ pub(super) enum Span {
     Standing,
     /// After this seq, whatever users may see.
     Repair(Seq),
-    /// After this seq, of what users may see.
-    History(Seq),
+    /// This part of what users may see.
+    History(Part),
 }
 
 #[derive(Debug, Clone)]
@@ -230,15 +232,24 @@ impl Redis {
         }
         let Climate { page, history, .. } = self.climate;
         let state = self.servers[server].rooms[room].as_ref().expect("it was begun above");
-        let after = match span {
-            Span::Standing => Seq::MAX - 1,
-            Span::Repair(after) => after,
-            Span::History(after) => after.max(state.seq.saturating_sub(history)),
+        let oldest = state.seq.saturating_sub(history);
+        let (after, to) = match span {
+            Span::Standing => (Seq::MAX - 1, Seq::MAX),
+            Span::Repair(after) => (after, Seq::MAX),
+            Span::History(Part::After(after)) => (after.max(oldest), Seq::MAX),
+            Span::History(Part::UpTo(to, _)) => (oldest.min(to), to),
         };
-        let mut rest = state.stream.range(after + 1..).map(|(_, message)| message.clone());
-        let messages = rest.by_ref().take(page).collect();
+        let range = state.stream.range((Excluded(after), Included(to)));
+        let mut messages: Vec<_> = range.map(|(_, message)| message.clone()).collect();
+        let all = messages.len();
+        if let Span::History(Part::UpTo(_, limit)) = span {
+            messages.drain(..all.saturating_sub(page.min(limit as usize)));
+        } else {
+            messages.truncate(page);
+        }
         let lineage = Lineage { epoch: state.epoch, ancestors: state.ancestors.clone() };
-        Ok((Page { lineage, last: state.seq, messages, more: rest.next().is_some() }, found))
+        let more = messages.len() < all;
+        Ok((Page { lineage, last: state.seq, messages, more }, found))
     }
 
     /// Where a room stands, as the tail checks see it; `None` if the server does not know it.

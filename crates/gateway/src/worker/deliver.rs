@@ -144,3 +144,6 @@ impl Worker {
         self.write(connection);
     }
 }
+
+#[cfg(test)]
+mod tests;
