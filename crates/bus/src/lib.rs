@@ -17,3 +17,9 @@ pub use api::{
 pub use bus::{Bus, Feeds, Reply};
 pub use memory::MemoryOptions;
 pub use redis::{ChangeError, RedisOptions, StartError, check_url};
+
+/// The feed's pure part, for the simulation in `gateway`; not for use.
+#[doc(hidden)]
+pub mod simulation {
+    pub use crate::feed::order::{Need, Order, Page};
+}

@@ -33,7 +33,7 @@ use std::time::Duration;
 use roomcast_metrics::BusMetrics;
 use roomcast_protocol::{Lineage, RoomName, Seq};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use crate::api::{Health, History, HistoryRequest, Publication, ReadError, random_epoch};
 use crate::bus::Reply;
@@ -193,9 +193,7 @@ impl RedisBus {
             }
         };
         // The servers answered a moment ago; a node that starts finds its bus connected.
-        while !shards.are_up() && Instant::now() < deadline {
-            sleep(Duration::from_millis(2)).await;
-        }
+        shards.settle(deadline).await;
         let sender = Sender {
             node,
             keys,

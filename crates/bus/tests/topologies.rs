@@ -367,20 +367,62 @@ async fn tls_is_spoken_and_a_foreign_certificate_refused() {
     assert!(matches!(untrusted, Err(StartError::Unreachable(_))));
 }
 
+/// The rule of `docs/guarantees.md` for one server; what a cluster needs besides; for replicas.
+const RULE: &str = "on >geheim ~roomcast:* ~{roomcast:* &roomcast:* &{roomcast:* -@all +info +ping \
+    +evalsha +script|load +publish +subscribe +unsubscribe +unwatch +get +set +time +hget +hset \
+    +hmget +hdel +hlen +hgetall +xadd +xrange +xrevrange +xtrim +unlink +pexpire";
+const RULE_IN_A_CLUSTER: &str = "+spublish +ssubscribe +sunsubscribe +cluster|nodes +asking";
+const RULE_FOR_REPLICAS: &str = "+wait";
+
+#[test]
+fn the_rule_is_the_pages() {
+    let page = include_str!("../../../docs/guarantees.md").replace(">PASSWORD", ">geheim");
+    for rule in [RULE, RULE_IN_A_CLUSTER, RULE_FOR_REPLICAS] {
+        assert!(page.contains(rule), "{rule}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_user_with_just_the_permissions_it_needs_is_enough() {
-    let rules = "on >geheim ~roomcast:* ~{roomcast:* &roomcast:* &{roomcast:* -@all +info +ping \
-        +evalsha +script|load +publish +subscribe +unsubscribe +unwatch +get +set +time +hget \
-        +hset +hmget +hdel +hlen +hgetall +xadd +xrange +xrevrange +xtrim +unlink +pexpire";
-    let user: Vec<_> = ["--user", "app"].into_iter().chain(rules.split_whitespace()).collect();
-    let server = RedisServer::with(&user);
-    let url = server.url().replace("redis://", "redis://app:geheim@");
-    let (bus, mut listener, _) = counted(RedisOptions::new(url)).await;
-    ready(&bus).await;
-    let room = room("a");
-    listener.open(&room).await;
-    bus.publish(room.clone(), json("1")).await.unwrap();
-    listener.up_to(&room, 1).await;
+    let server = RedisServer::start();
+    let mut cluster = RedisCluster::start(3, 0);
+    let rule = [RULE, RULE_FOR_REPLICAS].join(" ");
+    allow(&server, &rule);
+    let rule = [RULE, RULE_IN_A_CLUSTER, RULE_FOR_REPLICAS].join(" ");
+    cluster.servers().iter().for_each(|server| allow(server, &rule));
+    for url in [server.url(), cluster.url()] {
+        let url = url.replace("://", "://app:geheim@");
+        let (bus, mut listener, _) = counted(RedisOptions::new(url)).await;
+        ready(&bus).await;
+        for number in 0..10 {
+            let room = room(&format!("chat:{number}"));
+            listener.open(&room).await;
+            let retention = Retention { replicas: number % 2, ..RETENTION };
+            let publication = Publication { retention, ..keyed("1", None, "one") };
+            let outcome = bus.publish(room.clone(), publication).await;
+            // There is no replica to wait for; but the user may.
+            assert_eq!(outcome.is_ok(), number % 2 == 0, "{outcome:?}");
+            listener.up_to(&room, 1).await;
+            listener.feeds.close(&room);
+        }
+        ready(&bus).await;
+    }
+    let slot = cluster.slot_of("{roomcast:chat:0}:m");
+    let target = (cluster.owner_of(slot) + 1) % 3;
+    let url = cluster.url().replace("://", "://app:geheim@");
+    let (bus, _, _) = counted(RedisOptions::new(url)).await;
+    let on_its_way = tokio::task::block_in_place(|| {
+        let on_its_way = cluster.begin_move(slot, target);
+        cluster.move_keys(&on_its_way);
+        on_its_way
+    });
+    assert!(insist(&bus, &room("chat:0"), keyed("2", None, "two")).await.seq >= 2);
+    tokio::task::block_in_place(|| cluster.finish_move(on_its_way));
+}
+
+fn allow(server: &RedisServer, rule: &str) {
+    let words: Vec<_> = ["ACL", "SETUSER", "app"].into_iter().chain(rule.split(' ')).collect();
+    server.command(&words);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

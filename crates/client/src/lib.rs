@@ -17,3 +17,9 @@ pub use client::{Client, PendingAck};
 pub use event::{Event, JoinOptions};
 pub use options::{Backoff, FirstTry, Options, OptionsError};
 pub use outcome::{Ack, ClientClosed, HistoryFailure, HistoryPage, PublishFailure};
+
+/// The client's pure part, for the simulation in `gateway`; not for use.
+#[doc(hidden)]
+pub mod simulation {
+    pub use crate::session::{Action, Failure, Input, Request, Session, Verdict};
+}

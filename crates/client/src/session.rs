@@ -21,9 +21,9 @@ mod rooms;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use input::{Action, Failure, Input, Verdict};
+pub use input::{Action, Failure, Input, Verdict};
 use link::{Link, Live};
-pub(crate) use requests::Request;
+pub use requests::Request;
 use requests::Requests;
 use rooms::Rooms;
 
@@ -36,7 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The state of one client.
 #[derive(Debug)]
-pub(crate) struct Session {
+pub struct Session {
     link: Link,
     /// Number of URLs.
     urls: usize,
@@ -57,7 +57,7 @@ pub(crate) struct Session {
 
 impl Session {
     /// A client that connects at its first `Tick`.
-    pub(crate) fn new(options: &Options, seed: u64, now: Instant) -> Self {
+    pub fn new(options: &Options, seed: u64, now: Instant) -> Self {
         Self {
             link: Link::Waiting { until: now },
             urls: options.urls.len(),
@@ -75,18 +75,18 @@ impl Session {
     }
 
     /// A number for a new request.
-    pub(crate) fn next_id(&mut self) -> RequestId {
+    pub fn next_id(&mut self) -> RequestId {
         self.last_id += 1;
         self.last_id
     }
 
     /// The next thing to do; `None` until the next input.
-    pub(crate) fn next_action(&mut self) -> Option<Action> {
+    pub fn next_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }
 
     /// When to give a `Tick` at the latest.
-    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+    pub fn next_deadline(&self) -> Option<Instant> {
         let link = self.link.next_deadline();
         let expiry = self.requests.next_expiry();
         let sending = self.link.sends().then(|| self.requests.next_repeat()).flatten();
@@ -95,17 +95,17 @@ impl Session {
     }
 
     /// The largest frame the node takes, in bytes.
-    pub(crate) fn frame_limit(&self) -> Option<u64> {
+    pub fn frame_limit(&self) -> Option<u64> {
         self.link.live().map(|live| live.limits.message_bytes)
     }
 
     /// Messages that came twice and were not told, over the client's life.
-    pub(crate) fn duplicates(&self) -> u64 {
+    pub fn duplicates(&self) -> u64 {
         self.rooms.duplicates()
     }
 
     /// Takes in what happened at `now`.
-    pub(crate) fn handle(&mut self, now: Instant, input: Input) {
+    pub fn handle(&mut self, now: Instant, input: Input) {
         if matches!(self.link, Link::Ended) {
             self.refuse(input);
             return;

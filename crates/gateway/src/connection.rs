@@ -5,6 +5,7 @@ mod boundary;
 mod gate;
 mod inbound;
 mod serve;
+mod socket;
 mod write;
 
 use std::cell::{Cell, RefCell};
@@ -13,12 +14,12 @@ use std::rc::Rc;
 use std::task::Waker;
 
 use roomcast_protocol::{CloseCode, ConnectionId, Encoding, ServerFrame, UserName};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 pub(crate) use gate::Gate;
 pub(crate) use inbound::Arriving;
 pub(crate) use serve::{abandon, serve};
+pub(crate) use socket::Socket;
 
 use crate::frame;
 use crate::http::{Hello, Tag};
@@ -64,7 +65,7 @@ pub(crate) struct Connection {
     /// What it calls itself, for the log.
     tag: Option<Box<Tag>>,
     pub(crate) encoding: Encoding,
-    socket: TcpStream,
+    socket: Socket,
     phase: Cell<Phase>,
     gate: RefCell<Gate>,
     /// Indices stay what they are while the membership lasts.
@@ -98,14 +99,14 @@ impl Connection {
         id: ConnectionId,
         hello: Hello,
         encoding: Encoding,
-        socket: TcpStream,
+        socket: impl Into<Socket>,
     ) -> Self {
         Self {
             id,
             user: hello.user,
             tag: hello.tag,
             encoding,
-            socket,
+            socket: socket.into(),
             phase: Cell::new(Phase::Open),
             gate: RefCell::default(),
             memberships: RefCell::default(),
@@ -130,6 +131,21 @@ impl Connection {
     /// Whether frames still go to it.
     pub(crate) fn is_open(&self) -> bool {
         self.phase.get() == Phase::Open
+    }
+
+    /// Whether the socket took less than it was given.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.gate.borrow().is_blocked()
+    }
+
+    /// The socket takes bytes again.
+    pub(crate) fn unblock(&self) {
+        self.gate.borrow_mut().unblock();
+    }
+
+    /// It ends: no frame of a room is begun any more.
+    pub(crate) fn drop_rooms(&self) {
+        self.gate.borrow_mut().drop_rooms();
     }
 
     /// Puts a frame into the gate; the worker writes it at the end of its turn.

@@ -14,6 +14,8 @@ mod log;
 mod node;
 mod room;
 mod settings;
+#[cfg(test)]
+mod simulation;
 mod worker;
 
 pub use node::{Fault, Node, StartError};

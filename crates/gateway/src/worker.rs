@@ -68,6 +68,36 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
+    /// A worker without connections, by its index on its node; answers of the bus go to the last
+    /// of its means.
+    pub(crate) fn new(
+        (index, node): (usize, NodeId),
+        (bus, hub, replies): (Bus, HubHandle, mpsc::UnboundedSender<Reply>),
+        settings: Arc<Settings>,
+        metrics: Metrics,
+    ) -> Self {
+        Self {
+            index,
+            node,
+            metrics,
+            wheel: RefCell::new(Wheel::new(settings.heartbeat.interval)),
+            settings: RefCell::new(settings),
+            bus,
+            hub,
+            rooms: RefCell::new(HashMap::new()),
+            connections: RefCell::new(HashMap::new()),
+            scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
+            inbound_held: Rc::new(Cell::new(0)),
+            arriving: RefCell::default(),
+            passes: RefCell::new(VecDeque::new()),
+            later: RefCell::default(),
+            pass_wake: Notify::new(),
+            pending: RefCell::default(),
+            replies,
+            asked: Cell::new(0),
+        }
+    }
+
     /// The configuration in force.
     pub(crate) fn settings(&self) -> Arc<Settings> {
         self.settings.borrow().clone()

@@ -13,7 +13,7 @@ pub(super) enum Topology {
     Sentinel,
     /// A cluster of three primaries with a replica each.
     Cluster,
-    /// Two servers that keep their data and share the rooms.
+    /// Three servers that keep their data and share the rooms.
     Servers,
 }
 
@@ -32,8 +32,7 @@ impl Topology {
     pub(super) fn primaries(self) -> usize {
         match self {
             Self::Standalone | Self::Sentinel => 1,
-            Self::Servers => 2,
-            Self::Cluster => 3,
+            Self::Cluster | Self::Servers => 3,
         }
     }
 

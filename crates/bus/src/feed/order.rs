@@ -15,20 +15,20 @@ const MAX_HELD_BYTES: usize = 1 << 20;
 
 /// What a read of the bus said of the room, all at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Page {
+pub struct Page {
     /// The current epoch and its ancestors.
-    pub(crate) lineage: Lineage,
+    pub lineage: Lineage,
     /// The room's last seq.
-    pub(crate) last: Seq,
+    pub last: Seq,
     /// What the stream holds after the seq asked for, ascending.
-    pub(crate) messages: Vec<Arc<Message>>,
+    pub messages: Vec<Arc<Message>>,
     /// Whether the stream holds more than fitted.
-    pub(crate) more: bool,
+    pub more: bool,
 }
 
 /// The read that the room waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Need {
+pub enum Need {
     /// Where the room stands, once its subscription is confirmed.
     Standing,
     /// The messages after this seq.
@@ -47,7 +47,7 @@ enum Phase {
 
 /// The order of one room.
 #[derive(Debug)]
-pub(crate) struct Order {
+pub struct Order {
     phase: Phase,
     /// Meaningless before `Opened`.
     lineage: Lineage,
@@ -64,7 +64,8 @@ pub(crate) struct Order {
 
 impl Order {
     /// The order of a room about to be opened.
-    pub(crate) fn new() -> Self {
+    #[expect(clippy::new_without_default, reason = "public for the simulation only")]
+    pub fn new() -> Self {
         Self {
             phase: Phase::Opening,
             lineage: Lineage::new(Epoch(0)),
@@ -77,7 +78,7 @@ impl Order {
     }
 
     /// The read this room waits for, if any. One at a time; its answer comes to `read`.
-    pub(crate) fn need(&self) -> Option<Need> {
+    pub fn need(&self) -> Option<Need> {
         match self.phase {
             Phase::Opening => Some(Need::Standing),
             Phase::Live => None,
@@ -86,19 +87,14 @@ impl Order {
     }
 
     /// A push came.
-    pub(crate) fn pushed(
-        &mut self,
-        epoch: Epoch,
-        messages: Vec<Arc<Message>>,
-        out: &mut Vec<FeedEvent>,
-    ) {
+    pub fn pushed(&mut self, epoch: Epoch, messages: Vec<Arc<Message>>, out: &mut Vec<FeedEvent>) {
         for message in messages {
             self.advance(epoch, message, out);
         }
     }
 
     /// How many of these messages are known already.
-    pub(crate) fn known(&self, epoch: Epoch, messages: &[Arc<Message>]) -> u64 {
+    pub fn known(&self, epoch: Epoch, messages: &[Arc<Message>]) -> u64 {
         if epoch != self.lineage.epoch || self.phase == Phase::Opening {
             return 0;
         }
@@ -106,7 +102,7 @@ impl Order {
     }
 
     /// Pushes were lost; which ones is unknown.
-    pub(crate) fn lost(&mut self, cause: RepairCause) {
+    pub fn lost(&mut self, cause: RepairCause) {
         match self.phase {
             Phase::Live => self.phase = Phase::Behind(cause),
             Phase::Opening | Phase::Behind(_) => self.again = Some(cause),
@@ -114,7 +110,7 @@ impl Order {
     }
 
     /// A check saw the room stand there, and all that was pushed before has come.
-    pub(crate) fn checked(&mut self, epoch: Epoch, seq: Seq, cause: RepairCause) {
+    pub fn checked(&mut self, epoch: Epoch, seq: Seq, cause: RepairCause) {
         if self.phase == Phase::Opening {
             return;
         }
@@ -131,12 +127,12 @@ impl Order {
     }
 
     /// Whether a check that saw the room stand there is worth a second look.
-    pub(crate) fn is_behind(&self, epoch: Epoch, seq: Seq) -> bool {
+    pub fn is_behind(&self, epoch: Epoch, seq: Seq) -> bool {
         self.phase == Phase::Live && (epoch != self.lineage.epoch || seq > self.told)
     }
 
     /// The answer to what `need` asked for.
-    pub(crate) fn read(&mut self, page: Page, out: &mut Vec<FeedEvent>) {
+    pub fn read(&mut self, page: Page, out: &mut Vec<FeedEvent>) {
         match self.phase {
             Phase::Live => return,
             Phase::Opening => {

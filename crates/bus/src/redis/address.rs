@@ -23,7 +23,6 @@ const SENTINEL_PORT: u16 = 26379;
 const PORT: u16 = 6379;
 
 /// The Redis of a deployment.
-#[derive(Debug, Clone)]
 pub(crate) enum Topology {
     /// Primaries with rooms placed by their names; mostly one.
     Servers(Vec<Address>),
@@ -31,9 +30,10 @@ pub(crate) enum Topology {
     Cluster(Vec<ConnectionInfo>),
 }
 
-/// One primary.
-#[derive(Debug, Clone)]
+/// One primary. It holds passwords, and so is never shown.
 pub(crate) struct Address {
+    /// The URL it was read from.
+    pub(crate) url: String,
     /// What rooms are placed by.
     pub(crate) name: String,
     /// How it is reached.
@@ -73,7 +73,8 @@ pub(crate) fn read(text: &str, ca: Option<&[u8]>) -> RedisResult<Topology> {
     for url in &urls {
         if url.starts_with("unix:") || url.starts_with("redis+unix:") {
             let target = Target::At(settled(url, ca)?);
-            servers.push(Address { name: (*url).to_owned(), target });
+            let (url, name) = ((*url).to_owned(), (*url).to_owned());
+            servers.push(Address { url, name, target });
             continue;
         }
         let parts = take_apart(url)?;
@@ -84,7 +85,7 @@ pub(crate) fn read(text: &str, ca: Option<&[u8]>) -> RedisResult<Topology> {
                 _ => Err(invalid("a cluster stands alone: it places rooms itself")),
             };
         }
-        let address = parts.address(ca)?;
+        let address = parts.address(url, ca)?;
         if servers.iter().any(|known| known.name == address.name) {
             return Err(invalid("two servers have the same name"));
         }
@@ -97,7 +98,7 @@ pub(crate) fn read(text: &str, ca: Option<&[u8]>) -> RedisResult<Topology> {
 }
 
 impl Parts<'_> {
-    fn address(&self, ca: Option<&[u8]>) -> RedisResult<Address> {
+    fn address(&self, url: &str, ca: Option<&[u8]>) -> RedisResult<Address> {
         let host = self.hosts[0];
         if self.kind.is_empty() {
             if self.hosts.len() > 1 {
@@ -107,8 +108,9 @@ impl Parts<'_> {
                 || format!("{}/{}", with_port(host, PORT), self.path.trim_matches('/')),
                 str::to_owned,
             );
-            let url = format!("{}{}{host}/{}", self.scheme(), self.access, self.path);
-            return Ok(Address { name, target: Target::At(settled(&url, ca)?) });
+            let one = format!("{}{}{host}/{}", self.scheme(), self.access, self.path);
+            let target = Target::At(settled(&one, ca)?);
+            return Ok(Address { url: url.to_owned(), name, target });
         }
         let (name, db) = self.path.split_once('/').unwrap_or((self.path, ""));
         if name.is_empty() {
@@ -125,6 +127,7 @@ impl Parts<'_> {
                 .each_host(SENTINEL_PORT, ca)?;
         let placed = self.parameter("name").unwrap_or(name).to_owned();
         Ok(Address {
+            url: url.to_owned(),
             name: placed,
             target: Target::Sentinels { asked, name: name.to_owned(), settings },
         })

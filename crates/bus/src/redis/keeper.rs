@@ -44,7 +44,7 @@ impl Keeper {
             match up {
                 Some(up) => {
                     if let Err(reason) = self.watch(up).await {
-                        warn!(%reason, "lost Redis");
+                        warn!(server = self.options.name, %reason, "lost Redis");
                         circuit = circuit.lost();
                         self.state.send_replace(State::Away(circuit));
                     }
@@ -54,7 +54,8 @@ impl Keeper {
                     match self.connect().await {
                         Ok(up) => {
                             if !first {
-                                info!(at = %up.at.addr(), life = %up.life, "reconnected to Redis");
+                                let server = &self.options.name;
+                                info!(server, at = %up.at.addr(), life = %up.life, "reconnected to Redis");
                                 self.options.metrics.reconnects[BusConnection::Publish].inc();
                             }
                             (first, circuit) = (false, Circuit::Closed);
@@ -63,7 +64,8 @@ impl Keeper {
                         Err(reason) => {
                             circuit = circuit.failed();
                             if circuit == Circuit::Open(1) {
-                                warn!(%reason, "Redis is away; publishes fail until it is back");
+                                let server = &self.options.name;
+                                warn!(server, %reason, "Redis is away; publishes fail until it is back");
                             }
                             self.state.send_replace(State::Away(circuit));
                         }
@@ -93,7 +95,7 @@ impl Keeper {
                 let (life, version) =
                     self.examine(&mut connection).await.map_err(|e| e.to_string())?;
                 if *life != *up.life {
-                    info!(%life, "Redis has another life");
+                    info!(server = self.options.name, %life, "Redis has another life");
                     let up = Up { life: life.into(), version, ..up.clone() };
                     self.state.send_replace(State::Up(up));
                     return Ok(());

@@ -21,6 +21,8 @@ use super::keys::Keys;
 /// What a link needs to be made.
 #[derive(Clone)]
 pub(crate) struct LinkOptions {
+    /// The server's name, for the log.
+    pub(crate) name: String,
     /// How the primary is reached.
     pub(crate) target: Target,
     /// How many connections publish.

@@ -21,7 +21,6 @@ use super::version::stamp;
 const STAMP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Another list of servers, with its version.
-#[derive(Debug)]
 pub(crate) struct Change {
     pub(crate) servers: Vec<Address>,
     pub(crate) version: u64,
@@ -79,7 +78,7 @@ impl Servers {
         let kept = |address: &Address| -> Option<Arc<Shard>> {
             // The same name at another address is another way to the same rooms.
             let known = self.servers.iter().find(|known| known.name == address.name)?;
-            let same = format!("{:?}", known.target) == format!("{:?}", address.target);
+            let same = known.url == address.url;
             before.shards.iter().find(|shard| same && shard.id == address.name).cloned()
         };
         let start = |address: &Address| self.maker.start(&address.name, "", address.target.clone());

@@ -58,6 +58,7 @@ impl ShardMaker {
     pub(crate) fn start(&self, id: &str, address: &str, target: Target) -> Arc<Shard> {
         let (publish, listen) = self.connections;
         let (link, keeper) = Link::new(LinkOptions {
+            name: id.to_owned(),
             target,
             connections: publish,
             keys: self.keys.clone(),

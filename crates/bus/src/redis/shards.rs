@@ -8,6 +8,7 @@ use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
 use roomcast_metrics::BusMetrics;
 use roomcast_protocol::RoomName;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use super::keys::Keys;
 use super::link::Up;
@@ -113,9 +114,13 @@ impl Shards {
         metrics.subscribed.set(health.subscribed.into());
     }
 
-    /// Whether every primary is connected.
-    pub(crate) fn are_up(&self) -> bool {
-        self.map.borrow().shards.iter().all(|shard| shard.link.up().is_some())
+    /// Waits until every primary is connected, or the deadline.
+    pub(crate) async fn settle(&self, deadline: Instant) {
+        let map = self.map.borrow().clone();
+        for shard in &map.shards {
+            // Who is late is waited for by those who need it.
+            let _ = shard.link.by(deadline).await;
+        }
     }
 
     /// Waits for the next map. Cancel-safe.

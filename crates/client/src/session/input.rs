@@ -1,5 +1,7 @@
 //! What goes into a session and what comes out of it.
 
+#![expect(missing_docs, reason = "public for the simulation only")]
+
 use std::time::{Duration, Instant};
 
 use roomcast_protocol::{ClientFrame, CloseCode, RequestId, RoomName, ServerFrame};
@@ -9,7 +11,7 @@ use crate::{Ack, Event, HistoryFailure, HistoryPage, JoinOptions, PublishFailure
 
 /// What can happen to a client.
 #[derive(Debug)]
-pub(crate) enum Input {
+pub enum Input {
     /// The node sent this.
     Frame(ServerFrame),
     /// The node sent something else: a ping, or a frame that is not for us.
@@ -38,23 +40,23 @@ pub(crate) enum Input {
 
 /// Why a connection could not be made.
 #[derive(Debug)]
-pub(crate) struct Failure {
-    pub(crate) reason: Box<str>,
+pub struct Failure {
+    pub reason: Box<str>,
     /// The shortest pause the node asked for.
-    pub(crate) retry_after: Duration,
-    pub(crate) verdict: Verdict,
+    pub retry_after: Duration,
+    pub verdict: Verdict,
 }
 
 /// Whether trying again can help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub enum Verdict {
     TryAgain,
     GiveUp,
 }
 
 /// What the driver has to do, in this order.
 #[derive(Debug)]
-pub(crate) enum Action {
+pub enum Action {
     /// Open a connection to the URL of this index.
     Connect { url: usize, attempt: u32 },
     /// Give up the connection, or the attempt, with this close code.

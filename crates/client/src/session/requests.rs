@@ -11,8 +11,10 @@ use crate::{Ack, HistoryFailure, HistoryPage, PublishFailure};
 
 /// What an application may ask that has an answer of its own.
 #[derive(Debug, Clone)]
-pub(crate) enum Request {
+pub enum Request {
+    /// A message to publish.
     Publish(Publish),
+    /// A page to read.
     History(HistoryQuery),
 }
 

@@ -39,7 +39,7 @@ pub(crate) async fn serve(worker: &Rc<Worker>, connection: &Rc<Connection>, earl
     loop {
         match ready(worker, connection).await {
             Ready::Write => {
-                connection.gate.borrow_mut().unblock();
+                connection.unblock();
                 worker.write(connection);
             }
             Ready::Read => {
@@ -79,12 +79,12 @@ async fn ready(worker: &Worker, connection: &Connection) -> Ready {
         if !connection.is_open() {
             return Poll::Ready(Ready::End);
         }
-        if connection.gate.borrow().is_blocked()
-            && connection.socket.poll_write_ready(context).is_ready()
-        {
+        if connection.is_blocked() && connection.socket.tcp().poll_write_ready(context).is_ready() {
             return Poll::Ready(Ready::Write);
         }
-        if worker.may_read(connection) && connection.socket.poll_read_ready(context).is_ready() {
+        if worker.may_read(connection)
+            && connection.socket.tcp().poll_read_ready(context).is_ready()
+        {
             return Poll::Ready(Ready::Read);
         }
         Poll::Pending
@@ -95,7 +95,7 @@ async fn ready(worker: &Worker, connection: &Connection) -> Ready {
 /// Reads once. Returns whether there may be more at once.
 fn read_turn(worker: &Rc<Worker>, connection: &Rc<Connection>, inbound: &mut Inbound) -> bool {
     let mut scratch = worker.scratch.borrow_mut();
-    match connection.socket.try_read(&mut scratch) {
+    match connection.socket.tcp().try_read(&mut scratch) {
         Ok(0) => {
             connection.fail();
             false
@@ -143,26 +143,26 @@ async fn finish(connection: &Rc<Connection>) {
     let deadline = Instant::now() + DRAIN;
     if timeout_at(deadline, drain(connection)).await.is_err() {
         // A reset: the kernel throws away what it still holds for this client.
-        let _best_effort = SockRef::from(&connection.socket).set_linger(Some(Duration::ZERO));
+        let _best_effort = SockRef::from(connection.socket.tcp()).set_linger(Some(Duration::ZERO));
         return;
     }
     if matches!(connection.phase(), Phase::Gone(_)) {
         return;
     }
-    let _best_effort = SockRef::from(&connection.socket).shutdown(std::net::Shutdown::Write);
+    let _best_effort = SockRef::from(connection.socket.tcp()).shutdown(std::net::Shutdown::Write);
     let _either_way = timeout_at(Instant::now() + LINGER, read_to_end(connection)).await;
 }
 
 async fn drain(connection: &Connection) {
-    connection.gate.borrow_mut().drop_rooms();
+    connection.drop_rooms();
     loop {
         let turn = connection.write_turn();
         if connection.gate.borrow().is_empty() || matches!(connection.phase(), Phase::Gone(_)) {
             return;
         }
         if !turn.more {
-            poll_fn(|context| connection.socket.poll_write_ready(context).map(|_| ())).await;
-            connection.gate.borrow_mut().unblock();
+            poll_fn(|context| connection.socket.tcp().poll_write_ready(context).map(|_| ())).await;
+            connection.unblock();
         }
     }
 }
@@ -170,8 +170,8 @@ async fn drain(connection: &Connection) {
 async fn read_to_end(connection: &Connection) {
     let mut scratch = [0; 1024];
     loop {
-        poll_fn(|context| connection.socket.poll_read_ready(context).map(|_| ())).await;
-        match connection.socket.try_read(&mut scratch) {
+        poll_fn(|context| connection.socket.tcp().poll_read_ready(context).map(|_| ())).await;
+        match connection.socket.tcp().try_read(&mut scratch) {
             Ok(0) => return,
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => return,
             Ok(_) | Err(_) => {}

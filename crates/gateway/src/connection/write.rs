@@ -58,11 +58,7 @@ impl Connection {
     /// One system call. A short write blocks the gate until the socket is writable; an error ends
     /// the connection.
     fn write_slices(&self, slices: &[IoSlice<'_>], total: usize) -> usize {
-        let result = match slices {
-            [one] => self.socket.try_write(one),
-            many => self.socket.try_write_vectored(many),
-        };
-        let written = match result {
+        let written = match self.socket.try_write(slices) {
             Ok(written) => written,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(_) => {

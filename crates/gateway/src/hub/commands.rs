@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use roomcast_protocol::{Epoch, Lineage, RoomName, Seq};
+use roomcast_protocol::{Lineage, RoomName, Seq};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::Page;
 use crate::log::{Batch, RoomLog};
 
 /// Which batches a log has dropped.
@@ -59,33 +60,6 @@ pub(crate) enum PageAnswer {
     InLog,
     /// The bus is away.
     Failed,
-}
-
-/// A part of a room's history that lies before its log.
-#[derive(Debug, Clone)]
-pub(crate) struct Page {
-    /// The epoch its seqs count in.
-    pub(crate) epoch: Epoch,
-    /// It answers readers at this seq …
-    pub(crate) from: Seq,
-    /// … and later ones up to here, where it ends.
-    pub(crate) to: Seq,
-    /// The seq before its first message: what lies between `from` and here is lost.
-    pub(crate) start: Seq,
-    /// The messages; `None` if all of it is lost.
-    pub(crate) batch: Option<Arc<Batch>>,
-}
-
-impl Page {
-    /// Whether a reader that has everything up to `after` finds what follows here.
-    pub(crate) fn serves(&self, after: Seq) -> bool {
-        self.from <= after && after < self.to
-    }
-
-    /// What a reader at `after` misses before the first message, both ends included.
-    pub(crate) fn missing(&self, after: Seq) -> Option<(Seq, Seq)> {
-        (after < self.start).then_some((after + 1, self.start))
-    }
 }
 
 /// A worker's way to the hub. What stands in the channel is bounded by what workers ask at a time:

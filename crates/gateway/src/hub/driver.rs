@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use hashbrown::HashMap;
-use roomcast_bus::{Bus, FeedEvent, Feeds, History, HistoryRequest, Range, ReadError, RoomEvent};
+use roomcast_bus::{Bus, FeedEvent, Feeds, History, ReadError, RoomEvent};
 use roomcast_metrics::Metrics;
 use roomcast_protocol::{RoomName, Seq};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::catchup::{self, Ask, PAGE_BYTES};
+use super::catchup::Ask;
 use super::ledger::{Ledger, Phase};
 use super::outlet::{Outlet, Sent};
+use super::page::{Page, Part};
 use super::{Floor, HubCommand, PageAnswer, WorkerEvent};
 use crate::log::{Batch, Budget};
 use crate::settings::Settings;
@@ -23,11 +24,9 @@ const TICK: Duration = Duration::from_millis(50);
 const OPEN_DEADLINE: Duration = Duration::from_secs(2);
 /// Before a page is read again that could not be read.
 const RETRY: Duration = Duration::from_millis(250);
-/// Messages in one page.
-const PAGE_MESSAGES: u32 = 1000;
 
 /// A page that was read, or why not.
-type PageRead = (RoomName, Seq, Result<History, ReadError>);
+type PageRead = (RoomName, Part, Result<History, ReadError>);
 
 /// Owns the logs of all rooms of the node.
 pub(crate) struct Hub {
@@ -36,6 +35,8 @@ pub(crate) struct Hub {
     pub(super) rooms: HashMap<RoomName, Ledger>,
     pub(super) outlets: Vec<Outlet>,
     commands: mpsc::UnboundedReceiver<HubCommand>,
+    /// Pages to be read, each after a pause; the loop starts the reads at the end of its turn.
+    due: Vec<(RoomName, Part, Duration)>,
     /// One read at a time for each room bounds what stands here.
     reads: mpsc::UnboundedReceiver<PageRead>,
     read_done: mpsc::UnboundedSender<PageRead>,
@@ -62,6 +63,7 @@ impl Hub {
             rooms: HashMap::new(),
             outlets,
             commands,
+            due: Vec::new(),
             reads,
             read_done,
             settings,
@@ -82,13 +84,27 @@ impl Hub {
                     Some(command) => self.command(command),
                     None => return,
                 },
-                Some((room, after, read)) = self.reads.recv() => self.page_read(room, after, read),
+                Some((room, part, read)) = self.reads.recv() => self.page_read(room, part, read),
                 now = tick.tick() => self.tick(now),
+            }
+            for (room, part, pause) in self.take_due() {
+                self.start_read(room, part, pause);
             }
         }
     }
 
-    fn feed(&mut self, events: Vec<RoomEvent>) {
+    /// Whether a room is kept here, and its feed open or about to be.
+    #[cfg(test)]
+    pub(crate) fn has(&self, room: &RoomName) -> bool {
+        self.rooms.contains_key(room)
+    }
+
+    /// The reads to start now.
+    pub(crate) fn take_due(&mut self) -> Vec<(RoomName, Part, Duration)> {
+        std::mem::take(&mut self.due)
+    }
+
+    pub(crate) fn feed(&mut self, events: Vec<RoomEvent>) {
         let now = now_ms();
         for RoomEvent { room, event } in events {
             if let FeedEvent::Messages(messages) = &event {
@@ -154,7 +170,7 @@ impl Hub {
         }
     }
 
-    fn command(&mut self, command: HubCommand) {
+    pub(crate) fn command(&mut self, command: HubCommand) {
         match command {
             HubCommand::Attach { worker, room, number } => self.attach(worker, room, number),
             HubCommand::Detach { worker, room } => self.detach(worker, &room),
@@ -188,7 +204,7 @@ impl Hub {
         let Some(ledger) = self.rooms.get_mut(room) else { return };
         match ledger.catch_up.ask(worker, after, &ledger.log) {
             Ask::Answer(answer) => self.answer(room, vec![(worker, answer)]),
-            Ask::Read(after) => self.read(room.clone(), after, Duration::ZERO),
+            Ask::Read(part) => self.read(room.clone(), part, Duration::ZERO),
             Ask::Wait => {}
         }
     }
@@ -200,40 +216,43 @@ impl Hub {
         }
     }
 
-    fn read(&self, room: RoomName, after: Seq, pause: Duration) {
+    fn read(&mut self, room: RoomName, part: Part, pause: Duration) {
+        self.due.push((room, part, pause));
+    }
+
+    fn start_read(&self, room: RoomName, part: Part, pause: Duration) {
         self.metrics.rooms.catchup_reads.inc();
         let (bus, done) = (self.bus.clone(), self.read_done.clone());
-        let retention = self.settings.borrow().namespace_of(&room).retention;
+        let request = part.request(self.settings.borrow().namespace_of(&room).retention);
         tokio::spawn(async move {
             tokio::time::sleep(pause).await;
-            let request = HistoryRequest {
-                range: Range::After(after),
-                limit: PAGE_MESSAGES,
-                max_bytes: PAGE_BYTES,
-                retention,
-            };
             let read = bus.history(&room, request).await;
             // The hub that asked may have ended meanwhile.
-            let _ = done.send((room, after, read));
+            let _ = done.send((room, part, read));
         });
     }
 
-    fn page_read(&mut self, room: RoomName, after: Seq, read: Result<History, ReadError>) {
+    pub(crate) fn page_read(
+        &mut self,
+        room: RoomName,
+        part: Part,
+        read: Result<History, ReadError>,
+    ) {
         let Some(ledger) = self.rooms.get_mut(&room) else { return };
-        let page = read
-            .ok()
-            .and_then(|history| catchup::page(&room, after, history, &ledger.log, &self.budget));
+        let page =
+            read.ok().and_then(|history| Page::of(&room, part, history, &ledger.log, &self.budget));
         let (answers, next) = match page {
-            Some(page) => ledger.catch_up.arrived(page),
-            None => match ledger.catch_up.failed(after) {
-                Ok(after) => return self.read(room, after, RETRY),
+            Some(page) => ledger.catch_up.arrived(part, page),
+            None => match ledger.catch_up.failed(part) {
+                Ok(part) => return self.read(room, part, RETRY),
                 Err(answers) => (answers, Ask::Wait),
             },
         };
         self.answer(&room, answers);
-        if let Ask::Read(after) = next {
-            self.read(room, after, Duration::ZERO);
+        if let Ask::Read(part) = next {
+            self.read(room, part, Duration::ZERO);
         }
+        self.keep_budget();
     }
 }
 

@@ -94,7 +94,6 @@ impl Ledger {
     pub(super) fn shed(&mut self) -> Floor {
         let floor = self.log.floor_for(self.log.bytes() / 2);
         self.log.trim(floor);
-        self.catch_up.forget_pages();
         self.floor()
     }
 

@@ -1,11 +1,11 @@
 //! One worker's queue as the hub sees it. It never waits: an event that finds the queue full marks
 //! its room, of which nothing more is sent until the worker has attached again to the hub's log.
 
+use std::collections::BTreeSet;
+
 use roomcast_protocol::RoomName;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
-
-use hashbrown::HashSet;
 
 use super::WorkerEvent;
 
@@ -22,7 +22,7 @@ pub(crate) fn outlet_queue() -> (mpsc::Sender<WorkerEvent>, mpsc::Receiver<Worke
 #[derive(Debug)]
 pub(super) struct Outlet {
     events: mpsc::Sender<WorkerEvent>,
-    marked: HashSet<RoomName>,
+    marked: BTreeSet<RoomName>,
 }
 
 /// What became of an event.
@@ -36,7 +36,7 @@ pub(super) enum Sent {
 
 impl Outlet {
     pub(super) fn new(events: mpsc::Sender<WorkerEvent>) -> Self {
-        Self { events, marked: HashSet::new() }
+        Self { events, marked: BTreeSet::new() }
     }
 
     /// Whether events of a room are sent now: none is lost before the worker attaches again.
@@ -60,7 +60,7 @@ impl Outlet {
 
     /// Marked rooms for which the queue has space again, half of it at most.
     pub(super) fn unmark(&mut self) -> Vec<RoomName> {
-        let space = self.events.capacity().saturating_sub(QUEUE / 2);
+        let space = self.events.capacity().saturating_sub(self.events.max_capacity() / 2);
         let rooms: Vec<RoomName> = self.marked.iter().take(space).cloned().collect();
         for room in &rooms {
             self.marked.remove(room);

@@ -15,6 +15,14 @@ const TICKS_PER_SWEEP: u32 = 100;
 impl Hub {
     pub(super) fn tick(&mut self, now: Instant) {
         self.ticks += 1;
+        self.look_at_queues(now);
+        if self.ticks.is_multiple_of(TICKS_PER_SWEEP) {
+            self.sweep(now, now_ms());
+        }
+    }
+
+    /// Attaches again where a queue was full, and refuses who has waited too long.
+    pub(crate) fn look_at_queues(&mut self, now: Instant) {
         for worker in 0..self.outlets.len() {
             if self.outlets[worker].is_marked() {
                 for room in self.outlets[worker].unmark() {
@@ -23,18 +31,16 @@ impl Hub {
             }
         }
         self.refuse(now);
-        if self.ticks.is_multiple_of(TICKS_PER_SWEEP) {
-            self.sweep(now);
-        }
     }
 
     /// Refuses those who have waited too long for a room to open; the room stays wanted.
     fn refuse(&mut self, now: Instant) {
-        let late: Vec<RoomName> = (self.rooms.iter())
+        let mut late: Vec<RoomName> = (self.rooms.iter())
             .filter(|(_, ledger)| matches!(ledger.phase, Phase::Opening { until } if until <= now))
             .filter(|(_, ledger)| !ledger.workers.is_empty())
             .map(|(room, _)| room.clone())
             .collect();
+        late.sort_unstable();
         for room in late {
             let Some(ledger) = self.rooms.get_mut(&room) else { continue };
             ledger.idle_since = Some(now);
@@ -49,8 +55,8 @@ impl Hub {
         }
     }
 
-    /// Closes rooms nobody came back to and drops what is too old.
-    fn sweep(&mut self, now: Instant) {
+    /// Closes rooms nobody came back to and drops what is too old; `clock` is Unix time in ms.
+    pub(crate) fn sweep(&mut self, now: Instant, clock: u64) {
         let settings = self.settings.borrow().clone();
         let linger = settings.limits.room_linger;
         let feeds = &mut self.feeds;
@@ -61,27 +67,34 @@ impl Hub {
             }
             stays
         });
-        let clock = now_ms();
         let mut batches = 0;
         for (room, ledger) in &mut self.rooms {
             let age = settings.namespace_of(room).retention.history_age.as_millis() as u64;
-            if let Some(floor) = ledger.expire(clock.saturating_sub(age)) {
-                trim(&mut self.outlets, room, ledger, floor);
-            }
+            expire(&mut self.outlets, room, ledger, clock.saturating_sub(age));
             // A crowd comes back within seconds; an idle room holds nothing for it.
-            ledger.catch_up.forget_pages();
+            ledger.catch_up.forget_unused();
             batches += ledger.log.len();
         }
         self.metrics.rooms.log_bytes.set(self.budget.used() as i64);
         self.metrics.rooms.log_batches.set(batches as i64);
     }
 
-    /// Keeps all logs together within their budget: those above their fair share give first.
+    /// Drops a room's messages older than `oldest`: what a sweep does, in an order of one's own.
+    #[cfg(test)]
+    pub(crate) fn expire(&mut self, room: &RoomName, oldest: u64) {
+        if let Some(ledger) = self.rooms.get_mut(room) {
+            expire(&mut self.outlets, room, ledger, oldest);
+        }
+    }
+
+    /// Keeps all logs together within their budget: first what can be read again goes, then those
+    /// above their fair share give.
     pub(super) fn keep_budget(&mut self) {
         let max = self.settings.borrow().limits.log_bytes;
         if self.budget.used() <= max {
             return;
         }
+        self.rooms.values_mut().for_each(|ledger| ledger.catch_up.forget_pages());
         let mut rooms: Vec<(usize, &RoomName)> = (self.rooms.iter())
             .filter(|(_, ledger)| ledger.log.len() > 1)
             .map(|(room, ledger)| (ledger.log.bytes(), room))
@@ -101,9 +114,19 @@ impl Hub {
     }
 }
 
+/// Drops what is older than `oldest` (Unix ms).
+fn expire(outlets: &mut [Outlet], room: &RoomName, ledger: &mut Ledger, oldest: u64) {
+    if let Some(floor) = ledger.expire(oldest) {
+        trim(outlets, room, ledger, floor);
+    }
+}
+
 fn trim(outlets: &mut [Outlet], room: &RoomName, ledger: &Ledger, floor: Floor) {
     for &(worker, _) in &ledger.workers {
         // A full queue marks the room, which then gets the trimmed log.
         let _marked = outlets[worker].send(room, WorkerEvent::Trim { room: room.clone(), floor });
     }
 }
+
+#[cfg(test)]
+mod tests;

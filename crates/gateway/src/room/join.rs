@@ -60,17 +60,14 @@ pub(crate) fn plan(log: &RoomLog, lineage: &Lineage, pending: &Pending) -> Plan 
         if since.epoch == lineage.epoch { Some(end.seq) } else { lineage.base_of(since.epoch) };
     match base {
         Some(base) if since.seq <= base => after(log, lineage, since.seq),
-        // Beyond the base of an ancestor: the epoch forked before that message.
-        Some(base) if since.epoch != lineage.epoch => reset(log, base),
+        // Beyond the base of an ancestor: the epoch forked before that message. The reader goes on
+        // at the end of the log, which must not lie before what it keeps.
+        Some(base) if since.epoch != lineage.epoch && base <= end.seq => Plan::Reset,
+        Some(_) if since.epoch != lineage.epoch => Plan::Ahead,
         // An epoch or a seq this node has not heard of may be newer than what its feed has told.
-        base if pending.known == Known::Bad(lineage.epoch) => reset(log, base.unwrap_or(0)),
+        _ if pending.known == Known::Bad(lineage.epoch) => Plan::Reset,
         _ => Plan::Ahead,
     }
-}
-
-/// The reader keeps what it has up to `kept`: it is not to receive that again.
-fn reset(log: &RoomLog, kept: Seq) -> Plan {
-    if kept > log.end().seq { Plan::Ahead } else { Plan::Reset }
 }
 
 fn after(log: &RoomLog, lineage: &Lineage, seq: Seq) -> Plan {

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use roomcast_protocol::{Lineage, Position, RoomName, Seq};
 
-use super::{Members, PassState, Pending, Plan, Reader, plan};
+use super::{Known, Members, PassState, Pending, Plan, Reader, plan};
 use crate::connection::Connection;
 use crate::hub::Floor;
 use crate::log::{Batch, Cursor, RoomLog};
@@ -127,7 +127,7 @@ impl RoomState {
         }
         self.page_asked = false;
         self.log = log;
-        self.lineage = lineage;
+        self.follow(lineage);
         fallen
     }
 
@@ -135,9 +135,17 @@ impl RoomState {
     pub(crate) fn append(&mut self, batch: Arc<Batch>, lineage: Option<Arc<Lineage>>) {
         self.log.append(batch);
         if let Some(lineage) = lineage {
-            self.lineage = lineage;
+            self.follow(lineage);
         }
         self.arrived.get_or_insert_with(Instant::now);
+    }
+
+    /// The room goes on in this epoch. A position that the bus knew in an older one may never come.
+    fn follow(&mut self, lineage: Arc<Lineage>) {
+        if lineage.epoch != self.lineage.epoch {
+            self.pending.iter_mut().for_each(|pending| pending.known = Known::Unasked);
+        }
+        self.lineage = lineage;
     }
 
     /// Drops what the hub dropped. Returns the members that fell off.

@@ -3,10 +3,9 @@
 use std::rc::Rc;
 
 use roomcast_metrics::{DeliveryStage, GapCause, SlowAction};
-use roomcast_protocol::{CloseCode, ErrorCode, Position, ServerFrame};
+use roomcast_protocol::{CloseCode, ErrorCode, Lineage, Position, ServerFrame};
 
 use super::Worker;
-use super::resume::lost;
 use crate::config::SlowPolicy;
 use crate::connection::Connection;
 use crate::hub::WorkerEvent;
@@ -15,7 +14,7 @@ use crate::room::{Attachment, Laggard, Reader, Room, Verdict};
 
 impl Worker {
     /// Takes in one event.
-    pub(super) fn take_in(&self, event: WorkerEvent) {
+    pub(crate) fn take_in(&self, event: WorkerEvent) {
         match event {
             WorkerEvent::Attached { room, number, log, lineage, slow } => {
                 let Some(room) = self.room(&room) else { return };
@@ -107,6 +106,23 @@ impl Worker {
         }
     }
 
+    /// Tells a member that stood at `position` of an older epoch that the room goes on in the
+    /// current one, and how much of what it was told is not part of that; where it stands now.
+    pub(super) fn rebase(
+        room: &Room,
+        connection: &Connection,
+        lineage: &Lineage,
+        position: Position,
+    ) -> Position {
+        if position.epoch == lineage.epoch {
+            return position;
+        }
+        let seq = lineage.base_of(position.epoch).unwrap_or(0).min(position.seq);
+        let (room, epoch, lost) = (room.name.clone(), lineage.epoch, position.seq - seq);
+        connection.send(&ServerFrame::Reset { room, epoch, seq, lost });
+        Position { epoch, seq }
+    }
+
     /// Moves a member that stood at `position` to the end of the log and tells it what it misses.
     pub(super) fn skip_to_end(
         &self,
@@ -116,21 +132,18 @@ impl Worker {
         cause: GapCause,
     ) {
         let mut state = room.state.borrow_mut();
-        let end = state.log.end();
+        let to = state.log.end().seq;
         let reader = Reader::Log(state.log.end_cursor());
-        let lost = lost(&state.lineage, end, Some(position));
         state.place(slot, reader);
+        let from = Self::rebase(room, connection, &state.lineage, position).seq + 1;
         drop(state);
-        let (name, to) = (room.name.clone(), end.seq);
-        let kept = to.min(position.seq - lost);
-        if position.epoch != end.epoch {
-            let room = name.clone();
-            connection.send(&ServerFrame::Reset { room, epoch: end.epoch, seq: kept, lost });
-        }
-        if kept < to {
+        if from <= to {
             self.metrics.rooms.gaps[cause].inc();
-            connection.send(&ServerFrame::Gap { room: name, from: kept + 1, to });
+            connection.send(&ServerFrame::Gap { room: room.name.clone(), from, to });
         }
         self.write(connection);
     }
 }
+
+#[cfg(test)]
+mod tests;

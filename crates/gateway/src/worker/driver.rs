@@ -1,21 +1,17 @@
 //! A worker's thread: its loop over events, answers, new sockets and time.
 
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant as StdInstant};
 
-use hashbrown::HashMap;
 use roomcast_bus::Bus;
 use roomcast_metrics::{Gauge, Metrics};
 use roomcast_protocol::{CloseCode, NodeId};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use super::heartbeat::Wheel;
-use super::{Reply, SCRATCH, Worker};
+use super::{Reply, Worker};
 use crate::http::{self, Site};
 use crate::hub::{HubHandle, WorkerEvent, now_ms};
 use crate::node::acceptor::{EXHAUSTED, is_of_one_socket};
@@ -56,26 +52,8 @@ pub(crate) async fn run(parts: WorkerParts) {
     let WorkerParts { mut settings, mut events, mut sockets, site, .. } = parts;
     let (replies, mut answers) = mpsc::unbounded_channel();
     let first = settings.borrow_and_update().clone();
-    let worker = Rc::new(Worker {
-        index: parts.index,
-        node: parts.node,
-        metrics: parts.metrics,
-        wheel: RefCell::new(Wheel::new(first.heartbeat.interval)),
-        settings: RefCell::new(first),
-        bus: parts.bus,
-        hub: parts.hub,
-        rooms: RefCell::new(HashMap::new()),
-        connections: RefCell::new(HashMap::new()),
-        scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
-        inbound_held: Rc::new(Cell::new(0)),
-        arriving: RefCell::default(),
-        passes: RefCell::new(VecDeque::new()),
-        later: RefCell::default(),
-        pass_wake: Notify::new(),
-        pending: RefCell::default(),
-        replies,
-        asked: Cell::new(0),
-    });
+    let (named, means) = ((parts.index, parts.node), (parts.bus, parts.hub, replies));
+    let worker = Rc::new(Worker::new(named, means, first, parts.metrics));
     tokio::task::spawn_local(worker.clone().run_passes());
     tokio::task::spawn_local(watch_time(worker.clone(), site.clone()));
 
@@ -168,7 +146,7 @@ async fn watch_time(worker: Rc<Worker>, site: Arc<Site>) {
             due = beat.tick() => worker.beat(Instant::now() - due),
             _ = check.tick() => {
                 worker.check_arriving();
-                worker.check_pending();
+                worker.check_pending(Instant::now());
                 site.alive(worker.index, now_ms());
                 seen.set(now_ms() as f64 / 1_000.0);
             }

@@ -36,7 +36,7 @@ impl Worker {
         self.metrics.traffic.frame[kind].observe(begun.elapsed().as_secs_f64());
     }
 
-    fn dispatch(&self, connection: &Rc<Connection>, frame: ClientFrame) {
+    pub(crate) fn dispatch(&self, connection: &Rc<Connection>, frame: ClientFrame) {
         match frame {
             ClientFrame::Join { id, rooms } => {
                 for join in rooms {

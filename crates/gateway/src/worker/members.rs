@@ -12,7 +12,7 @@ use crate::room::{Member, Reader, Room, RoomState};
 
 impl Worker {
     /// A room that is known here.
-    pub(super) fn room(&self, name: &RoomName) -> Option<Rc<Room>> {
+    pub(crate) fn room(&self, name: &RoomName) -> Option<Rc<Room>> {
         self.rooms.borrow().get(name).cloned()
     }
 

@@ -7,7 +7,7 @@ use roomcast_metrics::{GapCause, ResumeOutcome};
 use roomcast_protocol::{ErrorCode, Position, Seq, ServerFrame};
 
 use super::Worker;
-use super::resume::{Start, lost};
+use super::resume::Start;
 use crate::connection::Connection;
 use crate::hub::{HubCommand, Page, PageAnswer};
 use crate::room::{Pending, Plan, Reader, Room, RoomState, plan};
@@ -108,20 +108,17 @@ impl Worker {
         }
     }
 
-    /// Members that wait at a position of an older epoch go on in the current one, behind what it
-    /// still has of what they had.
+    /// Members that wait at a position of an older epoch go on in the current one, from where it
+    /// still has what they had.
     fn rebase_waiting(&self, room: &Rc<Room>) {
         let mut state = room.state.borrow_mut();
-        let (lineage, end) = (state.lineage.clone(), state.log.end());
+        let lineage = state.lineage.clone();
         for (slot, connection, position) in state.waiting() {
-            if position.epoch == lineage.epoch {
-                continue;
+            if position.epoch != lineage.epoch {
+                let position = Self::rebase(room, &connection, &lineage, position);
+                state.place(slot, Reader::Waiting(position));
+                self.write_soon(&connection);
             }
-            let lost = lost(&lineage, end, Some(position));
-            let (epoch, seq) = (lineage.epoch, position.seq - lost);
-            state.place(slot, Reader::Waiting(Position { epoch, seq }));
-            connection.send(&ServerFrame::Reset { room: room.name.clone(), epoch, seq, lost });
-            self.write_soon(&connection);
         }
     }
 

@@ -22,23 +22,28 @@ impl Worker {
     /// worth of members: one room's, or those of many small rooms.
     pub(super) async fn run_passes(self: Rc<Self>) {
         loop {
-            let later = self.next_later();
-            let mut written = later.len();
-            self.write_all(later);
-            while written < CHUNK {
-                let Some(room) = self.passes.borrow_mut().pop_front() else { break };
-                written += self.step(room);
-            }
-            if written == 0 {
-                self.pass_wake.notified().await;
-            } else {
+            if self.turn() {
                 tokio::task::yield_now().await;
+            } else {
+                self.pass_wake.notified().await;
             }
         }
     }
 
+    /// One turn of writing; false if there was nothing to write.
+    pub(crate) fn turn(&self) -> bool {
+        let later = self.next_later();
+        let mut written = later.len();
+        self.write_all(later);
+        while written < CHUNK {
+            let Some(room) = self.passes.borrow_mut().pop_front() else { break };
+            written += self.step(room);
+        }
+        written > 0
+    }
+
     /// Lets a connection be written once this turn's other work is done.
-    pub(super) fn write_soon(&self, connection: &Rc<Connection>) {
+    pub(crate) fn write_soon(&self, connection: &Rc<Connection>) {
         if !connection.queued.replace(true) {
             self.write_later(connection);
         }

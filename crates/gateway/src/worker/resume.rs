@@ -118,8 +118,7 @@ impl Worker {
     }
 
     /// Refuses joins that have waited too long.
-    pub(super) fn check_pending(&self) {
-        let now = Instant::now();
+    pub(crate) fn check_pending(&self, now: Instant) {
         let mut rooms = std::mem::take(&mut *self.pending.borrow_mut());
         for room in &rooms {
             let mut state = room.state.borrow_mut();
@@ -169,7 +168,7 @@ impl Worker {
 
 /// How many messages of its epoch a reader at `since` has that the current epoch, which ends at
 /// `end`, does not.
-pub(super) fn lost(lineage: &Lineage, end: Position, since: Option<Position>) -> u64 {
+fn lost(lineage: &Lineage, end: Position, since: Option<Position>) -> u64 {
     let Some(since) = since else { return 0 };
     let shared =
         if since.epoch == end.epoch { Some(end.seq) } else { lineage.base_of(since.epoch) };

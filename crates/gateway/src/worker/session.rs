@@ -185,7 +185,7 @@ impl Worker {
     }
 
     /// From now on this connection's own frames may differ from everybody else's.
-    fn note_author(&self, connection: &Rc<Connection>, name: &RoomName) {
+    pub(crate) fn note_author(&self, connection: &Rc<Connection>, name: &RoomName) {
         connection.authored.set(true);
         let Some(room) = self.room(name) else { return };
         if let Some((_, slot)) = connection.membership_in(&room) {
@@ -230,7 +230,7 @@ impl Worker {
     }
 
     /// Passes an answer of the bus on; the connection is written once this turn's answers are in.
-    pub(super) fn reply(&self, reply: Reply) {
+    pub(crate) fn reply(&self, reply: Reply) {
         match reply {
             Reply::Published { to, room, outcome } => {
                 let Some(connection) = self.end_request(to) else { return };

@@ -1,107 +1,16 @@
-//! Catching up: how pages are made of what the bus has, and who is answered when.
+//! Catching up: who is answered when, and by how many reads.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use proptest::prelude::*;
-use roomcast_protocol::{Epoch, Lineage};
+use roomcast_bus::History;
+use roomcast_protocol::Epoch;
 
 use super::*;
-use crate::tests::{EPOCH, at, entry, message, reset, room_name};
-
-/// What the bus answers: it stands at `last` and has these messages.
-fn history(last: Seq, seqs: &[Seq], more: bool) -> History {
-    let messages = seqs.iter().map(|&seq| Arc::new(message(seq, 9))).collect();
-    History { lineage: Lineage::new(EPOCH), last, messages, more }
-}
-
-/// A log that reaches from `start` to `end`.
-fn log(start: Seq, end: Seq) -> RoomLog {
-    let mut log = RoomLog::new(at(start));
-    if start < end {
-        let entries = (start + 1..=end).map(|seq| entry(seq, 9)).collect();
-        log.append(Arc::new(Batch::new(room_name(), at(start), entries, &Budget::default())));
-    }
-    log
-}
-
-/// A page as a table row: from, to, start, and its frames (gaps as pairs).
-#[track_caller]
-fn check_page(after: Seq, history: History, log: &RoomLog, expected: Option<(Seq, Seq, &str)>) {
-    let page = page(&room_name(), after, history, log, &Budget::default());
-    let got = page.map(|page| {
-        assert_eq!((page.epoch, page.from), (EPOCH, after));
-        let frames: Vec<String> = (page.batch.iter().flat_map(|batch| batch.entries()))
-            .map(|entry| match entry {
-                Entry::Message(message) => message.seq.to_string(),
-                Entry::Gap { from, to } => format!("gap {from}-{to}"),
-                Entry::Reset { .. } => "reset".to_owned(),
-            })
-            .collect();
-        if let Some(batch) = &page.batch {
-            assert_eq!((batch.start(), batch.end()), (at(page.start), at(page.to)));
-        }
-        (page.to, page.start, frames.join(" "))
-    });
-    let expected = expected.map(|(to, start, frames)| (to, start, frames.to_owned()));
-    assert_eq!(got, expected);
-}
-
-#[test]
-fn a_page_tells_messages_and_what_is_missing_between_them() {
-    let log = log(20, 25);
-    let whole = history(25, &[11, 12, 13], true);
-    check_page(10, whole, &log, Some((13, 10, "11 12 13")));
-    let later = history(25, &[14, 15], true);
-    check_page(10, later, &log, Some((15, 13, "14 15")));
-    let holes = history(25, &[11, 13, 17], true);
-    check_page(10, holes, &log, Some((17, 10, "11 gap 12-12 13 gap 14-16 17")));
-    // A hole that the log fills ends the page.
-    let in_log = history(25, &[19, 20, 21, 24, 25], false);
-    check_page(18, in_log, &log, Some((21, 18, "19 20 21")));
-    let across = history(25, &[18, 24, 25], false);
-    check_page(17, across, &log, Some((20, 17, "18 gap 19-20")));
-    // What ends before the log begins has lost its end.
-    let short = history(25, &[11, 12], false);
-    check_page(10, short, &log, Some((20, 10, "11 12 gap 13-20")));
-    check_page(10, history(25, &[], false), &log, Some((20, 20, "")));
-}
-
-#[test]
-fn what_the_log_has_not_told_comes_through_the_log() {
-    let log = log(20, 25);
-    let ahead = history(30, &[18, 19, 20, 21, 22, 23, 24, 25, 26, 27], false);
-    check_page(17, ahead, &log, Some((25, 17, "18 19 20 21 22 23 24 25")));
-    let only_later = history(30, &[28, 29, 30], false);
-    check_page(10, only_later, &log, Some((20, 20, "")));
-    let only_within = history(25, &[23, 24, 25], false);
-    check_page(10, only_within, &log, Some((20, 20, "")));
-    // Messages that the reader has are none of its business.
-    let from_before = history(25, &[9, 10, 11], true);
-    check_page(10, from_before, &log, Some((11, 10, "11")));
-}
-
-#[test]
-fn no_page_is_made_of_another_epoch_or_of_a_bus_that_stands_behind() {
-    let log = log(20, 25);
-    let mut other = history(25, &[11], false);
-    other.lineage = Lineage { epoch: Epoch(2), ancestors: vec![(EPOCH, 25)] };
-    check_page(10, other, &log, None);
-    check_page(10, history(10, &[], false), &log, None);
-    check_page(10, history(0, &[], false), &log, None);
-}
-
-#[test]
-fn a_page_is_charged_and_given_back() {
-    let budget = Budget::default();
-    let page = page(&room_name(), 10, history(25, &[11, 12], true), &log(20, 25), &budget).unwrap();
-    assert!(budget.used() > 0);
-    let mut catch_up = CatchUp::default();
-    assert!(matches!(catch_up.ask(0, 10, &log(20, 25)), Ask::Read(10)));
-    catch_up.arrived(page);
-    assert!(budget.used() > 0, "kept for the next who asks");
-    catch_up.forget_pages();
-    assert_eq!(budget.used(), 0);
-}
+use crate::hub::page::tests::{history, log};
+use crate::log::{Batch, Budget, Entry};
+use crate::tests::{at, entry, reset, room_name};
 
 /// The room of a storm: what the bus has, and where the log begins.
 struct World {
@@ -115,11 +24,28 @@ struct World {
 }
 
 impl World {
-    fn read(&self, after: Seq) -> History {
-        let first = (after + 1).max((self.last + 1).saturating_sub(self.readable));
-        let kept = (first..=self.last).filter(|seq| !self.lost.contains(seq));
-        let seqs: Vec<Seq> = kept.clone().take(self.page_size).collect();
-        history(self.last, &seqs, kept.count() > self.page_size)
+    fn new(last: Seq, back: u64) -> Self {
+        let lost = BTreeSet::new();
+        let log = log(last - back, last);
+        Self { last, lost, readable: 5000, log, budget: Budget::default(), page_size: 1000 }
+    }
+
+    fn read(&self, part: Part) -> History {
+        let oldest = (self.last + 1).saturating_sub(self.readable).max(1);
+        let range = match part {
+            Part::After(after) => oldest.max(after + 1)..=self.last,
+            Part::UpTo(to, _) => oldest..=to,
+        };
+        let mut seqs: Vec<Seq> = range.filter(|seq| !self.lost.contains(seq)).collect();
+        let count = seqs.len();
+        match part {
+            Part::After(_) => seqs.truncate(self.page_size),
+            Part::UpTo(_, limit) => {
+                let most = self.page_size.min(limit as usize);
+                seqs.drain(..count.saturating_sub(most));
+            }
+        }
+        history(self.last, &seqs, seqs.len() < count)
     }
 
     /// Whether a reader behind the log may be told that it is lost: the bus does not give it, and
@@ -147,7 +73,7 @@ struct Storm {
     /// Per worker: its question that was not answered.
     asked: Vec<Option<Seq>>,
     /// The read under way.
-    reading: Option<Seq>,
+    reading: Option<Part>,
     reads: usize,
 }
 
@@ -177,11 +103,16 @@ impl Storm {
     fn follow(&mut self, next: Ask) {
         match next {
             Ask::Answer(answer) => panic!("nobody asked: {answer:?}"),
-            Ask::Read(after) => {
+            Ask::Read(part) => {
                 assert_eq!(self.reading, None, "one read at a time");
-                let waiting = self.asked.iter().flatten().min();
-                assert_eq!(Some(&after), waiting, "the oldest first");
-                self.reading = Some(after);
+                match part {
+                    Part::After(after) => {
+                        let waiting = self.asked.iter().flatten().min();
+                        assert_eq!(Some(&after), waiting, "the oldest first");
+                    }
+                    Part::UpTo(to, _) => assert_eq!(to, self.world.log.reach().seq),
+                }
+                self.reading = Some(part);
                 self.reads += 1;
             }
             Ask::Wait => {}
@@ -201,15 +132,35 @@ impl Storm {
     }
 
     fn arrive(&mut self) {
-        let Some(after) = self.reading.take() else { return };
+        let Some(part) = self.reading.take() else { return };
         let World { log, budget, .. } = &self.world;
-        let page = page(&room_name(), after, self.world.read(after), log, budget).unwrap();
-        let (answers, next) = self.catch_up.arrived(page);
-        assert!(!answers.is_empty(), "who was read for is answered");
+        let page = Page::of(&room_name(), part, self.world.read(part), log, budget).unwrap();
+        let (answers, next) = self.catch_up.arrived(part, page);
+        let for_one = matches!(part, Part::After(_));
+        assert!(!for_one || !answers.is_empty(), "who was read for is answered");
         for (worker, answer) in answers {
             self.answer(worker, answer);
         }
         self.follow(next);
+    }
+
+    fn is_over(&self) -> bool {
+        self.readers.iter().all(Vec::is_empty)
+    }
+
+    /// Lets everybody go on until all stand in the log.
+    fn finish(&mut self) {
+        let mut rounds = 0;
+        while !self.is_over() {
+            (0..self.readers.len()).for_each(|worker| self.ask(worker));
+            self.arrive();
+            rounds += 1;
+            assert!(rounds < 2000, "everybody comes to the log");
+        }
+        while self.reading.is_some() {
+            self.arrive();
+        }
+        assert!(self.asked.iter().all(Option::is_none), "everybody is answered");
     }
 }
 
@@ -236,10 +187,6 @@ fn check_told(page: &Page, reader: Seq, world: &World) {
     }
 }
 
-fn storm_op() -> impl Strategy<Value = (u8, usize)> {
-    (0..10u8, 0..6usize)
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
@@ -251,10 +198,9 @@ proptest! {
         lost in prop::collection::btree_set(1..130u64, 0..30), readable in 0..150u64,
         readers in prop::collection::vec(prop::collection::vec(0..120u64, 0..8), 1..6),
         page_size in 1..40usize,
-        ops in prop::collection::vec(storm_op(), 0..60),
+        ops in prop::collection::vec((0..12u8, 0..6usize), 0..60),
     ) {
-        let log = log(last - back, last);
-        let world = World { last, lost, readable, log, budget: Budget::default(), page_size };
+        let world = World { lost, readable, page_size, ..World::new(last, back) };
         let readers: Vec<Vec<Seq>> = readers.into_iter()
             .map(|all| all.into_iter().filter(|&at| at <= last).collect())
             .collect();
@@ -265,119 +211,197 @@ proptest! {
                 0..5 => storm.ask(at % workers),
                 5..8 => storm.arrive(),
                 8 => storm.world.grow(at as u64 + 1, 3),
-                _ => if let Some(after) = storm.reading {
+                9 => storm.catch_up.forget_unused(),
+                10 => storm.catch_up.forget_pages(),
+                _ => if let Some(part) = storm.reading {
                     // A read that fails once is tried again at the same place.
-                    prop_assert_eq!(storm.catch_up.failed(after).ok(), Some(after));
+                    prop_assert_eq!(storm.catch_up.failed(part).ok(), Some(part));
                     storm.catch_up.tries = 0;
                 },
             }
         }
-        let mut rounds = 0;
-        while storm.readers.iter().any(|readers| !readers.is_empty()) {
-            (0..workers).for_each(|worker| storm.ask(worker));
-            storm.arrive();
-            rounds += 1;
-            prop_assert!(rounds < 2000, "everybody comes to the log");
-        }
-        while storm.reading.is_some() {
-            storm.arrive();
-        }
-        prop_assert!(storm.asked.iter().all(Option::is_none), "everybody is answered");
+        storm.finish();
         let used = storm.world.budget.used();
         storm.catch_up.forget_pages();
         prop_assert!(storm.world.budget.used() <= used);
     }
+
+    /// 1,000 crowds before the log, whoever of them comes first, whatever the log does meanwhile
+    /// but forget: none needs a second read.
+    #[test]
+    fn a_crowd_within_a_page_costs_one_read(
+        last in 600..3000u64,
+        back in 0..300u64,
+        far in 0..1000u64,
+        crowd in prop::collection::vec(prop::collection::vec(0.0..1.0, 1..8), 1..6),
+        ops in prop::collection::vec((0..7u8, 0..6usize), 0..60),
+    ) {
+        let reach = last - back;
+        // Where its first stands; nobody stands twice as far back, or further than a page.
+        let depth = (2 * far).clamp(FIRST_MESSAGES.into(), PAGE_MESSAGES.into()).min(reach);
+        let place = |share: f64| reach - 1 - (share * depth as f64) as u64;
+        let mut readers: Vec<Vec<Seq>> =
+            crowd.into_iter().map(|all| all.into_iter().map(place).collect()).collect();
+        readers.insert(0, vec![reach.saturating_sub(far.max(1))]);
+        let workers = readers.len();
+        let mut storm = Storm::new(World::new(last, back), readers);
+        storm.ask(0);
+        for (op, at) in ops {
+            match op {
+                0..4 => storm.ask(at % workers),
+                4..6 => storm.arrive(),
+                _ => storm.world.grow(at as u64 + 1, u64::MAX),
+            }
+        }
+        storm.finish();
+        prop_assert_eq!(storm.reads, 1);
+    }
+}
+
+/// A page of what the bus has after a seq.
+fn page_after(after: Seq, history: History, log: &RoomLog) -> Page {
+    Page::of(&room_name(), Part::After(after), history, log, &Budget::default()).unwrap()
+}
+
+/// A request of which the bus must be asked, and how.
+#[track_caller]
+fn part(ask: Ask) -> Part {
+    match ask {
+        Ask::Read(part) => part,
+        other => panic!("a read was expected, not {other:?}"),
+    }
+}
+
+#[test]
+fn whoever_stands_further_back_is_read_for_from_there() {
+    let log = log(2000, 2050);
+    let first = |at| part(CatchUp::default().ask(0, at, &log));
+    assert_eq!(first(1999), Part::UpTo(2000, 256));
+    assert_eq!(first(1800), Part::UpTo(2000, 400));
+    assert_eq!(first(1000), Part::UpTo(2000, 1000));
+    assert_eq!(first(999), Part::After(999), "it would not be reached");
+
+    // Messages may be too large for so many in a page.
+    let world = World { page_size: 50, ..World::new(2050, 50) };
+    let mut storm = Storm::new(world, vec![vec![1900], vec![1960], vec![1850]]);
+    storm.ask(0);
+    assert_eq!(storm.reading, Some(Part::UpTo(2000, 256)));
+    storm.ask(1);
+    storm.ask(2);
+    storm.arrive();
+    assert_eq!(storm.asked, [Some(1900), None, Some(1850)]);
+    assert_eq!(storm.reading, Some(Part::After(1850)));
+    storm.finish();
+    assert_eq!(storm.reads, 3, "1951-2000, 1851-1900, 1901-1950");
+    // The page that leads to the log is there still, and this reader stands before it.
+    assert_eq!(part(storm.catch_up.ask(0, 1700, &log)), Part::After(1700));
 }
 
 #[test]
 fn a_crowd_at_one_place_costs_one_read() {
-    let world = World {
-        last: 100,
-        lost: BTreeSet::new(),
-        readable: 1000,
-        log: log(90, 100),
-        budget: Budget::default(),
-        page_size: 1000,
-    };
-    let mut storm = Storm::new(world, vec![vec![50, 60, 70]; 8]);
+    let mut storm = Storm::new(World::new(100, 10), vec![vec![50, 60, 70]; 8]);
     (0..8).for_each(|worker| storm.ask(worker));
     storm.arrive();
     (0..8).for_each(|worker| storm.ask(worker));
     assert_eq!((storm.reads, storm.reading), (1, None));
-    assert!(storm.readers.iter().all(Vec::is_empty));
-    // Who comes later is served from the page that was read.
-    let late = storm.catch_up.ask(3, 55, &storm.world.log);
-    assert!(matches!(late, Ask::Answer(PageAnswer::Page(page)) if page.serves(55)));
-    let earlier = storm.catch_up.ask(3, 49, &storm.world.log);
-    assert!(matches!(earlier, Ask::Read(49)));
+    assert!(storm.is_over());
+    // Who comes later is served from the page that was read, however far back it stands.
+    for at in [55, 49, 0] {
+        let late = storm.catch_up.ask(3, at, &storm.world.log);
+        assert!(matches!(late, Ask::Answer(PageAnswer::Page(page)) if page.serves(at)));
+    }
+}
+
+#[test]
+fn a_page_is_kept_while_it_is_asked_for() {
+    let budget = Budget::default();
+    let log = log(20, 25);
+    let mut catch_up = CatchUp::default();
+    let asked = part(catch_up.ask(0, 10, &log));
+    let read = history(25, &[11, 12], true);
+    let page = Page::of(&room_name(), asked, read, &log, &budget).unwrap();
+    catch_up.arrived(asked, page);
+    let charged = budget.used();
+    assert!(charged > 0, "kept for the next who asks");
+    catch_up.forget_unused();
+    assert!(matches!(catch_up.ask(1, 11, &log), Ask::Answer(PageAnswer::Page(_))));
+    catch_up.forget_unused();
+    assert_eq!(budget.used(), charged);
+    catch_up.forget_unused();
+    assert_eq!(budget.used(), 0);
 }
 
 #[test]
 fn a_read_that_keeps_failing_is_given_up() {
     let log = log(20, 25);
     let mut catch_up = CatchUp::default();
-    assert!(matches!(catch_up.ask(2, 10, &log), Ask::Read(10)));
+    let up_to = Part::UpTo(20, FIRST_MESSAGES);
+    assert_eq!(part(catch_up.ask(2, 10, &log)), up_to);
     assert!(matches!(catch_up.ask(0, 12, &log), Ask::Wait));
     assert!(matches!(catch_up.ask(2, 11, &log), Ask::Wait));
     for _ in 1..MAX_TRIES {
-        assert_eq!(catch_up.failed(10).ok(), Some(10));
+        assert_eq!(catch_up.failed(up_to).ok(), Some(up_to));
     }
-    let answers = catch_up.failed(10).unwrap_err();
+    let answers = catch_up.failed(up_to).unwrap_err();
     let workers: Vec<usize> = answers.iter().map(|(worker, _)| *worker).collect();
     assert_eq!(workers, [0, 2], "each worker once");
     assert!(answers.iter().all(|(_, answer)| matches!(answer, PageAnswer::Failed)));
-    assert!(matches!(catch_up.ask(1, 10, &log), Ask::Read(10)), "and the next may try again");
-    assert_eq!(catch_up.failed(10).ok(), Some(10), "from the first try on");
+    assert_eq!(part(catch_up.ask(1, 10, &log)), up_to, "and the next may try again");
+    assert_eq!(catch_up.failed(up_to).ok(), Some(up_to), "from the first try on");
 }
 
 #[test]
 fn a_reset_sends_everybody_back_to_the_log() {
     let before = log(20, 25);
     let mut catch_up = CatchUp::default();
-    assert!(matches!(catch_up.ask(0, 10, &before), Ask::Read(10)));
-    let read = page(&room_name(), 10, history(25, &[11], true), &before, &Budget::default());
-    catch_up.arrived(read.unwrap());
-    assert!(matches!(catch_up.ask(1, 12, &before), Ask::Read(12)));
+    let first = part(catch_up.ask(0, 10, &before));
+    let read = history(25, &[18, 19, 20], true);
+    let page = Page::of(&room_name(), first, read, &before, &Budget::default());
+    let (answers, next) = catch_up.arrived(first, page.unwrap());
+    assert!(answers.is_empty() && matches!(next, Ask::Read(Part::After(10))));
+    assert!(matches!(catch_up.ask(1, 12, &before), Ask::Wait));
     let answers = catch_up.reset();
-    assert!(matches!(answers[..], [(1, PageAnswer::InLog)]));
+    assert!(matches!(answers[..], [(0, PageAnswer::InLog), (1, PageAnswer::InLog)]));
 
     let mut after = before;
     let entries = vec![reset(Epoch(2), 24), entry(25, 9)];
     after.append(Arc::new(Batch::new(room_name(), at(25), entries, &Budget::default())));
-    assert!(matches!(catch_up.ask(1, 10, &after), Ask::Read(10)), "the old page serves nobody");
+    let again = part(catch_up.ask(1, 19, &after));
+    assert_eq!(again, Part::UpTo(24, FIRST_MESSAGES), "the old page serves nobody");
 }
 
 #[test]
 fn a_page_of_another_epoch_serves_nobody() {
     let mut log = log(20, 25);
     let mut catch_up = CatchUp::default();
-    assert!(matches!(catch_up.ask(0, 10, &log), Ask::Read(10)));
-    let read = page(&room_name(), 10, history(25, &[11, 12], true), &log, &Budget::default());
-    catch_up.arrived(read.unwrap());
+    let first = part(catch_up.ask(0, 10, &log));
+    let read = history(25, &[11, 12, 13, 14, 15, 16, 17, 18, 19, 20], true);
+    let page = Page::of(&room_name(), first, read, &log, &Budget::default());
+    catch_up.arrived(first, page.unwrap());
     assert!(matches!(catch_up.ask(0, 11, &log), Ask::Answer(PageAnswer::Page(_))));
     let entries = vec![reset(Epoch(2), 25)];
     log.append(Arc::new(Batch::new(room_name(), at(25), entries, &Budget::default())));
-    assert!(matches!(catch_up.ask(0, 11, &log), Ask::Read(11)));
+    part(catch_up.ask(0, 11, &log));
     assert!(matches!(catch_up.ask(0, 25, &log), Ask::Answer(PageAnswer::InLog)));
 }
 
 #[test]
 fn a_read_that_a_reset_overtook_starts_no_other() {
-    let log = log(20, 25);
-    let stale =
-        |after| page(&room_name(), after, history(25, &[11], true), &log, &Budget::default());
+    // So far back that each is read for from where it stands.
+    let log = log(2000, 2005);
     let mut catch_up = CatchUp::default();
-    assert!(matches!(catch_up.ask(0, 10, &log), Ask::Read(10)));
+    let (stale, second) = (Part::After(10), Part::After(12));
+    assert_eq!(part(catch_up.ask(0, 10, &log)), stale);
     catch_up.reset();
-    assert!(matches!(catch_up.ask(0, 12, &log), Ask::Read(12)));
+    assert_eq!(part(catch_up.ask(0, 12, &log)), second);
     assert!(matches!(catch_up.ask(1, 14, &log), Ask::Wait));
     // Two reads are under way now; what comes of the first must not end the second.
-    assert_eq!(catch_up.failed(10).unwrap_err().len(), 0);
-    let (answers, next) = catch_up.arrived(stale(10).unwrap());
+    assert_eq!(catch_up.failed(stale).unwrap_err().len(), 0);
+    let read = page_after(10, history(2005, &[11], true), &log);
+    let (answers, next) = catch_up.arrived(stale, read);
     assert!(answers.is_empty() && matches!(next, Ask::Wait));
-    let read = history(25, &[13, 14], true);
-    let second = page(&room_name(), 12, read, &log, &Budget::default()).unwrap();
-    let (answers, next) = catch_up.arrived(second);
+    let read = page_after(12, history(2005, &[13, 14], true), &log);
+    let (answers, next) = catch_up.arrived(second, read);
     assert!(matches!(answers[..], [(0, PageAnswer::Page(_))]));
-    assert!(matches!(next, Ask::Read(14)));
+    assert!(matches!(next, Ask::Read(Part::After(14))));
 }

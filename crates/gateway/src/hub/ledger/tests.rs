@@ -6,7 +6,6 @@ use proptest::prelude::*;
 use roomcast_protocol::Epoch;
 
 use super::*;
-use crate::hub::catchup::Ask;
 use crate::tests::{EPOCH, at, message, room_name};
 
 fn ledger(last: u64) -> Ledger {
@@ -167,25 +166,6 @@ fn a_gap_or_reset_goes_with_the_messages_after_it() {
     assert_eq!(ledger.expire(61), Some(Floor { slow: 0, all: 4 }));
     assert_eq!(ledger.log.len(), 0);
     assert_eq!(budget.used(), 0);
-}
-
-#[test]
-fn a_page_goes_when_messages_do() {
-    let (mut ledger, budget) = (ledger(0), Budget::default());
-    feed(&mut ledger, messages(1, 2, 1000), 10, &budget);
-    feed(&mut ledger, messages(3, 2, 1000), 10, &budget);
-    assert!(matches!(ledger.catch_up.ask(0, 0, &ledger.log), Ask::Read(0)));
-    let read = roomcast_bus::History {
-        lineage: Lineage::new(EPOCH),
-        last: 4,
-        messages: vec![Arc::new(message(1, 5000))],
-        more: true,
-    };
-    let page = crate::hub::catchup::page(&room_name(), 0, read, &ledger.log, &budget);
-    ledger.catch_up.arrived(page.unwrap());
-    assert!(budget.used() > ledger.log.bytes());
-    ledger.shed();
-    assert_eq!(budget.used(), ledger.log.bytes());
 }
 
 #[test]

@@ -106,18 +106,26 @@ async fn a_join_continues_where_its_position_is_good() {
 }
 
 #[tokio::test]
-async fn a_good_position_of_an_ancestor_that_the_log_has_not_come_to_is_awaited() {
+async fn what_the_log_has_not_come_to_of_an_ancestor_is_awaited() {
     // The feed told up to 5 when the new epoch came, which shares 10 with the old.
     let lineage = Lineage { epoch: CURRENT, ancestors: vec![(PARENT, 10)] };
     let log = RoomLog::new(Position { epoch: CURRENT, seq: 5 });
     let (connection, _client) = connection(1).await;
-    let known = Known::Unasked;
-    let deadline = Instant::now();
-    // One that lost 11 and 12 keeps 10: it is not to receive 6 to 10 again.
-    for seq in [8, 12] {
-        let since = Some(Position { epoch: PARENT, seq });
-        let (connection, then) = (connection.clone(), Vec::new());
-        let pending = Pending { connection, id: None, since, history: 0, deadline, known, then };
-        assert_eq!(plan(&log, &lineage, &pending), Plan::Ahead);
-    }
+    let plan_of = |seq, log: &RoomLog| {
+        let pending = Pending {
+            connection: connection.clone(),
+            id: None,
+            since: Some(Position { epoch: PARENT, seq }),
+            history: 0,
+            deadline: Instant::now(),
+            known: Known::Bad(CURRENT),
+            then: Vec::new(),
+        };
+        plan(log, &lineage, &pending)
+    };
+    assert_eq!(plan_of(8, &log), Plan::Ahead);
+    // Who goes on at the end after a reset must not be told again what it keeps.
+    assert_eq!(plan_of(12, &log), Plan::Ahead);
+    let log = RoomLog::new(Position { epoch: CURRENT, seq: 10 });
+    assert_eq!(plan_of(12, &log), Plan::Reset);
 }

@@ -204,3 +204,27 @@ fn what_a_pass_has_finished_is_measured_once() {
     assert_eq!(state.passed().1.len(), 1);
     assert!(state.passed().1.is_empty());
 }
+
+#[tokio::test]
+async fn what_the_bus_said_of_a_position_holds_for_its_epoch_only() {
+    let (connection, _client) = connection(1).await;
+    let mut state = RoomState::asked(1);
+    state.attach(RoomLog::new(at(5)), Arc::new(Lineage::new(EPOCH)), 0);
+    state.pending.push(Pending {
+        connection,
+        id: None,
+        since: Some(at(9)),
+        history: 0,
+        deadline: tokio::time::Instant::now(),
+        known: Known::Good,
+        then: Vec::new(),
+    });
+    state.append(batch(at(5), 1), None);
+    assert_eq!(state.pending[0].known, Known::Good, "the log will come to it");
+    let next = roomcast_protocol::Epoch(2);
+    let entries = vec![crate::tests::reset(next, 6)];
+    let batch = Batch::new(room_name(), at(6), entries, &Budget::default());
+    let lineage = Lineage { epoch: next, ancestors: vec![(EPOCH, 6)] };
+    state.append(Arc::new(batch), Some(Arc::new(lineage)));
+    assert_eq!(state.pending[0].known, Known::Unasked, "or perhaps it will not");
+}

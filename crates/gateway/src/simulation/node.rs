@@ -1,0 +1,243 @@
+//! One node: the model's lane and publishers around the real hub and the real workers, joined by
+//! their real queues, of which every end moves in a step of its own.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use roomcast_bus::{Bus, History, MemoryOptions, ReadError};
+use roomcast_metrics::Metrics;
+use roomcast_protocol::{Lineage, NodeId, Seq};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use super::lane::Lane;
+use super::publisher::Publisher;
+use super::redis::{Redis, Refused, Span};
+use super::truth::Truth;
+use super::{Climate, ROOMS, room_index, room_name};
+use crate::hub::{Hub, HubCommand, HubHandle, Part, WorkerEvent};
+use crate::settings::Settings;
+use crate::worker::{Reply, Worker};
+
+/// Reads in vain after which the hub may give up.
+const MAX_IN_VAIN: u32 = 7;
+
+/// Longer than any deadline or linger of a node.
+const LONG: Duration = Duration::from_secs(3600);
+
+/// A question to Redis that is not about the feed, and its answer.
+#[derive(Debug)]
+struct Asked<Q, A> {
+    question: Q,
+    server: Option<usize>,
+    answer: Option<Result<A, Refused>>,
+}
+
+/// A worker and its end of the queue from the hub.
+pub(super) struct Desk {
+    pub(super) worker: Rc<Worker>,
+    events: mpsc::Receiver<WorkerEvent>,
+    /// Per room: the worker's question where it stands was seen, by the room's own number.
+    asking: [Option<u64>; ROOMS],
+}
+
+pub(super) struct Node {
+    /// This run of it.
+    pub(super) run: u64,
+    pub(super) lane: Lane,
+    pub(super) publishers: [Publisher; ROOMS],
+    hub: Hub,
+    commands: mpsc::UnboundedReceiver<HubCommand>,
+    pub(super) desks: Vec<Desk>,
+    /// Pages of history that the hub asked for.
+    pages: VecDeque<Asked<(usize, Part), History>>,
+    /// Standings that workers asked for: worker and room.
+    standings: VecDeque<Asked<(usize, usize), (Lineage, Seq)>>,
+    /// Per room: how often in a row the hub read a page in vain.
+    in_vain: [u32; ROOMS],
+    _settings: watch::Sender<Arc<Settings>>,
+}
+
+impl Node {
+    pub(super) fn new(
+        run: u64,
+        climate: Climate,
+        settings: Arc<Settings>,
+        metrics: &Metrics,
+    ) -> Self {
+        let (bus, feeds) = Bus::memory(MemoryOptions::default());
+        let (handle, commands) = HubHandle::new();
+        let (_, unused) = HubHandle::new();
+        let (settings_sender, settings_receiver) = watch::channel(settings.clone());
+        let (mut outlets, mut desks) = (Vec::new(), Vec::new());
+        for index in 0..climate.workers {
+            let (sender, events) = mpsc::channel(climate.queue);
+            outlets.push(sender);
+            let (replies, _) = mpsc::unbounded_channel();
+            let means = (bus.clone(), handle.clone(), replies);
+            let named = (index, NodeId::parse("simulated").expect("a name"));
+            let worker = Worker::new(named, means, settings.clone(), metrics.clone());
+            desks.push(Desk { worker: Rc::new(worker), events, asking: [None; ROOMS] });
+        }
+        let hub = Hub::new((bus, feeds), outlets, unused, settings_receiver, metrics.clone());
+        Self {
+            run,
+            lane: Lane::default(),
+            publishers: Default::default(),
+            hub,
+            commands,
+            desks,
+            pages: VecDeque::new(),
+            standings: VecDeque::new(),
+            in_vain: [0; ROOMS],
+            _settings: settings_sender,
+        }
+    }
+
+    /// The hub takes what the lane told.
+    pub(super) fn feed(&mut self) -> bool {
+        let events = self.lane.take();
+        let any = !events.is_empty();
+        self.hub.feed(events);
+        self.after_hub();
+        any
+    }
+
+    /// The hub takes up to `count` commands.
+    pub(super) fn command(&mut self, count: usize) -> bool {
+        let mut any = false;
+        for _ in 0..count {
+            let Ok(command) = self.commands.try_recv() else { break };
+            any = true;
+            self.hub.command(command);
+            self.after_hub();
+        }
+        any
+    }
+
+    /// The hub looks at its queues; `late`: and at deadlines long past.
+    pub(super) fn tick(&mut self, late: bool) {
+        self.hub.look_at_queues(Instant::now() + if late { LONG } else { Duration::ZERO });
+        self.after_hub();
+    }
+
+    /// The hub drops what a room's log has from before `oldest`.
+    pub(super) fn expire(&mut self, room: usize, oldest: u64) {
+        self.hub.expire(&room_name(room), oldest);
+    }
+
+    /// The hub closes the rooms that nobody came back to.
+    pub(super) fn close_idle(&mut self) {
+        self.hub.sweep(Instant::now() + LONG, 0);
+        self.after_hub();
+    }
+
+    /// Does what the hub asked of the bus; whether it reads a page again.
+    fn after_hub(&mut self) -> bool {
+        for room in 0..ROOMS {
+            match (self.hub.has(&room_name(room)), self.lane.is_open(room)) {
+                (true, false) => self.lane.open(room),
+                (false, true) => self.lane.close(room),
+                _ => {}
+            }
+        }
+        let mut is_retried = false;
+        for (room, part, pause) in self.hub.take_due() {
+            is_retried |= !pause.is_zero();
+            let (question, server) = ((room_index(&room), part), self.lane.link);
+            self.pages.push_back(Asked { question, server, answer: None });
+        }
+        is_retried
+    }
+
+    /// The servers answer pages and standings.
+    pub(super) fn answer(&mut self, redis: &mut Redis, truth: &mut Truth) -> bool {
+        let page = self.pages.iter_mut().find(|page| page.answer.is_none());
+        let standing = self.standings.iter_mut().find(|standing| standing.answer.is_none());
+        let any = page.is_some() || standing.is_some();
+        if let Some(page) = page {
+            let (room, part) = page.question;
+            let answer = page
+                .server
+                .ok_or(Refused::Away)
+                .and_then(|server| redis.read(server, room, Span::History(part), truth));
+            page.answer = Some(answer.map(|(page, _)| History {
+                lineage: page.lineage,
+                last: page.last,
+                messages: page.messages,
+                more: page.more,
+            }));
+        }
+        if let Some(standing) = standing {
+            let (_, room) = standing.question;
+            let answer = standing
+                .server
+                .ok_or(Refused::Away)
+                .and_then(|server| redis.read(server, room, Span::Standing, truth));
+            standing.answer = Some(answer.map(|(page, _)| (page.lineage, page.last)));
+        }
+        any
+    }
+
+    /// A page arrives at the hub, or `fails` on its way. `Some(true)`: the hub gave up with it.
+    pub(super) fn page(&mut self, at: usize, fails: bool) -> Option<bool> {
+        let page = self.pages.remove(at)?;
+        let ((room, part), answer) = (page.question, page.answer.filter(|_| !fails));
+        let read = answer.and_then(Result::ok).ok_or(ReadError::Unavailable);
+        self.hub.page_read(room_name(room), part, read);
+        let is_retried = self.after_hub();
+        let gave_up = !is_retried && self.in_vain[room] >= MAX_IN_VAIN;
+        self.in_vain[room] = if is_retried { self.in_vain[room] + 1 } else { 0 };
+        Some(gave_up)
+    }
+
+    /// A standing arrives at its worker, or `fails` on its way.
+    pub(super) fn standing(&mut self, at: usize, fails: bool) -> bool {
+        let Some(standing) = self.standings.remove(at) else { return false };
+        let ((worker, room), answer) = (standing.question, standing.answer.filter(|_| !fails));
+        let standing = answer.and_then(Result::ok).ok_or(ReadError::Unavailable);
+        let desk = &mut self.desks[worker];
+        desk.worker.reply(Reply::Standing { room: room_name(room), standing });
+        desk.asking[room] = None;
+        self.after_worker(worker);
+        true
+    }
+
+    /// A worker takes up to `count` events of the hub.
+    pub(super) fn take_in(&mut self, worker: usize, count: usize) -> bool {
+        let desk = &mut self.desks[worker];
+        let mut any = false;
+        for _ in 0..count {
+            let Ok(event) = desk.events.try_recv() else { break };
+            any = true;
+            desk.worker.take_in(event);
+        }
+        self.after_worker(worker);
+        any
+    }
+
+    /// A worker refuses the joins that have waited too long.
+    pub(super) fn refuse_late(&mut self, worker: usize) {
+        self.desks[worker].worker.check_pending(Instant::now() + LONG);
+        self.after_worker(worker);
+    }
+
+    /// Notes which rooms a worker has asked the bus about.
+    pub(super) fn after_worker(&mut self, worker: usize) {
+        let server = self.lane.link;
+        let desk = &mut self.desks[worker];
+        for room in 0..ROOMS {
+            let asking = desk.worker.room(&room_name(room)).and_then(|room| {
+                let state = room.state.borrow();
+                state.standing_asked.then(|| state.attachment.number())
+            });
+            if asking.is_some() && asking != desk.asking[room] {
+                let question = (worker, room);
+                self.standings.push_back(Asked { question, server, answer: None });
+            }
+            desk.asking[room] = asking;
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! What the application knows of one room: it believes only what its client tells it, and is
+//! checked against what really happened. The promises stand here.
+
+use std::collections::BTreeMap;
+
+use roomcast_client::Event;
+use roomcast_protocol::{ConnectionId, Epoch, Position, Seq};
+
+use super::truth::{Id, Truth};
+use super::wire::{expect_next, id_of};
+
+/// One room of one application.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    /// Whether it wants to be in the room.
+    pub(super) wanted: bool,
+    /// Whether it is in it.
+    pub(super) joined: bool,
+    /// Where it stands.
+    pub(super) at: Option<Position>,
+    /// It began at a position that did not exist then.
+    is_bogus: bool,
+    /// A join that did not recover: the next thing told must name what is missing.
+    owed: bool,
+    /// What it believes to be in the room, as far back as it was told.
+    known: BTreeMap<Seq, Id>,
+}
+
+/// How often what was told, so that a run can show what it came through.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Tally {
+    pub(super) messages: u64,
+    pub(super) recovered: u64,
+    pub(super) gaps: u64,
+    pub(super) resets: u64,
+}
+
+impl Tally {
+    pub(super) fn add(&mut self, other: Self) {
+        self.messages += other.messages;
+        self.recovered += other.recovered;
+        self.gaps += other.gaps;
+        self.resets += other.resets;
+    }
+}
+
+impl Reader {
+    /// It wants to be a member, with what an earlier membership or nobody told it.
+    pub(super) fn enter(&mut self, since: Option<Position>, is_bogus: bool) {
+        *self = Self { wanted: true, at: since, is_bogus, ..Self::default() };
+    }
+
+    /// It wants to be none any more; where it stood.
+    pub(super) fn leave(&mut self) -> Option<Position> {
+        self.wanted = false;
+        self.joined = false;
+        self.at
+    }
+
+    /// The client tells something of this room.
+    pub(super) fn hear(
+        &mut self,
+        event: &Event,
+        own: ConnectionId,
+        truth: &Truth,
+        tally: &mut Tally,
+    ) {
+        match event {
+            Event::Joined { position, recovered, .. } => {
+                self.joined = true;
+                self.entered(*position, *recovered, truth, tally);
+            }
+            Event::Message { position, message, .. } => {
+                tally.messages += 1;
+                let at = self.standing();
+                assert!(!self.owed, "a message before the hole was named");
+                assert_eq!(position.epoch, at.epoch, "a message of another epoch");
+                expect_next(truth, own, at, position.seq);
+                assert_eq!(truth.at(*position), Some(id_of(message)), "P1 at {position:?}");
+                self.known.insert(position.seq, id_of(message));
+                self.at = Some(*position);
+            }
+            Event::Gap { from, to, position, .. } => {
+                tally.gaps += 1;
+                let at = self.standing();
+                assert!(self.owed || position.epoch == at.epoch, "a gap in another epoch");
+                expect_next(truth, own, Position { epoch: position.epoch, ..at }, *from);
+                assert_eq!(position.seq, *to);
+                let floor = truth.floor(position.epoch);
+                let has_reason = !truth.is_strict || *to <= floor;
+                assert!(has_reason, "{from} to {to} are in history, which begins after {floor}");
+                (self.at, self.owed) = (Some(*position), false);
+                self.check_known(position.epoch, truth);
+            }
+            Event::Reset { position, lost, .. } => {
+                tally.resets += 1;
+                let at = self.standing();
+                assert!(!truth.is_calm || self.is_bogus, "reset from {at:?}, which nobody lost");
+                self.reset(*position, *lost, own, truth);
+            }
+            Event::Left { .. } => self.joined = false,
+            _ => {}
+        }
+    }
+
+    /// P5: recovered means that nothing is missing.
+    fn entered(
+        &mut self,
+        position: Position,
+        recovered: Option<bool>,
+        truth: &Truth,
+        tally: &mut Tally,
+    ) {
+        match (recovered, self.at) {
+            (None, None) => {}
+            (Some(true), Some(at)) => {
+                tally.recovered += 1;
+                assert_eq!(position.seq, at.seq, "recovered elsewhere");
+                assert!(truth.admits(position.epoch, at), "recovered what is lost: {at:?}");
+            }
+            (Some(false), Some(at)) => {
+                assert_eq!(position, at, "moved past a hole without a name");
+                self.owed = true;
+                return;
+            }
+            (recovered, at) => panic!("joined with recovered {recovered:?} from {at:?}"),
+        }
+        self.owed = false;
+        self.at = Some(position);
+        self.check_known(position.epoch, truth);
+    }
+
+    /// P3: who saw what is lost is told so, and how much.
+    fn reset(&mut self, position: Position, lost: u64, own: ConnectionId, truth: &Truth) {
+        let at = self.standing();
+        // Its own without echo move it as little as they are told, but count.
+        let end = position.seq + lost;
+        let skipped = |seq| truth.is_skipped(Position { seq, ..at }, own);
+        let was_live = !self.owed && end > at.seq;
+        let stood = if was_live && (at.seq + 1..=end).all(skipped) { end } else { at.seq };
+        assert!(lost <= stood, "told {at:?} and lost {lost}");
+        let kept = stood - lost;
+        assert!(position.seq >= kept, "told {at:?}, reset to {position:?}, lost {lost}");
+        let continues = position.seq == kept;
+        assert!(continues || lost > 0 || self.owed, "skips {kept} to {position:?} in silence");
+        self.known.retain(|&seq, _| seq <= kept);
+        (self.at, self.owed) = (Some(position), false);
+        self.is_bogus = false;
+        self.check_known(position.epoch, truth);
+    }
+
+    fn standing(&self) -> Position {
+        assert!(self.joined, "told of a room it is not in");
+        self.at.expect("who is in a room stands somewhere")
+    }
+
+    /// What it believes is in the epoch it believes to be in.
+    pub(super) fn check_known(&self, epoch: Epoch, truth: &Truth) {
+        for (&seq, id) in &self.known {
+            let at = Position { epoch, seq };
+            assert_eq!(truth.at(at), Some(*id), "it believes in what is not at {at:?}");
+        }
+    }
+
+    /// At the end everybody has reached the end, or was left out of its own only. Perhaps in an
+    /// epoch that grew into the last one.
+    pub(super) fn has_reached(&self, end: Position, own: ConnectionId, truth: &Truth) -> bool {
+        let is_shared = |at: &Position| self.joined && truth.admits(end.epoch, *at);
+        let Some(at) = self.at.filter(is_shared) else { return false };
+        let skipped = |seq| truth.is_skipped(Position { seq, ..end }, own);
+        !self.owed && at.seq <= end.seq && (at.seq + 1..=end.seq).all(skipped)
+    }
+}
