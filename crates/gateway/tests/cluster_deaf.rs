@@ -44,7 +44,7 @@ async fn subscriptions_that_hear_nothing_are_given_up_and_their_rooms_repaired()
     let redis = RedisServer::start();
     let way = DeafWay::start(redis.port()).await;
     let hearing = cluster_node(&redis.url(), 0, &[]).await;
-    let mut deaf = Process::serve(&["--redis-url", &way.redis_url()]);
+    let deaf = Process::serve(&["--redis-url", &way.redis_url()]);
     let address = deaf.address().await;
     deaf.ready(200).await;
     let mut watchers = members(hearing.address()).await;
@@ -102,10 +102,7 @@ async fn subscriptions_that_hear_nothing_are_given_up_and_their_rooms_repaired()
         rooms.map(|line| line["rooms"].as_u64().unwrap()).sum::<u64>()
     };
     eventually("the log says what was repaired", async || repaired() >= 3).await;
-    deaf.signal("-TERM");
-    deaf.until("stopped", 1).await;
-    assert_eq!(deaf.end(), Some(0));
-    let log = deaf.log();
+    let log = deaf.stop().await;
     let warnings = log.iter().filter(|line| line["level"] != "INFO");
     let warnings: Vec<_> = warnings.map(|line| line["message"].as_str().unwrap()).collect();
     assert_eq!(warnings, ["lost the subscriptions"; 2], "one for each connection, nothing else");

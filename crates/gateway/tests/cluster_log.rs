@@ -30,7 +30,7 @@ fn summary(log: &[Value]) -> BTreeMap<&str, (usize, u64)> {
 #[tokio::test]
 async fn the_log_tells_each_thing_once() {
     let mut redis = RedisServer::start();
-    let mut node = Process::serve(&["--redis-url", &redis.url()]);
+    let node = Process::serve(&["--redis-url", &redis.url()]);
     let address = node.address().await;
     node.ready(200).await;
     let watcher = TestClient::connect(address, Encoding::MsgPack, "").await;
@@ -62,9 +62,7 @@ async fn the_log_tells_each_thing_once() {
     let (last, _) = outcomes.acked.last().unwrap();
     watcher.up_to("a", *last).await;
     drop(watcher);
-    node.signal("-TERM");
-    node.until("stopped", 1).await;
-    let log = node.log();
+    let log = node.stop().await;
     let mut told = summary(&log);
     let mut take = |message| told.remove(message).unwrap_or_default();
     for once in ["file descriptors", "listening", "stopped"] {
@@ -83,7 +81,6 @@ async fn the_log_tells_each_thing_once() {
     let (lines, rooms) = take("repaired rooms");
     assert!(lines <= 6 && rooms >= ROOMS.len() as u64, "{log:#?}");
     assert!(told.is_empty(), "nothing else: {told:?}");
-    assert_eq!(node.end(), Some(0), "a node that is asked to end succeeds");
 }
 
 /// Without its Redis the program ends at once, says why, and fails.

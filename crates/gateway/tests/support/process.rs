@@ -83,9 +83,20 @@ impl Process {
         assert!(status.unwrap().success());
     }
 
-    /// Waits for its end; its exit code.
-    pub fn end(&mut self) -> Option<i32> {
-        self.child.wait().unwrap().code()
+    /// Asks it to end and waits until it has; all that it has written.
+    pub async fn stop(mut self) -> Vec<Value> {
+        self.signal("-TERM");
+        let mut status = None;
+        eventually("its end", async || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        })
+        .await;
+        assert!(status.is_some_and(|status| status.success()), "{status:?}");
+        // Its reader lets go of the log at the end of the stream.
+        let mut log = self.log.clone();
+        while soon("the end of the log", log.changed()).await.is_ok() {}
+        log.borrow().clone()
     }
 }
 
