@@ -6,68 +6,15 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use roomcast_protocol::Encoding;
 use roomcast_testkit::RedisServer;
 use serde_json::Value;
-use support::{Persistent, TestClient, Watcher, eventually, get, soon};
-use tokio::sync::watch;
+use support::{Persistent, Process, TestClient, Watcher};
 
 const ROOMS: [&str; 3] = ["a", "b", "c"];
 const AWAY: &str = "Redis is away; publishes fail until it is back";
-
-/// `roomcast serve` on a Redis, and what it has written to its log.
-struct Process {
-    child: Child,
-    log: watch::Receiver<Vec<Value>>,
-}
-
-impl Process {
-    fn start(redis_url: &str) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_roomcast"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--redis-url", redis_url])
-            .args(["--set", "log.format=json", "--set", "log.level=info"])
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let (told, log) = watch::channel(Vec::new());
-        std::thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                let line = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
-                told.send_modify(|log| log.push(line));
-            }
-        });
-        Self { child, log }
-    }
-
-    /// Waits for so many lines with this message; returns the last of them.
-    async fn until(&mut self, message: &str, count: usize) -> Value {
-        let with = |log: &Vec<Value>| {
-            let mut lines = log.iter().filter(|line| line["message"] == message);
-            lines.nth(count - 1).cloned()
-        };
-        let log = soon(message, self.log.wait_for(|log| with(log).is_some())).await;
-        with(&log.expect("it runs")).unwrap()
-    }
-
-    fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([name, &self.child.id().to_string()]).status();
-        assert!(status.unwrap().success());
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// What a log says: how often each message came, and how many rooms those lines named together.
 fn summary(log: &[Value]) -> BTreeMap<&str, (usize, u64)> {
@@ -83,14 +30,9 @@ fn summary(log: &[Value]) -> BTreeMap<&str, (usize, u64)> {
 #[tokio::test]
 async fn the_log_tells_each_thing_once() {
     let mut redis = RedisServer::start();
-    let mut node = Process::start(&redis.url());
-    let listening = node.until("listening", 1).await;
-    let address: SocketAddr = listening["address"].as_str().unwrap().parse().unwrap();
-    let ready = async |wanted: u16| {
-        let is = async || get(address, "/health/ready").await.status == wanted;
-        eventually(&format!("ready is {wanted}"), is).await;
-    };
-    ready(200).await;
+    let node = Process::serve(&["--redis-url", &redis.url()]);
+    let address = node.address().await;
+    node.ready(200).await;
     let watcher = TestClient::connect(address, Encoding::MsgPack, "").await;
     let mut watcher = Watcher::join(watcher, &ROOMS).await;
     let publisher = TestClient::connect(address, Encoding::Json, "").await;
@@ -100,9 +42,9 @@ async fn the_log_tells_each_thing_once() {
     // Killed, and back empty.
     redis.kill();
     node.until(AWAY, 1).await;
-    ready(503).await;
+    node.ready(503).await;
     redis.restart_empty();
-    ready(200).await;
+    node.ready(200).await;
     publisher.more(20).await;
     for room in ROOMS {
         watcher.until(room, |heard| heard.resets.len() == 1).await;
@@ -111,18 +53,16 @@ async fn the_log_tells_each_thing_once() {
     // Stopped, and back with all it had.
     redis.pause();
     node.until(AWAY, 2).await;
-    ready(503).await;
+    node.ready(503).await;
     redis.resume();
-    ready(200).await;
+    node.ready(200).await;
     publisher.more(20).await;
 
     let outcomes = publisher.finish().await;
     let (last, _) = outcomes.acked.last().unwrap();
     watcher.up_to("a", *last).await;
     drop(watcher);
-    node.signal("-TERM");
-    node.until("stopped", 1).await;
-    let log = node.log.borrow().clone();
+    let log = node.stop().await;
     let mut told = summary(&log);
     let mut take = |message| told.remove(message).unwrap_or_default();
     for once in ["file descriptors", "listening", "stopped"] {
@@ -141,8 +81,6 @@ async fn the_log_tells_each_thing_once() {
     let (lines, rooms) = take("repaired rooms");
     assert!(lines <= 6 && rooms >= ROOMS.len() as u64, "{log:#?}");
     assert!(told.is_empty(), "nothing else: {told:?}");
-    let code = node.child.wait().unwrap().code();
-    assert_eq!(code, Some(0), "a node that is asked to end succeeds");
 }
 
 /// Without its Redis the program ends at once, says why, and fails.

@@ -9,10 +9,12 @@
 mod calls;
 mod client;
 mod cluster;
+mod deaf;
 mod follow;
 mod metrics;
 mod node;
 mod persistent;
+mod process;
 mod raw;
 mod watcher;
 
@@ -23,10 +25,12 @@ use tokio::time::{Instant, timeout};
 pub use calls::{Call, note_calls, noted_calls};
 pub use client::{Incoming, Joined, TestClient, foreign, plain, publish_of, seqs, text};
 pub use cluster::{Cluster, cluster_node, is_ready};
+pub use deaf::DeafWay;
 pub use follow::Follow;
 pub use metrics::Scrape;
 pub use node::TestNode;
 pub use persistent::{Outcomes, Persistent};
+pub use process::Process;
 pub use raw::{Opcode, RawClient, RawFrame, Response, frame, get};
 pub use watcher::{Heard, Watcher};
 
