@@ -187,6 +187,17 @@ impl RoomState {
         }
     }
 
+    /// Where a reader stands in the current epoch that stood at `position`, perhaps of an older one:
+    /// it keeps what both share, as far as the log has come.
+    pub(crate) fn rebase(&self, position: Position) -> Position {
+        let Lineage { epoch, .. } = *self.lineage;
+        if position.epoch == epoch {
+            return position;
+        }
+        let shared = self.lineage.base_of(position.epoch).unwrap_or(0).min(self.log.end().seq);
+        Position { epoch, seq: position.seq.min(shared) }
+    }
+
     /// Whether there are frames for this member.
     pub(crate) fn is_behind(&self, slot: u32) -> bool {
         match &self.members.at(slot).reader {
