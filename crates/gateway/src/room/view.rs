@@ -120,6 +120,8 @@ impl RoomState {
         lineage: Arc<Lineage>,
         slow: u64,
     ) -> Vec<Laggard> {
+        // Who had everything that was here is not slow: this worker was.
+        let slow = slow.min(self.log.end_cursor().batch);
         let fallen = self.fallen(Floor { slow, all: log.base() });
         if let Attachment::Asked(number) = self.attachment {
             self.attachment = Attachment::Live(number);

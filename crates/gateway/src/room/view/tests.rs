@@ -137,8 +137,9 @@ proptest! {
                         hub.append(batch(hub.end(), 2));
                     }
                     hub.trim(hub.base() + gone);
-                    let floor = Floor { slow: hub.base(), all: hub.base() };
-                    let fallen = state.attach(hub.clone(), lineage.clone(), floor.slow);
+                    let slow = hub.base().min(state.log.end_cursor().batch);
+                    let floor = Floor { slow, all: hub.base() };
+                    let fallen = state.attach(hub.clone(), lineage.clone(), hub.base());
                     check_fallen(&mut state, fallen, &before, floor)?;
                 }
             }
