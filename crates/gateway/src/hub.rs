@@ -6,6 +6,8 @@ mod commands;
 mod driver;
 mod ledger;
 mod outlet;
+#[cfg(test)]
+mod peek;
 mod upkeep;
 
 pub(crate) use commands::{Floor, HubCommand, HubHandle, Page, PageAnswer, WorkerEvent};
