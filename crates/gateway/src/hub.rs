@@ -7,6 +7,8 @@ mod driver;
 mod ledger;
 mod outlet;
 mod page;
+#[cfg(test)]
+mod peek;
 mod upkeep;
 
 pub(crate) use commands::{Floor, HubCommand, HubHandle, PageAnswer, WorkerEvent};

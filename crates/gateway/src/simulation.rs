@@ -20,6 +20,7 @@ mod reading;
 mod redis;
 mod run;
 mod step;
+mod stream;
 mod truth;
 mod wire;
 mod world;

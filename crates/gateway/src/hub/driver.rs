@@ -93,12 +93,6 @@ impl Hub {
         }
     }
 
-    /// Whether a room is kept here, and its feed open or about to be.
-    #[cfg(test)]
-    pub(crate) fn has(&self, room: &RoomName) -> bool {
-        self.rooms.contains_key(room)
-    }
-
     /// The reads to start now.
     pub(crate) fn take_due(&mut self) -> Vec<(RoomName, Part, Duration)> {
         std::mem::take(&mut self.due)

@@ -79,14 +79,6 @@ impl Hub {
         self.metrics.rooms.log_batches.set(batches as i64);
     }
 
-    /// Drops a room's messages older than `oldest`: what a sweep does, in an order of one's own.
-    #[cfg(test)]
-    pub(crate) fn expire(&mut self, room: &RoomName, oldest: u64) {
-        if let Some(ledger) = self.rooms.get_mut(room) {
-            expire(&mut self.outlets, room, ledger, oldest);
-        }
-    }
-
     /// Keeps all logs together within their budget: first what can be read again goes, then those
     /// above their fair share give.
     pub(super) fn keep_budget(&mut self) {
@@ -115,7 +107,7 @@ impl Hub {
 }
 
 /// Drops what is older than `oldest` (Unix ms).
-fn expire(outlets: &mut [Outlet], room: &RoomName, ledger: &mut Ledger, oldest: u64) {
+pub(super) fn expire(outlets: &mut [Outlet], room: &RoomName, ledger: &mut Ledger, oldest: u64) {
     if let Some(floor) = ledger.expire(oldest) {
         trim(outlets, room, ledger, floor);
     }

@@ -120,6 +120,8 @@ impl RoomState {
         lineage: Arc<Lineage>,
         slow: u64,
     ) -> Vec<Laggard> {
+        // Who had everything that was here is not slow: this worker was.
+        let slow = slow.min(self.log.end_cursor().batch);
         let fallen = self.fallen(Floor { slow, all: log.base() });
         if let Attachment::Asked(number) = self.attachment {
             self.attachment = Attachment::Live(number);
@@ -185,6 +187,17 @@ impl RoomState {
             Some(cursor) => Reader::Log(cursor),
             None => Reader::Waiting(position),
         }
+    }
+
+    /// Where a reader stands in the current epoch that stood at `position`, perhaps of an older one:
+    /// it keeps what both share, as far as the log has come.
+    pub(crate) fn rebase(&self, position: Position) -> Position {
+        let Lineage { epoch, .. } = *self.lineage;
+        if position.epoch == epoch {
+            return position;
+        }
+        let shared = self.lineage.base_of(position.epoch).unwrap_or(0).min(self.log.end().seq);
+        Position { epoch, seq: position.seq.min(shared) }
     }
 
     /// Whether there are frames for this member.

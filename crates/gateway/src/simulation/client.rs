@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use roomcast_client::simulation::{Action, Input, Request, Session};
 use roomcast_client::{Ack, Event, JoinOptions, Options, PublishFailure};
 use roomcast_protocol::{
-    ClientFrame, ConnectionId, Data, Encoding, Position, Publish, PublishKey, RequestId, RoomName,
+    ClientFrame, ConnectionId, Encoding, Position, Publish, PublishKey, RequestId, RoomName,
     ServerFrame,
 };
 
 use super::pipe::Pipe;
 use super::reader::{Reader, Tally};
 use super::truth::{Id, Truth};
-use super::wire::{Frame, Witness, parse};
+use super::wire::{Frame, Witness, parse, payload};
 use super::{ROOMS, room_index, room_name};
 use crate::connection::Connection;
 
@@ -41,6 +41,16 @@ pub(super) struct Up {
     /// Frames that have come and were not looked at.
     frames: VecDeque<Frame>,
     witness: Witness,
+}
+
+impl Wire {
+    /// The connection, if a node has taken it.
+    pub(super) fn up(&self) -> Option<&Up> {
+        match self {
+            Self::Up(up) => Some(up),
+            _ => None,
+        }
+    }
 }
 
 /// A publish and what became of it.
@@ -272,7 +282,7 @@ fn publication(room: RoomName, id: Id, key: Option<PublishKey>, echo: bool) -> P
     Publish {
         id: None,
         room,
-        data: Data::Json(id.to_string().into()),
+        data: payload(id),
         event: None,
         key,
         if_seq: None,

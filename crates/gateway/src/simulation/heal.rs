@@ -40,9 +40,9 @@ impl World {
             any |= it.standing(0, false);
             any |= it.feed();
             any |= it.command(count);
-            it.tick(false);
+            it.look_at_queues(false);
             for worker in 0..self.climate.workers {
-                any |= self.nodes[node].take_in(worker, count);
+                any |= self.take_in(node, worker, count);
                 any |= self.turn(node, worker);
             }
         }
@@ -61,9 +61,11 @@ impl World {
         self.step(Step::Reap);
         // Sweeps are for what is lost in silence: everything else is found without them.
         if !self.comes_to_rest(false) {
-            let is_leaky = self.truth.is_leaky || self.nodes.iter().any(|n| n.lane.is_leaky);
+            let is_leaky =
+                self.truth.is_leaky || self.nodes.iter().any(|node| node.lane.is_leaky());
             assert!(is_leaky, "only a sweep would help: {}", self.unsettled(false));
         }
+        self.truth.is_leaky = false;
         assert!(self.comes_to_rest(true), "no rest: {}", self.unsettled(true));
     }
 

@@ -11,7 +11,8 @@ use roomcast_metrics::RepairCause;
 use roomcast_protocol::{Epoch, Message, Seq};
 
 use super::reading::{Check, Read};
-use super::redis::{Push, Redis};
+use super::redis::Redis;
+use super::stream::Push;
 use super::{ROOMS, room_name};
 
 /// What comes on a subscribe connection.
@@ -67,13 +68,19 @@ pub(super) struct Lane {
     pub(super) probes: u64,
     pub(super) silent: u64,
     pub(super) suspects: Vec<(u64, usize, Epoch, Seq)>,
-    /// It believed a server that it does not listen to: what the other has is left to a sweep.
-    pub(super) is_leaky: bool,
+    /// Per room: subscribed, and the server that it listens to has not said where the room stands.
+    pub(super) is_unsure: [bool; ROOMS],
     /// What the hub has not taken.
     told: Vec<RoomEvent>,
 }
 
 impl Lane {
+    /// Whether what a room was told before its subscription is left to a sweep: it was another
+    /// server that said where the room stands.
+    pub(super) fn is_leaky(&self) -> bool {
+        (0..ROOMS).any(|room| self.is_open(room) && self.is_unsure[room])
+    }
+
     pub(super) fn is_open(&self, room: usize) -> bool {
         self.slots[room].is_some()
     }
@@ -246,6 +253,7 @@ impl Lane {
             return;
         }
         subscription.confirmed = true;
+        self.is_unsure[room] = true;
         let Some(slot) = &self.slots[room] else { return };
         if slot.order.need().is_some() {
             self.ask(room);

@@ -3,12 +3,12 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use roomcast_protocol::{ClientFrame, ConnectionId, Position, Publish};
+use roomcast_protocol::{ClientFrame, ConnectionId, Position, Publish, ServerFrame};
 
 use super::client::{Up, Wire};
 use super::pipe::Pipe;
-use super::redis::Item;
 use super::room_index;
+use super::stream::Item;
 use super::wire::number;
 use super::world::World;
 use crate::connection::{Connection, Socket};
@@ -90,6 +90,13 @@ impl World {
             self.clients[client].pass(time, &self.truth);
             self.after_client(client, false);
         }
+    }
+
+    /// A node asks a client to move, after so many ms.
+    pub(super) fn hint(&mut self, client: usize, after_ms: u64) {
+        let Some(up) = self.clients[client].wire.up() else { return };
+        up.connection.send(&ServerFrame::Reconnect { after_ms, reason: "drain".into() });
+        self.nodes[up.node].desks[up.worker].worker.write_soon(&up.connection);
     }
 
     /// The client may have let go of its connection.

@@ -14,9 +14,11 @@ use tokio::time::Instant;
 
 use super::lane::Lane;
 use super::publisher::Publisher;
-use super::redis::{Redis, Refused, Span};
+use super::redis::{Redis, Refused};
+use super::stream::Span;
 use super::truth::Truth;
 use super::{Climate, ROOMS, room_index, room_name};
+use crate::connection::Connection;
 use crate::hub::{Hub, HubCommand, HubHandle, Part, WorkerEvent};
 use crate::settings::Settings;
 use crate::worker::{Reply, Worker};
@@ -118,7 +120,7 @@ impl Node {
     }
 
     /// The hub looks at its queues; `late`: and at deadlines long past.
-    pub(super) fn tick(&mut self, late: bool) {
+    pub(super) fn look_at_queues(&mut self, late: bool) {
         self.hub.look_at_queues(Instant::now() + if late { LONG } else { Duration::ZERO });
         self.after_hub();
     }
@@ -163,7 +165,7 @@ impl Node {
                 .server
                 .ok_or(Refused::Away)
                 .and_then(|server| redis.read(server, room, Span::History(part), truth));
-            page.answer = Some(answer.map(|(page, _)| History {
+            page.answer = Some(answer.map(|page| History {
                 lineage: page.lineage,
                 last: page.last,
                 messages: page.messages,
@@ -176,7 +178,7 @@ impl Node {
                 .server
                 .ok_or(Refused::Away)
                 .and_then(|server| redis.read(server, room, Span::Standing, truth));
-            standing.answer = Some(answer.map(|(page, _)| (page.lineage, page.last)));
+            standing.answer = Some(answer.map(|page| (page.lineage, page.last)));
         }
         any
     }
@@ -205,17 +207,40 @@ impl Node {
         true
     }
 
-    /// A worker takes up to `count` events of the hub.
-    pub(super) fn take_in(&mut self, worker: usize, count: usize) -> bool {
+    /// A worker takes the next event of the hub.
+    pub(super) fn take_in(&mut self, worker: usize) -> bool {
         let desk = &mut self.desks[worker];
-        let mut any = false;
-        for _ in 0..count {
-            let Ok(event) = desk.events.try_recv() else { break };
-            any = true;
-            desk.worker.take_in(event);
-        }
+        let Ok(event) = desk.events.try_recv() else { return false };
+        desk.worker.take_in(event);
         self.after_worker(worker);
-        any
+        true
+    }
+
+    /// Whether the worker has begun to write everything that it has for a connection, so that
+    /// nobody may call it slow: rooms it has closed already aside.
+    pub(super) fn has_written_all(&self, worker: usize, connection: &Rc<Connection>) -> bool {
+        let worker = &self.desks[worker].worker;
+        let all = (0..ROOMS).filter_map(|room| worker.room(&room_name(room))).all(|room| {
+            let Some((_, slot)) = connection.membership_in(&room) else { return true };
+            let state = room.state.borrow();
+            !state.is_behind(slot) && !state.is_waiting(slot)
+        });
+        all && connection.is_open()
+    }
+
+    /// Nobody is here any more: in the end the node holds nothing.
+    pub(super) fn wind_down(&mut self) {
+        for _ in 0..2 {
+            for worker in 0..self.desks.len() {
+                while self.take_in(worker) {}
+                while self.desks[worker].worker.turn() {}
+                self.refuse_late(worker);
+            }
+            self.command(usize::MAX);
+            self.close_idle();
+            self.look_at_queues(false);
+        }
+        assert!(self.hub.is_bare(), "a node without connections keeps a room");
     }
 
     /// A worker refuses the joins that have waited too long.

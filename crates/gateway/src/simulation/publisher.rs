@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use roomcast_protocol::{ConnectionId, RequestId};
 
-use super::redis::{Answer, Group, Item};
+use super::stream::{Answer, Group, Item};
 
 /// Most publications in a group.
 const MAX_GROUP: usize = 3;

@@ -5,8 +5,9 @@ use roomcast_protocol::{ErrorCode, ServerFrame};
 use super::client::{Client, Wire, ack};
 use super::node::Node;
 use super::publisher::{Asker, Flight};
-use super::redis::{Item, Push, Refused};
+use super::redis::Refused;
 use super::room_name;
+use super::stream::{Item, Push};
 use super::world::World;
 
 impl World {

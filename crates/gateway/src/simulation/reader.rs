@@ -22,6 +22,8 @@ pub(super) struct Reader {
     is_bogus: bool,
     /// A join that did not recover: the next thing told must name what is missing.
     owed: bool,
+    /// It was told nothing since it joined: it may stand inside a gap of its node's.
+    is_fresh: bool,
     /// What it believes to be in the room, as far back as it was told.
     known: BTreeMap<Seq, Id>,
 }
@@ -65,6 +67,7 @@ impl Reader {
         truth: &Truth,
         tally: &mut Tally,
     ) {
+        let was_fresh = std::mem::take(&mut self.is_fresh);
         match event {
             Event::Joined { position, recovered, .. } => {
                 self.joined = true;
@@ -96,7 +99,7 @@ impl Reader {
                 tally.resets += 1;
                 let at = self.standing();
                 assert!(!truth.is_calm || self.is_bogus, "reset from {at:?}, which nobody lost");
-                self.reset(*position, *lost, own, truth);
+                self.reset((*position, *lost), was_fresh, own, truth);
             }
             Event::Left { .. } => self.joined = false,
             _ => {}
@@ -125,13 +128,19 @@ impl Reader {
             }
             (recovered, at) => panic!("joined with recovered {recovered:?} from {at:?}"),
         }
-        self.owed = false;
+        (self.owed, self.is_fresh) = (false, true);
         self.at = Some(position);
         self.check_known(position.epoch, truth);
     }
 
     /// P3: who saw what is lost is told so, and how much.
-    fn reset(&mut self, position: Position, lost: u64, own: ConnectionId, truth: &Truth) {
+    fn reset(
+        &mut self,
+        (position, lost): (Position, u64),
+        was_fresh: bool,
+        own: ConnectionId,
+        truth: &Truth,
+    ) {
         let at = self.standing();
         // Its own without echo move it as little as they are told, but count.
         let end = position.seq + lost;
@@ -139,7 +148,11 @@ impl Reader {
         let was_live = !self.owed && end > at.seq;
         let stood = if was_live && (at.seq + 1..=end).all(skipped) { end } else { at.seq };
         assert!(lost <= stood, "told {at:?} and lost {lost}");
-        let kept = stood - lost;
+        let mut kept = stood - lost;
+        if was_fresh {
+            // Its node has it before that gap, which it was about to be told.
+            kept = kept.min(position.seq);
+        }
         assert!(position.seq >= kept, "told {at:?}, reset to {position:?}, lost {lost}");
         let continues = position.seq == kept;
         assert!(continues || lost > 0 || self.owed, "skips {kept} to {position:?} in silence");

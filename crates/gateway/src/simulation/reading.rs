@@ -7,7 +7,8 @@ use roomcast_protocol::{Epoch, Seq};
 
 use super::ROOMS;
 use super::lane::{Arrival, Lane, Slot};
-use super::redis::{Found, Redis, Refused, Span};
+use super::redis::{Redis, Refused};
+use super::stream::Span;
 use super::truth::Truth;
 
 /// Probes in a row that stay away before the connection counts as dead.
@@ -20,7 +21,7 @@ pub(super) struct Read {
     ticket: u64,
     need: Need,
     server: usize,
-    answer: Option<Result<(Page, Found), Refused>>,
+    answer: Option<Result<Page, Refused>>,
 }
 
 /// Where a server says that a room stands: epoch, seq and life, if it knows it.
@@ -94,9 +95,9 @@ impl Lane {
             return true;
         };
         slot.ticket = None;
-        self.note_server(read.server);
-        let Some(slot) = &mut self.slots[room] else { return true };
-        if let Some(Ok((page, _))) = read.answer.filter(|_| !fails) {
+        if let Some(Ok(page)) = read.answer.filter(|_| !fails) {
+            self.is_unsure[room] &= !self.listens_to(read.server);
+            let Some(slot) = &mut self.slots[room] else { return true };
             let mut events = Vec::new();
             slot.order.read(page, &mut events);
             self.tell(room, events);
@@ -112,8 +113,9 @@ impl Lane {
         if generation != self.generation {
             return true;
         }
-        self.note_server(server);
-        match answer.filter(|_| !fails).and_then(Result::ok) {
+        let answer = answer.filter(|_| !fails).and_then(Result::ok);
+        self.is_unsure[room] &= answer.is_none() || !self.listens_to(server);
+        match answer {
             None if cause == RepairCause::Resubscribe => self.lost(room, RepairCause::Epoch),
             None => {}
             Some(Some((epoch, seq, life))) if self.link.is_none_or(|server| server == life) => {
@@ -152,8 +154,8 @@ impl Lane {
         }
     }
 
-    fn note_server(&mut self, server: usize) {
-        self.is_leaky |= self.listening.as_ref().is_some_and(|feed| feed.server != server);
+    fn listens_to(&self, server: usize) -> bool {
+        self.listening.as_ref().is_some_and(|feed| feed.server == server)
     }
 
     pub(super) fn compare_with(&mut self, server: usize, room: usize, cause: RepairCause) {

@@ -1,46 +1,18 @@
 //! The model of Redis: what the scripts do, on servers that are trimmed, fail over to a replica
 //! that lacks the last writes, or come back empty.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::ops::Bound::{Excluded, Included};
+use std::collections::VecDeque;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use roomcast_bus::simulation::Page;
-use roomcast_protocol::{ConnectionId, Data, Epoch, Lineage, Message, Position, PublishKey, Seq};
+use roomcast_protocol::{Epoch, Position, Seq};
 
-use super::truth::{Id, Stored, Truth};
+use super::stream::{Answer, Group, Push, Room, Span};
+use super::truth::Truth;
 use super::{Climate, ROOMS};
-use crate::hub::Part;
 
 /// Writes that a replica may lack.
 const MAX_LAG: usize = 8;
-/// Ancestors that a room remembers, as in the scripts.
-const MAX_ANCESTORS: usize = 16;
-
-/// One publication on its way.
-#[derive(Debug, Clone)]
-pub(super) struct Item {
-    pub(super) id: Id,
-    pub(super) key: Option<PublishKey>,
-    pub(super) connection: Option<ConnectionId>,
-    pub(super) echo: bool,
-}
-
-/// Publications of one room in one call.
-#[derive(Debug, Clone)]
-pub(super) struct Group {
-    /// The run of the node that sends it.
-    pub(super) node: u64,
-    pub(super) number: u64,
-    pub(super) items: Vec<Item>,
-}
-
-/// Where each item of a group stands.
-pub(super) type Answer = Vec<Position>;
-
-/// What subscribers get of a group.
-pub(super) type Push = (Epoch, Vec<Arc<Message>>);
 
 /// Why there is no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,36 +21,6 @@ pub(super) enum Refused {
     Away,
     /// The group is older than one that this node sent later.
     Stale,
-}
-
-/// How a read found a room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Found {
-    Known,
-    New,
-    Forked,
-}
-
-/// What is asked of a room's stream.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Span {
-    Standing,
-    /// After this seq, whatever users may see.
-    Repair(Seq),
-    /// This part of what users may see.
-    History(Part),
-}
-
-#[derive(Debug, Clone)]
-struct Room {
-    epoch: Epoch,
-    seq: Seq,
-    /// The server that its epoch began on.
-    life: usize,
-    ancestors: Vec<(Epoch, Seq)>,
-    stream: BTreeMap<Seq, Arc<Message>>,
-    groups: BTreeMap<u64, (u64, Answer)>,
-    keys: BTreeMap<PublishKey, Position>,
 }
 
 /// One server process; its place in the list is its life.
@@ -148,12 +90,8 @@ impl Redis {
     pub(super) fn trim(&mut self, room: usize, count: usize, truth: &mut Truth) {
         let primary = self.primary();
         let Some(room) = &mut self.servers[primary].rooms[room] else { return };
-        let room = Rc::make_mut(room);
-        for _ in 0..count {
-            if let Some((seq, _)) = room.stream.pop_first() {
-                truth.hide(room.epoch, seq);
-            }
-        }
+        let most = room.len().saturating_sub(count);
+        Rc::make_mut(room).keep(most, self.climate.history, truth);
     }
 
     /// What `publish.lua` does.
@@ -177,37 +115,15 @@ impl Redis {
             }
         }
         self.clock += 1;
-        let (clock, keep, visible) = (self.clock, self.climate.window, self.climate.history);
-        let (state, _) = self.write(server, room, truth);
-        if state.life != server {
-            fork(state, (server, room), truth);
+        let (clock, Climate { window, history, .. }) = (self.clock, self.climate);
+        let (room, _) = self.write(server, room, truth);
+        if room.life != server {
+            room.fork(server, truth);
         }
-        let (mut answer, mut pushed) = (Vec::new(), Vec::new());
-        for item in &group.items {
-            if let Some(known) = item.key.as_ref().and_then(|key| state.keys.get(key)) {
-                answer.push(*known);
-                continue;
-            }
-            state.seq += 1;
-            let at = Position { epoch: state.epoch, seq: state.seq };
-            let Item { id, connection, echo, .. } = *item;
-            truth.stored(at, Stored { id, connection, echo });
-            let message = Arc::new(message(at.seq, clock, item));
-            state.stream.insert(at.seq, message.clone());
-            pushed.push(message);
-            answer.push(at);
-            if let Some(key) = &item.key {
-                state.keys.insert(key.clone(), at);
-            }
-        }
-        while state.stream.len() > keep {
-            state.stream.pop_first();
-        }
-        let gone = state.stream.first_key_value().map_or(state.seq, |(&first, _)| first - 1);
-        truth.hide(state.epoch, gone.max(state.seq.saturating_sub(visible)));
-        state.groups.insert(group.node, (group.number, answer.clone()));
-        let push = (!pushed.is_empty()).then_some((state.epoch, pushed));
-        Ok((answer, push))
+        let pushed = room.take(group, clock, truth);
+        room.keep(window, history, truth);
+        let push = (!pushed.is_empty()).then_some((room.epoch, pushed));
+        Ok((room.groups[&group.node].1.clone(), push))
     }
 
     /// What `read.lua` does for a caller that is connected to this server.
@@ -217,39 +133,21 @@ impl Redis {
         room: usize,
         span: Span,
         truth: &mut Truth,
-    ) -> Result<(Page, Found), Refused> {
+    ) -> Result<Page, Refused> {
         if !self.servers[server].alive {
             return Err(Refused::Away);
         }
-        let known = self.servers[server].rooms[room].as_ref().map(|room| room.life);
-        let mut found = Found::Known;
-        if known != Some(server) {
-            let (state, is_new) = self.write(server, room, truth);
-            found = if is_new { Found::New } else { Found::Forked };
-            if !is_new {
-                fork(state, (server, room), truth);
+        let climate = self.climate;
+        match &self.servers[server].rooms[room] {
+            Some(room) if room.life == server => Ok(room.page(span, climate)),
+            _ => {
+                let (room, is_new) = self.write(server, room, truth);
+                if !is_new {
+                    room.fork(server, truth);
+                }
+                Ok(room.page(span, climate))
             }
         }
-        let Climate { page, history, .. } = self.climate;
-        let state = self.servers[server].rooms[room].as_ref().expect("it was begun above");
-        let oldest = state.seq.saturating_sub(history);
-        let (after, to) = match span {
-            Span::Standing => (Seq::MAX - 1, Seq::MAX),
-            Span::Repair(after) => (after, Seq::MAX),
-            Span::History(Part::After(after)) => (after.max(oldest), Seq::MAX),
-            Span::History(Part::UpTo(to, _)) => (oldest.min(to), to),
-        };
-        let range = state.stream.range((Excluded(after), Included(to)));
-        let mut messages: Vec<_> = range.map(|(_, message)| message.clone()).collect();
-        let all = messages.len();
-        if let Span::History(Part::UpTo(_, limit)) = span {
-            messages.drain(..all.saturating_sub(page.min(limit as usize)));
-        } else {
-            messages.truncate(page);
-        }
-        let lineage = Lineage { epoch: state.epoch, ancestors: state.ancestors.clone() };
-        let more = messages.len() < all;
-        Ok((Page { lineage, last: state.seq, messages, more }, found))
     }
 
     /// Where a room stands, as the tail checks see it; `None` if the server does not know it.
@@ -279,41 +177,7 @@ impl Redis {
             undo.pop_front();
         }
         let is_new = rooms[at].is_none();
-        let room = rooms[at].get_or_insert_with(|| {
-            Rc::new(Room {
-                epoch: truth.begin(at, None),
-                seq: 0,
-                life: server,
-                ancestors: Vec::new(),
-                stream: BTreeMap::new(),
-                groups: BTreeMap::new(),
-                keys: BTreeMap::new(),
-            })
-        });
+        let room = rooms[at].get_or_insert_with(|| Rc::new(Room::begin(at, server, truth)));
         (Rc::make_mut(room), is_new)
-    }
-}
-
-/// The room's life is another server's: it goes on in a new epoch.
-fn fork(room: &mut Room, (life, index): (usize, usize), truth: &mut Truth) {
-    room.ancestors.push((room.epoch, room.seq));
-    if room.ancestors.len() > MAX_ANCESTORS {
-        room.ancestors.remove(0);
-    }
-    room.epoch = truth.begin(index, Some((room.epoch, room.seq)));
-    room.life = life;
-}
-
-fn message(seq: Seq, time: u64, item: &Item) -> Message {
-    Message {
-        seq,
-        time,
-        user: None,
-        connection: item.connection,
-        event: None,
-        key: item.key.clone(),
-        echo: item.echo,
-        traceparent: None,
-        data: Data::Json(item.id.to_string().into()),
     }
 }

@@ -89,8 +89,12 @@ pub(super) enum Step {
     Leave(u8, u8),
     /// So many times 100 ms pass for the clients.
     Pass(u8),
+    /// A client's node asks it to move, after so many times 100 ms.
+    Hint(u8, u8),
     /// A node crashes and comes back.
     Crash(u8),
+    /// The world comes to rest, as it does in the end.
+    Rest,
     /// Everything that can moves a little, so many times.
     Flow(u8),
 }
@@ -128,7 +132,7 @@ fn few(dice: &mut SmallRng) -> u8 {
 }
 
 /// How often each step is drawn, and with what.
-const KINDS: [(u32, Draw); 44] = [
+const KINDS: [(u32, Draw); 46] = [
     (40, |d| Step::Publish(node(d), room(d), few(d))),
     (20, |d| Step::Ask(client(d), room(d), d.random_range(0..4))),
     (50, |d| Step::Execute(node(d), room(d))),
@@ -147,7 +151,7 @@ const KINDS: [(u32, Draw); 44] = [
     (16, |d| Step::Subscribe(node(d))),
     (50, |d| Step::Receive(node(d), few(d))),
     (4, |d| Step::Garble(node(d), d.random_range(0..6), d.random_range(0..2))),
-    (2, |d| Step::Overflow(node(d), room(d), d.random_range(0..3))),
+    (4, |d| Step::Overflow(node(d), room(d), d.random_range(0..3))),
     (50, |d| Step::Reply(node(d))),
     (40, |d| Step::Read(node(d), d.random_range(0..3), seldom(d))),
     (12, |d| Step::Compare(node(d), seldom(d))),
@@ -171,7 +175,9 @@ const KINDS: [(u32, Draw); 44] = [
     (16, |d| Step::Join(client(d), room(d), byte(d), byte(d))),
     (4, |d| Step::Leave(client(d), room(d))),
     (12, |d| Step::Pass(d.random_range(1..40))),
+    (2, |d| Step::Hint(client(d), d.random_range(0..30))),
     (1, |d| Step::Crash(node(d))),
+    (6, |_| Step::Rest),
     (60, |d| Step::Flow(d.random_range(1..6))),
 ];
 

@@ -52,14 +52,24 @@ pub(super) fn id_of(message: &Message) -> Id {
     number(&message.data)
 }
 
-/// The number that a payload is.
-pub(super) fn number(data: &Data) -> Id {
-    let mut text = Vec::new();
-    match data {
-        Data::Json(json) => text.extend_from_slice(json),
-        other => other.write_json(&mut text),
+/// A payload that tells a message's number: short or long, in either encoding.
+pub(super) fn payload(id: Id) -> Data {
+    let width = if id.is_multiple_of(5) { 300 } else { 1 };
+    let json = Data::Json(format!("\"{id:0width$}\"").into());
+    if !id.is_multiple_of(3) {
+        return json;
     }
-    std::str::from_utf8(&text).expect("JSON").parse().expect("a number of the model")
+    let mut value = Vec::new();
+    json.write_msgpack(&mut value);
+    Data::MsgPack(value.into())
+}
+
+/// The number that a payload tells.
+pub(super) fn number(data: &Data) -> Id {
+    let mut json = Vec::new();
+    data.write_json(&mut json);
+    let text = std::str::from_utf8(&json).expect("JSON").trim_matches('"');
+    text.parse().expect("a number of the model")
 }
 
 /// Where the frames of one membership have come to.

@@ -2,6 +2,7 @@
 //! its own, no task: the same schedule always goes the same way.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,10 +11,12 @@ use roomcast_metrics::Metrics;
 use super::client::{Client, Up, Wire};
 use super::node::Node;
 use super::publisher::Flight;
-use super::redis::{Group, Redis};
+use super::redis::Redis;
 use super::step::Step;
+use super::stream::Group;
 use super::truth::Truth;
 use super::{Climate, ROOMS};
+use crate::connection::Connection;
 use crate::settings::Settings;
 
 pub(super) struct World {
@@ -125,7 +128,7 @@ impl World {
             Step::Tick(node) => self.nodes[n(node)].lane.tick(),
             Step::Feed(node) => drop(self.nodes[n(node)].feed()),
             Step::Command(node, count) => drop(self.nodes[n(node)].command(count.into())),
-            Step::Upkeep(node, late) => self.nodes[n(node)].tick(late == 1),
+            Step::Upkeep(node, late) => self.nodes[n(node)].look_at_queues(late == 1),
             Step::Expire(node, room, age) => {
                 let oldest = self.redis.clock().saturating_sub(age.into());
                 self.nodes[n(node)].expire(r(room), oldest);
@@ -136,7 +139,7 @@ impl World {
                 self.nodes[n(node)].standing(at.into(), how == 1);
             }
             Step::TakeIn(node, worker, count) => {
-                self.nodes[n(node)].take_in(w(worker), count.into());
+                self.take_in(n(node), w(worker), count.into());
             }
             Step::Turn(node, worker) => drop(self.turn(n(node), w(worker))),
             Step::Refuse(node, worker) => self.nodes[n(node)].refuse_late(w(worker)),
@@ -158,7 +161,9 @@ impl World {
             }
             Step::Leave(client, room) => self.clients[c(client)].leave(r(room), &self.truth),
             Step::Pass(time) => self.pass(Duration::from_millis(100) * time.into()),
+            Step::Hint(client, time) => self.hint(c(client), u64::from(time) * 100),
             Step::Crash(node) => self.crash(n(node)),
+            Step::Rest => self.heal(),
             Step::Flow(rounds) => {
                 for _ in 0..rounds {
                     self.reconnect();
@@ -182,14 +187,36 @@ impl World {
         self.nodes.iter_mut().for_each(|node| node.lane.notice_deaths(redis));
     }
 
+    /// A worker takes up to `count` events of the hub.
+    pub(super) fn take_in(&mut self, node: usize, worker: usize, count: usize) -> bool {
+        let mut any = false;
+        for _ in 0..count {
+            let here: Vec<(Rc<Connection>, bool)> = (self.clients.iter())
+                .filter_map(|client| client.wire.up().map(|up| (up.node, up.worker, up)))
+                .filter(|&(at, of, _)| (at, of) == (node, worker))
+                .map(|(_, _, up)| &up.connection)
+                .map(|it| (it.clone(), self.nodes[node].has_written_all(worker, it)))
+                .collect();
+            if !self.nodes[node].take_in(worker) {
+                break;
+            }
+            any = true;
+            for (connection, had_all) in here {
+                // P6: only its own lag makes a member slow.
+                assert!(connection.is_open() || !had_all, "{connection} had everything");
+            }
+        }
+        any
+    }
+
     pub(super) fn turn(&mut self, node: usize, worker: usize) -> bool {
         let any = self.nodes[node].desks[worker].worker.turn();
         self.nodes[node].after_worker(worker);
         any
     }
 
-    /// A node dies with all it has, and another begins in its place.
-    fn crash(&mut self, node: usize) {
+    /// All connections of a node end.
+    fn empty(&mut self, node: usize) {
         for client in 0..self.clients.len() {
             if matches!(&self.clients[client].wire, Wire::Up(up) if up.node == node) {
                 self.clients[client].lost(None, &self.truth);
@@ -200,6 +227,11 @@ impl World {
             std::mem::take(&mut self.ghosts).into_iter().partition(|ghost| ghost.node == node);
         self.ghosts = others;
         Vec::into_iter(dead).for_each(|ghost| self.bury(ghost));
+    }
+
+    /// A node dies with all it has, and another begins in its place.
+    fn crash(&mut self, node: usize) {
+        self.empty(node);
         for (room, publisher) in self.nodes[node].publishers.iter_mut().enumerate() {
             if let Some(Flight { sent: Some(server), group, .. }) = publisher.flight.take() {
                 self.late.push_back((server, room, group));
@@ -208,10 +240,11 @@ impl World {
         self.nodes[node] = self.start();
     }
 
-    /// Ends every connection: a room and its members hold each other.
+    /// Ends every connection, after which the nodes hold nothing.
     pub(super) fn end(&mut self) {
         for node in 0..self.nodes.len() {
-            self.crash(node);
+            self.empty(node);
+            self.nodes[node].wind_down();
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use roomcast_metrics::{DeliveryStage, GapCause, SlowAction};
-use roomcast_protocol::{CloseCode, ErrorCode, Lineage, Position, ServerFrame};
+use roomcast_protocol::{CloseCode, ErrorCode, Position, ServerFrame};
 
 use super::Worker;
 use crate::config::SlowPolicy;
@@ -106,21 +106,18 @@ impl Worker {
         }
     }
 
-    /// Tells a member that stood at `position` of an older epoch that the room goes on in the
-    /// current one, and how much of what it was told is not part of that; where it stands now.
-    pub(super) fn rebase(
+    /// Tells a member that the room goes on in another epoch, if it does, and how much of what it
+    /// was told is not part of that.
+    pub(super) fn tell_reset(
         room: &Room,
         connection: &Connection,
-        lineage: &Lineage,
-        position: Position,
-    ) -> Position {
-        if position.epoch == lineage.epoch {
-            return position;
+        from: Position,
+        Position { epoch, seq }: Position,
+    ) {
+        if from.epoch != epoch {
+            let (room, lost) = (room.name.clone(), from.seq - seq);
+            connection.send(&ServerFrame::Reset { room, epoch, seq, lost });
         }
-        let seq = lineage.base_of(position.epoch).unwrap_or(0).min(position.seq);
-        let (room, epoch, lost) = (room.name.clone(), lineage.epoch, position.seq - seq);
-        connection.send(&ServerFrame::Reset { room, epoch, seq, lost });
-        Position { epoch, seq }
     }
 
     /// Moves a member that stood at `position` to the end of the log and tells it what it misses.
@@ -135,8 +132,10 @@ impl Worker {
         let to = state.log.end().seq;
         let reader = Reader::Log(state.log.end_cursor());
         state.place(slot, reader);
-        let from = Self::rebase(room, connection, &state.lineage, position).seq + 1;
+        let kept = state.rebase(position);
         drop(state);
+        Self::tell_reset(room, connection, position, kept);
+        let from = kept.seq + 1;
         if from <= to {
             self.metrics.rooms.gaps[cause].inc();
             connection.send(&ServerFrame::Gap { room: room.name.clone(), from, to });

@@ -112,11 +112,11 @@ impl Worker {
     /// still has what they had.
     fn rebase_waiting(&self, room: &Rc<Room>) {
         let mut state = room.state.borrow_mut();
-        let lineage = state.lineage.clone();
         for (slot, connection, position) in state.waiting() {
-            if position.epoch != lineage.epoch {
-                let position = Self::rebase(room, &connection, &lineage, position);
-                state.place(slot, Reader::Waiting(position));
+            let kept = state.rebase(position);
+            if kept != position {
+                state.place(slot, Reader::Waiting(kept));
+                Self::tell_reset(room, &connection, position, kept);
                 self.write_soon(&connection);
             }
         }

@@ -137,8 +137,9 @@ proptest! {
                         hub.append(batch(hub.end(), 2));
                     }
                     hub.trim(hub.base() + gone);
-                    let floor = Floor { slow: hub.base(), all: hub.base() };
-                    let fallen = state.attach(hub.clone(), lineage.clone(), floor.slow);
+                    let slow = hub.base().min(state.log.end_cursor().batch);
+                    let floor = Floor { slow, all: hub.base() };
+                    let fallen = state.attach(hub.clone(), lineage.clone(), hub.base());
                     check_fallen(&mut state, fallen, &before, floor)?;
                 }
             }
@@ -227,4 +228,20 @@ async fn what_the_bus_said_of_a_position_holds_for_its_epoch_only() {
     let lineage = Lineage { epoch: next, ancestors: vec![(EPOCH, 6)] };
     state.append(Arc::new(batch), Some(Arc::new(lineage)));
     assert_eq!(state.pending[0].known, Known::Unasked, "or perhaps it will not");
+}
+
+#[test]
+fn a_reader_of_an_older_epoch_keeps_what_both_share_and_the_log_has() {
+    let current = roomcast_protocol::Epoch(3);
+    let mut state = RoomState::asked(1);
+    let log = RoomLog::new(Position { epoch: current, seq: 10 });
+    let lineage = Lineage { epoch: current, ancestors: vec![(EPOCH, 12)] };
+    state.attach(log, Arc::new(lineage), 0);
+    let stands = |seq| Position { epoch: current, seq };
+    assert_eq!(state.rebase(stands(7)), stands(7));
+    assert_eq!(state.rebase(at(7)), stands(7));
+    // The log, which is told again from 10 on, has not come to the base yet.
+    assert_eq!(state.rebase(at(11)), stands(10));
+    let stranger = Position { epoch: roomcast_protocol::Epoch(2), seq: 7 };
+    assert_eq!(state.rebase(stranger), stands(0));
 }
