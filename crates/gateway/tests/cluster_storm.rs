@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 const ROOMS: usize = 50;
+/// Each takes two descriptors of this process, at most three while it moves.
 const MEMBERS: usize = 5000;
 /// When they lost their node, members stood spread over so many messages.
 const SPREAD: u64 = 40;
@@ -111,11 +112,6 @@ fn publish_on(mut client: TestClient, mut end: watch::Receiver<bool>) -> JoinHan
     })
 }
 
-/// As one future for each member.
-async fn all<T>(members: impl IntoIterator<Item = impl Future<Output = T>>) -> Vec<T> {
-    join_all(members).await
-}
-
 #[tokio::test]
 async fn five_thousand_members_move_to_other_nodes_at_the_price_of_a_read_a_room() {
     let mut cluster = Cluster::start(3, &[]).await;
@@ -125,7 +121,7 @@ async fn five_thousand_members_move_to_other_nodes_at_the_price_of_a_read_a_room
     let mut members: Vec<Light> = stream::iter(joins).buffered(ARRIVING).collect().await;
     let stays =
         (0..ROOMS).filter(|&room| is_known(room)).map(|room| Light::join(first, room, None));
-    let mut stayers = all(stays).await;
+    let mut stayers = join_all(stays).await;
     let mut publisher = cluster.client(1, Encoding::Json).await;
     for _ in 0..SPREAD {
         for room in 0..ROOMS {
@@ -133,7 +129,7 @@ async fn five_thousand_members_move_to_other_nodes_at_the_price_of_a_read_a_room
         }
     }
     let stands = |number: usize| 1 + (number / ROOMS) as u64 % SPREAD;
-    all(members.iter_mut().enumerate().map(|(n, member)| member.until(stands(n)))).await;
+    join_all(members.iter_mut().enumerate().map(|(n, member)| member.until(stands(n)))).await;
     let positions: Vec<Position> = members.iter().map(|member| member.at).collect();
 
     note_calls(&cluster.redis);
@@ -148,14 +144,14 @@ async fn five_thousand_members_move_to_other_nodes_at_the_price_of_a_read_a_room
         let address = if number / ROOMS % 4 < 2 { first } else { second };
         Light::join(address, number, Some(since))
     });
-    let mut members = all(returns).await;
+    let mut members = join_all(returns).await;
     let joined = begun.elapsed();
-    all(members.iter_mut().map(|member| member.until(SPREAD))).await;
+    join_all(members.iter_mut().map(|member| member.until(SPREAD))).await;
     let whole = begun.elapsed();
     stopping.await.unwrap();
     end.send_replace(true);
     let last = publishing.await.unwrap();
-    all(members.iter_mut().chain(&mut stayers).map(|one| one.until(last[one.room]))).await;
+    join_all(members.iter_mut().chain(&mut stayers).map(|one| one.until(last[one.room]))).await;
     println!("{MEMBERS} members: joined after {joined:?}, all read after {whole:?}");
 
     // Each node that did not have a room opens it and reads one page of it.
