@@ -13,9 +13,10 @@ use crate::resp::{Connection, Redis, Reply, push_command};
 
 /// How long the call may take to show.
 const SEEN_WITHIN: Duration = Duration::from_secs(10);
-/// Where the script's `ARGV[1]` stands in the call: EVALSHA, hash, number of keys, four keys. It is
-/// the node's incarnation; `ARGV[2]` is the group's number, which must grow.
-const INCARNATION: usize = 7;
+/// Where the script's `ARGV[5]` stands in the call: EVALSHA, hash, number of keys, four keys, four
+/// arguments of all scripts. It is the node's incarnation; after it comes the group's number, which
+/// must grow.
+const INCARNATION: usize = 11;
 const GROUP: usize = INCARNATION + 1;
 
 /// The call as the node made it for one message.
@@ -180,11 +181,13 @@ mod tests {
 
     #[test]
     fn a_call_is_made_for_another_room_and_node() {
-        let words = ["EVALSHA", "f00", "4", "{rc:load-1}:m", "s", "a", "b", "node", "7", "load-1"];
-        let words = words.map(|word| word.as_bytes().to_vec()).to_vec();
+        let head = ["EVALSHA", "f00", "4", "{rc:load-1}:m", "s", "a", "b"];
+        let arguments = ["1", "rc:version", "life", "epoch", "node", "7", "load-1"];
+        let words = head.iter().chain(&arguments);
+        let words = words.map(|word| word.as_bytes().to_vec()).collect();
         let call = Call { words, room: "load-1".to_owned() };
         let other = call.for_room("bare-22");
         assert_eq!(other[3], b"{rc:bare-22}:m");
-        assert_eq!((&other[INCARNATION][..], &other[9][..]), (&b"bare"[..], &b"bare-22"[..]));
+        assert_eq!((&other[INCARNATION][..], &other[13][..]), (&b"bare"[..], &b"bare-22"[..]));
     }
 }
