@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use roomcast_protocol::Position;
+use roomcast_protocol::{Position, Seq};
 
 use super::fault::Harm;
 use super::journal::{Content, Entry, Noted, Stand};
@@ -110,6 +110,16 @@ pub(super) struct Checker {
     may_return: bool,
     pub(super) counts: Counts,
     violations: Vec<Violation>,
+    unjudged: Vec<UnjudgedGap>,
+}
+
+/// A gap told in a life of a room in which nothing was acknowledged yet. Where the room ends is not
+/// known before that: its members may still be reading what the life began with.
+struct UnjudgedGap {
+    room: usize,
+    life: usize,
+    gap: (Seq, Seq),
+    violation: Violation,
 }
 
 impl Checker {
@@ -123,6 +133,7 @@ impl Checker {
             may_return,
             counts: Counts::default(),
             violations: Vec::new(),
+            unjudged: Vec::new(),
         }
     }
 
@@ -182,6 +193,9 @@ impl Checker {
         self.counts.acks += 1;
         let life = self.rooms[room].life(at.epoch, now);
         let outcome = self.rooms[room].see(life, at.seq, content, room::How::Acked);
+        if !std::mem::replace(&mut self.rooms[room].lives[life].is_acked, true) {
+            self.judge_gaps(|unjudged| unjudged.room == room && unjudged.life == life);
+        }
         if let Err((rule, what)) = outcome {
             self.fail(rule, Some(room), (format!("the ack of {content:?}"), what), now);
         }
@@ -205,6 +219,22 @@ impl Checker {
     /// The violations that were kept.
     pub(super) fn violations(&self) -> &[Violation] {
         &self.violations
+    }
+
+    /// Judges gaps that were told before anything was acknowledged in their life.
+    fn judge_gaps(&mut self, which: impl Fn(&UnjudgedGap) -> bool) {
+        for UnjudgedGap { room, life, gap, violation } in
+            self.unjudged.extract_if(.., |unjudged| which(unjudged)).collect::<Vec<_>>()
+        {
+            let last = self.rooms[room].lives[life].last;
+            if gap.1 + self.retention > last {
+                self.counts.violations += 1;
+                if self.violations.len() < SHOWN {
+                    let what = too_early(gap, self.retention, last);
+                    self.violations.push(Violation { what, ..violation });
+                }
+            }
+        }
     }
 
     /// Something is wrong with what a member saw.
@@ -233,4 +263,9 @@ impl Checker {
             after.len() < AROUND
         });
     }
+}
+
+/// What is wrong with a gap that names what history holds.
+fn too_early((from, to): (Seq, Seq), retention: u64, last: Seq) -> String {
+    format!("a gap of {from} to {to}, but history holds {retention} and the room is at {last}")
 }

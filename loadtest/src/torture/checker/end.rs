@@ -37,6 +37,7 @@ impl Checker {
         history: &HistoryRead,
         now: Duration,
     ) {
+        self.judge_gaps(|unjudged| unjudged.room == number);
         let mut wrongs = Vec::new();
         self.judge_order(number, history, now, &mut wrongs);
         self.judge_acks(number, history, &mut wrongs, now);

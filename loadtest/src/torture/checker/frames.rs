@@ -5,7 +5,7 @@ use std::time::Duration;
 use roomcast_protocol::{Position, Seq};
 
 use super::room::{How, Wrong};
-use super::{Checker, MemberId, Rule};
+use super::{Checker, MemberId, Membership, Rule, UnjudgedGap, Violation, too_early};
 use crate::torture::fault::Harm;
 use crate::torture::journal::Content;
 
@@ -78,14 +78,19 @@ impl Checker {
             self.moved(member, (stood, Position { seq: stood.seq, ..front }), 0, now);
         }
         let life = self.rooms[room].life(front.epoch, now);
-        let last = self.rooms[room].lives[life].last;
-        if to + self.retention > last {
-            let what = format!(
-                "a gap of {from} to {to}, but history holds {} and the room is at {last}",
-                self.retention
-            );
-            self.blame(Rule::Gap, member, what, now);
+        let (last, gap) = (self.rooms[room].lives[life].last, (from, to));
+        if to + self.retention <= last {
+            return;
         }
+        let what = too_early(gap, self.retention, last);
+        if self.rooms[room].lives[life].is_acked {
+            return self.blame(Rule::Gap, member, what, now);
+        }
+        let Membership { name, recent, .. } = &self.members[member];
+        let (who, before) = (name.clone(), recent.iter().copied().collect());
+        let (rule, room_of, after) = (Rule::Gap, Some(room), Vec::new());
+        let violation = Violation { rule, at: now, room: room_of, who, what, before, after };
+        self.unjudged.push(UnjudgedGap { room, life, gap, violation });
     }
 
     pub(super) fn reset(&mut self, member: MemberId, at: Position, lost: u64, now: Duration) {

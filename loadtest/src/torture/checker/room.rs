@@ -48,6 +48,8 @@ pub(super) struct Life {
     /// When somebody first told of it.
     pub(super) first: Duration,
     pub(super) last: Seq,
+    /// Whether an ack named it.
+    pub(super) is_acked: bool,
     pages: HashMap<u64, Box<[u64]>>,
 }
 
@@ -113,7 +115,13 @@ impl Room {
     /// The number of an epoch's life, which begins if it is new.
     pub(super) fn life(&mut self, epoch: Epoch, now: Duration) -> usize {
         *self.by_epoch.entry(epoch).or_insert_with(|| {
-            self.lives.push(Life { epoch, first: now, last: 0, pages: HashMap::new() });
+            self.lives.push(Life {
+                epoch,
+                first: now,
+                last: 0,
+                is_acked: false,
+                pages: HashMap::new(),
+            });
             self.lives.len() - 1
         })
     }

@@ -253,6 +253,22 @@ fn a_gap_although_history_has_it() {
     bench.check(&[Rule::Gap]);
 }
 
+/// A replica took over that knew neither the epoch nor its parents: everybody begins with what
+/// history holds, long before anybody has read to its end.
+#[test]
+fn a_gap_before_a_new_life_is_judged_when_its_end_is_known() {
+    for (acked, expected) in [(301, &[][..]), (150, &[Rule::Gap])] {
+        let mut bench = Bench::new(2);
+        bench.sees(0, 1..=300);
+        bench.harm(Harm::Loses);
+        bench.resets(0, at(2, 0), 300);
+        bench.note(0, Entry::Gap { from: 1, to: 200 });
+        bench.check(&[]);
+        bench.acks(2, acked..=acked);
+        bench.check(expected);
+    }
+}
+
 #[test]
 fn a_new_life_that_keeps_all_is_told_and_goes_on() {
     let mut bench = Bench::new(2);
