@@ -21,7 +21,7 @@ foreign: setup ## Only the tests with foreign clients: Python, wscat, Chromium
 	@scripts/foreign.sh
 
 torture: ## Let nodes and Redis fail under load in every topology, and check what clients saw
-	@scripts/torture.sh 0.5 1 standalone sentinel cluster servers
+	@scripts/torture.sh
 
 lint: ## Formatting, clippy, rustdoc and the shell scripts; warnings are errors
 	@scripts/lint.sh

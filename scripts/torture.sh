@@ -5,9 +5,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 minutes=${1:-0.4} seed=${2:-1} failed=0
 topologies=("${@:3}")
-# Where replicas take over by themselves, a machine that stands still for a second makes a failover
-# that no fault made, and the checker takes what it loses for a broken promise: not for every merge.
-((${#topologies[@]})) || topologies=(standalone servers)
+((${#topologies[@]})) || topologies=(standalone sentinel cluster servers)
 
 cargo build --quiet --workspace --bins --locked || exit
 for topology in "${topologies[@]}"; do

@@ -41,6 +41,7 @@ mod store;
 mod summary;
 mod timeline;
 mod topology;
+mod watch;
 mod way;
 
 use cast::Cast;
@@ -56,6 +57,7 @@ use scene::Scene;
 use store::Store;
 use timeline::Timeline;
 use topology::Topology;
+use watch::Watch;
 
 /// Messages of a room that stay readable: at the default rate over a minute's, so that a gap is
 /// only ever what a fault did.
@@ -147,7 +149,8 @@ pub(crate) fn main(args: &TortureArgs, children: &Children) -> Result<Report> {
 
     let tags: Vec<_> =
         (0..args.rooms).map(|room| Ok(tag(&room_name(room)?))).collect::<Result<_>>()?;
-    let store = Store::start(args.topology, &tags);
+    let mut store = Store::start(args.topology, &tags);
+    let watch = Watch::start(store.successors());
     let mut scene = Scene::new(store, args.nodes, &handle);
     let nodes = (0..args.nodes).map(|number| start_node(args, number, &scene, &logs, children));
     let nodes = nodes.collect::<Result<Vec<_>>>()?;
@@ -170,8 +173,8 @@ pub(crate) fn main(args: &TortureArgs, children: &Children) -> Result<Report> {
     let judged = (checker, Repairs::new(rooms), Timeline::new(&faults));
     let judges = Judges::new(judged, &logs.path)?;
     let heard = (heard, stop_authors);
-    let mut drive =
-        Drive::new((load, judges), heard, (faults.clone(), args.topology, thin_rate), children);
+    let outline = (faults.clone(), args.topology, thin_rate);
+    let mut drive = Drive::new((load, judges), heard, outline, watch, children);
     let began = drive.gather(count)?;
     for author in authors {
         handle.spawn(author.run(stop.clone(), told.clone()));

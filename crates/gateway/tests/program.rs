@@ -289,6 +289,17 @@ async fn sigterm_ends_gently() {
 }
 
 #[test]
+fn sigterm_ends_a_node_that_waits_for_redis() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("redis://{}", silent.local_addr().unwrap());
+    let node = Program::start(&["serve", "--listen", "127.0.0.1:0", "--redis-url", &url]);
+    let _waiting = silent.accept().unwrap();
+    node.signal("-TERM");
+    let (status, _, error) = node.finish();
+    assert!(status.success(), "{error}");
+}
+
+#[test]
 fn sighup_takes_over_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("roomcast.toml");

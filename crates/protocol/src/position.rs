@@ -48,21 +48,32 @@ pub struct Lineage {
     pub epoch: Epoch,
     /// (ancestor, base), oldest first: positions of the ancestor up to base are still good.
     pub ancestors: Vec<(Epoch, Seq)>,
+    /// (epoch, shared), oldest first: epochs that are no ancestors but began alike, and how far. The
+    /// bus does not know them; whoever lived through them does ([`Lineage::after`]).
+    pub kin: Vec<(Epoch, Seq)>,
 }
+
+/// Kin that are remembered.
+const MAX_KIN: usize = 16;
 
 impl Lineage {
     /// A room's first epoch.
     pub fn new(epoch: Epoch) -> Self {
-        Self { epoch, ancestors: Vec::new() }
+        Self::of(epoch, Vec::new())
+    }
+
+    /// An epoch and its ancestors, as the bus tells them.
+    pub fn of(epoch: Epoch, ancestors: Vec<(Epoch, Seq)>) -> Self {
+        Self { epoch, ancestors, kin: Vec::new() }
     }
 
     /// Whether a reader at `position` may continue in the current epoch, whose last seq is `last`:
-    /// its epoch is current and its seq exists, or it is an ancestor and its seq is shared.
+    /// its epoch is current and its seq exists, or its seq is shared.
     pub fn admits(&self, position: Position, last: Seq) -> bool {
         if position.epoch == self.epoch {
             return position.seq <= last;
         }
-        self.base_of(position.epoch).is_some_and(|base| position.seq <= base)
+        self.shares(position.epoch).is_some_and(|shared| position.seq <= shared)
     }
 
     /// The last seq that the current epoch shares with `epoch`; `None` if it is no ancestor.
@@ -70,6 +81,45 @@ impl Lineage {
         let at = self.ancestors.iter().position(|&(ancestor, _)| ancestor == epoch)?;
         // A later fork may have cut deeper than this ancestor's own.
         self.ancestors[at..].iter().map(|&(_, base)| base).min()
+    }
+
+    /// The last seq that the current epoch shares with `epoch`, an ancestor or kin.
+    pub fn shares(&self, epoch: Epoch) -> Option<Seq> {
+        let kin = || self.kin.iter().find(|&&(kin, _)| kin == epoch).map(|&(_, shared)| shared);
+        self.base_of(epoch).or_else(kin)
+    }
+
+    /// Up to where this epoch and another are the same; without end if they are one.
+    pub fn shared_with(&self, other: &Self) -> Seq {
+        let shared = |(epoch, ours): (Epoch, Seq)| other.reach(epoch).map(|theirs| ours.min(theirs));
+        self.known().filter_map(shared).max().unwrap_or(0)
+    }
+
+    /// This lineage as told to whoever lived through `old`: it remembers what both share, also where
+    /// `old` is no ancestor, because the bus went back to a copy that knew nothing of it.
+    #[must_use]
+    pub fn after(mut self, old: &Self) -> Self {
+        let shared = self.shared_with(old);
+        let mut kin: Vec<(Epoch, Seq)> = old
+            .known()
+            .filter(|&(epoch, _)| self.reach(epoch).is_none())
+            .map(|(epoch, reach)| (epoch, reach.min(shared)))
+            .filter(|&(_, shared)| shared > 0)
+            .collect();
+        kin.drain(..kin.len().saturating_sub(MAX_KIN));
+        self.kin = kin;
+        self
+    }
+
+    /// Every epoch that this one shares something with, and how much: kin, ancestors, itself.
+    fn known(&self) -> impl Iterator<Item = (Epoch, Seq)> {
+        let ancestors = self.ancestors.iter();
+        let ancestors = ancestors.filter_map(|&(epoch, _)| Some((epoch, self.base_of(epoch)?)));
+        self.kin.iter().copied().chain(ancestors).chain([(self.epoch, Seq::MAX)])
+    }
+
+    fn reach(&self, epoch: Epoch) -> Option<Seq> {
+        if epoch == self.epoch { Some(Seq::MAX) } else { self.shares(epoch) }
     }
 }
 
@@ -83,7 +133,7 @@ mod tests {
 
     fn lineage(bases: &[Seq]) -> Lineage {
         let ancestors = bases.iter().enumerate().map(|(at, &base)| (Epoch(at as u64), base));
-        Lineage { epoch: CURRENT, ancestors: ancestors.collect() }
+        Lineage::of(CURRENT, ancestors.collect())
     }
 
     #[track_caller]
@@ -126,6 +176,73 @@ mod tests {
             let admits = |seq| lineage.admits(Position { epoch: Epoch(epoch), seq }, 100);
             prop_assert!(!admits(seq) || admits(seq - 1));
         }
+    }
+
+    /// Epochs that grew from each other at random, each with what it holds: a message is the number
+    /// of the epoch that it was stored in. Returns the lineages too, as the bus tells them.
+    fn family(births: &[(usize, u64, u64)]) -> Vec<(Lineage, Vec<u64>)> {
+        let mut family = vec![(Lineage::new(Epoch(0)), vec![0; 10])];
+        for &(parent, base, more) in births {
+            let epoch = family.len() as u64;
+            let (parent, content) = &family[parent % family.len()];
+            let base = base.min(content.len() as u64);
+            let mut ancestors = parent.ancestors.clone();
+            ancestors.push((parent.epoch, base));
+            let own = (0..more).map(|_| epoch);
+            let content = content[..base as usize].iter().copied().chain(own).collect();
+            family.push((Lineage::of(Epoch(epoch), ancestors), content));
+        }
+        family
+    }
+
+    proptest! {
+        /// A reader that goes from epoch to epoch, whatever their relation, knows of each that it
+        /// has seen no more than is shared, and all that is shared with the last one.
+        #[test]
+        fn kin_share_what_is_the_same(
+            births in prop::collection::vec((0..9_usize, 0..12_u64, 0..6_u64), 1..9),
+            path in prop::collection::vec(0..9_usize, 1..9),
+        ) {
+            let family = family(&births);
+            let same = |one: usize, two: usize| {
+                let (one, two) = (&family[one].1, &family[two].1);
+                one.iter().zip(two).take_while(|(one, two)| one == two).count() as u64
+            };
+            let mut at = 0;
+            let mut lineage = family[at].0.clone();
+            for step in path {
+                let next = step % family.len();
+                let told = &family[next].0;
+                if next != at {
+                    let shared = told.shared_with(&lineage);
+                    let whole = family[at].1.len().min(family[next].1.len()) as u64;
+                    prop_assert_eq!(shared.min(whole), same(at, next));
+                    prop_assert_eq!(shared, lineage.shared_with(told));
+                    lineage = told.clone().after(&lineage);
+                    at = next;
+                }
+                for (other, (_, content)) in family.iter().enumerate() {
+                    if let Some(shared) = lineage.shares(Epoch(other as u64)) {
+                        prop_assert!(shared.min(content.len() as u64) <= same(at, other));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn kin_are_remembered_over_later_forks() {
+        let [a, b, c, d] = [1, 2, 3, 4].map(Epoch);
+        // B left A at 6 and is lost with its server; C grew from A at 8, and D from C at 7.
+        let old = Lineage::of(b, vec![(a, 6)]);
+        let new = Lineage::of(c, vec![(a, 8)]).after(&old);
+        assert_eq!((new.shares(b), new.base_of(b), new.shares(a)), (Some(6), None, Some(8)));
+        let newest = Lineage::of(d, vec![(a, 8), (c, 7)]).after(&new);
+        assert_eq!((newest.shares(b), newest.shares(c)), (Some(6), Some(7)));
+        assert!(newest.admits(Position { epoch: b, seq: 6 }, 20));
+        assert!(!newest.admits(Position { epoch: b, seq: 7 }, 20));
+        let stranger = Lineage::new(Epoch(9)).after(&newest);
+        assert_eq!(stranger, Lineage::new(Epoch(9)));
     }
 
     #[test]

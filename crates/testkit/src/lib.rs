@@ -11,5 +11,5 @@ mod wait;
 
 pub use proxy::{Direction, Fault, Proxy};
 pub use redis_cluster::{RedisCluster, SlotMove};
-pub use redis_server::{Launch, Login, RedisServer};
+pub use redis_server::{Launch, Login, RedisServer, is_replica};
 pub use sentinels::Sentinels;

@@ -208,6 +208,15 @@ impl RedisServer {
     }
 }
 
+/// Whether the server on this port is a replica just now; `None` if it does not answer in time.
+pub fn is_replica(port: u16, in_time: Duration) -> Option<bool> {
+    let client = redis::Client::open(format!("redis://127.0.0.1:{port}")).expect("a valid URL");
+    let mut connection = client.get_connection_with_timeout(in_time).ok()?;
+    connection.set_read_timeout(Some(in_time)).ok()?;
+    let role: Vec<redis::Value> = redis::cmd("ROLE").query(&mut connection).ok()?;
+    Some(role.first() == Some(&redis::Value::BulkString(b"slave".to_vec())))
+}
+
 impl Drop for RedisServer {
     fn drop(&mut self) {
         self.kill();

@@ -5,11 +5,12 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use roomcast_protocol::{Position, Seq};
+use roomcast_protocol::Position;
 
 use super::fault::Harm;
 use super::journal::{Content, Entry, Noted, Stand};
 
+mod doubts;
 mod end;
 mod frames;
 mod harms;
@@ -18,6 +19,7 @@ mod room;
 mod tests;
 
 pub(super) use end::HistoryRead;
+use doubts::Doubt;
 use harms::Harms;
 use room::Room;
 
@@ -110,16 +112,7 @@ pub(super) struct Checker {
     may_return: bool,
     pub(super) counts: Counts,
     violations: Vec<Violation>,
-    unjudged: Vec<UnjudgedGap>,
-}
-
-/// A gap told in a life of a room in which nothing was acknowledged yet. Where the room ends is not
-/// known before that: its members may still be reading what the life began with.
-struct UnjudgedGap {
-    room: usize,
-    life: usize,
-    gap: (Seq, Seq),
-    violation: Violation,
+    doubts: Vec<Doubt>,
 }
 
 impl Checker {
@@ -133,7 +126,7 @@ impl Checker {
             may_return,
             counts: Counts::default(),
             violations: Vec::new(),
-            unjudged: Vec::new(),
+            doubts: Vec::new(),
         }
     }
 
@@ -169,6 +162,11 @@ impl Checker {
         self.harms.begin(harm, now)
     }
 
+    /// A replica took over, whatever made it do so; what it lacked may have come to light before.
+    pub(super) fn took_over(&mut self, now: Duration) {
+        self.harms.trailing(Harm::Loses, now);
+    }
+
     /// It is over.
     pub(super) fn calmed(&mut self, harm: usize, now: Duration) {
         self.harms.end(harm, now);
@@ -193,9 +191,8 @@ impl Checker {
         self.counts.acks += 1;
         let life = self.rooms[room].life(at.epoch, now);
         let outcome = self.rooms[room].see(life, at.seq, content, room::How::Acked);
-        if !std::mem::replace(&mut self.rooms[room].lives[life].is_acked, true) {
-            self.judge_gaps(|unjudged| unjudged.room == room && unjudged.life == life);
-        }
+        self.rooms[room].lives[life].is_acked = true;
+        self.judge_ripe_doubts(now);
         if let Err((rule, what)) = outcome {
             self.fail(rule, Some(room), (format!("the ack of {content:?}"), what), now);
         }
@@ -219,22 +216,6 @@ impl Checker {
     /// The violations that were kept.
     pub(super) fn violations(&self) -> &[Violation] {
         &self.violations
-    }
-
-    /// Judges gaps that were told before anything was acknowledged in their life.
-    fn judge_gaps(&mut self, which: impl Fn(&UnjudgedGap) -> bool) {
-        for UnjudgedGap { room, life, gap, violation } in
-            self.unjudged.extract_if(.., |unjudged| which(unjudged)).collect::<Vec<_>>()
-        {
-            let last = self.rooms[room].lives[life].last;
-            if gap.1 + self.retention > last {
-                self.counts.violations += 1;
-                if self.violations.len() < SHOWN {
-                    let what = too_early(gap, self.retention, last);
-                    self.violations.push(Violation { what, ..violation });
-                }
-            }
-        }
     }
 
     /// Something is wrong with what a member saw.
@@ -263,9 +244,4 @@ impl Checker {
             after.len() < AROUND
         });
     }
-}
-
-/// What is wrong with a gap that names what history holds.
-fn too_early((from, to): (Seq, Seq), retention: u64, last: Seq) -> String {
-    format!("a gap of {from} to {to}, but history holds {retention} and the room is at {last}")
 }

@@ -7,17 +7,18 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use tokio::sync::watch;
 
-use super::checker::{MemberId, Rule};
+use super::checker::Rule;
 use super::client::Told;
 use super::execute::News;
-use super::fault::{Harm, Kind};
 use super::judges::Judges;
 use super::load::Load;
 use super::past::Past;
 use super::plan::Fault;
-use super::random::Random;
 use super::topology::Topology;
+use super::watch::Watch;
 use crate::children::Children;
+
+mod faults;
 
 /// How long all clients together may take to be in their rooms.
 const GATHER: Duration = Duration::from_secs(30);
@@ -25,9 +26,6 @@ const GATHER: Duration = Duration::from_secs(30);
 const SETTLE: Duration = Duration::from_secs(30);
 /// How much of the load of an outage is made up for afterwards.
 const CATCH_UP: Duration = Duration::from_secs(2);
-/// One client of so many is cut, or one member stalled, by one fault.
-const CUT: u64 = 3;
-const STALLED: u64 = 8;
 
 /// A run under way.
 pub(super) struct Drive {
@@ -50,6 +48,7 @@ pub(super) struct Drive {
     /// By the fault's number, the members that do not read.
     stalled: HashMap<usize, Vec<usize>>,
     quiet: bool,
+    watch: Watch,
     children: Children,
 }
 
@@ -59,6 +58,7 @@ impl Drive {
         (load, judges): (Load, Judges),
         (told, stop_authors): (Receiver<Told>, watch::Sender<bool>),
         (faults, topology, rate): (Vec<Fault>, Topology, f64),
+        watch: Watch,
         children: &Children,
     ) -> Self {
         Self {
@@ -76,6 +76,7 @@ impl Drive {
             harms: HashMap::new(),
             stalled: HashMap::new(),
             quiet: false,
+            watch,
             children: children.clone(),
         }
     }
@@ -133,6 +134,8 @@ impl Drive {
     pub(super) fn judge(&mut self, readers: Vec<Past>, news: &Receiver<News>) -> Result<()> {
         self.load.pasts = readers;
         self.until(news, |drive| drive.load.pasts.iter().all(|past| past.done))?;
+        self.watch.finish();
+        self.see_takeovers();
         let now = self.began.elapsed();
         for (room, past) in std::mem::take(&mut self.load.pasts).into_iter().enumerate() {
             match past.finish() {
@@ -183,6 +186,7 @@ impl Drive {
                 }
             }
         }
+        self.see_takeovers();
         self.load.absorb(&mut self.judges, self.began);
         self.listen();
         Ok(())
@@ -211,72 +215,5 @@ impl Drive {
                 }
             }
         }
-    }
-
-    fn take(&mut self, news: News) {
-        let now = self.now();
-        match news {
-            News::Begins(number) => self.begins(number, now),
-            News::Ended(number) => self.ended(number, now),
-            News::Wrong(what) => {
-                let who = "a process".to_owned();
-                self.judges.checker.fail(Rule::Program, None, (who, what), now.1);
-            }
-            News::Quiet => self.quiet = true,
-        }
-    }
-
-    fn begins(&mut self, number: usize, now: (Instant, Duration)) {
-        let fault = self.faults[number].clone();
-        self.judges.timeline.faults[number].began = Some(now.1);
-        self.judges.write(now.1, &format!("--- {}", fault.text()));
-        let harm = fault.kind.harm(self.topology);
-        if harm > Harm::None {
-            let harm = self.judges.checker.harmed(harm, now.1);
-            self.harms.insert(number, harm);
-        }
-        let chosen = |one_of: u64| {
-            move |number: usize| Random::new(fault.aim ^ number as u64).below(one_of) == 0
-        };
-        match fault.kind {
-            Kind::Disconnects => self.load.disconnect(&mut self.judges, now, chosen(CUT)),
-            Kind::Stalls => {
-                let is_chosen = chosen(STALLED);
-                let mut stalled = Vec::new();
-                for member in (0..self.load.members.len()).filter(|&member| is_chosen(member)) {
-                    if self.load.mute(member) {
-                        stalled.push(member);
-                        for seat in &self.load.members[member].seats {
-                            let room = self.judges.checker.room_of(seat.id);
-                            self.judges.repairs.stalled(seat.id, room, now.1);
-                        }
-                    }
-                }
-                self.stalled.insert(number, stalled);
-            }
-            _ => {}
-        }
-    }
-
-    fn ended(&mut self, number: usize, now: (Instant, Duration)) {
-        self.judges.timeline.faults[number].ended = Some(now.1);
-        let text = format!("--- end of {}", self.faults[number].text());
-        self.judges.write(now.1, &text);
-        for member in self.stalled.remove(&number).unwrap_or_default() {
-            self.load.wake(member, &mut self.judges, now);
-        }
-        if let Some(harm) = self.harms.remove(&number) {
-            self.judges.checker.calmed(harm, now.1);
-        }
-        let still: Vec<MemberId> = self
-            .stalled
-            .values()
-            .flatten()
-            .flat_map(|&member| self.load.members[member].seats.iter().map(|seat| seat.id))
-            .collect();
-        let thin = self.load.publishers.iter().map(|it| (it.number, it.next));
-        let from = thin.chain(self.authors.iter().map(|(&number, &next)| (number, next))).collect();
-        let reads = |member: MemberId| !still.contains(&member);
-        self.judges.repairs.ended(number, now.1, from, reads);
     }
 }

@@ -70,7 +70,7 @@ pub(super) enum Trouble {
 }
 
 /// What a fault hits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Scope {
     Node,
     /// A node's way to Redis.
@@ -90,6 +90,19 @@ pub(super) enum Harm {
     Renews,
     /// What it acknowledged may be gone.
     Loses,
+}
+
+impl Scope {
+    /// A few words.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Node => "a node's fault",
+            Self::Link => "a node's link to Redis",
+            Self::Front => "clients' link to a node",
+            Self::Redis => "Redis's fault",
+            Self::Clients => "clients' fault",
+        }
+    }
 }
 
 impl Trouble {

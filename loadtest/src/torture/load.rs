@@ -88,6 +88,7 @@ impl Load {
         }
         for number in 0..self.pasts.len() {
             self.tick_way(Role::Past(number), judges, now);
+            self.pasts[number].tick(&mut self.engine, now.0);
         }
     }
 

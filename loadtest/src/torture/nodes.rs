@@ -69,19 +69,28 @@ impl Node {
         self.running = None;
     }
 
-    /// Stops it (SIGSTOP) or lets it go on (SIGCONT).
+    /// Stops it (SIGSTOP) or lets it go on (SIGCONT), if it runs.
     pub(super) fn signal(&self, name: &str) -> Result<()> {
-        self.running.as_ref().context("the node does not run")?.signal(name)
+        self.running.as_ref().map_or(Ok(()), |running| running.signal(name))
     }
 
-    /// Ends it with SIGTERM and waits for that; fails if it does not end well.
+    /// Ends it with SIGTERM, if it runs, and waits for that; fails if it does not end well.
     pub(super) fn drain(&mut self) -> Result<()> {
-        let running = self.running.take().context("the node does not run")?;
-        running.signal("TERM")?;
+        let Some(running) = self.running.take() else { return Ok(()) };
         let deadline = Instant::now() + DRAIN;
+        // A process that began a moment ago does not handle signals yet.
+        while running.ended()?.is_none() && !heeds_sigterm(running.pid())? {
+            if Instant::now() > deadline {
+                bail!("it does not handle SIGTERM {DRAIN:?} after its start");
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        running.signal("TERM")?;
         loop {
             match running.ended()? {
                 Some(status) if status.success() => return Ok(()),
+                // It was about to give up starting.
+                Some(_) if self.last_words().starts_with(NOT_STARTED) => return Ok(()),
                 Some(status) => bail!("after SIGTERM it ended with {status}"),
                 None if Instant::now() > deadline => bail!("it still runs {DRAIN:?} after SIGTERM"),
                 None => std::thread::sleep(Duration::from_millis(5)),
@@ -95,14 +104,18 @@ impl Node {
         let Some(running) = &self.running else { return Ok(()) };
         let Some(status) = running.ended()? else { return Ok(()) };
         self.running = None;
-        let log = std::fs::read(&self.log).unwrap_or_default();
-        let log = String::from_utf8_lossy(&log);
-        let last = log.lines().next_back().unwrap_or_default();
+        let last = self.last_words();
         let done = self.run();
         if !last.starts_with(NOT_STARTED) {
             bail!("it ended by itself with {status}: {last}");
         }
         done
+    }
+
+    /// The last line of its log.
+    fn last_words(&self) -> String {
+        let log = std::fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(&log).lines().next_back().unwrap_or_default().to_owned()
     }
 
     /// Fails if it should run and does not.
@@ -121,6 +134,14 @@ impl Node {
         let log = String::from_utf8_lossy(&log);
         log.lines().filter(|line| line.contains("panicked")).map(str::to_owned).collect()
     }
+}
+
+/// Whether a process has a handler for SIGTERM (proc(5), `SigCgt`).
+fn heeds_sigterm(pid: u32) -> Result<bool> {
+    const SIGTERM: u64 = 1 << (15 - 1);
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    Ok(u64::from_str_radix(caught.context("no SigCgt")?.trim(), 16)? & SIGTERM != 0)
 }
 
 /// A port that is free now and stays so while its node is down.

@@ -65,6 +65,14 @@ impl Store {
         }
     }
 
+    /// Ports of the servers of which some take over from others.
+    pub(super) fn successors(&mut self) -> Vec<u16> {
+        match &mut self.kind {
+            StoreKind::Servers(_) => Vec::new(),
+            _ => self.servers().iter().map(RedisServer::port).collect(),
+        }
+    }
+
     /// Begins a fault.
     pub(super) fn begin(&mut self, fault: &Fault) -> Result<()> {
         let &Fault { kind, server, lasts, aim, .. } = fault;

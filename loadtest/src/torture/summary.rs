@@ -5,11 +5,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::TortureArgs;
 use super::checker::Violation;
 use super::drive::Drive;
+use super::fault::Scope;
 use super::plot;
 use super::repair::Repaired;
 use super::timeline::seconds;
@@ -50,13 +51,21 @@ pub(super) fn report(args: &TortureArgs, seed: u64, drive: &Drive, logs: &Path) 
     let counts = checker.counts;
     let length = args.minutes * 60.0;
     let rate = counts.acks as f64 / length;
-    let mut took: Vec<Duration> = drive.judges.repairs.done.iter().map(|it| it.took).collect();
-    took.sort_unstable();
-    let [middle, tail, most] = [0.5, 0.99, 1.0].map(|share| millis(percentile(&took, share)));
+    let repairs = &drive.judges.repairs.done;
+    let [middle, tail, most] = quantiles(repairs.iter().map(|it| it.took));
     let alone = |it: &Repaired| it.took.saturating_sub(timeline.disturbed(it));
-    let mut alone: Vec<Duration> = drive.judges.repairs.done.iter().map(alone).collect();
-    alone.sort_unstable();
-    let alone = [0.5, 0.99, 1.0].map(|share| millis(percentile(&alone, share)));
+    let mut by_scope: BTreeMap<Scope, Vec<&Repaired>> = BTreeMap::new();
+    for repaired in repairs {
+        let scope = timeline.faults[repaired.fault].fault.kind.scope();
+        by_scope.entry(scope).or_default().push(repaired);
+    }
+    let by_scope: Vec<_> = by_scope
+        .iter()
+        .map(|(scope, repairs)| {
+            let all = quantiles(repairs.iter().map(|it| it.took));
+            (scope.name(), repairs.len(), all, quantiles(repairs.iter().map(|it| alone(it))))
+        })
+        .collect();
     let retries: u64 = drive.load.publishers.iter().map(|publisher| publisher.retries).sum();
     let retries = retries + drive.retries;
     let began = || timeline.faults.iter().filter(|carried| carried.began.is_some());
@@ -108,13 +117,17 @@ pub(super) fn report(args: &TortureArgs, seed: u64, drive: &Drive, logs: &Path) 
     let kinds_text: Vec<_> =
         kinds.iter().map(|(kind, count)| format!("{count} × {kind}")).collect();
     println!("faults: {}", kinds_text.join(", "));
-    println!(
-        "repair without the time in which other faults were at work: p50 {} ms, p99 {} ms, max {} ms",
-        digits(alone[0]),
-        digits(alone[1]),
-        digits(alone[2])
-    );
-    let mut slow: Vec<_> = drive.judges.repairs.done.iter().collect();
+    println!("\ntime to repair in ms; alone: without the time in which other faults were at work");
+    let mut table =
+        Table::new(["after", "rooms", "p50", "p99", "max", "alone p50", "alone p99", "alone max"]);
+    for (name, count, all, alone) in &by_scope {
+        let [p50, p99, max] = all.map(digits);
+        let [alone_p50, alone_p99, alone_max] = alone.map(digits);
+        let name = (*name).to_owned();
+        table.row([name, count.to_string(), p50, p99, max, alone_p50, alone_p99, alone_max]);
+    }
+    println!("{table}");
+    let mut slow: Vec<_> = repairs.iter().collect();
     slow.sort_by_key(|it| std::cmp::Reverse(it.took));
     slow.dedup_by_key(|it| it.fault);
     for repaired in slow.iter().take(3) {
@@ -132,7 +145,7 @@ pub(super) fn report(args: &TortureArgs, seed: u64, drive: &Drive, logs: &Path) 
         println!("{}", text(violation, &timeline.around(violation.at)));
     }
     if let Some(path) = &args.svg {
-        let svg = plot::svg(timeline, &drive.judges.repairs.done, &replay(args, seed));
+        let svg = plot::svg(timeline, repairs, &replay(args, seed));
         std::fs::write(path, svg).with_context(|| format!("writing {}", path.display()))?;
     }
     let failure = match counts.violations {
@@ -155,12 +168,25 @@ pub(super) fn report(args: &TortureArgs, seed: u64, drive: &Drive, logs: &Path) 
         "resumes": counts.resumes,
         "resets": counts.resets,
         "gaps": counts.gaps,
-        "repair_ms": { "p50": middle, "p99": tail, "max": most },
-        "repair_alone_ms": { "p50": alone[0], "p99": alone[1], "max": alone[2] },
+        "repair_ms": figure(&[middle, tail, most]),
+        "repair_by_scope_ms": by_scope.iter().map(|(name, rooms, all, alone)| json!({
+            "after": name, "rooms": rooms, "all": figure(all), "alone": figure(alone),
+        })).collect::<Vec<_>>(),
         "violations": checker.violations().iter().map(|it| text(it, "")).collect::<Vec<_>>(),
         "violation_count": counts.violations,
     });
     Ok(Report { figures, failure })
+}
+
+/// The median, p99 and the longest, in ms.
+fn quantiles(times: impl Iterator<Item = Duration>) -> [f64; 3] {
+    let mut times: Vec<Duration> = times.collect();
+    times.sort_unstable();
+    [0.5, 0.99, 1.0].map(|share| millis(percentile(&times, share)))
+}
+
+fn figure(&[p50, p99, max]: &[f64; 3]) -> Value {
+    json!({ "p50": p50, "p99": p99, "max": max })
 }
 
 fn text(violation: &Violation, around: &str) -> String {

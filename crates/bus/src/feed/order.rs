@@ -149,15 +149,15 @@ impl Order {
             // Where an epoch goes backwards, its data was set back without a new life.
             page.last
         } else {
-            page.lineage.base_of(self.lineage.epoch).unwrap_or(0)
+            page.lineage.shared_with(&self.lineage).min(page.last)
         };
         let kept = self.told.min(shared);
         let lost = self.told - kept;
         if lost > 0 || page.lineage.epoch != self.lineage.epoch {
-            self.lineage = page.lineage.clone();
+            self.lineage = page.lineage.clone().after(&self.lineage);
             self.told = kept;
             self.promised = 0;
-            out.push(FeedEvent::Reset { lineage: page.lineage.clone(), last: kept, lost });
+            out.push(FeedEvent::Reset { lineage: self.lineage.clone(), last: kept, lost });
         }
         if lost > 0 && page.last > kept {
             // The page begins after what was lost: read again from where the epochs part.

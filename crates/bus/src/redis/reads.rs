@@ -175,7 +175,7 @@ fn read_answer(values: Vec<Value>) -> Option<(Page, Found)> {
         Value::Int(number) => Some(number.to_string()),
         _ => None,
     };
-    let lineage = Lineage { epoch: Epoch::parse(&text()?)?, ancestors: Vec::new() };
+    let lineage = Lineage::new(Epoch::parse(&text()?)?);
     let last = text()?.parse().ok()?;
     let ancestors = read_ancestors(&text()?)?;
     let found = match text()?.as_str() {

@@ -30,7 +30,11 @@ async fn serve(args: &ServeArgs, config: Config, filter: &Filter) -> anyhow::Res
     if config.insecure && !config.http.listen.ip().is_loopback() {
         tracing::warn!(listen = %config.http.listen, "insecure: whoever reaches this port reads and writes every room");
     }
-    let mut node = Node::start(config).await.context("the node did not start")?;
+    // Redis may be away for long: whoever ends the node meanwhile is not kept waiting.
+    let mut node = tokio::select! {
+        started = Node::start(config) => started.context("the node did not start")?,
+        () = any(&mut ends) => return Ok(ExitCode::SUCCESS),
+    };
     loop {
         tokio::select! {
             _ = hang_up.recv() => take_over(args, &mut node, filter).await,

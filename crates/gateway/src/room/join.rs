@@ -57,10 +57,10 @@ pub(crate) fn plan(log: &RoomLog, lineage: &Lineage, pending: &Pending) -> Plan 
         return after(log, lineage, back);
     };
     let base =
-        if since.epoch == lineage.epoch { Some(end.seq) } else { lineage.base_of(since.epoch) };
+        if since.epoch == lineage.epoch { Some(end.seq) } else { lineage.shares(since.epoch) };
     match base {
         Some(base) if since.seq <= base => after(log, lineage, since.seq),
-        // Beyond the base of an ancestor: the epoch forked before that message. The reader goes on
+        // Beyond what both epochs share: they parted before that message. The reader goes on
         // at the end of the log, which must not lie before what it keeps.
         Some(base) if since.epoch != lineage.epoch && base <= end.seq => Plan::Reset,
         Some(_) if since.epoch != lineage.epoch => Plan::Ahead,

@@ -196,7 +196,7 @@ impl RoomState {
         if position.epoch == epoch {
             return position;
         }
-        let shared = self.lineage.base_of(position.epoch).unwrap_or(0).min(self.log.end().seq);
+        let shared = self.lineage.shares(position.epoch).unwrap_or(0).min(self.log.end().seq);
         Position { epoch, seq: position.seq.min(shared) }
     }
 

@@ -142,7 +142,7 @@ impl Room {
         } else {
             messages.truncate(page);
         }
-        let lineage = Lineage { epoch: self.epoch, ancestors: self.ancestors.clone() };
+        let lineage = Lineage::of(self.epoch, self.ancestors.clone());
         let more = messages.len() < all;
         Page { lineage, last: self.seq, messages, more }
     }

@@ -96,8 +96,21 @@ impl Truth {
         }
     }
 
-    /// Whether whoever has everything up to `position` has everything of `epoch` up to there.
-    pub(super) fn admits(&self, mut epoch: Epoch, position: Position) -> bool {
+    /// Whether whoever has everything up to `position` has everything of `epoch` up to there: some
+    /// epoch that both grew from, or are, was left later.
+    pub(super) fn admits(&self, epoch: Epoch, mut position: Position) -> bool {
+        while !self.descends(epoch, position) {
+            let parent = self.lines.get(&position.epoch).and_then(|line| line.parent);
+            let Some((parent, _)) = parent.filter(|&(_, base)| position.seq <= base) else {
+                return false;
+            };
+            position.epoch = parent;
+        }
+        true
+    }
+
+    /// Whether a position lives on in an epoch that is its own or grew from it.
+    fn descends(&self, mut epoch: Epoch, position: Position) -> bool {
         let mut bound = Seq::MAX;
         loop {
             if epoch == position.epoch {

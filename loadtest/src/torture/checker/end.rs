@@ -37,7 +37,7 @@ impl Checker {
         history: &HistoryRead,
         now: Duration,
     ) {
-        self.judge_gaps(|unjudged| unjudged.room == number);
+        self.judge_last_doubts(number);
         let mut wrongs = Vec::new();
         self.judge_order(number, history, now, &mut wrongs);
         self.judge_acks(number, history, &mut wrongs, now);

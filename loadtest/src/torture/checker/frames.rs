@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use roomcast_protocol::{Position, Seq};
+use roomcast_protocol::{Epoch, Position, Seq};
 
+use super::doubts::About;
 use super::room::{How, Wrong};
-use super::{Checker, MemberId, Membership, Rule, UnjudgedGap, Violation, too_early};
+use super::{Checker, MemberId, Rule};
 use crate::torture::fault::Harm;
 use crate::torture::journal::Content;
 
@@ -56,7 +57,7 @@ impl Checker {
                     self.blame(Rule::Resume, member, what, now);
                 }
                 if at.epoch != stood.epoch {
-                    self.moved(member, (stood, at), 0, now);
+                    self.moved(member, (stood, at.epoch, Some(at.seq)), 0, now);
                 }
             }
             // What it means is told by the frame that follows.
@@ -75,22 +76,17 @@ impl Checker {
             self.blame(Rule::Gap, member, what, now);
         }
         if front.epoch != stood.epoch {
-            self.moved(member, (stood, Position { seq: stood.seq, ..front }), 0, now);
+            self.moved(member, (stood, front.epoch, Some(stood.seq)), 0, now);
         }
         let life = self.rooms[room].life(front.epoch, now);
-        let (last, gap) = (self.rooms[room].lives[life].last, (from, to));
+        let last = self.rooms[room].lives[life].last;
         if to + self.retention <= last {
             return;
         }
-        let what = too_early(gap, self.retention, last);
-        if self.rooms[room].lives[life].is_acked {
-            return self.blame(Rule::Gap, member, what, now);
-        }
-        let Membership { name, recent, .. } = &self.members[member];
-        let (who, before) = (name.clone(), recent.iter().copied().collect());
-        let (rule, room_of, after) = (Rule::Gap, Some(room), Vec::new());
-        let violation = Violation { rule, at: now, room: room_of, who, what, before, after };
-        self.unjudged.push(UnjudgedGap { room, life, gap, violation });
+        let holds = self.retention;
+        let what =
+            format!("a gap of {from} to {to}, but history holds {holds} and the room is at {last}");
+        self.doubt((Rule::Gap, member), About::Gap { life, to }, what, now);
     }
 
     pub(super) fn reset(&mut self, member: MemberId, at: Position, lost: u64, now: Duration) {
@@ -105,7 +101,7 @@ impl Checker {
         };
         // Who returns with a position that is gone begins at the end; who was there goes on where
         // the epochs part.
-        let may_skip = lost > 0 && stand.beyond.is_some();
+        let may_skip = stand.beyond.is_some() && (lost > 0 || stood.seq == 0);
         if at.seq < kept || (at.seq > kept && !may_skip) {
             let what =
                 format!("reset to {} with {lost} lost, but it stood at {}", at.seq, stood.seq);
@@ -115,32 +111,37 @@ impl Checker {
             let what = "reset within one epoch".to_owned();
             return self.blame(Rule::Reset, member, what, now);
         }
-        self.moved(member, (stood, Position { seq: kept, ..at }), lost, now);
+        // A node that never saw the member's epoch, nor an epoch that grew from it, cannot know how
+        // much both share.
+        let is_unknown = stand.beyond.is_some() && lost == stood.seq;
+        let kept = (!is_unknown).then_some(kept);
+        self.moved(member, (stood, at.epoch, kept), lost, now);
     }
 
-    /// A member went from one epoch to another.
+    /// A member went from one epoch to another, and kept what it had up to some seq, if its node
+    /// knew.
     fn moved(
         &mut self,
         member: MemberId,
-        (from, to): (Position, Position),
+        (from, to, kept): (Position, Epoch, Option<Seq>),
         lost: u64,
         now: Duration,
     ) {
         let room = &mut self.rooms[self.members[member].room];
-        let (one, two) = (room.life(from.epoch, now), room.life(to.epoch, now));
+        let (one, two) = (room.life(from.epoch, now), room.life(to, now));
         let first = room.lives[one].first;
-        let outcome = room.forked((one, two), to.seq, lost > 0);
+        let outcome = kept.map_or(Ok(()), |kept| room.forked((one, two), kept, lost > 0));
         self.blame_for(outcome, member, now);
         if !self.may_return && self.members[member].left.contains(&two) {
-            let what = format!("back to {}, which it had left", to.epoch);
+            let what = format!("back to {to}, which it had left");
             self.blame(Rule::Reset, member, what, now);
         }
         self.members[member].left.push(one);
         let harm = if lost > 0 { Harm::Loses } else { Harm::Renews };
         if !self.harms.account_for(harm, first, now) {
-            let (from, to) = (from.epoch, to.epoch);
+            let from = from.epoch;
             let what = format!("from {from} to {to}, {lost} lost, but Redis came to no such harm");
-            self.blame(Rule::Reset, member, what, now);
+            self.doubt((Rule::Reset, member), About::Harm { harm, first }, what, now);
         }
     }
 

@@ -24,6 +24,11 @@ impl Harms {
         self.list[number].2 = Some(now);
     }
 
+    /// Something that is heard of only now, up to as long after it as its traces may be.
+    pub(super) fn trailing(&mut self, harm: Harm, now: Duration) {
+        self.list.push((harm, now.saturating_sub(TRAIL), Some(now)));
+    }
+
     /// Whether an epoch that was first seen at `first` can have come to such harm by `now`.
     pub(super) fn account_for(&self, harm: Harm, first: Duration, now: Duration) -> bool {
         self.list.iter().any(|&(what, begin, end)| {

@@ -238,7 +238,8 @@ fn gaps_that_are_none() {
         bench.sees(0, 1..=300);
         bench.sees(1, 1..=3);
         bench.note(1, Entry::Gap { from, to });
-        bench.check(&[Rule::Gap]);
+        bench.closes(1, 201..=300);
+        bench.check(if to > 6 { &[Rule::Gap] } else { &[Rule::Gap, Rule::Behind] });
     }
 }
 
@@ -263,8 +264,24 @@ fn a_gap_before_a_new_life_is_judged_when_its_end_is_known() {
         bench.harm(Harm::Loses);
         bench.resets(0, at(2, 0), 300);
         bench.note(0, Entry::Gap { from: 1, to: 200 });
+        bench.now += Duration::from_secs(60);
         bench.check(&[]);
         bench.acks(2, acked..=acked);
+        bench.check(expected);
+    }
+}
+
+#[test]
+fn a_node_may_know_more_of_a_room_than_was_told() {
+    for (later, expected) in [(290, &[Rule::Gap][..]), (301, &[])] {
+        let mut bench = Bench::new(2);
+        bench.acks(1, 1..=280);
+        bench.sees(0, 1..=280);
+        bench.note(1, Entry::Gap { from: 1, to: 200 });
+        bench.acks(1, 281..=later);
+        bench.check(&[]);
+        bench.now += Duration::from_secs(4);
+        bench.acks(1, [later]);
         bench.check(expected);
     }
 }
@@ -292,7 +309,27 @@ fn an_epoch_that_changes_although_nothing_happened() {
     let mut bench = Bench::new(1);
     bench.sees(0, 1..=5);
     bench.resets(0, at(2, 5), 0);
+    bench.sees(0, [6]);
+    bench.closes(2, 1..=6);
     bench.check(&[Rule::Reset]);
+}
+
+/// Its new node has seen neither the epoch nor one that grew from it.
+#[test]
+fn who_resumes_with_an_unknown_epoch_is_told_that_all_is_lost() {
+    let mut bench = Bench::new(3);
+    bench.sees(0, 1..=5);
+    bench.sees(1, 1..=5);
+    bench.harm(Harm::Loses);
+    bench.resets(0, at(2, 4), 1);
+    bench.sees(0, 5..=9);
+    for (member, lost) in [(1, 5), (2, 0)] {
+        bench.note(member, Entry::Lost);
+        bench.joins(member, at(2, 9), Some(false));
+        bench.resets(member, at(2, 9), lost);
+    }
+    bench.closes(2, 1..=9);
+    bench.check(&[]);
 }
 
 #[test]
@@ -301,6 +338,8 @@ fn a_loss_although_redis_kept_its_data() {
     bench.sees(0, 1..=5);
     bench.harm(Harm::Renews);
     bench.resets(0, at(2, 3), 2);
+    bench.sees(0, 4..=6);
+    bench.closes(2, 1..=6);
     bench.check(&[Rule::Reset]);
 }
 
@@ -449,4 +488,25 @@ fn more_violations_than_are_kept_are_counted() {
     bench.sees(0, (1..=200).map(|number| 2 * number));
     assert_eq!(bench.checker.counts.violations, 200);
     assert_eq!(bench.checker.violations().len(), SHOWN);
+}
+
+#[test]
+fn a_takeover_that_is_told_late_explains_what_came_of_it() {
+    let lose = |is_told: bool| {
+        let mut bench = Bench::new(1);
+        bench.acks(1, 1..=10);
+        bench.sees(0, 1..=10);
+        bench.now += Duration::from_secs(60);
+        bench.resets(0, at(2, 6), 4);
+        bench.now += Duration::from_secs(1);
+        if is_told {
+            bench.checker.took_over(bench.now);
+        }
+        bench.acks(2, 7..=8);
+        bench.sees(0, 7..=8);
+        bench.closes(2, 1..=8);
+        bench
+    };
+    lose(true).check(&[]);
+    lose(false).check(&[Rule::Reset, Rule::Ack]);
 }

@@ -122,7 +122,7 @@ fn an_unrelated_epoch_resets_to_its_begin() {
 fn a_fork_behind_the_reader_tells_what_it_lost() {
     let mut order = live(5);
     push(&mut order, 2, [5]);
-    let lineage = Lineage { epoch: Epoch(2), ancestors: vec![(Epoch(1), 4)] };
+    let lineage = Lineage::of(Epoch(2), vec![(Epoch(1), 4)]);
     assert_eq!(read(&mut order, Page { lineage: lineage.clone(), ..page(2, 5, []) }), "!4/1");
     assert_eq!(order.need(), Some(Need::After(4, RepairCause::Epoch)));
     assert_eq!(read(&mut order, Page { lineage, ..page(2, 5, [5]) }), "5");
@@ -132,7 +132,7 @@ fn a_fork_behind_the_reader_tells_what_it_lost() {
 fn a_fork_ahead_of_the_reader_loses_nothing() {
     let mut order = live(5);
     push(&mut order, 2, [9]);
-    let lineage = Lineage { epoch: Epoch(2), ancestors: vec![(Epoch(1), 8)] };
+    let lineage = Lineage::of(Epoch(2), vec![(Epoch(1), 8)]);
     let page = Page { lineage, ..page(2, 9, [6, 7, 8, 9]) };
     assert_eq!(read(&mut order, page), "!5/0 6 7 8 9");
     assert_eq!(order.need(), None);
@@ -175,6 +175,10 @@ enum Act {
     Trim(u8),
     /// Redis comes back without the last few, in a new epoch that knows its ancestor.
     Fork(u8),
+    /// A copy is made of the room as it is now.
+    Copy,
+    /// A copy made earlier takes over in a new epoch: it knows nothing of what came after it.
+    TakeOver(u8),
     /// Redis comes back empty.
     Wipe,
     MarkLost,
@@ -191,6 +195,8 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         1 => Just(Act::Check),
         1 => (1u8..10).prop_map(Act::Trim),
         1 => (0u8..6).prop_map(Act::Fork),
+        1 => Just(Act::Copy),
+        1 => any::<u8>().prop_map(Act::TakeOver),
         1 => Just(Act::Wipe),
         1 => Just(Act::MarkLost),
     ];
@@ -207,6 +213,7 @@ struct World {
     floors: HashMap<Epoch, Seq>,
     pushes: VecDeque<(Epoch, Vec<Arc<Message>>)>,
     answer: Option<Page>,
+    copies: Vec<(Lineage, Seq)>,
     ids: u64,
 }
 
@@ -220,6 +227,7 @@ impl World {
             floors: HashMap::from([(epoch, 0)]),
             pushes: VecDeque::new(),
             answer: None,
+            copies: Vec::new(),
             ids: 1,
         }
     }
@@ -235,16 +243,28 @@ impl World {
         self.pushes.push_back((self.lineage.epoch, messages));
     }
 
-    fn begin(&mut self, ancestors: Vec<(Epoch, Seq)>, last: Seq) {
-        let old = self.lineage.epoch;
+    /// A new epoch grows from another, up to a seq.
+    fn grow(&mut self, from: &Lineage, last: Seq) {
+        let mut ancestors = from.ancestors.clone();
+        ancestors.push((from.epoch, last));
+        self.begin(from.epoch, ancestors, last);
+    }
+
+    fn begin(&mut self, old: Epoch, ancestors: Vec<(Epoch, Seq)>, last: Seq) {
         self.ids += 1;
         let epoch = Epoch(self.ids);
         let mut line = self.truth[&old].clone();
         line.retain(|&seq, _| seq <= last);
         self.truth.insert(epoch, line);
         self.floors.insert(epoch, self.floors[&old].min(last));
-        self.lineage = Lineage { epoch, ancestors };
+        self.lineage = Lineage::of(epoch, ancestors);
         self.last = last;
+    }
+
+    /// Up to where two epochs are the same.
+    fn shared(&self, one: Epoch, two: Epoch) -> Seq {
+        let (one, two) = (&self.truth[&one], &self.truth[&two]);
+        one.iter().zip(two).take_while(|(one, two)| one == two).count() as Seq
     }
 
     /// A page of three at most, so that repairs take several.
@@ -303,8 +323,7 @@ impl Reader {
                 FeedEvent::Reset { lineage, last, lost } => {
                     let old = self.lineage.replace(lineage.clone()).unwrap();
                     assert_eq!(last + lost, self.at);
-                    let shared = lineage.base_of(old.epoch).unwrap_or(0);
-                    assert_eq!(last, self.at.min(shared));
+                    assert_eq!(last, self.at.min(world.shared(old.epoch, lineage.epoch)));
                     self.at = last;
                     self.known.retain(|&seq, _| seq <= last);
                 }
@@ -355,11 +374,17 @@ proptest! {
                 }
                 Act::Fork(count) => {
                     let base = world.last.saturating_sub(count.into());
-                    let mut ancestors = world.lineage.ancestors.clone();
-                    ancestors.push((world.lineage.epoch, base));
-                    world.begin(ancestors, base);
+                    world.grow(&world.lineage.clone(), base);
                 }
-                Act::Wipe => world.begin(Vec::new(), 0),
+                Act::Copy => world.copies.push((world.lineage.clone(), world.last)),
+                Act::TakeOver(which) => {
+                    let count = world.copies.len();
+                    if let Some(at) = usize::from(which).checked_rem(count) {
+                        let (lineage, last) = world.copies[at].clone();
+                        world.grow(&lineage, last);
+                    }
+                }
+                Act::Wipe => world.begin(world.lineage.epoch, Vec::new(), 0),
                 Act::MarkLost => order.lost(RepairCause::Overflow),
             }
             reader.hear(out, &world);

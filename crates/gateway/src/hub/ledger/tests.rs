@@ -38,7 +38,7 @@ fn events_become_batches_that_follow_one_another() {
     feed(&mut ledger, messages(11, 3, 100), usize::MAX, &budget);
     feed(&mut ledger, FeedEvent::Gap { from: 14, to: 20 }, usize::MAX, &budget);
     assert_eq!((ledger.log.len(), ledger.log.end()), (5, at(20)));
-    let lineage = Lineage { epoch: Epoch(2), ancestors: vec![(EPOCH, 18)] };
+    let lineage = Lineage::of(Epoch(2), vec![(EPOCH, 18)]);
     let reset = FeedEvent::Reset { lineage: lineage.clone(), last: 18, lost: 2 };
     feed(&mut ledger, reset, usize::MAX, &budget);
     assert_eq!(ledger.log.end(), Position { epoch: Epoch(2), seq: 18 });

@@ -88,7 +88,7 @@ fn what_the_log_has_not_told_comes_through_the_log() {
 fn no_page_is_made_of_another_epoch_or_of_a_bus_that_stands_behind() {
     let log = log(20, 25);
     let mut other = history(25, &[11], false);
-    other.lineage = Lineage { epoch: Epoch(2), ancestors: vec![(EPOCH, 25)] };
+    other.lineage = Lineage::of(Epoch(2), vec![(EPOCH, 25)]);
     check_page(10, other, &log, None);
     check_page(10, history(10, &[], false), &log, None);
     check_page(10, history(0, &[], false), &log, None);

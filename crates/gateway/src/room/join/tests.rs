@@ -14,7 +14,7 @@ const CURRENT: Epoch = Epoch(3);
 
 /// The grandparent was left at 30, the parent at 25; the current epoch went on to 40.
 fn lineage() -> Lineage {
-    Lineage { epoch: CURRENT, ancestors: vec![(GRAND, 30), (PARENT, 25)] }
+    Lineage::of(CURRENT, vec![(GRAND, 30), (PARENT, 25)])
 }
 
 /// Two batches: what the parent had after 24, the reset, 26 to 30; then 31 to 40. Trimmed by
@@ -108,7 +108,7 @@ async fn a_join_continues_where_its_position_is_good() {
 #[tokio::test]
 async fn what_the_log_has_not_come_to_of_an_ancestor_is_awaited() {
     // The feed told up to 5 when the new epoch came, which shares 10 with the old.
-    let lineage = Lineage { epoch: CURRENT, ancestors: vec![(PARENT, 10)] };
+    let lineage = Lineage::of(CURRENT, vec![(PARENT, 10)]);
     let log = RoomLog::new(Position { epoch: CURRENT, seq: 5 });
     let (connection, _client) = connection(1).await;
     let plan_of = |seq, log: &RoomLog| {

@@ -225,7 +225,7 @@ async fn what_the_bus_said_of_a_position_holds_for_its_epoch_only() {
     let next = roomcast_protocol::Epoch(2);
     let entries = vec![crate::tests::reset(next, 6)];
     let batch = Batch::new(room_name(), at(6), entries, &Budget::default());
-    let lineage = Lineage { epoch: next, ancestors: vec![(EPOCH, 6)] };
+    let lineage = Lineage::of(next, vec![(EPOCH, 6)]);
     state.append(Arc::new(batch), Some(Arc::new(lineage)));
     assert_eq!(state.pending[0].known, Known::Unasked, "or perhaps it will not");
 }
@@ -235,7 +235,7 @@ fn a_reader_of_an_older_epoch_keeps_what_both_share_and_the_log_has() {
     let current = roomcast_protocol::Epoch(3);
     let mut state = RoomState::asked(1);
     let log = RoomLog::new(Position { epoch: current, seq: 10 });
-    let lineage = Lineage { epoch: current, ancestors: vec![(EPOCH, 12)] };
+    let lineage = Lineage::of(current, vec![(EPOCH, 12)]);
     state.attach(log, Arc::new(lineage), 0);
     let stands = |seq| Position { epoch: current, seq };
     assert_eq!(state.rebase(stands(7)), stands(7));

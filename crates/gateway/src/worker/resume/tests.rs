@@ -9,7 +9,7 @@ const CURRENT: Epoch = Epoch(3);
 #[track_caller]
 fn check(since: Option<(Epoch, Seq)>, expected: u64) {
     let ancestors = vec![(Epoch(1), 30), (Epoch(2), 25)];
-    let lineage = Lineage { epoch: CURRENT, ancestors };
+    let lineage = Lineage::of(CURRENT, ancestors);
     let since = since.map(|(epoch, seq)| Position { epoch, seq });
     let end = Position { epoch: CURRENT, seq: 40 };
     assert_eq!(lost(&lineage, end, since), expected, "{since:?}");
