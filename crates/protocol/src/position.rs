@@ -91,7 +91,8 @@ impl Lineage {
 
     /// Up to where this epoch and another are the same; without end if they are one.
     pub fn shared_with(&self, other: &Self) -> Seq {
-        let shared = |(epoch, ours): (Epoch, Seq)| other.reach(epoch).map(|theirs| ours.min(theirs));
+        let shared =
+            |(epoch, ours): (Epoch, Seq)| other.reach(epoch).map(|theirs| ours.min(theirs));
         self.known().filter_map(shared).max().unwrap_or(0)
     }
 

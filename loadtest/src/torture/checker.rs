@@ -18,8 +18,8 @@ mod room;
 #[cfg(test)]
 mod tests;
 
-pub(super) use end::HistoryRead;
 use doubts::Doubt;
+pub(super) use end::HistoryRead;
 use harms::Harms;
 use room::Room;
 

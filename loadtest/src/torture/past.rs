@@ -2,7 +2,8 @@
 
 use anyhow::{Result, bail};
 use roomcast_protocol::{
-    ClientFrame, ErrorCode, HistoryQuery, MAX_HISTORY_LIMIT, RoomName, Seq, ServerFrame};
+    ClientFrame, ErrorCode, HistoryQuery, MAX_HISTORY_LIMIT, RoomName, Seq, ServerFrame,
+};
 use std::time::{Duration, Instant};
 
 use super::checker::HistoryRead;
