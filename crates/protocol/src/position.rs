@@ -70,10 +70,13 @@ impl Lineage {
     /// Whether a reader at `position` may continue in the current epoch, whose last seq is `last`:
     /// its epoch is current and its seq exists, or its seq is shared.
     pub fn admits(&self, position: Position, last: Seq) -> bool {
-        if position.epoch == self.epoch {
-            return position.seq <= last;
-        }
-        self.shares(position.epoch).is_some_and(|shared| position.seq <= shared)
+        self.kept_of(position.epoch, last).is_some_and(|kept| position.seq <= kept)
+    }
+
+    /// The last seq of `epoch` that is part of the current epoch, which has come to `last`; `None` if
+    /// they are strangers.
+    pub fn kept_of(&self, epoch: Epoch, last: Seq) -> Option<Seq> {
+        if epoch == self.epoch { Some(last) } else { self.shares(epoch) }
     }
 
     /// The last seq that the current epoch shares with `epoch`; `None` if it is no ancestor.
@@ -91,8 +94,7 @@ impl Lineage {
 
     /// Up to where this epoch and another are the same; without end if they are one.
     pub fn shared_with(&self, other: &Self) -> Seq {
-        let shared =
-            |(epoch, ours): (Epoch, Seq)| other.reach(epoch).map(|theirs| ours.min(theirs));
+        let shared = |(epoch, ours): (Epoch, Seq)| Some(ours.min(other.kept_of(epoch, Seq::MAX)?));
         self.known().filter_map(shared).max().unwrap_or(0)
     }
 
@@ -103,7 +105,7 @@ impl Lineage {
         let shared = self.shared_with(old);
         let mut kin: Vec<(Epoch, Seq)> = old
             .known()
-            .filter(|&(epoch, _)| self.reach(epoch).is_none())
+            .filter(|&(epoch, _)| self.kept_of(epoch, Seq::MAX).is_none())
             .map(|(epoch, reach)| (epoch, reach.min(shared)))
             .filter(|&(_, shared)| shared > 0)
             .collect();
@@ -117,10 +119,6 @@ impl Lineage {
         let ancestors = self.ancestors.iter();
         let ancestors = ancestors.filter_map(|&(epoch, _)| Some((epoch, self.base_of(epoch)?)));
         self.kin.iter().copied().chain(ancestors).chain([(self.epoch, Seq::MAX)])
-    }
-
-    fn reach(&self, epoch: Epoch) -> Option<Seq> {
-        if epoch == self.epoch { Some(Seq::MAX) } else { self.shares(epoch) }
     }
 }
 

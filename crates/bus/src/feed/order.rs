@@ -145,13 +145,8 @@ impl Order {
             }
             Phase::Behind(_) => {}
         }
-        let shared = if page.lineage.epoch == self.lineage.epoch {
-            // Where an epoch goes backwards, its data was set back without a new life.
-            page.last
-        } else {
-            page.lineage.shared_with(&self.lineage).min(page.last)
-        };
-        let kept = self.told.min(shared);
+        // An epoch may go backwards: then its data was set back without a new life.
+        let kept = self.told.min(page.lineage.shared_with(&self.lineage)).min(page.last);
         let lost = self.told - kept;
         if lost > 0 || page.lineage.epoch != self.lineage.epoch {
             self.lineage = page.lineage.clone().after(&self.lineage);

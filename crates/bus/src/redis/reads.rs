@@ -175,9 +175,9 @@ fn read_answer(values: Vec<Value>) -> Option<(Page, Found)> {
         Value::Int(number) => Some(number.to_string()),
         _ => None,
     };
-    let lineage = Lineage::new(Epoch::parse(&text()?)?);
+    let epoch = Epoch::parse(&text()?)?;
     let last = text()?.parse().ok()?;
-    let ancestors = read_ancestors(&text()?)?;
+    let lineage = Lineage::of(epoch, read_ancestors(&text()?)?);
     let found = match text()?.as_str() {
         "" => Found::Known,
         "new" => Found::New,
@@ -194,7 +194,7 @@ fn read_answer(values: Vec<Value>) -> Option<(Page, Found)> {
             messages.push(Arc::new(message));
         }
     }
-    Some((Page { lineage: Lineage { ancestors, ..lineage }, last, messages, more }, found))
+    Some((Page { lineage, last, messages, more }, found))
 }
 
 fn number(value: Value) -> Option<u64> {

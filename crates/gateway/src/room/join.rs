@@ -56,9 +56,7 @@ pub(crate) fn plan(log: &RoomLog, lineage: &Lineage, pending: &Pending) -> Plan 
         let back = end.seq.saturating_sub(u64::from(pending.history));
         return after(log, lineage, back);
     };
-    let base =
-        if since.epoch == lineage.epoch { Some(end.seq) } else { lineage.shares(since.epoch) };
-    match base {
+    match lineage.kept_of(since.epoch, end.seq) {
         Some(base) if since.seq <= base => after(log, lineage, since.seq),
         // Beyond what both epochs share: they parted before that message. The reader goes on
         // at the end of the log, which must not lie before what it keeps.

@@ -170,8 +170,7 @@ impl Worker {
 /// `end`, does not.
 fn lost(lineage: &Lineage, end: Position, since: Option<Position>) -> u64 {
     let Some(since) = since else { return 0 };
-    let shared = if since.epoch == end.epoch { Some(end.seq) } else { lineage.shares(since.epoch) };
-    since.seq.saturating_sub(shared.unwrap_or(0))
+    since.seq.saturating_sub(lineage.kept_of(since.epoch, end.seq).unwrap_or(0))
 }
 
 #[cfg(test)]
