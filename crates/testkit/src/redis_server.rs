@@ -158,10 +158,7 @@ impl RedisServer {
     /// # Errors
     /// What the server answered, or that it does not.
     pub fn ask<T: FromRedisValue>(&self, words: &[&str]) -> RedisResult<T> {
-        let client = redis::Client::open(self.own_url()).expect("a valid URL");
-        let mut connection = client.get_connection_with_timeout(ANSWER)?;
-        connection.set_read_timeout(Some(ANSWER))?;
-        redis::cmd(words[0]).arg(&words[1..]).query(&mut connection)
+        ask(&self.own_url(), words, ANSWER)
     }
 
     /// What INFO says of a replica that follows its primary.
@@ -210,11 +207,16 @@ impl RedisServer {
 
 /// Whether the server on this port is a replica just now; `None` if it does not answer in time.
 pub fn is_replica(port: u16, in_time: Duration) -> Option<bool> {
-    let client = redis::Client::open(format!("redis://127.0.0.1:{port}")).expect("a valid URL");
-    let mut connection = client.get_connection_with_timeout(in_time).ok()?;
-    connection.set_read_timeout(Some(in_time)).ok()?;
-    let role: Vec<redis::Value> = redis::cmd("ROLE").query(&mut connection).ok()?;
+    let url = format!("redis://127.0.0.1:{port}");
+    let role: Vec<redis::Value> = ask(&url, &["ROLE"], in_time).ok()?;
     Some(role.first() == Some(&redis::Value::BulkString(b"slave".to_vec())))
+}
+
+fn ask<T: FromRedisValue>(url: &str, words: &[&str], in_time: Duration) -> RedisResult<T> {
+    let client = redis::Client::open(url).expect("a valid URL");
+    let mut connection = client.get_connection_with_timeout(in_time)?;
+    connection.set_read_timeout(Some(in_time))?;
+    redis::cmd(words[0]).arg(&words[1..]).query(&mut connection)
 }
 
 impl Drop for RedisServer {
