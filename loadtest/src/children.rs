@@ -170,11 +170,6 @@ pub(crate) fn listener(at: SocketAddr, backlog: i32) -> Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// A port that was free a moment ago, for servers that cannot say which one they took.
-pub(crate) fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,9 +7,10 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use roomcast_testkit::free_port;
 use tempfile::TempDir;
 
-use crate::children::{Children, Running, free_port};
+use crate::children::{Children, Running};
 use crate::server::address;
 
 /// How long an answer may take.
@@ -119,7 +120,7 @@ impl Redis {
             return Ok(Self { addr, url: url.to_owned(), own: None });
         }
         let folder = tempfile::tempdir()?;
-        let port = free_port()?;
+        let port = free_port();
         let mut command = crate::machine::pinned("redis-server".as_ref(), cores);
         command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
         command.args(["--appendonly", "no", "--dir"]).arg(folder.path());

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use roomcast_testkit::free_port;
 use tempfile::TempDir;
 
-use crate::children::{Children, Running, free_port};
+use crate::children::{Children, Running};
 use crate::floor::Mode;
 use crate::machine::{self, Cores};
 
@@ -112,7 +113,7 @@ impl Server {
                 Self { kind: Kind::Node, addr, pid: args.pid, running: None, folder: None };
             return server.when_ready();
         }
-        let addr = SocketAddr::from(([127, 0, 0, 1], free_port()?));
+        let addr = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let folder = tempfile::tempdir()?;
         let log = File::create(folder.path().join("log"))?;
         let binary = binary(args)?;

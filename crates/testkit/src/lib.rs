@@ -9,6 +9,7 @@ mod redis_server;
 mod sentinels;
 mod wait;
 
+pub use ports::free_port;
 pub use proxy::{Direction, Fault, Proxy};
 pub use redis_cluster::{RedisCluster, SlotMove};
 pub use redis_server::{Launch, Login, RedisServer, is_replica};

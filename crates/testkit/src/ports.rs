@@ -10,17 +10,17 @@ use std::sync::atomic::{AtomicU32, Ordering};
 const FIRST: u32 = 10_000;
 const COUNT: u32 = 10_000;
 
-/// A port that is free now, and that this process was not given before in a long while.
-pub(crate) fn free_port() -> u16 {
+/// A port that is free now, and that this process was not given before in a long while. It stays
+/// free while its server is down.
+pub fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    loop {
-        // Processes side by side begin far apart.
-        let begin = process::id().wrapping_mul(0x9e37_79b9) >> 8;
+    // Processes side by side begin far apart.
+    let begin = process::id().wrapping_mul(0x9e37_79b9) >> 8;
+    let next = |_| {
         let step = NEXT.fetch_add(1, Ordering::Relaxed);
-        let port = (FIRST + begin.wrapping_add(step) % COUNT) as u16;
-        let is_free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
-        if is_free(port) && is_free(port + COUNT as u16) {
-            return port;
-        }
-    }
+        (FIRST + begin.wrapping_add(step) % COUNT) as u16
+    };
+    let is_free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    let mut free = (0..COUNT).map(next).filter(|&port| is_free(port));
+    free.find(|&port| is_free(port + COUNT as u16)).expect("a free port")
 }

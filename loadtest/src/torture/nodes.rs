@@ -2,19 +2,17 @@
 //! Each writes one log over all of its lives.
 
 use std::fs::OpenOptions;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use roomcast_testkit::free_port;
 
 use crate::children::{Children, Running};
 use crate::server::status;
 
-/// Above the ports that the testkit gives out, below those that Linux gives to outgoing connections:
-/// one of those could keep a node from coming back.
-const PORTS: std::ops::Range<u16> = 30_000..32_700;
 /// What a node says last that finds no Redis at its start.
 const NOT_STARTED: &str = "roomcast: the node did not start: Redis";
 /// How long a node may take to end after SIGTERM.
@@ -38,7 +36,7 @@ impl Node {
         log: &Path,
         children: &Children,
     ) -> Result<Self> {
-        let addr = SocketAddr::from(([127, 0, 0, 1], port()?));
+        let addr = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let mut node = Self {
             addr,
             binary: binary.to_owned(),
@@ -142,21 +140,4 @@ fn heeds_sigterm(pid: u32) -> Result<bool> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
     Ok(u64::from_str_radix(caught.context("no SigCgt")?.trim(), 16)? & SIGTERM != 0)
-}
-
-/// A port that is free now and stays so while its node is down.
-fn port() -> Result<u16> {
-    use std::sync::atomic::{AtomicU32, Ordering};
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let len = u32::from(PORTS.end - PORTS.start);
-    // Processes side by side begin far apart.
-    let begin = std::process::id().wrapping_mul(0x9e37_79b9) >> 8;
-    for _ in 0..len {
-        let step = begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % len;
-        let port = PORTS.start + step as u16;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return Ok(port);
-        }
-    }
-    bail!("no free port from {} to {}", PORTS.start, PORTS.end)
 }
