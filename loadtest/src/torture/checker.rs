@@ -206,11 +206,8 @@ impl Checker {
         (who, what): (String, String),
         now: Duration,
     ) {
-        self.counts.violations += 1;
-        if self.violations.len() < SHOWN {
-            let (before, after) = (Vec::new(), Vec::new());
-            self.violations.push(Violation { rule, at: now, room, who, what, before, after });
-        }
+        let (before, after) = (Vec::new(), Vec::new());
+        self.record(Violation { rule, at: now, room, who, what, before, after });
     }
 
     /// The violations that were kept.
@@ -220,15 +217,27 @@ impl Checker {
 
     /// Something is wrong with what a member saw.
     fn blame(&mut self, rule: Rule, member: MemberId, what: String, now: Duration) {
-        let Membership { room, name, recent, .. } = &self.members[member];
-        let (room, who, before) = (*room, name.clone(), recent.iter().copied().collect());
-        self.fail(rule, Some(room), (who, what), now);
-        if self.counts.violations as usize <= SHOWN
-            && let Some(violation) = self.violations.last_mut()
-        {
-            violation.before = before;
-            self.members[member].telling.push(self.violations.len() - 1);
+        let violation = self.seen_by(member, rule, what, now);
+        if let Some(number) = self.record(violation) {
+            self.members[member].telling.push(number);
         }
+    }
+
+    /// What would be wrong with what a member saw up to now.
+    fn seen_by(&self, member: MemberId, rule: Rule, what: String, now: Duration) -> Violation {
+        let Membership { room, name, recent, .. } = &self.members[member];
+        let (who, before) = (name.clone(), recent.iter().copied().collect());
+        Violation { rule, at: now, room: Some(*room), who, what, before, after: Vec::new() }
+    }
+
+    /// Counts a violation, and keeps it if it is one of the first; its number among those.
+    fn record(&mut self, violation: Violation) -> Option<usize> {
+        self.counts.violations += 1;
+        let number = self.violations.len();
+        (number < SHOWN).then(|| {
+            self.violations.push(violation);
+            number
+        })
     }
 
     fn remember(&mut self, member: MemberId, noted: Noted) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use roomcast_protocol::Seq;
 
 use super::room::Room;
-use super::{Checker, MemberId, Membership, Rule, SHOWN, Violation};
+use super::{Checker, MemberId, Rule, Violation};
 use crate::torture::fault::Harm;
 
 /// What stands in a room at some moment is told, over the slowest of several ways, within this.
@@ -50,11 +50,8 @@ impl Checker {
         what: String,
         now: Duration,
     ) {
-        let Membership { room, name, recent, .. } = &self.members[member];
-        let (room, who, before) = (*room, name.clone(), recent.iter().copied().collect());
-        let after = Vec::new();
-        let violation = Violation { rule, at: now, room: Some(room), who, what, before, after };
-        self.doubts.push(Doubt { room, about, violation });
+        let violation = self.seen_by(member, rule, what, now);
+        self.doubts.push(Doubt { room: self.room_of(member), about, violation });
     }
 
     /// Judges those of which enough is known by now.
@@ -77,10 +74,7 @@ impl Checker {
                 About::Harm { harm, first } => self.harms.account_for(harm, first, violation.at),
             };
             if !is_explained {
-                self.counts.violations += 1;
-                if self.violations.len() < SHOWN {
-                    self.violations.push(violation);
-                }
+                self.record(violation);
             }
         }
     }
