@@ -120,6 +120,7 @@ impl Server {
         let mut command = machine::pinned(&binary, cores.server.as_deref());
         command.args(["serve", "--listen", &addr.to_string()]);
         command.args(["--set", "namespaces.default.publish_rate=0"]);
+        command.args(["--set", "limits.accept_rate=0"]);
         if let Some(url) = &args.redis_url {
             command.args(["--redis-url", url]);
         }

@@ -249,6 +249,8 @@ fn start_node(
         format!("namespaces.default.repair_window={RETENTION}"),
         "namespaces.default.publish_rate=0".to_owned(),
         "heartbeat.interval=1s".to_owned(),
+        "drain.total=3s".to_owned(),
+        "drain.pause=500ms".to_owned(),
     ];
     for setting in own.iter().chain(&args.set) {
         arguments.extend(["--set".to_owned(), setting.clone()]);

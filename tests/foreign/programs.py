@@ -86,7 +86,8 @@ class Node:
         self.log = place.logs / f"{name}.log"
         self.command = [place.roomcast, "serve", "--listen", f"127.0.0.1:{self.port}"]
         self.command += ["--node-id", name, "--set", "log.format=json"]
-        self.command += ["--set", "namespaces.default.publish_rate=0", *arguments]
+        self.command += ["--set", "namespaces.default.publish_rate=0"]
+        self.command += ["--set", "drain.total=1s", "--set", "drain.pause=0s", *arguments]
         self.running = None
 
     def url(self, scheme="ws", path="/ws"):

@@ -3,6 +3,8 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program's own output")]
 
 pub(crate) mod config;
+pub(crate) mod drain;
+pub(crate) mod health;
 pub(crate) mod publish;
 pub(crate) mod serve;
 pub(crate) mod tail;

@@ -6,6 +6,7 @@
 
 mod args;
 mod bus;
+mod drain;
 mod error;
 mod http;
 mod key;
@@ -27,6 +28,7 @@ use serde::Deserialize;
 
 pub use args::{ServeArgs, Setting};
 pub use bus::BusConfig;
+pub use drain::DrainConfig;
 pub use error::{ConfigError, Problem};
 pub use http::HttpConfig;
 pub use key::{Change, Key, Section};
@@ -38,13 +40,14 @@ pub use page::page;
 pub use secret::SecretUrl;
 
 /// Every section, in the order of the page. `namespaces.default` stands for every namespace.
-pub const SECTIONS: [&Section; 8] = [
+pub const SECTIONS: [&Section; 9] = [
     &node::TOP,
     &node::NODE,
     &http::SECTION,
     &bus::SECTION,
     &node::HEARTBEAT,
     &limits::SECTION,
+    &drain::SECTION,
     &node::LOG,
     &namespaces::SECTION,
 ];
@@ -66,6 +69,8 @@ pub struct Config {
     pub heartbeat: HeartbeatConfig,
     /// Bounds on memory and work.
     pub limits: LimitsConfig,
+    /// How the node ends.
+    pub drain: DrainConfig,
     /// The log.
     pub log: LogConfig,
     /// Policies of rooms.
@@ -133,6 +138,7 @@ impl Config {
     pub fn with_reloadable_of(&self, new: &Self) -> Self {
         let mut merged = self.clone();
         merged.limits = new.limits.clone();
+        merged.drain = new.drain.clone();
         merged.log.level = new.log.level.clone();
         merged.namespaces = new.namespaces.clone();
         merged.bus.redis_url = new.bus.redis_url.clone();

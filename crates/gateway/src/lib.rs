@@ -7,6 +7,7 @@
 pub mod config;
 
 mod connection;
+mod drain;
 mod frame;
 mod http;
 mod hub;

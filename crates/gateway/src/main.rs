@@ -5,7 +5,7 @@ mod commands;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use commands::{config, publish, serve, tail};
+use commands::{config, drain, health, publish, serve, tail};
 
 /// The default allocator keeps what a burst of handshakes took; this one gives it back.
 #[global_allocator]
@@ -26,6 +26,10 @@ enum Command {
     /// Check or print the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Ask this machine's node whether it is ready (or lives); ends with 1 if not
+    Health(health::HealthArgs),
+    /// Have this machine's node drain, and wait for its end
+    Drain(drain::DrainArgs),
     /// Print what comes in some rooms, as JSON lines; goes on by itself after a lost connection
     Tail(tail::TailArgs),
     /// Publish one message, or one for each line of stdin
@@ -36,6 +40,8 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Serve(args) => serve::run(&args),
         Command::Config(command) => config::run(command),
+        Command::Health(args) => commands::block_on(health::run(args)),
+        Command::Drain(args) => drain::run(&args),
         Command::Tail(args) => commands::block_on(tail::run(args)),
         Command::Publish(args) => commands::block_on(publish::run(args)),
     };

@@ -3,6 +3,7 @@
 pub(crate) mod acceptor;
 mod descriptors;
 mod monitor;
+pub(crate) mod pace;
 mod threads;
 
 use std::io;
@@ -15,10 +16,12 @@ use roomcast_bus::Bus;
 use roomcast_metrics::Metrics;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use self::acceptor::Acceptor;
 use self::threads::HubThread;
-use crate::config::Config;
+use crate::config::{Config, DrainConfig};
+use crate::drain::Schedule;
 use crate::http::Site;
 use crate::hub::{HubHandle, outlet_queue};
 use crate::settings::Settings;
@@ -26,8 +29,11 @@ use crate::worker::{Handoff, WorkerParts};
 
 /// Sockets that wait for one worker: a full accept burst.
 const HANDOFFS: usize = 1024;
-/// How long connections may take to hear that the node ends.
+/// How long connections may take to hear that the node ends, where nothing says otherwise.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// How often a drain looks whether everybody has gone, and says how many have not.
+const LOOK: Duration = Duration::from_millis(50);
+const PROGRESS: Duration = Duration::from_secs(1);
 
 /// Why a node did not start; nothing of it runs then.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +67,7 @@ pub struct Node {
     descriptors: usize,
     metrics: Metrics,
     settings: watch::Sender<Arc<Settings>>,
+    drain: watch::Sender<Option<Schedule>>,
     bus: Bus,
     site: Arc<Site>,
     acceptor: Acceptor,
@@ -85,7 +92,9 @@ impl Node {
             .map_err(|error| StartError::Listen(config.http.listen, "http.listen", error))?;
         let address = listener.local_addr()?;
 
+        let accept_rate = settings.limits.accept_rate;
         let (settings, watched) = watch::channel(Arc::new(settings));
+        let (drain, drains) = watch::channel(None);
         let (queues, events): (Vec<_>, Vec<_>) =
             (0..config.node.workers).map(|_| outlet_queue()).unzip();
         let (hub, commands) = HubHandle::new();
@@ -95,6 +104,7 @@ impl Node {
 
         let apart = config.http.metrics_listen.is_some();
         let site = Arc::new(Site::new(bus.clone(), metrics.clone(), config.node.workers, apart));
+        site.set_accept_rate(accept_rate);
         let (metrics_address, monitor) = match config.http.metrics_listen {
             Some(listen) => {
                 let (address, task) = monitor::start(listen, site.clone())
@@ -118,6 +128,7 @@ impl Node {
                 metrics: metrics.clone(),
                 site: site.clone(),
                 settings: watched.clone(),
+                drain: drains.clone(),
                 events,
                 sockets,
                 listener: is_alone.then(|| listener.try_clone()).transpose()?,
@@ -140,6 +151,7 @@ impl Node {
             descriptors,
             metrics,
             settings,
+            drain,
             bus,
             site,
             acceptor,
@@ -176,6 +188,7 @@ impl Node {
         let mut settings = Settings::new(&self.config, self.descriptors, &self.metrics);
         settings.fault = self.settings.borrow().fault.clone();
         self.acceptor.configure(&settings.limits);
+        self.site.set_accept_rate(settings.limits.accept_rate);
         self.settings.send_replace(Arc::new(settings));
         tracing::info!(taken = ?differences.reloadable, "configuration reloaded");
         if !differences.need_restart.is_empty() {
@@ -199,18 +212,81 @@ impl Node {
         self.bus.change_servers(&options).await.map_err(|error| error.to_string())
     }
 
+    /// Ends the node gently (P9): it says that it is not ready, takes nobody any more after a pause,
+    /// has every client move to another node within `drain.total`, and stops. Where there is no
+    /// other node, or as soon as `at_once` is ready, it stops at once.
+    pub async fn drain(self, at_once: impl Future<Output = ()>) {
+        if self.config.bus.redis_url.is_none() {
+            return self.stop().await;
+        }
+        let DrainConfig { total, pause } = self.config.drain;
+        let schedule = Schedule::new(total, pause);
+        let farewell = tokio::select! {
+            () = self.empty(&schedule) => schedule.farewell,
+            () = at_once => {
+                tracing::warn!(connections = self.metrics.connections.all_open(), "draining no longer: told to end at once");
+                FAREWELL
+            }
+        };
+        self.stop_within(farewell).await;
+    }
+
+    /// Lets everybody move; returns when all have or when their time is up.
+    async fn empty(&self, schedule: &Schedule) {
+        let Schedule { pause, window, patience, .. } = *schedule;
+        let phase = &self.metrics.node.drain_phase;
+        phase.set(1);
+        self.site.drain();
+        tracing::info!(
+            connections = self.metrics.connections.all_open(),
+            ?pause,
+            "draining: not ready, still taking connections"
+        );
+        sleep(pause).await;
+        phase.set(2);
+        self.site.close();
+        self.acceptor.close();
+        tracing::info!(
+            connections = self.metrics.connections.all_open(),
+            ?window,
+            "draining: telling every client when to move"
+        );
+        self.drain.send_replace(Some(*schedule));
+        let end = Instant::now() + window + patience;
+        let mut told = Instant::now();
+        while self.metrics.connections.all_open() > 0 && Instant::now() < end {
+            sleep(LOOK).await;
+            if told.elapsed() >= PROGRESS {
+                told = Instant::now();
+                let left = end.saturating_duration_since(told).as_secs();
+                tracing::info!(
+                    connections = self.metrics.connections.all_open(),
+                    seconds = left,
+                    "draining: still here"
+                );
+            }
+        }
+        phase.set(3);
+    }
+
     /// Ends the node: nobody is let in any more, every connection is closed with 1012, and the
     /// threads end.
     pub async fn stop(self) {
-        self.site.leave();
-        self.acceptor.stop();
+        self.stop_within(FAREWELL).await;
+    }
+
+    async fn stop_within(self, farewell: Duration) {
+        self.site.close();
+        self.acceptor.close();
+        drop(self.acceptor);
         if let Some(monitor) = &self.monitor {
             monitor.abort();
         }
+        let deadline = Instant::now() + farewell;
         for ended in self.ended {
             // An error means the same: the thread has ended.
-            let _ended = tokio::time::timeout(FAREWELL, ended).await;
+            let _ended = timeout_at(deadline, ended).await;
         }
-        tracing::info!("stopped");
+        tracing::info!(connections = self.metrics.connections.all_open(), "stopped");
     }
 }

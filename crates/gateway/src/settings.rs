@@ -30,6 +30,8 @@ pub(crate) struct Settings {
 #[derive(Debug)]
 pub(crate) struct Limits {
     pub(crate) connections: usize,
+    /// New sockets in a second; 0: no bound.
+    pub(crate) accept_rate: u32,
     pub(crate) rooms: usize,
     pub(crate) message_bytes: usize,
     pub(crate) inbound_bytes: usize,
@@ -70,6 +72,7 @@ impl Limits {
     fn new(config: &LimitsConfig, connections: usize) -> Self {
         Self {
             connections: if config.connections == 0 { connections } else { config.connections },
+            accept_rate: config.accept_rate,
             rooms: config.rooms_per_connection,
             message_bytes: config.message_bytes,
             inbound_bytes: config.inbound_bytes,

@@ -2,6 +2,7 @@
 //! Nothing here is shared with another thread; no lock, and no borrow across an await.
 
 mod deliver;
+mod drain;
 mod driver;
 mod handle;
 mod heartbeat;
@@ -21,6 +22,7 @@ use roomcast_bus::Bus;
 use roomcast_metrics::Metrics;
 use roomcast_protocol::{ConnectionId, NodeId, RoomName};
 use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
 
 pub(crate) use driver::{Handoff, WorkerParts, run};
 pub(crate) use session::Reply;
@@ -65,6 +67,8 @@ pub(crate) struct Worker {
     replies: mpsc::UnboundedSender<Reply>,
     /// Numbers questions to the hub.
     asked: Cell<u64>,
+    /// By when everybody is to have moved, once the node drains.
+    moved_by: Cell<Option<Instant>>,
 }
 
 impl Worker {
@@ -95,6 +99,7 @@ impl Worker {
             pending: RefCell::default(),
             replies,
             asked: Cell::new(0),
+            moved_by: Cell::new(None),
         }
     }
 

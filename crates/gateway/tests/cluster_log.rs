@@ -65,7 +65,11 @@ async fn the_log_tells_each_thing_once() {
     let log = node.stop().await;
     let mut told = summary(&log);
     let mut take = |message| told.remove(message).unwrap_or_default();
-    for once in ["file descriptors", "listening", "stopped"] {
+    let draining = [
+        "draining: not ready, still taking connections",
+        "draining: telling every client when to move",
+    ];
+    for once in ["file descriptors", "listening", "stopped"].into_iter().chain(draining) {
         assert_eq!(take(once).0, 1, "{once}: {log:#?}");
     }
     for per_fault in ["lost Redis", AWAY, "reconnected to Redis"] {

@@ -52,6 +52,15 @@ impl ConnectionMetrics {
     }
 }
 
+impl ConnectionMetrics {
+    /// How many are open now.
+    pub fn all_open(&self) -> i64 {
+        let of = |transport| Encoding::ALL.iter().map(move |&encoding| (transport, encoding));
+        let all = Transport::ALL.iter().flat_map(|&transport| of(transport));
+        all.map(|(transport, encoding)| self.open[transport][encoding].get()).sum()
+    }
+}
+
 /// What carries a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {

@@ -11,6 +11,10 @@ pub struct NodeMetrics {
     pub panics: IntCounter,
     /// Descriptors the node may have open, after it raised its limit.
     pub descriptor_limit: IntGauge,
+    /// Whether the node is ready; set when it is asked.
+    pub ready: IntGauge,
+    /// How far a drain has come.
+    pub drain_phase: IntGauge,
     ticks: GaugeVec,
 }
 
@@ -30,6 +34,15 @@ impl NodeMetrics {
             descriptor_limit: families.gauge(
                 "descriptor_limit",
                 "File descriptors the node may have open, after it raised its limit at start.",
+            ),
+            ready: families.gauge(
+                "ready",
+                "1 if the node is ready: what /health/ready says.",
+            ),
+            drain_phase: families.gauge(
+                "drain_phase",
+                "0: serving; 1: draining, still taking connections; 2: clients are moving; \
+                 3: closing what is left.",
             ),
             ticks: families.real_gauges_by_name(
                 "worker_last_tick_timestamp_seconds",

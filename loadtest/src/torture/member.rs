@@ -139,7 +139,6 @@ impl Member {
             ServerFrame::Error { id: Some(id), room, code, retry_after_ms, .. } => {
                 return self.refused(id, room.as_ref(), (code, retry_after_ms), now).map(|()| None);
             }
-            ServerFrame::Reconnect { .. } => return Ok(None),
             other => anyhow::bail!("a member got {other:?}"),
         };
         let seat = self.seats.iter_mut().find(|seat| seat.name == room);

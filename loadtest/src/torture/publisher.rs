@@ -146,7 +146,6 @@ impl Publisher {
                 }
                 Ok(false)
             }
-            ServerFrame::Reconnect { .. } => Ok(false),
             other => bail!("a publisher got {other:?}"),
         }
     }

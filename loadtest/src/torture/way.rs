@@ -48,6 +48,8 @@ enum State {
         link: LinkId,
         heard: Instant,
         pinged: Instant,
+        /// When the node asked it to move to another.
+        moves: Option<Instant>,
     },
     /// Not read for a while, on purpose.
     Muted {
@@ -104,7 +106,11 @@ impl Way {
                 engine.reset(link);
                 self.wait(random, now)
             }
-            State::Live { heard, .. } if heard + SILENCE <= now => self.cut(engine, random, now),
+            State::Live { heard, moves, .. }
+                if heard + SILENCE <= now || moves.is_some_and(|moves| moves <= now) =>
+            {
+                self.cut(engine, random, now)
+            }
             State::Live { ref mut pinged, .. } if *pinged + PING <= now => {
                 *pinged = now;
                 self.send(engine, &ClientFrame::Ping { id: Some(PING_ID) });
@@ -120,11 +126,15 @@ impl Way {
         if let State::Live { heard, .. } = &mut self.state {
             *heard = now;
         }
-        Ok(match (frame, &self.state) {
+        Ok(match (frame, &mut self.state) {
             (ServerFrame::Connected { .. }, State::Opening { link, .. }) => {
-                self.state = State::Live { link: *link, heard: now, pinged: now };
+                self.state = State::Live { link: *link, heard: now, pinged: now, moves: None };
                 self.pongs = 0;
                 Turn::Up
+            }
+            (ServerFrame::Reconnect { after_ms, .. }, State::Live { moves, .. }) => {
+                *moves = Some(now + Duration::from_millis(after_ms));
+                Turn::None
             }
             (ServerFrame::Pong { .. }, _) => {
                 self.pongs += 1;
@@ -162,7 +172,7 @@ impl Way {
     /// Reads on; what happened meanwhile comes now.
     pub(super) fn wake(&mut self, engine: &mut Engine, random: &mut Random, now: Instant) -> Turn {
         let State::Muted { link } = self.state else { return Turn::None };
-        self.state = State::Live { link, heard: now, pinged: now };
+        self.state = State::Live { link, heard: now, pinged: now, moves: None };
         if engine.wake(link).is_err() {
             return self.cut(engine, random, now);
         }

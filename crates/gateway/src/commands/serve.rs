@@ -41,7 +41,7 @@ async fn serve(args: &ServeArgs, config: Config, filter: &Filter) -> anyhow::Res
             () = any(&mut ends) => break,
         }
     }
-    node.stop().await;
+    node.drain(any(&mut ends)).await;
     Ok(ExitCode::SUCCESS)
 }
 

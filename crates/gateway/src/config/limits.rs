@@ -20,6 +20,15 @@ pub(super) const SECTION: Section = Section {
                     the raised descriptor limit leaves after the node's own needs.",
         },
         Key {
+            name: "accept_rate",
+            default: "2000",
+            kind: Kind::Count(Bounds::new(1, 1_000_000).or_zero("no bound")),
+            change: Change::Reload,
+            about: "New sockets taken in a second; more wait in the kernel's backlog. A crowd that \
+                    returns is let in as fast as one core greets it and its rooms are read, and the \
+                    members that are there keep theirs.",
+        },
+        Key {
             name: "rooms_per_connection",
             default: "128",
             kind: Kind::Count(Bounds::new(1, 65_536)),
@@ -127,6 +136,8 @@ pub(super) const SECTION: Section = Section {
 pub struct LimitsConfig {
     /// Connections of the node; 0: as many as the descriptor limit allows.
     pub connections: usize,
+    /// New sockets in a second; 0: no bound.
+    pub accept_rate: u32,
     /// Rooms one connection may be in.
     pub rooms_per_connection: usize,
     /// Largest inbound message.

@@ -79,6 +79,7 @@ impl Together<'_> {
         for key in payloads.filter(|key| !self.layered.inherited.contains(*key)) {
             problems.extend(self.above(key, "limits.message_bytes", "the ceiling of a message"));
         }
+        problems.extend(self.pause_too_long());
         problems.extend(self.exposed());
         problems.extend(self.same_address());
         problems
@@ -92,6 +93,13 @@ impl Together<'_> {
         let (number, most) = (self.number(key), self.number(ceiling));
         let message = || format!("{number} bytes are more than {ceiling} ({most} bytes), {why}");
         (number > most).then(|| problem(self.layered, key, message()))
+    }
+
+    /// Clients need the rest of the time to move.
+    fn pause_too_long(&self) -> Option<Problem> {
+        let (pause, total) = (self.number("drain.pause"), self.number("drain.total"));
+        let message = || format!("{pause} ms are more than half of drain.total ({total} ms)");
+        (2 * pause > total).then(|| problem(self.layered, "drain.pause", message()))
     }
 
     fn address(&self, key: &str) -> Option<SocketAddr> {

@@ -22,6 +22,7 @@ fn another_value(name: &str) -> &'static str {
         "bus.redis_url" => "redis://:secret@127.0.0.1/1",
         "bus.redis_ca" => "/etc/ssl/redis.pem",
         "bus.prefix" => "other",
+        "drain.total" => "20s",
         "limits.message_bytes" => "512KiB",
         "limits.lag_bytes" => "2MiB",
         "log.level" => "warn,roomcast_bus=debug",
@@ -121,8 +122,8 @@ fn the_largest_values_fit_their_fields() {
         let setting = format!("{name}={}{unit}", bounds.max);
         let room =
             ["limits.inbound_bytes=16GiB", "limits.lag_bytes=1GiB", "limits.log_bytes=1024GiB"];
-        let ceiling = "limits.message_bytes=16MiB";
-        let settings = [&room[..], &[ceiling, &setting]].concat();
+        let ceilings = ["limits.message_bytes=16MiB", "drain.total=300s"];
+        let settings = [&room[..], &ceilings, &[&setting]].concat();
         Config::from_settings(&settings).unwrap_or_else(|error| panic!("{setting}: {error}"));
     }
 }

@@ -1,7 +1,7 @@
 //! What all workers' HTTP shares: how many sockets there are, whether the node lives and is ready.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use roomcast_bus::Bus;
 use roomcast_metrics::Metrics;
@@ -19,7 +19,12 @@ pub(crate) struct Site {
     loads: Vec<AtomicUsize>,
     /// When each worker last ticked, Unix ms; 0 before it began, `u64::MAX` never.
     ticks: Vec<AtomicU64>,
-    leaving: AtomicBool,
+    /// It says that it is not ready.
+    draining: AtomicBool,
+    /// It takes nobody any more.
+    closed: AtomicBool,
+    /// New sockets in a second; 0: no bound.
+    accept_rate: AtomicU32,
     /// `/metrics` has a listener of its own.
     pub(crate) metrics_apart: bool,
 }
@@ -31,7 +36,9 @@ impl Site {
             metrics,
             loads: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
             ticks: (0..workers).map(|_| AtomicU64::new(now_ms())).collect(),
-            leaving: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            accept_rate: AtomicU32::new(0),
             metrics_apart,
         }
     }
@@ -70,7 +77,7 @@ impl Site {
     pub(crate) fn not_ready(&self) -> Vec<&'static str> {
         let health = self.bus.health();
         let reasons = [
-            (self.leaving.load(Ordering::Relaxed), "leaving"),
+            (self.draining.load(Ordering::Relaxed), "draining"),
             (!self.is_alive(), "worker_stalled"),
             (!health.probed, "bus_probe_missing"),
             (!health.subscribed, "subscriptions_missing"),
@@ -78,19 +85,36 @@ impl Site {
         reasons.into_iter().filter(|(holds, _)| *holds).map(|(_, reason)| reason).collect()
     }
 
+    /// The node is about to leave: it is not ready, but still takes whoever comes.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
     /// The node takes nobody any more.
-    pub(crate) fn leave(&self) {
-        self.leaving.store(true, Ordering::Relaxed);
+    pub(crate) fn close(&self) {
+        self.drain();
+        self.closed.store(true, Ordering::Relaxed);
     }
 
     /// Whether it takes nobody any more.
-    pub(crate) fn is_leaving(&self) -> bool {
-        self.leaving.load(Ordering::Relaxed)
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// How many sockets may be taken in a second; 0: any number.
+    pub(crate) fn accept_rate(&self) -> u32 {
+        self.accept_rate.load(Ordering::Relaxed)
+    }
+
+    /// Puts another such bound in force.
+    pub(crate) fn set_accept_rate(&self, rate: u32) {
+        self.accept_rate.store(rate, Ordering::Relaxed);
     }
 
     /// The metrics in their text form; away from the workers, as it reads `/proc`.
     pub(crate) async fn render(&self) -> String {
         let metrics = self.metrics.clone();
+        metrics.node.ready.set(self.not_ready().is_empty().into());
         tokio::task::spawn_blocking(move || metrics.render()).await.unwrap_or_default()
     }
 }

@@ -106,7 +106,7 @@ pub(super) fn answer(visit: &Visit, mut request: Request<Incoming>) -> Answer {
 }
 
 fn grant(visit: &Visit, request: &Request<Incoming>) -> Result<Grant, Refusal> {
-    if visit.site.is_leaving() {
+    if visit.site.is_closed() {
         return Err(Refusal {
             status: StatusCode::SERVICE_UNAVAILABLE,
             reason: RefusalReason::Draining,

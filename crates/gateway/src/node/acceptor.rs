@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::sync::mpsc;
 
+use super::pace::Pace;
 use crate::http::Site;
 use crate::settings::Limits;
 use crate::worker::Handoff;
@@ -47,7 +48,7 @@ fn set_options(socket: SockRef<'_>, limits: &Limits) -> io::Result<()> {
 pub(super) struct Acceptor {
     listener: Arc<TcpListener>,
     /// Workers run as long as someone could still send them sockets.
-    _alone: Option<mpsc::Sender<Handoff>>,
+    _workers: Vec<mpsc::Sender<Handoff>>,
 }
 
 impl Acceptor {
@@ -58,16 +59,16 @@ impl Acceptor {
         site: Arc<Site>,
     ) -> io::Result<Self> {
         let listener = Arc::new(listener);
-        let served = listener.clone();
+        let (served, senders) = (listener.clone(), workers.clone());
         thread::Builder::new()
             .name("acceptor".into())
-            .spawn(move || accept(&served, &workers, &site))?;
-        Ok(Self { listener, _alone: None })
+            .spawn(move || accept(&served, &senders, &site))?;
+        Ok(Self { listener, _workers: workers })
     }
 
     /// Leaves accepting to the only worker, which has the listener too.
     pub(super) fn alone(listener: TcpListener, worker: mpsc::Sender<Handoff>) -> Self {
-        Self { listener: Arc::new(listener), _alone: Some(worker) }
+        Self { listener: Arc::new(listener), _workers: vec![worker] }
     }
 
     /// Puts the limits of another configuration in force, for sockets to come.
@@ -77,15 +78,19 @@ impl Acceptor {
         }
     }
 
-    /// Stops accepting; workers end when they have ended their connections.
-    pub(super) fn stop(self) {
+    /// Stops accepting. Workers end their connections, and then themselves, when it is dropped.
+    pub(super) fn close(&self) {
         // On Linux this also wakes a thread that waits in accept(2).
         let _best_effort = SockRef::from(&*self.listener).shutdown(Shutdown::Both);
     }
 }
 
 fn accept(listener: &TcpListener, workers: &[mpsc::Sender<Handoff>], site: &Site) {
+    let mut pace = Pace::new(Instant::now());
     loop {
+        while let Some(wait) = pace.take(site.accept_rate(), Instant::now()) {
+            thread::sleep(wait);
+        }
         match listener.accept() {
             Ok((socket, _peer)) => {
                 if socket.set_nonblocking(true).is_err() {
@@ -98,7 +103,7 @@ fn accept(listener: &TcpListener, workers: &[mpsc::Sender<Handoff>], site: &Site
                     site.release(worker);
                 }
             }
-            Err(_) if site.is_leaving() => return,
+            Err(_) if site.is_closed() => return,
             Err(error) if is_of_one_socket(&error) => {}
             Err(error) => {
                 tracing::warn!("cannot accept: {error}");

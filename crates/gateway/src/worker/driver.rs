@@ -12,9 +12,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::{Reply, Worker};
+use crate::drain::Schedule;
 use crate::http::{self, Site};
 use crate::hub::{HubHandle, WorkerEvent, now_ms};
 use crate::node::acceptor::{EXHAUSTED, is_of_one_socket};
+use crate::node::pace::Pace;
 use crate::settings::Settings;
 
 /// Events and answers taken in before passes run: what comes in a burst is written in one go.
@@ -41,6 +43,8 @@ pub(crate) struct WorkerParts {
     pub(crate) metrics: Metrics,
     pub(crate) site: Arc<Site>,
     pub(crate) settings: watch::Receiver<Arc<Settings>>,
+    /// Set once, when the node drains.
+    pub(crate) drain: watch::Receiver<Option<Schedule>>,
     pub(crate) events: mpsc::Receiver<WorkerEvent>,
     pub(crate) sockets: mpsc::Receiver<Handoff>,
     /// The node's listener, if this is its only worker: it accepts itself.
@@ -49,7 +53,7 @@ pub(crate) struct WorkerParts {
 
 /// Runs a worker until its sockets' sender is gone. Call it on a `LocalSet` of its own thread.
 pub(crate) async fn run(parts: WorkerParts) {
-    let WorkerParts { mut settings, mut events, mut sockets, site, .. } = parts;
+    let WorkerParts { mut settings, mut drain, mut events, mut sockets, site, .. } = parts;
     let (replies, mut answers) = mpsc::unbounded_channel();
     let first = settings.borrow_and_update().clone();
     let (named, means) = ((parts.index, parts.node), (parts.bus, parts.hub, replies));
@@ -83,6 +87,9 @@ pub(crate) async fn run(parts: WorkerParts) {
                 let settings = settings.borrow_and_update().clone();
                 worker.configure(settings);
             },
+            Ok(()) = drain.changed() => if let Some(schedule) = *drain.borrow_and_update() {
+                tokio::task::spawn_local(worker.clone().drain(schedule));
+            },
         }
     }
 }
@@ -105,13 +112,17 @@ async fn accept_alone(worker: Rc<Worker>, site: Arc<Site>, listener: std::net::T
         Ok(listener) => listener,
         Err(error) => return tracing::error!("cannot wait for connections: {error}"),
     };
+    let mut pace = Pace::new(StdInstant::now());
     loop {
+        while let Some(wait) = pace.take(site.accept_rate(), StdInstant::now()) {
+            tokio::time::sleep(wait).await;
+        }
         match listener.accept().await {
             Ok((socket, _peer)) => {
                 site.assign();
                 http::accept(&worker, &site, socket, StdInstant::now());
             }
-            Err(_) if site.is_leaving() => return,
+            Err(_) if site.is_closed() => return,
             Err(error) if is_of_one_socket(&error) => {}
             Err(error) => {
                 tracing::warn!("cannot accept: {error}");

@@ -115,6 +115,7 @@ impl Worker {
             heartbeat: settings.heartbeat.told(),
             limits: settings.limits.told(),
         });
+        self.move_latecomer(connection);
         self.write(connection);
     }
 

@@ -10,11 +10,13 @@ use tokio::sync::watch;
 use super::{eventually, get, soon};
 
 /// A free port, a log that can be read, and no limit on publishing or on what is missed.
-const USUAL: [&str; 8] = [
+const USUAL: [&str; 10] = [
     "serve",
     "--listen=127.0.0.1:0",
     "--set=log.format=json",
     "--set=log.level=info",
+    "--set=drain.total=1s",
+    "--set=drain.pause=0",
     "--set=node.workers=2",
     "--set=namespaces.default.publish_rate=0",
     "--set=namespaces.default.history_size=20000",
@@ -46,6 +48,11 @@ impl Process {
             }
         });
         Self { child, log }
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Where it listens.
@@ -84,8 +91,13 @@ impl Process {
     }
 
     /// Asks it to end and waits until it has; all that it has written.
-    pub async fn stop(mut self) -> Vec<Value> {
+    pub async fn stop(self) -> Vec<Value> {
         self.signal("-TERM");
+        self.end().await
+    }
+
+    /// Waits until it has ended well; all that it has written.
+    pub async fn end(mut self) -> Vec<Value> {
         let mut status = None;
         eventually("its end", async || {
             status = self.child.try_wait().unwrap();

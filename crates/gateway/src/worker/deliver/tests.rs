@@ -43,6 +43,7 @@ fn worker(settings: Settings, hub: HubHandle) -> Worker {
         pending: RefCell::default(),
         replies,
         asked: Cell::new(0),
+        moved_by: Cell::new(None),
     }
 }
 
