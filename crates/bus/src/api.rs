@@ -69,7 +69,7 @@ pub enum PublishError {
     #[error("the key was used with another payload")]
     KeyConflict,
     /// `if_seq` did not hold; not stored. Read on and decide again.
-    #[error("the room stands at {0:?}")]
+    #[error("the room stands at {}", .0.seq)]
     SeqConflict(Position),
 }
 

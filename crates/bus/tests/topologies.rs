@@ -371,8 +371,8 @@ async fn tls_is_spoken_and_a_foreign_certificate_refused() {
 }
 
 /// The rule of `docs/guarantees.md` for one server; what a cluster needs besides; for replicas.
-const RULE: &str = "on >geheim ~roomcast:* ~{roomcast:* &roomcast:* &{roomcast:* -@all +info +ping \
-    +evalsha +script|load +publish +subscribe +unsubscribe +unwatch +get +set +time +hget +hset \
+const RULE: &str = "on >geheim ~roomcast:version ~{roomcast:* &roomcast:probe:* &{roomcast:* -@all \
+    +info +ping +evalsha +script|load +publish +subscribe +unsubscribe +unwatch +get +set +time +hget +hset \
     +hmget +hdel +hlen +hgetall +xadd +xrange +xrevrange +xtrim +unlink +pexpire";
 const RULE_IN_A_CLUSTER: &str = "+spublish +ssubscribe +sunsubscribe +cluster|nodes +asking";
 const RULE_FOR_REPLICAS: &str = "+wait";

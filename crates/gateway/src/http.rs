@@ -2,12 +2,14 @@
 //! nothing here touches a room.
 
 mod answer;
+mod client;
 mod query;
 mod route;
 mod site;
 mod upgrade;
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,6 +27,7 @@ pub(crate) use query::{Hello, Tag};
 pub(crate) use route::answer_monitor;
 pub(crate) use site::{Place, Site};
 
+use crate::config::HttpConfig;
 use crate::worker::Worker;
 
 /// A request's life from the accepted socket to the upgrade, or to the last answer of a socket
@@ -39,12 +42,22 @@ pub(crate) fn accept(worker: &Rc<Worker>, site: &Arc<Site>, socket: TcpStream, a
     let place = Place::new(site.clone(), worker.index);
     let (worker, site) = (worker.clone(), site.clone());
     tokio::task::spawn_local(async move {
-        let visit = Rc::new(upgrade::Visit::new(worker.clone(), site, place, accepted));
+        let mut socket = socket;
+        let settings = worker.settings();
+        // A socket that has no peer any more is gone.
+        let Ok(peer) = socket.peer_addr() else { return };
+        let mut peer = peer.ip().to_canonical();
+        if settings.http.proxy_protocol {
+            match Box::pin(behind_proxy(&mut socket, peer, &settings.http)).await {
+                Ok(client) => peer = client,
+                Err(reason) => return worker.metrics.connections.refused[reason].inc(),
+            }
+        }
+        let visit = Rc::new(upgrade::Visit::new(worker.clone(), site, place, (accepted, peer)));
         let service = service_fn(|request: Request<Incoming>| {
             let visit = visit.clone();
             async move { Ok::<Answer, Infallible>(route::answer(&visit, request).await) }
         });
-        let settings = worker.settings();
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(settings.http.header_timeout)
@@ -65,4 +78,21 @@ pub(crate) fn accept(worker: &Rc<Worker>, site: &Arc<Site>, socket: TcpStream, a
             Ok(Err(error)) => tracing::debug!("http: {error}"),
         }
     });
+}
+
+/// The client's address as the head of the PROXY protocol tells it, or why the socket is refused.
+async fn behind_proxy(
+    socket: &mut TcpStream,
+    peer: IpAddr,
+    http: &HttpConfig,
+) -> Result<IpAddr, RefusalReason> {
+    let proxied = client::proxied(socket, peer, &http.trusted_proxies);
+    match tokio::time::timeout(http.header_timeout, proxied).await {
+        Ok(Ok(client)) => Ok(client),
+        Ok(Err(error)) => {
+            tracing::debug!(%peer, "refused: {error}");
+            Err(RefusalReason::BadRequest)
+        }
+        Err(_late) => Err(RefusalReason::Timeout),
+    }
 }

@@ -98,6 +98,6 @@ fn no_redis_is_told_and_fails() {
     let told = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{told}");
     assert!(told.contains("the node did not start"), "{told}");
-    assert!(told.contains("Redis does not answer"), "{told}");
+    assert!(told.contains("Redis cannot be reached"), "{told}");
     assert!(!told.contains("listening"), "{told}");
 }

@@ -34,8 +34,8 @@ async fn refused(redis_url: &str) -> String {
 #[tokio::test]
 async fn no_redis() {
     let error = refused(&format!("redis://{}", free_address())).await;
-    assert!(error.starts_with("Redis does not answer: "), "{error}");
-    assert!(error.ends_with("start it or correct the address"), "{error}");
+    assert!(error.starts_with("Redis cannot be reached: "), "{error}");
+    assert!(error.ends_with("start it, or correct the address or bus.redis_ca"), "{error}");
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ pub enum StartError {
     #[error("the Redis prefix must be 1 to 64 printable characters without blanks")]
     Prefix,
     /// Start Redis, or correct the address.
-    #[error("Redis does not answer: {0}; start it or correct the address")]
+    #[error("Redis cannot be reached: {0}; start it, or correct the address or bus.redis_ca")]
     Unreachable(String),
     /// Correct the user and password, or the user's permissions.
     #[error("Redis refuses this user: {0}; correct the credentials or the permissions")]

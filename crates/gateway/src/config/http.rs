@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::key::{Change, Key, Kind, Section};
+use super::networks::Networks;
 use super::value::{self, Bounds};
 
 pub(super) const SECTION: Section = Section {
@@ -28,6 +29,24 @@ pub(super) const SECTION: Section = Section {
             about: "An address of its own for `/metrics`, which then is not served on \
                     `http.listen`. Empty: served there. It shows counts only, so it may be any \
                     address.",
+        },
+        Key {
+            name: "trusted_proxies",
+            default: "",
+            kind: Kind::Networks,
+            change: Change::Restart,
+            about: "Networks of the load balancers in front of the node, such as `10.0.0.0/8`. \
+                    Only what comes from there is believed about a client's address \
+                    (`X-Forwarded-For`, the PROXY protocol).",
+        },
+        Key {
+            name: "proxy_protocol",
+            default: "false",
+            kind: Kind::Flag,
+            change: Change::Restart,
+            about: "Every connection to `http.listen` begins with a head of the PROXY protocol, \
+                    version 1 or 2, as balancers of layer 4 send it; others are refused. Needs \
+                    `http.trusted_proxies`.",
         },
         Key {
             name: "header_timeout",
@@ -56,6 +75,11 @@ pub struct HttpConfig {
     pub listen: SocketAddr,
     /// Where `/metrics` is served, if not there.
     pub metrics_listen: Option<SocketAddr>,
+    /// Whose word about a client's address is taken.
+    #[serde(default)]
+    pub trusted_proxies: Networks,
+    /// Whether every connection begins with a head of the PROXY protocol.
+    pub proxy_protocol: bool,
     /// How long a request's head may take.
     #[serde(deserialize_with = "value::from_millis")]
     pub header_timeout: Duration,

@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::secret::SecretUrl;
 use super::value::{self, Bounds};
-use super::{SECTIONS, namespaces};
+use super::{Networks, SECTIONS, namespaces};
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
@@ -71,6 +71,7 @@ pub(super) enum Kind {
     NodeName,
     RedisUrl,
     FileOrEmpty,
+    Networks,
     Prefix,
     LogFilter,
 }
@@ -94,6 +95,7 @@ impl Kind {
             },
             Self::RedisUrl => SecretUrl::read(text).map(|()| text.into()),
             Self::FileOrEmpty => Ok(text.into()),
+            Self::Networks => Networks::read(text).map(|_| text.into()),
             Self::Prefix => read_prefix(text),
             Self::LogFilter => read_log_filter(text),
         }
@@ -114,6 +116,7 @@ impl Kind {
             Self::NodeName => "up to 64 bytes, no blanks".into(),
             Self::RedisUrl => "one URL or several separated by blanks, or empty".into(),
             Self::FileOrEmpty => "a file, or empty".into(),
+            Self::Networks => "networks separated by blanks, or empty".into(),
             Self::Prefix => "1 to 32 of `a–z A–Z 0–9 _ -`".into(),
             Self::LogFilter => "a level, or `level,target=level,…`".into(),
         }

@@ -80,6 +80,7 @@ impl Together<'_> {
             problems.extend(self.above(key, "limits.message_bytes", "the ceiling of a message"));
         }
         problems.extend(self.pause_too_long());
+        problems.extend(self.proxied_by_nobody());
         problems.extend(self.exposed());
         problems.extend(self.same_address());
         problems
@@ -100,6 +101,13 @@ impl Together<'_> {
         let (pause, total) = (self.number("drain.pause"), self.number("drain.total"));
         let message = || format!("{pause} ms are more than half of drain.total ({total} ms)");
         (2 * pause > total).then(|| problem(self.layered, "drain.pause", message()))
+    }
+
+    fn proxied_by_nobody(&self) -> Option<Problem> {
+        let nobody = self.canonical["http.trusted_proxies"].is_empty();
+        let message = || "name the balancers in http.trusted_proxies: nobody is let in".to_owned();
+        let proxied = self.canonical["http.proxy_protocol"] == "true";
+        (proxied && nobody).then(|| problem(self.layered, "http.proxy_protocol", message()))
     }
 
     fn address(&self, key: &str) -> Option<SocketAddr> {

@@ -11,10 +11,13 @@ fn keys() -> impl Iterator<Item = (String, &'static Key)> {
         .flat_map(|section| section.keys.iter().map(|key| (key.full_name(section), key)))
 }
 
+/// What another key needs, and so stands everywhere.
+const PROXIES: &str = "http.trusted_proxies=fd00::/8";
+
 /// A valid value that is not the default and offends no other key.
 fn another_value(name: &str) -> &'static str {
     match name {
-        "insecure" => "true",
+        "insecure" | "http.proxy_protocol" => "true",
         "node.id" => "node-of-the-test",
         "node.workers" => "3",
         "http.listen" => "127.0.0.1:9999",
@@ -23,6 +26,7 @@ fn another_value(name: &str) -> &'static str {
         "bus.redis_ca" => "/etc/ssl/redis.pem",
         "bus.prefix" => "other",
         "drain.total" => "20s",
+        "http.trusted_proxies" => "10.0.0.0/8 ::1",
         "limits.message_bytes" => "512KiB",
         "limits.lag_bytes" => "2MiB",
         "log.level" => "warn,roomcast_bus=debug",
@@ -49,10 +53,10 @@ fn another_setting(name: &str) -> String {
 
 #[test]
 fn every_default_is_valid_and_every_key_can_change() {
-    let defaults = Config::from_settings(&[]).unwrap();
+    let defaults = Config::from_settings(&[PROXIES]).unwrap();
     assert!(keys().count() > 25);
     for (name, key) in keys() {
-        let changed = Config::from_settings(&[&another_setting(&name)]).unwrap();
+        let changed = Config::from_settings(&[PROXIES, &another_setting(&name)]).unwrap();
         let differences = defaults.differences(&changed);
         let mut names = differences.reloadable;
         let mut others = differences.need_restart;
@@ -68,9 +72,9 @@ fn every_default_is_valid_and_every_key_can_change() {
 
 #[test]
 fn a_reload_takes_over_exactly_the_reloadable_keys() {
-    let defaults = Config::from_settings(&["node.id=a"]).unwrap();
+    let defaults = Config::from_settings(&["node.id=a", PROXIES]).unwrap();
     for (name, key) in keys().filter(|(name, _)| name != "node.id") {
-        let new = Config::from_settings(&["node.id=a", &another_setting(&name)]).unwrap();
+        let new = Config::from_settings(&["node.id=a", PROXIES, &another_setting(&name)]).unwrap();
         assert_ne!(defaults, new, "{name} reaches no field");
         let merged = defaults.with_reloadable_of(&new);
         let expected = if key.change == Change::Reload { &new } else { &defaults };
@@ -147,6 +151,9 @@ fn values_that_are_no_numbers_are_checked() {
         check_refused("log.level", bad);
     }
     check_refused("log.format", "xml");
+    for bad in ["10.0.0.0/33", "10.0.0.0/8,::1", "localhost"] {
+        check_refused("http.trusted_proxies", bad);
+    }
     check_refused("namespaces.default.slow", "drop");
 }
 
@@ -170,6 +177,8 @@ fn checks_across_keys_name_the_key_to_change() {
     let fits = "namespaces.default.message_bytes=1KiB";
     let own = "namespaces.a.message_bytes=64KiB";
     check(&[small, fits, own], "namespaces.a.message_bytes", "limits.message_bytes");
+    check(&["drain.total=8s"], "drain.pause", "drain.total");
+    check(&["http.proxy_protocol=true"], "http.proxy_protocol", "http.trusted_proxies");
     check(&["http.metrics_listen=127.0.0.1:8080"], "http.metrics_listen", "http.listen");
 }
 

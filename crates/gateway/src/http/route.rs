@@ -42,7 +42,7 @@ static ROUTER: LazyLock<Router<Route>> = LazyLock::new(|| {
 const PAGE: &str = include_str!("../page.html");
 /// The page's own script and style, and a WebSocket to where it came from; nothing else.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
-     connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+     connect-src 'self' ws: wss:; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Answers one request.
 pub(super) async fn answer(visit: &Visit, request: Request<Incoming>) -> Answer {

@@ -2,6 +2,7 @@
 //! the change from an HTTP request to a connection.
 
 use std::cell::RefCell;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use roomcast_protocol::{ConnectionId, Encoding, Subprotocol};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
+use super::client::forwarded;
 use super::query::Hello;
 use super::{Answer, Place, Site, answer};
 use crate::connection::{Connection, Ended, serve};
@@ -31,6 +33,8 @@ pub(super) struct Visit {
     pub(super) site: Arc<Site>,
     place: Rc<Place>,
     accepted: Instant,
+    /// The address that the socket comes from, or what its PROXY protocol says.
+    peer: IpAddr,
     /// What the last request was granted, once hyper has let go of the socket.
     granted: RefCell<Option<(OnUpgrade, Grant)>>,
 }
@@ -42,6 +46,8 @@ struct Grant {
     /// Kept as long as the connection.
     place: Rc<Place>,
     accepted: Instant,
+    /// Where the client is.
+    client: IpAddr,
 }
 
 /// Why a handshake is not granted.
@@ -57,9 +63,10 @@ impl Visit {
         worker: Rc<Worker>,
         site: Arc<Site>,
         place: Place,
-        accepted: Instant,
+        (accepted, peer): (Instant, IpAddr),
     ) -> Self {
-        Self { worker, site, place: Rc::new(place), accepted, granted: RefCell::default() }
+        let (place, granted) = (Rc::new(place), RefCell::default());
+        Self { worker, site, place, accepted, peer, granted }
     }
 
     /// HTTP has ended: if it ended in an upgrade, the socket is a connection from now on.
@@ -75,8 +82,11 @@ impl Visit {
 /// get, as browsers hide that; 426 where it would be granted.
 pub(super) fn answer(visit: &Visit, mut request: Request<Incoming>) -> Answer {
     let upgrades = request.headers().contains_key(UPGRADE);
-    match grant(visit, &request) {
+    let trusted = &visit.worker.settings().http.trusted_proxies;
+    let client = forwarded(visit.peer, request.headers(), trusted);
+    match grant(visit, client, &request) {
         Err(refusal) => {
+            tracing::debug!(%client, code = refusal.code, "refused: {}", refusal.detail);
             visit.worker.metrics.connections.refused[refusal.reason].inc();
             answer::problem(refusal.status, refusal.code, &refusal.detail)
         }
@@ -105,7 +115,7 @@ pub(super) fn answer(visit: &Visit, mut request: Request<Incoming>) -> Answer {
     }
 }
 
-fn grant(visit: &Visit, request: &Request<Incoming>) -> Result<Grant, Refusal> {
+fn grant(visit: &Visit, client: IpAddr, request: &Request<Incoming>) -> Result<Grant, Refusal> {
     if visit.site.is_closed() {
         return Err(Refusal {
             status: StatusCode::SERVICE_UNAVAILABLE,
@@ -131,7 +141,7 @@ fn grant(visit: &Visit, request: &Request<Incoming>) -> Result<Grant, Refusal> {
             detail,
         })?;
     let (place, accepted) = (visit.place.clone(), visit.accepted);
-    Ok(Grant { hello, subprotocol, place, accepted })
+    Ok(Grant { hello, subprotocol, place, accepted, client })
 }
 
 /// The encoding, and the subprotocol to name in the answer.
@@ -161,6 +171,7 @@ async fn become_connection(worker: Rc<Worker>, upgrade: OnUpgrade, grant: Grant)
     connections.handshake.observe(grant.accepted.elapsed().as_secs_f64());
     connections.opened[grant.hello.kind()].inc();
     let connection = Rc::new(Connection::new(id, grant.hello, grant.subprotocol.encoding, socket));
+    tracing::debug!(%connection, client = %grant.client, "opened");
     tokio::task::spawn_local(live(worker, connection, early, grant.place));
 }
 
@@ -170,7 +181,6 @@ async fn live(worker: Rc<Worker>, connection: Rc<Connection>, early: Bytes, _pla
     let open =
         &worker.metrics.connections.open[Transport::Websocket][label_of(connection.encoding)];
     open.inc();
-    tracing::debug!(%connection, "opened");
     let served = AssertUnwindSafe(serve(&worker, &connection, early)).catch_unwind().await;
     let ended = match served {
         Ok(ended) => ended,

@@ -234,6 +234,10 @@ impl Worker {
         match reply {
             Reply::Published { to, room, outcome } => {
                 let Some(connection) = self.end_request(to) else { return };
+                if outcome.is_ok() {
+                    let took = to.begun.elapsed().as_secs_f64();
+                    self.metrics.delivery.publish_ack.observe(took);
+                }
                 match (outcome, to.id) {
                     (Ok(Ack { position, time }), Some(id)) => {
                         let (epoch, seq) = (position.epoch, position.seq);
@@ -245,7 +249,6 @@ impl Worker {
                         self.refuse(&connection, id, Some(&room), (reason.0, &reason.1));
                     }
                 }
-                self.metrics.delivery.publish_ack.observe(to.begun.elapsed().as_secs_f64());
                 self.write_soon(&connection);
             }
             Reply::History { to, room, outcome } => {

@@ -240,7 +240,7 @@ pub(super) fn required<T>(name: &'static str, field: Option<T>) -> Result<T, Dec
 
 /// An error about a `type` that the reader does not know.
 pub(super) fn unknown_type(name: &str) -> DecodeError {
-    let message = format!("there is no frame of type \"{}\"", clip(name));
+    let message = format!("there is no frame of type {:?}", clip(name));
     DecodeError::new(ErrorCode::UnknownType, message)
 }
 
