@@ -19,6 +19,7 @@ mod node;
 mod page;
 mod resolve;
 mod secret;
+mod traces;
 mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,9 +41,10 @@ pub use networks::Networks;
 pub use node::{HeartbeatConfig, LogConfig, LogFormat, NodeConfig};
 pub use page::page;
 pub use secret::SecretUrl;
+pub use traces::TracesConfig;
 
 /// Every section, in the order of the page. `namespaces.default` stands for every namespace.
-pub const SECTIONS: [&Section; 9] = [
+pub const SECTIONS: [&Section; 10] = [
     &node::TOP,
     &node::NODE,
     &http::SECTION,
@@ -51,6 +53,7 @@ pub const SECTIONS: [&Section; 9] = [
     &limits::SECTION,
     &drain::SECTION,
     &node::LOG,
+    &traces::SECTION,
     &namespaces::SECTION,
 ];
 
@@ -75,6 +78,8 @@ pub struct Config {
     pub drain: DrainConfig,
     /// The log.
     pub log: LogConfig,
+    /// Traces of publishes.
+    pub traces: TracesConfig,
     /// Policies of rooms.
     pub namespaces: Namespaces,
     #[serde(skip)]

@@ -17,6 +17,7 @@ mod room;
 mod settings;
 #[cfg(test)]
 mod simulation;
+mod traces;
 mod worker;
 
 pub use node::{Fault, Node, StartError};

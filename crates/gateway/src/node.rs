@@ -25,6 +25,7 @@ use crate::drain::Schedule;
 use crate::http::Site;
 use crate::hub::{HubHandle, outlet_queue};
 use crate::settings::Settings;
+use crate::traces::Tracer;
 use crate::worker::{Handoff, WorkerParts};
 
 /// Sockets that wait for one worker: a full accept burst.
@@ -66,6 +67,7 @@ pub struct Node {
     config: Config,
     descriptors: usize,
     metrics: Metrics,
+    tracer: Tracer,
     settings: watch::Sender<Arc<Settings>>,
     drain: watch::Sender<Option<Schedule>>,
     bus: Bus,
@@ -92,6 +94,8 @@ impl Node {
             .map_err(|error| StartError::Listen(config.http.listen, "http.listen", error))?;
         let address = listener.local_addr()?;
 
+        let tracer = Tracer::start(&config.traces, &config.node.id)
+            .map_err(|error| StartError::System(io::Error::other(error)))?;
         let accept_rate = settings.limits.accept_rate;
         let (settings, watched) = watch::channel(Arc::new(settings));
         let (drain, drains) = watch::channel(None);
@@ -126,6 +130,7 @@ impl Node {
                 bus: bus.clone(),
                 hub: hub.clone(),
                 metrics: metrics.clone(),
+                tracer: tracer.clone(),
                 site: site.clone(),
                 settings: watched.clone(),
                 drain: drains.clone(),
@@ -150,6 +155,7 @@ impl Node {
             config,
             descriptors,
             metrics,
+            tracer,
             settings,
             drain,
             bus,
@@ -287,6 +293,7 @@ impl Node {
             // An error means the same: the thread has ended.
             let _ended = timeout_at(deadline, ended).await;
         }
+        self.tracer.finish().await;
         tracing::info!(connections = self.metrics.connections.all_open(), "stopped");
     }
 }

@@ -31,6 +31,7 @@ use crate::connection::Connection;
 use crate::hub::HubHandle;
 use crate::room::Room;
 use crate::settings::Settings;
+use crate::traces::Tracer;
 use heartbeat::Wheel;
 
 /// Bytes read from a socket at a time, into one buffer that all connections of a worker share.
@@ -65,6 +66,7 @@ pub(crate) struct Worker {
     wheel: RefCell<Wheel>,
     /// Answers of the bus, bounded by what connections may have in flight.
     replies: mpsc::UnboundedSender<Reply>,
+    tracer: Tracer,
     /// Numbers questions to the hub.
     asked: Cell<u64>,
     /// By when everybody is to have moved, once the node drains.
@@ -78,7 +80,7 @@ impl Worker {
         (index, node): (usize, NodeId),
         (bus, hub, replies): (Bus, HubHandle, mpsc::UnboundedSender<Reply>),
         settings: Arc<Settings>,
-        metrics: Metrics,
+        (metrics, tracer): (Metrics, Tracer),
     ) -> Self {
         Self {
             index,
@@ -98,6 +100,7 @@ impl Worker {
             pass_wake: Notify::new(),
             pending: RefCell::default(),
             replies,
+            tracer,
             asked: Cell::new(0),
             moved_by: Cell::new(None),
         }

@@ -71,6 +71,8 @@ pub(super) enum Kind {
     NodeName,
     RedisUrl,
     FileOrEmpty,
+    Fraction,
+    HttpOrEmpty,
     Networks,
     Prefix,
     LogFilter,
@@ -95,6 +97,8 @@ impl Kind {
             },
             Self::RedisUrl => SecretUrl::read(text).map(|()| text.into()),
             Self::FileOrEmpty => Ok(text.into()),
+            Self::Fraction => value::fraction(text).map(|part| part.to_string()),
+            Self::HttpOrEmpty => read_http(text),
             Self::Networks => Networks::read(text).map(|_| text.into()),
             Self::Prefix => read_prefix(text),
             Self::LogFilter => read_log_filter(text),
@@ -116,6 +120,8 @@ impl Kind {
             Self::NodeName => "up to 64 bytes, no blanks".into(),
             Self::RedisUrl => "one URL or several separated by blanks, or empty".into(),
             Self::FileOrEmpty => "a file, or empty".into(),
+            Self::Fraction => "0 to 1".into(),
+            Self::HttpOrEmpty => "a URL `http://…`, or empty".into(),
             Self::Networks => "networks separated by blanks, or empty".into(),
             Self::Prefix => "1 to 32 of `a–z A–Z 0–9 _ -`".into(),
             Self::LogFilter => "a level, or `level,target=level,…`".into(),
@@ -150,6 +156,14 @@ fn read_address(text: &str) -> Result<String, String> {
             Err(format!("{text:?} is no IP address with a port; give one such as 127.0.0.1:8080"))
         }
     }
+}
+
+fn read_http(text: &str) -> Result<String, String> {
+    let is_http = |uri: hyper::Uri| uri.scheme_str() == Some("http") && uri.host().is_some();
+    if text.is_empty() || text.parse().is_ok_and(is_http) {
+        return Ok(text.into());
+    }
+    Err(format!("{text:?} is no address such as http://127.0.0.1:4318"))
 }
 
 /// The prefix stands in the names of keys and channels, before and between `:` and `{}`.

@@ -26,6 +26,8 @@ fn another_value(name: &str) -> &'static str {
         "bus.redis_ca" => "/etc/ssl/redis.pem",
         "bus.prefix" => "other",
         "drain.total" => "20s",
+        "traces.endpoint" => "http://127.0.0.1:4318",
+        "traces.sample" => "0.25",
         "http.trusted_proxies" => "10.0.0.0/8 ::1",
         "limits.message_bytes" => "512KiB",
         "limits.lag_bytes" => "2MiB",
@@ -151,6 +153,12 @@ fn values_that_are_no_numbers_are_checked() {
         check_refused("log.level", bad);
     }
     check_refused("log.format", "xml");
+    for bad in ["-0.1", "1.1", "NaN", "half", ""] {
+        check_refused("traces.sample", bad);
+    }
+    for bad in ["127.0.0.1:4318", "https://127.0.0.1", "http://", "/v1"] {
+        check_refused("traces.endpoint", bad);
+    }
     for bad in ["10.0.0.0/33", "10.0.0.0/8,::1", "localhost"] {
         check_refused("http.trusted_proxies", bad);
     }

@@ -50,6 +50,12 @@ pub(super) fn count(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| format!("{text:?} is no whole number from 0 up"))
 }
 
+/// Reads a part of a whole.
+pub(super) fn fraction(text: &str) -> Result<f64, String> {
+    let part = text.parse().ok().filter(|part| (0.0..=1.0).contains(part));
+    part.ok_or_else(|| format!("{text:?} is no number from 0 to 1"))
+}
+
 const SIZES: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
 /// Reads bytes: a number, or a number with B, KiB, MiB or GiB.

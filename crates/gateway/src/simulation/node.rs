@@ -21,6 +21,7 @@ use super::{Climate, ROOMS, room_index, room_name};
 use crate::connection::Connection;
 use crate::hub::{Hub, HubCommand, HubHandle, Part, WorkerEvent};
 use crate::settings::Settings;
+use crate::traces::Tracer;
 use crate::worker::{Reply, Worker};
 
 /// Reads in vain after which the hub may give up.
@@ -80,7 +81,8 @@ impl Node {
             let (replies, _) = mpsc::unbounded_channel();
             let means = (bus.clone(), handle.clone(), replies);
             let named = (index, NodeId::parse("simulated").expect("a name"));
-            let worker = Worker::new(named, means, settings.clone(), metrics.clone());
+            let worker =
+                Worker::new(named, means, settings.clone(), (metrics.clone(), Tracer::default()));
             desks.push(Desk { worker: Rc::new(worker), events, asking: [None; ROOMS] });
         }
         let hub = Hub::new((bus, feeds), outlets, unused, settings_receiver, metrics.clone());

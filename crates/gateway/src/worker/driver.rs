@@ -18,6 +18,7 @@ use crate::hub::{HubHandle, WorkerEvent, now_ms};
 use crate::node::acceptor::{EXHAUSTED, is_of_one_socket};
 use crate::node::pace::Pace;
 use crate::settings::Settings;
+use crate::traces::Tracer;
 
 /// Events and answers taken in before passes run: what comes in a burst is written in one go.
 const BURST: usize = 256;
@@ -41,6 +42,7 @@ pub(crate) struct WorkerParts {
     pub(crate) bus: Bus,
     pub(crate) hub: HubHandle,
     pub(crate) metrics: Metrics,
+    pub(crate) tracer: Tracer,
     pub(crate) site: Arc<Site>,
     pub(crate) settings: watch::Receiver<Arc<Settings>>,
     /// Set once, when the node drains.
@@ -57,7 +59,7 @@ pub(crate) async fn run(parts: WorkerParts) {
     let (replies, mut answers) = mpsc::unbounded_channel();
     let first = settings.borrow_and_update().clone();
     let (named, means) = ((parts.index, parts.node), (parts.bus, parts.hub, replies));
-    let worker = Rc::new(Worker::new(named, means, first, parts.metrics));
+    let worker = Rc::new(Worker::new(named, means, first, (parts.metrics, parts.tracer)));
     tokio::task::spawn_local(worker.clone().run_passes());
     tokio::task::spawn_local(watch_time(worker.clone(), site.clone()));
 

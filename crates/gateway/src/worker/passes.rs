@@ -92,11 +92,16 @@ impl Worker {
     /// Measures the delay of the messages whose first pass has ended.
     fn observe(&self, room: &Room) {
         let mut state = room.state.borrow_mut();
+        let members = state.members.len();
         let now = now_ms();
         let (since, batches) = state.passed();
         for entry in batches.iter().flat_map(|batch| batch.entries()) {
             if let Entry::Message(message) = entry {
                 self.metrics.delivery.observe(message.time, now);
+                if let Some(context) = &message.traceparent {
+                    let took = since.map(|since| since.elapsed()).unwrap_or_default();
+                    self.tracer.delivered(context, (&room.name, message.seq), members, took);
+                }
             }
         }
         if let Some(since) = since {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use roomcast_bus::{Ack, History, HistoryRequest, Publication, PublishError, Range, ReadError};
 use roomcast_protocol::{
     ConnectionId, ErrorCode, HistoryQuery, JoinRoom, Lineage, Publish, RequestId, RoomName, Seq,
-    ServerFrame,
+    ServerFrame, UserName,
 };
 use tokio::time::Instant;
 
@@ -14,6 +14,7 @@ use super::Worker;
 use crate::Fault;
 use crate::connection::Connection;
 use crate::room::{Known, Pending, Room};
+use crate::traces::{Followed, Outcome};
 
 /// How long a join may wait for the bus.
 const JOIN_DEADLINE: Duration = Duration::from_secs(3);
@@ -23,7 +24,12 @@ const HISTORY_BYTES: usize = 64 * 1024;
 /// An answer of the bus to what a connection of this worker asked.
 pub(crate) enum Reply {
     /// A publication's outcome.
-    Published { to: Asker, room: RoomName, outcome: Result<Ack, PublishError> },
+    Published {
+        to: Asker,
+        room: RoomName,
+        outcome: Result<Ack, PublishError>,
+        followed: Option<Box<Followed>>,
+    },
     /// A page of history.
     History { to: Asker, room: RoomName, outcome: Result<History, ReadError> },
     /// Where a room stands.
@@ -160,6 +166,7 @@ impl Worker {
             let reason = (ErrorCode::TooLarge, "data is larger than this room's namespace allows");
             return self.refuse(connection, id, Some(&room), reason);
         }
+        let mut followed = self.tracer.follow(traceparent.as_deref());
         let to = self.begin_request(connection, id);
         if key.is_some() || !echo {
             self.note_author(connection, &room);
@@ -172,14 +179,18 @@ impl Worker {
             key,
             if_seq,
             echo,
-            traceparent,
+            // Of a publish that is not followed here the caller's own: others may follow it.
+            traceparent: followed.as_mut().map(|followed| followed.submit()).or(traceparent),
             data,
             retention: namespace.retention,
         };
         let (replies, name) = (self.replies.clone(), room.clone());
         let reply = Box::new(move |outcome| {
+            if let Some(followed) = &mut followed {
+                followed.answered();
+            }
             // The worker may have ended meanwhile.
-            let _ = replies.send(Reply::Published { to, room: name, outcome });
+            let _ = replies.send(Reply::Published { to, room: name, outcome, followed });
         });
         self.bus.submit(room, publication, reply);
     }
@@ -232,8 +243,11 @@ impl Worker {
     /// Passes an answer of the bus on; the connection is written once this turn's answers are in.
     pub(crate) fn reply(&self, reply: Reply) {
         match reply {
-            Reply::Published { to, room, outcome } => {
+            Reply::Published { to, room, outcome, followed } => {
                 let Some(connection) = self.end_request(to) else { return };
+                if let Some(followed) = followed {
+                    self.trace(&connection, &room, &outcome, &followed);
+                }
                 if outcome.is_ok() {
                     let took = to.begun.elapsed().as_secs_f64();
                     self.metrics.delivery.publish_ack.observe(took);
@@ -272,6 +286,26 @@ impl Worker {
                 }
             }
         }
+    }
+}
+
+impl Worker {
+    /// A publish that is followed was answered: its spans, and a line in the log that leads to them.
+    fn trace(
+        &self,
+        connection: &Connection,
+        room: &RoomName,
+        outcome: &Result<Ack, PublishError>,
+        followed: &Followed,
+    ) {
+        let user = connection.user.as_ref().map(UserName::as_str);
+        let result = match outcome {
+            Ok(ack) => Ok(ack.position.seq),
+            Err(error) => Err(code_of(*error).as_str()),
+        };
+        tracing::debug!(%connection, user, %room, trace = %followed.trace, ?result, "published");
+        let connection = connection.id.to_string();
+        self.tracer.published(followed, &Outcome { room, user, connection, result });
     }
 }
 

@@ -16,6 +16,7 @@ use crate::hub::{HubCommand, HubHandle};
 use crate::log::{Batch, Budget, Cursor, RoomLog};
 use crate::settings::Settings;
 use crate::tests::{EPOCH, at, connection, enter, entry, room_name, settings};
+use crate::traces::Tracer;
 use crate::worker::heartbeat::Wheel;
 
 /// Batches in the log before anybody falls off, of two messages each.
@@ -42,6 +43,7 @@ fn worker(settings: Settings, hub: HubHandle) -> Worker {
         pass_wake: Notify::new(),
         pending: RefCell::default(),
         replies,
+        tracer: Tracer::default(),
         asked: Cell::new(0),
         moved_by: Cell::new(None),
     }
