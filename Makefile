@@ -1,6 +1,7 @@
 LISTEN ?= 127.0.0.1:8080
+BALANCER ?= nginx
 .DEFAULT_GOAL := help
-.PHONY: help run setup test rust foreign torture lint fmt bench docs deny
+.PHONY: help run up down setup test rust foreign torture lint fmt bench docs deny
 
 help: ## Show these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -8,7 +9,13 @@ help: ## Show these targets
 run: ## Build and run one node, its rooms in memory (LISTEN=127.0.0.1:8080)
 	@scripts/run.sh $(LISTEN)
 
-setup: ## Install what the tests need: Debian packages, Python and npm packages under target/
+up: setup ## Run docker-compose.yml without Docker: three nodes, Redis, Prometheus (BALANCER=nginx or haproxy)
+	cargo build --release --locked --bin roomcast && scripts/up.sh up $(BALANCER)
+
+down: ## End what `make up` started
+	@scripts/up.sh down
+
+setup: ## Install what the tests and `make up` need: Debian, Python and npm packages
 	@scripts/setup.sh
 
 test: ## Set up, then everything that must hold before a change is merged

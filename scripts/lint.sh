@@ -16,11 +16,8 @@ color=never
 check formatting cargo fmt --all --check -- --color "$color"
 check clippy cargo clippy --workspace --all-targets --locked --keep-going -- -D warnings
 check rustdoc env RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --keep-going
-if command -v shellcheck >/dev/null; then
-    check shellcheck shellcheck scripts/*.sh .ci/run
-else
-    echo "lint: shellcheck is not installed; the shell scripts were not checked"
-fi
+check "shellcheck (which \`make setup\` installs)" \
+    "${CARGO_TARGET_DIR:-target}/foreign/venv/bin/shellcheck" scripts/*.sh .ci/run
 
 if ((${#failed[@]})); then
     echo "lint: failed: ${failed[*]}"

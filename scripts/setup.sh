@@ -1,15 +1,25 @@
 #!/usr/bin/env bash
-# Installs what the tests need and is not there yet. Debian's packages only if it may (as root, or
-# with sudo that asks for no password); Python's and npm's always into target/foreign.
+# Installs what the tests and `make up` need and is not there yet. Debian's packages only if it may
+# (as root, or with sudo that asks for no password); Python's and npm's always into target/foreign.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 sources=$PWD/tests/foreign
+python_packages=("$sources/requirements.txt" "$PWD/tests/deploy/requirements.txt")
 place=${CARGO_TARGET_DIR:-$PWD/target}/foreign
+
+# Where Debian puts servers may not be in a user's PATH.
+export PATH="$PATH:/usr/sbin:/sbin"
 
 missing=()
 # The program or Python module that shows a package is there → the package.
 command -v cc >/dev/null || missing+=(build-essential)
 command -v redis-server >/dev/null || missing+=(redis-server)
+command -v nginx >/dev/null || missing+=(nginx-light)
+[[ -e /usr/lib/nginx/modules/ngx_stream_module.so ]] || missing+=(libnginx-mod-stream)
+# One of the peers of the load tests.
+[[ -e /usr/lib/nginx/modules/ngx_nchan_module.so ]] || missing+=(libnginx-mod-nchan)
+command -v haproxy >/dev/null || missing+=(haproxy)
+command -v promtool >/dev/null || missing+=(prometheus)
 command -v openssl >/dev/null || missing+=(openssl)
 command -v chromium >/dev/null || missing+=(chromium)
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
@@ -25,8 +35,22 @@ if ((${#missing[@]})); then
         exit 1
     fi
     echo "setup: installing ${missing[*]}"
+    # The tests and `make up` start servers themselves. Debian's packages would start theirs too, now
+    # and at every boot, and hold the usual ports: what is installed here is kept from that.
+    policy=/usr/sbin/policy-rc.d
+    if [[ ! -e $policy ]]; then
+        printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+        "${as_root[@]}" chmod 755 "$policy"
+        trap '"${as_root[@]}" rm -f "$policy"' EXIT
+    fi
     "${as_root[@]}" apt-get update -qq
     "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" </dev/null
+    for package in "${missing[@]}"; do
+        case $package in
+            nginx-light | haproxy | prometheus | redis-server)
+                "${as_root[@]}" systemctl --quiet disable "${package%-light}" 2>/dev/null || true ;;
+        esac
+    done
 fi
 
 for program in node npm; do
@@ -35,10 +59,10 @@ done
 
 # A copy of the list of packages is kept beside what was installed from it.
 mkdir -p "$place/npm"
-if ! cmp -s "$sources/requirements.txt" "$place/venv/requirements.txt"; then
+if ! cat "${python_packages[@]}" | cmp -s - "$place/venv/requirements.txt"; then
     python3 -m venv --clear "$place/venv"
-    "$place/venv/bin/pip" install --quiet --disable-pip-version-check -r "$sources/requirements.txt"
-    cp "$sources/requirements.txt" "$place/venv/"
+    "$place/venv/bin/pip" install --quiet --disable-pip-version-check "${python_packages[@]/#/--requirement=}"
+    cat "${python_packages[@]}" >"$place/venv/requirements.txt"
 fi
 if ! cmp -s "$sources/package-lock.json" "$place/npm/installed.json"; then
     cp "$sources/package.json" "$sources/package-lock.json" "$place/npm/"

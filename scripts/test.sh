@@ -51,6 +51,7 @@ scripts/setup.sh || exit
 step "lint" 30 scripts/lint.sh
 step "Rust tests" 45 cargo test --workspace --locked --no-fail-fast
 step "foreign clients" 10 scripts/foreign.sh
+step "deployment" 10 scripts/deploy.sh
 step "torture" 15 scripts/torture.sh
 if cargo deny --version >/dev/null 2>&1; then
     step "dependencies" 5 make --no-print-directory deny

@@ -1,0 +1,281 @@
+"""Runs docker-compose.yml without Docker: its services as processes of this machine.
+
+    scripts/up.sh up [nginx|haproxy]     starts what the file describes; the balancer is one of these
+    scripts/up.sh down                   ends it, each process by its own pid
+    scripts/up.sh run SERVICE            starts one service of it again
+    scripts/up.sh end SERVICE            ends one, as `docker compose stop` would
+    scripts/up.sh pid SERVICE            prints its pid: kill -STOP "$(scripts/up.sh pid redis)"
+
+Commands and configuration files are those of the compose file (or of the files in COMPOSE_FILE,
+separated by colons), with three things put in the place of what a container gives: each service has
+a loopback address of its own instead of its name, files lie in a folder of its own under target/up
+instead of at their mount points, and a published port is listened on directly. Grafana, which Debian
+does not package, is left out.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+RUN = Path(os.environ.get("ROOMCAST_UP", TARGET / "up"))
+# A container's program, where the image has one of its own.
+PROGRAMS = {
+    "roomcast": os.environ.get("ROOMCAST", str(TARGET / "release" / "roomcast")),
+    "prom/prometheus": "prometheus",
+}
+LEFT_OUT = {"grafana"}
+# Debian's nginx loads what the image's has built in.
+NGINX_STREAM = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
+# Added to every published port.
+SHIFT = int(os.environ.get("ROOMCAST_SHIFT", "0"))
+# Its thousands also choose the network, so that two of these do not meet.
+NETWORK = f"127.0.{77 + SHIFT // 1000 % 100}"
+BALANCERS = {"nginx": "balancer", "haproxy": "haproxy"}
+# Debian's own programs may lie outside a user's PATH.
+PATH = os.environ["PATH"] + ":/usr/sbin:/sbin"
+
+
+def fail(text):
+    sys.exit(f"up: {text}")
+
+
+def shifted(published):
+    """Where a published port is listened on."""
+    address, port = published.split(":")
+    return f"{address}:{int(port) + SHIFT}"
+
+
+def merged(base, over):
+    """One compose file laid over another: maps key by key, volumes by their place in the container."""
+    result = dict(base)
+    for key, value in over.items():
+        if isinstance(value, dict):
+            result[key] = merged(base.get(key) or {}, value)
+        elif key == "volumes":
+            places = {volume.split(":")[1]: volume for volume in base.get(key, []) + value}
+            result[key] = list(places.values())
+        else:
+            result[key] = value
+    return result
+
+
+def services():
+    """What the compose files describe, by name."""
+    described = {}
+    for name in os.environ.get("COMPOSE_FILE", "docker-compose.yml").split(":"):
+        described = merged(described, yaml.safe_load((ROOT / name).read_text())["services"])
+    return described
+
+
+class Compose:
+    """The compose file, as processes need it."""
+
+    def __init__(self):
+        self.services = services()
+        self.addresses = {name: f"{NETWORK}.{at + 1}" for at, name in enumerate(self.services)}
+
+    def folder(self, service):
+        """Where everything of a service lies."""
+        return RUN / service
+
+    def render(self, service, text):
+        """A command's word or a file's text, with what a container would give it."""
+        published = {}
+        for port in self.services[service].get("ports", []):
+            outside, inside = port.rsplit(":", 1)
+            published[inside] = shifted(outside)
+        address = self.addresses[service]
+        text = re.sub(r"0\.0\.0\.0:(\d+)", lambda port: published.get(port[1], f"{address}:{port[1]}"), text)
+        text = text.replace("0.0.0.0", address)
+        for name, other in self.addresses.items():
+            text = re.sub(rf"(?<![\w.-]){name}(?=:\d)", other, text)
+        places = {"/tmp": self.folder(service) / "tmp"} | dict(self.mounts(service))
+        inside = "|".join(re.escape(place) for place in places)
+        return re.sub(rf"(?<![\w./-])({inside})(?![\w.-])", lambda place: str(places[place[1]]), text)
+
+    def mounts(self, service):
+        """Pairs of a path in the container and the path here."""
+        folder = self.folder(service)
+        for volume in self.services[service].get("volumes", []):
+            source, inside = volume.split(":")[:2]
+            yield inside, folder / "files" / source.removeprefix("./")
+
+    def lay_out(self, service):
+        """Makes the service's folder with its rendered files."""
+        folder = self.folder(service)
+        shutil.rmtree(folder, ignore_errors=True)
+        (folder / "tmp").mkdir(parents=True)
+        for _, here in self.mounts(service):
+            source = ROOT / here.relative_to(folder / "files")
+            if not source.exists():
+                here.mkdir(parents=True)
+            for path in [source] if source.is_file() else source.rglob("*"):
+                if path.is_file():
+                    target = here / path.relative_to(source)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    target.write_text(self.render(service, path.read_text()))
+
+    def command(self, service):
+        words = [self.render(service, str(word)) for word in self.services[service]["command"]]
+        image = self.services[service]["image"].rsplit(":", 1)[0]
+        if image in PROGRAMS:
+            return [PROGRAMS[image], *words]
+        if image == "nginx" and NGINX_STREAM.exists():
+            words[-1] += f" load_module {NGINX_STREAM};"
+        return words
+
+    def health(self, service):
+        """The command that tells whether it is well, if it has one."""
+        test = self.services[service].get("healthcheck", {}).get("test", [])[1:]
+        words = [self.render(service, str(word)) for word in test]
+        if words and Path(words[0]).name == "roomcast":
+            words[0] = PROGRAMS["roomcast"]
+        return words
+
+    def order(self, wanted):
+        """The services wanted, each after those it depends on."""
+        ordered = []
+
+        def add(name):
+            for needed in self.services[name].get("depends_on", []):
+                add(needed)
+            if name not in ordered:
+                ordered.append(name)
+
+        for name in wanted:
+            add(name)
+        return ordered
+
+
+def born(pid):
+    """When a process began, in ticks since boot; tells it from a later one with its number. None once
+    it has ended."""
+    try:
+        state, *others = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:
+        return None
+    return None if state == "Z" else others[18]
+
+
+def running(service):
+    """The pid of a service's process, if it runs."""
+    try:
+        known = json.loads((RUN / service / "process.json").read_text())
+    except OSError:
+        return None
+    return known["pid"] if born(known["pid"]) == known["born"] else None
+
+
+# What this process itself started, by service.
+started = {}
+
+
+def start(compose, service):
+    if running(service):
+        fail(f"{service} runs already")
+    compose.lay_out(service)
+    folder = compose.folder(service)
+    command = compose.command(service)
+    if not shutil.which(command[0], path=PATH):
+        fail(f"{service}: {command[0]} is not installed (`make setup` installs what is needed)")
+    described = compose.services[service].get("environment", {})
+    environment = {**os.environ, "PATH": PATH, **{key: str(value) for key, value in described.items()}}
+    with open(folder / "log", "w") as log:
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+    started[service] = process
+    (folder / "process.json").write_text(json.dumps({"pid": process.pid, "born": born(process.pid)}))
+    wait_healthy(compose, service, process)
+
+
+def answers(test):
+    """Whether a health check, if there is one, succeeds."""
+    return not test or subprocess.run(test, capture_output=True, env={**os.environ, "PATH": PATH}).returncode == 0
+
+
+def wait_healthy(compose, service, process, patience=30):
+    """Waits until it is well, and that it did not end at once: another one may have its port."""
+    test, deadline = compose.health(service), time.monotonic() + patience
+    settled = time.monotonic() + 0.3
+    while True:
+        if process.poll() is not None:
+            tail = (compose.folder(service) / "log").read_text()[-2000:]
+            fail(f"{service} ended with {process.returncode}:\n{tail}")
+        if time.monotonic() > settled and answers(test):
+            return
+        if time.monotonic() > deadline:
+            fail(f"{service} is not healthy after {patience} s: see {compose.folder(service) / 'log'}")
+        time.sleep(0.1)
+
+
+def up(balancer):
+    compose = Compose()
+    if any(running(service) for service in compose.services):
+        fail("it runs already; `make down` ends it")
+    wanted = [name for name in compose.services if name not in LEFT_OUT and name not in BALANCERS.values()]
+    wanted.append(BALANCERS[balancer])
+    for service in compose.order(wanted):
+        start(compose, service)
+        print(f"up: {service:<11} {compose.addresses[service]:<12} {compose.folder(service) / 'log'}")
+    for service in wanted:
+        for port in compose.services[service].get("ports", []):
+            print(f"up: {service}: http://{shifted(port.rsplit(':', 1)[0])}/")
+    print("up: Grafana is left out: docker compose up has it. `make down` ends all of this.")
+
+
+def end(group):
+    """Ends these services together, and waits until all of them have."""
+    pids = {service: pid for service in group if (pid := running(service))}
+    for pid in pids.values():
+        os.kill(pid, signal.SIGTERM)
+    for service, pid in pids.items():
+        deadline = time.monotonic() + 40
+        while running(service):
+            if time.monotonic() > deadline:
+                print(f"down: {service} does not end: killed")
+                os.kill(pid, signal.SIGKILL)
+                deadline = time.monotonic() + 40
+            time.sleep(0.05)
+        print(f"down: {service}")
+
+
+def down():
+    compose = Compose()
+    # Balancers after the nodes: clients find their way while nodes drain. Redis after the nodes.
+    order = compose.order(compose.services)
+    nodes = [name for name in order if compose.services[name]["image"].startswith("roomcast")]
+    end(nodes)
+    end([name for name in reversed(order) if name not in nodes])
+
+
+def main():
+    match sys.argv[1:]:
+        case ["up"]:
+            up("nginx")
+        case ["up", ("nginx" | "haproxy") as balancer]:
+            up(balancer)
+        case ["down"]:
+            down()
+        case ["run", service]:
+            start(Compose(), service)
+        case ["end", service]:
+            end([service])
+        case ["pid", service]:
+            print(running(service) or fail(f"{service} does not run"))
+        case _:
+            fail(__doc__)
+
+
+if __name__ == "__main__":
+    main()
