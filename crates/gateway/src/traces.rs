@@ -145,9 +145,8 @@ impl Tracer {
     pub(crate) async fn finish(self) {
         let Some(recorder) = self.0 else { return };
         let flush = move || recorder.processor.shutdown_with_timeout(FLUSH);
-        match tokio::task::spawn_blocking(flush).await {
-            Ok(Err(error)) => tracing::warn!("the last spans were not sent: {error}"),
-            _ => {}
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(flush).await {
+            tracing::warn!("the last spans were not sent: {error}");
         }
     }
 }
