@@ -14,6 +14,7 @@ use crate::children::Children;
 
 mod children;
 mod cluster;
+mod compare;
 mod connect;
 mod crowd;
 mod dialect;
@@ -65,6 +66,7 @@ enum Scenario {
     Stall(stall::StallArgs),
     Torture(torture::TortureArgs),
     Run(run::RunArgs),
+    Compare(compare::CompareArgs),
     /// One load process of `run`.
     #[command(hide = true)]
     Worker,
@@ -99,6 +101,7 @@ fn perform(cli: &Cli) -> Result<()> {
         Scenario::Stall(args) => stall::main(args, &children)?,
         Scenario::Torture(args) => torture::main(args, &children)?,
         Scenario::Run(args) => run::main(args, &children)?,
+        Scenario::Compare(args) => compare::main(args)?,
         Scenario::Floor(_) | Scenario::Worker => return Ok(()),
     };
     if let Some(path) = &cli.json {

@@ -23,6 +23,8 @@ pub(crate) mod peer;
 mod peers_folder;
 mod publisher;
 mod sample;
+#[cfg(test)]
+mod sample_outcome;
 pub(crate) mod scenario;
 mod stage;
 mod stamp;
@@ -32,9 +34,13 @@ pub(crate) mod worker;
 
 use outcome::Outcome;
 use peer::Peer;
+pub(crate) use sample::Use;
+#[cfg(test)]
+pub(crate) use sample_outcome::sample_outcome;
 use scenario::Scenario;
 pub(crate) use stage::Props;
 use stage::Stage;
+pub(crate) use talk::Second;
 
 /// Run a scenario from a file.
 #[derive(Debug, Clone, Args)]
