@@ -28,6 +28,7 @@ mod idle;
 mod machine;
 mod pace;
 mod page;
+mod peers;
 mod random;
 mod reader;
 mod redis;
@@ -67,6 +68,7 @@ enum Scenario {
     Torture(torture::TortureArgs),
     Run(run::RunArgs),
     Compare(compare::CompareArgs),
+    Peers(peers::PeersArgs),
     /// One load process of `run`.
     #[command(hide = true)]
     Worker,
@@ -101,6 +103,7 @@ fn perform(cli: &Cli) -> Result<()> {
         Scenario::Stall(args) => stall::main(args, &children)?,
         Scenario::Torture(args) => torture::main(args, &children)?,
         Scenario::Run(args) => run::main(args, &children)?,
+        Scenario::Peers(args) => peers::main(args, &children)?,
         Scenario::Compare(args) => compare::main(args)?,
         Scenario::Floor(_) | Scenario::Worker => return Ok(()),
     };

@@ -128,7 +128,7 @@ fn over_time(run: &Outcome) -> [String; 5] {
     [
         plot("Messages per second", "", &[by_second("published", |it| it.sent)]),
         plot("Deliveries per second", "", &[by_second("received", |it| it.received)]),
-        plot("Members connected", "", &[by_second("members", |it| it.connected)]),
+        plot("Members connected", "", &[by_second("fewest in each second", |it| it.connected)]),
         plot("CPU", "cores", &cpu(run)),
         plot("Resident memory", "MiB", &memory),
     ]

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use crate::svg::{escape, short, text};
 
 /// The whole picture.
-const SIZE: (f64, f64) = (720.0, 260.0);
+const SIZE: (f64, f64) = (720.0, 240.0);
 /// The plot within it.
 const PLOT: (f64, f64) = (620.0, 190.0);
 /// Its upper left corner.

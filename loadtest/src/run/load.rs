@@ -66,7 +66,9 @@ pub(super) struct Load {
     under_way: usize,
     at_once: usize,
     /// Members that are live.
-    pub(super) live: usize,
+    live: usize,
+    /// The fewest that were since that was last asked.
+    fewest: usize,
     /// Clients that are live, publishers too.
     pub(super) here: usize,
     pace: Option<Pace>,
@@ -129,6 +131,7 @@ impl Load {
             under_way: 0,
             at_once: AT_ONCE,
             live: 0,
+            fewest: 0,
             here: 0,
             pace: None,
             published: 0,
@@ -288,6 +291,16 @@ impl Load {
     /// Whether the last message was due.
     pub(super) fn is_due_over(&self) -> bool {
         self.pace.is_none_or(|pace| pace.is_over())
+    }
+
+    /// How long members may take for the rest once all is published.
+    pub(super) fn settle_within(&self) -> Duration {
+        Duration::from_secs_f64(self.share.scenario.settle)
+    }
+
+    /// The fewest members that were live since this was last asked.
+    pub(super) fn take_fewest(&mut self) -> usize {
+        std::mem::replace(&mut self.fewest, self.live)
     }
 
     fn backlog(&self) -> usize {

@@ -38,6 +38,9 @@ pub(crate) struct Scenario {
     /// The first of them, which count for losses but not for delays and rates.
     #[serde(default = "two")]
     pub(crate) warmup: f64,
+    /// Seconds that members may take for the rest once all is published; what came later is missing.
+    #[serde(default = "a_minute")]
+    pub(crate) settle: f64,
     /// Connections opened per second before anything is published.
     #[serde(default = "brisk")]
     pub(crate) connects: f64,
@@ -98,6 +101,10 @@ fn two() -> f64 {
     2.0
 }
 
+fn a_minute() -> f64 {
+    60.0
+}
+
 fn brisk() -> f64 {
     1500.0
 }
@@ -143,6 +150,7 @@ impl Scenario {
             ("rate", self.rate, 0.1, 1e6),
             ("seconds", self.seconds, 0.5, 86_400.0),
             ("warmup", self.warmup, none, rest / 2.0),
+            ("settle", self.settle, none, 600.0),
             ("connects", self.connects, 1.0, 1e6),
             ("churn", self.churn, none, 1e4),
             ("storm.at", self.storm.map_or(none, |it| it.at), none, rest),

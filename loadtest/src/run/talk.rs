@@ -58,7 +58,7 @@ pub(crate) enum Say {
 pub(crate) struct Second {
     /// Counted from the first message.
     pub(crate) second: usize,
-    /// Members that are connected and joined at its end.
+    /// Members that were connected and joined, at the moment in it when they were fewest.
     pub(crate) connected: u64,
     /// Messages published in it.
     pub(crate) sent: u64,

@@ -19,8 +19,6 @@ const STALL: Duration = Duration::from_secs(30);
 const ACKS_WITHIN: Duration = Duration::from_secs(15);
 /// Members that lack messages are waited for until nothing came for so long.
 const PATIENCE: Duration = Duration::from_secs(4);
-/// And never longer than this.
-const SETTLE_WITHIN: Duration = Duration::from_secs(60);
 
 /// Runs one share; a failure is also said on stdout.
 pub(crate) fn main() -> Result<()> {
@@ -52,32 +50,33 @@ fn work() -> Result<()> {
     };
     let cpu = machine::cpu_time(std::process::id())?;
     load.begin(begin);
+    load.take_fewest();
     let mut tick = Tick::new(load.clock.instant(begin));
     while !load.is_published() && tick.is_within(&load, ACKS_WITHIN) {
         load.turn(NAP)?;
-        tick.perhaps(&load)?;
+        tick.perhaps(&mut load)?;
         told(&lines)?;
     }
     let cpu = machine::cpu_time(std::process::id())? - cpu;
     say(&Say::Sent(load.sent.clone()))?;
     let sent = loop {
         load.turn(NAP)?;
-        tick.perhaps(&load)?;
+        tick.perhaps(&mut load)?;
         if let Some(Tell::Sent(sent)) = told(&lines)? {
             break sent;
         }
     };
-    let waiting = Instant::now();
+    let (waiting, settle) = (Instant::now(), load.settle_within());
     load.last_receipt = waiting;
     while !load.is_settled(&sent)
         && load.last_receipt.elapsed() < PATIENCE
-        && waiting.elapsed() < SETTLE_WITHIN
+        && waiting.elapsed() < settle
     {
         let pause = Instant::now() + NAP;
         while Instant::now() < pause {
             load.turn(pause.saturating_duration_since(Instant::now()))?;
         }
-        tick.perhaps(&load)?;
+        tick.perhaps(&mut load)?;
     }
     let found = Found { cpu_seconds: cpu.as_secs_f64(), ..load.close(&sent) };
     say(&Say::Done(Box::new(found)))
@@ -141,7 +140,7 @@ impl Tick {
         Self { begin, second: 0, before: Counts::default(), published: None }
     }
 
-    fn perhaps(&mut self, load: &Load) -> Result<()> {
+    fn perhaps(&mut self, load: &mut Load) -> Result<()> {
         let due = self.begin + Duration::from_secs(self.second as u64 + 1);
         if Instant::now() < due {
             return Ok(());
@@ -149,7 +148,7 @@ impl Tick {
         let (now, before) = (load.counts, self.before);
         say(&Say::Second(Second {
             second: self.second,
-            connected: load.live as u64,
+            connected: load.take_fewest() as u64,
             sent: now.sent - before.sent,
             received: now.received - before.received,
         }))?;

@@ -150,6 +150,7 @@ impl Load {
                 self.here -= 1;
                 if let Role::Member(member) = &mut entry.role {
                     self.live -= 1;
+                    self.fewest = self.fewest.min(self.live);
                     member.lost(entry.line.node, self.clock.nanos(now));
                 }
             }

@@ -1,0 +1,146 @@
+//! `peers`: the same scenarios on Roomcast and on servers that others build for the job, on this
+//! machine and in turns, and the document that says what came out.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde_json::json;
+
+use crate::children::Children;
+use crate::report::Report;
+use crate::run::outcome::Outcome;
+use crate::run::peer::Peer;
+use crate::run::scenario::Scenario;
+use crate::run::{self, Props};
+
+mod doc;
+mod tables;
+mod versions;
+
+/// With equal means: every peer's node is one process with one working thread.
+const ONE_WORKER: &str = "node.workers=1";
+/// A trial run has this part of the clients and of the rate.
+const TRIAL: usize = 10;
+
+/// The scenarios that all run, and what each is for.
+const SCENARIOS: [(Part, &str); 4] = [
+    (Part::Chat, include_str!("../scenarios/chat.toml")),
+    (Part::HotRoom, include_str!("../scenarios/hot-room.toml")),
+    (Part::Saturation, include_str!("../scenarios/saturation.toml")),
+    (Part::Kill, include_str!("../scenarios/reconnect-storm.toml")),
+];
+
+/// What a scenario is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Chat,
+    HotRoom,
+    Saturation,
+    Kill,
+}
+
+/// Run the same scenarios on Roomcast and on its peers, in turns.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct PeersArgs {
+    /// Rounds: each scenario on each server once.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// A tenth of the clients for a few seconds: to see that all works.
+    #[arg(long)]
+    quick: bool,
+    /// Write the document to this file.
+    #[arg(long, value_name = "PATH")]
+    write: Option<PathBuf>,
+    /// Only these, comma-separated; all if left out.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Peer>,
+    /// The node's binary; else `roomcast` beside this program.
+    #[arg(long, value_name = "PATH")]
+    node_binary: Option<PathBuf>,
+}
+
+/// One scenario on one server.
+#[derive(Debug)]
+struct Run {
+    part: Part,
+    round: usize,
+    outcome: Outcome,
+}
+
+/// Runs all.
+pub(crate) fn main(args: &PeersArgs, children: &Children) -> Result<Report> {
+    if !(1..=50).contains(&args.rounds) {
+        bail!("--rounds is at least 1 and at most 50");
+    }
+    let peers = if args.only.is_empty() { Peer::ALL.to_vec() } else { args.only.clone() };
+    let props = Props { node_binary: args.node_binary.clone(), set: vec![ONE_WORKER.to_owned()] };
+    let mut runs = Vec::new();
+    for round in 1..=args.rounds {
+        for (part, text) in SCENARIOS {
+            let scenario = scenario(text, args.quick)?;
+            for peer in turn(&peers, round) {
+                eprintln!(
+                    "round {round} of {}: {} on {}",
+                    args.rounds,
+                    scenario.name,
+                    peer.title()
+                );
+                let outcome = run::fresh(&scenario, peer, &props, children)
+                    .with_context(|| format!("{} on {}", scenario.name, peer.title()))?;
+                runs.push(Run { part, round, outcome });
+            }
+        }
+    }
+    let text = doc::document(&runs, &versions::Versions::here());
+    println!("{text}");
+    if let Some(path) = &args.write {
+        std::fs::write(path, &text).with_context(|| format!("writing {}", path.display()))?;
+    }
+    let failure = runs.iter().filter(|run| run.part != Part::Saturation).find_map(|run| {
+        run.outcome.failure().map(|why| format!("{}: {why}", run.outcome.scenario.name))
+    });
+    let all: Vec<_> =
+        runs.iter().map(|run| json!({ "round": run.round, "run": run.outcome })).collect();
+    Ok(Report { figures: json!({ "scenario": "peers", "runs": all }), failure })
+}
+
+fn scenario(text: &str, quick: bool) -> Result<Scenario> {
+    let mut scenario = Scenario::parse(text)?;
+    if quick {
+        scenario.resize((scenario.clients / TRIAL).max(30));
+        scenario.stretch(4.0);
+        scenario.rate = (scenario.rate / TRIAL as f64).max(20.0);
+        scenario.check()?;
+    }
+    Ok(scenario)
+}
+
+/// The peers in this round's order: each is the first in turn.
+fn turn(peers: &[Peer], round: usize) -> Vec<Peer> {
+    let mut peers = peers.to_vec();
+    let by = (round - 1) % peers.len();
+    peers.rotate_left(by);
+    peers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_peer_is_the_first_in_turn() {
+        let firsts = [1, 2, 3, 4, 5].map(|round| turn(&Peer::ALL, round)[0]);
+        let expected = [Peer::Roomcast, Peer::Ws, Peer::Socketio, Peer::Nchan, Peer::Roomcast];
+        assert_eq!(firsts, expected);
+    }
+
+    #[test]
+    fn a_trial_is_small_and_valid() {
+        for (_, text) in SCENARIOS {
+            let (whole, trial) = (scenario(text, false).unwrap(), scenario(text, true).unwrap());
+            assert!(trial.clients < whole.clients && trial.seconds < whole.seconds);
+            assert!(trial.rate < whole.rate || trial.rate <= 20.0);
+        }
+    }
+}
