@@ -147,7 +147,11 @@ impl Account {
             Take::Again => self.tally.repeated += 1,
             Take::New | Take::Late => self.tally.received += 1,
         }
-        self.tally.disordered += u64::from(!in_order && take != Take::Again);
+        if !in_order && take != Take::Again {
+            self.tally.disordered += 1;
+            // A seq that was passed over has come after all.
+            self.skipped = self.skipped.saturating_sub(1);
+        }
         take
     }
 

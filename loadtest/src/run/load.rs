@@ -355,3 +355,6 @@ impl Load {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
