@@ -233,7 +233,7 @@ impl Conductor<'_> {
         let before = self.seconds.len();
         add_second(&mut self.seconds, part);
         // The one before is whole, or nearly so.
-        if self.seconds.len() > before && (before % 5 == 0) && before > 0 {
+        if self.seconds.len() > before && before > 0 && before.is_multiple_of(5) {
             let Second { second, connected, sent, received } = self.seconds[before - 1];
             eprintln!(
                 "  {} s: {connected} connected, {sent} messages/s, {received} deliveries/s",
