@@ -20,6 +20,10 @@ mod versions;
 
 /// With equal means: every peer's node is one process with one working thread.
 const ONE_WORKER: &str = "node.workers=1";
+/// Saturation doubles its rate at most so often.
+const DOUBLINGS: u32 = 6;
+/// A server that delivers less than this share of what is offered is saturated.
+const ENOUGH: f64 = 0.9;
 /// A trial run has this part of the clients and of the rate.
 const TRIAL: usize = 10;
 
@@ -86,8 +90,12 @@ pub(crate) fn main(args: &PeersArgs, children: &Children) -> Result<Report> {
                     scenario.name,
                     peer.title()
                 );
-                let outcome = run::fresh(&scenario, peer, &props, children)
-                    .with_context(|| format!("{} on {}", scenario.name, peer.title()))?;
+                let outcome = match part {
+                    Part::Saturation => saturate(&scenario, peer, &props, children),
+                    _ => run::fresh(&scenario, peer, &props, children),
+                };
+                let outcome =
+                    outcome.with_context(|| format!("{} on {}", scenario.name, peer.title()))?;
                 runs.push(Run { part, round, outcome });
             }
         }
@@ -103,6 +111,39 @@ pub(crate) fn main(args: &PeersArgs, children: &Children) -> Result<Report> {
     let all: Vec<_> =
         runs.iter().map(|run| json!({ "round": run.round, "run": run.outcome })).collect();
     Ok(Report { figures: json!({ "scenario": "peers", "runs": all }), failure })
+}
+
+/// Doubles the rate until less than enough of what is offered arrives; returns the run in which
+/// most did.
+fn saturate(
+    scenario: &Scenario,
+    peer: Peer,
+    props: &Props,
+    children: &Children,
+) -> Result<Outcome> {
+    let mut best: Option<Outcome> = None;
+    for doubling in 0..=DOUBLINGS {
+        let mut step = scenario.clone();
+        step.rate *= f64::from(1 << doubling);
+        let run = match (run::fresh(&step, peer, props, children), best.is_some()) {
+            (Ok(run), _) => run,
+            (Err(error), true) => {
+                eprintln!("  at {} messages/s {} gives up: {error:#}", step.rate, peer.title());
+                break;
+            }
+            (Err(error), false) => return Err(error),
+        };
+        let rate = |run: &Outcome| run.deliveries_per_second;
+        let is_enough = rate(&run) >= ENOUGH * run.offered_per_second;
+        eprintln!("  at {} messages/s: {:.0} deliveries/s", step.rate, rate(&run));
+        if best.as_ref().is_none_or(|best| rate(&run) > rate(best)) {
+            best = Some(run);
+        }
+        if !is_enough {
+            break;
+        }
+    }
+    best.context("no step ran")
 }
 
 fn scenario(text: &str, quick: bool) -> Result<Scenario> {

@@ -36,6 +36,8 @@ const HOW: &str = "
   divided by the deliveries of these seconds. Redis stands beside it.
 - **KiB/connection** is the nodes' resident memory with everybody connected, less that before, for
   each connection.
+- **Saturation** doubles the rate of a hot room until a server delivers less than nine tenths of
+  what is offered, or gives up; the step at which most arrived counts.
 - **A killed node** gets SIGKILL. Its clients try another node after 100 to 200 ms, then after
   growing pauses, the same for all servers; time counts from the kill to the first message on the
   new connection. Roomcast's and Nchan's clients say where they stood, the others join anew.
@@ -48,8 +50,8 @@ const LIMITS: &str = "
   waiting %* is time in which nodes could run and others had the core. Ratios within a round hold
   better than absolute figures; differences below some 20 % are noise. Delays at this load measure
   waiting for a core as much as the servers.
-- At saturation the load needs as much of the machine as the servers: *load's cores* tells. Where a
-  server delivers nearly all that is offered, its limit was not reached; the figure is a lower bound.
+- At saturation the load needs as much of the machine as the servers: *load's cores* tells. Steps
+  double, so that a limit between two of them shows only in how far the last one fell short.
 - The servers do not do the same for a message. Roomcast numbers and keeps each, answers its
   publisher, and refuses a repeated key; all of that is in its figures. It coalesces deliveries that
   wait for the same socket, so its cost for each falls as the load grows; at low rates there is
@@ -75,7 +77,7 @@ pub(super) fn document(runs: &[Run], versions: &Versions) -> String {
     let programs: Vec<String> = programs.collect();
     let _ = writeln!(
         out,
-        "Machine: {}. {}. {rounds} rounds.\n\n## Summary\n\n{}",
+        "Machine: {}. {}. Rounds: {rounds}.\n\n## Summary\n\n{}",
         versions.machine,
         programs.join(", "),
         tables::summary(runs)
@@ -100,9 +102,13 @@ pub(super) fn document(runs: &[Run], versions: &Versions) -> String {
         let Some(run) = runs.iter().find(|run| run.part == part) else { continue };
         let setup = heading(&run.outcome);
         let setup = setup.split_once(": ").map_or(&*setup, |(_, setup)| setup);
+        let more = match part {
+            Part::Saturation => " The rate is the one of the step that counts; see the table.",
+            _ => "",
+        };
         let _ = writeln!(
             out,
-            "\n## {title}\n`loadtest/scenarios/{}.toml`: {setup}.\n\n{}",
+            "\n## {title}\n`loadtest/scenarios/{}.toml`: {setup}.{more}\n\n{}",
             run.outcome.scenario.name,
             tables::of(part, runs).to_string().trim_end()
         );

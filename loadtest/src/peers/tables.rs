@@ -3,7 +3,7 @@
 use super::{Part, Run};
 use crate::run::outcome::{Cost, Outcome, Recovery};
 use crate::run::peer::Peer;
-use crate::stats;
+use crate::stats::Spread;
 use crate::table::Table;
 
 /// One column: its name, and what of a run it shows.
@@ -40,6 +40,7 @@ pub(super) fn of(part: Part, runs: &[Run]) -> Table {
         ],
         Part::Saturation => vec![
             ("deliveries/s", |it| Some(it.deliveries_per_second)),
+            ("messages/s", |it| Some(it.scenario.rate)),
             ("of those offered %", |it| {
                 Some(it.deliveries_per_second / it.offered_per_second * 100.0)
             }),
@@ -93,13 +94,25 @@ fn table(columns: &[(Part, Column)], values: impl Fn(Peer, &(Part, Column)) -> V
     let names = columns.iter().map(|(_, column)| column.0);
     let mut table = Table::of(std::iter::once("").chain(names));
     for peer in Peer::ALL {
-        let cells: Vec<String> =
-            columns.iter().map(|column| stats::text(values(peer, column))).collect();
+        let cells: Vec<String> = columns.iter().map(|column| show(values(peer, column))).collect();
         if cells.iter().any(|cell| cell != "–") {
             table.row(std::iter::once(peer.title().to_owned()).chain(cells));
         }
     }
     table
+}
+
+/// A median with its range; whole numbers stay whole.
+fn show(values: Vec<f64>) -> String {
+    let is_whole = values.iter().all(|value| value.fract() == 0.0);
+    Spread::of(values).map_or_else(
+        || "–".to_owned(),
+        |spread| if is_whole { spread.text_with(whole) } else { spread.text() },
+    )
+}
+
+fn whole(value: f64) -> String {
+    format!("{value:.0}")
 }
 
 fn select(runs: &[Run], part: Part, peer: Peer) -> impl Iterator<Item = &Run> {
