@@ -79,7 +79,8 @@ pub(crate) fn main(args: &PeersArgs, children: &Children) -> Result<Report> {
     }
     let peers = if args.only.is_empty() { Peer::ALL.to_vec() } else { args.only.clone() };
     let props = Props { node_binary: args.node_binary.clone(), set: vec![ONE_WORKER.to_owned()] };
-    let mut runs = Vec::new();
+    let versions = versions::Versions::here();
+    let (mut runs, mut failed, mut text) = (Vec::new(), Vec::new(), String::new());
     for round in 1..=args.rounds {
         for (part, text) in SCENARIOS {
             let scenario = scenario(text, args.quick)?;
@@ -94,17 +95,24 @@ pub(crate) fn main(args: &PeersArgs, children: &Children) -> Result<Report> {
                     Part::Saturation => saturate(&scenario, peer, &props, children),
                     _ => run::fresh(&scenario, peer, &props, children),
                 };
-                let outcome =
-                    outcome.with_context(|| format!("{} on {}", scenario.name, peer.title()))?;
-                runs.push(Run { part, round, outcome });
+                match outcome {
+                    Ok(outcome) => runs.push(Run { part, round, outcome }),
+                    // A peer that fails under load is no reason to lose what the others did.
+                    Err(error) if peer != Peer::Roomcast && !children.is_over() => {
+                        let note = format!("{} on {}: {error:#}", scenario.name, peer.title());
+                        eprintln!("  failed: {note}");
+                        failed.push(note);
+                    }
+                    Err(error) => return Err(error.context(scenario.name)),
+                }
             }
         }
+        text = doc::document(&runs, &failed, &versions);
+        if let Some(path) = &args.write {
+            std::fs::write(path, &text).with_context(|| format!("writing {}", path.display()))?;
+        }
     }
-    let text = doc::document(&runs, &versions::Versions::here());
     println!("{text}");
-    if let Some(path) = &args.write {
-        std::fs::write(path, &text).with_context(|| format!("writing {}", path.display()))?;
-    }
     let failure = runs.iter().filter(|run| run.part != Part::Saturation).find_map(|run| {
         run.outcome.failure().map(|why| format!("{}: {why}", run.outcome.scenario.name))
     });

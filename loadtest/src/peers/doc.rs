@@ -64,7 +64,7 @@ const LIMITS: &str = "
 ";
 
 /// The whole document.
-pub(super) fn document(runs: &[Run], versions: &Versions) -> String {
+pub(super) fn document(runs: &[Run], failed: &[String], versions: &Versions) -> String {
     let command: Vec<String> = std::env::args().skip(1).collect();
     let mut out = OPENING.to_owned();
     let _ = writeln!(
@@ -113,6 +113,13 @@ pub(super) fn document(runs: &[Run], versions: &Versions) -> String {
             tables::of(part, runs).to_string().trim_end()
         );
     }
+    if !failed.is_empty() {
+        out.push_str("\n## Runs that failed\n");
+        for note in failed {
+            // Only the first line: a server's last words may be long.
+            let _ = writeln!(out, "- {}", note.lines().next().unwrap_or_default());
+        }
+    }
     out.push_str(LIMITS);
     out
 }
@@ -125,12 +132,18 @@ mod tests {
     #[test]
     fn the_document_names_the_command_the_machine_and_every_part_that_ran() {
         let run = |part| Run { part, round: 1, outcome: sample_outcome() };
+        let failed = ["chat on ws: it ended\nits log".to_owned()];
         let versions =
             Versions { machine: "2 cores".to_owned(), programs: vec![("ws", "8".to_owned())] };
-        let text = document(&[run(Part::Chat), run(Part::Kill)], &versions);
-        for words in
-            ["target/release/loadtest ", "2 cores", "ws 8", "## Steady chat", "| Roomcast |"]
-        {
+        let text = document(&[run(Part::Chat), run(Part::Kill)], &failed, &versions);
+        for words in [
+            "target/release/loadtest ",
+            "2 cores",
+            "ws 8",
+            "## Steady chat",
+            "- chat on ws: it ended\n",
+            "| Roomcast |",
+        ] {
             assert!(text.contains(words), "{words}: {text}");
         }
         assert!(text.contains("## A node is killed") && !text.contains("## Saturation"), "{text}");
