@@ -137,6 +137,5 @@ fn on_stage(
     mut stage: Stage,
     children: &Children,
 ) -> Result<Outcome> {
-    conduct::prepare()?;
     conduct::conduct(scenario, (peer, &mut stage), children)
 }

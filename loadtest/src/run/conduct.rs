@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use super::clock::Clock;
 use super::crew::Crew;
@@ -15,7 +15,6 @@ use super::stage::Stage;
 use super::talk::{Found, Say, Second, Share, Tell};
 use crate::children::Children;
 use crate::cluster::fresh_room;
-use crate::machine;
 
 /// Quiet between the last client's coming and the first message.
 const QUIET: Duration = Duration::from_millis(1_000);
@@ -54,8 +53,7 @@ pub(crate) fn conduct(
 ) -> Result<Outcome> {
     let addrs = stage.addrs();
     let nodes = addrs.len();
-    let publishers =
-        if peer.publishes_by_path() { scenario.streams() } else { scenario.publishers };
+    let publishers = peer.publishers(scenario);
     let of = scenario.load_processes(scenario.clients + publishers);
     let first_room = fresh_room();
     let share = |number| {
@@ -250,11 +248,6 @@ fn cues(scenario: &Scenario) -> Vec<(f64, Cue)> {
     cues.extend((0..=scenario.seconds as usize).map(|second| (second as f64, Cue::Sample)));
     cues.sort_by(|a, b| a.0.total_cmp(&b.0));
     cues
-}
-
-/// Room for this process's own links to its load and servers, which are few.
-pub(crate) fn prepare() -> Result<()> {
-    machine::allow_links(256).context("for the run itself")
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use super::account::{Account, Tally};
-use super::agenda::{Agenda, Task};
+use super::agenda::Agenda;
 use super::clock::Clock;
 use super::delays::Delays;
 use super::line::Line;
@@ -20,6 +20,7 @@ use crate::random::Random;
 
 mod come;
 mod hear;
+mod plan;
 
 /// Connections under way at once where no storm says otherwise.
 const AT_ONCE: usize = 64;
@@ -109,7 +110,7 @@ impl Load {
         }
         let members = clients.len();
         let streams = scenario.streams();
-        let publishers = if share.peer.publishes_by_path() { streams } else { scenario.publishers };
+        let publishers = share.peer.publishers(scenario);
         // The node that will be killed has none.
         let nodes = share.addrs.len() - usize::from(scenario.kill.is_some());
         for publisher in (share.number..publishers).step_by(share.of) {
@@ -154,73 +155,6 @@ impl Load {
     /// Links that it will hold.
     pub(super) fn links(&self) -> usize {
         self.clients.len()
-    }
-
-    /// Plans the coming of everybody who is to be there from the start; returns how many.
-    pub(super) fn invite(&mut self) -> usize {
-        let apart = self.share.of as f64 / self.share.scenario.connects;
-        let now = Instant::now();
-        let late: Vec<bool> = (0..self.clients.len()).map(|client| self.is_late(client)).collect();
-        let early = (0..self.clients.len()).filter(|&client| !late[client]);
-        let mut count = 0;
-        for client in early {
-            let at = now + Duration::from_secs_f64(apart * count as f64);
-            self.want(client, at);
-            count += 1;
-        }
-        count
-    }
-
-    fn want(&mut self, client: usize, at: Instant) {
-        if let Role::Member(member) = &mut self.clients[client].role {
-            member.wanted = Some(self.clock.nanos(at));
-        }
-        self.agenda.at(at, Task::Open(client));
-    }
-
-    /// Whether a client of this process comes with the storm.
-    fn is_late(&self, client: usize) -> bool {
-        let number = self.share.number + client * self.share.of;
-        client < self.members && self.share.scenario.is_late(number)
-    }
-
-    /// Publishes from this moment on, and plans what goes wrong.
-    pub(super) fn begin(&mut self, at: u64) {
-        let begin = self.clock.instant(at);
-        let scenario = self.share.scenario.clone();
-        let after = |seconds: f64| begin + Duration::from_secs_f64(seconds);
-        self.count_from = self.clock.nanos(after(scenario.warmup));
-        self.count_until = self.clock.nanos(after(scenario.seconds));
-        let publishers = self.clients.len() - self.members;
-        if publishers > 0 {
-            let all = match self.share.peer.publishes_by_path() {
-                true => scenario.streams(),
-                false => scenario.publishers,
-            };
-            let phase = self.share.number as f64 / scenario.rate;
-            let rate = scenario.rate * publishers as f64 / all as f64;
-            let time = Duration::from_secs_f64(scenario.seconds);
-            self.pace = Some(Pace::new(after(phase), rate, time));
-        }
-        if let Some(storm) = scenario.storm {
-            self.at_once = storm.at_once;
-            for client in
-                (0..self.members).filter(|&client| self.is_late(client)).collect::<Vec<_>>()
-            {
-                self.want(client, after(storm.at));
-            }
-        }
-        if let Some(slow) = scenario.slow {
-            for (number, client) in self.clients.iter().enumerate() {
-                if matches!(&client.role, Role::Member(member) if member.slow) {
-                    self.agenda.at(after(slow.at), Task::Mute(number));
-                    self.agenda.at(after(slow.at + slow.pause), Task::Wake(number));
-                }
-            }
-        }
-        if scenario.churn > 0.0 && self.members > 0 {
-            self.agenda.at(begin, Task::Churn);
-        }
     }
 
     /// One turn: what is due, then what came. Sleeps at most so long.

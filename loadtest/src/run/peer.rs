@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use roomcast_protocol::{Position, RequestId, Seq};
 use serde::{Deserialize, Serialize};
 
+use super::scenario::Scenario;
 use crate::wire;
 
 mod nchan;
@@ -106,9 +107,10 @@ impl Peer {
         self == Self::Roomcast
     }
 
-    /// Whether a publisher needs a connection for each room.
-    pub(crate) fn publishes_by_path(self) -> bool {
-        self == Self::Nchan
+    /// Connections that publish: as many as asked for, or one for each room where the room is in
+    /// their path.
+    pub(crate) fn publishers(self, scenario: &Scenario) -> usize {
+        if self == Self::Nchan { scenario.streams() } else { scenario.publishers }
     }
 
     /// The upgrade of a client that will be a member of `room`.
