@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -67,7 +67,20 @@ impl Children {
         Ok((running, line.trim().to_owned()))
     }
 
-    fn spawn(&self, command: &mut Command) -> Result<(Running, Option<std::process::ChildStdout>)> {
+    /// Starts a process to talk with over its stdin and stdout.
+    pub(crate) fn start_and_talk(
+        &self,
+        command: &mut Command,
+    ) -> Result<(Running, ChildStdin, ChildStdout)> {
+        let (running, output) = self.spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()))?;
+        let mut list = self.lock();
+        let child = list.running.iter_mut().find(|child| child.id() == running.pid);
+        let input = child.and_then(|child| child.stdin.take());
+        drop(list);
+        Ok((running, input.context("no stdin")?, output.context("no stdout")?))
+    }
+
+    fn spawn(&self, command: &mut Command) -> Result<(Running, Option<ChildStdout>)> {
         // Held while the process starts: an interrupt finds it in the list or prevents it.
         let mut list = self.lock();
         if list.over {

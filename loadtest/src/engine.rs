@@ -70,6 +70,20 @@ pub(crate) enum Wait {
     Sleep(Duration),
 }
 
+/// The grain of epoll's time.
+const TICK: Duration = Duration::from_millis(1);
+
+impl Wait {
+    /// At most so long, and not a moment longer: epoll counts in whole ms, so the last one is
+    /// spent awake. A load that only spun would use up its share of a core that others want too.
+    pub(crate) fn precisely(longest: Duration) -> Self {
+        match longest.checked_sub(TICK) {
+            Some(nap) if nap >= TICK => Self::Sleep(nap),
+            _ => Self::Spin,
+        }
+    }
+}
+
 /// All links of this process.
 pub(crate) struct Engine {
     poll: Poll,

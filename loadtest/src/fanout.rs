@@ -131,6 +131,7 @@ pub(crate) fn rounds(
                     Server::node_with(&args.node, &workers, cores, children)?
                 }
                 Kind::Floor(mode) => Server::floor(mode, frame_bytes, cores, children)?,
+                Kind::Peer => bail!("peers are measured by `peers`"),
             };
             let outcome = run::measure(args, &server, cores, round)?;
             if kind == Kind::Node {

@@ -14,6 +14,7 @@ use crate::children::Children;
 
 mod children;
 mod cluster;
+mod compare;
 mod connect;
 mod crowd;
 mod dialect;
@@ -25,10 +26,15 @@ mod floor;
 mod growth;
 mod idle;
 mod machine;
+mod pace;
+mod page;
+mod peers;
+mod random;
 mod reader;
 mod redis;
 mod report;
 mod resp;
+mod run;
 mod scrape;
 mod server;
 mod stall;
@@ -60,11 +66,17 @@ enum Scenario {
     Growth(growth::GrowthArgs),
     Stall(stall::StallArgs),
     Torture(torture::TortureArgs),
+    Run(run::RunArgs),
+    Compare(compare::CompareArgs),
+    Peers(peers::PeersArgs),
+    /// One load process of `run`.
+    #[command(hide = true)]
+    Worker,
     Floor(floor::FloorArgs),
 }
 
 fn main() -> ExitCode {
-    match run(&Cli::parse()) {
+    match perform(&Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("loadtest: {error:#}");
@@ -73,9 +85,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: &Cli) -> Result<()> {
+fn perform(cli: &Cli) -> Result<()> {
     if let Scenario::Floor(args) = &cli.scenario {
         return floor::run(args);
+    }
+    if let Scenario::Worker = &cli.scenario {
+        return run::worker::main();
     }
     let children = Children::watched()?;
     let report = match &cli.scenario {
@@ -87,7 +102,10 @@ fn run(cli: &Cli) -> Result<()> {
         Scenario::Growth(args) => growth::main(args, &children)?,
         Scenario::Stall(args) => stall::main(args, &children)?,
         Scenario::Torture(args) => torture::main(args, &children)?,
-        Scenario::Floor(_) => return Ok(()),
+        Scenario::Run(args) => run::main(args, &children)?,
+        Scenario::Peers(args) => peers::main(args, &children)?,
+        Scenario::Compare(args) => compare::main(args)?,
+        Scenario::Floor(_) | Scenario::Worker => return Ok(()),
     };
     if let Some(path) = &cli.json {
         let text = serde_json::to_string_pretty(&report.figures)?;

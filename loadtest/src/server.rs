@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -33,6 +33,8 @@ pub(crate) enum Kind {
     Node,
     /// The floor.
     Floor(Mode),
+    /// Another project's server that does the same job.
+    Peer,
 }
 
 impl Kind {
@@ -42,6 +44,7 @@ impl Kind {
             Self::Node => "node",
             Self::Floor(Mode::Write) => "floor-write",
             Self::Floor(Mode::Batch) => "floor-batch",
+            Self::Peer => "peer",
         }
     }
 }
@@ -67,6 +70,11 @@ pub(crate) struct NodeArgs {
 }
 
 impl NodeArgs {
+    /// Nodes that are started here, with these settings.
+    pub(crate) fn to_start(node_binary: Option<PathBuf>, set: Vec<String>) -> Self {
+        Self { node_binary, url: None, pid: None, set, redis_url: None }
+    }
+
     /// The same for a node that runs already.
     pub(crate) fn at(&self, url: &str) -> Self {
         Self { url: Some(url.to_owned()), ..self.clone() }
@@ -150,6 +158,29 @@ impl Server {
         let addr = addr.with_context(|| format!("the floor said {line:?}"))?;
         let pid = Some(running.pid());
         Ok(Self { kind: Kind::Floor(mode), addr, pid, running: Some(running), folder: None })
+    }
+
+    /// Starts another project's server, which takes connections at `addr` when it is ready.
+    pub(crate) fn peer(
+        mut command: Command,
+        addr: SocketAddr,
+        children: &Children,
+    ) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let log = File::create(folder.path().join("log"))?;
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let running = children.start(&mut command)?;
+        let (pid, folder) = (Some(running.pid()), Some(folder));
+        let server = Self { kind: Kind::Peer, addr, pid, running: Some(running), folder };
+        let deadline = Instant::now() + READY_WITHIN;
+        while TcpStream::connect_timeout(&addr, ANSWER_WITHIN).is_err() {
+            server.check()?;
+            if Instant::now() > deadline {
+                bail!("nothing listens at {addr} after {READY_WITHIN:?}{}", server.log_tail());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(server)
     }
 
     fn when_ready(self) -> Result<Self> {

@@ -14,7 +14,6 @@ use crate::server::{NodeArgs, Server};
 
 mod ledger;
 mod load;
-mod pace;
 mod run;
 mod summary;
 mod watch;

@@ -27,7 +27,12 @@ impl Spread {
 
     /// `median (min–max)`, each with as many digits as it needs; the median alone if all agree.
     pub(crate) fn text(&self) -> String {
-        let [median, min, max] = [self.median, self.min, self.max].map(digits);
+        self.text_with(digits)
+    }
+
+    /// The same with numbers as `show` writes them.
+    pub(crate) fn text_with(&self, show: fn(f64) -> String) -> String {
+        let [median, min, max] = [self.median, self.min, self.max].map(show);
         if min == max { median } else { format!("{median} ({min}–{max})") }
     }
 }

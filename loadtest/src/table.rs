@@ -11,7 +11,12 @@ pub(crate) struct Table {
 impl Table {
     /// Begins a table with the names of its columns.
     pub(crate) fn new<const N: usize>(columns: [&str; N]) -> Self {
-        Self { rows: vec![columns.map(str::to_owned).to_vec()] }
+        Self::of(columns)
+    }
+
+    /// The same, of columns that are not known before.
+    pub(crate) fn of<'a>(columns: impl IntoIterator<Item = &'a str>) -> Self {
+        Self { rows: vec![columns.into_iter().map(str::to_owned).collect()] }
     }
 
     /// Adds a row; cells beyond the columns are a mistake of the caller's and shown as they are.

@@ -34,7 +34,6 @@ mod past;
 mod plan;
 mod plot;
 mod publisher;
-mod random;
 mod repair;
 mod scene;
 mod store;

@@ -8,19 +8,16 @@ use anyhow::{Result, bail};
 use roomcast_protocol::ServerFrame;
 
 use super::ledger::Ledger;
-use super::pace::Pace;
 use super::woken::{Ends, Woken};
 use crate::crowd::{Seat, gather};
 use crate::dialect::Dialect;
 use crate::engine::{Batch, Engine, LinkId, Wait, What};
+use crate::pace::Pace;
 
 /// Parts in which the members come, so that readers and stalled ones mix in the room's order.
 const PARTS: usize = 20;
 /// `SO_RCVBUF` of a stalled member: small, and the same for all.
 const STALLED_BUFFER: usize = 8 << 10;
-
-/// The grain of epoll's time.
-const TICK: Duration = Duration::from_millis(1);
 
 /// Who takes part, and how.
 #[derive(Debug, Clone)]
@@ -168,13 +165,7 @@ impl Load {
     }
 
     fn turn(&mut self, longest: Duration) -> Result<()> {
-        // A load that spins uses up its share of a core that others want too, and is late then.
-        // Epoll counts in whole ms: the last one before a message is spent awake.
-        let wait = match longest.checked_sub(TICK) {
-            Some(nap) if nap >= TICK => Wait::Sleep(nap),
-            _ => Wait::Spin,
-        };
-        self.engine.turn(wait, &mut self.batch)?;
+        self.engine.turn(Wait::precisely(longest), &mut self.batch)?;
         for arrival in &self.batch.arrivals {
             self.last_receipt = arrival.at;
             let payload = match &arrival.what {

@@ -11,9 +11,9 @@ use super::judges::Judges;
 use super::member::Member;
 use super::past::Past;
 use super::publisher::Publisher;
-use super::random::Random;
 use super::way::{Turn, Way};
 use crate::engine::{Arrival, Batch, Engine, LinkId, Wait, What};
+use crate::random::Random;
 
 /// How long one turn may sleep.
 const NAP: Duration = Duration::from_millis(3);

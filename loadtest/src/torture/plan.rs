@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::fault::{Harm, Kind, Scope};
 use super::mix::mix;
-use super::random::Random;
 use super::topology::Topology;
+use crate::random::Random;
 
 /// Nothing fails before this: every member is in its rooms by then.
 const PROLOGUE: u64 = 1_500;

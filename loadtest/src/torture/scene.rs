@@ -9,8 +9,8 @@ use roomcast_testkit::{Direction, Fault, Proxy};
 
 use super::fault::{Kind, Scope, Trouble};
 use super::plan;
-use super::random::Random;
 use super::store::Store;
+use crate::random::Random;
 
 /// The scene of a run.
 pub(super) struct Scene {

@@ -5,8 +5,8 @@ use roomcast_testkit::{RedisCluster, RedisServer, Sentinels, SlotMove};
 
 use super::fault::Kind;
 use super::plan::Fault;
-use super::random::Random;
 use super::topology::Topology;
+use crate::random::Random;
 
 /// On disk before it is answered: a kill loses nothing that anybody was told.
 const KEEPS: &[&str] = &["--appendonly", "yes", "--appendfsync", "always"];

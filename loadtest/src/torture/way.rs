@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use roomcast_protocol::{ClientFrame, RequestId, ServerFrame};
 
-use super::random::Random;
 use crate::dialect::{Dialect, Encoding};
 use crate::engine::{Engine, LinkId};
+use crate::random::Random;
 use crate::server::Kind;
 
 /// From the connect to `connected`.

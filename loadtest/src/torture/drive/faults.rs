@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::Drive;
+use crate::random::Random;
 use crate::torture::checker::{MemberId, Rule};
 use crate::torture::execute::News;
 use crate::torture::fault::{Harm, Kind};
-use crate::torture::random::Random;
 
 /// One client of so many is cut, or one member stalled, by one fault.
 const CUT: u64 = 3;

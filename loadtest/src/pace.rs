@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 /// A fixed rate from one moment on.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     began: Instant,
     interval: Duration,
     sent: u32,
@@ -15,13 +15,13 @@ pub(super) struct Pace {
 
 impl Pace {
     /// So many messages per second for so long, the first at once; at least one.
-    pub(super) fn new(began: Instant, per_second: f64, time: Duration) -> Self {
+    pub(crate) fn new(began: Instant, per_second: f64, time: Duration) -> Self {
         let until = (per_second * time.as_secs_f64()).round().max(1.0) as u32;
         Self { began, interval: Duration::from_secs_f64(1.0 / per_second), sent: 0, until }
     }
 
     /// The moment of the next message, if that has come; it counts as sent then.
-    pub(super) fn due(&mut self, now: Instant) -> Option<Instant> {
+    pub(crate) fn due(&mut self, now: Instant) -> Option<Instant> {
         let at = self.began + self.interval * self.sent;
         if self.is_over() || at > now {
             return None;
@@ -31,12 +31,12 @@ impl Pace {
     }
 
     /// How long until the next message is due.
-    pub(super) fn rest(&self, now: Instant) -> Duration {
+    pub(crate) fn rest(&self, now: Instant) -> Duration {
         (self.began + self.interval * self.sent).saturating_duration_since(now)
     }
 
     /// Whether all are sent.
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.sent == self.until
     }
 }

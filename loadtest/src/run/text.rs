@@ -1,0 +1,99 @@
+//! A run as a table of measures, for the terminal, the report and comparisons.
+
+use super::delays::Percentiles;
+use super::outcome::Outcome;
+use crate::stats::digits;
+use crate::table::Table;
+
+/// One measure: what it is called, and its value if the run has it.
+pub(crate) type Measure = (&'static str, Option<f64>);
+
+/// All measures, in the order of tables.
+pub(crate) fn measures(run: &Outcome) -> Vec<Measure> {
+    let cost = |value: fn(&super::outcome::Cost) -> f64| run.cost.as_ref().map(value);
+    let tally = &run.tally;
+    let mib = |kib: u64| kib as f64 / 1024.0;
+    let mut all = vec![
+        ("messages sent", Some(run.sent as f64)),
+        ("deliveries", Some(tally.received as f64)),
+        ("deliveries/s", Some(run.deliveries_per_second)),
+        ("offered deliveries/s", Some(run.offered_per_second)),
+        ("delay p50 ms", Some(run.delay.p50)),
+        ("delay p90 ms", Some(run.delay.p90)),
+        ("delay p99 ms", Some(run.delay.p99)),
+        ("delay p99.9 ms", Some(run.delay.p999)),
+        ("delay max ms", Some(run.delay.max)),
+        ("missing", Some(tally.missing as f64)),
+        ("of it untold", Some(tally.untold as f64)),
+        ("repeated", Some(tally.repeated as f64)),
+        ("out of order", Some(tally.disordered as f64)),
+        ("gaps and resets", Some(tally.notices as f64)),
+        ("publishes repeated", Some(run.repeats as f64)),
+        ("connect p50 ms", some(&run.connect, run.connect.p50)),
+        ("connect p99 ms", some(&run.connect, run.connect.p99)),
+        ("connect max ms", some(&run.connect, run.connect.max)),
+        ("nodes' CPU µs/delivery", cost(|it| it.nodes_micros)),
+        ("Redis CPU µs/message", cost(|it| it.redis_micros)),
+        ("nodes' cores", cost(|it| it.nodes_cores)),
+        ("nodes kept waiting %", cost(|it| it.waited * 100.0)),
+        ("memory KiB/connection", cost(|it| it.kib_each)),
+        ("nodes' memory at peak MiB", run.cost.as_ref().map(|it| mib(it.peak_kib))),
+        ("load's cores", Some(run.load_cores)),
+        ("load late p99 ms", Some(run.lateness.p99)),
+    ];
+    if let Some(recovery) = &run.recovery {
+        all.extend([
+            ("members of the killed node", Some(recovery.clients as f64)),
+            ("back p50 ms", Some(recovery.received.p50)),
+            ("back p99 ms", Some(recovery.received.p99)),
+            ("back last ms", Some(recovery.received.max)),
+            ("never back", Some(recovery.not_back as f64)),
+        ]);
+    }
+    all
+}
+
+fn some(of: &Percentiles, value: f64) -> Option<f64> {
+    (of.count > 0).then_some(value)
+}
+
+/// A value for people.
+pub(crate) fn cell(value: Option<f64>) -> String {
+    match value {
+        None => "–".to_owned(),
+        Some(whole) if whole.fract() == 0.0 => format!("{whole:.0}"),
+        Some(value) => digits(value),
+    }
+}
+
+/// What ran, in one line.
+pub(crate) fn heading(run: &Outcome) -> String {
+    let it = &run.scenario;
+    format!(
+        "{} on {}: {} nodes, {} clients in {} rooms, {} publishers, {} messages/s of {} B, {} s \
+         and the first {} not counted, {} load processes; nothing pinned",
+        it.name,
+        run.peer.title(),
+        run.nodes,
+        it.clients,
+        it.rooms,
+        it.publishers,
+        it.rate,
+        it.payload,
+        it.seconds,
+        it.warmup,
+        run.processes
+    )
+}
+
+/// The whole table.
+pub(crate) fn table(run: &Outcome) -> Table {
+    let mut table = Table::new(["measure", "value"]);
+    for (name, value) in measures(run) {
+        table.row([name.to_owned(), cell(value)]);
+    }
+    for (why, count) in &run.ends {
+        table.row([format!("ended: {why}"), count.to_string()]);
+    }
+    table
+}
