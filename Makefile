@@ -1,7 +1,7 @@
 LISTEN ?= 127.0.0.1:8080
 BALANCER ?= nginx
 .DEFAULT_GOAL := help
-.PHONY: help run up down setup test rust foreign torture lint fmt bench docs deny
+.PHONY: help run up down setup test foreign torture lint fmt bench docs deny
 
 help: ## Show these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,9 +20,6 @@ setup: ## Install what the tests and `make up` need: Debian, Python and npm pack
 
 test: ## Set up, then everything that must hold before a change is merged
 	@scripts/test.sh
-
-rust: ## Only the Rust tests
-	cargo test --workspace --locked --no-fail-fast
 
 foreign: setup ## Only the tests with foreign clients: Python, wscat, Chromium
 	@scripts/foreign.sh
