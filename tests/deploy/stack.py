@@ -1,58 +1,50 @@
-"""The stack of docker-compose.yml, alive: dashboards and alerts on real data, a node drained under
+"""The stack of docker-compose.yml, alive: dashboards and alerts on real data, a rolling restart under
 load, both balancers, and what they say when every node is away."""
 
 import contextlib
 import json
 import os
 import signal
-import subprocess
+import threading
 import time
 import urllib.parse
 
 import balancers
+import rolling
 import up
-from checks import ROOT, check, dashboards, eventually, get, passes
+from checks import check, dashboards, eventually, get, passes
 
-WARM, LOAD = 25, 50  # seconds
-CLIENTS = 600
-NODES = ["node-1", "node-2", "node-3"]
+WARM, LOAD = 25, 70  # seconds
+CLIENTS = 400  # at each balancer
+TOTAL, PAUSE = 8, 3  # seconds of a drain
+NODES = rolling.NODES
 
 
 def look():
     # Shorter than for people: the schedule's proportions stay.
-    os.environ |= {"ROOMCAST__DRAIN__TOTAL": "8s", "ROOMCAST__DRAIN__PAUSE": "3s"}
+    os.environ |= {"ROOMCAST__DRAIN__TOTAL": f"{TOTAL}s", "ROOMCAST__DRAIN__PAUSE": f"{PAUSE}s"}
     described = up.Compose()
     up.up("nginx")
     nginx, haproxy = published(described, "balancer"), published(described, "haproxy")
     up.start(described, "haproxy")
     prometheus = Prometheus(published(described, "prometheus"))
     eventually(lambda: prometheus.query("sum(roomcast_ready) == 3"), "Prometheus sees three ready nodes")
-    with running_load(nginx) as load:
+    flags = ["--seconds", LOAD, "--clients", CLIENTS]
+    with contextlib.ExitStack() as running:
+        accepts = running.enter_context(rolling.Accepts(described))
+        loads = {name: running.enter_context(rolling.load(address, *flags, name=f"load-{name}")) for name, address in (("nginx", nginx), ("HAProxy", haproxy))}
         warm = time.monotonic() + WARM
         balancers.http(nginx, haproxy)
         time.sleep(max(0, warm - time.monotonic()))
         observed(described, prometheus)
-        drained(described, prometheus, [nginx, haproxy])
-        load.wait(timeout=LOAD)
-    check(load.returncode == 0, "the load lost nothing", (up.RUN / "load").read_text())
+        rolled(described, accepts, prometheus, [nginx, haproxy])
+        for name, load in loads.items():
+            check(load.wait(timeout=LOAD) == 0, f"{name}: the load lost nothing", (up.RUN / f"load-{name}").read_text())
     unready(nginx, haproxy)
     up.end(NODES)
     balancers.away(described, nginx, haproxy)
     up.end(up.BALANCERS.values())
     below_http(nginx, haproxy)
-
-
-@contextlib.contextmanager
-def running_load(address):
-    """Clients in rooms through a balancer; ends with 0 if each of them got what it should."""
-    scenario = str(ROOT / "loadtest/scenarios/chat.toml")
-    command = [os.environ["LOADTEST"], "run", scenario, "--at", f"ws://{address}"]
-    with open(up.RUN / "load", "w") as log:
-        load = subprocess.Popen([*command, "--seconds", str(LOAD), "--clients", str(CLIENTS)], stdout=log, stderr=log)
-    try:
-        yield load
-    finally:
-        load.kill()
 
 
 def published(described, service):
@@ -91,19 +83,22 @@ def observed(described, prometheus):
     passes("promtool check metrics", "promtool", "check", "metrics", input=metrics)
 
 
-def drained(described, prometheus, addresses):
-    """A node ends under load and comes back; nobody is turned away meanwhile."""
-    node = up.started["node-2"]
-    drain = subprocess.Popen([up.PROGRAMS["roomcast"], "drain", "--pid", str(node.pid)], stdout=subprocess.DEVNULL)
-    answered = []
-    while node.poll() is None:
-        answered += [get(f"http://{address}/")[0] for address in addresses]
-        time.sleep(0.1)
-    check(node.returncode == 0, "node-2 ends with 0 when told to drain")
-    check(drain.wait(timeout=5) == 0, "roomcast drain says so")
+def rolled(described, accepts, prometheus, addresses):
+    """Every node ends under load and comes back, one after the other; nobody is turned away."""
+    answered, over = [], threading.Event()
+
+    def ask():
+        while not over.wait(0.1):
+            answered.extend(get(f"http://{address}/")[0] for address in addresses)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    drains = rolling.roll(described, accepts, rolling.window(TOTAL, PAUSE))
+    over.set()
+    asking.join()
     check(set(answered) == {200}, f"the balancers answered {len(answered)} times meanwhile", answered)
-    up.start(described, "node-2")
-    eventually(lambda: prometheus.query("sum(roomcast_ready) == 3"), "node-2 is back")
+    rolling.judge(drains, accepts, CLIENTS * len(addresses))
+    eventually(lambda: prometheus.query("sum(roomcast_ready) == 3"), "Prometheus sees all of them back")
 
 
 def unready(nginx, haproxy):

@@ -25,6 +25,8 @@ pub(crate) struct Driver {
     greeting: Greeting,
     urls: Vec<Uri>,
     wire: Wire,
+    /// The next connection, opened before this one is left.
+    spare: Wire,
     /// Connections that only have to say goodbye; each has a deadline of its own.
     farewells: JoinSet<()>,
     handles: Ends,
@@ -50,6 +52,7 @@ impl Driver {
             greeting: Greeting::new(&options),
             urls,
             wire: Wire::None,
+            spare: Wire::None,
             farewells: JoinSet::new(),
             handles,
             outbox: VecDeque::new(),
@@ -83,6 +86,7 @@ impl Driver {
             input = deliver(&self.handles.events, &mut self.outbox), if behind => return input,
             command = self.handles.commands.recv(), if accepting => command,
             input = self.wire.next(self.reading) => return input,
+            input = self.spare.opened() => return input,
             () = until(deadline) => return Input::Tick,
         };
         self.command(command)
@@ -125,8 +129,13 @@ impl Driver {
         while let Some(action) = self.session.next_action() {
             match action {
                 Action::Connect { url, attempt } => {
+                    self.spare = Wire::None;
                     self.wire = Wire::open(&self.urls[url], &self.greeting, attempt);
                 }
+                Action::Prepare { url, attempt } => {
+                    self.spare = Wire::open(&self.urls[url], &self.greeting, attempt);
+                }
+                Action::TakeOver => self.wire = std::mem::replace(&mut self.spare, Wire::None),
                 Action::Disconnect { code } => {
                     while self.farewells.try_join_next().is_some() {}
                     if let Some(farewell) = self.wire.give_up(code) {

@@ -22,13 +22,13 @@ mod rooms;
 mod tests;
 
 pub use input::{Action, Failure, Input, Verdict};
-use link::{Link, Live};
+use link::{Link, Live, Step};
 pub use requests::Request;
 use requests::Requests;
 use rooms::Rooms;
 
-/// How long a client that was asked to move waits for the answers it still expects, so that no
-/// publish without a key ends unknown just because a node drains.
+/// How long a client that was asked to move waits for its next connection, and then for the answers
+/// it still expects, so that no publish without a key ends unknown just because a node drains.
 const SETTLE: Duration = Duration::from_secs(2);
 
 /// What a node that closes with 1013 is spared, besides the usual pause.
@@ -116,6 +116,7 @@ impl Session {
             Input::Paused => self.link.paused(),
             Input::Failed(failure) => self.failed(now, failure),
             Input::Closed { code, reason } => self.closed(now, code, reason),
+            Input::Prepared { is_open } => self.link.prepared(now, is_open),
             Input::Join { room, options } => self.rooms.join(room, options),
             Input::Leave { room } => self.leave(&room),
             Input::Request { id, request, deadline } => self.requests.add(id, request, deadline),
@@ -248,6 +249,18 @@ impl Session {
         self.actions.push_back(Action::Tell(Event::Disconnected { reason, retry_in }));
     }
 
+    /// Leaves the connection because the node asked to. The node has spread its clients over time
+    /// already: no pause of our own.
+    fn change(&mut self, now: Instant, is_prepared: bool) {
+        self.disconnect(CloseCode::Normal);
+        self.lose();
+        self.wait(now, "the node asked to move".into(), Duration::ZERO);
+        if is_prepared {
+            self.link = Link::Opening { deadline: now + self.open_timeout };
+            self.actions.push_back(Action::TakeOver);
+        }
+    }
+
     fn never_connected(&self) -> bool {
         self.attempt as usize == self.failures
     }
@@ -295,14 +308,15 @@ impl Session {
     }
 
     fn advance_live(&mut self, now: Instant) {
-        let expected = self.requests.any_sent();
-        if self.link.settled(now, expected) {
-            self.disconnect(CloseCode::Normal);
-            self.lose();
-            self.url = (self.url + 1) % self.urls;
-            // The node has spread its clients over time already: no pause of our own.
-            self.wait(now, "the node asked to move".into(), Duration::ZERO);
-            return;
+        match self.link.step(now, self.requests.any_sent()) {
+            Step::Stay => {}
+            Step::Prepare => {
+                self.url = (self.url + 1) % self.urls;
+                self.attempt += 1;
+                let (url, attempt) = (self.url, self.attempt);
+                self.actions.push_back(Action::Prepare { url, attempt });
+            }
+            Step::Move { is_prepared } => return self.change(now, is_prepared),
         }
         self.rooms.send_joins(now, &mut self.last_id, &mut self.actions);
         if self.link.sends() {

@@ -65,6 +65,21 @@ impl Wire {
         input
     }
 
+    /// Waits until it is open; what comes stays unread. Cancelling loses nothing.
+    pub(crate) async fn opened(&mut self) -> Input {
+        let Self::Opening(opening) = self else { return pending().await };
+        let opened = opening.await;
+        let is_open = opened.is_ok();
+        *self = match opened {
+            Ok(socket) => Self::Open(Box::new(socket)),
+            Err(Failure { reason, .. }) => {
+                tracing::debug!(%reason, "no connection to move to");
+                Self::None
+            }
+        };
+        Input::Prepared { is_open }
+    }
+
     /// Puts a message in line; without a connection there is nobody to send it to.
     pub(crate) fn send(&mut self, message: Message) {
         if let Self::Open(socket) = self {

@@ -2,6 +2,7 @@
 
 pub(crate) mod acceptor;
 mod descriptors;
+mod drain;
 mod monitor;
 pub(crate) mod pace;
 mod threads;
@@ -16,11 +17,11 @@ use roomcast_bus::Bus;
 use roomcast_metrics::Metrics;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use self::acceptor::Acceptor;
 use self::threads::HubThread;
-use crate::config::{Config, DrainConfig};
+use crate::config::Config;
 use crate::drain::Schedule;
 use crate::http::Site;
 use crate::hub::{HubHandle, outlet_queue};
@@ -32,9 +33,6 @@ use crate::worker::{Handoff, WorkerParts};
 const HANDOFFS: usize = 1024;
 /// How long connections may take to hear that the node ends, where nothing says otherwise.
 const FAREWELL: Duration = Duration::from_secs(5);
-/// How often a drain looks whether everybody has gone, and says how many have not.
-const LOOK: Duration = Duration::from_millis(50);
-const PROGRESS: Duration = Duration::from_secs(1);
 
 /// Why a node did not start; nothing of it runs then.
 #[derive(Debug, thiserror::Error)]
@@ -216,63 +214,6 @@ impl Node {
         let options = threads::redis_options(new).map_err(|error| error.to_string())?;
         let options = options.ok_or("the bus in memory needs a restart")?;
         self.bus.change_servers(&options).await.map_err(|error| error.to_string())
-    }
-
-    /// Ends the node gently (P9): it says that it is not ready, takes nobody any more after a pause,
-    /// has every client move to another node within `drain.total`, and stops. Where there is no
-    /// other node, or as soon as `at_once` is ready, it stops at once.
-    pub async fn drain(self, at_once: impl Future<Output = ()>) {
-        if self.config.bus.redis_url.is_none() {
-            return self.stop().await;
-        }
-        let DrainConfig { total, pause } = self.config.drain;
-        let schedule = Schedule::new(total, pause);
-        let farewell = tokio::select! {
-            () = self.empty(&schedule) => schedule.farewell,
-            () = at_once => {
-                tracing::warn!(connections = self.metrics.connections.all_open(), "draining no longer: told to end at once");
-                FAREWELL
-            }
-        };
-        self.stop_within(farewell).await;
-    }
-
-    /// Lets everybody move; returns when all have or when their time is up.
-    async fn empty(&self, schedule: &Schedule) {
-        let Schedule { pause, window, patience, .. } = *schedule;
-        let phase = &self.metrics.node.drain_phase;
-        phase.set(1);
-        self.site.drain();
-        tracing::info!(
-            connections = self.metrics.connections.all_open(),
-            ?pause,
-            "draining: not ready, still taking connections"
-        );
-        sleep(pause).await;
-        phase.set(2);
-        self.site.close();
-        self.acceptor.close();
-        tracing::info!(
-            connections = self.metrics.connections.all_open(),
-            ?window,
-            "draining: telling every client when to move"
-        );
-        self.drain.send_replace(Some(*schedule));
-        let end = Instant::now() + window + patience;
-        let mut told = Instant::now();
-        while self.metrics.connections.all_open() > 0 && Instant::now() < end {
-            sleep(LOOK).await;
-            if told.elapsed() >= PROGRESS {
-                told = Instant::now();
-                let left = end.saturating_duration_since(told).as_secs();
-                tracing::info!(
-                    connections = self.metrics.connections.all_open(),
-                    seconds = left,
-                    "draining: still here"
-                );
-            }
-        }
-        phase.set(3);
     }
 
     /// Ends the node: nobody is let in any more, every connection is closed with 1012, and the

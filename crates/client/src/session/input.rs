@@ -24,6 +24,8 @@ pub enum Input {
     Failed(Failure),
     /// The connection is gone.
     Closed { code: Option<u16>, reason: Box<str> },
+    /// The connection beside the one in use is open, or could not be made.
+    Prepared { is_open: bool },
     /// The application wants to be in a room.
     Join { room: RoomName, options: JoinOptions },
     /// The application wants to be out of a room.
@@ -59,6 +61,10 @@ pub enum Verdict {
 pub enum Action {
     /// Open a connection to the URL of this index.
     Connect { url: usize, attempt: u32 },
+    /// Open another connection beside the one in use; tell when it is open, and read nothing of it.
+    Prepare { url: usize, attempt: u32 },
+    /// From now on use the one that is open beside.
+    TakeOver,
     /// Give up the connection, or the attempt, with this close code.
     Disconnect { code: CloseCode },
     /// Send this frame.

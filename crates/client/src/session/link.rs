@@ -38,9 +38,26 @@ enum Moving {
     No,
     /// Not yet.
     At(Instant),
+    /// Another connection is being opened beside this one, which goes on as before.
+    Preparing {
+        until: Instant,
+    },
     /// Nothing new is sent; what was sent may be answered until then.
     Settling {
         until: Instant,
+        is_prepared: bool,
+    },
+}
+
+/// What a move needs next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    Stay,
+    /// Open another connection.
+    Prepare,
+    /// Leave this one, for the other if there is one.
+    Move {
+        is_prepared: bool,
     },
 }
 
@@ -76,7 +93,9 @@ impl Link {
             Self::Opening { deadline } => Some(*deadline),
             Self::Live(live) => match live.moving {
                 Moving::No => live.dead_at(),
-                Moving::At(until) | Moving::Settling { until } => {
+                Moving::At(until)
+                | Moving::Preparing { until }
+                | Moving::Settling { until, .. } => {
                     Some(live.dead_at().map_or(until, |dead_at| dead_at.min(until)))
                 }
             },
@@ -102,22 +121,40 @@ impl Link {
             live.moving = match live.moving {
                 Moving::No => Moving::At(at),
                 Moving::At(earlier) => Moving::At(earlier.min(at)),
-                settling => settling,
+                begun => begun,
             };
         }
     }
 
-    /// Whether the time to move has come and no answer is worth waiting for.
-    pub(super) fn settled(&mut self, now: Instant, expects_answers: bool) -> bool {
-        let Self::Live(live) = self else { return false };
-        if let Moving::At(at) = live.moving
-            && at <= now
-        {
-            live.moving = Moving::Settling { until: now + SETTLE };
+    /// What has become of the connection beside this one.
+    pub(super) fn prepared(&mut self, now: Instant, is_open: bool) {
+        if let Self::Live(live) = self {
+            live.moving = match live.moving {
+                Moving::Preparing { .. } => {
+                    Moving::Settling { until: now + SETTLE, is_prepared: is_open }
+                }
+                Moving::Settling { until, .. } => Moving::Settling { until, is_prepared: is_open },
+                still => still,
+            };
         }
+    }
+
+    /// What is due of a move. It is made once no answer is worth waiting for any more.
+    pub(super) fn step(&mut self, now: Instant, expects_answers: bool) -> Step {
+        let Self::Live(live) = self else { return Step::Stay };
         match live.moving {
-            Moving::Settling { until } => !expects_answers || until <= now,
-            _ => false,
+            Moving::At(at) if at <= now => {
+                live.moving = Moving::Preparing { until: now + SETTLE };
+                Step::Prepare
+            }
+            Moving::Preparing { until } if until <= now => {
+                live.moving = Moving::Settling { until: now + SETTLE, is_prepared: false };
+                Step::Stay
+            }
+            Moving::Settling { until, is_prepared } if !expects_answers || until <= now => {
+                Step::Move { is_prepared }
+            }
+            _ => Step::Stay,
         }
     }
 }

@@ -28,8 +28,10 @@ enum Op {
     Arrive(usize),
     /// The node repeats something that it said before.
     Repeat(usize, u64),
-    /// The handshake succeeds, if one is under way.
+    /// The handshakes that are under way succeed.
     Accept,
+    /// The one for a move fails.
+    Refuse,
     /// The connection drops; the node still handles some of what was sent.
     Drop(usize, Option<u16>),
     Hint(u64),
@@ -69,6 +71,8 @@ struct World {
     session: Session,
     now: Instant,
     wire: Wire,
+    /// Whether a connection for a move is open, if there is one.
+    spare: Option<bool>,
     rooms: [NodeRoom; 2],
     keys: HashMap<String, Position>,
     /// How often each payload was stored.
@@ -102,6 +106,7 @@ impl World {
             session: Session::new(&Options::new(["ws://a", "ws://b"]), 3, now),
             now,
             wire: Wire::Down,
+            spare: None,
             rooms: Default::default(),
             keys: HashMap::new(),
             stored: HashMap::new(),
@@ -121,7 +126,13 @@ impl World {
             match action {
                 Action::Connect { .. } => {
                     assert!(matches!(self.wire, Wire::Down), "two connections at once");
-                    self.wire = Wire::Opening;
+                    (self.wire, self.spare) = (Wire::Opening, None);
+                }
+                Action::Prepare { .. } => self.spare = Some(false),
+                Action::TakeOver => {
+                    assert!(matches!(self.wire, Wire::Down), "two connections at once");
+                    assert_eq!(self.spare.take(), Some(true), "none to take over");
+                    self.open();
                 }
                 Action::Disconnect { .. } => self.cut(usize::MAX),
                 Action::Send(frame) => match &mut self.wire {
@@ -136,6 +147,11 @@ impl World {
                 Action::HistoryRead { .. } | Action::Finish => {}
             }
         }
+    }
+
+    fn open(&mut self) {
+        let to_client = VecDeque::from([connected()]);
+        self.wire = Wire::Up { to_node: VecDeque::new(), to_client };
     }
 
     /// The connection ends at the node too, which still handles some of what was sent.
@@ -293,8 +309,17 @@ impl World {
             }
             Op::Accept => {
                 if matches!(self.wire, Wire::Opening) {
-                    let to_client = VecDeque::from([connected()]);
-                    self.wire = Wire::Up { to_node: VecDeque::new(), to_client };
+                    self.open();
+                }
+                if self.spare == Some(false) {
+                    self.spare = Some(true);
+                    self.give(Input::Prepared { is_open: true });
+                }
+            }
+            Op::Refuse => {
+                if self.spare == Some(false) {
+                    self.spare = None;
+                    self.give(Input::Prepared { is_open: false });
                 }
             }
             Op::Drop(handles, code) => {
@@ -460,6 +485,7 @@ fn ops() -> impl Strategy<Value = Op> {
         8 => (1..8usize).prop_map(Op::Arrive),
         2 => (0..2usize, 0..5u64).prop_map(|(at, back)| Op::Repeat(at, back)),
         6 => Just(Op::Accept),
+        1 => Just(Op::Refuse),
         2 => (0..4usize, code).prop_map(|(handles, code)| Op::Drop(handles, code)),
         1 => (0..900u64).prop_map(Op::Hint),
         4 => (0..4000u64).prop_map(Op::Pass),

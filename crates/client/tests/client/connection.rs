@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::node::{Node, join, lobby, message, soon, told};
 
 #[tokio::test]
-async fn a_hint_moves_the_client_after_its_last_answer() {
+async fn a_hint_moves_the_client_once_it_is_connected_elsewhere_and_has_its_answers() {
     let (old, new) = (Node::start().await, Node::start().await);
     let mut options = old.options();
     options.urls.push(new.url());
@@ -19,6 +19,7 @@ async fn a_hint_moves_the_client_after_its_last_answer() {
     let pending = client.start_publish(message("x", None)).await.unwrap();
     let publish = link.expect("publish").await;
     link.send(json!({"type": "reconnect", "after_ms": 0, "reason": "drain"})).await;
+    let mut next = new.accept().await;
     link.tell(5).await;
     assert_eq!(told(&client).await, "message 5", "it keeps receiving");
     let ack = json!({
@@ -28,7 +29,7 @@ async fn a_hint_moves_the_client_after_its_last_answer() {
     link.send(ack).await;
     assert_eq!(soon("the ack", pending).await.unwrap().position.seq, 5);
     assert_eq!(link.expect_close().await, 1000);
-    assert_eq!(new.accept().await.admit(5).await["since"]["seq"], 5);
+    assert_eq!(next.admit(5).await["since"]["seq"], 5);
     assert_eq!(told(&client).await, "joined 5 Some(true)");
 }
 

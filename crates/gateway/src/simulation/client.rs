@@ -101,6 +101,7 @@ impl Client {
     /// The session takes something in, and the world does what it wants.
     fn give(&mut self, input: Input, truth: &Truth) {
         self.session.handle(self.now, input);
+        let mut asks_for_another = false;
         while let Some(action) = self.session.next_action() {
             match action {
                 Action::Connect { url, .. } => {
@@ -118,7 +119,13 @@ impl Client {
                     assert!(asked.outcome.replace(result).is_none(), "two answers");
                 }
                 Action::HistoryRead { .. } | Action::Finish => {}
+                Action::Prepare { .. } => asks_for_another = true,
+                Action::TakeOver => panic!("there is none to take over"),
             }
+        }
+        if asks_for_another {
+            // One connection at a time here: it moves by a loss.
+            self.give(Input::Prepared { is_open: false }, truth);
         }
     }
 
