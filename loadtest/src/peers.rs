@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use crate::children::Children;
@@ -64,6 +64,25 @@ pub(crate) struct PeersArgs {
     node_binary: Option<PathBuf>,
 }
 
+impl PeersArgs {
+    /// As it is typed again: where figures went besides is nobody's business.
+    fn command(&self) -> String {
+        let mut command = format!("peers --rounds {}", self.rounds);
+        if self.quick {
+            command += " --quick";
+        }
+        if !self.only.is_empty() {
+            let names = self.only.iter().filter_map(|peer| peer.to_possible_value());
+            let names: Vec<String> = names.map(|it| it.get_name().to_owned()).collect();
+            command += &format!(" --only {}", names.join(","));
+        }
+        if let Some(path) = &self.write {
+            command += &format!(" --write {}", path.display());
+        }
+        command
+    }
+}
+
 /// One scenario on one server.
 #[derive(Debug)]
 struct Run {
@@ -107,7 +126,7 @@ pub(crate) fn main(args: &PeersArgs, children: &Children) -> Result<Report> {
                 }
             }
         }
-        text = doc::document(&runs, &failed, &versions);
+        text = doc::document(&runs, &failed, (&args.command(), &versions));
         if let Some(path) = &args.write {
             std::fs::write(path, &text).with_context(|| format!("writing {}", path.display()))?;
         }
@@ -182,6 +201,19 @@ mod tests {
         let firsts = [1, 2, 3, 4, 5].map(|round| turn(&Peer::ALL, round)[0]);
         let expected = [Peer::Roomcast, Peer::Ws, Peer::Socketio, Peer::Nchan, Peer::Roomcast];
         assert_eq!(firsts, expected);
+    }
+
+    #[test]
+    fn the_command_is_said_as_it_is_typed() {
+        let args = PeersArgs {
+            rounds: 2,
+            quick: true,
+            write: Some("docs/benchmarks.md".into()),
+            only: vec![Peer::Roomcast, Peer::Ws],
+            node_binary: None,
+        };
+        let typed = "peers --rounds 2 --quick --only roomcast,ws --write docs/benchmarks.md";
+        assert_eq!(args.command(), typed);
     }
 
     #[test]

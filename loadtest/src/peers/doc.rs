@@ -64,13 +64,15 @@ const LIMITS: &str = "
 ";
 
 /// The whole document.
-pub(super) fn document(runs: &[Run], failed: &[String], versions: &Versions) -> String {
-    let command: Vec<String> = std::env::args().skip(1).collect();
+pub(super) fn document(
+    runs: &[Run],
+    failed: &[String],
+    (command, versions): (&str, &Versions),
+) -> String {
     let mut out = OPENING.to_owned();
     let _ = writeln!(
         out,
-        "\n```sh\ncargo build --release --locked --bins\ntarget/release/loadtest {}\n```\n",
-        command.join(" ")
+        "\n```sh\ncargo build --release --locked --bins\ntarget/release/loadtest {command}\n```\n"
     );
     let rounds = runs.iter().map(|run| run.round).max().unwrap_or_default();
     let programs = versions.programs.iter().map(|(name, version)| format!("{name} {version}"));
@@ -135,9 +137,9 @@ mod tests {
         let failed = ["chat on ws: it ended\nits log".to_owned()];
         let versions =
             Versions { machine: "2 cores".to_owned(), programs: vec![("ws", "8".to_owned())] };
-        let text = document(&[run(Part::Chat), run(Part::Kill)], &failed, &versions);
+        let text = document(&[run(Part::Chat), run(Part::Kill)], &failed, ("peers", &versions));
         for words in [
-            "target/release/loadtest ",
+            "target/release/loadtest peers\n",
             "2 cores",
             "ws 8",
             "## Steady chat",
