@@ -155,10 +155,10 @@ mod tests {
             run(Peer::Ws, 2, 500.0),
         ];
         let text = ratios(&runs).to_string();
-        assert!(text.contains("| 4.00 (3.00–5.00) "), "{text}");
+        assert!(text.contains("| 4 (3–5) "), "{text}");
         assert!(!text.contains("Nchan"), "{text}");
         let all = of(Part::Chat, &runs).to_string();
-        assert!(all.contains("| 55.0 (10.0–100) "), "{all}");
+        assert!(all.contains("| 55 (10–100) "), "{all}");
         assert!(summary(&runs).to_string().contains("| ws + Redis |"));
     }
 }
