@@ -60,7 +60,8 @@ const LIMITS: &str = "
   publisher, and refuses a repeated key; all of that is in its figures. It coalesces deliveries that
   wait for the same socket, so its cost for each falls as the load grows; at low rates there is
   little to coalesce.
-- Nchan publishes over one connection for each room, because its channel is in the path. It writes its answers to publishers in words.
+- Nchan publishes over one connection for each room, because its channel is in the path. It writes
+  its answers to publishers in words.
 - Node.js collects garbage when it sees fit: its memory, and so that for each connection, depends on
   the moment.
 - Everything runs over loopback on one machine: no network delay, no loss, no TLS.

@@ -33,7 +33,7 @@ pub(super) fn of(part: Part, runs: &[Run]) -> Table {
             ("p99 ms", |it| Some(it.delay.p99)),
             ("p99.9 ms", |it| Some(it.delay.p999)),
             ("CPU µs/delivery", micros),
-            ("Redis µs/message", |it| cost(it, |cost| cost.redis_micros)),
+            ("Redis µs/message", |it| it.cost.as_ref()?.redis_micros),
             ("KiB/connection", |it| cost(it, |cost| cost.kib_each)),
             ("missing", |it| Some(it.tally.missing as f64)),
             ("kept waiting %", waited),

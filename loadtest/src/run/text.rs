@@ -33,7 +33,7 @@ pub(crate) fn measures(run: &Outcome) -> Vec<Measure> {
         ("connect p99 ms", some(&run.connect, run.connect.p99)),
         ("connect max ms", some(&run.connect, run.connect.max)),
         ("nodes' CPU µs/delivery", cost(|it| it.nodes_micros)),
-        ("Redis CPU µs/message", cost(|it| it.redis_micros)),
+        ("Redis CPU µs/message", run.cost.as_ref().and_then(|it| it.redis_micros)),
         ("nodes' cores", cost(|it| it.nodes_cores)),
         ("nodes kept waiting %", cost(|it| it.waited * 100.0)),
         ("memory KiB/connection", cost(|it| it.kib_each)),
