@@ -4,8 +4,8 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use clap::Args;
-use serde_json::json;
+use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
 
 use crate::children::Children;
 use crate::report::Report;
@@ -36,7 +36,7 @@ const SCENARIOS: [(Part, &str); 4] = [
 ];
 
 /// What a scenario is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Part {
     Chat,
     HotRoom,
@@ -56,6 +56,9 @@ pub(crate) struct PeersArgs {
     /// Write the document to this file.
     #[arg(long, value_name = "PATH")]
     write: Option<PathBuf>,
+    /// Measure nothing: write the document anew from what an earlier call kept with --json.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["quick", "only", "node_binary"])]
+    from: Option<PathBuf>,
     /// Only these, comma-separated; all if left out.
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Peer>,
@@ -64,61 +67,100 @@ pub(crate) struct PeersArgs {
     node_binary: Option<PathBuf>,
 }
 
+impl PeersArgs {
+    /// As it is typed again: where figures went besides is nobody's business.
+    fn command(&self, kept: &Kept) -> String {
+        let rounds = kept.runs.iter().map(|run| run.round).max().unwrap_or(self.rounds);
+        let mut command = format!("peers --rounds {rounds}");
+        if self.quick {
+            command += " --quick";
+        }
+        if !self.only.is_empty() {
+            let names = self.only.iter().filter_map(|peer| peer.to_possible_value());
+            let names: Vec<String> = names.map(|it| it.get_name().to_owned()).collect();
+            command += &format!(" --only {}", names.join(","));
+        }
+        if let Some(path) = &self.write {
+            command += &format!(" --write {}", path.display());
+        }
+        command
+    }
+}
+
 /// One scenario on one server.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Run {
     part: Part,
     round: usize,
     outcome: Outcome,
 }
 
-/// Runs all.
+/// All that was measured, as `--json` keeps it.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Kept {
+    runs: Vec<Run>,
+    /// Runs that failed, and why.
+    failed: Vec<String>,
+}
+
+/// Runs all, or takes what an earlier call kept.
 pub(crate) fn main(args: &PeersArgs, children: &Children) -> Result<Report> {
     if !(1..=50).contains(&args.rounds) {
         bail!("--rounds is at least 1 and at most 50");
     }
-    let peers = if args.only.is_empty() { Peer::ALL.to_vec() } else { args.only.clone() };
-    let props = Props { node_binary: args.node_binary.clone(), set: vec![ONE_WORKER.to_owned()] };
     let versions = versions::Versions::here();
-    let (mut runs, mut failed, mut text) = (Vec::new(), Vec::new(), String::new());
-    for round in 1..=args.rounds {
-        for (part, text) in SCENARIOS {
-            let scenario = scenario(text, args.quick)?;
-            for peer in turn(&peers, round) {
-                eprintln!(
-                    "round {round} of {}: {} on {}",
-                    args.rounds,
-                    scenario.name,
-                    peer.title()
-                );
-                let outcome = match part {
-                    Part::Saturation => saturate(&scenario, peer, &props, children),
-                    _ => run::fresh(&scenario, peer, &props, children),
-                };
-                match outcome {
-                    Ok(outcome) => runs.push(Run { part, round, outcome }),
-                    // A peer that fails under load is no reason to lose what the others did.
-                    Err(error) if peer != Peer::Roomcast && !children.is_over() => {
-                        let note = format!("{} on {}: {error:#}", scenario.name, peer.title());
-                        eprintln!("  failed: {note}");
-                        failed.push(note);
-                    }
-                    Err(error) => return Err(error.context(scenario.name)),
-                }
-            }
-        }
-        text = doc::document(&runs, &failed, &versions);
+    let write = |kept: &Kept| {
+        let text = doc::document(&kept.runs, &kept.failed, (&args.command(kept), &versions));
         if let Some(path) = &args.write {
             std::fs::write(path, &text).with_context(|| format!("writing {}", path.display()))?;
         }
+        anyhow::Ok(text)
+    };
+    let mut kept = Kept::default();
+    if let Some(path) = &args.from {
+        let text = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+        kept = serde_json::from_slice(&text)
+            .with_context(|| format!("{} is not what `peers --json` writes", path.display()))?;
+    } else {
+        for round in 1..=args.rounds {
+            measure(args, round, &mut kept, children)?;
+            // What is measured is not lost if the next round is interrupted.
+            write(&kept)?;
+        }
     }
-    println!("{text}");
-    let failure = runs.iter().filter(|run| run.part != Part::Saturation).find_map(|run| {
+    println!("{}", write(&kept)?);
+    let failure = kept.runs.iter().filter(|run| run.part != Part::Saturation).find_map(|run| {
         run.outcome.failure().map(|why| format!("{}: {why}", run.outcome.scenario.name))
     });
-    let all: Vec<_> =
-        runs.iter().map(|run| json!({ "round": run.round, "run": run.outcome })).collect();
-    Ok(Report { figures: json!({ "scenario": "peers", "runs": all }), failure })
+    Ok(Report { figures: serde_json::to_value(&kept)?, failure })
+}
+
+/// One round: each scenario on each peer.
+fn measure(args: &PeersArgs, round: usize, kept: &mut Kept, children: &Children) -> Result<()> {
+    let peers = if args.only.is_empty() { Peer::ALL.to_vec() } else { args.only.clone() };
+    let props = Props { node_binary: args.node_binary.clone(), set: vec![ONE_WORKER.to_owned()] };
+    for (part, text) in SCENARIOS {
+        let scenario = scenario(text, args.quick)?;
+        for peer in turn(&peers, round) {
+            let (name, title) = (&scenario.name, peer.title());
+            eprintln!("round {round} of {}: {name} on {title}", args.rounds);
+            let outcome = match part {
+                Part::Saturation => saturate(&scenario, peer, &props, children),
+                _ => run::fresh(&scenario, peer, &props, children),
+            };
+            match outcome {
+                Ok(outcome) => kept.runs.push(Run { part, round, outcome }),
+                // A peer that fails under load is no reason to lose what the others did.
+                Err(error) if peer != Peer::Roomcast && !children.is_over() => {
+                    let note = format!("{name} on {title}: {error:#}");
+                    eprintln!("  failed: {note}");
+                    kept.failed.push(note);
+                }
+                Err(error) => return Err(error.context(scenario.name)),
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Doubles the rate until less than enough of what is offered arrives; returns the run in which
@@ -182,6 +224,20 @@ mod tests {
         let firsts = [1, 2, 3, 4, 5].map(|round| turn(&Peer::ALL, round)[0]);
         let expected = [Peer::Roomcast, Peer::Ws, Peer::Socketio, Peer::Nchan, Peer::Roomcast];
         assert_eq!(firsts, expected);
+    }
+
+    #[test]
+    fn the_command_is_said_as_it_is_typed() {
+        let args = PeersArgs {
+            rounds: 2,
+            quick: true,
+            from: None,
+            write: Some("docs/benchmarks.md".into()),
+            only: vec![Peer::Roomcast, Peer::Ws],
+            node_binary: None,
+        };
+        let typed = "peers --rounds 2 --quick --only roomcast,ws --write docs/benchmarks.md";
+        assert_eq!(args.command(&Kept::default()), typed);
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub(super) fn of(part: Part, runs: &[Run]) -> Table {
             ("p99 ms", |it| Some(it.delay.p99)),
             ("p99.9 ms", |it| Some(it.delay.p999)),
             ("CPU µs/delivery", micros),
-            ("Redis µs/message", |it| cost(it, |cost| cost.redis_micros)),
+            ("Redis µs/message", |it| it.cost.as_ref()?.redis_micros),
             ("KiB/connection", |it| cost(it, |cost| cost.kib_each)),
             ("missing", |it| Some(it.tally.missing as f64)),
             ("kept waiting %", waited),
@@ -155,10 +155,10 @@ mod tests {
             run(Peer::Ws, 2, 500.0),
         ];
         let text = ratios(&runs).to_string();
-        assert!(text.contains("| 4.00 (3.00–5.00) "), "{text}");
+        assert!(text.contains("| 4 (3–5) "), "{text}");
         assert!(!text.contains("Nchan"), "{text}");
         let all = of(Part::Chat, &runs).to_string();
-        assert!(all.contains("| 55.0 (10.0–100) "), "{all}");
+        assert!(all.contains("| 55 (10–100) "), "{all}");
         assert!(summary(&runs).to_string().contains("| ws + Redis |"));
     }
 }

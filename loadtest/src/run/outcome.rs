@@ -66,8 +66,8 @@ pub(crate) struct Recovery {
 pub(crate) struct Cost {
     /// CPU of all nodes for one delivery, in µs.
     pub(crate) nodes_micros: f64,
-    /// CPU of Redis for one published message, in µs.
-    pub(crate) redis_micros: f64,
+    /// CPU of Redis for one published message, in µs, if it was started here.
+    pub(crate) redis_micros: Option<f64>,
     /// CPU of all nodes for each second.
     pub(crate) nodes_cores: f64,
     /// Share of their time in which nodes could run and others had the core.
@@ -105,7 +105,8 @@ impl Cost {
         let readings = uses.iter().chain([idle, full, from, until]);
         Self {
             nodes_micros: cpu * 1e6 / (deliveries as f64).max(1.0),
-            redis_micros: (until.redis_cpu - from.redis_cpu) * 1e6 / messages.max(1.0),
+            redis_micros: (until.redis_kib > 0)
+                .then(|| (until.redis_cpu - from.redis_cpu) * 1e6 / messages.max(1.0)),
             nodes_cores: cpu / time,
             waited: waited / (waited + cpu).max(1e-9),
             idle_kib,
@@ -230,7 +231,7 @@ mod tests {
         let cost = Cost::of(&readings, &[reading(5.0, 3.0, 4_000)], (100, 1_000_000, 1_000.0));
         assert_eq!((cost.nodes_micros, cost.nodes_cores, cost.waited), (5.0, 0.5, 0.5));
         assert_eq!((cost.kib_each, cost.peak_kib), (20.0, 8_000));
-        assert!((cost.redis_micros - 500.0).abs() < 1e-6, "{cost:?}");
+        assert!((cost.redis_micros.unwrap() - 500.0).abs() < 1e-6, "{cost:?}");
     }
 
     #[test]

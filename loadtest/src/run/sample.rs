@@ -18,7 +18,7 @@ pub(crate) struct Use {
     pub(crate) nodes_kib: Vec<u64>,
     /// CPU seconds of Redis.
     pub(crate) redis_cpu: f64,
-    /// Resident KiB of Redis.
+    /// Resident KiB of Redis; 0 if it is not known.
     pub(crate) redis_kib: u64,
 }
 

@@ -42,7 +42,7 @@ pub(crate) fn sample_outcome() -> Outcome {
         recovery: Some(Recovery { clients: 3, joined: delay, received: delay, not_back: 0 }),
         cost: Some(Cost {
             nodes_micros: 5.5,
-            redis_micros: 80.0,
+            redis_micros: Some(80.0),
             nodes_cores: 0.4,
             waited: 0.1,
             idle_kib: 30_000,

@@ -2,7 +2,7 @@
 
 use super::delays::Percentiles;
 use super::outcome::Outcome;
-use crate::stats::digits;
+use crate::stats::{digits, slope};
 use crate::table::Table;
 
 /// One measure: what it is called, and its value if the run has it.
@@ -33,11 +33,12 @@ pub(crate) fn measures(run: &Outcome) -> Vec<Measure> {
         ("connect p99 ms", some(&run.connect, run.connect.p99)),
         ("connect max ms", some(&run.connect, run.connect.max)),
         ("nodes' CPU µs/delivery", cost(|it| it.nodes_micros)),
-        ("Redis CPU µs/message", cost(|it| it.redis_micros)),
+        ("Redis CPU µs/message", run.cost.as_ref().and_then(|it| it.redis_micros)),
         ("nodes' cores", cost(|it| it.nodes_cores)),
         ("nodes kept waiting %", cost(|it| it.waited * 100.0)),
         ("memory KiB/connection", cost(|it| it.kib_each)),
         ("nodes' memory at peak MiB", run.cost.as_ref().map(|it| mib(it.peak_kib))),
+        ("memory growth KiB/min", growth(run)),
         ("load's cores", Some(run.load_cores)),
         ("load late p99 ms", Some(run.lateness.p99)),
     ];
@@ -51,6 +52,14 @@ pub(crate) fn measures(run: &Outcome) -> Vec<Measure> {
         ]);
     }
     all
+}
+
+/// How the nodes' memory grows once the warm-up is over: what a soak is for.
+fn growth(run: &Outcome) -> Option<f64> {
+    let counts = |at: f64| at >= run.scenario.warmup && at <= run.scenario.seconds;
+    let uses = run.uses.iter().filter(|it| counts(it.at) && it.nodes_kib() > 0);
+    let points: Vec<(f64, f64)> = uses.map(|it| (it.at / 60.0, it.nodes_kib() as f64)).collect();
+    run.scenario.kill.is_none().then(|| slope(&points)).flatten()
 }
 
 fn some(of: &Percentiles, value: f64) -> Option<f64> {
@@ -96,4 +105,28 @@ pub(crate) fn table(run: &Outcome) -> Table {
         table.row([format!("ended: {why}"), count.to_string()]);
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::sample_outcome;
+
+    #[test]
+    fn memory_grows_from_the_end_of_the_warm_up() {
+        let mut run = sample_outcome();
+        assert_eq!(growth(&run), None, "a killed node takes its memory along");
+        run.scenario.kill = None;
+        run.scenario.warmup = 1.0;
+        for (reading, kib) in run.uses.iter_mut().zip([9_000, 1_000, 1_010, 1_020]) {
+            reading.nodes_kib = vec![kib];
+        }
+        assert!((growth(&run).unwrap() - 600.0).abs() < 1e-6, "{:?}", growth(&run));
+    }
+
+    #[test]
+    fn cells_are_short_and_say_what_is_not_known() {
+        assert_eq!([None, Some(3.0), Some(1.234)].map(cell), ["–", "3", "1.23"]);
+        assert!(heading(&sample_outcome()).starts_with("sample on Roomcast: 3 nodes, 9 clients"));
+    }
 }

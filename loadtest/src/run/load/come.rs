@@ -28,7 +28,7 @@ impl Load {
                     let line = &self.clients[client].line;
                     let waits = !matches!(line.stage, Stage::Away | Stage::Live);
                     if waits && line.tries == tries {
-                        self.note_end("given up after 15 s without being live");
+                        self.note_end("given up before it was live");
                         self.cut(client, now);
                     }
                 }

@@ -66,7 +66,10 @@ pub(super) fn read(payload: &[u8]) -> Result<Heard<'_>> {
         ServerFrame::Ack { id, .. } => Heard::Acked(id),
         ServerFrame::Reconnect { after_ms, .. } => Heard::Move(Duration::from_millis(after_ms)),
         ServerFrame::Error { id, code, retry_after_ms, message, .. } => match code {
-            ErrorCode::Overloaded | ErrorCode::BusUnavailable | ErrorCode::PublishUnknown => {
+            ErrorCode::Overloaded
+            | ErrorCode::BusUnavailable
+            | ErrorCode::PublishUnknown
+            | ErrorCode::Internal => {
                 let pause = retry_after_ms.map_or(PAUSE, Duration::from_millis);
                 Heard::Refused { id, pause }
             }
