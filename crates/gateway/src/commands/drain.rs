@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::Args;
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// How often it looks whether the node has ended.
 const LOOK: Duration = Duration::from_millis(100);
@@ -30,10 +30,11 @@ pub(crate) fn run(args: &DrainArgs) -> anyhow::Result<ExitCode> {
         None => only_node()?,
     };
     let pid = Pid::from_raw(number).context("a process id is above 0")?;
+    let born = born(number);
     kill_process(pid, Signal::TERM).with_context(|| format!("ending process {number}"))?;
     println!("process {number} drains");
     let begun = Instant::now();
-    while test_kill_process(pid).is_ok() {
+    while born.is_some() && self::born(number) == born {
         if begun.elapsed() > Duration::from_secs(args.wait) {
             bail!("process {number} still runs after {} s", args.wait);
         }
@@ -41,6 +42,18 @@ pub(crate) fn run(args: &DrainArgs) -> anyhow::Result<ExitCode> {
     }
     println!("it ended after {:.1} s", begun.elapsed().as_secs_f64());
     Ok(ExitCode::SUCCESS)
+}
+
+/// When a process began (proc(5), `starttime`), which tells it from a later one of its number; none
+/// if it has ended, be it that its parent has not looked yet.
+fn born(pid: i32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name before may hold anything, blanks and brackets too.
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+    if fields.next() == Some("Z") {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
 }
 
 /// The process of this machine that runs `roomcast serve`.
@@ -73,6 +86,22 @@ fn is_node(command: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_is_known_until_it_ends() {
+        let own = std::process::id() as i32;
+        assert!(born(own).is_some());
+        assert_eq!(born(own), born(own));
+        let mut child = std::process::Command::new("true").spawn().expect("it starts");
+        let pid = child.id() as i32;
+        let end = Instant::now() + Duration::from_secs(10);
+        while born(pid).is_some() {
+            assert!(Instant::now() < end, "it ends, though nobody has waited for it");
+            sleep(Duration::from_millis(1));
+        }
+        child.wait().expect("it ended");
+        assert_eq!(born(pid), None);
+    }
 
     #[test]
     fn a_node_is_known_by_its_command() {
