@@ -174,11 +174,11 @@ pub(crate) fn main(args: &ClusterArgs, children: &Children) -> Result<Report> {
     report(args, &cluster, &findings, cpu)
 }
 
-/// The first of a range of rooms that no earlier run on the same Redis has used, so that each
-/// begins at seq 1.
+/// The first of a range of rooms that no other run on the same Redis uses, so that each begins at
+/// seq 1.
 pub(crate) fn fresh_room() -> usize {
     let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
-    since.as_millis() as usize * 1000
+    since.as_micros() as usize * 1000
 }
 
 impl Cluster {
