@@ -1,5 +1,6 @@
 """What the balancers do: to whom clients stick, what they are told, whose word is believed."""
 
+import contextlib
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +17,13 @@ def node(address, query="", **headers):
         return json.loads(link.recv(timeout=5))["node"]
 
 
+def nodes(address, count):
+    """The names of those that so many WebSockets at the same time lead to."""
+    with contextlib.ExitStack() as links:
+        opened = [links.enter_context(connect(f"ws://{address}/ws", proxy=None)) for _ in range(count)]
+        return {json.loads(link.recv(timeout=5))["node"] for link in opened}
+
+
 def http(nginx, haproxy):
     """While every node is ready."""
     for name, address in (("nginx", nginx), ("HAProxy", haproxy)):
@@ -25,7 +33,7 @@ def http(nginx, haproxy):
         cookie = headers["Set-Cookie"].split(";")[0]
         stuck = {node(address, Cookie=cookie) for _ in range(8)}
         check(len(stuck) == 1, f"{name}: a cookie leads to one node", stuck)
-        spread = {node(address) for _ in range(16)}
+        spread = nodes(address, 16)
         check(len(spread) > 1, f"{name}: without it one gets to several", spread)
     for user in ("alice", "bob"):
         stuck = {node(nginx, f"?user={user}") for _ in range(8)}
