@@ -55,6 +55,7 @@ fn the_scenarios_of_this_folder_are_valid() {
         "hot-room",
         "many-rooms",
         "reconnect-storm",
+        "rolling",
         "saturation",
         "slow-readers",
         "soak",
