@@ -116,9 +116,21 @@ pub(crate) async fn check_all(
 
 async fn check_server(server: &Address, keys: &Keys, own: u64) -> Result<(), StartError> {
     let mut connection = connect(&server.target.locate().await?, |_| ()).await?;
-    check(&mut connection, Use::Server).await?;
+    let checked = check(&mut connection, Use::Server).await;
+    checked.map_err(|error| in_failover(error, server.target.may_move()))?;
     let known = stamp(&mut connection, keys, own).await?;
     if known > own { Err(StartError::Outdated { known, own }) } else { Ok(()) }
+}
+
+/// Sentinels that name a replica have not heard yet of what they decide: this passes, unlike an
+/// address that is wrong.
+fn in_failover(error: StartError, may_move: bool) -> StartError {
+    match error {
+        StartError::Replica if may_move => {
+            StartError::Unreachable("the sentinels name a server that is a replica now".to_owned())
+        }
+        error => error,
+    }
 }
 
 async fn check(connection: &mut impl ConnectionLike, used: Use) -> Result<(), StartError> {
@@ -206,6 +218,9 @@ mod tests {
         let info = "redis_version:7.0.15\r\nrole:slave\r\nmaxmemory:0";
         assert_eq!(judge(info, Use::Server), Err(StartError::Replica));
         assert_eq!(judge(info, Use::Cluster), Ok(()), "any node knows its cluster");
+        let passes = |may_move| in_failover(StartError::Replica, may_move);
+        assert!(matches!(passes(true), StartError::Unreachable(_)), "a failover is under way");
+        assert_eq!(passes(false), StartError::Replica);
     }
 
     #[test]
