@@ -94,6 +94,7 @@ text{fill:#888;font-size:10px}b{font-size:26px;color:#73bf69}.legend{font-size:1
 
 def main(prometheus, folder, minutes="5"):
     end = time.time()
+    Path(folder).mkdir(parents=True, exist_ok=True)
     for path in sorted(DASHBOARDS.glob("*.json")):
         described = json.loads(path.read_text())
         panels = [panel(one, prometheus, end - float(minutes) * 60, end) for one in described["panels"]]
