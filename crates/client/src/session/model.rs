@@ -3,53 +3,22 @@
 //! does, the application must see each room in order, once, with every hole named, and get exactly
 //! one true answer to each publish.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use proptest::prelude::*;
-use roomcast_protocol::{ClientFrame, Data, Epoch, ErrorCode, JoinRoom, Seq};
+use roomcast_protocol::{ClientFrame, Data, Epoch, ErrorCode, JoinRoom};
 
 use super::tests::{connected, message, publish, room};
 use super::*;
 use crate::{JoinOptions, PublishFailure};
 
+mod app;
+mod ops;
+
+use app::App;
+use ops::{Mood, Op, ops};
+
 const ROOMS: [&str; 2] = ["a", "b"];
-
-#[derive(Debug, Clone)]
-enum Op {
-    /// Someone else publishes.
-    Publish(usize),
-    /// The room loses its last messages and goes on in another epoch.
-    Fork(usize, u64),
-    /// History forgets its oldest half.
-    Trim(usize),
-    /// The node handles some frames of the client, in this mood.
-    Node(usize, Mood),
-    /// Some frames of the node arrive.
-    Arrive(usize),
-    /// The node repeats something that it said before.
-    Repeat(usize, u64),
-    /// The handshakes that are under way succeed.
-    Accept,
-    /// The one for a move fails.
-    Refuse,
-    /// The connection drops; the node still handles some of what was sent.
-    Drop(usize, Option<u16>),
-    Hint(u64),
-    Pass(u64),
-    /// The application publishes, with a key or without.
-    Ask(usize, Option<()>),
-    Join(usize),
-    Leave(usize),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Mood {
-    Kind,
-    Overloaded,
-    /// Stores a publish and says it does not know.
-    Unsure,
-    Forbidding,
-}
 
 #[derive(Debug, Default)]
 struct NodeRoom {
@@ -79,24 +48,6 @@ struct World {
     stored: HashMap<u64, u32>,
     next_payload: u64,
     app: App,
-}
-
-/// What the application knows and is owed.
-#[derive(Default)]
-struct App {
-    rooms: BTreeMap<RoomName, AppRoom>,
-    /// Payload and answer of each publish.
-    asked: BTreeMap<RequestId, (u64, Option<Result<Ack, PublishFailure>>)>,
-    closed: bool,
-}
-
-#[derive(Default)]
-struct AppRoom {
-    wanted: bool,
-    at: Option<Position>,
-    /// A join that did not recover: the next thing told must be a gap or a reset.
-    owed: bool,
-    seen: Vec<(u64, Position)>,
 }
 
 impl World {
@@ -409,91 +360,8 @@ impl World {
     }
 }
 
-impl App {
-    fn told(&mut self, event: Event) {
-        match event {
-            Event::Joined { room, position, recovered } => {
-                let app = self.rooms.entry(room).or_default();
-                match recovered {
-                    Some(true) => assert_eq!(app.at, Some(position), "recovered elsewhere"),
-                    Some(false) => {
-                        assert_eq!(app.at, Some(position), "moved past a hole without a name");
-                        app.owed = true;
-                    }
-                    None => assert_eq!(app.at, None, "resumed without a position"),
-                }
-                app.at = Some(position);
-            }
-            Event::Message { room, position, message } => {
-                let app = self.rooms.entry(room).or_default();
-                let at = app.at.expect("joined first");
-                assert!(!app.owed, "a message before the hole was named");
-                assert_eq!(position, Position { epoch: at.epoch, seq: next(at.seq) });
-                let Data::Json(bytes) = &message.data else { panic!("the model speaks JSON") };
-                let payload = std::str::from_utf8(bytes).unwrap().parse().unwrap();
-                assert_eq!(message.seq, position.seq);
-                app.at = Some(position);
-                app.seen.push((payload, position));
-            }
-            Event::Gap { room, from, to, position } => {
-                let app = self.rooms.entry(room).or_default();
-                let at = app.at.as_mut().expect("joined first");
-                assert_eq!(from, next(at.seq), "a gap elsewhere");
-                at.seq = to;
-                assert_eq!(*at, position);
-                app.owed = false;
-            }
-            Event::Reset { room, position, .. } => {
-                let app = self.rooms.entry(room).or_default();
-                app.at = Some(position);
-                app.owed = false;
-            }
-            Event::Left { .. } => {}
-            Event::Error { retry_in, .. } => assert!(retry_in.is_some(), "only passing refusals"),
-            Event::Closed { .. } => self.closed = true,
-            Event::Connected { .. } | Event::Disconnected { .. } => {}
-        }
-    }
-}
-
-fn next(seq: Seq) -> Seq {
-    seq + 1
-}
-
 fn index(name: &RoomName) -> usize {
     ROOMS.iter().position(|room| *room == name.as_str()).expect("a room of the model")
-}
-
-fn ops() -> impl Strategy<Value = Op> {
-    let mood = prop_oneof![
-        6 => Just(Mood::Kind),
-        1 => Just(Mood::Overloaded),
-        1 => Just(Mood::Unsure),
-        1 => Just(Mood::Forbidding),
-    ];
-    let code = prop_oneof![
-        30 => Just(None),
-        10 => Just(Some(1012)),
-        5 => Just(Some(4000)),
-        1 => Just(Some(4500)),
-    ];
-    prop_oneof![
-        8 => (0..2usize).prop_map(Op::Publish),
-        1 => (0..2usize, 0..4u64).prop_map(|(at, lost)| Op::Fork(at, lost)),
-        1 => (0..2usize).prop_map(Op::Trim),
-        8 => (1..5usize, mood).prop_map(|(frames, mood)| Op::Node(frames, mood)),
-        8 => (1..8usize).prop_map(Op::Arrive),
-        2 => (0..2usize, 0..5u64).prop_map(|(at, back)| Op::Repeat(at, back)),
-        6 => Just(Op::Accept),
-        1 => Just(Op::Refuse),
-        2 => (0..4usize, code).prop_map(|(handles, code)| Op::Drop(handles, code)),
-        1 => (0..900u64).prop_map(Op::Hint),
-        4 => (0..4000u64).prop_map(Op::Pass),
-        1 => (50_000..70_000u64).prop_map(Op::Pass),
-        5 => (0..2usize, proptest::option::of(Just(()))).prop_map(|(at, key)| Op::Ask(at, key)),
-        3 => (0..2usize).prop_map(Op::Join),
-        1 => (0..2usize).prop_map(Op::Leave),
-    ]
 }
 
 proptest! {

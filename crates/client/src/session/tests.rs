@@ -10,6 +10,9 @@ use roomcast_protocol::{
 use super::*;
 use crate::{JoinOptions, PublishFailure};
 
+mod moves;
+mod publishes;
+
 pub(super) fn room(name: &str) -> RoomName {
     RoomName::parse(name).unwrap()
 }
@@ -306,116 +309,6 @@ fn what_was_told_is_not_told_again() {
     };
     assert_eq!([8, 8, 7, 9].map(|seq| tell(&mut bench, seq)), [1, 0, 0, 1]);
     assert_eq!(bench.session.duplicates(), 2);
-}
-
-#[test]
-fn publishes_without_a_key_end_unknown_and_unsent_ones_wait() {
-    let mut bench = Bench::connected();
-    let (lost, _) = bench.request(publish("a", 1, None));
-    let actions = bench.lose(None);
-    let unknown = PublishFailure::Unknown;
-    assert!(
-        matches!(&actions[0], Action::Published { id, result: Err(failure) }
-            if *id == lost && *failure == unknown),
-        "{actions:?}"
-    );
-    let (waiting, nothing) = bench.request(publish("a", 2, None));
-    assert!(nothing.is_empty(), "{nothing:?}");
-    assert_eq!(sent(&bench.reconnect()), [format!("publish {waiting}")]);
-}
-
-#[test]
-fn publishes_with_a_key_are_sent_again_in_order() {
-    let mut bench = Bench::connected();
-    let ids: Vec<_> = (0..3).map(|n| bench.request(publish("a", n, Some("k"))).0).collect();
-    bench.lose(None);
-    let expected: Vec<_> = ids.iter().map(|id| format!("publish {id}")).collect();
-    assert_eq!(sent(&bench.reconnect()), expected);
-    let actions = bench.pass(Duration::from_secs(15));
-    let unknown = |action: &&Action| {
-        matches!(action, Action::Published { result: Err(PublishFailure::Unknown), .. })
-    };
-    assert_eq!(actions.iter().filter(unknown).count(), 3, "{actions:?}");
-}
-
-#[test]
-fn passing_refusals_are_repeated_only_with_a_key() {
-    let mut bench = Bench::connected();
-    let (plain, _) = bench.request(publish("a", 1, None));
-    let (keyed, _) = bench.request(publish("a", 1, Some("k")));
-    let refuse = |bench: &mut Bench, id, code| bench.give(Input::Frame(error(Some(id), "a", code)));
-    let told = refuse(&mut bench, plain, ErrorCode::Overloaded);
-    assert!(matches!(told[..], [Action::Published { result: Err(_), .. }]), "{told:?}");
-    assert!(refuse(&mut bench, keyed, ErrorCode::Overloaded).is_empty());
-    assert!(bench.pass(Duration::from_millis(699)).is_empty(), "the node asked for 700 ms");
-    assert_eq!(sent(&bench.wait()), [format!("publish {keyed}")]);
-    let told = refuse(&mut bench, keyed, ErrorCode::Forbidden);
-    let sure = matches!(&told[..], [Action::Published { result: Err(failure), .. }]
-        if matches!(failure, PublishFailure::Refused { code: ErrorCode::Forbidden, .. }));
-    assert!(sure, "{told:?}");
-}
-
-#[test]
-fn a_publish_nobody_could_take_is_surely_not_sent() {
-    let mut bench = Bench::new(|_| {});
-    bench.request(publish("a", 1, None));
-    bench.now += Duration::from_secs(15);
-    let actions = bench.give(Input::Tick);
-    let not_sent = Err(PublishFailure::NotSent);
-    assert!(
-        matches!(&actions[0], Action::Published { result, .. } if *result == not_sent),
-        "{actions:?}"
-    );
-}
-
-#[test]
-fn a_hint_is_followed_once_the_next_connection_is_open_and_the_last_answer_there() {
-    let mut bench = Bench::connected();
-    bench.join("a", JoinOptions::default(), at(1, 7));
-    let (id, _) = bench.request(publish("a", 1, None));
-    bench.give(Input::Frame(ServerFrame::Reconnect { after_ms: 500, reason: "drain".into() }));
-    let actions = bench.pass(Duration::from_millis(500));
-    assert!(matches!(actions[..], [Action::Prepare { url: 1, .. }]), "{actions:?}");
-    bench.give(Input::Frame(ServerFrame::Message { room: room("a"), message: message(8, 1) }));
-    assert!(bench.give(Input::Prepared { is_open: true }).is_empty(), "an answer is expected");
-    let (later, nothing) = bench.request(publish("a", 2, None));
-    assert!(nothing.is_empty(), "{nothing:?}");
-    let ack = ServerFrame::Ack { id, room: room("a"), epoch: Epoch(1), seq: 8, time: 0 };
-    let actions = bench.give(Input::Frame(ack));
-    assert!(
-        matches!(
-            actions[..],
-            [
-                Action::Published { result: Ok(_), .. },
-                Action::Disconnect { .. },
-                Action::Tell(_),
-                Action::TakeOver
-            ]
-        ),
-        "{actions:?}"
-    );
-    assert_eq!(pause(&actions), Duration::ZERO);
-    let expected = ["a Some((1, 8)) None".to_owned(), format!("publish {later}")];
-    assert_eq!(sent(&bench.give(Input::Frame(connected()))), expected);
-}
-
-#[test]
-fn a_hint_is_followed_without_a_next_connection_too() {
-    for refused in [true, false] {
-        let mut bench = Bench::connected();
-        bench.join("a", JoinOptions::default(), at(1, 7));
-        bench.give(Input::Frame(ServerFrame::Reconnect { after_ms: 0, reason: "drain".into() }));
-        let actions = match refused {
-            true => bench.give(Input::Prepared { is_open: false }),
-            false => bench.pass(SETTLE).into_iter().chain(bench.pass(Duration::ZERO)).collect(),
-        };
-        assert!(
-            matches!(actions[..], [Action::Disconnect { .. }, Action::Tell(_), ..]),
-            "{actions:?}"
-        );
-        assert_eq!(pause(&actions), Duration::ZERO);
-        assert_eq!(sent(&bench.reconnect()), ["a Some((1, 7)) None"]);
-    }
 }
 
 #[test]
