@@ -8,6 +8,7 @@ pub mod config;
 
 mod connection;
 mod drain;
+mod fetch;
 mod frame;
 mod http;
 mod hub;
@@ -20,6 +21,8 @@ mod simulation;
 mod traces;
 mod worker;
 
+#[doc(hidden)]
+pub use fetch::fetch;
 pub use node::{Fault, Node, StartError};
 
 #[cfg(test)]

@@ -6,12 +6,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
 use hyper::{Request, StatusCode, header};
-use hyper_util::rt::TokioIo;
 use roomcast_gateway::config::{self, ServeArgs};
-use tokio::net::TcpStream;
+use roomcast_gateway::fetch;
 use tokio::time::timeout;
 
 /// A node that takes longer to say so is not well.
@@ -51,17 +49,10 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
 }
 
 async fn ask(address: SocketAddr, path: &str) -> anyhow::Result<(StatusCode, String)> {
-    let socket = TcpStream::connect(address).await?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(socket)).await?;
-    let driven = tokio::spawn(connection);
     let request = Request::get(path)
         .header(header::HOST, address.to_string())
         .header(header::CONNECTION, "close")
-        .body(Empty::<Bytes>::new())?;
-    let answer = sender.send_request(request).await?;
-    let status = answer.status();
-    let body = answer.into_body().collect().await?.to_bytes();
-    driven.abort();
-    Ok((status, String::from_utf8_lossy(&body).into_owned()))
+        .body(Bytes::new())?;
+    let answer = fetch(address, request).await.map_err(anyhow::Error::from_boxed)?;
+    Ok((answer.status(), String::from_utf8_lossy(answer.body()).into_owned()))
 }

@@ -4,23 +4,20 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Request, Response, header};
-use hyper_util::rt::TokioIo;
 use opentelemetry::KeyValue;
 use opentelemetry_http::{Bytes, HttpClient, HttpError};
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{BatchSpanProcessor, SpanProcessor};
 use roomcast_protocol::NodeId;
-use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
+use crate::fetch::fetch;
+
 /// From the connect to the collector's answer.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The largest answer read: it says nothing, or which spans were refused.
-const MAX_ANSWER: usize = 64 * 1024;
 const USUAL_PORT: u16 = 80;
 
 /// Queues spans and sends them to a collector.
@@ -78,17 +75,10 @@ impl HttpClient for Sender {
 async fn send(mut request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
     let uri = std::mem::take(request.uri_mut());
     let host = uri.host().ok_or("the endpoint names no host")?;
-    let socket = TcpStream::connect((host, uri.port_u16().unwrap_or(USUAL_PORT))).await?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(socket)).await?;
-    let driven = tokio::spawn(connection);
+    let server = (host.to_owned(), uri.port_u16().unwrap_or(USUAL_PORT));
     let authority = uri.authority().ok_or("the endpoint names no host")?.as_str();
     request.headers_mut().insert(header::HOST, authority.parse()?);
     *request.uri_mut() =
         uri.path_and_query().ok_or("the endpoint has no path")?.as_str().parse()?;
-    let answer = sender.send_request(request.map(Full::new)).await?;
-    let (head, body) = answer.into_parts();
-    let body = Limited::new(body, MAX_ANSWER).collect().await?.to_bytes();
-    driven.abort();
-    Ok(Response::from_parts(head, body))
+    fetch(server, request).await
 }

@@ -1,0 +1,26 @@
+//! One request to an HTTP server over a connection of its own, where that is all there is to ask.
+
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::handshake;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpStream, ToSocketAddrs};
+
+/// The largest answer that is read.
+const MAX_ANSWER: usize = 64 * 1024;
+
+/// Sends a request, which names its `Host` itself, and reads the whole answer. The caller bounds how
+/// long this may take.
+pub async fn fetch(
+    server: impl ToSocketAddrs,
+    request: Request<Bytes>,
+) -> Result<Response<Bytes>, Box<dyn std::error::Error + Send + Sync>> {
+    let socket = TcpStream::connect(server).await?;
+    let (mut sender, connection) = handshake(TokioIo::new(socket)).await?;
+    let driven = tokio::spawn(connection);
+    let (head, body) = sender.send_request(request.map(Full::new)).await?.into_parts();
+    let body = Limited::new(body, MAX_ANSWER).collect().await?.to_bytes();
+    driven.abort();
+    Ok(Response::from_parts(head, body))
+}
