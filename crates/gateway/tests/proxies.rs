@@ -7,34 +7,23 @@ mod support;
 use std::net::SocketAddr;
 
 use roomcast_testkit::free_port;
-use support::{Process, eventually, get, soon};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use support::{Process, RawClient, UPGRADE, eventually, get};
 
-const UPGRADE: &str = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-                       Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
 const TRUSTS: &str = "--set=http.trusted_proxies=127.0.0.0/8";
+const GRANTED: &str = "http/1.1 101 switching protocols";
 
 fn serve(arguments: &[&str]) -> Process {
     Process::serve(&[&["--set=log.level=info,roomcast_gateway=debug"], arguments].concat())
 }
 
-/// What a socket is answered on these bytes, sent in these pieces; empty if it is just closed.
-async fn answer(address: SocketAddr, pieces: &[&str]) -> (TcpStream, String) {
-    let mut socket = TcpStream::connect(address).await.unwrap();
-    socket.set_nodelay(true).unwrap();
+/// A client that has sent these bytes, in these pieces.
+async fn sent(address: SocketAddr, pieces: &[&str]) -> RawClient {
+    let mut client = RawClient::connect(address).await;
     for piece in pieces {
-        socket.write_all(piece.as_bytes()).await.unwrap();
+        client.write(piece.as_bytes()).await;
         tokio::task::yield_now().await;
     }
-    let mut line = Vec::new();
-    while !line.ends_with(b"\r\n") {
-        match soon("an answer", socket.read_u8()).await {
-            Ok(byte) => line.push(byte),
-            Err(_ended) => break,
-        }
-    }
-    (socket, String::from_utf8(line).unwrap())
+    client
 }
 
 #[tokio::test]
@@ -46,8 +35,8 @@ async fn a_forwarded_address_is_believed_from_trusted_proxies_only() {
         ("--set=http.trusted_proxies=", "127.0.0.1"),
     ] {
         let node = serve(&[setting]);
-        let (_open, status) = answer(node.address().await, &[&forwarded]).await;
-        assert_eq!(status, "HTTP/1.1 101 Switching Protocols\r\n");
+        let mut link = sent(node.address().await, &[&forwarded]).await;
+        assert_eq!(link.response().await.head.lines().next(), Some(GRANTED));
         assert_eq!(node.until("opened", 1).await["client"], client, "{setting}");
         node.stop().await;
     }
@@ -62,11 +51,10 @@ async fn every_connection_begins_with_the_proxys_head() {
     let request = format!("{UPGRADE}\r\n");
     // In pieces, as a head may come.
     let pieces = ["PRO", "XY TCP4 198.51.100.7 127.0.0.1 40000 80\r", "\n", &request];
-    let (_open, status) = answer(address, &pieces).await;
-    assert_eq!(status, "HTTP/1.1 101 Switching Protocols\r\n");
+    let mut client = sent(address, &pieces).await;
+    assert_eq!(client.response().await.head.lines().next(), Some(GRANTED));
     assert_eq!(node.until("opened", 1).await["client"], "198.51.100.7");
-    let (_closed, status) = answer(address, &[&request]).await;
-    assert_eq!(status, "", "closed without an answer");
+    assert!(sent(address, &[&request]).await.ends_unanswered().await);
     let refused = r#"roomcast_connections_refused_total{reason="bad_request"} 1"#;
     eventually("counted", async || get(monitor, "/metrics").await.body.contains(refused)).await;
     node.stop().await;
@@ -77,7 +65,6 @@ async fn nobody_else_speaks_the_proxy_protocol() {
     let settings = ["--set=http.trusted_proxies=10.0.0.0/8", "--set=http.proxy_protocol=true"];
     let node = serve(&settings);
     let head = format!("PROXY UNKNOWN\r\n{UPGRADE}\r\n");
-    let (_closed, status) = answer(node.address().await, &[&head]).await;
-    assert_eq!(status, "", "closed without an answer");
+    assert!(sent(node.address().await, &[&head]).await.ends_unanswered().await);
     node.stop().await;
 }

@@ -31,7 +31,7 @@ pub use metrics::Scrape;
 pub use node::TestNode;
 pub use persistent::{Outcomes, Persistent};
 pub use process::Process;
-pub use raw::{Opcode, RawClient, RawFrame, Response, frame, get};
+pub use raw::{Opcode, RawClient, RawFrame, Response, UPGRADE, frame, get};
 pub use watcher::{Heard, Watcher};
 
 /// What should happen happens within this, however busy the machine is.

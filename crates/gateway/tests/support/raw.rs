@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use super::soon;
 
 /// The request of a correct handshake, up to the headers one may add.
-const UPGRADE: &str = "GET /ws HTTP/1.1\r\nHost: node\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+pub const UPGRADE: &str = "GET /ws HTTP/1.1\r\nHost: node\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
      Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
 /// Opcodes of RFC 6455 section 5.2.
@@ -149,6 +149,12 @@ impl RawClient {
     /// Reads until the node has closed the socket.
     pub async fn ended(&mut self) {
         while self.fill().await {}
+    }
+
+    /// Whether the node closes the socket without another byte.
+    pub async fn ends_unanswered(&mut self) -> bool {
+        self.ended().await;
+        self.read.is_empty()
     }
 
     /// Reads more; false at the end of the stream. A reset is an end.
