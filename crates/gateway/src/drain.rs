@@ -5,7 +5,7 @@ use std::time::Duration;
 /// The longest time between a client's moment to move and its close.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The longest time for the last words to the last connections.
-const FAREWELL: Duration = Duration::from_secs(5);
+pub(crate) const FAREWELL: Duration = Duration::from_secs(5);
 
 /// The parts of a drain, one after the other; together they are no longer than what it was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -38,15 +38,17 @@ const HTTP_LIFE: Duration = Duration::from_secs(60);
 pub(crate) type Answer = Response<Full<Bytes>>;
 
 /// Serves a socket that was just accepted and assigned to this worker, in a task of its own.
-pub(crate) fn accept(worker: &Rc<Worker>, site: &Arc<Site>, socket: TcpStream, accepted: Instant) {
+pub(crate) fn accept(
+    worker: &Rc<Worker>,
+    site: &Arc<Site>,
+    mut socket: TcpStream,
+    (peer, accepted): (IpAddr, Instant),
+) {
     let place = Place::new(site.clone(), worker.index);
     let (worker, site) = (worker.clone(), site.clone());
     tokio::task::spawn_local(async move {
-        let mut socket = socket;
         let settings = worker.settings();
-        // A socket that has no peer any more is gone.
-        let Ok(peer) = socket.peer_addr() else { return };
-        let mut peer = peer.ip().to_canonical();
+        let mut peer = peer.to_canonical();
         if settings.http.proxy_protocol {
             match Box::pin(behind_proxy(&mut socket, peer, &settings.http)).await {
                 Ok(client) => peer = client,

@@ -22,7 +22,7 @@ use tokio::time::{Instant, timeout_at};
 use self::acceptor::Acceptor;
 use self::threads::HubThread;
 use crate::config::Config;
-use crate::drain::Schedule;
+use crate::drain::{FAREWELL, Schedule};
 use crate::http::Site;
 use crate::hub::{HubHandle, outlet_queue};
 use crate::settings::Settings;
@@ -31,8 +31,6 @@ use crate::worker::{Handoff, WorkerParts};
 
 /// Sockets that wait for one worker: a full accept burst.
 const HANDOFFS: usize = 1024;
-/// How long connections may take to hear that the node ends, where nothing says otherwise.
-const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Why a node did not start; nothing of it runs then.
 #[derive(Debug, thiserror::Error)]
@@ -94,7 +92,6 @@ impl Node {
 
         let tracer = Tracer::start(&config.traces, &config.node.id)
             .map_err(|error| StartError::System(io::Error::other(error)))?;
-        let accept_rate = settings.limits.accept_rate;
         let (settings, watched) = watch::channel(Arc::new(settings));
         let (drain, drains) = watch::channel(None);
         let (queues, events): (Vec<_>, Vec<_>) =
@@ -106,7 +103,6 @@ impl Node {
 
         let apart = config.http.metrics_listen.is_some();
         let site = Arc::new(Site::new(bus.clone(), metrics.clone(), config.node.workers, apart));
-        site.set_accept_rate(accept_rate);
         let (metrics_address, monitor) = match config.http.metrics_listen {
             Some(listen) => {
                 let (address, task) = monitor::start(listen, site.clone())
@@ -143,7 +139,7 @@ impl Node {
             Some(only) if is_alone => Acceptor::alone(listener, only),
             last => {
                 senders.extend(last);
-                Acceptor::start(listener, senders, site.clone())?
+                Acceptor::start(listener, senders, (site.clone(), watched))?
             }
         };
         tracing::info!(node = %config.node.id, %address, workers = config.node.workers, "listening");
@@ -192,7 +188,6 @@ impl Node {
         let mut settings = Settings::new(&self.config, self.descriptors, &self.metrics);
         settings.fault = self.settings.borrow().fault.clone();
         self.acceptor.configure(&settings.limits);
-        self.site.set_accept_rate(settings.limits.accept_rate);
         self.settings.send_replace(Arc::new(settings));
         tracing::info!(taken = ?differences.reloadable, "configuration reloaded");
         if !differences.need_restart.is_empty() {

@@ -1,7 +1,7 @@
 //! What all workers' HTTP shares: how many sockets there are, whether the node lives and is ready.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use roomcast_bus::Bus;
 use roomcast_metrics::Metrics;
@@ -23,8 +23,6 @@ pub(crate) struct Site {
     draining: AtomicBool,
     /// It takes nobody any more.
     closed: AtomicBool,
-    /// New sockets in a second; 0: no bound.
-    accept_rate: AtomicU32,
     /// `/metrics` has a listener of its own.
     pub(crate) metrics_apart: bool,
 }
@@ -38,7 +36,6 @@ impl Site {
             ticks: (0..workers).map(|_| AtomicU64::new(now_ms())).collect(),
             draining: AtomicBool::new(false),
             closed: AtomicBool::new(false),
-            accept_rate: AtomicU32::new(0),
             metrics_apart,
         }
     }
@@ -99,16 +96,6 @@ impl Site {
     /// Whether it takes nobody any more.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Relaxed)
-    }
-
-    /// How many sockets may be taken in a second; 0: any number.
-    pub(crate) fn accept_rate(&self) -> u32 {
-        self.accept_rate.load(Ordering::Relaxed)
-    }
-
-    /// Puts another such bound in force.
-    pub(crate) fn set_accept_rate(&self, rate: u32) {
-        self.accept_rate.store(rate, Ordering::Relaxed);
     }
 
     /// The metrics in their text form; away from the workers, as it reads `/proc`.

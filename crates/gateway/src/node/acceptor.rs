@@ -7,11 +7,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::pace::Pace;
 use crate::http::Site;
-use crate::settings::Limits;
+use crate::settings::{Limits, Settings};
 use crate::worker::Handoff;
 
 /// Handshakes that the kernel keeps while we are busy; it takes the smaller of this and
@@ -56,13 +56,13 @@ impl Acceptor {
     pub(super) fn start(
         listener: TcpListener,
         workers: Vec<mpsc::Sender<Handoff>>,
-        site: Arc<Site>,
+        (site, settings): (Arc<Site>, watch::Receiver<Arc<Settings>>),
     ) -> io::Result<Self> {
         let listener = Arc::new(listener);
         let (served, senders) = (listener.clone(), workers.clone());
         thread::Builder::new()
             .name("acceptor".into())
-            .spawn(move || accept(&served, &senders, &site))?;
+            .spawn(move || accept(&served, &senders, (&site, &settings)))?;
         Ok(Self { listener, _workers: workers })
     }
 
@@ -85,19 +85,24 @@ impl Acceptor {
     }
 }
 
-fn accept(listener: &TcpListener, workers: &[mpsc::Sender<Handoff>], site: &Site) {
+fn accept(
+    listener: &TcpListener,
+    workers: &[mpsc::Sender<Handoff>],
+    (site, settings): (&Site, &watch::Receiver<Arc<Settings>>),
+) {
+    let rate = || settings.borrow().limits.accept_rate;
     let mut pace = Pace::new(Instant::now());
     loop {
-        while let Some(wait) = pace.take(site.accept_rate(), Instant::now()) {
+        while let Some(wait) = pace.take(rate(), Instant::now()) {
             thread::sleep(wait);
         }
         match listener.accept() {
-            Ok((socket, _peer)) => {
+            Ok((socket, peer)) => {
                 if socket.set_nonblocking(true).is_err() {
                     continue;
                 }
                 let worker = site.assign();
-                let handoff = Handoff { socket, accepted: Instant::now() };
+                let handoff = Handoff { socket, peer: peer.ip(), accepted: Instant::now() };
                 if workers[worker].blocking_send(handoff).is_err() {
                     // The worker died; its liveness fails, and others still serve.
                     site.release(worker);

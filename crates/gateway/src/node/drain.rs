@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::{FAREWELL, Node};
+use super::Node;
 use crate::config::DrainConfig;
-use crate::drain::Schedule;
+use crate::drain::{FAREWELL, Schedule};
 
 /// How often it looks whether everybody has gone.
 const LOOK: Duration = Duration::from_millis(50);

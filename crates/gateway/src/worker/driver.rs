@@ -1,5 +1,6 @@
 //! A worker's thread: its loop over events, answers, new sockets and time.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant as StdInstant};
@@ -32,6 +33,7 @@ const FAREWELL: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub(crate) struct Handoff {
     pub(crate) socket: std::net::TcpStream,
+    pub(crate) peer: IpAddr,
     pub(crate) accepted: StdInstant,
 }
 
@@ -97,9 +99,10 @@ pub(crate) async fn run(parts: WorkerParts) {
 }
 
 /// Takes in a socket that the acceptor assigned to this worker.
-fn adopt(worker: &Rc<Worker>, site: &Arc<Site>, Handoff { socket, accepted }: Handoff) {
+fn adopt(worker: &Rc<Worker>, site: &Arc<Site>, handoff: Handoff) {
+    let Handoff { socket, peer, accepted } = handoff;
     match TcpStream::from_std(socket) {
-        Ok(socket) => http::accept(worker, site, socket, accepted),
+        Ok(socket) => http::accept(worker, site, socket, (peer, accepted)),
         Err(error) => {
             site.release(worker.index);
             tracing::debug!("a socket was lost before its handshake: {error}");
@@ -116,13 +119,13 @@ async fn accept_alone(worker: Rc<Worker>, site: Arc<Site>, listener: std::net::T
     };
     let mut pace = Pace::new(StdInstant::now());
     loop {
-        while let Some(wait) = pace.take(site.accept_rate(), StdInstant::now()) {
+        while let Some(wait) = pace.take(worker.settings().limits.accept_rate, StdInstant::now()) {
             tokio::time::sleep(wait).await;
         }
         match listener.accept().await {
-            Ok((socket, _peer)) => {
+            Ok((socket, peer)) => {
                 site.assign();
-                http::accept(&worker, &site, socket, StdInstant::now());
+                http::accept(&worker, &site, socket, (peer.ip(), StdInstant::now()));
             }
             Err(_) if site.is_closed() => return,
             Err(error) if is_of_one_socket(&error) => {}
