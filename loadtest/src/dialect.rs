@@ -177,9 +177,14 @@ pub(crate) fn text_of(data: &Data) -> Result<&[u8]> {
     text.context("the data is no text")
 }
 
+/// The name of the load's room of this number, for servers that know no `RoomName`.
+pub(crate) fn room_text(number: usize) -> String {
+    format!("load-{number}")
+}
+
 /// The name of a room of the load; the floor reads the number back.
 pub(crate) fn room_name(number: usize) -> Result<RoomName> {
-    Ok(RoomName::parse(&format!("load-{number}"))?)
+    Ok(RoomName::parse(&room_text(number))?)
 }
 
 #[cfg(test)]

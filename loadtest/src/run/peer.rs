@@ -180,11 +180,6 @@ impl Outgoing<'_> {
     }
 }
 
-/// The name of a room, the same with all.
-fn room_name(room: usize) -> String {
-    format!("load-{room}")
-}
-
 /// A text frame, as a client sends it.
 pub(crate) fn text_frame(text: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len() + 14);

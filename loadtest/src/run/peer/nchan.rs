@@ -3,18 +3,19 @@
 
 use std::net::SocketAddr;
 
-use super::{Heard, room_name};
+use super::Heard;
+use crate::dialect::room_text;
 use crate::wire;
 
 /// Messages with their ids.
 const WITH_META: &str = "ws+meta.nchan";
 
 pub(super) fn publish_path(room: usize) -> String {
-    format!("/pub/{}", room_name(room))
+    format!("/pub/{}", room_text(room))
 }
 
 pub(super) fn subscribe(to: SocketAddr, room: usize, last_id: &[u8]) -> Vec<u8> {
-    let mut path = format!("/sub/{}", room_name(room));
+    let mut path = format!("/sub/{}", room_text(room));
     if !last_id.is_empty() {
         path += &format!("?last_event_id={}", String::from_utf8_lossy(last_id));
     }

@@ -1,17 +1,18 @@
 //! Socket.IO's frames (protocol 5 in Engine.IO 4) over WebSocket, as far as
 //! `peers/socketio/server.mjs` needs them: all are text.
 
-use super::{Heard, Outgoing, room_name};
+use super::{Heard, Outgoing};
+use crate::dialect::room_text;
 
 /// Where its WebSockets are.
 pub(super) const PATH: &str = "/socket.io/?EIO=4&transport=websocket";
 
 pub(super) fn join(room: usize) -> String {
-    format!(r#"42["join","{}"]"#, room_name(room))
+    format!(r#"42["join","{}"]"#, room_text(room))
 }
 
 pub(super) fn publish(message: &Outgoing<'_>) -> String {
-    format!(r#"42["publish","{}",{}]"#, room_name(message.room), message.data())
+    format!(r#"42["publish","{}",{}]"#, room_text(message.room), message.data())
 }
 
 pub(super) fn read(payload: &[u8]) -> Heard<'_> {

@@ -1,13 +1,14 @@
 //! The words of `peers/ws/server.mjs`.
 
-use super::{Heard, Outgoing, room_name};
+use super::{Heard, Outgoing};
+use crate::dialect::room_text;
 
 pub(super) fn join(room: usize) -> String {
-    format!(r#"{{"type":"join","room":"{}"}}"#, room_name(room))
+    format!(r#"{{"type":"join","room":"{}"}}"#, room_text(room))
 }
 
 pub(super) fn publish(message: &Outgoing<'_>) -> String {
-    let (room, data) = (room_name(message.room), message.data());
+    let (room, data) = (room_text(message.room), message.data());
     format!(r#"{{"type":"publish","room":"{room}","data":{data}}}"#)
 }
 
