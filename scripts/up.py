@@ -88,12 +88,19 @@ class Compose:
         """Where everything of a service lies."""
         return RUN / service
 
+    def published(self, service):
+        """Where each port of a service that is published is reached from outside."""
+        pairs = (port.rsplit(":", 1) for port in self.services[service].get("ports", []))
+        return {inside: shifted(outside) for outside, inside in pairs}
+
+    def reached(self, service):
+        """Where a service with one published port is."""
+        (address,) = self.published(service).values()
+        return address
+
     def render(self, service, text):
         """A command's word or a file's text, with what a container would give it."""
-        published = {}
-        for port in self.services[service].get("ports", []):
-            outside, inside = port.rsplit(":", 1)
-            published[inside] = shifted(outside)
+        published = self.published(service)
         address = self.addresses[service]
         text = re.sub(r"0\.0\.0\.0:(\d+)", lambda port: published.get(port[1], f"{address}:{port[1]}"), text)
         text = text.replace("0.0.0.0", address)
@@ -229,8 +236,8 @@ def up(balancer):
         start(compose, service)
         print(f"up: {service:<11} {compose.addresses[service]:<12} {compose.folder(service) / 'log'}")
     for service in wanted:
-        for port in compose.services[service].get("ports", []):
-            print(f"up: {service}: http://{shifted(port.rsplit(':', 1)[0])}/")
+        for address in compose.published(service).values():
+            print(f"up: {service}: http://{address}/")
     print("up: Grafana is left out: docker compose up has it. `make down` ends all of this.")
 
 

@@ -190,7 +190,7 @@ def main(balancer="nginx", clients="5000", rate="500"):
     described = up.Compose()
     up.up(balancer)
     try:
-        address = up.shifted(described.services[up.BALANCERS[balancer]]["ports"][0].rsplit(":", 1)[0])
+        address = described.reached(up.BALANCERS[balancer])
         report = up.RUN / "rolling.json"
         flags = ["--clients", clients, "--rate", rate, "--json", report]
         with Accepts(described) as accepts, load(address, *flags) as running:

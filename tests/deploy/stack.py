@@ -25,9 +25,9 @@ def look():
     os.environ |= {"ROOMCAST__DRAIN__TOTAL": f"{TOTAL}s", "ROOMCAST__DRAIN__PAUSE": f"{PAUSE}s"}
     described = up.Compose()
     up.up("nginx")
-    nginx, haproxy = published(described, "balancer"), published(described, "haproxy")
+    nginx, haproxy = described.reached("balancer"), described.reached("haproxy")
     up.start(described, "haproxy")
-    prometheus = Prometheus(published(described, "prometheus"))
+    prometheus = Prometheus(described.reached("prometheus"))
     eventually(lambda: prometheus.query("sum(roomcast_ready) == 3"), "Prometheus sees three ready nodes")
     flags = ["--seconds", LOAD, "--clients", CLIENTS]
     with contextlib.ExitStack() as running:
@@ -45,11 +45,6 @@ def look():
     balancers.away(described, nginx, haproxy)
     up.end(up.BALANCERS.values())
     below_http(nginx, haproxy)
-
-
-def published(described, service):
-    """Where a service is reached from outside: address and port."""
-    return up.shifted(described.services[service]["ports"][0].rsplit(":", 1)[0])
 
 
 class Prometheus:
