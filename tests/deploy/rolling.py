@@ -8,6 +8,7 @@ runs it at full size with the release build, prints how clients moved and draws 
 import contextlib
 import html
 import json
+import math
 import os
 import re
 import subprocess
@@ -70,13 +71,6 @@ class Accepts:
         taken = [one for node in NODES for one in self.taken[node] if begin <= one[0] < end]
         return sorted(at for at, count in taken for _ in range(count))
 
-    def fastest(self):
-        """The most that any node took in any second."""
-        most = 0
-        for counts in self.taken.values():
-            for begin, _ in counts:
-                most = max(most, sum(count for at, count in counts if begin <= at < begin + 1))
-        return most
 
 
 @dataclass
@@ -95,6 +89,16 @@ class Drain:
         for at in self.moved:
             counts[min(PARTS - 1, int((at - begin) / (end - begin) * PARTS))] += 1
         return counts
+
+
+def fastest(taken, since=0):
+    """The most that any node took in any second, from a moment on."""
+    most = 0
+    for counts in taken.values():
+        for begin, _ in counts:
+            if begin >= since:
+                most = max(most, sum(count for at, count in counts if begin <= at < begin + 1))
+    return most
 
 
 def window(total, pause):
@@ -134,8 +138,8 @@ def judge(drains, accepts, clients, limit=2000):
         check(even, f"{drain.node}: clients moved evenly over its window: {counts}")
     moved = sum(len(drain.moved) for drain in drains)
     check(moved >= clients * 0.8, f"{moved} moves of {clients} clients in the windows")
-    fastest = accepts.fastest()
-    check(fastest <= limit, f"no node took more than {limit} connections in a second: {fastest}")
+    most = fastest(accepts.taken)
+    check(most <= limit, f"no node took more than {limit} connections in a second: {most}")
 
 
 @contextlib.contextmanager
@@ -151,39 +155,51 @@ def load(address, *arguments, name="load"):
         process.kill()
 
 
-def picture(drains, accepts, title):
-    """Connections that nodes took, in a page of its own."""
-    width, height, end = 1000, 220, accepts.now()
+def picture(drains, taken, title):
+    """Connections that nodes took while others ended, in a page of its own: from a second before the
+    first drain to some seconds after the last client moved."""
+    width, height = 1000, 220
     colours = dict(zip(NODES, ["#1f60c4", "#37872d", "#e0752d"]))
-    seconds = {node: [0] * (int(end * 2) + 1) for node in NODES}
+    begin, end = drains[0].begun, drains[-1].window[1] + 5
+    first, last = math.floor(begin) - 1, math.ceil(end)
+    seconds = {node: [0] * (last - first) for node in NODES}
     for node in NODES:
-        for at, count in accepts.taken[node]:
-            seconds[node][int(at * 2)] += count
-    totals = [sum(seconds[node][at] for node in NODES) for at in range(int(end * 2) + 1)]
-    first = drains[0].begun
-    top = max(totals[int(first * 2):]) * 1.1
-    x = lambda at: (at - first + 1) / (end - first + 1) * width
-    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-60 -40 {width + 80} {height + 90}" font-family="sans-serif" font-size="13">']
-    parts.append(f'<rect x="-60" y="-40" width="{width + 80}" height="{height + 90}" fill="#fff"/>')
+        for at, count in taken[node]:
+            if begin <= at < end:
+                seconds[node][math.floor(at) - first] += count
+    most = max(sum(all_nodes) for all_nodes in zip(*seconds.values()))
+    marks = y_marks(most)
+    x = lambda at: (at - first) / (last - first) * width
+    y = lambda count: height - count / marks[-1] * height
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-60 -40 {width + 80} {height + 100}" font-family="sans-serif" font-size="13">']
+    parts.append(f'<rect x="-60" y="-40" width="{width + 80}" height="{height + 100}" fill="#fff"/>')
     parts.append(f'<text x="0" y="-20" font-size="15">{html.escape(title)}</text>')
     for drain in drains:
-        begin, over = x(drain.window[0]), x(drain.window[1])
-        parts.append(f'<rect x="{begin:.1f}" y="0" width="{over - begin:.1f}" height="{height}" fill="{colours[drain.node]}" opacity="0.12"/>')
-        parts.append(f'<text x="{begin + 4:.1f}" y="14" fill="{colours[drain.node]}">{drain.node} moves its clients</text>')
-    for at in range(int(first * 2) - 1, len(totals)):
-        bottom = height
+        left, right = x(drain.window[0]), x(drain.window[1])
+        parts.append(f'<rect x="{left:.1f}" y="0" width="{right - left:.1f}" height="{height}" fill="{colours[drain.node]}" opacity="0.12"/>')
+        parts.append(f'<text x="{left + 4:.1f}" y="14" fill="{colours[drain.node]}">{drain.node} moves its clients</text>')
+    for mark in marks:
+        parts.append(f'<line x1="0" x2="{width}" y1="{y(mark):.1f}" y2="{y(mark):.1f}" stroke="#ccc" stroke-width="0.5"/>')
+        parts.append(f'<text x="-8" y="{y(mark) + 4:.1f}" text-anchor="end">{mark}</text>')
+    for second in range(last - first):
+        below = 0
         for node in NODES:
-            tall = seconds[node][at] / top * height
-            bottom -= tall
-            parts.append(f'<rect x="{x(at / 2):.1f}" y="{bottom:.1f}" width="{width / (end - first + 1) / 2 - 0.6:.1f}" height="{tall:.1f}" fill="{colours[node]}"/>')
-    for share in (0.25, 0.5, 0.75, 1):
-        y = height - share * height / 1.1
-        parts.append(f'<line x1="0" x2="{width}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ccc" stroke-width="0.5"/>')
-        parts.append(f'<text x="-8" y="{y + 4:.1f}" text-anchor="end">{share * top / 1.1 * 2:.0f}</text>')
-    for at in range(0, int(end - first) + 1, 10):
-        parts.append(f'<text x="{x(first + at):.1f}" y="{height + 18}" text-anchor="middle">{at} s</text>')
-    parts.append(f'<text x="0" y="{height + 40}" fill="#555">connections taken in a second, in steps of half a second; colours: the node that took them</text>')
+            count = seconds[node][second]
+            if count:
+                top, tall = y(below + count), y(below) - y(below + count)
+                parts.append(f'<rect x="{x(first + second):.1f}" y="{top:.1f}" width="{width / (last - first) - 1:.1f}" height="{tall:.1f}" fill="{colours[node]}"/>')
+            below += count
+    for at in range(0, math.floor(end - begin) + 1, 10):
+        parts.append(f'<text x="{x(begin + at):.1f}" y="{height + 18}" text-anchor="middle">{at} s</text>')
+    key = " ".join(f'<tspan fill="{colours[node]}">■ {node}</tspan>' for node in NODES)
+    parts.append(f'<text x="0" y="{height + 40}" fill="#555">connections taken in each second, by {key}: at most {most} by all of them</text>')
     return "\n".join([*parts, "</svg>\n"])
+
+
+def y_marks(most):
+    """Round numbers for the y axis, the last of them at or above the highest bar."""
+    step = next(size * base for base in (1, 10, 100, 1000, 10_000) for size in (1, 2, 5) if size * base * 5 >= most)
+    return [step * line for line in range(math.ceil(max(most, 1) / step) + 1)]
 
 
 def main(balancer="nginx", clients="5000", rate="500"):
@@ -203,9 +219,10 @@ def main(balancer="nginx", clients="5000", rate="500"):
         print((up.RUN / "load").read_text())
         title = f"Rolling restart behind {balancer}: {clients} clients, {rate} messages a second"
         drawn = up.RUN.parent / f"rolling-{balancer}.svg"
-        drawn.write_text(picture(drains, accepts, title))
+        drawn.write_text(picture(drains, accepts.taken, title))
         print(f"rolling: {drawn}, {up.RUN.parent / f'rolling-{balancer}.json'}")
-        figures = {drain.node: drain.parts() for drain in drains} | {"fastest": accepts.fastest()}
+        figures = {drain.node: drain.parts() for drain in drains} | {"fastest": fastest(accepts.taken, drains[0].begun)}
+        print(f"rolling: while nodes ended, no other took more than {figures['fastest']} connections in a second")
         figures["load"] = json.loads(report.read_text())
         (up.RUN.parent / f"rolling-{balancer}.json").write_text(json.dumps(figures))
     finally:

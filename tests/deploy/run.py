@@ -10,6 +10,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "scripts"))
 
 import checks
 import files
+import plots
 import stack
 import up
 
@@ -19,6 +20,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("interrupted"))
     up.RUN.mkdir(parents=True, exist_ok=True)
     files.look()
+    plots.look()
     print(f"       after {time.monotonic() - began:.0f} s")
     try:
         stack.look()
