@@ -69,6 +69,10 @@ def compose():
         passes(f"compose schema: {path.name}", *schema, path)
     published = [port for service in up.services().values() for port in service.get("ports", [])]
     check(all(port.startswith("127.0.0.1:") for port in published), "Compose publishes on this machine only", published)
+    limited = {name: service["ulimits"]["nofile"] for name, service in up.services().items() if "ulimits" in service}
+    check(len(limited) == 5, "nodes and balancers say how many descriptors they need", limited)
+    for name, limit in limited.items():
+        descriptors(limit, f"{name}: ulimits.nofile")
 
 
 def kubernetes():
@@ -83,7 +87,11 @@ def kubernetes():
 def dockerfile():
     passes("hadolint", TOOLS / "hadolint", DEPLOY / "Dockerfile")
     channel = tomllib.loads((ROOT / "rust-toolchain.toml").read_text())["toolchain"]["channel"]
-    check(f"FROM rust:{channel}-" in (DEPLOY / "Dockerfile").read_text(), "the image's compiler is the project's")
+    text = (DEPLOY / "Dockerfile").read_text()
+    check(f"FROM rust:{channel}-" in text, "the image's compiler is the project's")
+    built = re.search(r"(CARGO_PROFILE_RELEASE_\w+=\w+ )+\\\n    cargo build --release", text)
+    stripped = built and "DEBUG=false" in built[0] and "STRIP=debuginfo" in built[0]
+    check(stripped, "the image's program holds no debug information", text)
 
 
 def units():
@@ -94,7 +102,13 @@ def units():
         passes("systemd-analyze verify", "systemd-analyze", "verify", path)
     else:
         print("       systemd-analyze is not installed: the unit was not verified")
-    check(int(re.search(r"LimitNOFILE=(\d+)", text)[1]) > 65_536, "systemd: LimitNOFILE")
+    descriptors(int(re.search(r"LimitNOFILE=(\d+)", text)[1]), "systemd: LimitNOFILE")
+
+
+def descriptors(limit, what):
+    """Enough for the default of connections, and no more than an engine without root gives: it starts
+    nothing that asks for more."""
+    check(65_536 < limit <= 524_288, f"{what}: {limit}")
 
 
 def configurations():
@@ -115,7 +129,6 @@ def graces():
     for name, service in up.services().items():
         if service["image"] == "roomcast":
             check(seconds(service["stop_grace_period"]) > total, f"{name}: stop_grace_period above drain.total")
-            check(service["ulimits"]["nofile"] > 65_536, f"{name}: ulimits")
     unit = (DEPLOY / "systemd/roomcast.service").read_text()
     grace = seconds(re.search(r"TimeoutStopSec=(\w+)", unit)[1])
     check(grace > drain_total(DEPLOY / "roomcast.toml"), "systemd: TimeoutStopSec above drain.total")
