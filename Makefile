@@ -1,4 +1,5 @@
 LISTEN ?= 127.0.0.1:8080
+ARGS ?=
 BALANCER ?= nginx
 .DEFAULT_GOAL := help
 .PHONY: help run up down setup test foreign torture lint fmt bench docs deny
@@ -6,8 +7,8 @@ BALANCER ?= nginx
 help: ## Show these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: ## Build and run one node, its rooms in memory (LISTEN=127.0.0.1:8080)
-	@scripts/run.sh $(LISTEN)
+run: ## Build and run one node, its rooms in memory (LISTEN=8090; ARGS for `roomcast serve`)
+	@scripts/run.sh '$(LISTEN)' $(ARGS)
 
 up: setup ## Run docker-compose.yml without Docker: three nodes, Redis, Prometheus (BALANCER=nginx or haproxy)
 	cargo build --release --locked --bin roomcast && scripts/up.sh up $(BALANCER)
@@ -39,5 +40,5 @@ bench: ## Load a node beside the least a server can do (`loadtest --help` has mo
 docs: ## Build the Rust documentation into target/doc
 	cargo doc --workspace --no-deps --locked
 
-deny: ## Check licences, sources and banned crates (needs cargo-deny)
-	cargo deny --offline --workspace check bans licenses sources
+deny: ## Check licences, sources and banned crates, with cargo-deny
+	@scripts/deny.sh

