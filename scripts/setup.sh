@@ -58,6 +58,10 @@ fi
 for program in node npm; do
     command -v "$program" >/dev/null || { echo "setup: $program is missing: install Node 20 or newer" >&2; exit 1; }
 done
+if ! node -e 'process.exit(parseInt(process.versions.node) >= 20 ? 0 : 1)'; then
+    echo "setup: Node $(node --version) is too old: install Node 20 or newer" >&2
+    exit 1
+fi
 
 # A copy of the list of packages is kept beside what was installed from it.
 mkdir -p "$place/npm"
