@@ -113,7 +113,9 @@ def lines(drawn, unit, width, height, begin, end):
         parts.append(f'<text x="{x(at):.1f}" y="{height - 4}" text-anchor="middle">{words}</text>')
     for number, (_, points) in enumerate(seen):
         path = " ".join(f"{x(at):.1f},{y(value):.1f}" for at, value in points)
-        parts.append(f'<polyline stroke="{COLOURS[number % len(COLOURS)]}" points="{path}"/>')
+        # Each line is thinner than those below it: where they lie upon each other all are seen.
+        wide = min(1.5 + 2 * (len(seen) - 1 - number), 6)
+        parts.append(f'<polyline stroke="{COLOURS[number % len(COLOURS)]}" stroke-width="{wide}" points="{path}"/>')
     parts.append("</svg><div class=legend>")
     for number, (name, points) in enumerate(seen[:NAMED]):
         parts.append(f'<span style="color:{COLOURS[number % len(COLOURS)]}">▬ {html.escape(name)} {worded(points[-1][1], unit)}</span>')
@@ -155,7 +157,7 @@ def page(described, prometheus, begin, end):
 
 STYLE = """body{background:#111;color:#ccc;font:12px sans-serif;margin:0}.panel,h2{position:absolute;box-sizing:border-box}
 .panel{background:#1c1d21;padding:6px;overflow:hidden}h1{margin:0;padding:16px 10px;font-size:22px}h1 span{font-size:13px;font-weight:normal;color:#888;padding-left:12px}
-h3{margin:0 0 4px;font-size:13px}h2{margin:0;font-size:16px}text{fill:#999;font-size:10px}line{stroke:#333}polyline{fill:none;stroke-width:1.5}
+h3{margin:0 0 4px;font-size:13px}h2{margin:0;font-size:16px}text{fill:#999;font-size:10px}line{stroke:#333}polyline{fill:none;stroke-linejoin:round}
 b{font-size:26px;color:#73bf69}.legend{font-size:11px;max-height:42px;overflow:hidden}.legend span{margin-right:8px;white-space:nowrap}.none{margin:4px 0;color:#777}"""
 
 

@@ -75,6 +75,8 @@ def pages(plot, url):
     check("0 all the time" in drawn("zero") and "▬" not in drawn("zero"), "plot: zeros alone have no legend", drawn("zero"))
     check("<p class=none>NO DATA</p>" in drawn("nothing"), "plot: no data is said in small letters", drawn("nothing"))
     check("<p class=none>NO DATA</p>" in drawn("nan"), "plot: NaN is no data", drawn("nan"))
+    widths = re.findall(r'stroke-width="([\d.]+)"', drawn("up"))
+    check(widths == ["3.5", "1.5"], "plot: of lines upon each other the later is thinner", widths)
     text = drawn("many")
     check(text.count("▬") == plot.NAMED and "and 12 more" in text, "plot: a legend is bounded", text)
     check("<b>9 ms</b>" in drawn("mixed", type="stat"), "plot: a single value", drawn("mixed", type="stat"))
