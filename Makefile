@@ -11,7 +11,7 @@ run: ## Build and run one node, its rooms in memory (LISTEN=8090; ARGS for `room
 	@scripts/run.sh '$(LISTEN)' $(ARGS)
 
 up: setup ## Run docker-compose.yml without Docker: three nodes, Redis, Prometheus (BALANCER=nginx or haproxy)
-	cargo build --release --locked --bin roomcast && scripts/up.sh up $(BALANCER)
+	cargo build --profile quick --locked --bin roomcast && scripts/up.sh up $(BALANCER)
 
 down: ## End what `make up` started
 	@scripts/up.sh down

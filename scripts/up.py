@@ -30,7 +30,7 @@ TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 RUN = Path(os.environ.get("ROOMCAST_UP", TARGET / "up"))
 # A container's program, where the image has one of its own.
 PROGRAMS = {
-    "roomcast": os.environ.get("ROOMCAST", str(TARGET / "release" / "roomcast")),
+    "roomcast": os.environ.get("ROOMCAST", str(TARGET / "quick" / "roomcast")),
     "prom/prometheus": "prometheus",
 }
 LEFT_OUT = {"grafana"}
