@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::children::Children;
 use crate::dialect::{Dialect, Encoding};
 use crate::machine::{self, Cores};
+use crate::print;
 use crate::report::Report;
 use crate::resp::Redis;
 use crate::server::{NodeArgs, Server};
@@ -87,7 +88,7 @@ impl Cluster {
         let redis = Redis::at(url, place.redis.as_deref(), children)?;
         let node = args.node.on_redis(&redis.url);
         let nodes = (1..=args.nodes).map(|number| {
-            eprintln!("starting node {number} of {}", args.nodes);
+            print::note(format_args!("starting node {number} of {}", args.nodes));
             let mut more = vec!["--node-id".to_owned(), format!("load-{number}")];
             if args.latency {
                 more.extend(ONE_WORKER.map(str::to_owned));
@@ -238,9 +239,9 @@ fn report(
         findings.retries.to_string(),
         findings.violation_count.to_string(),
     ]);
-    println!("{heading}\n{table}");
+    print::out(format_args!("{heading}\n{table}"))?;
     for violation in &findings.violations {
-        println!("VIOLATION {violation}");
+        print::out(format_args!("VIOLATION {violation}"))?;
     }
     for node in &cluster.nodes {
         node.check()?;
@@ -253,7 +254,7 @@ fn report(
         count => Some(format!("{count} violations of the order promise")),
     };
     if failure.is_none() {
-        println!("every member saw every message of its room once, in one order");
+        print::out(format_args!("every member saw every message of its room once, in one order"))?;
     }
     let figures = json!({
         "scenario": "cluster", "setup": heading, "findings": findings, "nodes_cpu_seconds": cpu,

@@ -6,9 +6,10 @@ use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::json;
 
+use crate::print;
 use crate::report::Report;
 use crate::run::outcome::Outcome;
-use crate::run::text::{cell, heading, measures};
+use crate::run::text::{cell, heading, measures, warnings};
 use crate::stats::digits;
 use crate::table::Table;
 
@@ -24,9 +25,14 @@ pub(crate) struct CompareArgs {
 /// Prints the comparison.
 pub(crate) fn main(args: &CompareArgs) -> Result<Report> {
     let (a, b) = (read(&args.a)?, read(&args.b)?);
-    println!("A: {}\nB: {}\n{}", heading(&a), heading(&b), table(&a, &b));
+    print::out(format_args!("A: {}\nB: {}\n{}", heading(&a), heading(&b), table(&a, &b)))?;
+    for (name, run) in [("A", &a), ("B", &b)] {
+        for warning in warnings(run) {
+            print::out(format_args!("WARNING {name} was {warning}"))?;
+        }
+    }
     if a.scenario != b.scenario {
-        println!("The two did not run the same scenario: compare with care.");
+        print::out(format_args!("The two did not run the same scenario: compare with care."))?;
     }
     Ok(json!({ "scenario": "compare", "a": a, "b": b }).into())
 }

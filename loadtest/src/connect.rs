@@ -13,6 +13,7 @@ use crate::dialect::{Dialect, Encoding};
 use crate::engine::{Batch, Engine, Wait, What};
 use crate::floor::Mode;
 use crate::machine::{self, Cores};
+use crate::print;
 use crate::report::Report;
 use crate::server::{Kind, NodeArgs, Server};
 use crate::stats::text;
@@ -73,7 +74,7 @@ pub(crate) fn main(args: &ConnectArgs, children: &Children) -> Result<Report> {
     }
     let mut found = Vec::new();
     for round in 1..=args.rounds {
-        eprintln!("round {round} of {}", args.rounds);
+        print::note(format_args!("round {round} of {}", args.rounds));
         if !args.only_floor {
             let one = ["--set".to_owned(), "node.workers=1".to_owned()];
             let node = Server::node_with(&args.node, &one, &cores, children)?;
@@ -92,7 +93,7 @@ pub(crate) fn main(args: &ConnectArgs, children: &Children) -> Result<Report> {
         args.rounds,
         cores.text()
     );
-    println!("{heading}\n{}", table(&found));
+    print::out(format_args!("{heading}\n{}", table(&found)))?;
     Ok(serde_json::json!({ "scenario": "connect", "setup": heading, "runs": found }).into())
 }
 

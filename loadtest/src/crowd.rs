@@ -7,6 +7,7 @@ use roomcast_protocol::ServerFrame;
 
 use crate::dialect::Dialect;
 use crate::engine::{Batch, Engine, LinkId, Wait, What};
+use crate::print;
 use crate::server::Kind;
 
 /// Handshakes under way at once: enough to keep a server busy, too few to overrun its backlog.
@@ -61,7 +62,7 @@ pub(crate) fn gather(engine: &mut Engine, seats: &[Seat]) -> Result<Vec<LinkId>>
         if arriving.ready > before {
             last_progress = Instant::now();
             if before / 5000 != arriving.ready / 5000 {
-                eprintln!("  {} of {} clients ready", arriving.ready, seats.len());
+                print::note(format_args!("  {} of {} clients ready", arriving.ready, seats.len()));
             }
         } else if last_progress.elapsed() > STALL {
             let stuck = arriving.steps.iter().position(|&step| step != Step::Ready);

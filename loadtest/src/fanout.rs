@@ -9,8 +9,10 @@ use crate::children::Children;
 use crate::dialect::Encoding;
 use crate::floor::Mode;
 use crate::machine::{self, Cores};
+use crate::print;
 use crate::report::Report;
 use crate::server::{Kind, NodeArgs, Server};
+use crate::stats::kept_waiting;
 
 mod load;
 mod run;
@@ -96,8 +98,12 @@ pub(crate) fn main(args: &FanoutArgs, children: &Children) -> Result<Report> {
         machine::pin_self(load)?;
     }
     let outcomes = rounds(args, &cores, children)?;
-    println!("{}", heading(args, &cores));
-    println!("{}", summary::table(args, &outcomes));
+    print::out(format_args!("{}", heading(args, &cores)))?;
+    print::out(format_args!("{}", summary::table(args, &outcomes)))?;
+    let runs = outcomes.iter().flat_map(|outcome| &outcome.throughput);
+    if let Some(warning) = kept_waiting(runs.filter_map(|run| run.server_kept_waiting_percent)) {
+        print::out(format_args!("WARNING {warning}"))?;
+    }
     let setup = heading(args, &cores);
     let figures = serde_json::json!({ "scenario": "fanout", "setup": setup, "runs": outcomes });
     Ok(figures.into())
@@ -124,7 +130,7 @@ pub(crate) fn rounds(
     for round in 1..=args.rounds {
         let mut frame_bytes = guessed_frame_bytes(args);
         for kind in kinds(args) {
-            eprintln!("round {round} of {}: {}", args.rounds, kind.name());
+            print::note(format_args!("round {round} of {}: {}", args.rounds, kind.name()));
             let server = match kind {
                 Kind::Node => {
                     let workers = ["--set".to_owned(), format!("node.workers={}", args.workers)];

@@ -11,6 +11,7 @@ use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
 use crate::machine;
+use crate::print;
 
 mod conn;
 
@@ -67,7 +68,7 @@ pub(crate) struct FloorArgs {
 pub(crate) fn run(args: &FloorArgs) -> Result<()> {
     machine::allow_links(args.connections)?;
     let mut floor = Floor::bind(args)?;
-    println!("listening on {}", floor.listener.local_addr()?);
+    print::out(format_args!("listening on {}", floor.listener.local_addr()?))?;
     if args.until_stdin_ends {
         std::thread::spawn(|| {
             // Whatever ends the pipe, its other side is gone.

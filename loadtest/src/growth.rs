@@ -12,6 +12,7 @@ use crate::children::Children;
 use crate::dialect::Encoding;
 use crate::fanout::{self, FanoutArgs};
 use crate::machine::{self, Cores};
+use crate::print;
 use crate::report::Report;
 use crate::server::NodeArgs;
 use crate::stats::{Spread, digits};
@@ -104,7 +105,7 @@ pub(crate) fn main(args: &GrowthArgs, children: &Children) -> Result<Report> {
         Cores::here(1).text(),
         Cores::here(2).text()
     );
-    println!("{setup}\n{}", table(by_members.iter().chain(&by_rooms)));
+    print::out(format_args!("{setup}\n{}", table(by_members.iter().chain(&by_rooms))))?;
     if let Some(path) = &args.svg {
         let panels = [
             panel("Members of one room", &by_members, |point| point.members),
@@ -138,7 +139,7 @@ fn measure(
         if args.only_floor && index > 0 {
             break;
         }
-        eprintln!("{members} members in {rooms} rooms, {workers} workers");
+        print::note(format_args!("{members} members in {rooms} rooms, {workers} workers"));
         let cores = Cores::here(workers);
         machine::pin_self(&cores.load.clone().unwrap_or_else(machine::all_cores))?;
         let args = FanoutArgs {

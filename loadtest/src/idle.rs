@@ -12,6 +12,7 @@ use crate::dialect::{Dialect, Encoding};
 use crate::engine::{Batch, Engine, Wait, What};
 use crate::floor::Mode;
 use crate::machine::{self, Cores};
+use crate::print;
 use crate::report::Report;
 use crate::server::{NodeArgs, Server};
 use crate::stats::{digits, slope};
@@ -89,7 +90,7 @@ pub(crate) fn main(args: &IdleArgs, children: &Children) -> Result<Report> {
         args.workers,
         cores.text()
     );
-    println!("{heading}\n{}", table(&found));
+    print::out(format_args!("{heading}\n{}", table(&found)))?;
     Ok(serde_json::json!({ "scenario": "idle", "setup": heading, "servers": found }).into())
 }
 
@@ -99,7 +100,7 @@ fn measure(args: &IdleArgs, server: &Server) -> Result<Memory> {
     let mut engine = Engine::new()?;
     let (base_kib, mut steps, mut open) = (resident()?, Vec::new(), 0);
     for &step in &args.steps {
-        eprintln!("{}: {step} connections", server.kind.name());
+        print::note(format_args!("{}: {step} connections", server.kind.name()));
         let seats: Vec<Seat> = (open..step).map(|number| seat(args, &dialect, number)).collect();
         gather(&mut engine, &seats)?;
         open = step;

@@ -1,9 +1,6 @@
 //! Load tests of a Roomcast node, beside the floor: the least a server can do for the same work.
 //! Each scenario prints a table and, with `--json`, what it measured. See README.md.
 
-// What it prints is the program's own output: tables on stdout, progress on stderr.
-#![allow(clippy::print_stdout, clippy::print_stderr)]
-
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -29,6 +26,7 @@ mod machine;
 mod pace;
 mod page;
 mod peers;
+mod print;
 mod random;
 mod reader;
 mod redis;
@@ -79,7 +77,7 @@ fn main() -> ExitCode {
     match perform(&Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("loadtest: {error:#}");
+            print::note(format_args!("loadtest: {error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use crate::run::delays::Delays;
 use crate::run::outcome::Outcome;
-use crate::run::text::{cell, heading, measures};
+use crate::run::text::{cell, heading, measures, title, warnings};
 use crate::svg::escape;
 
 mod chart;
@@ -26,7 +26,7 @@ const LARGE: [&str; 6] = [
 
 /// The report.
 pub(crate) fn html(run: &Outcome) -> String {
-    let name = escape(&format!("{} on {}", run.scenario.name, run.peer.title()));
+    let name = escape(&title(run));
     let mut out = format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width\">\n<title>{name}</title>\n\
@@ -37,6 +37,9 @@ pub(crate) fn html(run: &Outcome) -> String {
         escape(&run.command)
     );
     verdict(&mut out, run);
+    for warning in warnings(run) {
+        let _ = writeln!(out, "<p class=\"verdict so\">Warning: {}</p>", escape(&warning));
+    }
     large(&mut out, run);
     out.push_str("<section>\n");
     out.push_str(&percentiles(run));
@@ -109,10 +112,11 @@ fn over_time(run: &Outcome) -> [String; 5] {
     let step = round_up(length / MARKS).max(1.0);
     let marks = (0..=(length / step) as usize).map(|mark| mark as f64 * step);
     let ticks: Vec<_> = marks.map(|at| (at, format!("{at:.0} s"))).collect();
-    let plot = |title: &str, unit: &str, curves: &[Curve]| {
+    let draw = |title: &str, unit: &str, scale: Scale, curves: &[Curve]| {
         let (ticks, events) = (ticks.clone(), events.clone());
-        figure(&Frame { title, unit, scale: Scale::Linear, ticks, events }, curves)
+        figure(&Frame { title, unit, scale, ticks, events }, curves)
     };
+    let plot = |title: &str, unit: &str, curves: &[Curve]| draw(title, unit, Scale::Linear, curves);
     let by_second = |name: &str, value: fn(&crate::run::Second) -> u64| Curve {
         name: name.to_owned(),
         points: run.seconds.iter().map(|it| (it.second as f64 + 1.0, value(it) as f64)).collect(),
@@ -120,8 +124,9 @@ fn over_time(run: &Outcome) -> [String; 5] {
     let nodes = run.uses.iter().map(|it| it.nodes_kib.len()).max().unwrap_or_default();
     let memory: Vec<Curve> = (0..nodes)
         .map(|node| {
-            let mib = |kib: u64| kib as f64 / 1024.0;
-            let points = run.uses.iter().map(|it| (it.at, mib(it.nodes_kib[node]))).collect();
+            // A node that is gone has no memory: its line ends.
+            let there = run.uses.iter().filter(|it| it.nodes_kib[node] > 0);
+            let points = there.map(|it| (it.at, it.nodes_kib[node] as f64 / 1024.0)).collect();
             Curve { name: format!("node {}", node + 1), points }
         })
         .collect();
@@ -130,7 +135,7 @@ fn over_time(run: &Outcome) -> [String; 5] {
         plot("Deliveries per second", "", &[by_second("received", |it| it.received)]),
         plot("Members connected", "", &[by_second("fewest in each second", |it| it.connected)]),
         plot("CPU", "cores", &cpu(run)),
-        plot("Resident memory", "MiB", &memory),
+        draw("Resident memory of each node (not from 0)", "MiB", Scale::Near, &memory),
     ]
 }
 

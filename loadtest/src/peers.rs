@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use crate::children::Children;
+use crate::print;
 use crate::report::Report;
 use crate::run::outcome::Outcome;
 use crate::run::peer::Peer;
@@ -128,7 +129,7 @@ pub(crate) fn main(args: &PeersArgs, children: &Children) -> Result<Report> {
             write(&kept)?;
         }
     }
-    println!("{}", write(&kept)?);
+    print::out(format_args!("{}", write(&kept)?))?;
     let failure = kept.runs.iter().filter(|run| run.part != Part::Saturation).find_map(|run| {
         run.outcome.failure().map(|why| format!("{}: {why}", run.outcome.scenario.name))
     });
@@ -143,7 +144,7 @@ fn measure(args: &PeersArgs, round: usize, kept: &mut Kept, children: &Children)
         let scenario = scenario(text, args.quick)?;
         for peer in turn(&peers, round) {
             let (name, title) = (&scenario.name, peer.title());
-            eprintln!("round {round} of {}: {name} on {title}", args.rounds);
+            print::note(format_args!("round {round} of {}: {name} on {title}", args.rounds));
             let outcome = match part {
                 Part::Saturation => saturate(&scenario, peer, &props, children),
                 _ => run::fresh(&scenario, peer, &props, children),
@@ -153,7 +154,7 @@ fn measure(args: &PeersArgs, round: usize, kept: &mut Kept, children: &Children)
                 // A peer that fails under load is no reason to lose what the others did.
                 Err(error) if peer != Peer::Roomcast && !children.is_over() => {
                     let note = format!("{name} on {title}: {error:#}");
-                    eprintln!("  failed: {note}");
+                    print::note(format_args!("  failed: {note}"));
                     kept.failed.push(note);
                 }
                 Err(error) => return Err(error.context(scenario.name)),
@@ -178,14 +179,18 @@ fn saturate(
         let run = match (run::fresh(&step, peer, props, children), best.is_some()) {
             (Ok(run), _) => run,
             (Err(error), true) => {
-                eprintln!("  at {} messages/s {} gives up: {error:#}", step.rate, peer.title());
+                print::note(format_args!(
+                    "  at {} messages/s {} gives up: {error:#}",
+                    step.rate,
+                    peer.title()
+                ));
                 break;
             }
             (Err(error), false) => return Err(error),
         };
         let rate = |run: &Outcome| run.deliveries_per_second;
         let is_enough = rate(&run) >= ENOUGH * run.offered_per_second;
-        eprintln!("  at {} messages/s: {:.0} deliveries/s", step.rate, rate(&run));
+        print::note(format_args!("  at {} messages/s: {:.0} deliveries/s", step.rate, rate(&run)));
         if best.as_ref().is_none_or(|best| rate(&run) > rate(best)) {
             best = Some(run);
         }

@@ -12,6 +12,7 @@ use crate::children::Children;
 use crate::cluster::fresh_room;
 use crate::dialect::{Dialect, Encoding};
 use crate::machine::{self, Cores};
+use crate::print;
 use crate::report::Report;
 use crate::resp::Redis;
 use crate::server::{NodeArgs, Server};
@@ -96,7 +97,7 @@ pub(crate) fn main(args: &RedisArgs, children: &Children) -> Result<Report> {
     let mut found = Vec::new();
     for round in 1..=args.rounds {
         for (rooms, count) in [("many rooms", args.rooms), ("one hot room", 1)] {
-            eprintln!("round {round} of {}: {rooms}", args.rounds);
+            print::note(format_args!("round {round} of {}: {rooms}", args.rounds));
             let mut path = path::Path::open(args, &dialect, first + 1, count)?;
             found.push(bench.measure(args, (round, rooms, "node"), &mut path)?);
             drop(path);
@@ -116,7 +117,7 @@ pub(crate) fn main(args: &RedisArgs, children: &Children) -> Result<Report> {
         plan.server.as_deref().unwrap_or("any"),
         cores.load.as_deref().unwrap_or("any")
     );
-    println!("{setup}\n{}", table(&found));
+    print::out(format_args!("{setup}\n{}", table(&found)))?;
     Ok(json!({ "scenario": "redis", "setup": setup, "runs": found }).into())
 }
 

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::children::Children;
+use crate::print;
 use crate::report::Report;
 
 mod account;
@@ -21,6 +22,7 @@ mod member;
 pub(crate) mod outcome;
 pub(crate) mod peer;
 mod peers_folder;
+mod probe;
 mod publisher;
 mod sample;
 #[cfg(test)]
@@ -108,10 +110,13 @@ pub(crate) fn main(args: &RunArgs, children: &Children) -> Result<Report> {
     let props = Props { node_binary: args.node_binary.clone(), set: args.set.clone() };
     let stage = match &args.at[..] {
         [] => Stage::start(args.peer, scenario.nodes, &props, children)?,
-        urls => Stage::at(urls, &args.pid)?,
+        urls => Stage::at(urls, &args.pid, args.peer)?,
     };
     let run = on_stage(&scenario, args.peer, stage, children)?;
-    println!("{}\n{}", text::heading(&run), text::table(&run));
+    print::out(format_args!("{}\n{}", text::heading(&run), text::table(&run)))?;
+    for warning in text::warnings(&run) {
+        print::out(format_args!("WARNING {warning}"))?;
+    }
     if let Some(path) = &args.html {
         let page = crate::page::html(&run);
         std::fs::write(path, page).with_context(|| format!("writing {}", path.display()))?;

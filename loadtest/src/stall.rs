@@ -9,8 +9,10 @@ use clap::Args;
 use crate::children::Children;
 use crate::dialect::{Dialect, Encoding};
 use crate::machine::{self, Cores};
+use crate::print;
 use crate::report::Report;
 use crate::server::{NodeArgs, Server};
+use crate::stats::kept_waiting;
 
 mod ledger;
 mod load;
@@ -80,14 +82,27 @@ pub(crate) fn main(args: &StallArgs, children: &Children) -> Result<Report> {
             stalled.reverse();
         }
         for stalled in stalled {
-            eprintln!("round {round} of {}: {stalled} stalled members", args.rounds);
+            print::note(format_args!(
+                "round {round} of {}: {stalled} stalled members",
+                args.rounds
+            ));
             let outcome = one(args, (stalled, round), &cores, children)?;
-            eprintln!("  p50 {:.2} ms, p99 {:.2} ms", outcome.p50_ms, outcome.p99_ms);
+            print::note(format_args!(
+                "  p50 {:.2} ms, p99 {:.2} ms",
+                outcome.p50_ms, outcome.p99_ms
+            ));
             outcomes.push(outcome);
         }
     }
     let setup = heading(args, &cores);
-    println!("{setup}\n{}\n{}", summary::delays(&outcomes), summary::stalled(&outcomes));
+    print::out(format_args!(
+        "{setup}\n{}\n{}",
+        summary::delays(&outcomes),
+        summary::stalled(&outcomes)
+    ))?;
+    if let Some(warning) = kept_waiting(outcomes.iter().map(|run| run.kept_waiting_percent)) {
+        print::out(format_args!("WARNING {warning}"))?;
+    }
     let failure = failure(&outcomes);
     let figures = serde_json::json!({ "scenario": "stall", "setup": setup, "runs": outcomes });
     Ok(Report { figures, failure })

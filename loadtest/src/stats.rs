@@ -62,6 +62,19 @@ pub(crate) fn percentile(sorted: &[Duration], share: f64) -> Duration {
         .unwrap_or_default()
 }
 
+/// Above this share, in percent, a server had less than half of the time that it needed.
+const WAITED_MOST: f64 = 50.0;
+
+/// A warning, if the server that waited longest for a core waited for more than half of its time.
+pub(crate) fn kept_waiting(percents: impl IntoIterator<Item = f64>) -> Option<String> {
+    let most = percents.into_iter().max_by(f64::total_cmp).filter(|most| *most > WAITED_MOST)?;
+    Some(format!(
+        "kept waiting {} %: others used the server's cores for that share of its time. Delays and \
+         rates are those of a busy machine; repeat the run on a quieter one.",
+        digits(most)
+    ))
+}
+
 /// How much `y` grows for each `x`: the least-squares line through the points. `None` with fewer
 /// than two different `x`.
 pub(crate) fn slope(points: &[(f64, f64)]) -> Option<f64> {
@@ -106,6 +119,14 @@ mod tests {
         assert_eq!(percentile(&sorted, 1.0), Duration::from_millis(200));
         assert_eq!(percentile(&sorted, 0.0), Duration::from_millis(1));
         assert_eq!(percentile(&[], 0.5), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_server_that_was_kept_waiting_is_named_above_half() {
+        assert_eq!(kept_waiting([]), None);
+        assert_eq!(kept_waiting([3.0, 50.0]), None);
+        let warning = kept_waiting([50.1, 62.0, 1.0]).unwrap();
+        assert!(warning.starts_with("kept waiting 62.0 %"), "{warning}");
     }
 
     #[test]

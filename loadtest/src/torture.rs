@@ -14,6 +14,7 @@ use serde::Serialize;
 use crate::children::Children;
 use crate::dialect::room_name;
 use crate::machine;
+use crate::print;
 use crate::report::Report;
 use crate::server::beside_or;
 
@@ -138,7 +139,7 @@ pub(crate) fn main(args: &TortureArgs, children: &Children) -> Result<Report> {
     let faults = plan::schedule(&outline);
     let logs = Logs::make(args)?;
     let replay = summary::replay(args, seed);
-    eprintln!("{replay}\nthe nodes' logs: {}", logs.path.display());
+    print::note(format_args!("{replay}\nthe nodes' logs: {}", logs.path.display()));
 
     // Proxies and Rust clients live on a thread of their own, as long as this function.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -4,8 +4,10 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
+use std::io::PipeWriter;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -26,11 +28,22 @@ const SMALL: &str = "name = 'small'\nabout = 'A test.'\nnodes = 2\nclients = 30\
                      publishers = 4\nrate = 60.0\nseconds = 2.0\nwarmup = 0.5\nsettle = 5.0\n";
 
 fn run(scenario: &str, folder: &Path, more: &[&str]) -> Output {
+    command(scenario, folder, more).output().unwrap()
+}
+
+fn command(scenario: &str, folder: &Path, more: &[&str]) -> Command {
     let file = folder.join("small.toml");
     fs::write(&file, scenario).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_loadtest"));
     command.arg("run").arg(file).args(more).arg("--json").arg(folder.join("run.json"));
-    command.output().unwrap()
+    command
+}
+
+/// A pipe whose reader has gone, as after `| head`.
+fn closed() -> PipeWriter {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    writer
 }
 
 /// What the run wrote with `--json`.
@@ -83,6 +96,45 @@ fn a_lost_message_ends_with_1() {
     assert!(words.contains("3 deliveries missing and untold"), "{words}");
     let (code, untold, _) = sound.join().unwrap();
     assert_eq!((code, untold), (Some(0), Value::from(0)));
+}
+
+#[test]
+fn a_run_on_what_runs_already_says_what_it_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = format!("ws://{}", fake::nodes(1, Fault::None)[0]);
+    let done = run(SMALL, folder.path(), &["--at", &node]);
+    let text = String::from_utf8(done.stdout).unwrap();
+    let title = format!("small on Roomcast at {node}: 1 node found (fake), 30 clients");
+    assert!(text.starts_with(&title), "{text}");
+}
+
+#[test]
+fn where_no_server_answers_a_run_fails_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let begun = Instant::now();
+    let done = run(SMALL, folder.path(), &["--at", "ws://127.0.0.1:1"]);
+    let text = String::from_utf8(done.stderr).unwrap();
+    assert!(text.contains("no server answers at ws://127.0.0.1:1"), "{text}");
+    assert!(!done.status.success() && begun.elapsed() < Duration::from_secs(10), "{text}");
+}
+
+#[test]
+fn a_reader_that_ends_early_is_no_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = format!("ws://{}", fake::nodes(1, Fault::None)[0]);
+    let mut run = command(SMALL, folder.path(), &["--at", &node]);
+    let done = run.stdout(closed()).stderr(closed()).status().unwrap();
+    assert_eq!((done.code(), &figures(folder.path())["sent"]), (Some(0), &Value::from(120)));
+    let json = folder.path().join("run.json");
+    let mut compare = Command::new(env!("CARGO_BIN_EXE_loadtest"));
+    compare.arg("compare").args([&json, &json]).stdout(closed());
+    let done = compare.output().unwrap();
+    assert_eq!((done.status.code(), &done.stderr[..]), (Some(0), &b""[..]));
+    // A disk that is full is one: here it is the only output.
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let done = compare.stdout(full).output().unwrap();
+    let text = String::from_utf8(done.stderr).unwrap();
+    assert!(done.status.code() == Some(1) && text.contains("writing to stdout"), "{text}");
 }
 
 /// Runs on fake nodes: the exit code, the deliveries that are untold, and the words.

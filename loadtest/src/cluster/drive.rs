@@ -13,6 +13,7 @@ use super::mark::{Mark, content};
 use crate::crowd::{Seat, gather};
 use crate::dialect::{Dialect, text_of};
 use crate::engine::{Arrival, Batch, Engine, LinkId, Wait, What};
+use crate::print;
 use crate::stats::{millis, percentile};
 
 /// How long to listen on for duplicates when all is received.
@@ -104,7 +105,10 @@ pub(crate) fn run(plan: &Plan, dialects: &[Dialect]) -> Result<Findings> {
         if shown.elapsed() > Duration::from_secs(1) {
             shown = Instant::now();
             let (acks, all) = (drive.checker.acknowledged_in_all(), plan.messages);
-            eprintln!("  {acks} of {all} acknowledged, {} deliveries", drive.deliveries());
+            print::note(format_args!(
+                "  {acks} of {all} acknowledged, {} deliveries",
+                drive.deliveries()
+            ));
         }
     }
     let seconds = (last - began).as_secs_f64();

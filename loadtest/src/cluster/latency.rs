@@ -12,6 +12,7 @@ use super::{Cluster, Place, fresh_room};
 use crate::crowd::{Seat, gather};
 use crate::dialect::{Dialect, Encoding};
 use crate::engine::{Batch, Engine, LinkId, Wait, What};
+use crate::print;
 use crate::report::Report;
 use crate::resp::{Connection, Redis, Reply};
 use crate::server::Server;
@@ -74,7 +75,7 @@ pub(super) fn main(
         let cells = [*p50, *p99, p50 / bare[0], p99 / bare[1]].map(digits);
         table.row(std::iter::once((*way).to_owned()).chain(cells));
     }
-    println!("{heading}\n{table}");
+    print::out(format_args!("{heading}\n{table}"))?;
     let ways: Vec<_> = (rows.iter())
         .map(|(way, [p50, p99])| json!({ "way": way, "p50_micros": p50, "p99_micros": p99 }))
         .collect();

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::load::Load;
 use super::{FanoutArgs, Outcome};
 use crate::machine::Cores;
+use crate::print;
 use crate::server::Server;
 use crate::stats::{millis, percentile};
 use crate::window::Window;
@@ -101,7 +102,7 @@ impl Load<'_> {
             load_idle_percent: seconds((after.idle, before.idle)) * 100.0 / took,
         };
         let rate = outcome.deliveries_per_second / 1e3;
-        eprintln!("  window {size}: {rate:.0} thousand deliveries per second");
+        print::note(format_args!("  window {size}: {rate:.0} thousand deliveries per second"));
         Ok(outcome)
     }
 

@@ -15,6 +15,7 @@ use super::stage::Stage;
 use super::talk::{Found, Say, Second, Share, Tell};
 use crate::children::Children;
 use crate::cluster::fresh_room;
+use crate::print;
 
 /// Quiet between the last client's coming and the first message.
 const QUIET: Duration = Duration::from_millis(1_000);
@@ -53,6 +54,7 @@ pub(crate) fn conduct(
 ) -> Result<Outcome> {
     let addrs = stage.addrs();
     let nodes = addrs.len();
+    let at = stage.urls().to_vec();
     let publishers = peer.publishers(scenario);
     let of = scenario.load_processes(scenario.clients + publishers);
     let first_room = fresh_room();
@@ -102,6 +104,8 @@ pub(crate) fn conduct(
         peer,
         command: std::env::args().skip(1).collect::<Vec<_>>().join(" "),
         nodes,
+        at,
+        found: all.nodes,
         processes: of,
         sent: sent.iter().map(|&sent| u64::from(sent)).sum(),
         deliveries_per_second: all.counted as f64 / counted_seconds,
@@ -139,7 +143,7 @@ impl Conductor<'_> {
                 Some((number, Say::Coming(count))) => {
                     coming[number] = count;
                     let sum: usize = coming.iter().sum();
-                    eprintln!("  {sum} of {} clients", self.scenario.clients);
+                    print::note(format_args!("  {sum} of {} clients", self.scenario.clients));
                 }
                 _ => {}
             }
@@ -187,7 +191,7 @@ impl Conductor<'_> {
                 self.uses.push(last);
                 self.killed = Some(self.clock.nanos(Instant::now()));
                 self.stage.kill_last();
-                eprintln!("  {at:.0} s: the last node is killed");
+                print::note(format_args!("  {at:.0} s: the last node is killed"));
             }
             Cue::Sample => {
                 let now = self.sampler.read(at);
@@ -233,10 +237,10 @@ impl Conductor<'_> {
         // The one before is whole, or nearly so.
         if self.seconds.len() > before && before > 0 && before.is_multiple_of(5) {
             let Second { second, connected, sent, received } = self.seconds[before - 1];
-            eprintln!(
+            print::note(format_args!(
                 "  {} s: {connected} connected, {sent} messages/s, {received} deliveries/s",
                 second + 1
-            );
+            ));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The clients of one load process: members that receive and publishers that send by the clock, on
 //! one epoll. It is driven in turns by `worker`.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -28,6 +28,8 @@ const AT_ONCE: usize = 64;
 const SLOW_BUFFER: usize = 8 << 10;
 /// Different reasons for ended connections that are kept.
 const REASONS: usize = 20;
+/// Names of nodes that are kept.
+const NODES: usize = 64;
 
 /// What a client is for.
 enum Role {
@@ -89,6 +91,8 @@ pub(super) struct Load {
     counted: u64,
     repeats: u64,
     ends: BTreeMap<String, u64>,
+    /// What nodes called themselves.
+    nodes: BTreeSet<String>,
 }
 
 impl Load {
@@ -148,6 +152,7 @@ impl Load {
             counted: 0,
             repeats: 0,
             ends: BTreeMap::new(),
+            nodes: BTreeSet::new(),
             share,
         })
     }
@@ -279,7 +284,16 @@ impl Load {
             repeats: self.repeats,
             unacknowledged: self.backlog() as u64,
             ends: std::mem::take(&mut self.ends).into_iter().collect(),
+            nodes: std::mem::take(&mut self.nodes),
             cpu_seconds: 0.0,
+        }
+    }
+
+    /// A node said its name, as it does in each greeting.
+    fn note_node(&mut self, name: Option<String>) {
+        let Some(name) = name else { return };
+        if self.nodes.len() < NODES {
+            self.nodes.insert(name);
         }
     }
 

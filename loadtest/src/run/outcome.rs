@@ -1,5 +1,7 @@
 //! What a run found: for tables, `--json`, `compare` and the report.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +19,14 @@ pub(crate) struct Outcome {
     pub(crate) peer: Peer,
     /// As it was typed.
     pub(crate) command: String,
+    /// Nodes that were started, or else addresses that were given.
     pub(crate) nodes: usize,
+    /// Where servers ran already, as it was typed.
+    #[serde(default)]
+    pub(crate) at: Vec<String>,
+    /// What the nodes that greeted clients called themselves.
+    #[serde(default)]
+    pub(crate) found: BTreeSet<String>,
     pub(crate) processes: usize,
     /// Messages published, in all.
     pub(crate) sent: u64,
@@ -165,6 +174,7 @@ pub(crate) fn merge(found: Vec<Found>) -> Result<(Found, [Percentiles; 3])> {
         all.unacknowledged += part.unacknowledged;
         all.cpu_seconds += part.cpu_seconds;
         all.outages.extend(part.outages);
+        all.nodes.extend(part.nodes);
         for (why, count) in part.ends {
             match all.ends.iter_mut().find(|(known, _)| *known == why) {
                 Some((_, sum)) => *sum += count,

@@ -55,8 +55,8 @@ pub(crate) struct Bookmark {
 /// What a client heard.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Heard<'a> {
-    /// It is known to the server now.
-    Greeted,
+    /// It is known to the server now, which may have said its own name.
+    Greeted { by: Option<String> },
     /// It is a member, with its position if the server has such.
     Joined { at: Option<Position>, recovered: Option<bool> },
     /// A message: its seq, if the server numbers, and its id to resume from, if that is another.

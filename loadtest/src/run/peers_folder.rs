@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::print;
 use anyhow::{Context, Result, bail};
 
 /// Debian's nginx.
@@ -47,7 +48,7 @@ pub(super) fn installed() -> Result<PathBuf> {
     let lock = SOURCES.iter().find(|(name, _)| *name == LOCK).map(|(_, text)| *text);
     let there = fs::read_to_string(folder.join(INSTALLED)).ok();
     if there.as_deref() != lock {
-        eprintln!("installing the peers' packages into {}", folder.display());
+        print::note(format_args!("installing the peers' packages into {}", folder.display()));
         let mut npm = Command::new("npm");
         npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
         // Its own words would stand among the tables.

@@ -31,6 +31,8 @@ pub(crate) fn sample_outcome() -> Outcome {
         peer: Peer::Roomcast,
         command: "run sample.toml".to_owned(),
         nodes: 3,
+        at: Vec::new(),
+        found: ["load-1", "load-2", "load-3"].map(str::to_owned).into(),
         processes: 1,
         sent: 8,
         deliveries_per_second: 6.0,

@@ -9,8 +9,10 @@ use roomcast_testkit::free_port;
 
 use super::peer::Peer;
 use super::peers_folder;
+use super::probe::probe;
 use crate::children::Children;
 use crate::machine::Cores;
+use crate::print;
 use crate::resp::Redis;
 use crate::server::{NodeArgs, Server, address};
 
@@ -37,6 +39,8 @@ pub(crate) struct Stage {
     redis: Option<Redis>,
     /// Pids of nodes that run already.
     pids: Vec<u32>,
+    /// As they were named, where they were not started here.
+    urls: Vec<String>,
 }
 
 impl Stage {
@@ -49,7 +53,7 @@ impl Stage {
     ) -> Result<Self> {
         let redis = Redis::at(None, None, children)?;
         let start = |number: usize| {
-            eprintln!("starting node {number} of {count} ({})", peer.title());
+            print::note(format_args!("starting node {number} of {count} ({})", peer.title()));
             let server = match peer {
                 Peer::Roomcast => roomcast(number, &redis, props, children)?,
                 Peer::Ws | Peer::Socketio => node_js(peer, &redis, children)?,
@@ -58,14 +62,25 @@ impl Stage {
             Ok(Node { addr: server.addr, server: Some(server) })
         };
         let nodes = (1..=count).map(start).collect::<Result<_>>()?;
-        Ok(Self { nodes, redis: Some(redis), pids: Vec::new() })
+        Ok(Self { nodes, redis: Some(redis), pids: Vec::new(), urls: Vec::new() })
     }
 
     /// What runs already at these addresses, with the pids whose use of the machine counts.
-    pub(crate) fn at(urls: &[String], pids: &[u32]) -> Result<Self> {
-        let node = |url: &String| Ok(Node { addr: address(url)?, server: None });
+    ///
+    /// Fails if no server of this kind answers there.
+    pub(crate) fn at(urls: &[String], pids: &[u32], peer: Peer) -> Result<Self> {
+        let node = |url: &String| {
+            let addr = address(url)?;
+            probe(url, addr, peer)?;
+            Ok(Node { addr, server: None })
+        };
         let nodes = urls.iter().map(node).collect::<Result<_>>()?;
-        Ok(Self { nodes, redis: None, pids: pids.to_vec() })
+        Ok(Self { nodes, redis: None, pids: pids.to_vec(), urls: urls.to_vec() })
+    }
+
+    /// The addresses of what was not started here, as they were typed.
+    pub(crate) fn urls(&self) -> &[String] {
+        &self.urls
     }
 
     /// Where the nodes are.

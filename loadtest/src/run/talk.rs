@@ -1,6 +1,7 @@
 //! What the run and its load processes tell each other: one JSON value on each line of stdin and
 //! stdout.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result};
@@ -97,6 +98,8 @@ pub(crate) struct Found {
     pub(crate) unacknowledged: u64,
     /// Why connections ended, and how often; not those that the load ended.
     pub(crate) ends: Vec<(String, u64)>,
+    /// What the nodes that greeted its clients called themselves.
+    pub(crate) nodes: BTreeSet<String>,
     /// This process's CPU seconds while messages were published.
     pub(crate) cpu_seconds: f64,
 }

@@ -2,8 +2,14 @@
 
 use super::delays::Percentiles;
 use super::outcome::Outcome;
-use crate::stats::{digits, slope};
+use crate::stats::{digits, kept_waiting, slope};
 use crate::table::Table;
+
+/// Minutes that must have been measured before a growth of memory is shown: in less, buffers that
+/// fill look like a leak.
+const GROWTH_MINUTES: f64 = 3.0;
+/// Names of nodes that a heading lists.
+const NAMED: usize = 5;
 
 /// One measure: what it is called, and its value if the run has it.
 pub(crate) type Measure = (&'static str, Option<f64>);
@@ -54,12 +60,15 @@ pub(crate) fn measures(run: &Outcome) -> Vec<Measure> {
     all
 }
 
-/// How the nodes' memory grows once the warm-up is over: what a soak is for.
+/// How the nodes' memory grows once the warm-up is over: what a soak is for. `None` for a run that
+/// is too short for it.
 fn growth(run: &Outcome) -> Option<f64> {
     let counts = |at: f64| at >= run.scenario.warmup && at <= run.scenario.seconds;
     let uses = run.uses.iter().filter(|it| counts(it.at) && it.nodes_kib() > 0);
     let points: Vec<(f64, f64)> = uses.map(|it| (it.at / 60.0, it.nodes_kib() as f64)).collect();
-    run.scenario.kill.is_none().then(|| slope(&points)).flatten()
+    let minutes = points.last()?.0 - points.first()?.0;
+    let counts = run.scenario.kill.is_none() && minutes >= GROWTH_MINUTES;
+    counts.then(|| slope(&points)).flatten()
 }
 
 fn some(of: &Percentiles, value: f64) -> Option<f64> {
@@ -79,11 +88,10 @@ pub(crate) fn cell(value: Option<f64>) -> String {
 pub(crate) fn heading(run: &Outcome) -> String {
     let it = &run.scenario;
     format!(
-        "{} on {}: {} nodes, {} clients in {} rooms, {} publishers, {} messages/s of {} B, {} s \
-         and the first {} not counted, {} load processes; nothing pinned",
-        it.name,
-        run.peer.title(),
-        run.nodes,
+        "{}: {}, {} clients in {} rooms, {} publishers, {} messages/s of {} B, {} s and the first \
+         {} not counted, {}; nothing pinned",
+        title(run),
+        nodes(run),
         it.clients,
         it.rooms,
         it.publishers,
@@ -91,8 +99,36 @@ pub(crate) fn heading(run: &Outcome) -> String {
         it.payload,
         it.seconds,
         it.warmup,
-        run.processes
+        count(run.processes, "load process", "load processes")
     )
+}
+
+/// What ran where, in a few words.
+pub(crate) fn title(run: &Outcome) -> String {
+    let title = format!("{} on {}", run.scenario.name, run.peer.title());
+    if run.at.is_empty() { title } else { format!("{title} at {}", run.at.join(", ")) }
+}
+
+/// The nodes that were started, or those that were found where servers ran already.
+fn nodes(run: &Outcome) -> String {
+    if run.at.is_empty() {
+        return count(run.nodes, "node", "nodes");
+    }
+    if run.found.is_empty() {
+        return "nodes that do not name themselves".to_owned();
+    }
+    let names: Vec<&str> = run.found.iter().take(NAMED).map(String::as_str).collect();
+    let more = if run.found.len() > NAMED { ", …" } else { "" };
+    format!("{} found ({}{more})", count(run.found.len(), "node", "nodes"), names.join(", "))
+}
+
+fn count(number: usize, one: &str, several: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { several })
+}
+
+/// What a reader should know before trusting the measures.
+pub(crate) fn warnings(run: &Outcome) -> Vec<String> {
+    kept_waiting(run.cost.as_ref().map(|cost| cost.waited * 100.0)).into_iter().collect()
 }
 
 /// The whole table.
@@ -121,7 +157,50 @@ mod tests {
         for (reading, kib) in run.uses.iter_mut().zip([9_000, 1_000, 1_010, 1_020]) {
             reading.nodes_kib = vec![kib];
         }
-        assert!((growth(&run).unwrap() - 600.0).abs() < 1e-6, "{:?}", growth(&run));
+        assert_eq!(growth(&run), None, "seconds say nothing");
+        // The same readings, each two minutes after the other.
+        run.scenario.warmup = 120.0;
+        run.scenario.seconds = 360.0;
+        run.uses.iter_mut().for_each(|reading| reading.at *= 120.0);
+        assert!((growth(&run).unwrap() - 5.0).abs() < 1e-6, "{:?}", growth(&run));
+        run.scenario.seconds = 359.0;
+        assert_eq!(growth(&run), None, "two minutes are too few");
+    }
+
+    #[test]
+    fn a_heading_says_what_was_found_and_where() {
+        let mut run = sample_outcome();
+        run.at = vec!["ws://127.0.0.1:8080".to_owned()];
+        run.nodes = 1;
+        let begins = |run: &Outcome, text: &str| {
+            assert!(heading(run).starts_with(text), "{}", heading(run));
+        };
+        begins(
+            &run,
+            "sample on Roomcast at ws://127.0.0.1:8080: 3 nodes found (load-1, load-2, load-3), 9",
+        );
+        run.found = (1..=6).map(|number| format!("n{number}")).collect();
+        begins(
+            &run,
+            "sample on Roomcast at ws://127.0.0.1:8080: 6 nodes found (n1, n2, n3, n4, n5, …), 9",
+        );
+        run.found = ["n1".to_owned()].into();
+        begins(&run, "sample on Roomcast at ws://127.0.0.1:8080: 1 node found (n1), 9");
+        run.found.clear();
+        begins(
+            &run,
+            "sample on Roomcast at ws://127.0.0.1:8080: nodes that do not name themselves, 9",
+        );
+    }
+
+    #[test]
+    fn a_run_that_was_kept_waiting_warns() {
+        let mut run = sample_outcome();
+        assert!(warnings(&run).is_empty());
+        run.cost.as_mut().unwrap().waited = 0.51;
+        assert!(warnings(&run)[0].contains("51.0 %"), "{:?}", warnings(&run));
+        run.cost = None;
+        assert!(warnings(&run).is_empty());
     }
 
     #[test]

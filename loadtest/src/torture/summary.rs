@@ -14,6 +14,7 @@ use super::fault::Scope;
 use super::plot;
 use super::repair::Repaired;
 use super::timeline::seconds;
+use crate::print;
 use crate::report::Report;
 use crate::stats::{digits, millis, percentile};
 use crate::table::Table;
@@ -73,7 +74,7 @@ pub(super) fn report(args: &TortureArgs, seed: u64, drive: &Drive, logs: &Path) 
     for carried in began() {
         *kinds.entry(carried.fault.kind.name()).or_default() += 1;
     }
-    println!(
+    print::out(format_args!(
         "torture: {} nodes, Redis {}, {} rooms of {} publishers and {} members each, {} minutes, \
          seed {seed}",
         args.nodes,
@@ -82,7 +83,7 @@ pub(super) fn report(args: &TortureArgs, seed: u64, drive: &Drive, logs: &Path) 
         args.publishers,
         args.members,
         args.minutes
-    );
+    ))?;
     let mut table = Table::new([
         "faults",
         "messages",
@@ -113,11 +114,13 @@ pub(super) fn report(args: &TortureArgs, seed: u64, drive: &Drive, logs: &Path) 
         digits(most),
         counts.violations.to_string(),
     ]);
-    println!("{table}");
+    print::out(format_args!("{table}"))?;
     let kinds_text: Vec<_> =
         kinds.iter().map(|(kind, count)| format!("{count} × {kind}")).collect();
-    println!("faults: {}", kinds_text.join(", "));
-    println!("\ntime to repair in ms; alone: without the time in which other faults were at work");
+    print::out(format_args!("faults: {}", kinds_text.join(", ")))?;
+    print::out(format_args!(
+        "\ntime to repair in ms; alone: without the time in which other faults were at work"
+    ))?;
     let mut table =
         Table::new(["after", "rooms", "p50", "p99", "max", "alone p50", "alone p99", "alone max"]);
     for (name, count, all, alone) in &by_scope {
@@ -126,23 +129,23 @@ pub(super) fn report(args: &TortureArgs, seed: u64, drive: &Drive, logs: &Path) 
         let name = (*name).to_owned();
         table.row([name, count.to_string(), p50, p99, max, alone_p50, alone_p99, alone_max]);
     }
-    println!("{table}");
+    print::out(format_args!("{table}"))?;
     let mut slow: Vec<_> = repairs.iter().collect();
     slow.sort_by_key(|it| std::cmp::Reverse(it.took));
     slow.dedup_by_key(|it| it.fault);
     for repaired in slow.iter().take(3) {
         let carried = &timeline.faults[repaired.fault];
-        println!(
+        print::out(format_args!(
             "slow to repair: {} ms after {} had ended at {} s; the last was {}",
             digits(millis(repaired.took)),
             carried.fault.text(),
             carried.ended.map_or_else(String::new, seconds),
             checker.name(repaired.last)
-        );
+        ))?;
     }
-    println!("again: {}", replay(args, seed));
+    print::out(format_args!("again: {}", replay(args, seed)))?;
     for violation in checker.violations().iter().take(PRINTED) {
-        println!("{}", text(violation, &timeline.around(violation.at)));
+        print::out(format_args!("{}", text(violation, &timeline.around(violation.at))))?;
     }
     if let Some(path) = &args.svg {
         let svg = plot::svg(timeline, repairs, &replay(args, seed));

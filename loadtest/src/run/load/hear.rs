@@ -15,7 +15,8 @@ impl Load {
     pub(super) fn heard(&mut self, client: usize, payload: &[u8], at: Instant) -> Result<()> {
         let heard = self.press.peer.read(payload)?;
         match heard {
-            Heard::Greeted => {
+            Heard::Greeted { by } => {
+                self.note_node(by);
                 if self.clients[client].line.stage == Stage::Greeting {
                     self.greeted(client)?;
                 }

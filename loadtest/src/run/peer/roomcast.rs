@@ -52,7 +52,7 @@ pub(super) fn read(payload: &[u8]) -> Result<Heard<'_>> {
         return Ok(Heard::Message { seq: Some(seq), id: b"", data: payload });
     }
     Ok(match ServerFrame::decode(Encoding::Json, payload)? {
-        ServerFrame::Connected { .. } => Heard::Greeted,
+        ServerFrame::Connected { node, .. } => Heard::Greeted { by: Some(node.to_string()) },
         ServerFrame::Joined { epoch, seq, recovered, .. } => {
             Heard::Joined { at: Some(Position { epoch, seq }), recovered }
         }

@@ -19,7 +19,7 @@ pub(super) fn read(payload: &[u8]) -> Heard<'_> {
     match payload {
         // Engine.IO is open: ask for the main namespace.
         [b'0', ..] => Heard::Answer(b"40"),
-        [b'4', b'0', ..] => Heard::Greeted,
+        [b'4', b'0', ..] => Heard::Greeted { by: None },
         b"2" => Heard::Answer(b"3"),
         _ if payload.starts_with(br#"42["message""#) => {
             Heard::Message { seq: None, id: b"", data: payload }

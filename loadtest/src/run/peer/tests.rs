@@ -88,7 +88,7 @@ fn the_others_are_read() {
     assert_eq!(Peer::Ws.read(br#"{"type":"joined","room":"r"}"#).unwrap(), joined);
     assert_eq!(Peer::Socketio.read(br#"42["joined","r"]"#).unwrap(), joined);
     assert_eq!(Peer::Socketio.read(br#"0{"sid":"x"}"#).unwrap(), Heard::Answer(b"40"));
-    assert_eq!(Peer::Socketio.read(br#"40{"sid":"x"}"#).unwrap(), Heard::Greeted);
+    assert_eq!(Peer::Socketio.read(br#"40{"sid":"x"}"#).unwrap(), Heard::Greeted { by: None });
     assert_eq!(Peer::Socketio.read(b"2").unwrap(), Heard::Answer(b"3"));
     assert_eq!(Peer::Nchan.read(b"queued messages: 1").unwrap(), Heard::Nothing);
 }
