@@ -98,6 +98,10 @@ def restart():
     bars = [float(tall) for tall in re.findall(r'<rect x="[\d.]+" y="[\d.]+" width="[\d.]+" height="([\d.]+)" fill', svg) if tall != "220"]
     check(len(bars) == 12 and abs(max(bars) - 143) < 0.2, "rolling: a bar for each node and second in which it took any", bars)
     check(rolling.fastest(taken) == 900 and rolling.fastest(taken, 20) == 130, "rolling: the fastest second of a node")
+    drawn = (ROOT / "docs/rolling-nginx.svg").read_text()
+    most = re.search(r"at most (\d+) by all", drawn)[1]
+    text = (ROOT / "docs/operations.md").read_text()
+    check(f"{most} connections in a second at most" in text, "rolling: operations.md says what its picture shows", most)
     check([rolling.y_marks(most)[-1] for most in (0, 1, 7, 594)] == [1, 1, 8, 600], "rolling: round marks")
 
 

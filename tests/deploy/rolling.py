@@ -171,13 +171,13 @@ def picture(drains, taken, title):
     marks = y_marks(most)
     x = lambda at: (at - first) / (last - first) * width
     y = lambda count: height - count / marks[-1] * height
-    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-60 -40 {width + 80} {height + 100}" font-family="sans-serif" font-size="13">']
-    parts.append(f'<rect x="-60" y="-40" width="{width + 80}" height="{height + 100}" fill="#fff"/>')
-    parts.append(f'<text x="0" y="-20" font-size="15">{html.escape(title)}</text>')
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-60 -48 {width + 80} {height + 100}" font-family="sans-serif" font-size="13">']
+    parts.append(f'<rect x="-60" y="-48" width="{width + 80}" height="{height + 100}" fill="#fff"/>')
+    parts.append(f'<text x="0" y="-26" font-size="15">{html.escape(title)}</text>')
     for drain in drains:
         left, right = x(drain.window[0]), x(drain.window[1])
         parts.append(f'<rect x="{left:.1f}" y="0" width="{right - left:.1f}" height="{height}" fill="{colours[drain.node]}" opacity="0.12"/>')
-        parts.append(f'<text x="{left + 4:.1f}" y="14" fill="{colours[drain.node]}">{drain.node} moves its clients</text>')
+        parts.append(f'<text x="{left:.1f}" y="-6" fill="{colours[drain.node]}">{drain.node} moves its clients</text>')
     for mark in marks:
         parts.append(f'<line x1="0" x2="{width}" y1="{y(mark):.1f}" y2="{y(mark):.1f}" stroke="#ccc" stroke-width="0.5"/>')
         parts.append(f'<text x="-8" y="{y(mark) + 4:.1f}" text-anchor="end">{mark}</text>')
