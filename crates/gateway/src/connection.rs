@@ -4,6 +4,7 @@
 mod boundary;
 mod gate;
 mod inbound;
+mod memberships;
 mod serve;
 mod socket;
 mod write;
@@ -18,12 +19,15 @@ use tokio::time::Instant;
 
 pub(crate) use gate::Gate;
 pub(crate) use inbound::Arriving;
+pub(crate) use memberships::Membership;
 pub(crate) use serve::{abandon, serve};
 pub(crate) use socket::Socket;
 
 use crate::frame;
 use crate::http::{Hello, Tag};
 use crate::room::Room;
+use crate::worker::Pulse;
+use memberships::Memberships;
 
 /// How far a connection has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,16 +51,6 @@ pub(crate) enum Ended {
     Vanished,
 }
 
-/// One of the rooms a connection is in.
-#[derive(Debug)]
-pub(crate) struct Membership {
-    pub(crate) room: Rc<Room>,
-    /// Where it stands among the room's members.
-    pub(crate) slot: u32,
-    /// It stands in the gate's list of rooms that are owed frames.
-    owed: bool,
-}
-
 /// One client link.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -68,23 +62,20 @@ pub(crate) struct Connection {
     socket: Socket,
     phase: Cell<Phase>,
     gate: RefCell<Gate>,
-    /// Indices stay what they are while the membership lasts.
-    memberships: RefCell<Vec<Option<Membership>>>,
+    memberships: RefCell<Memberships>,
     /// Rooms it is in.
-    joined: Cell<u16>,
+    joined: Cell<u32>,
     /// Rooms it is about to be in.
     pub(crate) joining: RefCell<Vec<Rc<Room>>>,
     /// It published something with a key or without echo: frames of its own may differ for it, in
     /// rooms it is in and in those it is about to join.
     pub(crate) authored: Cell<bool>,
     /// Requests the bus has not answered.
-    pub(crate) in_flight: Cell<u16>,
+    pub(crate) in_flight: Cell<u32>,
     /// Frames that could not be read.
     pub(crate) broken: Cell<u8>,
-    /// Pings in a row without anything from the client.
-    pub(crate) missed: Cell<u8>,
-    /// When the last application frame came.
-    pub(crate) active: Cell<Instant>,
+    /// When it was heard, and when it is looked at next.
+    pub(crate) pulse: Pulse,
     /// When the message that is arriving began.
     pub(crate) arriving: Cell<Option<Instant>>,
     /// It stands in the worker's list of connections to write.
@@ -115,8 +106,7 @@ impl Connection {
             authored: Cell::new(false),
             in_flight: Cell::new(0),
             broken: Cell::new(0),
-            missed: Cell::new(0),
-            active: Cell::new(Instant::now()),
+            pulse: Pulse::default(),
             arriving: Cell::new(None),
             queued: Cell::new(false),
             waker: RefCell::new(None),
@@ -156,6 +146,11 @@ impl Connection {
         let mut payload = Vec::with_capacity(256);
         frame.encode(self.encoding, &mut payload);
         frame::append(self.encoding, &payload, self.gate.borrow_mut().control());
+    }
+
+    /// Whether bytes have come that were not read.
+    pub(crate) fn has_unread(&self) -> bool {
+        self.socket.has_unread()
     }
 
     /// Puts bytes of complete control frames into the gate.
@@ -220,57 +215,44 @@ impl Connection {
     }
 
     /// Enters a room; the membership's index, which stays.
-    pub(crate) fn enter(&self, room: Rc<Room>) -> u16 {
-        let membership = Some(Membership { room, slot: u32::MAX, owed: false });
-        let mut memberships = self.memberships.borrow_mut();
+    pub(crate) fn enter(&self, room: Rc<Room>) -> u32 {
         self.joined.set(self.joined.get() + 1);
-        if let Some(free) = memberships.iter().position(Option::is_none) {
-            memberships[free] = membership;
-            return free as u16;
-        }
-        if memberships.capacity() == 0 {
-            memberships.reserve_exact(1);
-        }
-        memberships.push(membership);
-        memberships.len() as u16 - 1
+        self.memberships.borrow_mut().enter(room)
     }
 
     /// The member of this membership stands in another slot now.
-    pub(crate) fn moved(&self, membership: u16, slot: u32) {
-        if let Some(Some(membership)) = self.memberships.borrow_mut().get_mut(membership as usize) {
+    pub(crate) fn moved(&self, membership: u32, slot: u32) {
+        if let Some(membership) = self.memberships.borrow_mut().get_mut(membership) {
             membership.slot = slot;
         }
     }
 
     /// Ends a membership.
-    pub(crate) fn exit(&self, membership: u16) -> Option<Membership> {
-        let left = self.memberships.borrow_mut().get_mut(membership as usize)?.take()?;
+    pub(crate) fn exit(&self, membership: u32) -> Option<Membership> {
+        let left = self.memberships.borrow_mut().exit(membership)?;
         self.joined.set(self.joined.get() - 1);
-        self.gate.borrow_mut().forget(membership);
+        if left.owed {
+            self.gate.borrow_mut().forget(membership);
+        }
         Some(left)
     }
 
     /// The membership in a room, if it is in it: index and slot.
-    pub(crate) fn membership_in(&self, room: &Rc<Room>) -> Option<(u16, u32)> {
+    pub(crate) fn membership_in(&self, room: &Rc<Room>) -> Option<(u32, u32)> {
         let memberships = self.memberships.borrow();
-        let mut all = memberships.iter().enumerate();
-        all.find_map(|(index, membership)| {
-            let membership = membership.as_ref()?;
-            Rc::ptr_eq(&membership.room, room).then_some((index as u16, membership.slot))
-        })
+        memberships.of(room).map(|(index, membership)| (index, membership.slot))
     }
 
     /// Indices of all memberships.
-    pub(crate) fn membership_indices(&self) -> Vec<u16> {
-        let memberships = self.memberships.borrow();
-        (0..memberships.len() as u16).filter(|&i| memberships[i as usize].is_some()).collect()
+    pub(crate) fn membership_indices(&self) -> Vec<u32> {
+        self.memberships.borrow().indices()
     }
 
     /// Notes that a room has something for it. True if the worker should write it soon: it is
     /// neither blocked nor queued already.
-    pub(crate) fn owe(&self, membership: u16) -> bool {
+    pub(crate) fn owe(&self, membership: u32) -> bool {
         let mut memberships = self.memberships.borrow_mut();
-        let Some(Some(entry)) = memberships.get_mut(membership as usize) else { return false };
+        let Some(entry) = memberships.get_mut(membership) else { return false };
         let mut gate = self.gate.borrow_mut();
         if !entry.owed {
             entry.owed = true;

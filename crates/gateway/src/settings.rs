@@ -52,18 +52,16 @@ pub(crate) struct Limits {
 pub(crate) struct Heartbeat {
     /// A ping goes out so often.
     pub(crate) interval: Duration,
-    /// Pings in a row without an answer that end a connection.
-    pub(crate) missed: u8,
+    /// A connection from which nothing came for so long ends.
+    pub(crate) timeout: Duration,
 }
 
 impl Heartbeat {
-    /// As clients are told: silence for the time-out and one interval more means that the node, or
-    /// the way to it, is dead.
+    /// As clients are told; they may judge the node in the same way.
     pub(crate) fn told(&self) -> roomcast_protocol::Heartbeat {
-        let interval_ms = self.interval.as_millis() as u64;
         roomcast_protocol::Heartbeat {
-            interval_ms,
-            timeout_ms: interval_ms * (u64::from(self.missed) + 1),
+            interval_ms: self.interval.as_millis() as u64,
+            timeout_ms: self.timeout.as_millis() as u64,
         }
     }
 }
@@ -122,7 +120,7 @@ impl Settings {
             fault: None,
             heartbeat: Heartbeat {
                 interval: config.heartbeat.interval,
-                missed: u8::try_from(config.heartbeat.missed).unwrap_or(u8::MAX),
+                timeout: config.heartbeat.timeout(),
             },
             default: default.clone(),
             namespaces,

@@ -11,6 +11,7 @@ mod pages;
 mod passes;
 mod resume;
 mod session;
+mod wheel;
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -25,6 +26,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 pub(crate) use driver::{Handoff, WorkerParts, run};
+pub(crate) use heartbeat::Pulse;
 pub(crate) use session::Reply;
 
 use crate::connection::Connection;
@@ -32,7 +34,7 @@ use crate::hub::HubHandle;
 use crate::room::Room;
 use crate::settings::Settings;
 use crate::traces::Tracer;
-use heartbeat::Wheel;
+use heartbeat::Heartbeats;
 
 /// Bytes read from a socket at a time, into one buffer that all connections of a worker share.
 const SCRATCH: usize = 64 * 1024;
@@ -63,7 +65,7 @@ pub(crate) struct Worker {
     pass_wake: Notify,
     /// Rooms with joins that wait.
     pending: RefCell<Vec<Rc<Room>>>,
-    wheel: RefCell<Wheel>,
+    heartbeats: RefCell<Heartbeats>,
     /// Answers of the bus, bounded by what connections may have in flight.
     replies: mpsc::UnboundedSender<Reply>,
     tracer: Tracer,
@@ -86,7 +88,7 @@ impl Worker {
             index,
             node,
             metrics,
-            wheel: RefCell::new(Wheel::new(settings.heartbeat.interval)),
+            heartbeats: RefCell::new(Heartbeats::new(settings.heartbeat.interval)),
             settings: RefCell::new(settings),
             bus,
             hub,
@@ -131,7 +133,7 @@ impl Worker {
     pub(crate) fn may_read(&self, connection: &Connection) -> bool {
         let limits = &self.settings.borrow().limits;
         connection.unread_control() <= limits.control_bytes
-            && usize::from(connection.in_flight.get()) < limits.requests
+            && (connection.in_flight.get() as usize) < limits.requests
     }
 
     /// Writes what waits for a connection, one turn of it; the rest comes after the others.

@@ -23,7 +23,7 @@ fn the_defaults_are_those_of_the_design() {
     assert_eq!(config.bus.redis_url, None);
     assert_eq!(config.bus.prefix, "roomcast");
     assert_eq!(config.heartbeat.interval, Duration::from_secs(25));
-    assert_eq!(config.heartbeat.timeout(), Duration::from_secs(50));
+    assert_eq!(config.heartbeat.timeout(), Duration::from_secs(75));
     assert_eq!(config.limits.rooms_per_connection, 128);
     assert_eq!(config.limits.message_bytes, 1 << 20);
     assert_eq!(config.limits.control_bytes, 64 << 10);

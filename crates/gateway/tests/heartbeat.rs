@@ -27,8 +27,8 @@ async fn who_answers_no_ping_is_dead() {
             break frame.close_code();
         }
     };
-    assert_eq!((code, pings), (Some(CloseCode::Dead.code()), 1));
-    assert!(begun.elapsed() >= Duration::from_secs(1), "one interval to answer in");
+    assert_eq!((code, pings), (Some(CloseCode::Dead.code()), 2));
+    assert!(begun.elapsed() >= Duration::from_secs(2), "not before `timeout_ms` is over");
     silent.ended().await;
     drop(silent);
     node.until("roomcast_connections", |count| count == 0.0).await;
@@ -70,7 +70,31 @@ async fn who_answers_stays() {
     node.stop().await;
 }
 
-/// Pongs keep a connection alive, but only frames keep it from being idle.
+/// A client that answers no ping, but speaks within the time-out that it was told, stays.
+#[tokio::test]
+async fn who_speaks_within_the_time_out_stays() {
+    let node = TestNode::start(&FAST).await;
+    let mut talker = RawClient::upgraded(node.address(), "").await;
+    let begun = Instant::now();
+    let mut pongs = 0;
+    while pongs < 4 {
+        // Time itself is the subject: well within the time-out of 2 s, beyond an interval.
+        tokio::time::sleep(Duration::from_millis(1_300)).await;
+        talker.send_text("{\"type\":\"ping\"}").await;
+        loop {
+            let frame = talker.frame().await.expect("it lives");
+            assert_eq!(frame.close_code(), None, "after {:?}", begun.elapsed());
+            if frame.is(Opcode::Text) && frame.payload.starts_with(b"{\"type\":\"pong\"") {
+                break;
+            }
+        }
+        pongs += 1;
+    }
+    drop(talker);
+    node.stop().await;
+}
+
+/// Pongs and `ping` frames keep a connection alive, but only other frames keep it from being idle.
 #[tokio::test]
 async fn who_says_nothing_is_idle() {
     let settings = ["heartbeat.interval=1s", "limits.idle_timeout=1500ms"];
@@ -79,17 +103,28 @@ async fn who_says_nothing_is_idle() {
     let mut busy = node.user(Encoding::Json, "busy").await;
     let working = tokio::spawn(async move {
         for _ in 0..16 {
-            busy.ping().await;
+            busy.publish("busy", "1").await;
             // Time itself is the subject: well within the time-out.
             tokio::time::sleep(Duration::from_millis(250)).await;
         }
         busy
     });
     let begun = Instant::now();
+    let mut pinging = RawClient::upgraded(node.address(), "").await;
+    let code = loop {
+        // Answers end once the node has closed.
+        pinging.send_text("{\"type\":\"ping\"}").await;
+        let frame = pinging.frame().await.expect("a close comes first");
+        if frame.is(Opcode::Close) {
+            break frame.close_code();
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert_eq!(code, Some(CloseCode::Idle.code()));
     assert_eq!(idle.closed().await, CloseCode::Idle.code());
-    assert!(begun.elapsed() >= Duration::from_millis(1400));
+    assert!(begun.elapsed() >= Duration::from_millis(1500));
     let mut busy = soon("the busy one", working).await.unwrap();
-    assert_eq!(busy.publish("busy", "1").await.seq, 1);
+    assert_eq!(busy.publish("busy", "1").await.seq, 17);
     drop(busy);
     node.stop().await;
 }

@@ -158,7 +158,7 @@ pub enum CloseReason {
     TryAgain,
     /// 4000: it read too slowly.
     Slow,
-    /// 4001: it answered no heartbeat.
+    /// 4001: nothing came from it for the heartbeat's time-out.
     Dead,
     /// 4002: nothing came from the application.
     Idle,

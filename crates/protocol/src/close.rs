@@ -27,9 +27,9 @@ pub enum CloseCode {
     TryAgain,
     /// 4000: the connection read too slowly; come back and resume.
     Slow,
-    /// 4001: the connection answered no heartbeat.
+    /// 4001: nothing came from the connection for the heartbeat's time-out.
     Dead,
-    /// 4002: nothing was heard from the application for `idle_timeout`.
+    /// 4002: no frame but `ping` came for `idle_timeout`.
     Idle,
 }
 

@@ -3,6 +3,7 @@
 
 mod client_in;
 mod client_out;
+mod entries;
 mod field;
 mod object;
 mod server_in;

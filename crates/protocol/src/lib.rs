@@ -33,4 +33,4 @@ pub use request::{
     ClientFrame, DEFAULT_HISTORY_LIMIT, HistoryQuery, JoinRoom, MAX_HISTORY_LIMIT, MAX_JOIN_ROOMS,
     MAX_PAGE_BYTES, MAX_TRACEPARENT_BYTES, Publish, RequestId,
 };
-pub use response::{Heartbeat, Limits, Member, ServerFrame, UserEvent};
+pub use response::{Heartbeat, Limits, MAX_PAGE_MEMBERS, Member, ServerFrame, UserEvent};

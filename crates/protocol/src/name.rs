@@ -1,10 +1,14 @@
 //! Names: rooms, users, events, keys, nodes and connections. Parsed once at the edge; a value of
 //! these types is always within its bounds.
 
+mod invisible;
+
 use std::borrow::Borrow;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
+
+use invisible::is_invisible;
 
 /// Longest room name in bytes: long enough for two UUIDs and words, short enough to stand in
 /// every frame and Redis key.
@@ -49,12 +53,6 @@ fn check(what: &'static str, name: &str, max: usize) -> Result<(), NameError> {
         return Err(NameError::Unprintable(what));
     }
     Ok(())
-}
-
-/// Format and bidi controls that would make two different names look the same.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
 }
 
 /// What a name names, and its bound.
@@ -233,6 +231,9 @@ mod tests {
         for bad in ["a b", "a\tb", "a\u{7f}", "\u{200b}a", "\u{202e}a", "a\u{a0}b"] {
             check_room(bad, Err(NameError::Unprintable(WHAT)));
         }
+        for invisible in ['\u{61c}', '\u{34f}', '\u{3164}', '\u{180e}', '\u{fe0f}', '\u{e0020}'] {
+            check_room(&format!("a{invisible}"), Err(NameError::Unprintable(WHAT)));
+        }
         check_room("$node", Err(NameError::Reserved));
     }
 
@@ -242,6 +243,22 @@ mod tests {
         let error = EventName::parse(&"e".repeat(MAX_EVENT_BYTES + 1)).unwrap_err();
         assert_eq!(error.to_string(), "the event has at most 64 bytes");
         assert!(UserName::parse(&"u".repeat(MAX_EVENT_BYTES + 1)).is_ok());
+    }
+
+    /// As `docs/protocol.md` says: an emoji of one code point, with a skin tone or of two regional
+    /// indicators is a name, one that is held together by an invisible character is none.
+    #[test]
+    fn emoji_without_invisible_characters_are_names() {
+        for good in ["😀", "👍🏽", "🇫🇷", "❤", "☀"] {
+            assert!(UserName::parse(good).is_ok() && RoomName::parse(good).is_ok(), "{good}");
+        }
+        let england = "🏴\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}";
+        for bad in
+            ["❤\u{fe0f}", "1\u{fe0f}\u{20e3}", "👩\u{200d}💻", "👨\u{200d}👩\u{200d}👧", england]
+        {
+            assert!(UserName::parse(bad).is_err() && EventName::parse(bad).is_err(), "{bad}");
+            assert!(PublishKey::parse(bad).is_err() && RoomName::parse(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -9,6 +9,9 @@ use crate::{
     UserName,
 };
 
+/// Members in one page, at most: a page has 64 KiB or a single member.
+pub const MAX_PAGE_MEMBERS: usize = 4096;
+
 /// A frame from a node.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -250,7 +253,8 @@ pub struct Member {
 pub struct Heartbeat {
     /// A WebSocket ping comes every so many ms.
     pub interval_ms: u64,
-    /// The node ends a connection after this long without anything from it, in ms.
+    /// The node ends a connection after this long without anything from it, in ms: never earlier,
+    /// and at most a second later.
     pub timeout_ms: u64,
 }
 

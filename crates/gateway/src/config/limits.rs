@@ -116,8 +116,9 @@ pub(super) const SECTION: Section = Section {
             default: "0",
             kind: Kind::Time(Bounds::new(1_000, 7 * 86_400_000).or_zero("off")),
             change: Change::Reload,
-            about: "Ends a connection from which no application frame came for so long (4002). \
-                    Off, as most members only listen.",
+            about: "Ends a connection from which no frame but `ping` came for so long (4002), at \
+                    most a second later; after a reload, from its next heartbeat on. Off, as most \
+                    members only listen.",
         },
         Key {
             name: "room_linger",

@@ -63,8 +63,10 @@ pub(super) const HEARTBEAT: Section = Section {
             default: "2",
             kind: Kind::Count(Bounds::new(1, 100)),
             change: Change::Restart,
-            about: "Unanswered pings after which the connection ends. Two: one may be lost in a \
-                    change of network.",
+            about: "Unanswered pings after which the connection ends, each with an interval to be \
+                    answered in: a connection from which nothing came for `missed` + 1 intervals \
+                    ends (4001), at most a second later. Two: one may be lost in a change of \
+                    network.",
         },
     ],
 };
@@ -111,14 +113,15 @@ pub struct HeartbeatConfig {
     /// Time between pings.
     #[serde(deserialize_with = "value::from_millis")]
     pub interval: Duration,
-    /// Unanswered pings that end a connection.
+    /// Unanswered pings that end a connection, an interval after the last of them.
     pub missed: u32,
 }
 
 impl HeartbeatConfig {
-    /// How long a connection may be silent.
+    /// How long a connection may be silent: within it so many pings, each with an interval to be
+    /// answered in.
     pub fn timeout(&self) -> Duration {
-        self.interval * self.missed
+        self.interval * (self.missed + 1)
     }
 }
 

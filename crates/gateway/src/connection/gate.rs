@@ -12,7 +12,7 @@ pub(crate) struct Gate {
     /// Whole frames of our own: answers, acks, pings, Close.
     control: Pending,
     /// Memberships whose rooms have frames for it, in turn.
-    owed: VecDeque<u16>,
+    owed: VecDeque<u32>,
     /// The socket took less than it was given: its own task goes on when it is writable.
     blocked: bool,
 }
@@ -125,18 +125,18 @@ impl Gate {
     }
 
     /// A room has frames for this membership; the caller sees to it that none is listed twice.
-    pub(crate) fn owe(&mut self, membership: u16) {
+    pub(crate) fn owe(&mut self, membership: u32) {
         self.owed.push_back(membership);
     }
 
     /// The membership ended.
-    pub(crate) fn forget(&mut self, membership: u16) {
+    pub(crate) fn forget(&mut self, membership: u32) {
         self.owed.retain(|&owed| owed != membership);
         self.release_owed();
     }
 
     /// The next rooms to write, at most `count`, in turn.
-    pub(crate) fn next_owed(&mut self, count: usize) -> Vec<u16> {
+    pub(crate) fn next_owed(&mut self, count: usize) -> Vec<u32> {
         let count = count.min(self.owed.len());
         let next = self.owed.drain(..count).collect();
         self.release_owed();

@@ -114,7 +114,7 @@ fn read_turn(worker: &Rc<Worker>, connection: &Rc<Connection>, inbound: &mut Inb
 
 /// Handles what arrived, then writes the answers once.
 fn receive(worker: &Rc<Worker>, connection: &Rc<Connection>, inbound: &mut Inbound, bytes: &[u8]) {
-    connection.missed.set(0);
+    worker.hear(connection);
     worker.metrics.traffic.bytes_in.inc_by(bytes.len() as u64);
     inbound.begin(bytes, worker.settings().limits.message_bytes, &worker.inbound_held);
     let mut input = bytes;

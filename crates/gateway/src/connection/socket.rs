@@ -2,7 +2,9 @@
 //! without a kernel.
 
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 
+use socket2::SockRef;
 use tokio::net::TcpStream;
 
 #[cfg(test)]
@@ -30,6 +32,18 @@ impl Socket {
             (Self::Tcp(socket), many) => socket.try_write_vectored(many),
             #[cfg(test)]
             (Self::Memory(pipe), slices) => pipe.try_write(slices),
+        }
+    }
+
+    /// Whether bytes have come that were not read. A system call: not for every frame.
+    pub(super) fn has_unread(&self) -> bool {
+        match self {
+            Self::Tcp(socket) => {
+                let looked = SockRef::from(socket).peek(&mut [MaybeUninit::uninit()]);
+                looked.is_ok_and(|count| count > 0)
+            }
+            #[cfg(test)]
+            Self::Memory(_) => false,
         }
     }
 

@@ -115,12 +115,12 @@ impl Connection {
     }
 
     /// The rooms whose turn it is: membership, room, slot.
-    fn take_owed(&self) -> Vec<(u16, Rc<Room>, u32)> {
+    fn take_owed(&self) -> Vec<(u32, Rc<Room>, u32)> {
         let next = self.gate.borrow_mut().next_owed(MAX_ROOMS);
         let mut memberships = self.memberships.borrow_mut();
         let mut owed = Vec::with_capacity(next.len());
         for index in next {
-            if let Some(Some(membership)) = memberships.get_mut(index as usize) {
+            if let Some(membership) = memberships.get_mut(index) {
                 membership.owed = false;
                 owed.push((index, membership.room.clone(), membership.slot));
             }
@@ -141,7 +141,7 @@ impl Connection {
     }
 
     /// Moves the readers and keeps what is left.
-    fn settle(&self, owed: Vec<(u16, Rc<Room>, u32)>, settled: Vec<Settled>, bytes: usize) -> Turn {
+    fn settle(&self, owed: Vec<(u32, Rc<Room>, u32)>, settled: Vec<Settled>, bytes: usize) -> Turn {
         let mut turn = Turn { bytes, ..Turn::default() };
         for ((membership, room, slot), Settled { cursor, rest, frames }) in
             owed.into_iter().zip(settled)
@@ -165,8 +165,8 @@ impl Connection {
     }
 
     /// Lists a membership in the gate, once.
-    fn list(&self, membership: u16) {
-        if let Some(Some(entry)) = self.memberships.borrow_mut().get_mut(membership as usize)
+    fn list(&self, membership: u32) {
+        if let Some(entry) = self.memberships.borrow_mut().get_mut(membership)
             && !std::mem::replace(&mut entry.owed, true)
         {
             self.gate.borrow_mut().owe(membership);

@@ -26,7 +26,7 @@ pub(crate) struct Member {
     /// Whose; `None` once it left while a pass was under way.
     pub(crate) connection: Option<Rc<Connection>>,
     /// Index of this membership in the connection's list.
-    pub(crate) membership: u16,
+    pub(crate) membership: u32,
     /// It published here with a key or without echo, so its own frames may differ.
     pub(crate) author: bool,
     /// Where it reads.

@@ -115,7 +115,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Leaves the rest to the connection's own turn; at once after this chunk unless it is blocked.
-    fn owe(&mut self, connection: &Rc<Connection>, membership: u16) {
+    fn owe(&mut self, connection: &Rc<Connection>, membership: u32) {
         if connection.owe(membership) {
             self.chunk.deferred.push(connection.clone());
         }

@@ -13,7 +13,7 @@ pub(crate) struct Pipe {
 }
 
 impl Pipe {
-    pub(super) fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize) -> Self {
         Self { bytes: Rc::default(), capacity }
     }
 
@@ -32,7 +32,7 @@ impl Pipe {
     }
 
     /// Reads up to `count` bytes.
-    pub(super) fn read(&self, count: usize) -> Vec<u8> {
+    pub(crate) fn read(&self, count: usize) -> Vec<u8> {
         let mut bytes = self.bytes.borrow_mut();
         let count = count.min(bytes.len());
         bytes.drain(..count).collect()

@@ -152,14 +152,17 @@ async fn end(worker: &Worker) {
 /// Turns the wheel, looks at deadlines, and shows that the worker lives.
 async fn watch_time(worker: Rc<Worker>, site: Arc<Site>) {
     let seen: Gauge = worker.metrics.node.last_tick(worker.index);
-    let period = worker.wheel.borrow().period();
+    let period = worker.heartbeats.borrow().period();
     let mut beat = interval_at(Instant::now() + period, period);
-    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // Ticks that are a little late are made up for, so that none adds to the time-outs.
+    beat.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let mut check = interval_at(Instant::now() + CHECK, CHECK);
     check.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            due = beat.tick() => worker.beat(Instant::now() - due),
+            due = beat.tick() => if worker.beat(Instant::now() - due) {
+                beat.reset();
+            },
             _ = check.tick() => {
                 worker.check_arriving();
                 worker.check_pending(Instant::now());

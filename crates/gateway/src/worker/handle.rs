@@ -20,10 +20,13 @@ impl Worker {
     /// Handles one message from a client.
     pub(crate) fn handle(&self, connection: &Rc<Connection>, payload: &[u8]) {
         let begun = Instant::now();
-        connection.active.set(begun);
         let kind = match ClientFrame::decode(connection.encoding, payload) {
             Ok(frame) => {
                 let kind = kind_of(&frame);
+                // A `ping` shows that a client lives, not that it has anything to do.
+                if kind != FrameType::Ping {
+                    connection.pulse.note_active();
+                }
                 self.dispatch(connection, frame);
                 kind
             }
@@ -105,7 +108,7 @@ impl Worker {
     pub(crate) fn greet(&self, connection: &Rc<Connection>) {
         let settings = self.settings();
         self.connections.borrow_mut().insert(connection.id, connection.clone());
-        self.wheel.borrow_mut().add(connection);
+        self.watch(connection);
         connection.send(&ServerFrame::Connected {
             connection: connection.id,
             user: connection.user.clone(),
@@ -121,7 +124,9 @@ impl Worker {
 
     /// The connection has ended.
     pub(crate) fn dismiss(&self, id: ConnectionId) {
-        self.connections.borrow_mut().remove(&id);
+        if let Some(connection) = self.connections.borrow_mut().remove(&id) {
+            self.forget(&connection);
+        }
     }
 }
 

@@ -1,81 +1,248 @@
-//! Heartbeats: a wheel of slots, each connection in one of them at random, so that pings are
-//! spread over the interval. One turn of the wheel is one interval.
+//! Heartbeats: each connection has a phase of its own, so that pings are spread over the interval,
+//! and is looked at when its ping or its end is due.
 
-use std::rc::{Rc, Weak};
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use roomcast_protocol::CloseCode;
 use tokio::time::Instant;
 
 use super::Worker;
+use super::wheel::{Place, Wheel};
 use crate::connection::{Arriving, Connection};
 use crate::frame;
+use crate::settings::Settings;
 
-/// Slots of the wheel: with 25 s, one every 250 ms.
-const SLOTS: usize = 100;
-/// A tick this late means that the process was stopped: what clients sent meanwhile has not been
-/// read yet.
-const LATE: Duration = Duration::from_secs(1);
+/// Fewest ticks in an interval: pings are spread over so many moments.
+const MIN_TICKS: u32 = 100;
+/// Longest time between two ticks: a connection that is to end ends that much later at most.
+const MAX_PERIOD: Duration = Duration::from_millis(250);
+/// A tick this late means that the process was stopped: that time does not count as silence.
+const STOPPED: Duration = Duration::from_secs(1);
 
-/// Where each connection's ping is due.
-pub(super) struct Wheel {
-    slots: Vec<Vec<Weak<Connection>>>,
-    next: usize,
-    period: Duration,
+/// A moment of a worker's time, in ns since it began. That time stands still while the process is
+/// stopped: no ping goes out meanwhile, so clients have nothing to answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Moment(u64);
+
+impl Moment {
+    fn after(self, time: Duration) -> Self {
+        Self(self.0.saturating_add(time.as_nanos() as u64))
+    }
 }
 
-impl Wheel {
-    pub(super) fn new(interval: Duration) -> Self {
-        Self { slots: vec![Vec::new(); SLOTS], next: 0, period: interval / SLOTS as u32 }
+/// What a connection keeps for its heartbeat.
+#[derive(Debug)]
+pub(crate) struct Pulse {
+    /// When its last bytes came.
+    heard: Cell<Moment>,
+    /// When its last application frame came.
+    active: Cell<Moment>,
+    /// Its place in the round: its pings are due at ticks that leave this remainder.
+    phase: Cell<u32>,
+    place: Cell<Place>,
+}
+
+impl Default for Pulse {
+    fn default() -> Self {
+        Self {
+            heard: Cell::default(),
+            active: Cell::default(),
+            phase: Cell::default(),
+            place: Cell::new(Place::NOWHERE),
+        }
+    }
+}
+
+impl Pulse {
+    /// The last bytes held an application frame.
+    pub(crate) fn note_active(&self) {
+        self.active.set(self.heard.get());
+    }
+}
+
+/// After how much silence a connection ends. Pure.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    /// Without any bytes.
+    timeout: Duration,
+    /// Without an application frame.
+    idle: Option<Duration>,
+}
+
+impl Patience {
+    fn of(settings: &Settings) -> Self {
+        Self { timeout: settings.heartbeat.timeout, idle: settings.limits.idle_timeout }
     }
 
-    /// Time between two slots.
+    /// What ends a connection first if nothing more comes, and when.
+    fn end(self, heard: Moment, active: Moment) -> (Moment, CloseCode) {
+        let dead = (heard.after(self.timeout), CloseCode::Dead);
+        let idle = self.idle.map(|idle| (active.after(idle), CloseCode::Idle));
+        idle.filter(|idle| idle.0 < dead.0).unwrap_or(dead)
+    }
+}
+
+/// When which connection of a worker is looked at.
+pub(super) struct Heartbeats {
+    wheel: Wheel<Rc<Connection>>,
+    period: Duration,
+    began: Instant,
+    /// Time in which the process was stopped.
+    stopped: Duration,
+}
+
+impl Heartbeats {
+    pub(super) fn new(interval: Duration) -> Self {
+        let ticks = interval.as_nanos().div_ceil(MAX_PERIOD.as_nanos());
+        let ticks = u32::try_from(ticks).unwrap_or(u32::MAX).max(MIN_TICKS);
+        Self {
+            wheel: Wheel::new(ticks),
+            period: interval / ticks,
+            began: Instant::now(),
+            stopped: Duration::ZERO,
+        }
+    }
+
+    /// Time between two ticks.
     pub(super) fn period(&self) -> Duration {
         self.period
     }
 
-    /// Puts a connection into a slot of its own choice.
-    pub(super) fn add(&mut self, connection: &Rc<Connection>) {
-        let slot = rand::random_range(0..SLOTS);
-        self.slots[slot].push(Rc::downgrade(connection));
+    /// The worker's time.
+    fn now(&self) -> Moment {
+        Moment::default().after(self.began.elapsed().saturating_sub(self.stopped))
     }
 
-    /// The connections whose turn it is; those that ended are forgotten.
-    fn turn(&mut self) -> Vec<Rc<Connection>> {
-        self.next = (self.next + 1) % SLOTS;
-        let slot = &mut self.slots[self.next];
-        let mut due = Vec::with_capacity(slot.len());
-        slot.retain(|connection| match connection.upgrade() {
-            Some(connection) if connection.is_open() => {
-                due.push(connection);
-                true
-            }
-            _ => false,
-        });
-        due
+    /// The first tick that is not before a moment.
+    fn tick_at(&self, moment: Moment) -> u64 {
+        moment.0.div_ceil(self.period.as_nanos() as u64)
+    }
+
+    /// Takes a connection in, at a phase of its own choice.
+    fn add(&mut self, connection: &Rc<Connection>, patience: Patience, now: Moment) {
+        let pulse = &connection.pulse;
+        pulse.heard.set(now);
+        pulse.active.set(now);
+        pulse.phase.set(rand::random_range(0..self.wheel.round()) as u32);
+        self.schedule(connection, patience);
+    }
+
+    /// Has a connection looked at when its next ping is due, or its end if that is earlier.
+    fn schedule(&mut self, connection: &Rc<Connection>, patience: Patience) {
+        let pulse = &connection.pulse;
+        let (tick, round) = (self.wheel.tick(), self.wheel.round());
+        let behind = (tick + round - u64::from(pulse.phase.get())) % round;
+        let (end, _) = patience.end(pulse.heard.get(), pulse.active.get());
+        let due = self.tick_at(end).min(tick + round - behind);
+        pulse.place.set(self.wheel.put(due, connection.clone()));
+    }
+
+    /// The next tick's connections, each with whether its ping is due.
+    fn turn(&mut self) -> Vec<(Rc<Connection>, bool)> {
+        let due = self.wheel.turn();
+        let phase = self.wheel.tick() % self.wheel.round();
+        due.into_iter()
+            .map(|connection| {
+                connection.pulse.place.set(Place::NOWHERE);
+                let pings = u64::from(connection.pulse.phase.get()) == phase;
+                (connection, pings)
+            })
+            .collect()
+    }
+
+    /// Lets a connection go.
+    fn remove(&mut self, connection: &Connection) {
+        let place = connection.pulse.place.replace(Place::NOWHERE);
+        if let Some(moved) = self.wheel.take(place) {
+            moved.pulse.place.set(place);
+        }
     }
 }
 
 impl Worker {
-    /// One tick of the wheel, `late` after it was due: pings those whose turn it is and ends those
-    /// that are dead or idle. After a late tick nobody is judged: first they are read.
-    pub(super) fn beat(&self, late: Duration) {
-        let settings = self.settings();
-        let due = self.wheel.borrow_mut().turn();
-        let now = Instant::now();
-        for connection in due {
-            let missed = connection.missed.get();
-            let is_idle = |timeout| now - connection.active.get() >= timeout;
-            if late < LATE && missed >= settings.heartbeat.missed {
-                self.close(&connection, CloseCode::Dead);
-            } else if late < LATE && settings.limits.idle_timeout.is_some_and(is_idle) {
-                self.close(&connection, CloseCode::Idle);
-            } else {
-                connection.missed.set(missed.saturating_add(1));
+    /// A connection is watched from now on.
+    pub(super) fn watch(&self, connection: &Rc<Connection>) {
+        let patience = Patience::of(&self.settings.borrow());
+        let mut heartbeats = self.heartbeats.borrow_mut();
+        let now = heartbeats.now();
+        heartbeats.add(connection, patience, now);
+    }
+
+    /// A connection has ended: nothing of it is kept.
+    pub(super) fn forget(&self, connection: &Connection) {
+        self.heartbeats.borrow_mut().remove(connection);
+    }
+
+    /// Bytes came from a connection.
+    pub(crate) fn hear(&self, connection: &Connection) {
+        connection.pulse.heard.set(self.heartbeats.borrow().now());
+    }
+
+    /// One tick, `late` after it was due. True if the process was stopped before it: then the next
+    /// one is due a period from now.
+    pub(super) fn beat(&self, late: Duration) -> bool {
+        let was_stopped = late >= STOPPED;
+        let now = {
+            let mut heartbeats = self.heartbeats.borrow_mut();
+            if was_stopped {
+                heartbeats.stopped += late;
+            }
+            heartbeats.now()
+        };
+        self.beat_at(now);
+        was_stopped
+    }
+
+    /// The next tick: ends the connections that were silent for too long, and pings those whose
+    /// turn it is.
+    fn beat_at(&self, now: Moment) {
+        let patience = Patience::of(&self.settings.borrow());
+        let due = self.heartbeats.borrow_mut().turn();
+        for (connection, pings) in due {
+            if !connection.is_open() {
+                continue;
+            }
+            if let Some(code) = self.end_of(&connection, patience, now) {
+                self.close(&connection, code);
+                continue;
+            }
+            if pings {
                 connection.send_control(frame::append_ping);
                 self.write(&connection);
             }
+            self.heartbeats.borrow_mut().schedule(&connection, patience);
         }
+    }
+
+    /// Why a connection is to end now, if it is.
+    fn end_of(
+        &self,
+        connection: &Connection,
+        patience: Patience,
+        now: Moment,
+    ) -> Option<CloseCode> {
+        let pulse = &connection.pulse;
+        // What was read just after a stop is dated before the stop was known.
+        pulse.heard.set(pulse.heard.get().min(now));
+        pulse.active.set(pulse.active.get().min(now));
+        let (end, code) = patience.end(pulse.heard.get(), pulse.active.get());
+        if now < end {
+            return None;
+        }
+        if self.may_read(connection) {
+            // What has come is read before it is judged: at the next tick.
+            return (!connection.has_unread()).then_some(code);
+        }
+        if connection.unread_control() > self.settings.borrow().limits.control_bytes {
+            // It is not read because it does not take its answers.
+            return Some(code);
+        }
+        // It is not read because the node owes it answers.
+        pulse.heard.set(now);
+        pulse.active.set(now);
+        None
     }
 
     /// Notes whether a message is arriving on a connection, and keeps the worker's bound on them.

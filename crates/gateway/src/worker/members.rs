@@ -60,7 +60,7 @@ impl Worker {
     }
 
     /// Ends a membership. After this no frame of the room is begun on the connection.
-    pub(super) fn exit(&self, connection: &Rc<Connection>, membership: u16) {
+    pub(super) fn exit(&self, connection: &Rc<Connection>, membership: u32) {
         let Some(left) = connection.exit(membership) else { return };
         left.room.state.borrow_mut().members.remove(left.slot);
         left.room.namespace.borrow().metrics.members.dec();
@@ -73,6 +73,8 @@ impl Worker {
             self.drop_pending(connection, &room);
             self.forget_if_empty(&room);
         }
+        // Nothing of its rooms is written any more; taken out one by one, many would cost their square.
+        connection.drop_rooms();
         for membership in connection.membership_indices() {
             self.exit(connection, membership);
         }

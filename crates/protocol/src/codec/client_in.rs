@@ -1,13 +1,18 @@
 //! Reads the frames of clients. Called once for each published message.
 
 use super::field::{required, unknown_type, wrong};
-use super::object::{Object, Value};
+use super::object::{Known, Object, Value};
 use crate::{
     ClientFrame, DEFAULT_HISTORY_LIMIT, DecodeError, Encoding, HistoryQuery, JoinRoom,
     MAX_HISTORY_LIMIT, MAX_JOIN_ROOMS, MAX_PAGE_BYTES, MAX_TRACEPARENT_BYTES, Position, Publish,
 };
 
-const FIELDS: &[&str] = &[
+const FIELDS: Known = Known {
+    names: FIELD_NAMES,
+    // An empty list is refused where the frame is made.
+    lists: &[("rooms", MAX_JOIN_ROOMS)],
+};
+const FIELD_NAMES: &[&str] = &[
     "type",
     "id",
     "room",
@@ -31,8 +36,8 @@ const FIELDS: &[&str] = &[
     "page",
     "state",
 ];
-const ROOM_FIELDS: &[&str] = &["room", "since", "history", "presence", "info", "token"];
-const POSITION_FIELDS: &[&str] = &["epoch", "seq"];
+const ROOM_FIELDS: Known = Known::plain(&["room", "since", "history", "presence", "info", "token"]);
+const POSITION_FIELDS: Known = Known::plain(&["epoch", "seq"]);
 
 impl ClientFrame {
     /// Reads one frame: a JSON text or a MessagePack map, complete and nothing after it. On
@@ -40,7 +45,7 @@ impl ClientFrame {
     pub fn decode(encoding: Encoding, bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut object = Object::new();
         Value::of_frame(encoding, bytes)
-            .and_then(|value| object.read_frame(value, FIELDS))
+            .and_then(|value| object.read_frame(value, &FIELDS))
             .and_then(|()| frame(&object))
             .map_err(|error| object.explain(error))
     }
@@ -99,17 +104,18 @@ fn publish(object: &Object<'_>) -> Result<Publish, DecodeError> {
 }
 
 fn rooms(object: &Object<'_>) -> Result<Vec<JoinRoom>, DecodeError> {
-    let Some(entries) = object.objects("rooms", ROOM_FIELDS)? else {
+    if !object.has("rooms") {
         return join_room(object).map(|room| vec![room]);
-    };
+    }
     // Silently passed over, a `since` in the wrong place would lose messages.
-    if let Some(name) = ROOM_FIELDS.iter().find(|name| object.has(name)) {
+    if let Some(name) = ROOM_FIELDS.names.iter().find(|name| object.has(name)) {
         return Err(wrong(name, "belongs into the entries of `rooms`"));
     }
-    if entries.is_empty() || entries.len() > MAX_JOIN_ROOMS {
+    let rooms = object.each("rooms", &ROOM_FIELDS, join_room)?.unwrap_or_default();
+    if rooms.is_empty() {
         return Err(wrong("rooms", &format!("must have 1 to {MAX_JOIN_ROOMS} entries")));
     }
-    entries.iter().map(join_room).collect()
+    Ok(rooms)
 }
 
 fn join_room(object: &Object<'_>) -> Result<JoinRoom, DecodeError> {
@@ -130,7 +136,7 @@ fn join_room(object: &Object<'_>) -> Result<JoinRoom, DecodeError> {
 }
 
 fn since(object: &Object<'_>) -> Result<Option<Position>, DecodeError> {
-    let Some(since) = object.object("since", POSITION_FIELDS)? else { return Ok(None) };
+    let Some(since) = object.object("since", &POSITION_FIELDS)? else { return Ok(None) };
     let epoch = since.epoch("epoch")?.ok_or_else(|| wrong("since.epoch", "is missing"))?;
     let seq = since.seq("seq")?.ok_or_else(|| wrong("since.seq", "is missing"))?;
     Ok(Some(Position { epoch, seq }))

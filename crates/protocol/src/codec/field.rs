@@ -4,15 +4,14 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use serde_json::value::RawValue;
 
 use super::object::{Known, Object, Value, clip};
 use crate::data::check_json_depth;
+use crate::transcode::escapes::unescape;
 use crate::transcode::msgpack::{Item, Reader};
-use crate::transcode::to_msgpack::unescape;
 use crate::{
-    ConnectionId, Data, DecodeError, Epoch, ErrorCode, MAX_DATA_DEPTH, MAX_ROOM_BYTES, Name,
-    NameKind, RequestId, RoomName, Seq,
+    ConnectionId, Data, DecodeError, Epoch, ErrorCode, MAX_ROOM_BYTES, Name, NameKind, RequestId,
+    RoomName, Seq,
 };
 
 /// Ids, seqs and times stay below 2^53, so that JavaScript reads them exactly.
@@ -21,8 +20,8 @@ pub(super) const MAX_SAFE: u64 = (1 << 53) - 1;
 impl<'a> Value<'a> {
     fn item(self) -> Option<Item<'a>> {
         match self {
-            Self::Json(_) => None,
             Self::MsgPack(bytes) => Reader::new(bytes).item().ok(),
+            Self::Json(_) | Self::List { .. } | Self::NoList => None,
         }
     }
 
@@ -33,7 +32,7 @@ impl<'a> Value<'a> {
     fn as_uint(self) -> Option<u64> {
         match self {
             Self::Json(text) => text.parse().ok(),
-            Self::MsgPack(_) => match self.item()? {
+            _ => match self.item()? {
                 Item::Uint(value) => Some(value),
                 _ => None,
             },
@@ -43,41 +42,29 @@ impl<'a> Value<'a> {
     fn as_bool(self) -> Option<bool> {
         match self {
             Self::Json(text) => text.parse().ok(),
-            Self::MsgPack(_) => match self.item()? {
+            _ => match self.item()? {
                 Item::Bool(value) => Some(value),
                 _ => None,
             },
         }
     }
 
-    fn as_str(self) -> Option<Cow<'a, str>> {
+    /// Its text; else what is wrong with it.
+    fn as_str(self) -> Result<Cow<'a, str>, &'static str> {
         match self {
             Self::Json(text) => {
-                let inner = text.strip_prefix('"')?.strip_suffix('"')?;
+                let inner = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+                let inner = inner.ok_or(NO_STRING)?;
                 if !inner.contains('\\') {
-                    return Some(Cow::Borrowed(inner));
+                    return Ok(Cow::Borrowed(inner));
                 }
-                unescape(inner).ok().map(Cow::Owned)
+                // Of valid JSON nothing else can fail.
+                unescape(inner, None).map(Cow::Owned).map_err(|_| LONE_SURROGATE)
             }
-            Self::MsgPack(_) => match self.item()? {
-                Item::Str(text) => Some(Cow::Borrowed(text)),
-                _ => None,
+            _ => match self.item() {
+                Some(Item::Str(text)) => Ok(Cow::Borrowed(text)),
+                _ => Err(NO_STRING),
             },
-        }
-    }
-
-    fn as_list(self) -> Option<Vec<Self>> {
-        match self {
-            Self::Json(text) => {
-                let items: Vec<&RawValue> = serde_json::from_str(text).ok()?;
-                Some(items.into_iter().map(|item| Self::Json(item.get())).collect())
-            }
-            Self::MsgPack(bytes) => {
-                let mut reader = Reader::new(bytes);
-                let Item::Array(len) = reader.item().ok()? else { return None };
-                let item = |_| reader.value(MAX_DATA_DEPTH).ok().map(Self::MsgPack);
-                (0..len).map(item).collect()
-            }
         }
     }
 
@@ -89,6 +76,7 @@ impl<'a> Value<'a> {
                 Ok(Data::Json(Bytes::copy_from_slice(text.as_bytes())))
             }
             Self::MsgPack(bytes) => Ok(Data::MsgPack(Bytes::copy_from_slice(bytes))),
+            Self::List { .. } | Self::NoList => unreachable!("no payload is a list of maps"),
         }
     }
 }
@@ -134,7 +122,7 @@ impl<'a> Object<'a> {
 
     pub(super) fn str(&self, name: &'static str) -> Result<Option<Cow<'a, str>>, DecodeError> {
         let Some(value) = self.optional(name) else { return Ok(None) };
-        value.as_str().map(Some).ok_or_else(|| wrong(name, "must be a string"))
+        value.as_str().map(Some).map_err(|problem| wrong(name, problem))
     }
 
     pub(super) fn text(&self, name: &'static str) -> Result<Option<Box<str>>, DecodeError> {
@@ -190,21 +178,31 @@ impl<'a> Object<'a> {
     pub(super) fn object(
         &self,
         name: &'static str,
-        known: Known,
+        known: &'static Known,
     ) -> Result<Option<Object<'a>>, DecodeError> {
         let Some(value) = self.optional(name) else { return Ok(None) };
-        entry(name, value, known).map(Some)
+        let mut object = Object::new();
+        object.read(value, known).map_err(|problem| wrong_entry(name, &problem))?;
+        Ok(Some(object))
     }
 
-    /// A list of maps.
-    pub(super) fn objects(
+    /// A list of maps, each read by `read`; it ends at the first that is wrong.
+    pub(super) fn each<T>(
         &self,
         name: &'static str,
-        known: Known,
-    ) -> Result<Option<Vec<Object<'a>>>, DecodeError> {
+        known: &'static Known,
+        read: impl Fn(&Object<'a>) -> Result<T, DecodeError>,
+    ) -> Result<Option<Vec<T>>, DecodeError> {
         let Some(value) = self.optional(name) else { return Ok(None) };
-        let list = value.as_list().ok_or_else(|| wrong(name, "must be a list"))?;
-        list.into_iter().map(|item| entry(name, item, known)).collect::<Result<_, _>>().map(Some)
+        let Value::List { from, to } = value else { return Err(wrong(name, "must be a list")) };
+        let mut entry = Object::new();
+        let mut all = Vec::new();
+        for &item in self.items(from, to) {
+            entry.clear();
+            entry.read(item, known).map_err(|problem| wrong_entry(name, &problem))?;
+            all.push(read(&entry)?);
+        }
+        Ok(Some(all))
     }
 
     /// Adds to an error what its answer needs from the frame as far as it could be read.
@@ -219,14 +217,11 @@ impl<'a> Object<'a> {
 
 const HEX: &str = "must be a string of 16 lower-case hex digits";
 
-fn entry<'a>(
-    name: &'static str,
-    value: Value<'a>,
-    known: Known,
-) -> Result<Object<'a>, DecodeError> {
-    let mut object = Object::new();
-    object.read(value, known).map_err(|error| wrong(name, &format!("is wrong: {error}")))?;
-    Ok(object)
+const NO_STRING: &str = "must be a string";
+const LONE_SURROGATE: &str = "must be text: it escapes one half of a surrogate pair";
+
+fn wrong_entry(name: &str, problem: &str) -> DecodeError {
+    wrong(name, &format!("is wrong: {problem}"))
 }
 
 /// An error about one field.

@@ -3,12 +3,17 @@
 use std::sync::Arc;
 
 use super::field::{required, unknown_type};
-use super::object::{Object, Value};
+use super::object::{Known, Object, Value};
 use crate::{
-    DecodeError, Encoding, ErrorCode, Heartbeat, Limits, Member, Message, ServerFrame, UserEvent,
+    DecodeError, Encoding, ErrorCode, Heartbeat, Limits, MAX_HISTORY_LIMIT, MAX_PAGE_MEMBERS,
+    Member, Message, ServerFrame, UserEvent,
 };
 
-const FIELDS: &[&str] = &[
+const FIELDS: Known = Known {
+    names: FIELD_NAMES,
+    lists: &[("messages", MAX_HISTORY_LIMIT as usize), ("members", MAX_PAGE_MEMBERS)],
+};
+const FIELD_NAMES: &[&str] = &[
     "type",
     "room",
     "seq",
@@ -44,10 +49,11 @@ const FIELDS: &[&str] = &[
     "active",
     "expires",
 ];
-const MESSAGE_FIELDS: &[&str] = &["seq", "time", "user", "connection", "event", "key", "data"];
-const MEMBER_FIELDS: &[&str] = &["connection", "user", "info", "state"];
-const HEARTBEAT_FIELDS: &[&str] = &["interval_ms", "timeout_ms"];
-const LIMITS_FIELDS: &[&str] = &["message_bytes", "rooms"];
+const MESSAGE_FIELDS: Known =
+    Known::plain(&["seq", "time", "user", "connection", "event", "key", "data"]);
+const MEMBER_FIELDS: Known = Known::plain(&["connection", "user", "info", "state"]);
+const HEARTBEAT_FIELDS: Known = Known::plain(&["interval_ms", "timeout_ms"]);
+const LIMITS_FIELDS: Known = Known::plain(&["message_bytes", "rooms"]);
 
 impl ServerFrame {
     /// Reads one frame: a JSON text or a MessagePack map, complete and nothing after it. A frame
@@ -56,7 +62,7 @@ impl ServerFrame {
     pub fn decode(encoding: Encoding, bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut object = Object::new();
         Value::of_frame(encoding, bytes)
-            .and_then(|value| object.read_frame(value, FIELDS))
+            .and_then(|value| object.read_frame(value, &FIELDS))
             .and_then(|()| frame(&object))
             .map_err(|error| object.explain(error))
     }
@@ -101,10 +107,7 @@ fn frame(object: &Object<'_>) -> Result<ServerFrame, DecodeError> {
             id,
             room: object.room()?,
             epoch: required("epoch", object.epoch("epoch")?)?,
-            messages: required("messages", object.objects("messages", MESSAGE_FIELDS)?)?
-                .iter()
-                .map(message)
-                .collect::<Result<_, _>>()?,
+            messages: required("messages", object.each("messages", &MESSAGE_FIELDS, message)?)?,
             more: required("more", object.bool("more")?)?,
         },
         "pong" => ServerFrame::Pong { id, time: number(object, "time")? },
@@ -161,8 +164,8 @@ fn presence(object: &Object<'_>, name: &str) -> Result<ServerFrame, DecodeError>
 }
 
 fn connected(object: &Object<'_>) -> Result<ServerFrame, DecodeError> {
-    let heartbeat = required("heartbeat", object.object("heartbeat", HEARTBEAT_FIELDS)?)?;
-    let limits = required("limits", object.object("limits", LIMITS_FIELDS)?)?;
+    let heartbeat = required("heartbeat", object.object("heartbeat", &HEARTBEAT_FIELDS)?)?;
+    let limits = required("limits", object.object("limits", &LIMITS_FIELDS)?)?;
     Ok(ServerFrame::Connected {
         connection: required("connection", object.connection()?)?,
         user: object.name("user")?,
@@ -196,18 +199,15 @@ fn message(object: &Object<'_>) -> Result<Arc<Message>, DecodeError> {
 }
 
 fn members(object: &Object<'_>) -> Result<Vec<Member>, DecodeError> {
-    let members = required("members", object.objects("members", MEMBER_FIELDS)?)?;
-    members
-        .iter()
-        .map(|member| {
-            Ok(Member {
-                connection: required("connection", member.connection()?)?,
-                user: member.name("user")?,
-                info: member.data("info")?,
-                state: member.text("state")?,
-            })
+    let members = object.each("members", &MEMBER_FIELDS, |member| {
+        Ok(Member {
+            connection: required("connection", member.connection()?)?,
+            user: member.name("user")?,
+            info: member.data("info")?,
+            state: member.text("state")?,
         })
-        .collect()
+    })?;
+    required("members", members)
 }
 
 fn user_event(object: &Object<'_>) -> Result<UserEvent, DecodeError> {

@@ -88,6 +88,12 @@ fn what_has_no_equal_takes_the_documented_form() {
     check("-9223372036854775809", "cbc3e0000000000000", "-9.223372036854776e+18");
     check("-0", "cb8000000000000000", "-0.0");
     check("1e400", "cb7ff0000000000000", "null");
+    // A reader of JSON gets the author's escape, see `the_same_encoding_is_byte_for_byte`.
+    check(
+        r#"{"\ud800":1,"\udfff":2}"#,
+        "82a3efbfbd01a3efbfbd02",
+        "{\"\u{fffd}\":1,\"\u{fffd}\":2}",
+    );
     check(r#""\ud800x\udc00""#, "a7efbfbd78efbfbd", "\"\u{fffd}x\u{fffd}\"");
     check_json(b"\xca\x3f\xc0\x00\x00", "1.5");
     check_json(b"\xcb\x7f\xf8\x00\x00\x00\x00\x00\x00", "null");
@@ -105,6 +111,10 @@ fn the_same_encoding_is_byte_for_byte() {
     let mut out = Vec::new();
     Data::json(format!(" {text}\n")).unwrap().write_json(&mut out);
     assert_eq!(out, text.as_bytes());
+    let half = r#"{"\ud800":"\udfff"}"#;
+    let mut out = Vec::new();
+    Data::json(half).unwrap().write_json(&mut out);
+    assert_eq!(out, half.as_bytes());
     let long_form = b"\xcf\x00\x00\x00\x00\x00\x00\x00\x01".to_vec();
     let mut out = Vec::new();
     Data::msgpack(long_form.clone()).unwrap().write_msgpack(&mut out);
@@ -127,6 +137,31 @@ fn long_containers_get_long_heads() {
         assert_eq!(packed.len(), len + head);
         check_json(&packed, &json);
     }
+}
+
+/// Heads that are widened inside of each other, beside each other, and of both kinds.
+#[test]
+fn long_containers_in_long_containers() {
+    let list = |inner: &str| format!("[{}{inner}]", "1,".repeat(20));
+    let map = |inner: &str| {
+        let keys: String = (0..17).map(|n| format!("\"k{n}\":[],")).collect();
+        format!("{{{keys}\"last\":{inner}}}")
+    };
+    let mut text = "7".to_owned();
+    for level in 0..60 {
+        text = match level % 3 {
+            0 => list(&format!(
+                "{text},{{\"a\":[{}1]}}",
+                "0,".repeat(70_000 * usize::from(level == 3))
+            )),
+            1 => map(&text),
+            _ => format!("[{text},{}]", list("2")),
+        };
+    }
+    let mut packed = b"before".to_vec();
+    Data::json(text.clone()).unwrap().write_msgpack(&mut packed);
+    assert_eq!(&packed[..6], b"before");
+    check_json(&packed[6..], &text);
 }
 
 #[test]

@@ -96,10 +96,12 @@ impl<'a> Reader<'a> {
             Item::Ext(..) => nested(levels, 2).map(drop),
             Item::Array(len) => {
                 let levels = nested(levels, 1)?;
+                self.has_room_for(len.into())?;
                 (0..len).try_for_each(|_| self.skip(levels))
             }
             Item::Map(len) => {
                 let levels = nested(levels, 1)?;
+                self.has_room_for(2 * u64::from(len))?;
                 (0..len).try_for_each(|_| {
                     // As JSON text within a text, each level of such keys would double the size.
                     if matches!(Reader::new(self.rest).item()?, Item::Array(_) | Item::Map(_)) {
@@ -111,6 +113,11 @@ impl<'a> Reader<'a> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Fails if so many values cannot follow, of a byte each at least.
+    fn has_room_for(&self, values: u64) -> Result<(), DataError> {
+        if values > self.rest.len() as u64 { Err(DataError::Truncated) } else { Ok(()) }
     }
 
     fn take(&mut self, len: u64) -> Result<&'a [u8], DataError> {

@@ -8,6 +8,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rmp::encode;
 
+use super::escapes::unescape;
+use super::heads::{Container, Sink};
 use super::msgpack::nested;
 use crate::data::{DataError, MAX_DATA_DEPTH};
 
@@ -17,9 +19,14 @@ pub(crate) const VEC: &str = "a Vec takes every write";
 /// Appends the MessagePack form of one JSON text.
 pub(crate) fn write(json: &str, out: &mut Vec<u8>) -> Result<(), DataError> {
     let mut scanner = Scanner { rest: json };
-    scanner.value(out, MAX_DATA_DEPTH)?;
+    let mut sink = Sink::new(out);
+    scanner.value(&mut sink, MAX_DATA_DEPTH)?;
     scanner.space();
-    if scanner.rest.is_empty() { Ok(()) } else { Err(DataError::Trailing) }
+    if !scanner.rest.is_empty() {
+        return Err(DataError::Trailing);
+    }
+    sink.finish();
+    Ok(())
 }
 
 #[derive(Clone, Copy)]
@@ -28,46 +35,41 @@ struct Scanner<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    fn value(&mut self, out: &mut Vec<u8>, levels: usize) -> Result<(), DataError> {
+    fn value(&mut self, sink: &mut Sink<'_>, levels: usize) -> Result<(), DataError> {
         self.space();
         match self.rest.as_bytes().first().copied() {
-            Some(b'{') => self.object(out, nested(levels, 1)?),
-            Some(b'[') => self.array(out, nested(levels, 1)?),
+            Some(b'{') => self.object(sink, nested(levels, 1)?),
+            Some(b'[') => self.array(sink, nested(levels, 1)?),
             Some(b'"') => {
-                encode::write_str(out, &self.string()?).expect(VEC);
+                encode::write_str(sink.out, &self.string()?).expect(VEC);
                 Ok(())
             }
-            Some(_) => self.scalar(out),
+            Some(_) => self.scalar(sink.out),
             None => Err(DataError::Truncated),
         }
     }
 
-    fn array(&mut self, out: &mut Vec<u8>, levels: usize) -> Result<(), DataError> {
-        let start = out.len();
-        out.push(0);
+    fn array(&mut self, sink: &mut Sink<'_>, levels: usize) -> Result<(), DataError> {
+        let start = sink.begin();
         self.expect(b'[')?;
         let mut len = 0u32;
         while !self.eat(b']') {
             if len > 0 {
                 self.expect(b',')?;
             }
-            self.value(out, levels)?;
+            self.value(sink, levels)?;
             len += 1;
         }
-        let mut head = Vec::with_capacity(5);
-        encode::write_array_len(&mut head, len).expect(VEC);
-        // A byte was kept free for the head; only from 16 elements on does anything move.
-        out.splice(start..=start, head);
+        sink.end(start, Container::Array, len);
         Ok(())
     }
 
-    fn object(&mut self, out: &mut Vec<u8>, levels: usize) -> Result<(), DataError> {
-        if let Some(after) = self.special(out) {
+    fn object(&mut self, sink: &mut Sink<'_>, levels: usize) -> Result<(), DataError> {
+        if let Some(after) = self.special(sink.out) {
             *self = after;
             return Ok(());
         }
-        let start = out.len();
-        out.push(0);
+        let start = sink.begin();
         self.expect(b'{')?;
         let mut len = 0u32;
         while !self.eat(b'}') {
@@ -75,14 +77,12 @@ impl<'a> Scanner<'a> {
                 self.expect(b',')?;
                 self.space();
             }
-            encode::write_str(out, &self.string()?).expect(VEC);
+            encode::write_str(sink.out, &self.string()?).expect(VEC);
             self.expect(b':')?;
-            self.value(out, levels)?;
+            self.value(sink, levels)?;
             len += 1;
         }
-        let mut head = Vec::with_capacity(5);
-        encode::write_map_len(&mut head, len).expect(VEC);
-        out.splice(start..=start, head);
+        sink.end(start, Container::Map, len);
         Ok(())
     }
 
@@ -170,7 +170,10 @@ impl<'a> Scanner<'a> {
             }
         }
         self.rest = &text[at + 1..];
-        if escaped { unescape(&text[..at]).map(Cow::Owned) } else { Ok(Cow::Borrowed(&text[..at])) }
+        if !escaped {
+            return Ok(Cow::Borrowed(&text[..at]));
+        }
+        unescape(&text[..at], Some(char::REPLACEMENT_CHARACTER)).map(Cow::Owned)
     }
 
     fn space(&mut self) {
@@ -188,53 +191,5 @@ impl<'a> Scanner<'a> {
 
     fn expect(&mut self, byte: u8) -> Result<(), DataError> {
         if self.eat(byte) { Ok(()) } else { Err(DataError::NotJson) }
-    }
-}
-
-/// Resolves the escapes of a JSON string's inner text; what is no character becomes U+FFFD.
-pub(crate) fn unescape(mut text: &str) -> Result<String, DataError> {
-    let mut out = String::with_capacity(text.len());
-    while let Some(at) = text.find('\\') {
-        out.push_str(&text[..at]);
-        let mut rest = text[at + 1..].chars();
-        match rest.next().ok_or(DataError::Truncated)? {
-            'u' => {
-                let (unit, after) = unit(rest.as_str())?;
-                let (character, after) = character(unit, after);
-                out.push(character);
-                text = after;
-                continue;
-            }
-            'b' => out.push('\u{8}'),
-            'f' => out.push('\u{c}'),
-            'n' => out.push('\n'),
-            'r' => out.push('\r'),
-            't' => out.push('\t'),
-            other => out.push(other),
-        }
-        text = rest.as_str();
-    }
-    out.push_str(text);
-    Ok(out)
-}
-
-/// A UTF-16 unit from its four hex digits, and the text behind them.
-fn unit(text: &str) -> Result<(u32, &str), DataError> {
-    let (digits, rest) = text.split_at_checked(4).ok_or(DataError::NotJson)?;
-    Ok((u32::from_str_radix(digits, 16).map_err(|_| DataError::NotJson)?, rest))
-}
-
-/// The character that begins with this unit, joined with a low surrogate that follows it.
-fn character(high: u32, after: &str) -> (char, &str) {
-    if let Some(character) = char::from_u32(high) {
-        return (character, after);
-    }
-    let low = after.strip_prefix("\\u").and_then(|text| unit(text).ok());
-    match low {
-        Some((low @ 0xdc00..=0xdfff, rest)) if high < 0xdc00 => {
-            let code = 0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00);
-            (char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER), rest)
-        }
-        _ => (char::REPLACEMENT_CHARACTER, after),
     }
 }

@@ -14,8 +14,8 @@ enum Op {
     /// An answer of so many bytes.
     Control(usize),
     /// A room has another frame of so many bytes.
-    Append(u16, usize),
-    Leave(u16),
+    Append(u32, usize),
+    Leave(u32),
     /// A turn of which the socket takes so many bytes.
     Turn(usize),
 }
@@ -23,8 +23,8 @@ enum Op {
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         3 => (2..60usize).prop_map(Op::Control),
-        4 => (0..6u16, 2..60usize).prop_map(|(room, size)| Op::Append(room, size)),
-        1 => (0..6u16).prop_map(Op::Leave),
+        4 => (0..6u32, 2..60usize).prop_map(|(room, size)| Op::Append(room, size)),
+        1 => (0..6u32).prop_map(Op::Leave),
         5 => (0..200usize).prop_map(Op::Turn),
     ]
 }
@@ -71,7 +71,7 @@ impl Model {
         self.answers = self.answers.wrapping_add(1);
     }
 
-    fn append(&mut self, room: u16, size: usize) {
+    fn append(&mut self, room: u32, size: usize) {
         let at = room as usize;
         self.rooms[at].push_back(unit(room as u8, self.numbers[at], size));
         self.due.push((room as u8, self.numbers[at]));
@@ -81,7 +81,7 @@ impl Model {
         }
     }
 
-    fn leave(&mut self, room: u16) {
+    fn leave(&mut self, room: u32) {
         let at = room as usize;
         self.gate.forget(room);
         self.listed[at] = false;

@@ -17,7 +17,7 @@ use crate::log::{Batch, Budget, Cursor, RoomLog};
 use crate::settings::Settings;
 use crate::tests::{EPOCH, at, connection, enter, entry, room_name, settings};
 use crate::traces::Tracer;
-use crate::worker::heartbeat::Wheel;
+use crate::worker::heartbeat::Heartbeats;
 
 /// Batches in the log before anybody falls off, of two messages each.
 const BATCHES: u64 = 8;
@@ -29,7 +29,7 @@ fn worker(settings: Settings, hub: HubHandle) -> Worker {
         index: 0,
         node: NodeId::parse("n").unwrap(),
         metrics: Metrics::new(),
-        wheel: RefCell::new(Wheel::new(settings.heartbeat.interval)),
+        heartbeats: RefCell::new(Heartbeats::new(settings.heartbeat.interval)),
         settings: RefCell::new(Arc::new(settings)),
         bus,
         hub,

@@ -1,5 +1,6 @@
 //! Each kind of malformed frame, with the code and the message it is answered with.
 
+use super::super::object::MAX_FIELDS;
 use crate::{ClientFrame, Encoding, ErrorCode};
 
 #[track_caller]
@@ -130,7 +131,13 @@ fn joins_that_are_wrong() {
     let bad = |text, message| check(text, ErrorCode::BadFrame, message);
     bad(r#"{"type":"join"}"#, "`room` is missing");
     bad(r#"{"type":"join","rooms":[]}"#, "`rooms` must have 1 to 1024 entries");
-    bad(r#"{"type":"join","rooms":"a"}"#, "`rooms` must be a list");
+    for no_list in ["\"a\"", "1", "-1", "1.5", "true", "{}", "{\"a\":[{}]}"] {
+        let text = format!(r#"{{"type":"join","rooms":{no_list}}}"#);
+        check(&text, ErrorCode::BadFrame, "`rooms` must be a list");
+    }
+    let null = r#"{"type":"join","room":"a","rooms":null}"#;
+    assert!(ClientFrame::decode(Encoding::Json, null.as_bytes()).is_ok());
+    check_msgpack(b"\x82\xa4type\xa4join\xa5rooms\x81\x01\x02", "`rooms` must be a list");
     bad(
         r#"{"type":"join","rooms":["a"]}"#,
         "`rooms` is wrong: invalid type: string \"a\", expected a map of fields at line 1 column 3",
@@ -158,6 +165,86 @@ fn joins_that_are_wrong() {
     );
     bad(r#"{"type":"join","room":"a","presence":"yes"}"#, "`presence` must be true or false");
     bad(r#"{"type":"join","room":"a","token":1}"#, "`token` must be a string");
+}
+
+/// The bound itself is good, one more is refused; the request is known if its `id` came before.
+#[test]
+fn counts_are_bounded_in_both_encodings() {
+    let join = |count: usize| {
+        let rooms = vec![r#"{"room":"a"}"#; count].join(",");
+        format!(r#"{{"id":7,"type":"join","rooms":[{rooms}],"room":null}}"#)
+    };
+    let packed = |count: u16| {
+        let rooms = b"\x81\xa4room\xa1a".repeat(count.into());
+        let head = b"\x83\xa2id\x07\xa4type\xa4join\xa5rooms\xdc";
+        [&head[..], &count.to_be_bytes(), &rooms].concat()
+    };
+    let count = |frame| match frame {
+        Ok(ClientFrame::Join { rooms, .. }) => rooms.len(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(count(ClientFrame::decode(Encoding::Json, join(1024).as_bytes())), 1024);
+    assert_eq!(count(ClientFrame::decode(Encoding::MsgPack, &packed(1024))), 1024);
+    let text = join(1025);
+    for (encoding, bytes) in [(Encoding::Json, text.as_bytes()), (Encoding::MsgPack, &packed(1025))]
+    {
+        let error = ClientFrame::decode(encoding, bytes).unwrap_err();
+        assert_eq!((error.code, error.id), (ErrorCode::BadFrame, Some(7)));
+        let message = "cannot read the frame: `rooms` has more than 1024 entries";
+        assert!(error.message.starts_with(message), "{}", error.message);
+    }
+
+    let fields = |count: usize| {
+        let other: String = (2..=count).map(|n| format!(",\"x{n}\":{{}}")).collect();
+        let mut packed = [&b"\xde\x00"[..], &[count as u8], b"\xa4type\xa4ping"].concat();
+        (2..=count).for_each(|_| packed.extend(b"\xa1x\x80"));
+        (format!(r#"{{"type":"ping"{other}}}"#), packed)
+    };
+    let (text, bytes) = fields(MAX_FIELDS);
+    assert!(ClientFrame::decode(Encoding::Json, text.as_bytes()).is_ok());
+    assert!(ClientFrame::decode(Encoding::MsgPack, &bytes).is_ok());
+    let (text, bytes) = fields(MAX_FIELDS + 1);
+    check_msgpack(&bytes, "cannot read the frame: it has more than 64 fields");
+    let error = ClientFrame::decode(Encoding::Json, text.as_bytes()).unwrap_err();
+    assert!(error.message.starts_with("cannot read the frame: it has more than 64 fields"));
+}
+
+/// Data of a list's entry nests as deep as that of a frame, in both encodings.
+#[test]
+fn info_in_a_list_nests_as_deep_as_data() {
+    for (depth, good) in [(64, true), (65, false)] {
+        let info = format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+        let text = format!(r#"{{"type":"join","rooms":[{{"room":"a","info":{info}}}]}}"#);
+        assert_eq!(ClientFrame::decode(Encoding::Json, text.as_bytes()).is_ok(), good);
+        let head = b"\x82\xa4type\xa4join\xa5rooms\x91\x82\xa4room\xa1a\xa4info";
+        let packed = [&head[..], &vec![0x91; depth], b"\x01"].concat();
+        assert_eq!(ClientFrame::decode(Encoding::MsgPack, &packed).is_ok(), good);
+    }
+}
+
+/// Half of a surrogate pair is no character: two names would be taken for the same one.
+#[test]
+fn half_a_surrogate_pair_is_no_text() {
+    let problem = "must be text: it escapes one half of a surrogate pair";
+    for half in ["\\ud800", "\\udfff", "\\ud83d\\ud83d\\ude00", "\\ude00\\ud83d", "\\ud83dx"] {
+        for (field, rest) in [
+            ("room", r#""type":"leave""#),
+            ("event", r#""type":"signal","room":"a""#),
+            ("key", r#""type":"publish","room":"a","data":1"#),
+            ("traceparent", r#""type":"publish","room":"a","data":1"#),
+            ("page", r#""type":"members","room":"a""#),
+            ("token", r#""type":"refresh""#),
+            ("state", r#""type":"presence","room":"a""#),
+            ("type", r#""room":"a""#),
+        ] {
+            let text = format!(r#"{{{rest},"{field}":"x{half}"}}"#);
+            check(&text, ErrorCode::BadFrame, &format!("`{field}` {problem}"));
+        }
+        let text = format!(r#"{{"type":"join","rooms":[{{"room":"x{half}"}}]}}"#);
+        check(&text, ErrorCode::BadFrame, &format!("`room` {problem}"));
+    }
+    let pair = br#"{"type":"leave","room":"\ud83d\ude00"}"#;
+    assert!(ClientFrame::decode(Encoding::Json, pair).is_ok());
 }
 
 #[test]

@@ -187,9 +187,12 @@ fn broken(frame: Vec<u8>, at: usize, kind: u8, byte: u8) -> Vec<u8> {
 fn survives(encoding: Encoding, bytes: &[u8]) {
     for other in Encoding::ALL {
         let mut out = Vec::new();
-        if let Ok(frame) = ClientFrame::decode(encoding, bytes) {
-            frame.encode(other, &mut out);
-            ClientFrame::decode(other, &out).unwrap();
+        match ClientFrame::decode(encoding, bytes) {
+            Ok(frame) => {
+                frame.encode(other, &mut out);
+                ClientFrame::decode(other, &out).unwrap();
+            }
+            Err(error) => assert!(error.message.len() <= 512, "{}", error.message),
         }
         out.clear();
         if let Ok(frame) = ServerFrame::decode(encoding, bytes) {
@@ -225,6 +228,34 @@ proptest! {
     #[test]
     fn arbitrary_bytes_never_panic(encoding in encoding(), bytes in vec(any::<u8>(), 0..200)) {
         survives(encoding, &bytes);
+    }
+
+    /// Bytes most of which are heads of MessagePack containers and strings, with lengths of any size.
+    #[test]
+    fn heads_without_their_bytes_never_panic(
+        parts in vec(prop_oneof![
+            (0x80..=0xbfu8).prop_map(|head| vec![head]),
+            (0xc0..=0xdfu8, any::<u32>()).prop_map(|(head, len)| {
+                [&[head][..], &(len >> (len % 32)).to_be_bytes()].concat()
+            }),
+            Just(b"\xa4type\xa4join".to_vec()),
+            Just(b"\xa5rooms".to_vec()),
+            Just(b"\xa4room\xa1a".to_vec()),
+        ], 0..40),
+    ) {
+        survives(Encoding::MsgPack, &parts.concat());
+        survives(Encoding::MsgPack, &[&b"\x82\xa4type\xa4join\xa5rooms"[..], &parts.concat()].concat());
+    }
+
+    /// Texts made of the tokens of JSON.
+    #[test]
+    fn tokens_of_json_never_panic(
+        tokens in vec(prop::sample::select(vec![
+            "{", "}", "[", "]", ",", ":", "\"type\"", "\"join\"", "\"rooms\"", "\"room\"", "\"a\"", "1",
+            "null", "\"\\ud800\"", "\"\\", " ", "{\"type\":\"join\",\"rooms\":[", "-0", "1e999",
+        ]), 0..40),
+    ) {
+        survives(Encoding::Json, tokens.concat().as_bytes());
     }
 
     #[test]
