@@ -137,6 +137,8 @@ BUS = ("bus", "Roomcast: bus", [
     ("State", [
         ("lines", "Up", "none", [(f"roomcast_bus_up{{{NODES}}}", NODE)],
          "1 while probes through Redis come back."),
+        ("lines", "Takes writes", "none", [(f"roomcast_bus_writable{{{NODES}}}", NODE)],
+         "0 while a primary refuses writes: memory, disk or replicas. Reading goes on."),
         ("lines", "Subscriptions missing", "none",
          [(f"roomcast_bus_subscriptions_wanted{{{NODES}}} - roomcast_bus_subscriptions_confirmed{{{NODES}}}", NODE)],
          "Wanted, and not confirmed by Redis."),

@@ -167,6 +167,8 @@ pub struct RoomEvent {
 /// Whether the bus works, as readiness (P8) sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Health {
+    /// Redis was reached, and passed its checks, since the node started.
+    pub reached: bool,
     /// In the last 3 s a probe written to every primary came back on each subscribe connection.
     pub probed: bool,
     /// Every subscription wanted for 2 s is confirmed.
@@ -176,7 +178,7 @@ pub struct Health {
 impl Health {
     /// Whether the node may call itself ready.
     pub fn ready(self) -> bool {
-        self.probed && self.subscribed
+        self.reached && self.probed && self.subscribed
     }
 }
 

@@ -10,7 +10,7 @@ use crate::api::{
 };
 use crate::feed::RedisFeeds;
 use crate::memory::{MemoryBus, MemoryFeeds, MemoryOptions};
-use crate::redis::{ChangeError, RedisBus, RedisOptions, StartError};
+use crate::redis::{ChangeError, Opening, RedisBus, RedisOptions, StartError};
 
 /// Told the outcome of one submitted publication, exactly once.
 pub type Reply = Box<dyn FnOnce(Result<Ack, PublishError>) + Send>;
@@ -32,14 +32,26 @@ impl Bus {
         (Self(Kind::Memory(bus)), Feeds(FeedsKind::Memory(feeds)))
     }
 
-    /// A bus over a Redis server, for any number of nodes. Its tasks run on the runtime that calls
-    /// this; the server is checked first.
+    /// A bus over Redis, for any number of nodes. Its tasks run on the runtime that calls this; the
+    /// servers are checked first, and one that is away is an error.
     pub async fn redis(
         options: RedisOptions,
         metrics: BusMetrics,
     ) -> Result<(Self, Feeds), StartError> {
-        let (bus, feeds) = RedisBus::start(options, metrics).await?;
-        Ok((Self(Kind::Redis(Box::new(bus))), Feeds(FeedsKind::Redis(feeds))))
+        let (bus, feeds, opening) = Self::redis_later(options, metrics)?;
+        opening.try_once().await?;
+        Ok((bus, feeds))
+    }
+
+    /// The same, before Redis is reached: until the opening has ended well publishes and reads
+    /// fail, and feeds are silent. Call it, and poll the opening, on the runtime of the bus.
+    pub fn redis_later(
+        options: RedisOptions,
+        metrics: BusMetrics,
+    ) -> Result<(Self, Feeds, Opening), StartError> {
+        let (bus, feeds, opening) = RedisBus::prepare(options, metrics)?;
+        let bus = Self(Kind::Redis(Box::new(bus)));
+        Ok((bus, Feeds(FeedsKind::Redis(feeds)), opening))
     }
 
     /// Hands a publication over and returns at once. What one thread submits to one room is
@@ -99,10 +111,26 @@ impl Bus {
         }
     }
 
+    /// Whether Redis was reached, and passed its checks, since the node started.
+    pub fn is_reached(&self) -> bool {
+        match &self.0 {
+            Kind::Memory(_) => true,
+            Kind::Redis(bus) => bus.is_reached(),
+        }
+    }
+
+    /// Where the rooms are, in words without passwords.
+    pub fn place(&self) -> &str {
+        match &self.0 {
+            Kind::Memory(_) => "in memory",
+            Kind::Redis(bus) => bus.place(),
+        }
+    }
+
     /// Whether the bus works, as readiness sees it.
     pub fn health(&self) -> Health {
         match &self.0 {
-            Kind::Memory(_) => Health { probed: true, subscribed: true },
+            Kind::Memory(_) => Health { reached: true, probed: true, subscribed: true },
             Kind::Redis(bus) => bus.health(),
         }
     }

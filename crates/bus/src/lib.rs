@@ -16,7 +16,7 @@ pub use api::{
 };
 pub use bus::{Bus, Feeds, Reply};
 pub use memory::MemoryOptions;
-pub use redis::{ChangeError, RedisOptions, StartError, check_url};
+pub use redis::{ChangeError, Opening, RedisFault, RedisOptions, StartError, check_url};
 
 /// The feed's pure part, for the simulation in `gateway`; not for use.
 #[doc(hidden)]

@@ -6,14 +6,18 @@ mod address;
 mod answer;
 pub(crate) mod circuit;
 mod cluster;
+mod fault;
 mod group;
 pub(crate) mod health;
 mod keeper;
 pub(crate) mod keys;
 pub(crate) mod link;
 mod nodes;
+mod opening;
+mod overhear;
 pub(crate) mod payload;
 mod pending;
+mod place;
 mod placement;
 mod publisher;
 mod queue;
@@ -24,16 +28,17 @@ mod servers;
 mod shard;
 pub(crate) mod shards;
 mod start;
+mod verdict;
 mod version;
+mod writable;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use roomcast_metrics::BusMetrics;
 use roomcast_protocol::{Lineage, RoomName, Seq};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::Instant;
 
 use crate::api::{Health, History, HistoryRequest, Publication, ReadError, random_epoch};
 use crate::bus::Reply;
@@ -42,19 +47,19 @@ use crate::feed::exit::Exit;
 use crate::seldom::Seldom;
 use address::Topology;
 use cluster::ClusterOwner;
+pub use fault::{RedisFault, StartError};
 use group::Sender;
 use keys::Keys;
+pub use opening::Opening;
+use opening::Unopened;
 use publisher::Submitter;
 use reads::Reader;
 use servers::{Change, Servers};
 use shard::ShardMaker;
 use shards::Shards;
-pub use start::StartError;
 
 /// Longest prefix: it stands in every key and channel.
 const MAX_PREFIX: usize = 64;
-/// A server that was there a moment ago is connected, and a cluster known, within this.
-const START_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Settings of the bus over Redis.
 #[derive(Debug, Clone)]
@@ -115,13 +120,17 @@ pub(crate) struct RedisBus {
     reader: Reader,
     shards: Shards,
     owner: Owner,
+    /// Redis was reached for the first time.
+    reached: Arc<AtomicBool>,
+    /// Where that is, for people.
+    place: Arc<str>,
 }
 
 /// Who owns the map of the primaries; its task ends when the last handle is gone.
 #[derive(Clone)]
 enum Owner {
     Servers(mpsc::UnboundedSender<Change>),
-    Cluster { _user: mpsc::UnboundedSender<()> },
+    Cluster { _user: mpsc::UnboundedSender<Change> },
 }
 
 /// Why another list of servers is not taken over by a running node.
@@ -136,11 +145,11 @@ pub enum ChangeError {
 }
 
 impl RedisBus {
-    /// Checks the servers and starts the bus's tasks on this runtime.
-    pub(crate) async fn start(
+    /// A bus and what has to happen before it works.
+    pub(crate) fn prepare(
         options: RedisOptions,
         metrics: BusMetrics,
-    ) -> Result<(Self, RedisFeeds), StartError> {
+    ) -> Result<(Self, RedisFeeds, Opening), StartError> {
         let prefix = &options.prefix;
         let printable = prefix.chars().all(|c| !c.is_control() && !c.is_whitespace());
         if prefix.is_empty() || prefix.len() > MAX_PREFIX || !printable {
@@ -148,8 +157,9 @@ impl RedisBus {
         }
         let topology = address::read(&options.url, options.ca.as_deref())
             .map_err(|e| StartError::Url(e.to_string()))?;
+        let place = place::describe(&topology).into();
         let keys = Keys::new(prefix);
-        start::check_all(&topology, &keys, options.version).await?;
+        metrics.writable.set(1);
 
         let (shards, map, doubt) = Shards::new(&keys);
         let reader = Reader {
@@ -174,26 +184,21 @@ impl RedisBus {
             version: Some(versions),
         };
         let node = maker.node.clone();
-        let deadline = Instant::now() + START_TIMEOUT;
-        let (owner, push) = match topology {
+        let (sender, changes) = mpsc::unbounded_channel();
+        let (owner, unopened, push) = match topology {
             Topology::Servers(servers) => {
-                let (sender, changes) = mpsc::unbounded_channel();
-                let mut owner = Servers { map, version, maker, servers };
-                owner.open();
-                tokio::spawn(owner.run(changes));
-                (Owner::Servers(sender), "PUBLISH")
+                let servers = Servers { map, version, maker, servers };
+                (Owner::Servers(sender), Unopened::Servers(servers), "PUBLISH")
             }
             Topology::Cluster(seeds) => {
                 maker.version = None;
-                let (user, users) = mpsc::unbounded_channel();
-                let mut owner = ClusterOwner::new(map, doubt, maker, seeds);
-                owner.settle(deadline).await;
-                tokio::spawn(owner.run(users));
-                (Owner::Cluster { _user: user }, "SPUBLISH")
+                let cluster = ClusterOwner::new(map, doubt, maker, seeds);
+                (Owner::Cluster { _user: sender }, Unopened::Cluster(cluster), "SPUBLISH")
             }
         };
-        // The servers answered a moment ago; a node that starts finds its bus connected.
-        shards.settle(deadline).await;
+        let reached = Arc::new(AtomicBool::new(false));
+        let known = (keys.clone(), shards.clone());
+        let opening = Opening::new((unopened, changes), known, reached.clone());
         let sender = Sender {
             node,
             keys,
@@ -204,10 +209,10 @@ impl RedisBus {
             number: AtomicU64::new(0),
             refusals: Seldom::new(),
         };
-        let (submitter, publisher) = Submitter::new(sender, metrics.clone());
+        let (submitter, publisher) = Submitter::new(sender, metrics);
         tokio::spawn(publisher);
         let feeds = RedisFeeds::new(exit, shards.clone());
-        Ok((Self { submitter, reader, shards, owner }, feeds))
+        Ok((Self { submitter, reader, shards, owner, reached, place }, feeds, opening))
     }
 
     pub(crate) fn submit(&self, room: RoomName, publication: &Publication, reply: Reply) {
@@ -228,7 +233,15 @@ impl RedisBus {
     }
 
     pub(crate) fn health(&self) -> Health {
-        self.shards.health()
+        Health { reached: self.is_reached(), ..self.shards.health() }
+    }
+
+    pub(crate) fn is_reached(&self) -> bool {
+        self.reached.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn place(&self) -> &str {
+        &self.place
     }
 
     /// Takes another list of servers over, with its version.

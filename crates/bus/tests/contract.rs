@@ -366,6 +366,7 @@ async fn large_payloads(bus: Bus, mut listener: Listener) {
     assert_eq!(listener.up_to(&room, 3).await.messages[2].data, json(&text).data);
 }
 
+#[expect(clippy::disallowed_methods, reason = "compared with the times of messages")]
 async fn time_does_not_go_back(bus: Bus, mut listener: Listener) {
     let room = room("time");
     listener.open(&room).await;

@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use roomcast_bus::{Bus, Publication, PublishError, Range, RedisOptions, Retention, StartError};
+use roomcast_bus::{
+    Bus, Publication, PublishError, Range, RedisFault, RedisOptions, Retention, StartError,
+};
 use roomcast_metrics::Metrics;
 use roomcast_protocol::{Position, RoomName};
 use roomcast_testkit::{Proxy, RedisServer};
@@ -432,22 +434,9 @@ async fn a_stream_keeps_its_window_and_drops_the_old() {
 async fn a_redis_that_would_lose_rooms_is_refused() {
     let server = RedisServer::with(&["--maxmemory", "50mb", "--maxmemory-policy", "allkeys-lru"]);
     let started = Bus::redis(options(&server), Metrics::new().bus).await;
-    assert_eq!(started.err(), Some(StartError::Eviction("allkeys-lru".to_owned())));
-}
-
-#[tokio::test]
-async fn what_cannot_be_reached_is_told_at_start() {
-    let mut server = RedisServer::with(&["--requirepass", "secret"]);
-    let with = |url: String| timeout(SOON, Bus::redis(RedisOptions::new(url), Metrics::new().bus));
-    let refused = with(server.url()).await.unwrap().err();
-    assert!(matches!(refused, Some(StartError::Refused(_))), "{refused:?}");
-    let url = server.url().replace("redis://", "redis://:secret@");
-    assert!(with(url.clone()).await.unwrap().is_ok());
-    server.kill();
-    let away = with(url).await.unwrap().err();
-    assert!(matches!(away, Some(StartError::Unreachable(_))), "{away:?}");
-    let bad = with("http://127.0.0.1".to_owned()).await.unwrap().err();
-    assert!(matches!(bad, Some(StartError::Url(_))), "{bad:?}");
+    let at = format!("127.0.0.1:{}", server.port());
+    let fault = RedisFault::Eviction("allkeys-lru".to_owned());
+    assert_eq!(started.err(), Some(StartError::Server { at, fault }));
 }
 
 #[tokio::test]

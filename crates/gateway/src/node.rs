@@ -67,6 +67,8 @@ pub struct Node {
     settings: watch::Sender<Arc<Settings>>,
     drain: watch::Sender<Option<Schedule>>,
     bus: Bus,
+    /// How the first way to Redis ends, until it has.
+    opened: Option<oneshot::Receiver<Result<(), roomcast_bus::StartError>>>,
     site: Arc<Site>,
     acceptor: Acceptor,
     monitor: Option<JoinHandle<()>>,
@@ -74,7 +76,8 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts a node: its address is bound and the bus is there when this returns.
+    /// Starts a node: its address is bound and it serves when this returns. It is not ready, and
+    /// takes no connections, before `opened`.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         Self::start_with(config, None).await
     }
@@ -97,9 +100,9 @@ impl Node {
         let (queues, events): (Vec<_>, Vec<_>) =
             (0..config.node.workers).map(|_| outlet_queue()).unzip();
         let (hub, commands) = HubHandle::new();
-        let thread =
+        let mut thread =
             HubThread::start(&config, &metrics, (queues, commands), watched.clone()).await?;
-        let bus = thread.bus.clone();
+        let (bus, opened) = (thread.bus.clone(), thread.opened.take());
 
         let apart = config.http.metrics_listen.is_some();
         let site = Arc::new(Site::new(bus.clone(), metrics.clone(), config.node.workers, apart));
@@ -142,7 +145,8 @@ impl Node {
                 Acceptor::start(listener, senders, (site.clone(), watched))?
             }
         };
-        tracing::info!(node = %config.node.id, %address, workers = config.node.workers, "listening");
+        let (node, workers) = (&config.node.id, config.node.workers);
+        tracing::info!(%node, %address, workers, rooms = bus.place(), "listening");
         Ok(Self {
             address,
             metrics_address,
@@ -153,11 +157,21 @@ impl Node {
             settings,
             drain,
             bus,
+            opened,
             site,
             acceptor,
             monitor,
             ended,
         })
+    }
+
+    /// Waits until the bus was reached for the first time, however long its Redis is away; at once
+    /// for the bus in memory. After an error the node never becomes ready: stop it. Cancel-safe.
+    pub async fn opened(&mut self) -> Result<(), StartError> {
+        let Some(opened) = &mut self.opened else { return Ok(()) };
+        let opened = opened.await;
+        self.opened = None;
+        Ok(opened.map_err(|_| io::Error::other("the hub's thread ended"))??)
     }
 
     /// Where clients connect.

@@ -7,7 +7,7 @@ mod context;
 mod export;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceId};
 use opentelemetry::{InstrumentationScope, KeyValue};
@@ -41,9 +41,12 @@ pub(crate) struct Followed {
     parent: SpanContext,
     publish: SpanId,
     bus: SpanId,
+    /// When it began, by the machine's clock; all that follows is measured by the other, which
+    /// nobody sets.
     begun: SystemTime,
-    submitted: SystemTime,
-    answered: SystemTime,
+    since: Instant,
+    submitted: Duration,
+    answered: Duration,
 }
 
 /// How a followed publish ended, for its spans.
@@ -97,7 +100,7 @@ impl Tracer {
             kind: SpanKind::Server,
             context: own.clone(),
             parent: followed.parent.clone(),
-            time: (followed.begun, SystemTime::now()),
+            time: (followed.begun, followed.at(followed.since.elapsed())),
             attributes,
             status: status.clone(),
         });
@@ -106,7 +109,7 @@ impl Tracer {
             kind: SpanKind::Producer,
             context: followed.context(followed.bus),
             parent: own,
-            time: (followed.submitted, followed.answered),
+            time: (followed.at(followed.submitted), followed.at(followed.answered)),
             attributes: vec![room, told],
             status,
         });
@@ -125,7 +128,7 @@ impl Tracer {
         if !parent.is_sampled() {
             return;
         }
-        let now = SystemTime::now();
+        let now = wall_clock();
         recorder.record(Span {
             name: "deliver",
             kind: SpanKind::Consumer,
@@ -157,25 +160,37 @@ impl Followed {
             true => parent.trace_id(),
             false => TraceId::from(rand::random::<u128>()),
         };
-        let now = SystemTime::now();
         let (publish, bus) = (context::new_id(), context::new_id());
-        Self { trace, parent, publish, bus, begun: now, submitted: now, answered: now }
+        let (begun, since) = (wall_clock(), Instant::now());
+        let (submitted, answered) = (Duration::ZERO, Duration::ZERO);
+        Self { trace, parent, publish, bus, begun, since, submitted, answered }
     }
 
     /// What travels with the message, from now on.
     pub(crate) fn submit(&mut self) -> Box<str> {
-        self.submitted = SystemTime::now();
+        self.submitted = self.since.elapsed();
         context::write(&self.context(self.bus))
     }
 
     /// The bus answered.
     pub(crate) fn answered(&mut self) {
-        self.answered = SystemTime::now();
+        self.answered = self.since.elapsed();
+    }
+
+    /// So long after it began.
+    fn at(&self, after: Duration) -> SystemTime {
+        self.begun + after
     }
 
     fn context(&self, span: SpanId) -> SpanContext {
         context::new(self.trace, span)
     }
+}
+
+/// The machine's time: spans of several nodes are set beside each other.
+#[expect(clippy::disallowed_methods, reason = "it goes into a span")]
+fn wall_clock() -> SystemTime {
+    SystemTime::now()
 }
 
 struct Span {

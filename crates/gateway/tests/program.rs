@@ -133,7 +133,11 @@ fn bad_configuration_ends_the_program() {
         (&["serve", "--set", "limits.no_such_key=1"][..], &["limits.no_such_key", "no such key"]),
         (&["serve", "--set", "heartbeat.interval=1ms"], &["heartbeat.interval", "1 s"]),
         (&["serve", "--config", "/nonexistent/roomcast.toml"], &["/nonexistent", "cannot read"]),
-        (&["serve", "--redis-url", "http://x"], &["bus.redis_url", "--redis-url"]),
+        (
+            &["serve", "--redis-url", "http://x"],
+            &["bus.redis_url", "--redis-url", "the scheme is none of"],
+        ),
+        (&["serve", "--redis-url", "127.0.0.1:6379"], &["bus.redis_url", "redis:// is missing"]),
     ] {
         let (status, _, error) = Program::start(arguments).finish();
         assert!(!status.success(), "{arguments:?}");
@@ -297,6 +301,35 @@ fn sigterm_ends_a_node_that_waits_for_redis() {
     node.signal("-TERM");
     let (status, _, error) = node.finish();
     assert!(status.success(), "{error}");
+}
+
+/// Neither ends a node, nor does a log that nobody reads any more.
+#[test]
+fn signals_without_a_meaning_change_nothing() {
+    let (mut node, address) = Program::serve(&["--listen", "127.0.0.1:0"]);
+    for signal in ["-USR1", "-USR2", "-PIPE"] {
+        node.signal(signal);
+    }
+    node.log("SIGUSR1 and SIGUSR2 do nothing");
+    // Its end of the pipe.
+    node.err = channel().1;
+    for _ in 0..3 {
+        node.signal("-USR1");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let url = format!("ws://{address}/ws");
+    let (status, _, error) = Program::start(&["publish", "--url", &url, "lobby", "1"]).finish();
+    assert!(status.success(), "{error}");
+    node.signal("-TERM");
+    assert!(node.end().success());
+}
+
+/// The first line of a node's log says where its rooms are.
+#[test]
+fn the_log_says_that_rooms_are_in_memory() {
+    let usual = ["serve", "--listen", "127.0.0.1:0", "--set", "log.format=json"];
+    let node = Program::start(&usual);
+    assert_eq!(node.log("\"listening\"")["rooms"], "in memory");
 }
 
 #[test]

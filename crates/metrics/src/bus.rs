@@ -16,6 +16,8 @@ pub struct BusMetrics {
     pub up: IntGauge,
     /// 1 while every subscription wanted for long enough is confirmed, else 0.
     pub subscribed: IntGauge,
+    /// 0 while a primary answers that it refuses writes, else 1.
+    pub writable: IntGauge,
     /// Commands sent.
     pub commands: ByLabel<BusCommand, IntCounter>,
     /// From a command's start to its answer, waiting for a connection included, in seconds.
@@ -64,6 +66,10 @@ impl BusMetrics {
             up: families.gauge("bus_up", "1 while the probe comes back in time, else 0."),
             subscribed: families
                 .gauge("bus_subscribed", "1 while every subscription wanted is confirmed, else 0."),
+            writable: families.gauge(
+                "bus_writable",
+                "0 while a Redis primary refuses writes (memory, disk or replicas), else 1.",
+            ),
             commands: families.counters("bus_commands_total", "Commands sent to the bus."),
             command: families.histograms(
                 "bus_command_seconds",

@@ -224,6 +224,8 @@ pub enum RefusalReason {
     Limit,
     /// The node drains.
     Draining,
+    /// The node has not reached Redis since it started.
+    NotReady,
     /// No such path.
     NotFound,
     /// The path does not take this method.
@@ -239,6 +241,7 @@ impl Label for RefusalReason {
         Self::Subprotocol,
         Self::Limit,
         Self::Draining,
+        Self::NotReady,
         Self::NotFound,
         Self::Method,
         Self::Timeout,
@@ -254,6 +257,7 @@ impl Label for RefusalReason {
             Self::Subprotocol => "subprotocol",
             Self::Limit => "limit",
             Self::Draining => "draining",
+            Self::NotReady => "not_ready",
             Self::NotFound => "not_found",
             Self::Method => "method",
             Self::Timeout => "timeout",

@@ -150,10 +150,14 @@ impl Parts<'_> {
 }
 
 fn take_apart(url: &str) -> RedisResult<Parts<'_>> {
-    let (scheme, rest) = url.split_once("://").ok_or_else(|| invalid("this is no URL"))?;
+    let (scheme, rest) = url
+        .split_once("://")
+        .ok_or_else(|| invalid("redis:// is missing before the address, or rediss:// for TLS"))?;
     let (scheme, kind) = scheme.split_once('+').unwrap_or((scheme, ""));
     if !matches!(scheme, "redis" | "rediss") || !matches!(kind, "" | "sentinel" | "cluster") {
-        return Err(invalid("the scheme is none of redis, rediss, …+sentinel, …+cluster"));
+        return Err(invalid(
+            "the scheme is none of redis, redis+sentinel, redis+cluster, and these with rediss",
+        ));
     }
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let authority_end = rest.rfind('@').map_or(0, |at| at + 1);

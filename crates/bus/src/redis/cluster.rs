@@ -10,7 +10,7 @@ use futures_util::stream::FuturesUnordered;
 use hashbrown::HashMap;
 use redis::aio::MultiplexedConnection;
 use redis::{ConnectionAddr, ConnectionInfo, RedisResult};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::info;
 
@@ -18,6 +18,7 @@ use super::address::Target;
 use super::nodes::{Cluster, View, merge, read};
 use super::placement::{Placement, SLOTS};
 use super::server::{at, connect};
+use super::servers::Change;
 use super::shard::ShardMaker;
 use super::shards::Map;
 
@@ -52,6 +53,11 @@ impl ClusterOwner {
         Self { map, doubt, maker, seeds, open: HashMap::new(), known: Cluster::default() }
     }
 
+    /// The nodes of the configuration.
+    pub(crate) fn seeds(&self) -> &[ConnectionInfo] {
+        &self.seeds
+    }
+
     /// Looks until every slot has an owner, or the deadline.
     pub(crate) async fn settle(&mut self, deadline: Instant) {
         loop {
@@ -67,7 +73,7 @@ impl ClusterOwner {
     }
 
     /// Keeps the map right until nobody uses the bus any more; then nothing lies anywhere.
-    pub(crate) async fn run(mut self, mut users: tokio::sync::mpsc::UnboundedReceiver<()>) {
+    pub(crate) async fn run(mut self, mut users: mpsc::UnboundedReceiver<Change>) {
         loop {
             tokio::select! {
                 // The end comes as the end of this channel.

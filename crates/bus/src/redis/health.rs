@@ -60,6 +60,7 @@ impl Vitals {
             lane.waiting.load(Ordering::Relaxed) == NEVER || within(&lane.waiting, CONFIRM_AGE)
         };
         Health {
+            reached: true,
             probed: self.lanes.iter().all(|lane| within(&lane.probed, PROBE_AGE)),
             subscribed: self.lanes.iter().all(settled),
         }

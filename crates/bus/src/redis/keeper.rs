@@ -1,6 +1,7 @@
 //! The task that keeps the command connections to one primary up, and watches who it is.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use deadpool_redis::{Manager, Pool, Runtime};
@@ -16,6 +17,7 @@ use super::link::{LinkOptions, State, Up};
 use super::scripts;
 use super::server::{connect, connection_config, identify};
 use super::version::stamp;
+use super::writable::WriteProbe;
 
 /// How often the server's life is checked and its silence noticed.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
@@ -29,6 +31,7 @@ pub(super) struct Keeper {
     pub(super) options: LinkOptions,
     pub(super) state: watch::Sender<State>,
     pub(super) doubt: Arc<Notify>,
+    pub(super) refuses_writes: Arc<AtomicBool>,
 }
 
 impl Keeper {
@@ -45,6 +48,7 @@ impl Keeper {
                 Some(up) => {
                     if let Err(reason) = self.watch(up).await {
                         warn!(server = self.options.name, %reason, "lost Redis");
+                        self.refuses_writes.store(false, Ordering::Relaxed);
                         circuit = circuit.lost();
                         self.state.send_replace(State::Away(circuit));
                     }
@@ -78,6 +82,7 @@ impl Keeper {
     /// Checks the server every second and at each doubt, until something is wrong with it.
     async fn watch(&self, up: Up) -> Result<(), String> {
         let mut version = self.options.version.clone();
+        self.look_at_writes(&up).await;
         loop {
             tokio::select! {
                 () = self.doubt.notified() => {}
@@ -101,6 +106,22 @@ impl Keeper {
                     return Ok(());
                 }
             }
+            self.look_at_writes(&up).await;
+        }
+    }
+
+    /// Asks whether the server takes writes, and says so where that has changed. Without an answer
+    /// nothing is known: whether the server is there at all shows elsewhere.
+    async fn look_at_writes(&self, up: &Up) {
+        let asked = up.write_probe.refusal(&mut up.any(), &self.options.keys).await;
+        let Ok(refusal) = asked else { return };
+        let (server, refuses) = (&self.options.name, refusal.is_some());
+        match (self.refuses_writes.swap(refuses, Ordering::Relaxed), refusal) {
+            (false, Some(reason)) => {
+                warn!(server, %reason, "Redis refuses writes; publishes fail, reading goes on");
+            }
+            (true, None) => info!(server, "Redis takes writes again"),
+            _ => {}
         }
     }
 
@@ -136,6 +157,7 @@ impl Keeper {
         let mut waiting = connections.pop().expect("one more was made");
         let (life, version) = self.examine(&mut waiting).await?;
         scripts::load(&mut waiting).await?;
+        let write_probe = WriteProbe::load(&mut waiting).await?;
         Ok(Up {
             connections: connections.into(),
             waiting,
@@ -143,6 +165,7 @@ impl Keeper {
             at: Arc::new(at),
             life: life.into(),
             version,
+            write_probe,
         })
     }
 }

@@ -4,6 +4,7 @@
 
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use deadpool_redis::Pool;
 use redis::ConnectionInfo;
@@ -17,6 +18,7 @@ use super::address::Target;
 use super::circuit::Circuit;
 use super::keeper::Keeper;
 use super::keys::Keys;
+use super::writable::WriteProbe;
 
 /// What a link needs to be made.
 #[derive(Clone)]
@@ -41,6 +43,8 @@ pub(crate) struct Link {
     state: watch::Receiver<State>,
     /// Asks for a check now: a command failed or got no answer.
     doubt: Arc<Notify>,
+    /// The server answers, and refuses writes.
+    refuses_writes: Arc<AtomicBool>,
 }
 
 /// Open connections to a primary whose life is known.
@@ -57,6 +61,8 @@ pub(crate) struct Up {
     pub(crate) life: Arc<str>,
     /// That version; 0 in a cluster.
     pub(crate) version: u64,
+    /// How it is asked whether it takes writes.
+    pub(super) write_probe: WriteProbe,
 }
 
 /// What a link is just now.
@@ -106,8 +112,9 @@ impl Link {
     pub(crate) fn new(options: LinkOptions) -> (Self, impl Future<Output = ()> + Send) {
         let doubt = Arc::new(Notify::new());
         let (sender, state) = watch::channel(State::Away(Circuit::HalfOpen));
-        let link = Self { state, doubt: doubt.clone() };
-        (link, Keeper { options, state: sender, doubt }.run())
+        let refuses_writes = Arc::new(AtomicBool::new(false));
+        let link = Self { state, doubt: doubt.clone(), refuses_writes: refuses_writes.clone() };
+        (link, Keeper { options, state: sender, doubt, refuses_writes }.run())
     }
 
     /// The connections, if they are up now.
@@ -116,6 +123,11 @@ impl Link {
             State::Up(up) => Some(up.clone()),
             State::Away(_) => None,
         }
+    }
+
+    /// Whether the server answered a moment ago that it refuses writes.
+    pub(crate) fn refuses_writes(&self) -> bool {
+        self.refuses_writes.load(Ordering::Relaxed)
     }
 
     /// The connections; waits only where they may be back at once, and not beyond the deadline.

@@ -41,7 +41,10 @@ impl Target {
                 let mut last = (ErrorKind::Client, "no sentinel answers").into();
                 while let Some(answer) = answers.next().await {
                     match answer {
-                        Ok((host, port)) => return Ok(at(settings, host, port)),
+                        Ok(Some((host, port))) => return Ok(at(settings, host, port)),
+                        Ok(None) => {
+                            last = (ErrorKind::Client, "the sentinel knows no such primary").into();
+                        }
                         Err(error) => last = error,
                     }
                 }
@@ -70,14 +73,16 @@ pub(crate) fn at(settings: &ConnectionInfo, host: String, port: u16) -> Connecti
     settings.clone().set_addr(address)
 }
 
-/// Where one sentinel says the primary of that name is.
-async fn ask(sentinel: &ConnectionInfo, name: &str) -> RedisResult<(String, u16)> {
+/// Where one sentinel says the primary of that name is; `None` if it knows none.
+pub(crate) async fn ask(
+    sentinel: &ConnectionInfo,
+    name: &str,
+) -> RedisResult<Option<(String, u16)>> {
     let asked = async {
         let mut connection = connect(sentinel, |_| ()).await?;
         let mut command = redis::cmd("SENTINEL");
         command.arg("GET-MASTER-ADDR-BY-NAME").arg(name);
-        let address: Option<(String, u16)> = command.query_async(&mut connection).await?;
-        address.ok_or_else(|| (ErrorKind::Client, "the sentinel knows no such primary").into())
+        command.query_async(&mut connection).await
     };
     let silent = |_| Err((ErrorKind::Io, "the sentinel does not answer").into());
     timeout(CONNECT_TIMEOUT, asked).await.unwrap_or_else(silent)

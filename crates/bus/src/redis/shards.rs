@@ -101,14 +101,21 @@ impl Shards {
             // Rooms without a primary are as unreachable as those of one that is away.
             Placement::Slots(owners) => owners.iter().all(Option::is_some),
         };
-        all.fold(Health { probed: whole, subscribed: whole }, |sum, one| Health {
+        all.fold(Health { reached: true, probed: whole, subscribed: whole }, |sum, one| Health {
+            reached: true,
             probed: sum.probed && one.probed,
             subscribed: sum.subscribed && one.subscribed,
         })
     }
 
+    /// Whether none of them answers that it refuses writes.
+    fn are_writable(&self) -> bool {
+        !self.map.borrow().shards.iter().any(|shard| shard.link.refuses_writes())
+    }
+
     /// Shows the same as metrics.
     pub(crate) fn show(&self, metrics: &BusMetrics) {
+        metrics.writable.set(self.are_writable().into());
         let health = self.health();
         metrics.up.set(health.probed.into());
         metrics.subscribed.set(health.subscribed.into());

@@ -9,16 +9,17 @@ use redis::{RedisResult, Script};
 use super::keys::Keys;
 
 /// How long a server remembers it without any node: every key has an end.
-const TTL_MS: u64 = 24 * 3600 * 1000;
+pub(crate) const TTL_MS: u64 = 24 * 3600 * 1000;
 
 /// Raises the server's version to the caller's and answers what holds then. A server that was
-/// never told has version 1, which is not written down.
+/// never told has version 1, which is not written down. A server that refuses writes is in nobody's
+/// way: nothing is published to it by any version, and it is told again within a second.
 static STAMP: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local known = tonumber(redis.call('GET', KEYS[1]) or 1)
         local mine = tonumber(ARGV[1])
         if mine > 1 and known <= mine then
-          redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+          redis.pcall('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
         end
         return math.max(known, mine)",
     )

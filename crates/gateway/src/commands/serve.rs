@@ -1,4 +1,5 @@
-//! `roomcast serve`: runs a node until SIGTERM or SIGINT; SIGHUP reloads its configuration.
+//! `roomcast serve`: runs a node until SIGTERM or SIGINT; SIGHUP reloads its configuration, SIGUSR1
+//! and SIGUSR2 do nothing. Rust ignores SIGPIPE: a log that nobody reads ends nothing.
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -16,6 +17,9 @@ pub(crate) use config::ServeArgs;
 /// Changes the log's filter while the node runs.
 type Filter = reload::Handle<EnvFilter, Registry>;
 
+/// What the program says first when it gives up.
+const NOT_STARTED: &str = "the node did not start";
+
 /// Runs a node. The configuration is read and valid before anything else happens.
 pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let config = config::load(args)?;
@@ -30,18 +34,29 @@ async fn serve(args: &ServeArgs, config: Config, filter: &Filter) -> anyhow::Res
     if config.insecure && !config.http.listen.ip().is_loopback() {
         tracing::warn!(listen = %config.http.listen, "insecure: whoever reaches this port reads and writes every room");
     }
-    // Redis may be away for long: whoever ends the node meanwhile is not kept waiting.
-    let mut node = tokio::select! {
-        started = Node::start(config) => started.context("the node did not start")?,
-        () = any(&mut ends) => return Ok(ExitCode::SUCCESS),
-    };
+    let mut unused = [signal(SignalKind::user_defined1())?, signal(SignalKind::user_defined2())?];
+    let mut node = Node::start(config).await.context(NOT_STARTED)?;
+    let mut is_open = false;
     loop {
         tokio::select! {
+            // Redis may be away for long: meanwhile all else is served.
+            opened = node.opened(), if !is_open => match opened {
+                Ok(()) => is_open = true,
+                Err(error) => {
+                    node.stop().await;
+                    return Err(error).context(NOT_STARTED);
+                }
+            },
             _ = hang_up.recv() => take_over(args, &mut node, filter).await,
+            () = any(&mut unused) => tracing::info!("SIGUSR1 and SIGUSR2 do nothing"),
             () = any(&mut ends) => break,
         }
     }
-    node.drain(any(&mut ends)).await;
+    match is_open {
+        true => node.drain(any(&mut ends)).await,
+        // Nobody is connected.
+        false => node.stop().await,
+    }
     Ok(ExitCode::SUCCESS)
 }
 

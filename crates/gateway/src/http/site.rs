@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use roomcast_bus::Bus;
 use roomcast_metrics::Metrics;
 
-use crate::hub::now_ms;
-
-/// A worker that has not ticked for so long (ms) hangs: it ticks four times a second.
-const ALIVE_WITHIN: u64 = 10_000;
+/// A worker that has not ticked for so long hangs: it ticks four times a second.
+const ALIVE_WITHIN: Duration = Duration::from_secs(10);
 
 /// The node as its HTTP side sees it.
 pub(crate) struct Site {
@@ -17,7 +16,8 @@ pub(crate) struct Site {
     metrics: Metrics,
     /// Sockets of each worker.
     loads: Vec<AtomicUsize>,
-    /// When each worker last ticked, Unix ms; 0 before it began, `u64::MAX` never.
+    started: Instant,
+    /// When each worker last ticked, in ms since `started`: a clock that nobody sets.
     ticks: Vec<AtomicU64>,
     /// It says that it is not ready.
     draining: AtomicBool,
@@ -33,7 +33,8 @@ impl Site {
             bus,
             metrics,
             loads: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
-            ticks: (0..workers).map(|_| AtomicU64::new(now_ms())).collect(),
+            started: Instant::now(),
+            ticks: (0..workers).map(|_| AtomicU64::new(0)).collect(),
             draining: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             metrics_apart,
@@ -60,14 +61,27 @@ impl Site {
     }
 
     /// A worker ticked.
-    pub(crate) fn alive(&self, worker: usize, now: u64) {
-        self.ticks[worker].store(now, Ordering::Relaxed);
+    pub(crate) fn alive(&self, worker: usize, now: Instant) {
+        self.ticks[worker].store(self.ms(now), Ordering::Relaxed);
     }
 
     /// Whether every worker ticks.
     pub(crate) fn is_alive(&self) -> bool {
-        let oldest = now_ms().saturating_sub(ALIVE_WITHIN);
+        self.is_alive_at(Instant::now())
+    }
+
+    fn is_alive_at(&self, now: Instant) -> bool {
+        let oldest = self.ms(now).saturating_sub(ALIVE_WITHIN.as_millis() as u64);
         self.ticks.iter().all(|tick| tick.load(Ordering::Relaxed) >= oldest)
+    }
+
+    fn ms(&self, at: Instant) -> u64 {
+        at.saturating_duration_since(self.started).as_millis() as u64
+    }
+
+    /// Whether Redis was reached since the node started: before, nobody can join.
+    pub(crate) fn is_reached(&self) -> bool {
+        self.bus.is_reached()
     }
 
     /// Why the node is not ready; empty if it is (P8).
@@ -76,8 +90,9 @@ impl Site {
         let reasons = [
             (self.draining.load(Ordering::Relaxed), "draining"),
             (!self.is_alive(), "worker_stalled"),
-            (!health.probed, "bus_probe_missing"),
-            (!health.subscribed, "subscriptions_missing"),
+            (!health.reached, "bus_starting"),
+            (health.reached && !health.probed, "bus_probe_missing"),
+            (health.reached && !health.subscribed, "subscriptions_missing"),
         ];
         reasons.into_iter().filter(|(holds, _)| *holds).map(|(_, reason)| reason).collect()
     }
@@ -122,5 +137,33 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.site.release(self.worker);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use roomcast_bus::MemoryOptions;
+
+    use super::*;
+
+    /// Its moments are those of the monotonic clock: the machine's clock, which may be set, is not
+    /// asked.
+    #[test]
+    fn a_worker_that_no_longer_ticks_is_found() {
+        let bus = Bus::memory(MemoryOptions::default()).0;
+        let site = Site::new(bus, Metrics::new(), 2, false);
+        let after = |ms| site.started + Duration::from_millis(ms);
+        for (ticks, now, is_alive) in [
+            ([0, 0], 10_000, true),
+            ([0, 0], 10_001, false),
+            ([9_000, 0], 10_001, false),
+            ([90_000, 90_000], 100_000, true),
+            ([90_000, 89_999], 100_000, false),
+            // A tick that is later than the question, as threads are not in step.
+            ([90_000, 90_000], 80_000, true),
+        ] {
+            (0..2).for_each(|worker| site.alive(worker, after(ticks[worker])));
+            assert_eq!(site.is_alive_at(after(now)), is_alive, "{ticks:?} at {now}");
+        }
     }
 }

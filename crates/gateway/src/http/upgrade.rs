@@ -124,6 +124,14 @@ fn grant(visit: &Visit, client: IpAddr, request: &Request<Incoming>) -> Result<G
             detail: "the node is leaving; connect to another".into(),
         });
     }
+    if !visit.site.is_reached() {
+        return Err(Refusal {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            reason: RefusalReason::NotReady,
+            code: "not_ready",
+            detail: "the node has not reached its Redis yet; come back, or to another".into(),
+        });
+    }
     if visit.site.sockets() > visit.worker.settings().limits.connections {
         return Err(Refusal {
             status: StatusCode::SERVICE_UNAVAILABLE,

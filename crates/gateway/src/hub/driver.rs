@@ -274,7 +274,11 @@ fn pass_on(
     }
 }
 
-/// Unix time in ms by the node's clock.
+/// Unix time in ms by the node's clock, which may be set: never for a duration within this node.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it is compared with the times of messages, and shown"
+)]
 pub(crate) fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     since.map_or(0, |time| time.as_millis() as u64)

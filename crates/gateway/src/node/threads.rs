@@ -18,15 +18,17 @@ use crate::hub::{Hub, HubCommand, WorkerEvent};
 use crate::settings::Settings;
 use crate::worker::{self, WorkerParts};
 
-/// The hub's thread, which connects the bus first.
+/// The hub's thread, which runs the bus as well.
 pub(super) struct HubThread {
     pub(super) bus: Bus,
+    /// How the first way to Redis ended; at once for the bus in memory.
+    pub(super) opened: Option<oneshot::Receiver<Result<(), roomcast_bus::StartError>>>,
     ended: oneshot::Receiver<()>,
     guest: oneshot::Sender<WorkerParts>,
 }
 
 impl HubThread {
-    /// Starts it; returns once the bus is connected.
+    /// Starts it; the bus may not have reached Redis yet when this returns.
     pub(super) async fn start(
         config: &Config,
         metrics: &Metrics,
@@ -37,12 +39,13 @@ impl HubThread {
         let (started, start) = oneshot::channel();
         let (end, ended) = oneshot::channel();
         let (guest, guests) = oneshot::channel();
-        let (config, metrics) = (config.clone(), metrics.clone());
+        let (done, opened) = oneshot::channel();
+        let (options, metrics) = (redis_options(&config.bus)?, metrics.clone());
         thread::Builder::new().name("hub".into()).spawn(move || {
             let _end: oneshot::Sender<()> = end;
             LocalSet::new().block_on(&runtime, async move {
-                let (bus, feeds) = match connect(&config, &metrics).await {
-                    Ok(connected) => connected,
+                let (bus, feeds) = match open_bus(options, &metrics, done) {
+                    Ok(opened) => opened,
                     Err(error) => {
                         let _nobody_waits = started.send(Err(error));
                         return;
@@ -58,9 +61,11 @@ impl HubThread {
                     Err(_no_guest) => hub.run().await,
                 }
             });
+            // A name that is just being looked up is not waited for.
+            runtime.shutdown_background();
         })?;
         let bus = start.await.map_err(|_| io::Error::other("the hub's thread ended at once"))??;
-        Ok(Self { bus, ended, guest })
+        Ok(Self { bus, opened: Some(opened), ended, guest })
     }
 
     /// Starts the workers: each has a thread of its own, unless there is only one, which shares
@@ -88,13 +93,24 @@ impl HubThread {
     }
 }
 
-async fn connect(config: &Config, metrics: &Metrics) -> Result<(Bus, Feeds), StartError> {
-    let Some(options) = redis_options(&config.bus)? else {
-        metrics.bus.up.set(1);
-        metrics.bus.subscribed.set(1);
+/// The bus of this configuration; over Redis it begins to look for it.
+fn open_bus(
+    options: Option<RedisOptions>,
+    metrics: &Metrics,
+    opened: oneshot::Sender<Result<(), roomcast_bus::StartError>>,
+) -> Result<(Bus, Feeds), roomcast_bus::StartError> {
+    let Some(options) = options else {
+        for gauge in [&metrics.bus.up, &metrics.bus.subscribed, &metrics.bus.writable] {
+            gauge.set(1);
+        }
+        let _nobody_waits = opened.send(Ok(()));
         return Ok(Bus::memory(MemoryOptions::default()));
     };
-    Ok(Bus::redis(options, metrics.bus.clone()).await?)
+    let (bus, feeds, opening) = Bus::redis_later(options, metrics.bus.clone())?;
+    tokio::spawn(async move {
+        let _nobody_waits = opened.send(opening.wait().await);
+    });
+    Ok((bus, feeds))
 }
 
 /// The bus's settings; `None` for the bus in memory.

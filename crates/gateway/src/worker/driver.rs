@@ -166,7 +166,7 @@ async fn watch_time(worker: Rc<Worker>, site: Arc<Site>) {
             _ = check.tick() => {
                 worker.check_arriving();
                 worker.check_pending(Instant::now());
-                site.alive(worker.index, now_ms());
+                site.alive(worker.index, StdInstant::now());
                 seen.set(now_ms() as f64 / 1_000.0);
             }
         }

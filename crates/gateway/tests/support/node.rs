@@ -20,13 +20,20 @@ pub struct TestNode {
 impl TestNode {
     /// Starts a node with these settings besides the usual ones.
     pub async fn start(settings: &[&str]) -> Self {
-        Self { node: soon("the node's start", Node::start(Self::config(settings))).await.unwrap() }
+        Self::opened(soon("the node's start", Node::start(Self::config(settings))).await.unwrap())
+            .await
     }
 
     /// The same, with a fault in it.
     pub async fn start_with(settings: &[&str], fault: Fault) -> Self {
         let started = Node::start_with(Self::config(settings), Some(fault));
-        Self { node: soon("the node's start", started).await.unwrap() }
+        Self::opened(soon("the node's start", started).await.unwrap()).await
+    }
+
+    /// A node whose Redis is there.
+    async fn opened(mut node: Node) -> Self {
+        soon("its Redis", node.opened()).await.unwrap();
+        Self { node }
     }
 
     /// The configuration of a test node.

@@ -43,6 +43,10 @@ impl Process {
         let (told, log) = watch::channel(Vec::new());
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
+                // What the program says last, as it gives up.
+                if line.starts_with("roomcast: ") {
+                    continue;
+                }
                 let line = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
                 told.send_modify(|log| log.push(line));
             }
@@ -94,6 +98,17 @@ impl Process {
     pub async fn stop(self) -> Vec<Value> {
         self.signal("-TERM");
         self.end().await
+    }
+
+    /// Waits until it has ended by itself; its exit code.
+    pub async fn fails(mut self) -> Option<i32> {
+        let mut status = None;
+        eventually("its end", async || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        })
+        .await;
+        status.and_then(|status| status.code())
     }
 
     /// Waits until it has ended well; all that it has written.
