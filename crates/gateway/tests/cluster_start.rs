@@ -63,7 +63,7 @@ async fn waits_for(url: &str, workers: usize, back: impl FnOnce()) {
     let config = TestNode::config(&settings.each_ref().map(String::as_str));
     let mut node = soon("its start", Node::start(config)).await.unwrap();
     waits(node.address()).await;
-    tokio::task::block_in_place(back);
+    back();
     soon("its Redis", node.opened()).await.unwrap();
     let address = node.address();
     let ready = async || get(address, "/health/ready").await.status == 200;
@@ -75,7 +75,7 @@ async fn waits_for(url: &str, workers: usize, back: impl FnOnce()) {
     soon("its end", node.stop()).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_server_that_is_away_is_waited_for() {
     for workers in [1, 2] {
         let mut server = RedisServer::start();
@@ -86,14 +86,14 @@ async fn a_server_that_is_away_is_waited_for() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn one_server_of_a_list_is_waited_for() {
     let (there, mut away) = (RedisServer::start(), RedisServer::start());
     away.kill();
     waits_for(&format!("{} {}", there.url(), away.url()), 2, || away.restart()).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_cluster_that_is_away_is_waited_for() {
     let mut cluster = RedisCluster::start(3, 0);
     let url = cluster.url();
@@ -101,7 +101,7 @@ async fn a_cluster_that_is_away_is_waited_for() {
     waits_for(&url, 2, || (0..3).for_each(|index| cluster.restart(index))).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn sentinels_that_are_away_are_waited_for() {
     let mut sentinels = Sentinels::start();
     let url = sentinels.url();
@@ -111,7 +111,7 @@ async fn sentinels_that_are_away_are_waited_for() {
 
 /// The program serves before Redis answers, tells why it waits, and ends with 1 once a check
 /// fails. Its signals work meanwhile.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn the_program_waits_and_then_gives_up_on_a_redis_that_evicts() {
     let eviction = ["--maxmemory", "50mb", "--maxmemory-policy", "allkeys-lru"];
     let mut server = RedisServer::with(&eviction);
@@ -130,7 +130,7 @@ async fn the_program_waits_and_then_gives_up_on_a_redis_that_evicts() {
     node.until("SIGUSR1 and SIGUSR2 do nothing", 1).await;
     node.until("configuration reloaded", 1).await;
     assert_eq!(get(node.address().await, "/health/live").await.status, 200);
-    tokio::task::block_in_place(|| server.restart());
+    server.restart();
     assert_eq!(node.fails().await, Some(1));
 }
 
