@@ -251,6 +251,9 @@ impl Connection {
     /// Notes that a room has something for it. True if the worker should write it soon: it is
     /// neither blocked nor queued already.
     pub(crate) fn owe(&self, membership: u32) -> bool {
+        if !self.is_open() {
+            return false;
+        }
         let mut memberships = self.memberships.borrow_mut();
         let Some(entry) = memberships.get_mut(membership) else { return false };
         let mut gate = self.gate.borrow_mut();
@@ -258,7 +261,7 @@ impl Connection {
             entry.owed = true;
             gate.owe(membership);
         }
-        !gate.is_blocked() && self.is_open() && !self.queued.replace(true)
+        !gate.is_blocked() && !self.queued.replace(true)
     }
 }
 

@@ -5,15 +5,17 @@ mod catchup;
 mod commands;
 mod driver;
 mod ledger;
+mod opening;
 mod outlet;
 mod page;
 #[cfg(test)]
 mod peek;
+mod shares;
 mod upkeep;
 
 pub(crate) use commands::{Floor, HubCommand, HubHandle, PageAnswer, WorkerEvent};
 pub(crate) use driver::{Hub, now_ms};
-pub(crate) use outlet::outlet_queue;
+pub(crate) use outlet::{InQueue, outlet_queue};
 pub(crate) use page::Page;
 #[cfg(test)]
 pub(crate) use page::Part;

@@ -11,4 +11,4 @@ pub(crate) use members::{Member, Members, Reader};
 use pass::PassState;
 pub(crate) use pass::{CHUNK, write_chunk};
 pub(crate) use run::{MAX_TURN_BYTES, Run, Settled};
-pub(crate) use view::{Attachment, Laggard, Room, RoomState, Verdict};
+pub(crate) use view::{Attachment, Laggard, Room, RoomState, Verdict, Watch};

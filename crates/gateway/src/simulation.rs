@@ -48,7 +48,7 @@ struct Climate {
     nodes: usize,
     workers: usize,
     clients: usize,
-    /// Events that a worker's queue holds.
+    /// Events that a worker's queue holds, and commands that the hub's does.
     queue: usize,
     /// Bytes that a socket takes.
     capacity: usize,

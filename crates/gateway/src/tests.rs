@@ -6,21 +6,26 @@ use std::io::Cursor;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use roomcast_bus::{Bus, MemoryOptions};
 use roomcast_metrics::Metrics;
 use roomcast_protocol::{
-    ConnectionId, Data, Encoding, Epoch, Lineage, Message, Position, PublishKey, RoomName, Seq,
-    ServerFrame,
+    ConnectionId, Data, Encoding, Epoch, Lineage, Message, NodeId, Position, PublishKey, RoomName,
+    Seq, ServerFrame,
 };
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data as DataOpCode, OpCode};
 
 use crate::config::Config;
 use crate::connection::Connection;
 use crate::http::Hello;
-use crate::log::Entry;
+use crate::hub::HubHandle;
+use crate::log::{Batch, Budget, Entry};
 use crate::room::{Member, Reader, Room, RoomState};
 use crate::settings::Settings;
+use crate::traces::Tracer;
+use crate::worker::Worker;
 
 /// The epoch of rooms that begin.
 pub(crate) const EPOCH: Epoch = Epoch(1);
@@ -54,6 +59,11 @@ pub(crate) fn message(seq: Seq, size: usize) -> Message {
 /// The same as an entry of a log.
 pub(crate) fn entry(seq: Seq, size: usize) -> Entry {
     Entry::Message(Arc::new(message(seq, size)))
+}
+
+/// A batch of one message of so many bytes.
+pub(crate) fn batch(size: usize) -> Arc<Batch> {
+    Arc::new(Batch::new(room_name(), at(0), vec![entry(1, size)], &Budget::default()))
 }
 
 /// A reset to a first epoch of its own kind.
@@ -153,6 +163,14 @@ pub(crate) fn room() -> Rc<Room> {
     let name = room_name();
     let namespace = RefCell::new(settings(&[]).namespace_of(&name).clone());
     Rc::new(Room { name, namespace, state: RefCell::new(RoomState::asked(1)) })
+}
+
+/// A worker without connections, on a bus in memory.
+pub(crate) fn worker(settings: Settings, hub: HubHandle) -> Worker {
+    let (replies, _) = mpsc::unbounded_channel();
+    let (bus, _) = Bus::memory(MemoryOptions::default());
+    let (named, means) = ((0, NodeId::parse("n").unwrap()), (bus, hub, replies));
+    Worker::new(named, means, Arc::new(settings), (Metrics::new(), Tracer::default()))
 }
 
 /// A connection and the client's end of it.

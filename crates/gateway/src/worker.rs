@@ -1,6 +1,9 @@
 //! A worker: one thread, one single-threaded runtime, its connections and its view of the rooms.
 //! Nothing here is shared with another thread; no lock, and no borrow across an await.
 
+mod asks;
+mod chores;
+mod deadlines;
 mod deliver;
 mod drain;
 mod driver;
@@ -34,6 +37,9 @@ use crate::hub::HubHandle;
 use crate::room::Room;
 use crate::settings::Settings;
 use crate::traces::Tracer;
+use asks::Asks;
+use chores::Chore;
+use deadlines::Deadlines;
 use heartbeat::Heartbeats;
 
 /// Bytes read from a socket at a time, into one buffer that all connections of a worker share.
@@ -50,6 +56,9 @@ pub(crate) struct Worker {
     settings: RefCell<Arc<Settings>>,
     bus: Bus,
     hub: HubHandle,
+    /// What the hub had no space for.
+    asks: RefCell<Asks>,
+    asks_wake: Notify,
     rooms: RefCell<HashMap<RoomName, Rc<Room>>>,
     connections: RefCell<HashMap<ConnectionId, Rc<Connection>>>,
     /// Where sockets are read into.
@@ -64,7 +73,9 @@ pub(crate) struct Worker {
     later: RefCell<Vec<Rc<Connection>>>,
     pass_wake: Notify,
     /// Rooms with joins that wait.
-    pending: RefCell<Vec<Rc<Room>>>,
+    pending: RefCell<Deadlines>,
+    /// Work on many rooms at once.
+    chores: RefCell<VecDeque<Chore>>,
     heartbeats: RefCell<Heartbeats>,
     /// Answers of the bus, bounded by what connections may have in flight.
     replies: mpsc::UnboundedSender<Reply>,
@@ -92,6 +103,8 @@ impl Worker {
             settings: RefCell::new(settings),
             bus,
             hub,
+            asks: RefCell::default(),
+            asks_wake: Notify::new(),
             rooms: RefCell::new(HashMap::new()),
             connections: RefCell::new(HashMap::new()),
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
@@ -101,6 +114,7 @@ impl Worker {
             later: RefCell::default(),
             pass_wake: Notify::new(),
             pending: RefCell::default(),
+            chores: RefCell::default(),
             replies,
             tracer,
             asked: Cell::new(0),
@@ -111,21 +125,6 @@ impl Worker {
     /// The configuration in force.
     pub(crate) fn settings(&self) -> Arc<Settings> {
         self.settings.borrow().clone()
-    }
-
-    /// Puts another configuration in force: rooms take their namespace's new policy.
-    pub(crate) fn configure(&self, settings: Arc<Settings>) {
-        for (name, room) in self.rooms.borrow().iter() {
-            let namespace = settings.namespace_of(name).clone();
-            let members = room.state.borrow().members.len() as i64;
-            let mut current = room.namespace.borrow_mut();
-            current.metrics.rooms.dec();
-            current.metrics.members.sub(members);
-            namespace.metrics.rooms.inc();
-            namespace.metrics.members.add(members);
-            *current = namespace;
-        }
-        *self.settings.borrow_mut() = settings;
     }
 
     /// Whether a connection may be read: it takes its answers, and has not too many requests

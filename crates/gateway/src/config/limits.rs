@@ -66,8 +66,13 @@ pub(super) const SECTION: Section = Section {
             default: "256MiB",
             kind: Kind::Bytes(Bounds::new(1 << 20, 1 << 40)),
             change: Change::Reload,
-            about: "Memory of all logs together, encodings included; rooms above their fair share \
-                    are shortened first. Holds 256 rooms at `lag_bytes`, thousands of ordinary ones.",
+            about: "Memory of all logs together, encodings and pages of history included. Beyond \
+                    it come only the batch that was appended last (64 KiB, or one message), an \
+                    eighth of it in all workers' queues together (or one batch in each), and \
+                    encodings for 50 ms. The largest logs are halved first, and \
+                    a log of one batch is dropped: members at its end miss nothing by that, those \
+                    behind it read history. Holds 256 rooms at `lag_bytes`, thousands of ordinary \
+                    ones.",
         },
         Key {
             name: "control_bytes",

@@ -143,6 +143,7 @@ impl Connection {
     /// Moves the readers and keeps what is left.
     fn settle(&self, owed: Vec<(u32, Rc<Room>, u32)>, settled: Vec<Settled>, bytes: usize) -> Turn {
         let mut turn = Turn { bytes, ..Turn::default() };
+        let is_blocked = self.is_blocked();
         for ((membership, room, slot), Settled { cursor, rest, frames }) in
             owed.into_iter().zip(settled)
         {
@@ -152,9 +153,14 @@ impl Connection {
             }
             let mut state = room.state.borrow_mut();
             state.advance(slot, cursor);
-            if state.is_behind(slot) {
+            if is_blocked {
+                // However many stall in history, they hold none of it.
+                state.put_page_down(slot);
+            }
+            let waits = state.is_waiting(slot);
+            if state.is_behind(slot) || waits && is_blocked {
                 self.list(membership);
-            } else if state.is_waiting(slot) {
+            } else if waits {
                 drop(state);
                 turn.page_ended.push(room);
             }

@@ -101,8 +101,10 @@ impl CatchUp {
             self.waiting.drain(..).partition(|&(_, after)| page.serves(after));
         self.waiting = rest;
         let answers = once_each(served, &PageAnswer::Page(page.clone()));
-        if self.pages.len() == MAX_PAGES {
-            self.pages.pop_front();
+        if self.pages.len() == MAX_PAGES
+            && let Some(oldest) = self.pages.pop_front()
+        {
+            oldest.page.leave();
         }
         self.pages.push_back(Kept { page, part, used: true });
         let oldest = self.waiting.iter().map(|&(_, after)| after).min();
@@ -134,12 +136,26 @@ impl CatchUp {
 
     /// Lets go of the pages that nobody asked for since this was called last.
     pub(crate) fn forget_unused(&mut self) {
-        self.pages.retain_mut(|kept| std::mem::take(&mut kept.used));
+        self.pages.retain_mut(|kept| {
+            let used = std::mem::take(&mut kept.used);
+            if !used {
+                kept.page.leave();
+            }
+            used
+        });
+        if self.pages.is_empty() {
+            self.pages = VecDeque::new();
+        }
     }
 
     /// Lets go of all pages.
     pub(crate) fn forget_pages(&mut self) {
-        self.pages = VecDeque::new();
+        std::mem::take(&mut self.pages).iter().for_each(|kept| kept.page.leave());
+    }
+
+    /// Whether pages are kept.
+    pub(crate) fn has_pages(&self) -> bool {
+        !self.pages.is_empty()
     }
 }
 

@@ -1,7 +1,9 @@
 //! The hub's loop: commands from workers, events from the bus, pages that were read, and time.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use std::vec;
 
 use hashbrown::HashMap;
 use roomcast_bus::{Bus, FeedEvent, Feeds, History, ReadError, RoomEvent};
@@ -11,9 +13,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::catchup::Ask;
+use super::commands::MAX_COMMANDS;
 use super::ledger::{Ledger, Phase};
-use super::outlet::{Outlet, Sent};
+use super::opening::Opening;
+use super::outlet::{Outlet, Sent, queue_bytes};
 use super::page::{Page, Part};
+use super::shares::Shares;
 use super::{Floor, HubCommand, PageAnswer, WorkerEvent};
 use crate::log::{Batch, Budget};
 use crate::settings::Settings;
@@ -22,6 +27,9 @@ use crate::settings::Settings;
 const TICK: Duration = Duration::from_millis(50);
 /// How long a join waits for a room that is not open here, before the bus counts as away.
 const OPEN_DEADLINE: Duration = Duration::from_secs(2);
+/// Events of the bus, and commands, that are handled before the thread's other work gets a turn:
+/// half of a worker's queue, so that a worker which keeps up is sent all of it; 1 ms or so.
+pub(super) const BURST: usize = 512;
 /// Before a page is read again that could not be read.
 const RETRY: Duration = Duration::from_millis(250);
 
@@ -33,8 +41,24 @@ pub(crate) struct Hub {
     bus: Bus,
     pub(super) feeds: Feeds,
     pub(super) rooms: HashMap<RoomName, Ledger>,
+    /// Every room of `rooms`, in the order in which they are looked at.
+    pub(super) round: VecDeque<RoomName>,
+    /// Rooms that are to be looked at now, and hundredths of a room.
+    pub(super) to_sweep: usize,
+    pub(super) sweep_due: usize,
+    /// Rooms that were looked at in this round, and the batches in their logs.
+    pub(super) looked: usize,
+    pub(super) batches: usize,
+    pub(super) opening: Opening,
+    /// Those who have waited too long for a room are being refused.
+    pub(super) is_refusing: bool,
+    pub(super) shares: Shares,
+    /// Rooms that may keep pages.
+    pub(super) paged: BTreeSet<RoomName>,
     pub(super) outlets: Vec<Outlet>,
-    commands: mpsc::UnboundedReceiver<HubCommand>,
+    commands: mpsc::Receiver<HubCommand>,
+    /// What the bus told and no turn has come to. The bus is not asked meanwhile.
+    backlog: vec::IntoIter<RoomEvent>,
     /// Pages to be read, each after a pause; the loop starts the reads at the end of its turn.
     due: Vec<(RoomName, Part, Duration)>,
     /// One read at a time for each room bounds what stands here.
@@ -43,7 +67,6 @@ pub(crate) struct Hub {
     pub(super) settings: watch::Receiver<Arc<Settings>>,
     pub(super) budget: Budget,
     pub(super) metrics: Metrics,
-    pub(super) ticks: u32,
 }
 
 impl Hub {
@@ -51,7 +74,7 @@ impl Hub {
     pub(crate) fn new(
         (bus, feeds): (Bus, Feeds),
         workers: Vec<mpsc::Sender<WorkerEvent>>,
-        commands: mpsc::UnboundedReceiver<HubCommand>,
+        commands: mpsc::Receiver<HubCommand>,
         settings: watch::Receiver<Arc<Settings>>,
         metrics: Metrics,
     ) -> Self {
@@ -61,35 +84,66 @@ impl Hub {
             bus,
             feeds,
             rooms: HashMap::new(),
+            round: VecDeque::new(),
+            to_sweep: 0,
+            sweep_due: 0,
+            looked: 0,
+            batches: 0,
+            opening: Opening::default(),
+            is_refusing: false,
+            shares: Shares::default(),
+            paged: BTreeSet::new(),
             outlets,
             commands,
+            backlog: Vec::new().into_iter(),
             due: Vec::new(),
             reads,
             read_done,
             settings,
             budget: Budget::default(),
             metrics,
-            ticks: 0,
         }
     }
 
-    /// Runs until the last worker has let go of its handle.
+    /// Runs until the last worker has let go of its handle. What concerns many rooms at once is done
+    /// in slices, with the thread's other work between them.
     pub(crate) async fn run(mut self) {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut commands = Vec::with_capacity(MAX_COMMANDS.min(BURST));
         loop {
             tokio::select! {
-                events = self.feeds.next() => self.feed(events),
-                command = self.commands.recv() => match command {
-                    Some(command) => self.command(command),
-                    None => return,
-                },
+                events = self.feeds.next(), if self.backlog.len() == 0 => {
+                    self.backlog = events.into_iter();
+                    self.feed_some();
+                }
+                count = self.commands.recv_many(&mut commands, BURST) => {
+                    if count == 0 {
+                        return;
+                    }
+                    commands.drain(..).for_each(|command| self.command(command));
+                    self.slice();
+                }
                 Some((room, part, read)) = self.reads.recv() => self.page_read(room, part, read),
                 now = tick.tick() => self.tick(now),
+                () = tokio::task::yield_now(), if self.has_slices() => self.slice(),
             }
             for (room, part, pause) in self.take_due() {
                 self.start_read(room, part, pause);
             }
+        }
+    }
+
+    /// Whether some of what was begun is left for other turns.
+    fn has_slices(&self) -> bool {
+        self.backlog.len() > 0 || self.has_upkeep()
+    }
+
+    /// Does a part of what is left.
+    fn slice(&mut self) {
+        if self.has_slices() {
+            self.feed_some();
+            self.upkeep_some(Instant::now(), now_ms());
         }
     }
 
@@ -98,36 +152,48 @@ impl Hub {
         std::mem::take(&mut self.due)
     }
 
-    pub(crate) fn feed(&mut self, events: Vec<RoomEvent>) {
+    /// Takes in the next events of the bus.
+    fn feed_some(&mut self) {
         let now = now_ms();
-        for RoomEvent { room, event } in events {
-            if let FeedEvent::Messages(messages) = &event {
-                for message in messages {
-                    self.metrics.delivery.observe_bus(message.time, now);
-                }
-            }
-            self.apply(room, event);
+        for _ in 0..BURST {
+            let Some(event) = self.backlog.next() else { break };
+            self.take_in(event, now);
         }
-        self.keep_budget();
+    }
+
+    /// Takes in an event of the bus; `now` is Unix time in ms.
+    pub(super) fn take_in(&mut self, RoomEvent { room, event }: RoomEvent, now: u64) {
+        if let FeedEvent::Messages(messages) = &event {
+            for message in messages {
+                self.metrics.delivery.observe_bus(message.time, now);
+            }
+        }
+        self.apply(room, event);
     }
 
     fn apply(&mut self, room: RoomName, event: FeedEvent) {
         let Some(ledger) = self.rooms.get_mut(&room) else { return };
         if let FeedEvent::Opened { lineage, last } = event {
             ledger.open(lineage, last);
+            self.shares.put(&mut ledger.place, 0, &room);
             return self.announce(&room);
         }
         let is_reset = matches!(event, FeedEvent::Reset { .. });
-        let max = self.settings.borrow().limits.lag_bytes;
+        let answers = if is_reset { ledger.catch_up.reset() } else { Vec::new() };
         let batches = ledger.batches(&room, event, &self.budget);
+        let (lag_bytes, log_bytes) = self.log_limits();
+        let max = queue_bytes(log_bytes, self.outlets.len());
         for batch in batches {
-            let floor = ledger.append(batch.clone(), max);
-            pass_on(&mut self.outlets, &self.metrics, &room, ledger, (batch, floor, is_reset));
+            let Some(ledger) = self.rooms.get_mut(&room) else { return };
+            let floor = ledger.append(batch.clone(), lag_bytes);
+            self.shares.settle(&mut ledger.place, ledger.log.bytes(), &room);
+            let news = News { batch, floor, is_reset };
+            pass_on(&mut self.outlets, &self.metrics, &room, ledger, (&news, max));
+            if self.budget.kept() > log_bytes {
+                self.keep_budget(Some(&room));
+            }
         }
-        if is_reset {
-            let answers = ledger.catch_up.reset();
-            self.answer(&room, answers);
-        }
+        self.answer(&room, answers);
     }
 
     /// The room is open: everybody who asked gets its log.
@@ -148,14 +214,20 @@ impl Hub {
         let Some(&(_, number)) = ledger.workers.iter().find(|(known, _)| *known == worker) else {
             return;
         };
-        let event = WorkerEvent::Attached {
-            room: room.clone(),
-            number,
-            log: ledger.log.clone(),
-            lineage: ledger.lineage.clone(),
-            slow: ledger.floor().slow,
-        };
-        self.send(worker, room, event);
+        let max = queue_bytes(self.log_limits().1, self.outlets.len());
+        let sent = self.outlets[worker].send_log(room, (ledger.log.bytes(), max), |held| {
+            WorkerEvent::Attached {
+                room: room.clone(),
+                number,
+                log: ledger.log.clone(),
+                lineage: ledger.lineage.clone(),
+                slow: ledger.floor().slow,
+                held,
+            }
+        });
+        if sent == Sent::Marked {
+            self.metrics.rooms.hub_queue_full.inc();
+        }
     }
 
     pub(super) fn send(&mut self, worker: usize, room: &RoomName, event: WorkerEvent) {
@@ -176,12 +248,18 @@ impl Hub {
         let feeds = &mut self.feeds;
         let ledger = self.rooms.entry(room.clone()).or_insert_with(|| {
             feeds.open(room.clone());
+            self.round.push_back(room.clone());
             Ledger::opening(Instant::now() + OPEN_DEADLINE)
         });
         ledger.attach(worker, number);
         match &mut ledger.phase {
             Phase::Open => self.attach_again(worker, &room),
-            Phase::Opening { until } => *until = (*until).max(Instant::now() + OPEN_DEADLINE),
+            Phase::Opening { until } => {
+                *until = (*until).max(Instant::now() + OPEN_DEADLINE);
+                if !std::mem::replace(&mut ledger.is_watched, true) {
+                    self.opening.watch(*until, room);
+                }
+            }
         }
     }
 
@@ -236,7 +314,13 @@ impl Hub {
         let page =
             read.ok().and_then(|history| Page::of(&room, part, history, &ledger.log, &self.budget));
         let (answers, next) = match page {
-            Some(page) => ledger.catch_up.arrived(part, page),
+            Some(page) => {
+                let arrived = ledger.catch_up.arrived(part, page);
+                if ledger.catch_up.has_pages() && !self.paged.contains(&room) {
+                    self.paged.insert(room.clone());
+                }
+                arrived
+            }
             None => match ledger.catch_up.failed(part) {
                 Ok(part) => return self.read(room, part, RETRY),
                 Err(answers) => (answers, Ask::Wait),
@@ -246,29 +330,39 @@ impl Hub {
         if let Ask::Read(part) = next {
             self.read(room, part, Duration::ZERO);
         }
-        self.keep_budget();
+        self.keep_budget(None);
     }
 }
 
-/// Sends a batch to every worker that attached.
+/// What was appended to a log.
+struct News {
+    batch: Arc<Batch>,
+    floor: Floor,
+    is_reset: bool,
+}
+
+/// Sends a batch to every worker that attached; none of their queues may hold more than `max` bytes.
 fn pass_on(
     outlets: &mut [Outlet],
     metrics: &Metrics,
     room: &RoomName,
     ledger: &Ledger,
-    (batch, floor, is_reset): (Arc<Batch>, Floor, bool),
+    (news, max): (&News, usize),
 ) {
     let number = ledger.log.end_cursor().batch - 1;
+    let News { batch, floor, is_reset } = news;
     for &(worker, _) in &ledger.workers {
-        let event = WorkerEvent::Append {
-            room: room.clone(),
-            number,
-            batch: batch.clone(),
-            floor,
-            lineage: is_reset.then(|| ledger.lineage.clone()),
-            appended: Instant::now(),
-        };
-        if outlets[worker].send(room, event) == Sent::Marked {
+        let sent =
+            outlets[worker].send_log(room, (batch.weight(), max), |held| WorkerEvent::Append {
+                room: room.clone(),
+                number,
+                batch: batch.clone(),
+                floor: *floor,
+                lineage: is_reset.then(|| ledger.lineage.clone()),
+                appended: Instant::now(),
+                held,
+            });
+        if sent == Sent::Marked {
             metrics.rooms.hub_queue_full.inc();
         }
     }

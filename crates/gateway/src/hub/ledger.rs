@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::Floor;
 use super::catchup::CatchUp;
+use super::shares::Place;
 use crate::log::{Batch, Budget, Entry, RoomLog};
 
 /// Largest batch, in bytes: a few hundred chat messages, and little enough to hold for one reader.
@@ -24,6 +25,10 @@ pub(super) struct Ledger {
     /// Since when nobody is attached.
     pub(super) idle_since: Option<Instant>,
     pub(super) catch_up: CatchUp,
+    /// Where it stands among the rooms that have a log.
+    pub(super) place: Option<Place>,
+    /// It stands in the hub's list of rooms that wait to be opened.
+    pub(super) is_watched: bool,
     slow: u64,
 }
 
@@ -46,6 +51,8 @@ impl Ledger {
             workers: Vec::new(),
             idle_since: None,
             catch_up: CatchUp::default(),
+            place: None,
+            is_watched: false,
             slow: 0,
         }
     }
@@ -53,6 +60,7 @@ impl Ledger {
     /// The feed is open; the log begins here.
     pub(super) fn open(&mut self, lineage: Lineage, last: u64) {
         self.phase = Phase::Open;
+        self.drop_before(u64::MAX);
         self.log = RoomLog::new(Position { epoch: lineage.epoch, seq: last });
         self.lineage = Arc::new(lineage);
         self.slow = 0;
@@ -86,15 +94,23 @@ impl Ledger {
             // Not where the budget left the log: only a member's own lag makes it slow.
             self.slow = floor;
         }
-        self.log.trim(floor);
+        self.drop_before(floor);
         self.floor()
     }
 
-    /// Gives up half of the log to the node's memory budget.
+    /// Gives up half of the log to the node's memory budget, or all of it if it is one batch.
     pub(super) fn shed(&mut self) -> Floor {
-        let floor = self.log.floor_for(self.log.bytes() / 2);
-        self.log.trim(floor);
+        let floor = match self.log.len() {
+            0 | 1 => self.log.end_cursor().batch,
+            _ => self.log.floor_for(self.log.bytes() / 2),
+        };
+        self.drop_before(floor);
         self.floor()
+    }
+
+    fn drop_before(&mut self, floor: u64) {
+        self.log.before(floor).for_each(|batch| batch.leave());
+        self.log.trim(floor);
     }
 
     /// Drops what is older than `oldest` (Unix ms, the bus's clock); `None` if nothing is. A gap or
@@ -113,7 +129,7 @@ impl Ledger {
             return None;
         }
         // Nobody is slow for this: the bus's clock and ours may differ by more than the age.
-        self.log.trim(floor);
+        self.drop_before(floor);
         Some(self.floor())
     }
 

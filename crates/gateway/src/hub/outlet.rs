@@ -2,6 +2,8 @@
 //! its room, of which nothing more is sent until the worker has attached again to the hub's log.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use roomcast_protocol::RoomName;
 use tokio::sync::mpsc;
@@ -9,13 +11,32 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use super::WorkerEvent;
 
-/// Events a worker may have waiting: a burst of a thousand rooms. Each holds at most one batch of
-/// 64 KiB, so a stalled worker holds at most 64 MiB.
+/// Events a worker may have waiting: a burst of a thousand rooms. What their batches hold is bounded
+/// too: all queues together hold one part in so many of `limits.log_bytes`, and each one event.
 const QUEUE: usize = 1024;
+const LOG_PARTS: usize = 8;
 
 /// A worker's queue: the hub's end and the worker's.
 pub(crate) fn outlet_queue() -> (mpsc::Sender<WorkerEvent>, mpsc::Receiver<WorkerEvent>) {
     mpsc::channel(QUEUE)
+}
+
+/// How many bytes of logs one of so many queues may hold.
+pub(super) fn queue_bytes(log_bytes: usize, queues: usize) -> usize {
+    log_bytes / LOG_PARTS / queues.max(1)
+}
+
+/// Bytes of logs that an event holds in a worker's queue, until the worker has taken it in.
+#[derive(Debug, Default)]
+pub(crate) struct InQueue {
+    bytes: usize,
+    all: Arc<AtomicUsize>,
+}
+
+impl Drop for InQueue {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 /// The sending end of a worker's queue, and the rooms that lost an event to it.
@@ -23,6 +44,8 @@ pub(crate) fn outlet_queue() -> (mpsc::Sender<WorkerEvent>, mpsc::Receiver<Worke
 pub(super) struct Outlet {
     events: mpsc::Sender<WorkerEvent>,
     marked: BTreeSet<RoomName>,
+    /// Bytes of logs that wait in the queue.
+    bytes: Arc<AtomicUsize>,
 }
 
 /// What became of an event.
@@ -36,7 +59,7 @@ pub(super) enum Sent {
 
 impl Outlet {
     pub(super) fn new(events: mpsc::Sender<WorkerEvent>) -> Self {
-        Self { events, marked: BTreeSet::new() }
+        Self { events, marked: BTreeSet::new(), bytes: Arc::default() }
     }
 
     /// Whether events of a room are sent now: none is lost before the worker attaches again.
@@ -56,6 +79,26 @@ impl Outlet {
             }
             Ok(()) | Err(TrySendError::Closed(_)) => Sent::Fine,
         }
+    }
+
+    /// Sends what concerns `room` and holds `bytes` of its log, if the queue holds no more than `max`
+    /// with it, or nothing else.
+    pub(super) fn send_log(
+        &mut self,
+        room: &RoomName,
+        (bytes, max): (usize, usize),
+        event: impl FnOnce(InQueue) -> WorkerEvent,
+    ) -> Sent {
+        if self.marked.contains(room) {
+            return Sent::Fine;
+        }
+        let waiting = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let held = InQueue { bytes, all: self.bytes.clone() };
+        if waiting > 0 && waiting + bytes > max {
+            self.marked.insert(room.clone());
+            return Sent::Marked;
+        }
+        self.send(room, event(held))
     }
 
     /// Marked rooms for which the queue has space again, half of it at most.

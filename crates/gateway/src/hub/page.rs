@@ -53,6 +53,13 @@ impl Page {
         self.from <= after && after < self.to
     }
 
+    /// The hub lets go of it; readers may still have it.
+    pub(super) fn leave(&self) {
+        if let Some(batch) = &self.batch {
+            batch.leave();
+        }
+    }
+
     /// What a reader at `after` misses before the first message, both ends included.
     pub(crate) fn missing(&self, after: Seq) -> Option<(Seq, Seq)> {
         (after < self.start).then_some((after + 1, self.start))

@@ -9,20 +9,48 @@ use super::ledger::{Ledger, Phase};
 use super::outlet::{Outlet, Sent};
 use super::{Floor, WorkerEvent};
 
-/// Old messages are looked for every so many ticks (5 s).
-const TICKS_PER_SWEEP: u32 = 100;
+/// Each room is looked at once in so many ticks (5 s).
+const TICKS_PER_ROUND: usize = 100;
+/// Rooms that are looked at, or refused, before the thread's other work gets a turn: 0.2 ms or so.
+const SLICE: usize = 256;
+/// A map is given memory back when it holds less than one in so many of what it has space for.
+const SPARSE: usize = 4;
+/// Maps of less are left alone.
+const SMALL: usize = 1024;
 
 impl Hub {
     pub(super) fn tick(&mut self, now: Instant) {
-        self.ticks += 1;
-        self.look_at_queues(now);
-        if self.ticks.is_multiple_of(TICKS_PER_SWEEP) {
-            self.sweep(now, now_ms());
+        self.attach_marked();
+        self.is_refusing = true;
+        self.sweep_due += self.round.len();
+        self.to_sweep += self.sweep_due / TICKS_PER_ROUND;
+        self.sweep_due %= TICKS_PER_ROUND;
+        self.keep_budget(None);
+        self.metrics.rooms.log_bytes.set(self.budget.used() as i64);
+        if self.round.is_empty() {
+            self.metrics.rooms.log_batches.set(0);
+        }
+        self.upkeep_some(now, now_ms());
+    }
+
+    /// Whether some of what a tick began is left for other turns.
+    pub(super) fn has_upkeep(&self) -> bool {
+        self.is_refusing || self.to_sweep > 0
+    }
+
+    /// One slice of what a tick began; `clock` is Unix time in ms.
+    pub(super) fn upkeep_some(&mut self, now: Instant, clock: u64) {
+        if self.is_refusing {
+            self.is_refusing = self.refuse_some(now);
+        }
+        for _ in 0..self.to_sweep.min(SLICE) {
+            self.to_sweep -= 1;
+            self.sweep_next(now, clock);
         }
     }
 
-    /// Attaches again where a queue was full, and refuses who has waited too long.
-    pub(crate) fn look_at_queues(&mut self, now: Instant) {
+    /// Attaches again where a queue was full: for each worker half of its queue at most.
+    pub(super) fn attach_marked(&mut self) {
         for worker in 0..self.outlets.len() {
             if self.outlets[worker].is_marked() {
                 for room in self.outlets[worker].unmark() {
@@ -30,19 +58,28 @@ impl Hub {
                 }
             }
         }
-        self.refuse(now);
     }
 
-    /// Refuses those who have waited too long for a room to open; the room stays wanted.
-    fn refuse(&mut self, now: Instant) {
-        let mut late: Vec<RoomName> = (self.rooms.iter())
-            .filter(|(_, ledger)| matches!(ledger.phase, Phase::Opening { until } if until <= now))
-            .filter(|(_, ledger)| !ledger.workers.is_empty())
-            .map(|(room, _)| room.clone())
-            .collect();
-        late.sort_unstable();
-        for room in late {
+    /// Refuses some of those who have waited too long for a room to open; the room stays wanted.
+    /// False if that was all for now.
+    pub(super) fn refuse_some(&mut self, now: Instant) -> bool {
+        let mut full = Vec::new();
+        for _ in 0..SLICE {
+            let Some(room) = self.opening.take_due(now) else {
+                full.into_iter().for_each(|room| self.opening.watch(now, room));
+                return false;
+            };
             let Some(ledger) = self.rooms.get_mut(&room) else { continue };
+            ledger.is_watched = false;
+            let Phase::Opening { until } = ledger.phase else { continue };
+            if ledger.workers.is_empty() {
+                continue;
+            }
+            if until > now {
+                ledger.is_watched = true;
+                self.opening.watch(until, room);
+                continue;
+            }
             ledger.idle_since = Some(now);
             let waiting = std::mem::take(&mut ledger.workers);
             let outlets = &mut self.outlets;
@@ -52,57 +89,89 @@ impl Hub {
                 !outlets[worker].takes(&room) || outlets[worker].send(&room, event) == Sent::Marked
             });
             ledger.workers = untold.collect();
+            if !ledger.workers.is_empty() {
+                ledger.is_watched = true;
+                full.push(room);
+            }
+        }
+        let any_full = !full.is_empty();
+        // Behind the others that are due.
+        full.into_iter().for_each(|room| self.opening.watch(now, room));
+        !any_full
+    }
+
+    /// Looks at the room whose turn it is: closes it if nobody came back to it, and drops what is
+    /// too old; `clock` is Unix time in ms.
+    pub(super) fn sweep_next(&mut self, now: Instant, clock: u64) {
+        let Some(room) = self.round.pop_front() else { return };
+        let settings = self.settings.borrow().clone();
+        let linger = settings.limits.room_linger;
+        let age = settings.namespace_of(&room).retention.history_age.as_millis() as u64;
+        self.count_round();
+        let Some(ledger) = self.rooms.get_mut(&room) else { return };
+        if ledger.idle_since.is_some_and(|since| now - since >= linger) {
+            return self.close(&room);
+        }
+        expire(&mut self.outlets, &room, ledger, clock.saturating_sub(age));
+        self.shares.settle(&mut ledger.place, ledger.log.bytes(), &room);
+        // A crowd comes back within seconds; an idle room holds nothing for it.
+        ledger.catch_up.forget_unused();
+        if !ledger.catch_up.has_pages() {
+            self.paged.remove(&room);
+        }
+        self.batches += ledger.log.len();
+        self.round.push_back(room);
+    }
+
+    /// One more room was looked at; after all of them the metric of batches is set.
+    fn count_round(&mut self) {
+        self.looked += 1;
+        if self.looked > self.round.len() {
+            self.metrics.rooms.log_batches.set(self.batches as i64);
+            (self.looked, self.batches) = (0, 0);
         }
     }
 
-    /// Closes rooms nobody came back to and drops what is too old; `clock` is Unix time in ms.
-    pub(crate) fn sweep(&mut self, now: Instant, clock: u64) {
-        let settings = self.settings.borrow().clone();
-        let linger = settings.limits.room_linger;
-        let feeds = &mut self.feeds;
-        self.rooms.retain(|room, ledger| {
-            let stays = ledger.idle_since.is_none_or(|since| now - since < linger);
-            if !stays {
-                feeds.close(room);
-            }
-            stays
-        });
-        let mut batches = 0;
-        for (room, ledger) in &mut self.rooms {
-            let age = settings.namespace_of(room).retention.history_age.as_millis() as u64;
-            expire(&mut self.outlets, room, ledger, clock.saturating_sub(age));
-            // A crowd comes back within seconds; an idle room holds nothing for it.
-            ledger.catch_up.forget_unused();
-            batches += ledger.log.len();
+    /// Stops listening to a room.
+    fn close(&mut self, room: &RoomName) {
+        if let Some(mut ledger) = self.rooms.remove(room) {
+            self.shares.put(&mut ledger.place, 0, room);
         }
-        self.metrics.rooms.log_bytes.set(self.budget.used() as i64);
-        self.metrics.rooms.log_batches.set(batches as i64);
+        self.paged.remove(room);
+        self.feeds.close(room);
+        if self.rooms.capacity() > SMALL && self.rooms.len() < self.rooms.capacity() / SPARSE {
+            self.rooms.shrink_to(self.rooms.len() * 2);
+            self.round.shrink_to(self.rooms.len() * 2);
+        }
     }
 
     /// Keeps all logs together within their budget: first what can be read again goes, then those
-    /// above their fair share give.
-    pub(super) fn keep_budget(&mut self) {
-        let max = self.settings.borrow().limits.log_bytes;
-        if self.budget.used() <= max {
-            return;
-        }
-        self.rooms.values_mut().for_each(|ledger| ledger.catch_up.forget_pages());
-        let mut rooms: Vec<(usize, &RoomName)> = (self.rooms.iter())
-            .filter(|(_, ledger)| ledger.log.len() > 1)
-            .map(|(room, ledger)| (ledger.log.bytes(), room))
-            .collect();
-        rooms.sort_unstable_by(|a, b| b.cmp(a));
-        let rooms: Vec<RoomName> = rooms.into_iter().map(|(_, room)| room.clone()).collect();
-        for room in rooms {
-            // A tenth below, so that this does not happen for each message.
-            if self.budget.used() <= max - max / 10 {
-                break;
+    /// above their fair share give. Of `spared`, to which a batch was just appended, that batch
+    /// stays.
+    pub(super) fn keep_budget(&mut self, spared: Option<&RoomName>) {
+        let (_, log_bytes) = self.log_limits();
+        while self.budget.kept() > log_bytes {
+            if let Some(room) = self.paged.pop_first() {
+                if let Some(ledger) = self.rooms.get_mut(&room) {
+                    ledger.catch_up.forget_pages();
+                }
+                continue;
             }
-            if let Some(ledger) = self.rooms.get_mut(&room) {
-                let floor = ledger.shed();
-                trim(&mut self.outlets, &room, ledger, floor);
-            }
+            let is_lone = |room: &&RoomName| {
+                self.rooms.get(*room).is_some_and(|ledger| ledger.log.len() == 1)
+            };
+            let Some(room) = self.shares.first(spared.filter(is_lone)).cloned() else { break };
+            let Some(ledger) = self.rooms.get_mut(&room) else { break };
+            let floor = ledger.shed();
+            self.shares.put(&mut ledger.place, ledger.log.bytes(), &room);
+            trim(&mut self.outlets, &room, ledger, floor);
         }
+    }
+
+    /// How long a room's log may be, and all logs together, in bytes.
+    pub(super) fn log_limits(&self) -> (usize, usize) {
+        let settings = self.settings.borrow();
+        (settings.limits.lag_bytes, settings.limits.log_bytes)
     }
 }
 

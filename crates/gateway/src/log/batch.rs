@@ -1,6 +1,7 @@
 //! A batch: what one turn of the feed appended to a room, at most 64 KiB or one message. It encodes
 //! itself once per encoding, when the first reader of that encoding asks.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use roomcast_protocol::{
@@ -86,6 +87,8 @@ pub(crate) struct Batch {
     end: Position,
     weight: usize,
     encoded: [OnceLock<Encoded>; 2],
+    /// What the budget counts as leaving for it: 0 while the hub keeps it.
+    leaving: AtomicUsize,
     budget: Budget,
 }
 
@@ -108,6 +111,7 @@ impl Batch {
             end,
             weight,
             encoded: Default::default(),
+            leaving: AtomicUsize::new(0),
             budget: budget.clone(),
         }
     }
@@ -153,6 +157,20 @@ impl Batch {
     /// Its size for bounds and budgets, before any encoding, in bytes.
     pub(crate) fn weight(&self) -> usize {
         self.weight
+    }
+
+    /// What it holds now, encodings included, in bytes.
+    pub(crate) fn held(&self) -> usize {
+        let encoded = self.encoded.iter().filter_map(OnceLock::get).map(|e| e.bytes.len());
+        self.weight + encoded.sum::<usize>()
+    }
+
+    /// The hub lets go of it, once: it is freed as soon as the workers have followed.
+    pub(crate) fn leave(&self) {
+        let held = self.held();
+        self.budget.leave(held);
+        let before = self.leaving.swap(held, Ordering::Relaxed);
+        self.budget.left(before);
     }
 
     /// Number of entries, which is the number of frames in every encoding.
@@ -266,9 +284,8 @@ pub(crate) enum Special {
 
 impl Drop for Batch {
     fn drop(&mut self) {
-        let encoded: usize =
-            self.encoded.iter().filter_map(OnceLock::get).map(|e| e.bytes.len()).sum();
-        self.budget.release(self.weight + encoded);
+        self.budget.release(self.held());
+        self.budget.left(*self.leaving.get_mut());
     }
 }
 

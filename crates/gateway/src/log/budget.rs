@@ -6,19 +6,39 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A shared count of bytes; clones count together.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Budget(Arc<AtomicUsize>);
+pub(crate) struct Budget(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    used: AtomicUsize,
+    /// Of those, the bytes of batches that the hub has dropped and workers still hold.
+    leaving: AtomicUsize,
+}
 
 impl Budget {
-    /// Bytes that are charged now.
+    /// Bytes that are held now, by the hub or by a worker.
     pub(crate) fn used(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.0.used.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that stay until the hub drops more: without those that only workers still hold.
+    pub(crate) fn kept(&self) -> usize {
+        self.used().saturating_sub(self.0.leaving.load(Ordering::Relaxed))
     }
 
     pub(super) fn charge(&self, bytes: usize) {
-        self.0.fetch_add(bytes, Ordering::Relaxed);
+        self.0.used.fetch_add(bytes, Ordering::Relaxed);
     }
 
     pub(super) fn release(&self, bytes: usize) {
-        self.0.fetch_sub(bytes, Ordering::Relaxed);
+        self.0.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn leave(&self, bytes: usize) {
+        self.0.leaving.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn left(&self, bytes: usize) {
+        self.0.leaving.fetch_sub(bytes, Ordering::Relaxed);
     }
 }

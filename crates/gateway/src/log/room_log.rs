@@ -110,6 +110,12 @@ impl RoomLog {
         Cursor { batch: self.base + self.batches.len() as u64, frame: 0 }
     }
 
+    /// The batches before number `floor`.
+    pub(crate) fn before(&self, floor: u64) -> impl Iterator<Item = &Arc<Batch>> {
+        let count = usize::try_from(floor.saturating_sub(self.base)).unwrap_or(usize::MAX);
+        self.batches.iter().take(count)
+    }
+
     /// The batch with this number; `None` at the end or if it is gone.
     pub(crate) fn batch(&self, number: u64) -> Option<&Arc<Batch>> {
         self.batches.get(usize::try_from(number.checked_sub(self.base)?).ok()?)

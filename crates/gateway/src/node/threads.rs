@@ -32,7 +32,7 @@ impl HubThread {
     pub(super) async fn start(
         config: &Config,
         metrics: &Metrics,
-        (queues, commands): (Vec<mpsc::Sender<WorkerEvent>>, mpsc::UnboundedReceiver<HubCommand>),
+        (queues, commands): (Vec<mpsc::Sender<WorkerEvent>>, mpsc::Receiver<HubCommand>),
         settings: watch::Receiver<Arc<Settings>>,
     ) -> Result<Self, StartError> {
         let runtime = runtime()?;

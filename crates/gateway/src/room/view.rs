@@ -43,6 +43,15 @@ impl Attachment {
     }
 }
 
+/// Where a room stands among a worker's rooms with joins that wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Watch {
+    /// When it is looked at.
+    pub(crate) at: tokio::time::Instant,
+    /// Tells it from others of the same moment.
+    pub(crate) number: u64,
+}
+
 /// What changes in a room.
 #[derive(Debug)]
 pub(crate) struct RoomState {
@@ -50,8 +59,10 @@ pub(crate) struct RoomState {
     pub(crate) log: RoomLog,
     pub(crate) lineage: Arc<Lineage>,
     pub(crate) members: Members,
-    /// Joins that wait for the log, a page or a position.
+    /// Joins that wait for the log, a page or a position, the first of them longest.
     pub(crate) pending: Vec<Pending>,
+    /// Where it stands among the worker's rooms with joins that wait.
+    pub(crate) watch: Option<Watch>,
     /// A page was asked for and has not come.
     pub(crate) page_asked: bool,
     /// The bus was asked where the room stands.
@@ -100,6 +111,7 @@ impl RoomState {
             lineage: Arc::new(Lineage::new(nowhere.epoch)),
             members: Members::default(),
             pending: Vec::new(),
+            watch: None,
             page_asked: false,
             standing_asked: false,
             pass: None,
@@ -180,6 +192,15 @@ impl RoomState {
         self.place(slot, next);
     }
 
+    /// A member in a page, whose socket takes nothing, lets go of it: it asks for it again when the
+    /// socket takes more.
+    pub(crate) fn put_page_down(&mut self, slot: u32) {
+        if let Reader::Page { page, frame } = &self.members.at(slot).reader {
+            let position = page.position_before(*frame);
+            self.place(slot, Reader::Waiting(position));
+        }
+    }
+
     /// Where a reader goes on that has everything up to `position`: in the log if it reaches back.
     pub(crate) fn after(&self, position: Position) -> Reader {
         let known = (position.epoch == self.lineage.epoch).then_some(position.seq);
@@ -231,9 +252,17 @@ impl RoomState {
         waiting
     }
 
-    /// The seq after which the oldest reader behind the log needs a page.
+    /// Members that wait for a page and whose sockets take nothing.
+    pub(crate) fn stalled(&mut self) -> Vec<Rc<Connection>> {
+        let waiting = self.waiting().into_iter().map(|(_, connection, _)| connection);
+        waiting.filter(|connection| connection.is_blocked()).collect()
+    }
+
+    /// The seq after which the oldest reader behind the log needs a page; not counting the stalled.
     pub(crate) fn oldest_wanted(&mut self) -> Option<Seq> {
-        let members = self.waiting().into_iter().map(|(_, _, position)| position.seq);
+        let takes = |(_, connection, _): &(u32, Rc<Connection>, Position)| !connection.is_blocked();
+        let waiting = self.waiting().into_iter().filter(takes);
+        let members = waiting.map(|(_, _, position)| position.seq);
         let joins = self.pending.iter().filter_map(|pending| {
             match plan(&self.log, &self.lineage, pending) {
                 Plan::Page { after } => Some(after),

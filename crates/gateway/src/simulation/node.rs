@@ -52,7 +52,7 @@ pub(super) struct Node {
     pub(super) lane: Lane,
     pub(super) publishers: [Publisher; ROOMS],
     hub: Hub,
-    commands: mpsc::UnboundedReceiver<HubCommand>,
+    commands: mpsc::Receiver<HubCommand>,
     pub(super) desks: Vec<Desk>,
     /// Pages of history that the hub asked for.
     pages: VecDeque<Asked<(usize, Part), History>>,
@@ -71,7 +71,7 @@ impl Node {
         metrics: &Metrics,
     ) -> Self {
         let (bus, feeds) = Bus::memory(MemoryOptions::default());
-        let (handle, commands) = HubHandle::new();
+        let (handle, commands) = HubHandle::holding(climate.queue);
         let (_, unused) = HubHandle::new();
         let (settings_sender, settings_receiver) = watch::channel(settings.clone());
         let (mut outlets, mut desks) = (Vec::new(), Vec::new());
@@ -113,6 +113,7 @@ impl Node {
     pub(super) fn command(&mut self, count: usize) -> bool {
         let mut any = false;
         for _ in 0..count {
+            self.desks.iter().for_each(|desk| desk.worker.tell_hub());
             let Ok(command) = self.commands.try_recv() else { break };
             any = true;
             self.hub.command(command);
@@ -247,7 +248,7 @@ impl Node {
 
     /// A worker refuses the joins that have waited too long.
     pub(super) fn refuse_late(&mut self, worker: usize) {
-        self.desks[worker].worker.check_pending(Instant::now() + LONG);
+        while self.desks[worker].worker.refuse_late(Instant::now() + LONG, 1) {}
         self.after_worker(worker);
     }
 

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use roomcast_metrics::{DeliveryStage, GapCause, SlowAction};
-use roomcast_protocol::{CloseCode, ErrorCode, Position, ServerFrame};
+use roomcast_protocol::{CloseCode, Position, ServerFrame};
 
 use super::Worker;
 use crate::config::SlowPolicy;
@@ -16,7 +16,7 @@ impl Worker {
     /// Takes in one event.
     pub(crate) fn take_in(&self, event: WorkerEvent) {
         match event {
-            WorkerEvent::Attached { room, number, log, lineage, slow } => {
+            WorkerEvent::Attached { room, number, log, lineage, slow, held: _held } => {
                 let Some(room) = self.room(&room) else { return };
                 let mut state = room.state.borrow_mut();
                 if state.attachment.number() != number {
@@ -26,16 +26,16 @@ impl Worker {
                 drop(state);
                 self.judge(&room, fallen);
                 self.resolve(&room);
+                self.ask_page(&room);
                 self.queue_pass(&room);
             }
             WorkerEvent::Refused { room, number } => {
                 let Some(room) = self.room(&room) else { return };
                 if room.state.borrow().attachment == Attachment::Asked(number) {
-                    self.refuse_pending(&room, ErrorCode::BusUnavailable);
-                    self.forget_if_empty(&room);
+                    self.refuse_soon(&room);
                 }
             }
-            WorkerEvent::Append { room, number, batch, floor, lineage, appended } => {
+            WorkerEvent::Append { room, number, batch, floor, lineage, appended, held: _held } => {
                 let way = &self.metrics.delivery.stage[DeliveryStage::Hub];
                 way.observe(appended.elapsed().as_secs_f64());
                 let Some(room) = self.room(&room) else { return };

@@ -13,7 +13,7 @@ use super::Worker;
 use crate::connection::Connection;
 use crate::drain::Schedule;
 
-/// Connections told before the worker does something else.
+/// Connections told, or closed, before the worker does something else.
 const CHUNK: usize = 256;
 /// How often connections whose moment has passed are looked for.
 const LOOK: Duration = Duration::from_millis(50);
@@ -30,10 +30,10 @@ impl Worker {
         let mut answered = Vec::new();
         while !leaving.is_empty() || !answered.is_empty() {
             let now = Instant::now();
-            while leaving.front().is_some_and(|&(due, _)| due <= now) {
-                answered
-                    .extend(leaving.pop_front().and_then(|(_, connection)| connection.upgrade()));
-            }
+            let due = leaving.iter().take(CHUNK).take_while(|&&(due, _)| due <= now).count();
+            let is_burst = due == CHUNK;
+            answered
+                .extend(leaving.drain(..due).filter_map(|(_, connection)| connection.upgrade()));
             answered.retain(|connection: &Rc<Connection>| {
                 let waits = connection.is_open() && connection.in_flight.get() > 0;
                 if !waits {
@@ -41,7 +41,11 @@ impl Worker {
                 }
                 waits
             });
-            sleep(LOOK).await;
+            if is_burst {
+                tokio::task::yield_now().await;
+            } else {
+                sleep(LOOK).await;
+            }
         }
     }
 

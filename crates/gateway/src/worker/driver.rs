@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
+use super::chores::SLICE;
 use super::{Reply, Worker};
 use crate::drain::Schedule;
 use crate::http::{self, Site};
@@ -63,6 +64,7 @@ pub(crate) async fn run(parts: WorkerParts) {
     let (named, means) = ((parts.index, parts.node), (parts.bus, parts.hub, replies));
     let worker = Rc::new(Worker::new(named, means, first, (parts.metrics, parts.tracer)));
     tokio::task::spawn_local(worker.clone().run_passes());
+    tokio::task::spawn_local(worker.clone().run_asks());
     tokio::task::spawn_local(watch_time(worker.clone(), site.clone()));
 
     if let Some(listener) = parts.listener {
@@ -73,15 +75,17 @@ pub(crate) async fn run(parts: WorkerParts) {
     let mut answer_burst: Vec<Reply> = Vec::with_capacity(BURST);
     loop {
         tokio::select! {
-            _count = events.recv_many(&mut event_burst, BURST) => {
+            count = events.recv_many(&mut event_burst, BURST) => {
                 for event in event_burst.drain(..) {
                     worker.take_in(event);
                 }
+                rest_after(count).await;
             }
-            _count = answers.recv_many(&mut answer_burst, BURST) => {
+            count = answers.recv_many(&mut answer_burst, BURST) => {
                 for answer in answer_burst.drain(..) {
                     worker.reply(answer);
                 }
+                rest_after(count).await;
             }
             socket = sockets.recv() => match socket {
                 Some(handoff) => adopt(&worker, &site, handoff),
@@ -95,6 +99,13 @@ pub(crate) async fn run(parts: WorkerParts) {
                 tokio::task::spawn_local(worker.clone().drain(schedule));
             },
         }
+    }
+}
+
+/// After a full burst others have their turn: clients are read and written.
+async fn rest_after(count: usize) {
+    if count == BURST {
+        tokio::task::yield_now().await;
     }
 }
 
@@ -139,11 +150,13 @@ async fn accept_alone(worker: Rc<Worker>, site: Arc<Site>, listener: std::net::T
 
 /// The node ends: everybody is told to come back elsewhere, and given a moment to hear it.
 async fn end(worker: &Worker) {
-    let connections: Vec<_> = worker.connections.borrow().values().cloned().collect();
-    for connection in connections {
-        worker.close(&connection, CloseCode::Restart);
-    }
     let deadline = Instant::now() + FAREWELL;
+    let connections: Vec<_> = worker.connections.borrow().values().cloned().collect();
+    for some in connections.chunks(SLICE) {
+        some.iter().for_each(|connection| worker.close(connection, CloseCode::Restart));
+        tokio::task::yield_now().await;
+    }
+    drop(connections);
     while !worker.connections.borrow().is_empty() && Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -158,14 +171,18 @@ async fn watch_time(worker: Rc<Worker>, site: Arc<Site>) {
     beat.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let mut check = interval_at(Instant::now() + CHECK, CHECK);
     check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut is_refusing = false;
     loop {
         tokio::select! {
             due = beat.tick() => if worker.beat(Instant::now() - due) {
                 beat.reset();
             },
+            () = tokio::task::yield_now(), if is_refusing => {
+                is_refusing = worker.refuse_late(Instant::now(), SLICE);
+            }
             _ = check.tick() => {
                 worker.check_arriving();
-                worker.check_pending(Instant::now());
+                is_refusing = worker.refuse_late(Instant::now(), SLICE);
                 site.alive(worker.index, StdInstant::now());
                 seen.set(now_ms() as f64 / 1_000.0);
             }

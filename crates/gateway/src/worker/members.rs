@@ -10,6 +10,12 @@ use crate::connection::Connection;
 use crate::hub::HubCommand;
 use crate::room::{Member, Reader, Room, RoomState};
 
+/// The map of rooms gives memory back when it holds less than one in so many of what it has space
+/// for …
+const SPARSE: usize = 4;
+/// … unless that is less than this.
+const SMALL: usize = 1024;
+
 impl Worker {
     /// A room that is known here.
     pub(crate) fn room(&self, name: &RoomName) -> Option<Rc<Room>> {
@@ -21,8 +27,7 @@ impl Worker {
         if let Some(room) = self.room(name) {
             return room;
         }
-        let number = self.asked.get() + 1;
-        self.asked.set(number);
+        let number = self.next_number();
         let namespace = self.settings.borrow().namespace_of(name).clone();
         namespace.metrics.rooms.inc();
         let room = Rc::new(Room {
@@ -31,8 +36,15 @@ impl Worker {
             state: RefCell::new(RoomState::asked(number)),
         });
         self.rooms.borrow_mut().insert(name.clone(), room.clone());
-        self.hub.ask(HubCommand::Attach { worker: self.index, room: name.clone(), number });
+        self.ask_hub(HubCommand::Attach { worker: self.index, room: name.clone(), number });
         room
+    }
+
+    /// The number of another question to the hub.
+    pub(super) fn next_number(&self) -> u64 {
+        let number = self.asked.get() + 1;
+        self.asked.set(number);
+        number
     }
 
     /// Makes a connection a member that reads from `reader`. What it is told first must be in its
@@ -67,19 +79,6 @@ impl Worker {
         self.forget_if_empty(&left.room);
     }
 
-    /// Takes a connection out of all rooms and all joins that wait.
-    pub(crate) fn leave_all(&self, connection: &Rc<Connection>) {
-        for room in std::mem::take(&mut *connection.joining.borrow_mut()) {
-            self.drop_pending(connection, &room);
-            self.forget_if_empty(&room);
-        }
-        // Nothing of its rooms is written any more; taken out one by one, many would cost their square.
-        connection.drop_rooms();
-        for membership in connection.membership_indices() {
-            self.exit(connection, membership);
-        }
-    }
-
     /// Closes a connection: it leaves its rooms at once, and its task writes the Close.
     pub(super) fn close(&self, connection: &Rc<Connection>, code: CloseCode) {
         connection.close(code);
@@ -88,17 +87,24 @@ impl Worker {
 
     /// Lets go of a room without members and joins.
     pub(super) fn forget_if_empty(&self, room: &Rc<Room>) {
-        let state = room.state.borrow();
+        let mut state = room.state.borrow_mut();
         if state.members.len() > 0 || !state.pending.is_empty() {
             return;
+        }
+        if let Some(watch) = state.watch.take() {
+            self.pending.borrow_mut().forget(watch);
         }
         drop(state);
         let mut rooms = self.rooms.borrow_mut();
         // It may be gone already, and another of its name have come.
         if rooms.get(&room.name).is_some_and(|known| Rc::ptr_eq(known, room)) {
             rooms.remove(&room.name);
+            if rooms.capacity() > SMALL && rooms.len() < rooms.capacity() / SPARSE {
+                let enough = rooms.len() * 2;
+                rooms.shrink_to(enough);
+            }
             room.namespace.borrow().metrics.rooms.dec();
-            self.hub.ask(HubCommand::Detach { worker: self.index, room: room.name.clone() });
+            self.ask_hub(HubCommand::Detach { worker: self.index, room: room.name.clone() });
         }
     }
 

@@ -13,16 +13,22 @@ use crate::hub::{HubCommand, Page, PageAnswer};
 use crate::room::{Pending, Plan, Reader, Room, RoomState, plan};
 
 impl Worker {
-    /// Asks the hub for the page that the oldest reader behind the log needs, one at a time.
+    /// Asks the hub for the page that the oldest reader behind the log needs, one at a time. A member
+    /// whose socket takes nothing gets a turn of writing when it does, and asks then.
     pub(super) fn ask_page(&self, room: &Rc<Room>) {
         let mut state = room.state.borrow_mut();
         if state.page_asked {
             return;
         }
-        let Some(after) = state.oldest_wanted() else { return };
-        state.page_asked = true;
-        let (worker, room) = (self.index, room.name.clone());
-        self.hub.ask(HubCommand::Page { worker, room, after });
+        let stalled = state.stalled();
+        let wanted = state.oldest_wanted();
+        state.page_asked = wanted.is_some();
+        drop(state);
+        stalled.iter().for_each(|connection| self.owe(connection, room));
+        if let Some(after) = wanted {
+            let (worker, room) = (self.index, room.name.clone());
+            self.ask_hub(HubCommand::Page { worker, room, after });
+        }
     }
 
     /// A page is here, or will not come.
@@ -37,6 +43,7 @@ impl Worker {
         }
         self.move_waiting(room);
         self.resolve(room);
+        self.ask_page(room);
     }
 
     fn read_page(&self, room: &Rc<Room>, page: &Page) {
@@ -58,6 +65,9 @@ impl Worker {
         state.pending = kept;
         let mut told = Vec::new();
         for (slot, connection, position) in state.waiting() {
+            if connection.is_blocked() {
+                continue;
+            }
             // After a reset it is moved to the new epoch, and told so, before it reads there.
             if position.epoch == page.epoch && page.serves(position.seq) {
                 let reader = reader_in(page, position.seq, &state);
@@ -81,8 +91,8 @@ impl Worker {
         }
     }
 
-    /// A member has something to read.
-    fn owe(&self, connection: &Rc<Connection>, room: &Rc<Room>) {
+    /// A member has something to read, or is to ask for it once its socket takes more.
+    pub(super) fn owe(&self, connection: &Rc<Connection>, room: &Rc<Room>) {
         if let Some((membership, _)) = connection.membership_in(room)
             && connection.owe(membership)
         {
@@ -156,3 +166,6 @@ fn start_in(room: &Room, page: &Page, after: Seq, pending: &Pending, state: &Roo
     let outcome = if missing.is_some() { ResumeOutcome::Gap } else { ResumeOutcome::Recovered };
     Start { reader, at, outcome: Some(outcome), notice }
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,7 +30,7 @@ impl Worker {
         }
     }
 
-    /// One turn of writing; false if there was nothing to write.
+    /// One turn of writing, and a slice of what else is to be done; false if there was nothing.
     pub(crate) fn turn(&self) -> bool {
         let later = self.next_later();
         let mut written = later.len();
@@ -39,7 +39,8 @@ impl Worker {
             let Some(room) = self.passes.borrow_mut().pop_front() else { break };
             written += self.step(room);
         }
-        written > 0
+        let is_chore = self.do_chore();
+        written > 0 || is_chore
     }
 
     /// Lets a connection be written once this turn's other work is done.

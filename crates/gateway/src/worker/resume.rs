@@ -7,7 +7,9 @@ use roomcast_metrics::ResumeOutcome;
 use roomcast_protocol::{ErrorCode, Lineage, Position, Seq, ServerFrame};
 use tokio::time::Instant;
 
+use super::chores::SLICE;
 use super::{Reply, Worker};
+use crate::hub::HubCommand;
 use crate::room::{Attachment, Known, Pending, Plan, Reader, Room, plan};
 
 /// How a join begins.
@@ -28,7 +30,7 @@ impl Worker {
         }
         let mut ready = Vec::new();
         let mut kept = Vec::new();
-        let mut is_ahead = false;
+        let (mut is_ahead, mut is_before) = (false, false);
         for pending in std::mem::take(&mut state.pending) {
             match plan(&state.log, &state.lineage, &pending) {
                 Plan::Log { cursor, at } => {
@@ -45,7 +47,10 @@ impl Worker {
                     let outcome = Some(ResumeOutcome::Reset);
                     ready.push((pending, Start { reader, at, outcome, notice }));
                 }
-                Plan::Page { .. } => kept.push(pending),
+                Plan::Page { .. } => {
+                    is_before = true;
+                    kept.push(pending);
+                }
                 Plan::Ahead => {
                     is_ahead |= pending.known == Known::Unasked;
                     kept.push(pending);
@@ -61,7 +66,9 @@ impl Worker {
         if ask_standing {
             self.ask_standing(room);
         }
-        self.ask_page(room);
+        if is_before {
+            self.ask_page(room);
+        }
     }
 
     /// The join is answered and the connection is a member.
@@ -93,10 +100,26 @@ impl Worker {
         self.write_soon(&connection);
     }
 
-    /// Refuses all joins of a room.
-    pub(super) fn refuse_pending(&self, room: &Rc<Room>, code: ErrorCode) {
-        let refused = std::mem::take(&mut room.state.borrow_mut().pending);
-        self.refuse_joins(room, refused, code);
+    /// Refuses all joins of a room: at once if they are few, else in slices as if they had waited
+    /// for too long, while the hub is asked again for those that come meanwhile.
+    pub(super) fn refuse_soon(&self, room: &Rc<Room>) {
+        let mut state = room.state.borrow_mut();
+        if state.pending.len() <= SLICE {
+            let refused = std::mem::take(&mut state.pending);
+            drop(state);
+            return self.refuse_joins(room, refused, ErrorCode::BusUnavailable);
+        }
+        let now = Instant::now();
+        state.pending.iter_mut().for_each(|pending| pending.deadline = now);
+        if let Some(watch) = state.watch.take() {
+            self.pending.borrow_mut().forget(watch);
+        }
+        let number = self.next_number();
+        state.attachment = Attachment::Asked(number);
+        drop(state);
+        self.watch_pending(room);
+        let (worker, room) = (self.index, room.name.clone());
+        self.ask_hub(HubCommand::Attach { worker, room, number });
     }
 
     pub(super) fn refuse_joins(&self, room: &Rc<Room>, refused: Vec<Pending>, code: ErrorCode) {
@@ -117,21 +140,33 @@ impl Worker {
         self.forget_if_empty(room);
     }
 
-    /// Refuses joins that have waited too long.
-    pub(crate) fn check_pending(&self, now: Instant) {
-        let mut rooms = std::mem::take(&mut *self.pending.borrow_mut());
-        for room in &rooms {
-            let mut state = room.state.borrow_mut();
-            let all = std::mem::take(&mut state.pending);
-            let (late, kept): (Vec<_>, Vec<_>) = all.into_iter().partition(|p| p.deadline <= now);
-            state.pending = kept;
-            drop(state);
-            if !late.is_empty() {
-                self.refuse_joins(room, late, ErrorCode::BusUnavailable);
-            }
+    /// Sees to it that joins that wait do not wait for ever.
+    pub(super) fn watch_pending(&self, room: &Rc<Room>) {
+        let mut state = room.state.borrow_mut();
+        // The first has waited longest: all wait equally long.
+        if let (None, Some(first)) = (state.watch, state.pending.first()) {
+            let watch = self.pending.borrow_mut().watch(first.deadline, room.clone());
+            state.watch = Some(watch);
         }
-        rooms.retain(|room| !room.state.borrow().pending.is_empty());
-        self.pending.borrow_mut().append(&mut rooms);
+    }
+
+    /// Refuses joins that have waited too long, up to `count` of them; whether others may have.
+    pub(crate) fn refuse_late(&self, now: Instant, count: usize) -> bool {
+        let mut left = count;
+        while left > 0 {
+            let due = self.pending.borrow_mut().take_due(now);
+            let Some(room) = due else { return false };
+            let mut state = room.state.borrow_mut();
+            state.watch = None;
+            let is_late = |pending: &&Pending| pending.deadline <= now;
+            let late = state.pending.iter().take(left).take_while(is_late).count();
+            let refused: Vec<Pending> = state.pending.drain(..late).collect();
+            drop(state);
+            self.watch_pending(&room);
+            self.refuse_joins(&room, refused, ErrorCode::BusUnavailable);
+            left -= late.clamp(1, left);
+        }
+        true
     }
 
     /// Asks the bus where the room stands, once for all joins that name a later position.

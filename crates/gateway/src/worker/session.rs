@@ -78,14 +78,6 @@ impl Worker {
         }
     }
 
-    /// Sees to it that joins that wait do not wait for ever.
-    fn watch_pending(&self, room: &Rc<Room>) {
-        let mut watched = self.pending.borrow_mut();
-        if !watched.iter().any(|known| Rc::ptr_eq(known, room)) {
-            watched.push(room.clone());
-        }
-    }
-
     /// A client wants to be a member no more.
     pub(super) fn leave(&self, connection: &Rc<Connection>, id: Option<RequestId>, name: RoomName) {
         let room = self.room(&name);

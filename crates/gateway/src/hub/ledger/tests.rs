@@ -151,6 +151,31 @@ fn whom_the_budget_evicted_is_not_slow_for_the_next_batch() {
 }
 
 #[test]
+fn the_budget_takes_a_lone_batch_and_the_log_goes_on() {
+    let (mut ledger, budget) = (ledger(0), Budget::default());
+    feed(&mut ledger, messages(1, 1, 1000), usize::MAX, &budget);
+    assert_eq!(ledger.shed(), Floor { slow: 0, all: 1 });
+    assert_eq!((ledger.log.len(), ledger.log.end(), ledger.log.reach()), (0, at(1), at(1)));
+    assert_eq!(budget.used(), 0);
+    assert_eq!(ledger.shed(), Floor { slow: 0, all: 1 }, "there is nothing left");
+    feed(&mut ledger, messages(2, 1, 1000), usize::MAX, &budget);
+    assert!(ledger.log.cursor_after(1).is_some() && ledger.log.cursor_after(0).is_none());
+}
+
+#[test]
+fn what_the_hub_dropped_is_held_and_not_kept() {
+    let (mut ledger, budget) = (ledger(0), Budget::default());
+    feed(&mut ledger, messages(1, 1, 1000), usize::MAX, &budget);
+    let mirror = ledger.log.batch(0).cloned().unwrap();
+    let bytes = mirror.held();
+    assert_eq!((budget.used(), budget.kept()), (bytes, bytes));
+    ledger.shed();
+    assert_eq!((budget.used(), budget.kept()), (bytes, 0));
+    drop(mirror);
+    assert_eq!((budget.used(), budget.kept()), (0, 0));
+}
+
+#[test]
 fn a_gap_or_reset_goes_with_the_messages_after_it() {
     let (mut ledger, budget) = (ledger(0), Budget::default());
     let all = usize::MAX;

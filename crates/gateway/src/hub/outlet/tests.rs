@@ -91,3 +91,29 @@ fn a_worker_that_has_ended_marks_nothing() {
     assert_eq!(outlet.send(&room("any"), trim(&room("any"))), Sent::Fine);
     assert!(!outlet.is_marked());
 }
+
+#[test]
+fn a_queue_holds_so_many_bytes_or_one_event() {
+    let (events, mut queue) = outlet_queue();
+    let mut outlet = Outlet::new(events);
+    let rooms: Vec<RoomName> = (0..4).map(|n| room(&format!("room-{n}"))).collect();
+    let send = |outlet: &mut Outlet, room: &RoomName, bytes| {
+        let room = room.clone();
+        outlet.send_log(&room, (bytes, 1000), |held| {
+            let floor = Floor { slow: 0, all: 0 };
+            let (batch, lineage) = (crate::tests::batch(9), None);
+            let (number, appended) = (0, tokio::time::Instant::now());
+            let room = room.clone();
+            WorkerEvent::Append { room, number, batch, floor, lineage, appended, held }
+        })
+    };
+    assert_eq!(send(&mut outlet, &rooms[0], 5000), Sent::Fine, "one event, whatever it holds");
+    assert_eq!(send(&mut outlet, &rooms[1], 10), Sent::Marked);
+    assert!(queue.try_recv().is_ok());
+    assert_eq!(send(&mut outlet, &rooms[2], 600), Sent::Fine);
+    assert_eq!(send(&mut outlet, &rooms[2], 400), Sent::Fine);
+    assert_eq!(send(&mut outlet, &rooms[3], 1), Sent::Marked);
+    assert_eq!(outlet.send(&rooms[0], trim(&rooms[0])), Sent::Fine, "what holds nothing is sent");
+    while queue.try_recv().is_ok() {}
+    assert_eq!(send(&mut outlet, &rooms[0], 1000), Sent::Fine, "what was refused holds nothing");
+}

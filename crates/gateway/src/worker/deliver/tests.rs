@@ -1,53 +1,19 @@
 //! What is done with members that fall off the log together, some for their own lag and some for
 //! the node's memory budget.
 
-use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
-use hashbrown::HashMap;
-use roomcast_bus::{Bus, MemoryOptions};
-use roomcast_metrics::Metrics;
-use roomcast_protocol::{Lineage, NodeId};
+use roomcast_protocol::Lineage;
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 
 use super::*;
-use crate::hub::{HubCommand, HubHandle};
+use crate::hub::{HubCommand, HubHandle, InQueue};
 use crate::log::{Batch, Budget, Cursor, RoomLog};
-use crate::settings::Settings;
-use crate::tests::{EPOCH, at, connection, enter, entry, room_name, settings};
-use crate::traces::Tracer;
-use crate::worker::heartbeat::Heartbeats;
+use crate::tests::{EPOCH, at, connection, enter, entry, room_name, settings, worker};
 
 /// Batches in the log before anybody falls off, of two messages each.
 const BATCHES: u64 = 8;
-
-fn worker(settings: Settings, hub: HubHandle) -> Worker {
-    let (replies, _) = mpsc::unbounded_channel();
-    let (bus, _) = Bus::memory(MemoryOptions::default());
-    Worker {
-        index: 0,
-        node: NodeId::parse("n").unwrap(),
-        metrics: Metrics::new(),
-        heartbeats: RefCell::new(Heartbeats::new(settings.heartbeat.interval)),
-        settings: RefCell::new(Arc::new(settings)),
-        bus,
-        hub,
-        rooms: RefCell::new(HashMap::new()),
-        connections: RefCell::new(HashMap::new()),
-        scratch: RefCell::default(),
-        inbound_held: Rc::default(),
-        arriving: RefCell::default(),
-        passes: RefCell::default(),
-        later: RefCell::default(),
-        pass_wake: Notify::new(),
-        pending: RefCell::default(),
-        replies,
-        tracer: Tracer::default(),
-        asked: Cell::new(0),
-        moved_by: Cell::new(None),
-    }
-}
 
 fn log() -> RoomLog {
     let mut log = RoomLog::new(at(0));
@@ -62,7 +28,7 @@ fn log() -> RoomLog {
 struct Scene {
     worker: Worker,
     room: Rc<Room>,
-    asked: mpsc::UnboundedReceiver<HubCommand>,
+    asked: mpsc::Receiver<HubCommand>,
     members: Vec<(Rc<Connection>, TcpStream)>,
 }
 
@@ -90,8 +56,8 @@ impl Scene {
         let mut log = log();
         log.trim(all);
         let lineage = Arc::new(Lineage::new(EPOCH));
-        let room = room_name();
-        self.worker.take_in(WorkerEvent::Attached { room, number: 1, log, lineage, slow });
+        let (room, held) = (room_name(), InQueue::default());
+        self.worker.take_in(WorkerEvent::Attached { room, number: 1, log, lineage, slow, held });
     }
 
     /// Where each member reads, as text; `None` if it left.

@@ -1,0 +1,67 @@
+//! Which room gives first when all logs together are above their budget: rooms by the size of their
+//! logs in classes of powers of two, and within a class the one that came into it first. A room is
+//! touched only when its class changes, so that an append costs the same beside any number of
+//! rooms. Pure.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use roomcast_protocol::RoomName;
+
+/// A room's place in the order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    /// The log's size when the room was placed lay between 2^class and twice that.
+    class: Reverse<u32>,
+    /// Rises with each placing.
+    number: u64,
+}
+
+/// All rooms with a log that is not empty.
+#[derive(Debug, Default)]
+pub(super) struct Shares {
+    rooms: BTreeMap<Place, RoomName>,
+    number: u64,
+    /// Placings so far, which is the work that was done.
+    #[cfg(test)]
+    pub(super) placings: usize,
+}
+
+impl Shares {
+    /// A room's log holds so many bytes now. The room keeps its place until the log has left its
+    /// class upwards, or fallen to half of it: a log that swings about a power of two stays.
+    pub(super) fn settle(&mut self, place: &mut Option<Place>, bytes: usize, room: &RoomName) {
+        let class = bytes.checked_ilog2();
+        match (*place, class) {
+            (None, None) => {}
+            (Some(Place { class: Reverse(known), .. }), Some(class))
+                if class == known || class + 1 == known => {}
+            _ => self.put(place, bytes, room),
+        }
+    }
+
+    /// The same where the log gave something up: its place is that of its size.
+    pub(super) fn put(&mut self, place: &mut Option<Place>, bytes: usize, room: &RoomName) {
+        if let Some(place) = place.take() {
+            self.rooms.remove(&place);
+        }
+        if let Some(class) = bytes.checked_ilog2() {
+            self.number += 1;
+            let new = Place { class: Reverse(class), number: self.number };
+            self.rooms.insert(new, room.clone());
+            *place = Some(new);
+        }
+        #[cfg(test)]
+        {
+            self.placings += 1;
+        }
+    }
+
+    /// The room whose turn it is to give, but not `spared`.
+    pub(super) fn first(&self, spared: Option<&RoomName>) -> Option<&RoomName> {
+        self.rooms.values().find(|room| Some(*room) != spared)
+    }
+}
+
+#[cfg(test)]
+mod tests;
