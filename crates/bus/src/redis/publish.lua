@@ -3,9 +3,9 @@
 -- 8 channel, 9 entries to keep, 10 entries to keep whatever their age, 11 age ms, 12 ttl ms,
 -- 13 key window ms, 14 keys of one owner in it, 15 keys of all; then per item: payload,
 -- fingerprint and owner, a zero byte and key (or empty), condition "epoch:seq" (or empty).
--- Answers "group epoch time first result,result,…": a… = so many in a row, the next seqs from first
--- on; k… = stored before, epoch:seq:time; c = key used with another payload; o = too many keys;
--- s… = the room stands at this seq.
+-- Answers "group epoch time first result,result,…": a… = so many in a row, the next seqs from
+-- first on; k… = stored before, epoch:seq:time; c = key used with another payload; o = too many
+-- keys; s… = the room stands at this seq.
 
 local FIRST = 16
 -- Keys are counted in so many steps of the window.
@@ -18,79 +18,110 @@ local now = clock()
 -- The id of the last entry stored by this call, and its time: a failure before that has stored
 -- nothing of the group.
 local stored, when
+local memory
 
 -- What remembers keys, made where the group has the first one: most groups have none. A
 -- generation holds the keys of one window and stays for another, so that none is forgotten in its
 -- own. In it, "#" and an owner, or "#" alone for the room, is a record of how many keys were used
--- when: "step:count step:count …".
+-- when: "step:count,step:count,…", the newest first. The group's own are written at its end.
 local function make_memory(epoch)
   local step = math.ceil(window / STEPS)
   local current = math.floor(now / step)
   local known = redis.call('HMGET', KEYS[1], 'results', 'turned')
   local number, turned = tonumber(known[1] or 0), tonumber(known[2])
-  -- The generations' records as the last `find` saw them.
-  local records
+  local turn = not turned or now - turned >= window
+  if turn then
+    number = number + 1
+  end
+  local generation = 3 + number % 2
+  -- By field: what the group adds, and the tallies of the owners it met and of the room.
+  local fresh, tallies = {}, {}
 
-  -- Only steps that began within the window count, so that nobody is refused too early.
-  local function count(record)
+  -- What is counted of an owner or the room. Only steps that began within the window count, so
+  -- that nobody is refused too early.
+  local function tally(field, records)
     local sum = 0
-    for at, keys in string.gmatch(record or '', '(%d+):(%d+)') do
-      if tonumber(at) > current - STEPS then
+    for _, record in pairs(records) do
+      for at, keys in string.gmatch(record, '(%d+):(%d+)') do
+        if tonumber(at) <= current - STEPS then
+          break
+        end
         sum = sum + tonumber(keys)
       end
     end
-    return sum
+    local record = not turn and records[generation] or ''
+    tallies[field] = { sum = sum, more = 0, record = record }
   end
 
-  local function one_more(record)
-    local from, _, at, keys = string.find(record, '(%d+):(%d+)$')
-    if from and tonumber(at) == current then
-      return string.sub(record, 1, from - 1) .. at .. ':' .. text(tonumber(keys) + 1)
-    end
-    return record .. (from and ' ' or '') .. text(current) .. ':1'
-  end
-
-  -- The result known under a key, or nil.
+  -- The result known under a key, or nil; then the owner's tally is there.
   local function find(print, owner, scope)
-    records = {}
-    for generation = 3, 4 do
-      local seen = redis.call('HMGET', KEYS[generation], scope, '#' .. owner, '#')
-      local fingerprint, at, where = string.match(seen[1] or '', '^(%x+) (%d+) (.+)$')
+    local values, of_owner, of_room = { fresh[scope] }, '#' .. owner, '#'
+    if values[1] then
+      -- Of this group.
+    elseif tallies[of_owner] then
+      values = { redis.call('HGET', KEYS[3], scope), redis.call('HGET', KEYS[4], scope) }
+    else
+      local one = redis.call('HMGET', KEYS[3], scope, of_owner, of_room)
+      local other = redis.call('HMGET', KEYS[4], scope, of_owner, of_room)
+      values = { one[1], other[1] }
+      tally(of_owner, { [3] = one[2] or nil, [4] = other[2] or nil })
+      if not tallies[of_room] then
+        tally(of_room, { [3] = one[3] or nil, [4] = other[3] or nil })
+      end
+    end
+    for _, value in ipairs(values) do
+      local fingerprint, at, where = string.match(value or '', '^(%x+) (%d+) (.+)$')
       if at and tonumber(at) > now - window then
         return fingerprint == print and 'k' .. where .. ':' .. at or 'c'
       end
-      records[generation] = { seen[2], seen[3] }
     end
   end
 
   -- Whether the key that was not found may be used.
-  local function admits()
-    local one, other = records[3], records[4]
-    return count(one[1]) + count(other[1]) < tonumber(ARGV[14])
-      and count(one[2]) + count(other[2]) < tonumber(ARGV[15])
+  local function admits(owner)
+    return tallies['#' .. owner].sum < tonumber(ARGV[14]) and tallies['#'].sum < tonumber(ARGV[15])
   end
 
   local function remember(print, owner, scope, id)
-    local turn = not turned or now - turned >= window
-    if turn then
-      number, turned = number + 1, now
-    end
-    local at = 3 + number % 2
-    local record = records[at]
-    if turn then
-      record = { false, false }
-      redis.call('HSET', KEYS[1], 'results', text(number), 'turned', text(now))
-      redis.call('UNLINK', KEYS[at])
-    end
-    redis.call('HSET', KEYS[at], scope, print .. ' ' .. when .. ' ' .. epoch .. ':' .. id,
-      '#' .. owner, one_more(record[1] or ''), '#', one_more(record[2] or ''))
-    if turn then
-      -- In a cluster a room's keys live as long as the room.
-      redis.call('PEXPIRE', KEYS[at], ARGV[1] == '0' and ttl or text(2 * window))
+    fresh[scope] = print .. ' ' .. when .. ' ' .. epoch .. ':' .. id
+    for _, field in ipairs({ '#' .. owner, '#' }) do
+      local counted = tallies[field]
+      counted.sum, counted.more = counted.sum + 1, counted.more + 1
     end
   end
 
-  return find, admits, remember
+  local function keep()
+    local fields = {}
+    for scope, value in pairs(fresh) do
+      fields[#fields + 1], fields[#fields + 2] = scope, value
+    end
+    if #fields == 0 then
+      return
+    end
+    for field, counted in pairs(tallies) do
+      if counted.more > 0 then
+        local _, last, at, keys = string.find(counted.record, '^(%d+):(%d+)')
+        local older, total = counted.record, counted.more
+        if at and tonumber(at) == current then
+          older, total = string.sub(older, last + 2), total + tonumber(keys)
+        end
+        fields[#fields + 1] = field
+        fields[#fields + 1] = text(current) .. ':' .. text(total)
+          .. (older == '' and '' or ',' .. older)
+      end
+    end
+    if turn then
+      redis.call('HSET', KEYS[1], 'results', text(number), 'turned', text(now))
+      redis.call('UNLINK', KEYS[generation])
+    end
+    redis.call('HSET', KEYS[generation], unpack(fields))
+    if turn then
+      -- In a cluster a room's keys live as long as the room.
+      redis.call('PEXPIRE', KEYS[generation], ARGV[1] == '0' and ttl or text(2 * window))
+    end
+  end
+
+  return { find = find, admits = admits, remember = remember, keep = keep }
 end
 
 local function publish()
@@ -117,25 +148,22 @@ local function publish()
   local time = math.max(now, tonumber(m[3] or 0))
   when = text(time)
 
-  local find, admits, remember
   local before, pushed, results, row = seq, {}, {}, 0
   for item = FIRST, #ARGV, 3 do
     local payload, key, condition = ARGV[item], ARGV[item + 1], ARGV[item + 2]
     local print, owner, scope, result
     if key ~= '' then
-      if not find then
-        find, admits, remember = make_memory(epoch)
-      end
+      memory = memory or make_memory(epoch)
       print, scope = string.sub(key, 1, 16), string.sub(key, 17)
       owner = string.match(scope, '^%Z+')
-      result = find(print, owner, scope)
+      result = memory.find(print, owner, scope)
     end
     if result then
       -- Stored before, or in conflict.
     elseif condition ~= '' and condition ~= epoch .. ':' .. text(seq)
       and not (seq == 0 and condition == START) then
       result = 's' .. text(seq)
-    elseif key ~= '' and not admits() then
+    elseif key ~= '' and not memory.admits(owner) then
       result = 'o'
     end
     if result then
@@ -154,7 +182,7 @@ local function publish()
       end
       stored = id
       if key ~= '' then
-        remember(print, owner, scope, id)
+        memory.remember(print, owner, scope, id)
       end
       pushed[#pushed + 1] = payload
       row = row + 1
@@ -162,6 +190,9 @@ local function publish()
   end
   if row > 0 then
     results[#results + 1] = 'a' .. row
+  end
+  if memory then
+    memory.keep()
   end
 
   local head = epoch .. ' ' .. when .. ' ' .. text(before + 1)
@@ -218,6 +249,10 @@ elseif not stored then
   return redis.error_reply(reason(answer))
 end
 -- Entries are there, and perhaps were not pushed: the room goes on after them, and the group has no
--- answer under its number any more. Nodes find the entries as they find a lost push.
+-- answer under its number any more. Nodes find the entries as they find a lost push, and retries
+-- the keys.
+if memory then
+  pcall(memory.keep)
+end
 redis.pcall('HSET', KEYS[1], 'seq', stored, 'time', when, node, ARGV[6] .. ' failed')
 return redis.error_reply('ROOMCASTPARTIAL ' .. reason(answer))
