@@ -38,7 +38,7 @@ local function make_memory(epoch)
   local fresh, tallies = {}, {}
 
   -- What is counted of an owner or the room. Only steps that began within the window count, so
-  -- that nobody is refused too early.
+  -- that no key is refused too early.
   local function tally(field, records)
     local sum = 0
     for _, record in pairs(records) do

@@ -21,8 +21,8 @@ if not epoch then
 elseif m[4] ~= ARGV[3] and holds then
   local done, current, at = pcall(adopt, m[4], epoch, seq)
   if not done then
-    -- Nothing is numbered before the room can be adopted, so all that is here is still good. What
-    -- readers were told beyond it they learn to be lost when it is.
+    -- Nothing is numbered before the room is adopted, so all that is here is still good. Readers
+    -- that have more than that wait for it: their answer is a reset.
     if kinship(m[4]) == 'gone' or (mode == 'after' and tonumber(ARGV[7]) > seq) then
       return redis.error_reply(reason(current))
     end
