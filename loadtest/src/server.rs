@@ -127,7 +127,10 @@ impl Server {
         let binary = binary(args)?;
         let mut command = machine::pinned(&binary, cores.server.as_deref());
         command.args(["serve", "--listen", &addr.to_string()]);
-        command.args(["--set", "namespaces.default.publish_rate=0"]);
+        // A load may be faster than any application, and every message of some has a key.
+        for unlimited in ["publish_rate=0", "keys_per_user=10000000", "keys_per_room=10000000"] {
+            command.args(["--set", &format!("namespaces.default.{unlimited}")]);
+        }
         command.args(["--set", "limits.accept_rate=0"]);
         if let Some(url) = &args.redis_url {
             command.args(["--redis-url", url]);

@@ -248,6 +248,8 @@ fn start_node(
         format!("namespaces.default.history_size={RETENTION}"),
         format!("namespaces.default.repair_window={RETENTION}"),
         "namespaces.default.publish_rate=0".to_owned(),
+        "namespaces.default.keys_per_user=10000000".to_owned(),
+        "namespaces.default.keys_per_room=10000000".to_owned(),
         "heartbeat.interval=1s".to_owned(),
         "drain.total=3s".to_owned(),
         "drain.pause=500ms".to_owned(),

@@ -23,6 +23,7 @@ const SCRIPT: &str =
 fn publication() -> Publication {
     Publication {
         user: None,
+        client: None,
         connection: None,
         event: None,
         key: None,
@@ -35,6 +36,8 @@ fn publication() -> Publication {
             history_age: Duration::from_secs(600),
             repair_window: 100,
             replicas: 0,
+            keys_per_user: 10_000,
+            keys_per_room: 250_000,
         },
     }
 }
@@ -76,9 +79,10 @@ fn bare(server: &RedisServer, hash: &str, rooms: &[RoomName]) -> u64 {
             let key = |end| format!("{{roomcast:bare:{room}}}:{end}");
             pipeline.cmd("EVALSHA").arg(hash).arg(4);
             pipeline.arg(key("m")).arg(key("s")).arg(key("k0")).arg(key("k1"));
-            pipeline.arg("0123456789abcdef").arg(first + count).arg(life(server));
-            pipeline.arg("0123456789abcdef").arg(key("c"));
-            pipeline.arg(100).arg(100).arg(600_000).arg(1_200_000).arg(120_000).arg(5000);
+            pipeline.arg(1).arg("roomcast:version").arg(life(server)).arg("0123456789abcdef");
+            pipeline.arg("0123456789abcdef").arg(first + count).arg("PUBLISH").arg(key("c"));
+            pipeline.arg(100).arg(100).arg(600_000).arg(1_200_000).arg(120_000);
+            pipeline.arg(10_000).arg(250_000);
             pipeline.arg(&payload).arg("").arg("").ignore();
         }
         pipeline.exec(&mut connection).unwrap();
@@ -93,7 +97,8 @@ fn life(server: &RedisServer) -> String {
             panic!("INFO tells text")
         };
         let info = String::from_utf8(info).unwrap();
-        info.lines().find_map(|line| line.strip_prefix("master_replid:")).unwrap().to_owned()
+        let id = info.lines().find_map(|line| line.strip_prefix("master_replid:")).unwrap();
+        format!("{id}:1")
     };
     LIFE.get_or_init(ask).clone()
 }

@@ -1,5 +1,6 @@
 //! What the node asks of a bus and what it gets back: plain data, the same for memory and Redis.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,10 @@ pub struct Retention {
     pub repair_window: u32,
     /// Replicas that must have a message before its ack (Redis `WAIT`); 0: none.
     pub replicas: u32,
+    /// Keys that one author may use in the room within `KEY_WINDOW`.
+    pub keys_per_user: u32,
+    /// Keys that all authors together may use there within it.
+    pub keys_per_room: u32,
 }
 
 /// A message on its way to being sequenced.
@@ -26,13 +31,16 @@ pub struct Retention {
 pub struct Publication {
     /// Who publishes, if known.
     pub user: Option<UserName>,
+    /// What an author without a user calls itself over its connections, for the scope of `key`.
+    pub client: Option<Arc<str>>,
     /// The connection it came by.
     pub connection: Option<ConnectionId>,
     /// The application's word for its kind.
     pub event: Option<EventName>,
-    /// Idempotency key, scoped to (room, user), or to the room among those without a user.
+    /// Idempotency key, scoped to the room and the user; without a user to the client; without
+    /// either to all those in the room that have neither.
     pub key: Option<PublishKey>,
-    /// Only if the room stands exactly here.
+    /// Only if the room stands exactly here; `Position::START`: only if it never had a message.
     pub if_seq: Option<Position>,
     /// Whether the author's own connection receives it.
     pub echo: bool,
@@ -59,6 +67,10 @@ pub enum PublishError {
     /// Too much is waiting already; surely not stored. Try again later.
     #[error("too many publications are waiting for this room")]
     Overloaded,
+    /// Its author, or the room, used as many keys within `KEY_WINDOW` as are remembered; surely
+    /// not stored. Try again later, or raise the namespace's bound.
+    #[error("too many keys were used in this room within two minutes")]
+    TooManyKeys,
     /// The bus is away; surely not stored. Try again later.
     #[error("the bus is unavailable")]
     Unavailable,
@@ -107,14 +119,11 @@ pub struct HistoryRequest {
 
 /// How long the result of a publish with a key is remembered, while the bus keeps its data.
 pub const KEY_WINDOW: Duration = Duration::from_secs(120);
-/// Results remembered per room at most, so that no room grows without bound: beyond some 40 keyed
-/// publishes a second over the whole window the oldest may be forgotten early.
-pub const MAX_KEYS: usize = 10_000;
 
 /// A page of history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct History {
-    /// The current epoch and its ancestors.
+    /// The current epoch and its ancestors; `Epoch::NONE` if the room does not exist.
     pub lineage: Lineage,
     /// The room's last seq when it was read; 0 if nothing was published yet.
     pub last: Seq,
@@ -184,5 +193,5 @@ impl Health {
 
 /// An epoch that a bus would start with; random, chosen by the node.
 pub(crate) fn random_epoch() -> Epoch {
-    Epoch(rand::random())
+    Epoch(rand::random::<NonZeroU64>().get())
 }

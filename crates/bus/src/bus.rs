@@ -79,7 +79,8 @@ impl Bus {
         outcome.await.unwrap_or(Err(PublishError::Unknown))
     }
 
-    /// Reads what users may see of a room's history.
+    /// Reads what users may see of a room's history. A room that does not exist is not created by
+    /// this: its epoch is `Epoch::NONE`, its last seq 0. Works while Redis refuses writes.
     pub async fn history(
         &self,
         room: &RoomName,
@@ -91,8 +92,9 @@ impl Bus {
         }
     }
 
-    /// Where a room stands now: its epoch with its ancestors, and its last seq. A room nobody
-    /// knows begins here.
+    /// Where a room stands now: its epoch with its ancestors, and its last seq. It is asked for
+    /// rooms that have members or are about to, so a room that does not exist begins here; of one
+    /// that exists it tells while Redis refuses writes, too.
     pub async fn standing(&self, room: &RoomName) -> Result<(Lineage, Seq), ReadError> {
         match &self.0 {
             Kind::Memory(bus) => Ok(bus.standing(room)),

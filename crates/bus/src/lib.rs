@@ -7,12 +7,13 @@ mod feed;
 mod fingerprint;
 mod memory;
 mod outbox;
+mod owner;
 mod redis;
 mod seldom;
 
 pub use api::{
-    Ack, FeedEvent, Health, History, HistoryRequest, KEY_WINDOW, MAX_KEYS, Publication,
-    PublishError, Range, ReadError, Retention, RoomEvent,
+    Ack, FeedEvent, Health, History, HistoryRequest, KEY_WINDOW, Publication, PublishError, Range,
+    ReadError, Retention, RoomEvent,
 };
 pub use bus::{Bus, Feeds, Reply};
 pub use memory::MemoryOptions;

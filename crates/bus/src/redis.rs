@@ -22,6 +22,7 @@ mod placement;
 mod publisher;
 mod queue;
 pub(crate) mod reads;
+mod replicas;
 mod scripts;
 pub(crate) mod server;
 mod servers;

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::LocalBoxFuture;
 use roomcast_bus::{Bus, MemoryOptions, PublishError, Range, RedisOptions, Retention};
-use roomcast_protocol::{ConnectionId, Data, EventName, Position, UserName};
+use roomcast_protocol::{ConnectionId, Data, Epoch, EventName, Lineage, Position, UserName};
 use roomcast_testkit::{RedisCluster, RedisServer, Sentinels};
 use support::*;
 
@@ -23,6 +23,9 @@ const CASES: &[(&str, Case)] = &[
     ("a burst is few events", |b, l| Box::pin(a_burst_is_few_events(b, l))),
     ("a key is stored once", |b, l| Box::pin(a_key_is_stored_once(b, l))),
     ("keys within one burst", |b, l| Box::pin(keys_within_one_burst(b, l))),
+    ("each author has its keys", |b, l| Box::pin(each_author_has_its_keys(b, l))),
+    ("keys are bounded", |b, l| Box::pin(keys_are_bounded(b, l))),
+    ("reading keeps nothing", |b, l| Box::pin(reading_keeps_nothing(b, l))),
     ("if_seq holds or tells", |b, l| Box::pin(if_seq_holds_or_tells(b, l))),
     ("if_seq within one burst", |b, l| Box::pin(if_seq_within_one_burst(b, l))),
     ("history ranges", |b, l| Box::pin(history_ranges(b, l))),
@@ -198,6 +201,80 @@ async fn keys_within_one_burst(bus: Bus, mut listener: Listener) {
     assert_eq!(other, Err(PublishError::KeyConflict));
     assert_eq!(plain.unwrap().position.seq, 2);
     assert_eq!(texts(&listener.up_to(&room, 2).await.messages), ["1", "3"]);
+}
+
+/// Published as by a connection without a user, whose client has a name.
+fn by_client(client: &str, text: &str, key: &str) -> roomcast_bus::Publication {
+    roomcast_bus::Publication { client: Some(client.into()), ..keyed(text, None, key) }
+}
+
+async fn each_author_has_its_keys(bus: Bus, _: Listener) {
+    let room = room("authors");
+    let seq = async |publication| {
+        let ack = bus.publish(room.clone(), publication).await;
+        ack.map(|ack| ack.position.seq)
+    };
+    let both = || roomcast_bus::Publication {
+        client: Some("tab".into()),
+        ..keyed("1", Some("alice"), "k")
+    };
+    assert_eq!(seq(keyed("1", Some("alice"), "k")).await, Ok(1));
+    assert_eq!(seq(by_client("alice", "1", "k")).await, Ok(2), "a client of a user's name");
+    assert_eq!(seq(by_client("-", "1", "k")).await, Ok(3));
+    assert_eq!(seq(by_client("+alice", "1", "k")).await, Ok(4));
+    assert_eq!(seq(keyed("1", None, "k")).await, Ok(5), "those who have neither");
+    assert_eq!(seq(both()).await, Ok(1), "a user, whatever the client");
+    assert_eq!(seq(by_client("alice", "1", "k")).await, Ok(2));
+    assert_eq!(seq(by_client("alice", "2", "k")).await, Err(PublishError::KeyConflict));
+    assert_eq!(seq(keyed("2", None, "k")).await, Err(PublishError::KeyConflict));
+    assert_eq!(seq(keyed("1", None, "k")).await, Ok(5));
+}
+
+async fn keys_are_bounded(bus: Bus, mut listener: Listener) {
+    let room = room("bounded");
+    listener.open(&room).await;
+    let retention = Retention { keys_per_user: 3, keys_per_room: 5, ..RETENTION };
+    let submit = |user: Option<&str>, key: u32| {
+        let publication = keyed("1", user, &format!("k{key}"));
+        let publication = roomcast_bus::Publication { retention, ..publication };
+        let publishing = bus.publish(room.clone(), publication);
+        async move { publishing.await.map(|ack| ack.position.seq) }
+    };
+    let refused = Err(PublishError::TooManyKeys);
+    // In one group, and each by itself.
+    let alice = tokio::join!(
+        submit(Some("alice"), 1),
+        submit(Some("alice"), 2),
+        submit(Some("alice"), 3),
+        submit(Some("alice"), 4),
+        submit(Some("alice"), 1),
+        submit(None, 4)
+    );
+    assert_eq!(alice, (Ok(1), Ok(2), Ok(3), refused, Ok(1), Ok(4)));
+    assert_eq!(submit(Some("alice"), 5).await, refused);
+    assert_eq!(submit(Some("alice"), 3).await, Ok(3), "a retry is no other key");
+    assert_eq!(submit(None, 5).await, Ok(5));
+    assert_eq!(submit(Some("bob"), 1).await, refused, "the room's bound");
+    assert_eq!(bus.publish(room.clone(), json("2")).await.unwrap().position.seq, 6);
+    assert_eq!(listener.up_to(&room, 6).await.seqs(), [1, 2, 3, 4, 5, 6]);
+}
+
+async fn reading_keeps_nothing(bus: Bus, mut listener: Listener) {
+    let room = room("unread");
+    for range in [Range::Latest, Range::After(0), Range::After(7), Range::Before(7)] {
+        let history = bus.history(&room, request(range)).await.unwrap();
+        assert_eq!(history.lineage, Lineage::new(Epoch::NONE));
+        assert_eq!((history.last, history.messages.len(), history.more), (0, 0, false));
+    }
+    // What was read is a condition that holds, and a position in the life that begins later.
+    let first = roomcast_bus::Publication { if_seq: Some(Position::START), ..json("1") };
+    let ack = bus.publish(room.clone(), first.clone()).await.unwrap();
+    assert_eq!(ack.position.seq, 1);
+    let conflict = bus.publish(room.clone(), first).await;
+    assert_eq!(conflict, Err(PublishError::SeqConflict(ack.position)));
+    let (lineage, last) = listener.open(&room).await;
+    assert_ne!(lineage.epoch, Epoch::NONE);
+    assert!(lineage.admits(Position::START, last));
 }
 
 async fn if_seq_holds_or_tells(bus: Bus, mut listener: Listener) {

@@ -12,6 +12,7 @@ mod write;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Waker;
 
 use roomcast_protocol::{CloseCode, ConnectionId, Encoding, ServerFrame, UserName};
@@ -56,7 +57,7 @@ pub(crate) enum Ended {
 pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
     pub(crate) user: Option<UserName>,
-    /// What it calls itself, for the log.
+    /// What it calls itself.
     tag: Option<Box<Tag>>,
     pub(crate) encoding: Encoding,
     socket: Socket,
@@ -111,6 +112,11 @@ impl Connection {
             queued: Cell::new(false),
             waker: RefCell::new(None),
         }
+    }
+
+    /// What its client calls itself over all its connections.
+    pub(crate) fn client(&self) -> Option<&Arc<str>> {
+        self.tag.as_ref().map(|tag| &tag.client)
     }
 
     /// How far it has come.

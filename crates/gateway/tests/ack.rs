@@ -7,7 +7,7 @@ mod support;
 use roomcast_protocol::{
     ClientFrame, Encoding, ErrorCode, Position, Publish, PublishKey, ServerFrame,
 };
-use support::{TestNode, foreign, text};
+use support::{TestClient, TestNode, foreign, text};
 
 #[tokio::test]
 async fn an_ack_tells_the_messages_position_and_time() {
@@ -64,6 +64,31 @@ async fn a_key_is_stored_once() {
     assert_eq!(stored.iter().map(|m| m.seq).collect::<Vec<_>>(), [1, 2]);
     assert_eq!(ann.publish("keys", "4").await.seq, 3, "nothing was stored twice");
     drop((ann, second, bob));
+    node.stop().await;
+}
+
+/// Connections without a user: a key is their client's, or that of all that have no client.
+#[tokio::test]
+async fn without_a_user_a_key_belongs_to_the_client() {
+    let node = TestNode::start(&["namespaces.default.keys_per_user=2"]).await;
+    let address = node.address();
+    let publish = async |query: &str, k: &str, json: &str| {
+        let mut client = TestClient::connect(address, Encoding::Json, query).await;
+        let publish = Publish { key: Some(key(k)), ..client.publication("keys", json) };
+        client.try_publish(publish).await.map(|at| at.seq)
+    };
+    assert_eq!(publish("client=tab-1", "k", "1").await, Ok(1));
+    assert_eq!(publish("client=tab-1&attempt=2", "k", "1").await, Ok(1), "it came back");
+    assert_eq!(publish("client=tab-2", "k", "1").await, Ok(2));
+    assert_eq!(publish("user=tab-1", "k", "1").await, Ok(3), "a user of a client's name");
+    assert_eq!(publish("user=tab-1&client=tab-2", "k", "1").await, Ok(3));
+    assert_eq!(publish("", "k", "1").await, Ok(4));
+    assert_eq!(publish("", "k", "2").await, Err(ErrorCode::KeyConflict), "another nameless one");
+    // Each has its own window.
+    assert_eq!(publish("client=tab-1", "k2", "1").await, Ok(5));
+    assert_eq!(publish("client=tab-1", "k3", "1").await, Err(ErrorCode::Overloaded));
+    assert_eq!(publish("client=tab-1", "k", "1").await, Ok(1), "and is known in it");
+    assert_eq!(publish("client=tab-2", "k3", "1").await, Ok(6));
     node.stop().await;
 }
 

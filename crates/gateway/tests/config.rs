@@ -35,6 +35,7 @@ fn the_defaults_are_those_of_the_design() {
     let (_, policy) = config.namespaces.iter().next().expect("default");
     assert_eq!((policy.history_size, policy.history_age), (100, Duration::from_secs(600)));
     assert_eq!((policy.message_bytes, policy.publish_rate, policy.publish_burst), (65_536, 10, 50));
+    assert_eq!((policy.keys_per_user, policy.keys_per_room), (10_000, 250_000));
     assert_eq!(policy.slow, SlowPolicy::Close);
 }
 

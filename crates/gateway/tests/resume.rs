@@ -6,9 +6,12 @@
 mod support;
 
 use futures_util::future::join_all;
-use roomcast_protocol::{ClientFrame, Encoding, HistoryQuery, JoinRoom, Position, ServerFrame};
+use roomcast_protocol::{
+    ClientFrame, Encoding, Epoch, HistoryQuery, JoinRoom, Position, ServerFrame,
+};
 use support::{
-    Follow, Incoming, SHORT_LOG, TestClient, TestNode, foreign, plain, room, soon, text,
+    Cluster, Follow, Incoming, SHORT_LOG, TestClient, TestNode, foreign, plain, room, seqs, soon,
+    text,
 };
 
 /// Half a kilobyte of JSON.
@@ -202,6 +205,57 @@ async fn positions_that_are_not_good_are_reset() {
     assert_eq!(node.scrape().await.with("roomcast_resumes_total", outcome), 4.0);
     drop(publisher);
     node.stop().await;
+}
+
+/// `history` of a room that does not exist creates nothing, and answers a position that stands
+/// before the first message of whatever life the room has later.
+async fn read_before_it_exists(node: &TestNode, name: &str) {
+    for encoding in Encoding::ALL {
+        let name = &format!("{name}-{}", encoding.as_str());
+        let mut client = node.user(encoding, "ann").await;
+        let id = Some(client.next_id());
+        let query = HistoryQuery { id, room: room(name), after: None, before: None, limit: 5 };
+        match client.ask(&ClientFrame::History(query)).await {
+            ServerFrame::History { epoch, messages, more, .. } => {
+                assert_eq!((epoch, messages.len(), more), (Epoch::NONE, 0, false));
+            }
+            other => panic!("{other:?}"),
+        }
+        let mut publisher = node.json().await;
+        let start = publisher.join(name).await.at;
+        assert_ne!(start.epoch, Epoch::NONE);
+        let joined = client.resume(name, Position::START).await;
+        assert_eq!((joined.at, joined.recovered), (start, Some(true)), "it begins with nothing");
+        fill(&mut publisher, name, &payload(1), 100).await;
+        assert_eq!(seqs(&client.messages(name, 100).await), (1..=100).collect::<Vec<_>>());
+        let mut late = node.user(encoding, "bob").await;
+        let joined = late.resume(name, Position::START).await;
+        assert_eq!((joined.at, joined.recovered), (start, Some(true)), "history has it all");
+        assert_eq!(seqs(&late.messages(name, 100).await), (1..=100).collect::<Vec<_>>());
+        fill(&mut publisher, name, &payload(1), 300).await;
+        let mut later = node.user(encoding, "cid").await;
+        let joined = later.resume(name, Position::START).await;
+        assert_eq!(joined.at.epoch, start.epoch);
+        let mut follow = Follow::new(name, joined);
+        follow.until(&mut later, 400).await;
+        // The log may hold more than history does; what neither has is named.
+        let first = follow.messages[0];
+        let missing = if first == 1 { vec![] } else { vec![(1, first - 1)] };
+        assert_eq!((joined.recovered, follow.gaps), (Some(first == 1), missing));
+        assert_eq!(follow.messages, (first..=400).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn what_is_read_of_a_room_that_does_not_exist_is_a_position_in_its_later_life() {
+    for settings in [&[][..], &SHORT_LOG] {
+        let node = TestNode::start(settings).await;
+        read_before_it_exists(&node, "later").await;
+        node.stop().await;
+    }
+    let cluster = Cluster::start(1, &SHORT_LOG).await;
+    read_before_it_exists(&cluster.nodes[0], "later").await;
+    cluster.stop().await;
 }
 
 #[tokio::test]

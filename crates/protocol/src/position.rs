@@ -14,6 +14,10 @@ pub type Seq = u64;
 pub struct Epoch(pub u64);
 
 impl Epoch {
+    /// The epoch of a room that does not exist. No room is ever in it, and every lineage begins
+    /// with its seq 0 ([`Position::START`]).
+    pub const NONE: Self = Self(0);
+
     /// Reads the 16 hex digits that `Display` writes.
     pub fn parse(text: &str) -> Option<Self> {
         parse_hex(text).map(Self)
@@ -39,6 +43,11 @@ pub struct Position {
     pub epoch: Epoch,
     /// The last message the reader has; 0 if none yet.
     pub seq: Seq,
+}
+
+impl Position {
+    /// Before the first message of every room, in whatever life: all that a room has follows.
+    pub const START: Self = Self { epoch: Epoch::NONE, seq: 0 };
 }
 
 /// An epoch and the ancestors it grew from, each with the last seq it shares with its successor.
@@ -86,10 +95,12 @@ impl Lineage {
         self.ancestors[at..].iter().map(|&(_, base)| base).min()
     }
 
-    /// The last seq that the current epoch shares with `epoch`, an ancestor or kin.
+    /// The last seq that the current epoch shares with `epoch`, an ancestor or kin. With
+    /// [`Epoch::NONE`] every epoch shares its beginning.
     pub fn shares(&self, epoch: Epoch) -> Option<Seq> {
         let kin = || self.kin.iter().find(|&&(kin, _)| kin == epoch).map(|&(_, shared)| shared);
-        self.base_of(epoch).or_else(kin)
+        let start = || (epoch == Epoch::NONE).then_some(Position::START.seq);
+        self.base_of(epoch).or_else(kin).or_else(start)
     }
 
     /// Up to where this epoch and another are the same; without end if they are one.
@@ -131,7 +142,7 @@ mod tests {
     const CURRENT: Epoch = Epoch(9);
 
     fn lineage(bases: &[Seq]) -> Lineage {
-        let ancestors = bases.iter().enumerate().map(|(at, &base)| (Epoch(at as u64), base));
+        let ancestors = bases.iter().enumerate().map(|(at, &base)| (Epoch(at as u64 + 1), base));
         Lineage::of(CURRENT, ancestors.collect())
     }
 
@@ -143,24 +154,37 @@ mod tests {
 
     #[test]
     fn a_fork_deeper_than_an_ancestors_own_base_cuts_that_ancestor_too() {
-        // Epoch 0 was left at 10; epoch 1 then lost all after 7.
+        // Epoch 1 was left at 10; epoch 2 then lost all after 7.
         let lineage = lineage(&[10, 7]);
-        check(&lineage, Epoch(0), 7, 20, true);
-        check(&lineage, Epoch(0), 8, 20, false);
         check(&lineage, Epoch(1), 7, 20, true);
         check(&lineage, Epoch(1), 8, 20, false);
+        check(&lineage, Epoch(2), 7, 20, true);
+        check(&lineage, Epoch(2), 8, 20, false);
         check(&lineage, CURRENT, 20, 20, true);
         check(&lineage, CURRENT, 21, 20, false);
         check(&lineage, Epoch(5), 0, 20, false);
+    }
+
+    #[test]
+    fn every_lineage_begins_with_the_position_of_a_room_that_does_not_exist() {
+        for bases in [&[][..], &[0], &[10, 7]] {
+            check(&lineage(bases), Epoch::NONE, 0, 20, true);
+            check(&lineage(bases), Epoch::NONE, 1, 20, false);
+        }
+        let nowhere = Lineage::new(Epoch::NONE);
+        check(&nowhere, CURRENT, 0, 0, false);
+        check(&nowhere, Epoch::NONE, 0, 0, true);
+        let new = lineage(&[]).after(&nowhere);
+        assert_eq!((new.shared_with(&nowhere), new.kin.len()), (0, 0));
     }
 
     proptest! {
         /// Told by the story itself: each epoch's seqs up to its base live on in its successor.
         #[test]
         fn a_position_is_good_if_it_lived_through_every_fork(
-            bases in prop::collection::vec(0..12u64, 0..5), epoch in 0..6u64, seq in 0..15u64,
+            bases in prop::collection::vec(0..12u64, 0..5), epoch in 1..7u64, seq in 0..15u64,
         ) {
-            let at = epoch as usize;
+            let at = epoch as usize - 1;
             let survives = bases.get(at..).is_some_and(|later| later.iter().all(|&base| seq <= base));
             let expected = at < bases.len() && survives;
             let position = Position { epoch: Epoch(epoch), seq };
@@ -169,7 +193,7 @@ mod tests {
 
         #[test]
         fn what_is_admitted_stays_admitted_further_back(
-            bases in prop::collection::vec(0..12u64, 0..5), epoch in 0..6u64, seq in 1..15u64,
+            bases in prop::collection::vec(0..12u64, 0..5), epoch in 0..7u64, seq in 1..15u64,
         ) {
             let lineage = lineage(&bases);
             let admits = |seq| lineage.admits(Position { epoch: Epoch(epoch), seq }, 100);
@@ -180,9 +204,9 @@ mod tests {
     /// Epochs that grew from each other at random, each with what it holds: a message is the number
     /// of the epoch that it was stored in. Returns the lineages too, as the bus tells them.
     fn family(births: &[(usize, u64, u64)]) -> Vec<(Lineage, Vec<u64>)> {
-        let mut family = vec![(Lineage::new(Epoch(0)), vec![0; 10])];
+        let mut family = vec![(Lineage::new(Epoch(1)), vec![0; 10])];
         for &(parent, base, more) in births {
-            let epoch = family.len() as u64;
+            let epoch = family.len() as u64 + 1;
             let (parent, content) = &family[parent % family.len()];
             let base = base.min(content.len() as u64);
             let mut ancestors = parent.ancestors.clone();
@@ -221,7 +245,7 @@ mod tests {
                     at = next;
                 }
                 for (other, (_, content)) in family.iter().enumerate() {
-                    if let Some(shared) = lineage.shares(Epoch(other as u64)) {
+                    if let Some(shared) = lineage.shares(Epoch(other as u64 + 1)) {
                         prop_assert!(shared.min(content.len() as u64) <= same(at, other));
                     }
                 }

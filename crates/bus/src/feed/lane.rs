@@ -240,8 +240,8 @@ impl Lane {
 fn cause(found: Found) -> EpochResetCause {
     match found {
         Found::Known => EpochResetCause::Foreign,
-        Found::New => EpochResetCause::Missing,
-        Found::Forked => EpochResetCause::Life,
+        Found::New | Found::Missing => EpochResetCause::Missing,
+        Found::Forked | Found::Unforked => EpochResetCause::Life,
     }
 }
 

@@ -11,6 +11,7 @@ use crate::api::{
     Ack, History, HistoryRequest, Publication, PublishError, Range, Retention, random_epoch,
 };
 use crate::fingerprint::fingerprint;
+use crate::owner::KeyOwner;
 
 /// How long a room that nobody published to, or that holds nothing any more, is remembered
 /// beyond that: enough to open it, read where it stands and come back once.
@@ -58,17 +59,23 @@ impl Room {
         let retention = publication.retention;
         let keyed = publication.key.clone().map(|key| {
             let print = fingerprint(&publication);
-            ((publication.user.clone(), key), print)
+            ((KeyOwner::of(&publication), key), print)
         });
         if let Some((scope, print)) = &keyed {
             self.results.expire(now);
-            if let Some(known) = self.results.find(scope, *print) {
+            if let Some(known) = self.results.find(scope, *print, now) {
                 return known.map(|ack| (ack, None));
             }
         }
         let here = Position { epoch: self.lineage.epoch, seq: self.last };
-        if publication.if_seq.is_some_and(|expected| expected != here) {
+        let holds = |at: Position| at == here || (at == Position::START && here.seq == 0);
+        if publication.if_seq.is_some_and(|at| !holds(at)) {
             return Err(PublishError::SeqConflict(here));
+        }
+        if let Some((scope, _)) = &keyed
+            && !self.results.admits(&scope.0, retention, now)
+        {
+            return Err(PublishError::TooManyKeys);
         }
         self.last += 1;
         self.time = self.time.max(now);

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use hashbrown::HashMap;
-use roomcast_protocol::{Lineage, RoomName, Seq};
+use roomcast_protocol::{Epoch, Lineage, RoomName, Seq};
 
 use super::room::Room;
 use crate::api::{Ack, FeedEvent, History, HistoryRequest, Publication, PublishError};
@@ -90,12 +90,22 @@ impl Rooms {
         request: HistoryRequest,
         now: u64,
     ) -> History {
-        self.read(name, now).history(request, now)
+        self.expire(now);
+        let nothing = || History {
+            lineage: Lineage::new(Epoch::NONE),
+            last: 0,
+            messages: Vec::new(),
+            more: false,
+        };
+        self.rooms.get(name).map_or_else(nothing, |room| room.history(request, now))
     }
 
     pub(crate) fn standing(&mut self, name: &RoomName, now: u64) -> (Lineage, Seq) {
-        let room = self.read(name, now);
-        (room.lineage.clone(), room.last)
+        self.expire(now);
+        let room = self.rooms.entry_ref(name).or_insert_with(|| Room::new(now));
+        let standing = (room.lineage.clone(), room.last);
+        self.look_later(name, now);
+        standing
     }
 
     /// Looks at the rooms that are due, a bounded number; returns when to look again (Unix ms).
@@ -116,13 +126,6 @@ impl Rooms {
             }
         }
         self.looks.peek().map(|Reverse((due, _))| *due)
-    }
-
-    fn read(&mut self, name: &RoomName, now: u64) -> &Room {
-        self.expire(now);
-        self.rooms.entry_ref(name).or_insert_with(|| Room::new(now));
-        self.look_later(name, now);
-        &self.rooms[name]
     }
 
     /// Sees to it that the room is looked at when it has something to forget.

@@ -25,12 +25,17 @@ pub(crate) fn read(answer: &str) -> Option<Answer> {
     let mut results = Vec::new();
     for word in words.next()?.split(',') {
         results.push(match word.split_at_checked(1)? {
-            ("a", "") => {
-                seq += 1;
-                Ok(Ack { position: Position { epoch, seq: seq - 1 }, time })
+            ("a", count) => {
+                // A number of messages in a row; there are no more than a group has.
+                for _ in 0..count.parse::<u16>().ok()? {
+                    results.push(Ok(Ack { position: Position { epoch, seq }, time }));
+                    seq += 1;
+                }
+                continue;
             }
             ("k", known) => Ok(read_known(known)?),
             ("c", "") => Err(PublishError::KeyConflict),
+            ("o", "") => Err(PublishError::TooManyKeys),
             ("s", at) => Err(PublishError::SeqConflict(Position { epoch, seq: at.parse().ok()? })),
             _ => return None,
         });
@@ -54,7 +59,7 @@ mod tests {
     fn each_item_gets_its_own_result() {
         let epoch = Epoch(7);
         let at = |seq| Position { epoch, seq };
-        let answer = "12 0000000000000007 1700 5 a,k0000000000000009:3:1600,c,s5,a";
+        let answer = "12 0000000000000007 1700 5 a1,k0000000000000009:3:1600,c,s5,o,a2";
         assert_eq!(
             read(answer),
             Some(Answer::Results(vec![
@@ -62,12 +67,16 @@ mod tests {
                 Ok(Ack { position: Position { epoch: Epoch(9), seq: 3 }, time: 1600 }),
                 Err(PublishError::KeyConflict),
                 Err(PublishError::SeqConflict(at(5))),
+                Err(PublishError::TooManyKeys),
                 Ok(Ack { position: at(6), time: 1700 }),
+                Ok(Ack { position: at(7), time: 1700 }),
             ]))
         );
         assert_eq!(read("stale"), Some(Answer::Stale));
-        for bad in ["", "12", "12 x 1 1 a", "12 0000000000000007 1 1 z", "12 0000000000000007 1 1 "]
-        {
+        let bad = ["", "12", "12 failed", "12 x 1 1 a1"].map(str::to_owned);
+        let results = ["z", "", "a", "a1x", "a65536", "o1"];
+        let more = results.map(|result| format!("12 0000000000000007 1 1 {result}"));
+        for bad in bad.iter().chain(&more) {
             assert_eq!(read(bad), None, "{bad}");
         }
     }

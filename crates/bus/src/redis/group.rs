@@ -19,7 +19,7 @@ use super::scripts::Call;
 use super::server::ANSWER_TIMEOUT;
 use super::shard::Shard;
 use super::shards::{Failure, Line, Shards};
-use crate::api::{Ack, KEY_WINDOW, MAX_KEYS, PublishError, random_epoch};
+use crate::api::{Ack, KEY_WINDOW, PublishError, random_epoch};
 use crate::seldom::Seldom;
 
 /// From taking a publication to its outcome, at most.
@@ -109,6 +109,12 @@ impl Sender {
                         }
                         return Err(given_up);
                     }
+                    Err(Failure::Partial(error)) => {
+                        if self.refusals.is_time() {
+                            warn!(%error, "a publish failed half-way; its outcome is unknown");
+                        }
+                        return Err(PublishError::Unknown);
+                    }
                     // A refusal says nothing of an earlier attempt: ask again under the same
                     // number.
                     Err(Failure::Elsewhere | Failure::Refused(_)) => link.doubt(),
@@ -168,7 +174,7 @@ impl Sender {
         // The last item speaks for the room: its namespace's settings are the newest.
         let kept = group.last().expect("a group has items").retention;
         let entries = kept.history_size.max(kept.repair_window).max(1);
-        let ttl = kept.history_age.saturating_add(self.linger).max(KEY_WINDOW);
+        let ttl = kept.history_age.saturating_add(self.linger).max(2 * KEY_WINDOW);
         let mut command = Call::Publish.on(&self.keys, room);
         command
             .arg(up.version)
@@ -184,7 +190,8 @@ impl Sender {
             .arg(millis(kept.history_age))
             .arg(millis(ttl))
             .arg(millis(KEY_WINDOW))
-            .arg(MAX_KEYS / 2);
+            .arg(kept.keys_per_user)
+            .arg(kept.keys_per_room);
         for pending in group {
             command.arg(&pending.payload).arg(&pending.key);
             match pending.if_seq {

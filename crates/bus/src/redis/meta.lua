@@ -15,6 +15,13 @@ local function clock()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+-- What a failed `pcall` caught, as Redis would answer it: the code first. Redis 7 raises a table;
+-- 6.2 raises a text that begins with the script's line.
+local function reason(caught)
+  local message = type(caught) == 'table' and caught.err or tostring(caught)
+  return string.match(message, '%f[%u](%u%u[%u%d]+ .*)$') or 'ERR ' .. message
+end
+
 -- A caller with another list of servers than this server knows of must not touch rooms: it may
 -- look for them elsewhere than others do.
 if ARGV[1] ~= '0' and (redis.call('GET', ARGV[2]) or '1') ~= ARGV[1] then
@@ -35,24 +42,39 @@ local function begin(life, epoch)
   end
 end
 
--- The caller and the room name different lives. Answers the room's epoch and seq after it.
---  - The room's is this server's: the caller is behind.
---  - Only the version differs, by one: the room stayed here while the list of servers changed.
---  - By more: it may have been elsewhere in between, and what is here is of no use any more.
---  - Another replication id: Redis was promoted, restored, or the slot moved. The room goes on in
---    a new epoch that remembers where it parted.
-local function fork(known, epoch, seq)
+-- What a room is to a caller that names another life, and the life of this server:
+--  - same: the room's life is this server's; the caller is behind.
+--  - renamed: only the version differs, by one: the room stayed here while the list of servers
+--    changed.
+--  - gone: it differs by more: the room may have been elsewhere in between, and what is here is of
+--    no use any more.
+--  - parted: another replication id: Redis was promoted, restored, or the slot moved.
+local function kinship(known)
   local here = string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)')
   here = here and here .. ':' .. ARGV[1] or ARGV[3]
   if here == known then
-    return epoch, seq
+    return 'same', here
   end
   local id, version = string.match(known, '^(.*):(%d+)$')
   local step = tonumber(ARGV[1]) - tonumber(version or ARGV[1])
   if step > 1 or step < 0 then
+    return 'gone', here
+  elseif step == 1 and (id or '') .. ':' .. ARGV[1] == here then
+    return 'renamed', here
+  end
+  return 'parted', here
+end
+
+-- The caller and the room name different lives: the room is made one of this server. A room that
+-- parted goes on in a new epoch that remembers where. Answers its epoch and seq after that.
+local function adopt(known, epoch, seq)
+  local kin, here = kinship(known)
+  if kin == 'same' then
+    return epoch, seq
+  elseif kin == 'gone' then
     begin(here, ARGV[4])
     return ARGV[4], 0
-  elseif step == 1 and (id or '') .. ':' .. ARGV[1] == here then
+  elseif kin == 'renamed' then
     redis.call('HSET', KEYS[1], 'life', here)
     return epoch, seq
   end

@@ -11,6 +11,7 @@ use super::payload;
 use crate::api::{Ack, Publication, PublishError, Retention};
 use crate::bus::Reply;
 use crate::fingerprint::fingerprint;
+use crate::owner::KeyOwner;
 
 /// Publications that may wait in one node, over all rooms.
 const MAX_ITEMS: usize = 1 << 16;
@@ -89,15 +90,12 @@ impl Drop for Pending {
 }
 
 /// The fingerprint in 16 hex digits, then who used which key. Names are printable, so the zero
-/// byte ends the user's.
+/// byte ends the owner's.
 fn scope(publication: &Publication) -> Vec<u8> {
     let Some(key) = &publication.key else { return Vec::new() };
     let print = fingerprint(publication);
-    let user = match &publication.user {
-        Some(user) => format!("+{user}"),
-        None => "-".to_owned(),
-    };
-    format!("{print:016x}{user}\0{key}").into_bytes()
+    let owner = KeyOwner::of(publication).tagged();
+    format!("{print:016x}{owner}\0{key}").into_bytes()
 }
 
 #[cfg(test)]
@@ -110,6 +108,8 @@ impl Pending {
             history_age: std::time::Duration::from_secs(1),
             repair_window: 1,
             replicas: 0,
+            keys_per_user: 1,
+            keys_per_room: 1,
         };
         Self {
             payload: vec![0; bytes],

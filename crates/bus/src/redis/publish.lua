@@ -1,143 +1,258 @@
 -- Sequences, keeps and pushes one group of one room.
 -- ARGV after the common four: 5 node incarnation, 6 group number, 7 PUBLISH or SPUBLISH,
 -- 8 channel, 9 entries to keep, 10 entries to keep whatever their age, 11 age ms, 12 ttl ms,
--- 13 key window ms, 14 keys per generation; then per item: payload, fingerprint and key (or
--- empty), condition "epoch:seq" (or empty).
--- Answers "group epoch time first result,result,…": a = the next seq from first; k… = stored
--- before, epoch:seq:time; c = key used with another payload; s… = the room stands at this seq.
+-- 13 key window ms, 14 keys of one owner in it, 15 keys of all; then per item: payload,
+-- fingerprint and owner, a zero byte and key (or empty), condition "epoch:seq" (or empty).
+-- Answers "group epoch time first result,result,…": a… = so many in a row, the next seqs from
+-- first on; k… = stored before, epoch:seq:time; c = key used with another payload; o = too many
+-- keys; s… = the room stands at this seq.
 
-local FIRST = 15
+local FIRST = 16
+-- Keys are counted in so many steps of the window.
+local STEPS = 8
+-- Where every lineage begins.
+local START = '0000000000000000:0'
 local node, group, channel = 'g:' .. ARGV[5], tonumber(ARGV[6]), ARGV[8]
 local age, ttl, window = tonumber(ARGV[11]), ARGV[12], tonumber(ARGV[13])
 local now = clock()
+-- The id of the last entry stored by this call, and its time: a failure before that has stored
+-- nothing of the group.
+local stored, when
+local memory
 
-local m = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'time', 'life', 'fresh', 'ttl', 'aged', node)
-if m[8] then
-  local known = tonumber(string.match(m[8], '^%d+'))
-  if known == group then
-    -- Written again as it is: a WAIT that follows then waits for what was written before.
-    redis.call('HSET', KEYS[1], node, m[8])
-    return m[8]
-  elseif known > group then
-    return 'stale'
+-- What remembers keys, made where the group has the first one: most groups have none. A
+-- generation holds the keys of one window and stays for another, so that none is forgotten in its
+-- own. In it, "#" and an owner, or "#" alone for the room, is a record of how many keys were used
+-- when: "step:count,step:count,…", the newest first. The group's own are written at its end.
+local function make_memory(epoch)
+  local step = math.ceil(window / STEPS)
+  local current = math.floor(now / step)
+  local known = redis.call('HMGET', KEYS[1], 'results', 'turned')
+  local number, turned = tonumber(known[1] or 0), tonumber(known[2])
+  local turn = not turned or now - turned >= window
+  if turn then
+    number = number + 1
   end
+  local generation = 3 + number % 2
+  -- By field: what the group adds, and the tallies of the owners it met and of the room.
+  local fresh, tallies = {}, {}
+
+  -- What is counted of an owner or the room. Only steps that began within the window count, so
+  -- that no key is refused too early.
+  local function tally(field, records)
+    local sum = 0
+    for _, record in pairs(records) do
+      for at, keys in string.gmatch(record, '(%d+):(%d+)') do
+        if tonumber(at) <= current - STEPS then
+          break
+        end
+        sum = sum + tonumber(keys)
+      end
+    end
+    local record = not turn and records[generation] or ''
+    tallies[field] = { sum = sum, more = 0, record = record }
+  end
+
+  -- The result known under a key, or nil; then the owner's tally is there.
+  local function find(print, owner, scope)
+    local values, of_owner, of_room = { fresh[scope] }, '#' .. owner, '#'
+    if values[1] then
+      -- Of this group.
+    elseif tallies[of_owner] then
+      values = { redis.call('HGET', KEYS[3], scope), redis.call('HGET', KEYS[4], scope) }
+    else
+      local one = redis.call('HMGET', KEYS[3], scope, of_owner, of_room)
+      local other = redis.call('HMGET', KEYS[4], scope, of_owner, of_room)
+      values = { one[1], other[1] }
+      tally(of_owner, { [3] = one[2] or nil, [4] = other[2] or nil })
+      if not tallies[of_room] then
+        tally(of_room, { [3] = one[3] or nil, [4] = other[3] or nil })
+      end
+    end
+    for _, value in ipairs(values) do
+      local fingerprint, at, where = string.match(value or '', '^(%x+) (%d+) (.+)$')
+      if at and tonumber(at) > now - window then
+        return fingerprint == print and 'k' .. where .. ':' .. at or 'c'
+      end
+    end
+  end
+
+  -- Whether the key that was not found may be used.
+  local function admits(owner)
+    return tallies['#' .. owner].sum < tonumber(ARGV[14]) and tallies['#'].sum < tonumber(ARGV[15])
+  end
+
+  local function remember(print, owner, scope, id)
+    fresh[scope] = print .. ' ' .. when .. ' ' .. epoch .. ':' .. id
+    for _, field in ipairs({ '#' .. owner, '#' }) do
+      local counted = tallies[field]
+      counted.sum, counted.more = counted.sum + 1, counted.more + 1
+    end
+  end
+
+  local function keep()
+    local fields = {}
+    for scope, value in pairs(fresh) do
+      fields[#fields + 1], fields[#fields + 2] = scope, value
+    end
+    if #fields == 0 then
+      return
+    end
+    for field, counted in pairs(tallies) do
+      if counted.more > 0 then
+        local _, last, at, keys = string.find(counted.record, '^(%d+):(%d+)')
+        local older, total = counted.record, counted.more
+        if at and tonumber(at) == current then
+          older, total = string.sub(older, last + 2), total + tonumber(keys)
+        end
+        fields[#fields + 1] = field
+        fields[#fields + 1] = text(current) .. ':' .. text(total)
+          .. (older == '' and '' or ',' .. older)
+      end
+    end
+    if turn then
+      redis.call('HSET', KEYS[1], 'results', text(number), 'turned', text(now))
+      redis.call('UNLINK', KEYS[generation])
+    end
+    redis.call('HSET', KEYS[generation], unpack(fields))
+    if turn then
+      -- In a cluster a room's keys live as long as the room.
+      redis.call('PEXPIRE', KEYS[generation], ARGV[1] == '0' and ttl or text(2 * window))
+    end
+  end
+
+  return { find = find, admits = admits, remember = remember, keep = keep }
 end
 
-local epoch, seq = m[1], tonumber(m[2] or 0)
-if not epoch then
-  epoch = ARGV[4]
-  begin(ARGV[3], epoch)
-elseif m[4] ~= ARGV[3] then
-  epoch, seq = fork(m[4], epoch, seq)
-end
-local time = math.max(now, tonumber(m[3] or 0))
-local when = text(time)
+local function publish()
+  local m =
+    redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'time', 'life', 'fresh', 'ttl', 'aged', node)
+  if m[8] then
+    local known = tonumber(string.match(m[8], '^%d+'))
+    if known == group then
+      -- Written again as it is: a WAIT that follows then waits for what was written before.
+      redis.call('HSET', KEYS[1], node, m[8])
+      return m[8]
+    elseif known > group then
+      return 'stale'
+    end
+  end
 
--- Made where the group has the first key: most groups have none.
-local find, remember
-local function make_memory()
-  find = function(print, scope)
-    for generation = 3, 4 do
-      local value = redis.call('HGET', KEYS[generation], scope)
-      if value then
-        local known, at, where = string.match(value, '^(%x+) (%d+) (.+)$')
-        if tonumber(at) > now - window then
-          return known == print and 'k' .. where .. ':' .. at or 'c'
+  local epoch, seq = m[1], tonumber(m[2] or 0)
+  if not epoch then
+    epoch = ARGV[4]
+    begin(ARGV[3], epoch)
+  elseif m[4] ~= ARGV[3] then
+    epoch, seq = adopt(m[4], epoch, seq)
+  end
+  local time = math.max(now, tonumber(m[3] or 0))
+  when = text(time)
+
+  local before, pushed, results, row = seq, {}, {}, 0
+  for item = FIRST, #ARGV, 3 do
+    local payload, key, condition = ARGV[item], ARGV[item + 1], ARGV[item + 2]
+    local print, owner, scope, result
+    if key ~= '' then
+      memory = memory or make_memory(epoch)
+      print, scope = string.sub(key, 1, 16), string.sub(key, 17)
+      owner = string.match(scope, '^%Z+')
+      result = memory.find(print, owner, scope)
+    end
+    if result then
+      -- Stored before, or in conflict.
+    elseif condition ~= '' and condition ~= epoch .. ':' .. text(seq)
+      and not (seq == 0 and condition == START) then
+      result = 's' .. text(seq)
+    elseif key ~= '' and not memory.admits(owner) then
+      result = 'o'
+    end
+    if result then
+      if row > 0 then
+        results[#results + 1] = 'a' .. row
+        row = 0
+      end
+      results[#results + 1] = result
+    else
+      seq = seq + 1
+      local id = text(seq)
+      if item + 3 > #ARGV then
+        redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[9], id .. '-0', 't', when, 'd', payload)
+      else
+        redis.call('XADD', KEYS[2], id .. '-0', 't', when, 'd', payload)
+      end
+      stored = id
+      if key ~= '' then
+        memory.remember(print, owner, scope, id)
+      end
+      pushed[#pushed + 1] = payload
+      row = row + 1
+    end
+  end
+  if row > 0 then
+    results[#results + 1] = 'a' .. row
+  end
+  if memory then
+    memory.keep()
+  end
+
+  local head = epoch .. ' ' .. when .. ' ' .. text(before + 1)
+  local answer = ARGV[6] .. ' ' .. head .. ' ' .. table.concat(results, ',')
+  if stored then
+    redis.call('HSET', KEYS[1], 'seq', stored, 'time', when, node, answer)
+    redis.call(ARGV[7], channel, head .. '\n' .. table.concat(pushed))
+  else
+    redis.call('HSET', KEYS[1], node, answer)
+  end
+
+  -- Often enough that a message is kept for its age, whenever it came.
+  local spare = tonumber(ttl) - age
+  if before == 0 or not m[5] or m[6] ~= ttl or now - tonumber(m[5]) > spare / 4 then
+    live_on(ttl, now)
+  end
+
+  -- A node that published here for the first time: forget those that are long gone.
+  if not m[8] and redis.call('HLEN', KEYS[1]) > 64 then
+    local all = redis.call('HGETALL', KEYS[1])
+    for at = 1, #all, 2 do
+      if string.sub(all[at], 1, 2) == 'g:' then
+        local told = string.match(all[at + 1], '^%d+ %x+ (%d+)')
+        if tonumber(told or 0) < now - 60000 then
+          redis.call('HDEL', KEYS[1], all[at])
         end
       end
     end
   end
-  remember = function(print, scope, id)
-    local known = redis.call('HMGET', KEYS[1], 'results', 'turned')
-    local number = tonumber(known[1] or 0)
-    local results = KEYS[3 + number % 2]
-    local turn = not known[2] or now - tonumber(known[2]) >= window
-      or redis.call('HLEN', results) >= tonumber(ARGV[14])
-    if turn then
-      number = number + 1
-      results = KEYS[3 + number % 2]
-      redis.call('HSET', KEYS[1], 'results', text(number), 'turned', text(now))
-      redis.call('UNLINK', results)
-    end
-    redis.call('HSET', results, scope, print .. ' ' .. when .. ' ' .. epoch .. ':' .. id)
-    if turn then
-      -- In a cluster a room's keys live as long as the room.
-      redis.call('PEXPIRE', results, ARGV[1] == '0' and ttl or text(2 * window))
-    end
-  end
-end
 
-local before, pushed, results, id = seq, {}, {}, nil
-for item = FIRST, #ARGV, 3 do
-  local payload, key, condition = ARGV[item], ARGV[item + 1], ARGV[item + 2]
-  local print, scope, known
-  if key ~= '' then
-    if not find then
-      make_memory()
-    end
-    print, scope = string.sub(key, 1, 16), string.sub(key, 17)
-    known = find(print, scope)
-  end
-  if known then
-    results[#results + 1] = known
-  elseif condition ~= '' and condition ~= epoch .. ':' .. text(seq) then
-    results[#results + 1] = 's' .. text(seq)
-  else
-    seq = seq + 1
-    id = text(seq)
-    if item + 3 > #ARGV then
-      redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[9], id .. '-0', 't', when, 'd', payload)
-    else
-      redis.call('XADD', KEYS[2], id .. '-0', 't', when, 'd', payload)
-    end
-    if key ~= '' then
-      remember(print, scope, id)
-    end
-    pushed[#pushed + 1] = payload
-    results[#results + 1] = 'a'
-  end
-end
-
-local head = epoch .. ' ' .. when .. ' ' .. text(before + 1)
-local answer = ARGV[6] .. ' ' .. head .. ' ' .. table.concat(results, ',')
-if #pushed > 0 then
-  redis.call('HSET', KEYS[1], 'seq', id, 'time', when, node, answer)
-  redis.call(ARGV[7], channel, head .. '\n' .. table.concat(pushed))
-else
-  redis.call('HSET', KEYS[1], node, answer)
-end
-
-if before == 0 or not m[5] or m[6] ~= ttl or now - tonumber(m[5]) > tonumber(ttl) / 4 then
-  live_on(ttl, now)
-end
-
--- A node that published here for the first time: forget those that are long gone.
-if not m[8] and redis.call('HLEN', KEYS[1]) > 64 then
-  local all = redis.call('HGETALL', KEYS[1])
-  for at = 1, #all, 2 do
-    if string.sub(all[at], 1, 2) == 'g:' then
-      local told = string.match(all[at + 1], '^%d+ %x+ (%d+)')
-      if tonumber(told) < now - 60000 then
-        redis.call('HDEL', KEYS[1], all[at])
+  -- Now and then drop what is too old, but never what nodes may need for repair.
+  if now - tonumber(m[7] or 0) >= math.max(1000, age / 16) then
+    local floor, cut = seq - tonumber(ARGV[10]), nil
+    for _, entry in ipairs(redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 256)) do
+      local number = tonumber(string.match(entry[1], '^%d+'))
+      if number > floor or tonumber(entry[2][2]) > now - age then
+        break
       end
+      cut = number + 1
     end
+    if cut then
+      redis.call('XTRIM', KEYS[2], 'MINID', text(cut) .. '-0')
+    end
+    redis.call('HSET', KEYS[1], 'aged', text(now))
   end
+
+  return answer
 end
 
--- Now and then drop what is too old, but never what nodes may need for repair.
-if now - tonumber(m[7] or 0) >= math.max(1000, age / 16) then
-  local floor, cut = seq - tonumber(ARGV[10]), nil
-  for _, entry in ipairs(redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 256)) do
-    local number = tonumber(string.match(entry[1], '^%d+'))
-    if number > floor or tonumber(entry[2][2]) > now - age then
-      break
-    end
-    cut = number + 1
-  end
-  if cut then
-    redis.call('XTRIM', KEYS[2], 'MINID', text(cut) .. '-0')
-  end
-  redis.call('HSET', KEYS[1], 'aged', text(now))
+local done, answer = pcall(publish)
+if done then
+  return answer
+elseif not stored then
+  return redis.error_reply(reason(answer))
 end
-
-return answer
+-- Entries are there, and perhaps were not pushed: the room goes on after them, and the group has no
+-- answer under its number any more. Nodes find the entries as they find a lost push, and retries
+-- the keys.
+if memory then
+  pcall(memory.keep)
+end
+redis.pcall('HSET', KEYS[1], 'seq', stored, 'time', when, node, ARGV[6] .. ' failed')
+return redis.error_reply('ROOMCASTPARTIAL ' .. reason(answer))

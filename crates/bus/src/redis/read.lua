@@ -1,27 +1,43 @@
 -- Where a room stands and, if asked for, a range of its stream, in one step.
 -- ARGV after the common four: 5 ttl ms of a room never published to, 6 mode (stand, after or
 -- before), 7 seq (before: 0 = from the end), 8 only the newest so many (-1 = all), 9 age ms
--- (-1 = any), 10 limit, 11 payload bytes at most (but always one entry).
--- Answers epoch, seq, ancestors, cause (new, fork or empty), more (0 or 1), then per entry in the
--- order read: seq, time, payload.
+-- (-1 = any), 10 limit, 11 payload bytes at most (but always one entry), 12 purpose: look, which
+-- writes nothing, or hold, which begins what is not there and prolongs what is. A Redis that
+-- refuses the writes answers all the same, unless the room is not there.
+-- Answers epoch, seq, ancestors, cause (new, fork, unforked, none or empty), more (0 or 1), then
+-- per entry in the order read: seq, time, payload.
 
 local CHUNK = 16
-local mode, now = ARGV[6], clock()
+local NONE = { '0000000000000000', '0', '', 'none', 0 }
+local mode, holds, now = ARGV[6], ARGV[12] == 'hold', clock()
 local m = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'ancestors', 'life', 'fresh', 'ttl')
 local epoch, seq, ancestors, cause = m[1], tonumber(m[2] or 0), m[3] or '', ''
 if not epoch then
+  if not holds then
+    return NONE
+  end
   epoch, cause = ARGV[4], 'new'
   begin(ARGV[3], epoch)
-elseif m[4] ~= ARGV[3] then
-  local before = epoch
-  epoch, seq = fork(m[4], epoch, seq)
-  if epoch ~= before then
-    ancestors, cause = redis.call('HGET', KEYS[1], 'ancestors'), 'fork'
+elseif m[4] ~= ARGV[3] and holds then
+  local done, current, at = pcall(adopt, m[4], epoch, seq)
+  if not done then
+    -- Nothing is numbered before the room is adopted, so all that is here is still good. Readers
+    -- that have more than that wait for it: their answer is a reset.
+    if kinship(m[4]) == 'gone' or (mode == 'after' and tonumber(ARGV[7]) > seq) then
+      return redis.error_reply(reason(current))
+    end
+    cause = 'unforked'
+  elseif current ~= epoch then
+    epoch, seq, cause = current, at, 'fork'
+    ancestors = redis.call('HGET', KEYS[1], 'ancestors')
   end
+elseif m[4] ~= ARGV[3] and kinship(m[4]) == 'gone' then
+  return NONE
 end
 local ttl = m[6] or ARGV[5]
-if not m[5] or now - tonumber(m[5]) > tonumber(ttl) / 4 then
-  live_on(ttl, now)
+if holds and (not m[5] or now - tonumber(m[5]) > tonumber(ttl) / 4) then
+  -- Refused, the room lasts until it can be written again, or until its end.
+  pcall(live_on, ttl, now)
 end
 
 local answer = { epoch, text(seq), ancestors, cause, 0 }

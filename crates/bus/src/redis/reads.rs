@@ -42,6 +42,19 @@ pub(crate) enum Found {
     New,
     /// Of another life: it goes on in a new epoch by this read.
     Forked,
+    /// Of another life, and Redis takes no writes: it goes on in a new epoch once it does.
+    Unforked,
+    /// Unknown to Redis, and left so.
+    Missing,
+}
+
+/// What a read may do besides reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// Nothing.
+    Look,
+    /// Begin a room, or its next epoch, and see to it that it lasts: somebody listens to it.
+    Hold,
 }
 
 /// Reads rooms, wherever they lie.
@@ -64,27 +77,31 @@ struct Span {
     age: i64,
     limit: u32,
     bytes: usize,
+    purpose: Purpose,
 }
 
 impl Reader {
-    /// Where a room stands.
+    /// Where a room stands that somebody listens to, or is about to: one that does not exist
+    /// begins by this.
     pub(crate) async fn standing(&self, room: &RoomName) -> Result<(Page, Found), ReadError> {
-        let span = Span { mode: "stand", seq: 0, newest: -1, age: -1, limit: 0, bytes: 0 };
+        let purpose = Purpose::Hold;
+        let span = Span { mode: "stand", seq: 0, newest: -1, age: -1, limit: 0, bytes: 0, purpose };
         self.read(room, BusCommand::Meta, span).await
     }
 
-    /// What the stream holds after a seq, whatever users may see; for repair.
+    /// What the stream holds after a seq, whatever users may see; for repair, likewise.
     pub(crate) async fn after(
         &self,
         room: &RoomName,
         seq: Seq,
     ) -> Result<(Page, Found), ReadError> {
         let (limit, bytes) = (REPAIR_LIMIT, REPAIR_BYTES);
-        let span = Span { mode: "after", seq, newest: -1, age: -1, limit, bytes };
+        let purpose = Purpose::Hold;
+        let span = Span { mode: "after", seq, newest: -1, age: -1, limit, bytes, purpose };
         self.read(room, BusCommand::History, span).await
     }
 
-    /// What users may see.
+    /// What users may see. Writes nothing.
     pub(crate) async fn history(
         &self,
         room: &RoomName,
@@ -99,7 +116,8 @@ impl Reader {
         };
         let newest = retention.history_size.into();
         let age = millis(retention.history_age) as i64;
-        let span = Span { mode, seq, newest, age, limit, bytes: max_bytes };
+        let purpose = Purpose::Look;
+        let span = Span { mode, seq, newest, age, limit, bytes: max_bytes, purpose };
         let (mut page, _) = self.read(room, BusCommand::History, span).await?;
         if mode == "before" {
             page.messages.reverse();
@@ -162,7 +180,11 @@ impl Reader {
             .arg(span.newest)
             .arg(span.age)
             .arg(span.limit)
-            .arg(span.bytes);
+            .arg(span.bytes)
+            .arg(match span.purpose {
+                Purpose::Look => "look",
+                Purpose::Hold => "hold",
+            });
         command
     }
 }
@@ -182,6 +204,8 @@ fn read_answer(values: Vec<Value>) -> Option<(Page, Found)> {
         "" => Found::Known,
         "new" => Found::New,
         "fork" => Found::Forked,
+        "unforked" => Found::Unforked,
+        "none" => Found::Missing,
         _ => return None,
     };
     let more = text()? == "1";

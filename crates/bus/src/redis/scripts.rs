@@ -28,6 +28,9 @@ pub(crate) enum Escort {
     Wait(u32),
 }
 
+/// Begins the error of a call that failed after it had stored something.
+pub(crate) const PARTIAL: &str = "ROOMCASTPARTIAL";
+
 /// How long a call waits for replicas; an answer must still come in time.
 const WAIT_MS: u64 = 400;
 
@@ -92,10 +95,9 @@ async fn once(
     let mut results = results.into_iter();
     let missing = || Err((ErrorKind::UnexpectedReturnType, "an answer is missing").into());
     let answer = results.next().unwrap_or_else(missing)?;
-    let replicas = match results.next() {
-        Some(count) => redis::from_redis_value(count?)?,
-        None => 0,
-    };
+    // What the script did is done, whatever became of the `WAIT` after it.
+    let count = results.next().and_then(Result::ok);
+    let replicas = count.and_then(|count| redis::from_redis_value(count).ok()).unwrap_or(0);
     Ok((answer, replicas))
 }
 

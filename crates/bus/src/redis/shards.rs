@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::keys::Keys;
 use super::link::Up;
 use super::placement::{Placement, slot_of};
-use super::scripts::{Call, Escort};
+use super::scripts::{Call, Escort, PARTIAL};
 use super::shard::Shard;
 use crate::api::Health;
 
@@ -42,8 +42,10 @@ pub(crate) enum Failure {
     /// The room is not here or may not be written here now; nothing was changed. Look at the map
     /// again and retry.
     Elsewhere,
-    /// The server said no before it changed anything.
+    /// The server said no before anything was stored.
     Refused(RedisError),
+    /// The script failed half-way: stored or not, and perhaps not pushed.
+    Partial(RedisError),
     /// No answer, or none that says what happened.
     Lost,
 }
@@ -183,7 +185,9 @@ impl Shards {
                 Failure::Elsewhere
             }
             ErrorKind::Extension if error.code() == Some("ROOMCASTVERSION") => Failure::Elsewhere,
-            // Out of memory, no permission … The scripts raise none of their own half-way.
+            ErrorKind::Extension if error.code() == Some(PARTIAL) => Failure::Partial(error),
+            // Out of memory, no permission … What fails in a script after it stored something
+            // has the code above.
             ErrorKind::Server(_) | ErrorKind::Extension => Failure::Refused(error),
             _ => Failure::Lost,
         }

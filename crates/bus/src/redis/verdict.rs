@@ -4,6 +4,7 @@
 use tracing::warn;
 
 use super::fault::RedisFault;
+use super::replicas::warn_if_unbound;
 use super::server::{field, read_identity};
 
 /// The oldest Redis whose commands suffice: exclusive ranges and `XTRIM MINID` came with 6.2.
@@ -52,6 +53,7 @@ pub(crate) fn judge(info: &str, used: Use) -> Result<(), RedisFault> {
     if used == Use::Server && !read_identity(info).primary {
         return Err(RedisFault::Replica);
     }
+    warn_if_unbound(info);
     match (field(info, "maxmemory"), field(info, "maxmemory_policy")) {
         (Some("0"), _) | (_, Some("noeviction")) => Ok(()),
         (Some(_), Some(policy)) => Err(RedisFault::Eviction(policy.to_owned())),

@@ -22,6 +22,8 @@ pub(crate) const RETENTION: Retention = Retention {
     history_age: Duration::from_secs(600),
     repair_window: 1000,
     replicas: 0,
+    keys_per_user: 10_000,
+    keys_per_room: 250_000,
 };
 
 pub(crate) fn room(name: &str) -> RoomName {
@@ -31,6 +33,7 @@ pub(crate) fn room(name: &str) -> RoomName {
 pub(crate) fn json(text: &str) -> Publication {
     Publication {
         user: None,
+        client: None,
         connection: None,
         event: None,
         key: None,

@@ -79,6 +79,26 @@ pub(super) const SECTION: Section = Section {
             about: "Publishes that a connection which was quiet may send at once. (As above.)",
         },
         Key {
+            name: "keys_per_user",
+            default: "10000",
+            kind: Kind::Count(Bounds::new(1, 10_000_000)),
+            change: Change::Reload,
+            about: "Publishes with a `key` that one user may make in one room within two minutes, \
+                    the time for which a key is remembered; more are refused as `overloaded`. \
+                    Without a user a connection's `client` has that many, and all connections with \
+                    neither have them together. Raise it with `publish_rate`: 120 for each publish \
+                    per second, and once more for each connection that the user has.",
+        },
+        Key {
+            name: "keys_per_room",
+            default: "250000",
+            kind: Kind::Count(Bounds::new(1, 10_000_000)),
+            change: Change::Reload,
+            about: "The same for all users of a room together: a backend's 1,000 a second, \
+                    twice over. Bounds the memory of a room's keys: 200 bytes each in Redis, which \
+                    holds a key for two to four minutes.",
+        },
+        Key {
             name: "slow",
             default: "close",
             kind: Kind::Word(&["close", "conflate"]),
@@ -109,6 +129,10 @@ pub struct NamespaceConfig {
     pub publish_rate: u32,
     /// Publishes at once.
     pub publish_burst: u32,
+    /// Keys of one user in a room and window.
+    pub keys_per_user: u32,
+    /// Keys of all users in a room and window.
+    pub keys_per_room: u32,
     /// What happens to slow members.
     pub slow: SlowPolicy,
 }
@@ -121,6 +145,8 @@ impl NamespaceConfig {
             history_age: self.history_age,
             repair_window: self.repair_window,
             replicas: self.wait_replicas,
+            keys_per_user: self.keys_per_user,
+            keys_per_room: self.keys_per_room,
         }
     }
 }

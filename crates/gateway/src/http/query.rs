@@ -1,6 +1,7 @@
 //! What a client says of itself in the handshake's query: `user`, `client`, `attempt`.
 
 use std::fmt;
+use std::sync::Arc;
 
 use roomcast_metrics::ConnectionKind;
 use roomcast_protocol::UserName;
@@ -15,10 +16,11 @@ pub(crate) struct Hello {
     pub(crate) tag: Option<Box<Tag>>,
 }
 
-/// The client's own name for itself over its connections, and how often it has tried: for logs.
+/// The client's own name for itself over its connections, and how often it has tried: for logs,
+/// and for the scope of its keys.
 #[derive(Debug)]
 pub(crate) struct Tag {
-    client: Box<str>,
+    pub(crate) client: Arc<str>,
     attempt: u32,
 }
 
@@ -60,7 +62,7 @@ impl Hello {
     }
 }
 
-fn client_name(client: String) -> Result<Box<str>, String> {
+fn client_name(client: String) -> Result<Arc<str>, String> {
     let is_plain = client.bytes().all(|byte| byte.is_ascii_graphic());
     if client.is_empty() || client.len() > MAX_CLIENT || !is_plain {
         return Err(format!("client: 1 to {MAX_CLIENT} printable ASCII characters"));

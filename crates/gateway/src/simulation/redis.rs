@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use roomcast_bus::simulation::Page;
-use roomcast_protocol::{Epoch, Position, Seq};
+use roomcast_protocol::{Epoch, Lineage, Position, Seq};
 
 use super::stream::{Answer, Group, Push, Room, Span};
 use super::truth::Truth;
@@ -126,7 +126,8 @@ impl Redis {
         Ok((room.groups[&group.node].1.clone(), push))
     }
 
-    /// What `read.lua` does for a caller that is connected to this server.
+    /// What `read.lua` does for a caller that is connected to this server: what looks at a room
+    /// writes nothing, what holds it does.
     pub(super) fn read(
         &mut self,
         server: usize,
@@ -138,8 +139,15 @@ impl Redis {
             return Err(Refused::Away);
         }
         let climate = self.climate;
-        match &self.servers[server].rooms[room] {
-            Some(room) if room.life == server => Ok(room.page(span, climate)),
+        match (&self.servers[server].rooms[room], span) {
+            (Some(room), _) if room.life == server => Ok(room.page(span, climate)),
+            (Some(room), Span::History(_)) => Ok(room.page(span, climate)),
+            (None, Span::History(_)) => Ok(Page {
+                lineage: Lineage::new(Epoch::NONE),
+                last: 0,
+                messages: Vec::new(),
+                more: false,
+            }),
             _ => {
                 let (room, is_new) = self.write(server, room, truth);
                 if !is_new {

@@ -164,8 +164,11 @@ impl Worker {
             self.note_author(connection, &room);
         }
         self.metrics.traffic.messages_in.inc();
+        // Only a key's scope asks for it, and only where there is no user.
+        let named = key.is_some() && connection.user.is_none();
         let publication = Publication {
             user: connection.user.clone(),
+            client: connection.client().filter(|_| named).cloned(),
             connection: Some(connection.id),
             event,
             key,
@@ -303,7 +306,7 @@ impl Worker {
 
 fn code_of(error: PublishError) -> ErrorCode {
     match error {
-        PublishError::Overloaded => ErrorCode::Overloaded,
+        PublishError::Overloaded | PublishError::TooManyKeys => ErrorCode::Overloaded,
         PublishError::Unavailable => ErrorCode::BusUnavailable,
         PublishError::Unknown => ErrorCode::PublishUnknown,
         PublishError::KeyConflict => ErrorCode::KeyConflict,

@@ -10,6 +10,8 @@ const RETENTION: Retention = Retention {
     history_age: Duration::from_secs(600),
     repair_window: 5,
     replicas: 0,
+    keys_per_user: 10_000,
+    keys_per_room: 250_000,
 };
 const MINUTE: u64 = 60_000;
 
@@ -20,6 +22,7 @@ fn room(name: &str) -> RoomName {
 fn publication(bytes: usize) -> Publication {
     Publication {
         user: None,
+        client: None,
         connection: None,
         event: None,
         key: None,
@@ -56,6 +59,22 @@ fn every_room_is_forgotten_in_time() {
     assert_eq!(rooms.standing(&room("p0"), 11 * MINUTE).1, 1, "the seq outlives the messages");
     settle(&mut rooms, 30 * MINUTE);
     assert_eq!((rooms.rooms.len(), rooms.looks.len()), (0, 0));
+}
+
+#[test]
+fn reading_keeps_nothing() {
+    let mut rooms = Rooms::new(1 << 20);
+    let request = HistoryRequest {
+        range: Range::Latest,
+        limit: 10,
+        max_bytes: 1 << 20,
+        retention: RETENTION,
+    };
+    for number in 0..200 {
+        let history = rooms.history(&room(&format!("r{number}")), request, 0);
+        assert_eq!((history.lineage.epoch, history.last, history.more), (Epoch::NONE, 0, false));
+    }
+    assert_eq!((rooms.rooms.capacity(), rooms.looks.len()), (0, 0));
 }
 
 #[test]

@@ -17,6 +17,7 @@ fn publications() -> impl Strategy<Value = Publication> {
     (name(), name(), name(), name(), ids, data).prop_map(
         |(user, event, key, traceparent, (connection, echo), data)| Publication {
             user: user.map(|user| UserName::parse(&user).unwrap()),
+            client: None,
             connection: connection.map(ConnectionId),
             event: event.map(|event| EventName::parse(&event).unwrap()),
             key: key.map(|key| PublishKey::parse(&key).unwrap()),
@@ -29,6 +30,8 @@ fn publications() -> impl Strategy<Value = Publication> {
                 history_age: Duration::from_secs(1),
                 repair_window: 1,
                 replicas: 0,
+                keys_per_user: 10_000,
+                keys_per_room: 250_000,
             },
         },
     )
