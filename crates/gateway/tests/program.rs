@@ -6,6 +6,8 @@ mod support;
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use roomcast_protocol::{CloseCode, Encoding};
 use serde_json::Value;
@@ -33,7 +35,10 @@ fn serving_everybody_takes_a_flag() {
 #[test]
 fn bad_configuration_ends_the_program() {
     for (arguments, words) in [
-        (&["serve", "--set", "limits.no_such_key=1"][..], &["limits.no_such_key", "no such key"]),
+        (
+            &["serve", "--set", "limits.no_such_key=1"][..],
+            &["limits.no_such_key", "no such key"][..],
+        ),
         (&["serve", "--set", "heartbeat.interval=1ms"], &["heartbeat.interval", "1 s"]),
         (&["serve", "--config", "/nonexistent/roomcast.toml"], &["/nonexistent", "cannot read"]),
         (
