@@ -24,6 +24,8 @@ pub enum Event {
     },
     /// The connection ended or could not be made; another try follows by itself.
     Disconnected {
+        /// Which of the URLs it was, without its query.
+        url: Box<str>,
         /// Why, for people.
         reason: Box<str>,
         /// When the next try begins.
@@ -88,6 +90,8 @@ pub enum Event {
     },
     /// The end: nothing follows. Make another client to come back.
     Closed {
+        /// Which of the URLs was tried or used last, without its query.
+        url: Box<str>,
         /// The close code, if a node closed the connection or the application did (1000).
         code: Option<u16>,
         /// Why, for people.

@@ -112,6 +112,18 @@ impl Options {
         }
         self.urls.iter().map(|url| parse_url(url)).collect()
     }
+
+    /// The URLs for people: without user and query, which may hold a secret.
+    pub(crate) fn shown_urls(&self) -> Box<[Box<str>]> {
+        self.urls.iter().map(|url| shown(url)).collect()
+    }
+}
+
+fn shown(url: &str) -> Box<str> {
+    let Ok(uri) = url.parse::<Uri>() else { return Box::default() };
+    let host = uri.host().unwrap_or_default();
+    let port = uri.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("ws://{host}{port}{}", uri.path()).into()
 }
 
 fn parse_url(url: &str) -> Result<Uri, OptionsError> {
@@ -139,6 +151,17 @@ mod tests {
         check(&["wss://a/ws"], Err(OptionsError::Tls("wss://a/ws".into())));
         for bad in ["http://a/ws", "127.0.0.1:8080", "ws://", "ws://a b", ""] {
             check(&[bad], Err(OptionsError::BadUrl(bad.into())));
+        }
+    }
+
+    #[test]
+    fn urls_are_shown_without_secrets() {
+        for (url, expected) in [
+            ("ws://node:8080/ws", "ws://node:8080/ws"),
+            ("ws://user:secret@node/ws?token=secret", "ws://node/ws"),
+            ("ws://[::1]:1", "ws://[::1]:1/"),
+        ] {
+            assert_eq!(&*shown(url), expected);
         }
     }
 

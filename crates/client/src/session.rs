@@ -38,10 +38,12 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Session {
     link: Link,
-    /// Number of URLs.
-    urls: usize,
+    /// The URLs as they are shown.
+    urls: Box<[Box<str>]>,
     /// The URL to try next, or the one in use.
     url: usize,
+    /// The URL that was tried last or is in use: not the one that is only prepared.
+    used: usize,
     first_try: FirstTry,
     open_timeout: Duration,
     /// Tries so far, over the client's whole life.
@@ -60,8 +62,9 @@ impl Session {
     pub fn new(options: &Options, seed: u64, now: Instant) -> Self {
         Self {
             link: Link::Waiting { until: now },
-            urls: options.urls.len(),
+            urls: options.shown_urls(),
             url: 0,
+            used: 0,
             first_try: options.first_try,
             open_timeout: options.open_timeout,
             attempt: 0,
@@ -231,9 +234,9 @@ impl Session {
         let life = self.link.live().map(|live| now.saturating_duration_since(live.since));
         self.pauses.lived(life.unwrap_or_default());
         self.lose();
-        self.url = (self.url + 1) % self.urls;
+        self.url = (self.url + 1) % self.urls.len();
         self.failures += usize::from(life.is_none());
-        let whole_round = self.failures.is_multiple_of(self.urls);
+        let whole_round = self.failures.is_multiple_of(self.urls.len());
         if self.never_connected() && whole_round && self.first_try == FirstTry::Fail {
             self.end(None, reason);
             return;
@@ -246,7 +249,8 @@ impl Session {
 
     fn wait(&mut self, now: Instant, reason: Box<str>, retry_in: Duration) {
         self.link = Link::Waiting { until: now + retry_in };
-        self.actions.push_back(Action::Tell(Event::Disconnected { reason, retry_in }));
+        let url = self.urls[self.used].clone();
+        self.actions.push_back(Action::Tell(Event::Disconnected { url, reason, retry_in }));
     }
 
     /// Leaves the connection because the node asked to. The node has spread its clients over time
@@ -256,6 +260,7 @@ impl Session {
         self.lose();
         self.wait(now, "the node asked to move".into(), Duration::ZERO);
         if is_prepared {
+            self.used = self.url;
             self.link = Link::Opening { deadline: now + self.open_timeout };
             self.actions.push_back(Action::TakeOver);
         }
@@ -280,7 +285,8 @@ impl Session {
     fn end(&mut self, code: Option<u16>, reason: Box<str>) {
         self.link = Link::Ended;
         self.requests.end(&mut self.actions);
-        self.actions.push_back(Action::Tell(Event::Closed { code, reason }));
+        let url = self.urls[self.used].clone();
+        self.actions.push_back(Action::Tell(Event::Closed { url, code, reason }));
         self.actions.push_back(Action::Finish);
     }
 
@@ -292,6 +298,7 @@ impl Session {
                 self.attempt += 1;
                 self.link = Link::Opening { deadline: now + self.open_timeout };
                 let (url, attempt) = (self.url, self.attempt);
+                self.used = url;
                 self.actions.push_back(Action::Connect { url, attempt });
             }
             Link::Opening { deadline } if *deadline <= now => {
@@ -311,7 +318,7 @@ impl Session {
         match self.link.step(now, self.requests.any_sent()) {
             Step::Stay => {}
             Step::Prepare => {
-                self.url = (self.url + 1) % self.urls;
+                self.url = (self.url + 1) % self.urls.len();
                 self.attempt += 1;
                 let (url, attempt) = (self.url, self.attempt);
                 self.actions.push_back(Action::Prepare { url, attempt });

@@ -8,12 +8,15 @@ mod args;
 mod bus;
 mod drain;
 mod error;
+mod file;
 mod http;
 mod key;
 mod layer;
 mod layers;
 mod limits;
+mod log_filter;
 mod namespaces;
+mod nearest;
 mod networks;
 mod node;
 mod page;
@@ -21,6 +24,7 @@ mod resolve;
 mod secret;
 mod traces;
 mod value;
+mod variables;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -172,6 +176,12 @@ pub fn reload(args: &ServeArgs, running: &Config) -> Result<Config, ConfigError>
 /// secrets are masked.
 pub fn explain(args: &ServeArgs) -> Result<Vec<Entry>, ConfigError> {
     Sources::of(args).explain()
+}
+
+/// What is to be said of the environment although nothing in it is wrong: variables that look like
+/// a key's and are not.
+pub fn warnings(args: &ServeArgs) -> Vec<String> {
+    Sources::of(args).warnings()
 }
 
 /// What a file alone says, on top of the defaults.

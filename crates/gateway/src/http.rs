@@ -3,6 +3,7 @@
 
 mod answer;
 mod client;
+mod handshake;
 mod query;
 mod route;
 mod site;

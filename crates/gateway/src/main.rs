@@ -13,7 +13,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// A horizontally scaled real-time relay: rooms over WebSocket, in order across nodes.
 #[derive(Debug, Parser)]
-#[command(version, about)]
+#[command(name = "roomcast", version, about)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -37,7 +37,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let outcome = match Arguments::parse().command {
+    let outcome = match commands::parse::<Arguments>().command {
         Command::Serve(args) => serve::run(&args),
         Command::Config(command) => config::run(command),
         Command::Health(args) => commands::block_on(health::run(args)),

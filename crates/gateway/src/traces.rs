@@ -62,7 +62,7 @@ impl Tracer {
     /// A tracer as configured. Call it within the runtime that shall send the spans.
     pub(crate) fn start(config: &TracesConfig, node: &NodeId) -> Result<Self, String> {
         let Some(endpoint) = &config.endpoint else { return Ok(Self(None)) };
-        let processor = export::processor(endpoint, node)?;
+        let processor = export::processor(endpoint.expose(), node)?;
         let scope = InstrumentationScope::builder("roomcast")
             .with_version(env!("CARGO_PKG_VERSION"))
             .build();

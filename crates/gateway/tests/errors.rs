@@ -201,7 +201,11 @@ async fn requests_that_cannot_be_granted() {
         let letters = |count: usize| format!("\"{}\"", "x".repeat(count));
         client.publish("a", &letters(98)).await;
         let large = client.publication("a", &letters(110));
-        assert_eq!(client.try_publish(large).await, Err(TooLarge));
+        let answer = client.ask(&ClientFrame::Publish(large)).await;
+        let ServerFrame::Error { code: TooLarge, message, .. } = answer else {
+            panic!("{answer:?}")
+        };
+        assert!(message.ends_with("namespace allows 100"), "{message}");
         assert_eq!(client.message("a").await.seq, 1);
         client.leave("a").await;
         assert_eq!(code(&mut client, leave(94, "a")).await, ("a".into(), NotJoined));

@@ -69,7 +69,7 @@ async fn every_request_is_answered_with_its_status() {
         (&long, UPGRADE.to_vec(), 400, "bad_query"),
         ("GET /ws", but(3, "X-Nothing: 1"), 400, "bad_handshake"),
         ("GET /ws", but(3, "Sec-WebSocket-Key: short"), 400, "bad_handshake"),
-        ("GET /ws", but(2, "Sec-WebSocket-Version: 8"), 400, "bad_handshake"),
+        ("GET /ws", but(2, "Sec-WebSocket-Version: 8"), 426, "bad_handshake"),
     ];
     let mut failed = Vec::new();
     for (line, headers, status, code) in rows {

@@ -4,109 +4,14 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Write;
 use std::net::SocketAddr;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use roomcast_protocol::{CloseCode, Encoding};
 use serde_json::Value;
-use support::{SOON, TestClient};
-
-/// A process that runs; it is ended with the test.
-struct Program {
-    child: Child,
-    out: Receiver<String>,
-    err: Receiver<String>,
-}
-
-impl Program {
-    fn start(arguments: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_roomcast"));
-        command.args(arguments).env("NO_COLOR", "1").env_remove("RUST_BACKTRACE");
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let out = lines(child.stdout.take().unwrap());
-        let err = lines(child.stderr.take().unwrap());
-        Self { child, out, err }
-    }
-
-    /// Starts a node; returns where it listens.
-    fn serve(arguments: &[&str]) -> (Self, SocketAddr) {
-        let usual = ["serve", "--set", "log.format=json", "--set", "node.workers=1"];
-        let program = Self::start(&[&usual[..], arguments].concat());
-        let line = program.log("\"listening\"");
-        let address = line["address"].as_str().unwrap().parse().unwrap();
-        (program, address)
-    }
-
-    /// The next line of stdout, which is one JSON value.
-    fn line(&self) -> Value {
-        let line = self.out.recv_timeout(SOON).expect("a line in time");
-        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line:?}: {error}"))
-    }
-
-    /// The next line of stderr with this in it.
-    fn note(&self, part: &str) -> String {
-        loop {
-            let line = self.err.recv_timeout(SOON).unwrap_or_else(|_| panic!("no {part:?}"));
-            if line.contains(part) {
-                return line;
-            }
-        }
-    }
-
-    /// The next line of a node's log with this in it.
-    fn log(&self, part: &str) -> Value {
-        serde_json::from_str(&self.note(part)).unwrap()
-    }
-
-    fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
-    }
-
-    /// Waits for the end.
-    fn end(&mut self) -> ExitStatus {
-        drop(self.child.stdin.take());
-        let deadline = Instant::now() + SOON;
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(Instant::now() < deadline, "the program does not end");
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    /// Waits for the end; what it wrote to stdout and to stderr.
-    fn finish(mut self) -> (ExitStatus, String, String) {
-        let status = self.end();
-        let all = |lines: &Receiver<String>| lines.iter().collect::<Vec<_>>().join("\n");
-        (status, all(&self.out), all(&self.err))
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ended_already = self.child.kill();
-        let _reaped = self.child.wait();
-    }
-}
-
-fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
-    let (sender, receiver) = channel();
-    thread::spawn(move || {
-        for line in BufReader::new(stream).lines().map_while(Result::ok) {
-            if sender.send(line).is_err() {
-                return;
-            }
-        }
-    });
-    receiver
-}
+use support::{Program, TestClient};
 
 fn tail(address: SocketAddr, rooms: &[&str]) -> Program {
     let url = format!("ws://{address}/ws");
@@ -130,7 +35,10 @@ fn serving_everybody_takes_a_flag() {
 #[test]
 fn bad_configuration_ends_the_program() {
     for (arguments, words) in [
-        (&["serve", "--set", "limits.no_such_key=1"][..], &["limits.no_such_key", "no such key"]),
+        (
+            &["serve", "--set", "limits.no_such_key=1"][..],
+            &["limits.no_such_key", "no such key"][..],
+        ),
         (&["serve", "--set", "heartbeat.interval=1ms"], &["heartbeat.interval", "1 s"]),
         (&["serve", "--config", "/nonexistent/roomcast.toml"], &["/nonexistent", "cannot read"]),
         (

@@ -184,6 +184,11 @@ fn urls_are_tried_in_turn_with_pauses_between_rounds_only() {
         let (reason, retry_after) = ("refused".into(), Duration::ZERO);
         let verdict = Verdict::TryAgain;
         tried = bench.give(Input::Failed(Failure { reason, retry_after, verdict }));
+        let shown = ["ws://a/ws", "ws://b/ws"][(attempt as usize - 1) % 2];
+        assert!(
+            matches!(&tried[0], Action::Tell(Event::Disconnected { url, .. }) if &**url == shown),
+            "{shown} in {tried:?}"
+        );
         let pause = pause(&tried);
         assert_eq!(pause.is_zero(), attempt % 2 == 1, "{pause:?} after {attempt}");
         if !pause.is_zero() {

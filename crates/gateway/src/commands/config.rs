@@ -6,6 +6,9 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use roomcast_gateway::config::{self, ServeArgs};
 
+use super::complain;
+use super::terminal::plain;
+
 /// What `roomcast config` is asked.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
@@ -14,7 +17,7 @@ pub(crate) enum ConfigCommand {
         /// The TOML file
         file: PathBuf,
     },
-    /// Print every key, its value and where that came from
+    /// Print every key, its value and where that came from; ends with 1 if anything is wrong
     Print(ServeArgs),
 }
 
@@ -26,11 +29,17 @@ pub(crate) fn run(command: ConfigCommand) -> anyhow::Result<ExitCode> {
             println!("{}: fine", file.display());
         }
         ConfigCommand::Print(args) => {
+            for warning in config::warnings(&args) {
+                complain(&format!("warning: {warning}"));
+            }
             let entries = config::explain(&args)?;
             let width = entries.iter().map(|entry| entry.key.len()).max().unwrap_or(0);
             for entry in entries {
-                println!("{:width$}  = {}  # {}", entry.key, entry.value, entry.origin);
+                let line = format!("{:width$}  = {}  # {}", entry.key, entry.value, entry.origin);
+                println!("{}", plain(&line));
             }
+            // All of it is shown, also what is wrong.
+            config::load(&args)?;
         }
     }
     Ok(ExitCode::SUCCESS)

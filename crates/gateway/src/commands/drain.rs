@@ -1,6 +1,8 @@
 //! `roomcast drain`: has a node of this machine drain, and waits for its end.
 
-use std::fs;
+mod nodes;
+
+use std::fmt::Write;
 use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -9,13 +11,15 @@ use anyhow::{Context, bail};
 use clap::Args;
 use rustix::process::{Pid, Signal, kill_process};
 
+use nodes::NodeProcess;
+
 /// How often it looks whether the node has ended.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// What `roomcast drain` is asked.
 #[derive(Debug, Args)]
 pub(crate) struct DrainArgs {
-    /// The node's process; else the only `roomcast serve` that runs here
+    /// The node's process; else the only node of this user that runs here
     #[arg(long)]
     pid: Option<i32>,
     /// Give up waiting after so many seconds; the node drains on
@@ -23,20 +27,20 @@ pub(crate) struct DrainArgs {
     wait: u64,
 }
 
-/// Sends SIGTERM and waits; fails if the node still runs after that.
+/// Sends SIGTERM and waits; fails if the node still runs after that. Only a node of the user that
+/// asks is ended.
 pub(crate) fn run(args: &DrainArgs) -> anyhow::Result<ExitCode> {
-    let number = match args.pid {
-        Some(pid) => pid,
-        None => only_node()?,
-    };
-    let pid = Pid::from_raw(number).context("a process id is above 0")?;
-    let born = born(number);
-    kill_process(pid, Signal::TERM).with_context(|| format!("ending process {number}"))?;
-    println!("process {number} drains");
+    let node = choose(args.pid, NodeProcess::all()?)?;
+    let pid = Pid::from_raw(node.pid).context("a process id is above 0")?;
+    if !node.runs() {
+        bail!("{node} has just ended");
+    }
+    kill_process(pid, Signal::TERM).with_context(|| format!("ending {node}"))?;
+    println!("{node} drains");
     let begun = Instant::now();
-    while born.is_some() && self::born(number) == born {
+    while node.runs() {
         if begun.elapsed() > Duration::from_secs(args.wait) {
-            bail!("process {number} still runs after {} s", args.wait);
+            bail!("{node} still runs after {} s", args.wait);
         }
         sleep(LOOK);
     }
@@ -44,47 +48,31 @@ pub(crate) fn run(args: &DrainArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// When a process began (proc(5), `starttime`), which tells it from a later one of its number; none
-/// if it has ended, be it that its parent has not looked yet.
-fn born(pid: i32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name before may hold anything, blanks and brackets too.
-    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
-    if fields.next() == Some("Z") {
-        return None;
+/// The node that is meant: the process named, or the only one of this user. If it cannot be told,
+/// the error lists every node.
+fn choose(pid: Option<i32>, nodes: Vec<NodeProcess>) -> anyhow::Result<NodeProcess> {
+    let meant = |node: &&NodeProcess| match pid {
+        Some(pid) => node.pid == pid,
+        None => node.is_own(),
+    };
+    let mut found = nodes.iter().filter(meant);
+    let why = match (found.next(), found.next(), pid) {
+        (Some(node), None, _) if node.is_own() => return Ok(node.clone()),
+        (Some(node), None, _) => format!("{node}: only its own user may have it drain"),
+        (Some(_), Some(_), _) => "several nodes run here, choose one with --pid".to_owned(),
+        (None, _, Some(pid)) => format!("process {pid} is no node (no `roomcast serve`)"),
+        (None, _, None) => "no node of this user (no `roomcast serve`) runs here".to_owned(),
+    };
+    let mut message = why;
+    for node in &nodes {
+        write!(message, "\n  {node}")?;
     }
-    fields.nth(18)?.parse().ok()
-}
-
-/// The process of this machine that runs `roomcast serve`.
-fn only_node() -> anyhow::Result<i32> {
-    let mut nodes = Vec::new();
-    for entry in fs::read_dir("/proc")? {
-        let name = entry?.file_name();
-        let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
-        // One that has just ended is none.
-        let Ok(command) = fs::read(format!("/proc/{pid}/cmdline")) else { continue };
-        if is_node(&command) {
-            nodes.push(pid);
-        }
-    }
-    match nodes[..] {
-        [only] => Ok(only),
-        [] => bail!("no `roomcast serve` runs here"),
-        _ => bail!("several nodes run here, choose one with --pid: {nodes:?}"),
-    }
-}
-
-/// Whether a command line (proc(5), words with a NUL after each) is that of a node.
-fn is_node(command: &[u8]) -> bool {
-    let mut words = command.split(|&byte| byte == 0);
-    let program = words.next().unwrap_or_default();
-    let name = program.rsplit(|&byte| byte == b'/').next();
-    name == Some(b"roomcast") && words.next() == Some(b"serve")
+    bail!(message)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::nodes::born;
     use super::*;
 
     #[test]
@@ -103,13 +91,42 @@ mod tests {
         assert_eq!(born(pid), None);
     }
 
+    fn node(pid: i32, user: u32) -> NodeProcess {
+        let addresses = vec![([127, 0, 0, 1], pid as u16).into()];
+        NodeProcess { pid, born: 1, user, binary: "/opt/roomcast".into(), addresses }
+    }
+
     #[test]
-    fn a_node_is_known_by_its_command() {
-        assert!(is_node(b"/usr/bin/roomcast\0serve\0--listen\0x\0"));
-        assert!(is_node(b"roomcast\0serve\0"));
-        for other in [&b"roomcast\0tail\0serve\0"[..], b"vi\0serve\0", b"roomcast-x\0serve\0", b""]
-        {
-            assert!(!is_node(other));
+    fn only_the_users_own_node_is_chosen() {
+        let own = rustix::process::geteuid().as_raw();
+        let (mine, also_mine, others) = (node(7, own), node(8, own), node(9, own + 1));
+        let chosen = |pid, nodes: &[&NodeProcess]| {
+            choose(pid, nodes.iter().copied().cloned().collect())
+                .map(|node| node.pid)
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(chosen(None, &[&mine]), Ok(7));
+        assert_eq!(chosen(None, &[&mine, &others]), Ok(7));
+        assert_eq!(chosen(Some(8), &[&mine, &also_mine, &others]), Ok(8));
+        let listed = [
+            "\n  process 7 (/opt/roomcast on 127.0.0.1:7)",
+            "\n  process 8 (/opt/roomcast on 127.0.0.1:8)",
+            &format!("\n  process 9 (/opt/roomcast on 127.0.0.1:9) of user {}", own + 1),
+        ];
+        for (pid, why) in [
+            (None, "several nodes run here, choose one with --pid"),
+            (Some(1), "process 1 is no node"),
+            (Some(9), "only its own user may have it drain"),
+            (Some(-7), "process -7 is no node"),
+        ] {
+            let error = chosen(pid, &[&mine, &also_mine, &others]).expect_err(why);
+            for part in [&[why], &listed[..]].concat() {
+                assert!(error.contains(part), "{part} in {error}");
+            }
         }
+        let error = chosen(None, &[&others]).expect_err("another user's");
+        assert!(error.starts_with("no node of this user"), "{error}");
+        assert!(error.contains(listed[2]), "{error}");
+        assert!(chosen(None, &[]).is_err());
     }
 }

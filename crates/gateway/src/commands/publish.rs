@@ -1,13 +1,14 @@
 //! `roomcast publish ROOM [DATA|-]`: publishes one message, or one per line of stdin, and prints
 //! what became of each, in order, as one JSON value per line.
 
-use std::io::{self, BufRead, ErrorKind};
+use std::future::{Ready, ready};
+use std::io::{self, BufRead, ErrorKind, IsTerminal};
 use std::process::ExitCode;
 use std::thread;
 
-use anyhow::Context;
 use clap::Args;
 use futures_util::StreamExt;
+use futures_util::future::{Either, FutureExt, Map};
 use futures_util::stream::FuturesOrdered;
 use roomcast_client::{
     Ack, Client, ClientClosed, Event, FirstTry, Options, PendingAck, PublishFailure,
@@ -16,7 +17,8 @@ use roomcast_protocol::{Data, DataError, EventName, Publish, PublishKey, RoomNam
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use super::tail::{NodeArgs, note, print, status};
+use super::tail::{NodeArgs, note, status};
+use super::terminal::print;
 
 /// Lines of stdin read ahead: enough to keep the publishes in flight coming.
 const LINES: usize = 64;
@@ -46,7 +48,12 @@ pub(crate) async fn run(args: PublishArgs) -> anyhow::Result<ExitCode> {
     let options = Options { first_try: FirstTry::Fail, ..args.node.options() };
     let client = Client::connect(options)?;
     let lines = match args.data.as_deref() {
-        None | Some("-") => stdin_lines(),
+        None | Some("-") => {
+            if io::stdin().is_terminal() {
+                note("reading from the terminal: one message for each line, Ctrl-D ends");
+            }
+            stdin_lines()
+        }
         Some(data) => one_line(data.to_owned()),
     };
     let keys = match (&args.key, args.data.as_deref()) {
@@ -67,35 +74,55 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }
 
-type Lines = mpsc::Receiver<io::Result<String>>;
+/// Lines of stdin; one that is not UTF-8 is `None`.
+type Lines = mpsc::Receiver<io::Result<Option<String>>>;
+
+/// A publish under way.
+type Published = Map<PendingAck, fn(Result<Ack, PublishFailure>) -> Outcome>;
+
+/// What became of one line.
+type Outcome = Result<Ack, String>;
 
 /// Several publishes are under way at once; their outcomes are printed in the order of the lines.
+/// What is wrong with one line keeps no other from being published.
 async fn publish_all(
     client: &Client,
     mut lines: Lines,
     template: &Template,
 ) -> anyhow::Result<ExitCode> {
-    let mut acks = FuturesOrdered::<PendingAck>::new();
+    let mut outcomes = FuturesOrdered::<Either<Ready<Outcome>, Published>>::new();
     let mut number = 0;
     let mut exit = ExitCode::SUCCESS;
     let mut reading = true;
-    while reading || !acks.is_empty() {
+    while reading || !outcomes.is_empty() {
         tokio::select! {
             biased;
-            Some(event) = client.next() => watch(&event),
-            Some(outcome) = acks.next() => {
+            Some(event) = client.next() => {
+                watch(&event);
+                // Nothing more can be published: the next line is not waited for.
+                if matches!(event, Event::Closed { .. }) {
+                    reading = false;
+                    exit = ExitCode::FAILURE;
+                }
+            }
+            Some(outcome) = outcomes.next() => {
                 if outcome.is_err() {
                     exit = ExitCode::FAILURE;
                 }
                 print(&mut io::stdout(), &Line::new(&template.room, &outcome))?;
             }
             line = lines.recv(), if reading => match line {
-                Some(line) => {
+                Some(Ok(line)) => {
                     number += 1;
-                    let line = line.context("cannot read stdin")?;
-                    let publish = template.publish(&line, number)?;
+                    let publish = match template.publish(line.as_deref(), number) {
+                        Ok(publish) => publish,
+                        Err(why) => {
+                            outcomes.push_back(Either::Left(failed(why)));
+                            continue;
+                        }
+                    };
                     match client.start_publish(publish).await {
-                        Ok(ack) => acks.push_back(ack),
+                        Ok(ack) => outcomes.push_back(Either::Right(ack.map(outcome_of as fn(_) -> _))),
                         // Why, the events have told.
                         Err(ClientClosed) => {
                             reading = false;
@@ -103,11 +130,23 @@ async fn publish_all(
                         }
                     }
                 }
+                Some(Err(error)) => {
+                    outcomes.push_back(Either::Left(failed(format!("cannot read stdin: {error}"))));
+                    reading = false;
+                }
                 None => reading = false,
             },
         }
     }
     Ok(exit)
+}
+
+fn failed(why: String) -> Ready<Outcome> {
+    ready(Err(why))
+}
+
+fn outcome_of(outcome: Result<Ack, PublishFailure>) -> Outcome {
+    outcome.map_err(|failure| failure.to_string())
 }
 
 /// People need not hear of a connection that simply works.
@@ -131,15 +170,17 @@ enum Keys {
 }
 
 impl Template {
-    fn publish(&self, line: &str, number: u64) -> anyhow::Result<Publish> {
+    fn publish(&self, line: Option<&str>, number: u64) -> Result<Publish, String> {
+        let line = line.ok_or_else(|| format!("line {number} is not UTF-8"))?;
         let key = match &self.keys {
             Keys::Given(key) => key.clone(),
-            Keys::Numbered(prefix) => PublishKey::parse(&format!("{prefix}-{number}"))?,
+            Keys::Numbered(prefix) => PublishKey::parse(&format!("{prefix}-{number}"))
+                .map_err(|error| format!("line {number}: {error}"))?,
         };
         Ok(Publish {
             id: None,
             room: self.room.clone(),
-            data: to_data(line)?,
+            data: to_data(line).map_err(|error| format!("line {number}: {error}"))?,
             event: self.event.clone(),
             key: Some(key),
             if_seq: None,
@@ -161,8 +202,8 @@ fn to_data(text: &str) -> Result<Data, DataError> {
 fn stdin_lines() -> Lines {
     let (sender, lines) = mpsc::channel(LINES);
     thread::spawn(move || {
-        for line in io::stdin().lock().lines() {
-            if sender.blocking_send(line).is_err() {
+        for line in io::stdin().lock().split(b'\n') {
+            if sender.blocking_send(line.map(text_of)).is_err() {
                 return;
             }
         }
@@ -170,9 +211,17 @@ fn stdin_lines() -> Lines {
     lines
 }
 
+/// A line without its end, if it is UTF-8.
+fn text_of(mut line: Vec<u8>) -> Option<String> {
+    if line.last() == Some(&b'\r') {
+        line.pop();
+    }
+    String::from_utf8(line).ok()
+}
+
 fn one_line(data: String) -> Lines {
     let (sender, lines) = mpsc::channel(1);
-    sender.try_send(Ok(data)).expect("an empty channel has a place");
+    sender.try_send(Ok(Some(data))).expect("an empty channel has a place");
     lines
 }
 
@@ -180,18 +229,18 @@ fn one_line(data: String) -> Lines {
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Line<'a> {
     Ack { room: &'a str, epoch: String, seq: u64, time: u64 },
-    Failed { room: &'a str, error: String },
+    Failed { room: &'a str, error: &'a str },
 }
 
 impl<'a> Line<'a> {
-    fn new(room: &'a RoomName, outcome: &Result<Ack, PublishFailure>) -> Self {
+    fn new(room: &'a RoomName, outcome: &'a Outcome) -> Self {
         let room = room.as_str();
         match outcome {
             Ok(Ack { position, time }) => {
                 let epoch = position.epoch.to_string();
                 Self::Ack { room, epoch, seq: position.seq, time: *time }
             }
-            Err(failure) => Self::Failed { room, error: failure.to_string() },
+            Err(error) => Self::Failed { room, error },
         }
     }
 }
@@ -220,7 +269,7 @@ mod tests {
         let room = RoomName::parse("a").unwrap();
         let template = |keys| Template { room: room.clone(), event: None, keys };
         let key = |template: &Template, number| {
-            template.publish("x", number).unwrap().key.unwrap().to_string()
+            template.publish(Some("x"), number).unwrap().key.unwrap().to_string()
         };
         let numbered = template(Keys::Numbered("k".into()));
         assert_eq!([1, 2].map(|number| key(&numbered, number)), ["k-1", "k-2"]);

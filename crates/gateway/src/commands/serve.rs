@@ -1,21 +1,16 @@
 //! `roomcast serve`: runs a node until SIGTERM or SIGINT; SIGHUP reloads its configuration, SIGUSR1
 //! and SIGUSR2 do nothing. Rust ignores SIGPIPE: a log that nobody reads ends nothing.
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use roomcast_gateway::Node;
-use roomcast_gateway::config::{self, Config, LogConfig, LogFormat};
+use roomcast_gateway::config::{self, Config};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
 pub(crate) use config::ServeArgs;
 
-/// Changes the log's filter while the node runs.
-type Filter = reload::Handle<EnvFilter, Registry>;
+use super::log::{self, Filter};
 
 /// What the program says first when it gives up.
 const NOT_STARTED: &str = "the node did not start";
@@ -23,7 +18,10 @@ const NOT_STARTED: &str = "the node did not start";
 /// Runs a node. The configuration is read and valid before anything else happens.
 pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let config = config::load(args)?;
-    let filter = start_log(&config.log)?;
+    let filter = log::start(&config.log).context("log.level")?;
+    for warning in config::warnings(args) {
+        tracing::warn!("{warning}");
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(serve(args, config, &filter))
 }
@@ -72,33 +70,13 @@ async fn any(signals: &mut [Signal; 2]) {
 async fn take_over(args: &ServeArgs, node: &mut Node, filter: &Filter) {
     let new = match config::reload(args, node.config()) {
         Ok(new) => new,
-        Err(error) => return tracing::error!("the configuration stays as it is: {error}"),
+        Err(error) => {
+            let error = error.to_string().replace('\n', "; ");
+            return tracing::error!("the configuration stays as it is: {error}");
+        }
     };
     node.reload(&new).await;
-    match EnvFilter::try_new(&new.log.level) {
-        Ok(level) => {
-            if let Err(error) = filter.reload(level) {
-                tracing::error!("the log level stays as it is: {error}");
-            }
-        }
-        Err(error) => tracing::error!("log.level: {error}"),
+    if let Err(error) = filter.change(&new.log) {
+        tracing::error!("the log level stays as it is: {error}");
     }
-}
-
-/// Logs go to stderr: stdout belongs to whoever pipes it.
-fn start_log(config: &LogConfig) -> anyhow::Result<Filter> {
-    let filter = EnvFilter::try_new(&config.level).context("log.level")?;
-    let (filter, handle) = reload::Layer::new(filter);
-    let registry = tracing_subscriber::registry().with(filter);
-    match config.format {
-        LogFormat::Text => {
-            let colours = std::io::stderr().is_terminal();
-            registry.with(fmt::layer().with_ansi(colours).with_writer(std::io::stderr)).init();
-        }
-        LogFormat::Json => {
-            let layer = fmt::layer().json().flatten_event(true).with_writer(std::io::stderr);
-            registry.with(layer).init();
-        }
-    }
-    Ok(handle)
 }

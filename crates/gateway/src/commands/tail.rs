@@ -13,6 +13,8 @@ use roomcast_protocol::{Data, Encoding, Epoch, Message, Position, RoomName, User
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::terminal::{plain, print};
+
 /// What `roomcast tail` is asked.
 #[derive(Debug, Args)]
 pub(crate) struct TailArgs {
@@ -131,8 +133,9 @@ fn tell(out: &mut impl Write, event: Event) -> io::Result<Option<RoomName>> {
 pub(super) fn status(event: &Event) -> String {
     match event {
         Event::Connected { node, attempt, .. } => format!("connected to {node} (try {attempt})"),
-        Event::Disconnected { reason, retry_in } => {
-            format!("disconnected: {reason}; next try in {} ms", retry_in.as_millis())
+        Event::Disconnected { url, reason, retry_in } => {
+            let pause = retry_in.as_millis();
+            format!("disconnected from {url}: {reason}; next try in {pause} ms")
         }
         Event::Joined { room, position: Position { epoch, seq }, recovered } => {
             let how = match recovered {
@@ -148,21 +151,17 @@ pub(super) fn status(event: &Event) -> String {
             let room = room.as_ref().map(|room| format!("{room}: ")).unwrap_or_default();
             format!("{room}{}: {message}", code.as_str())
         }
-        Event::Closed { code: Some(code), reason } => format!("closed with {code}: {reason}"),
-        Event::Closed { code: None, reason } => format!("closed: {reason}"),
+        Event::Closed { url, code: Some(code), reason } => {
+            format!("closed by {url} with {code}: {reason}")
+        }
+        Event::Closed { url, code: None, reason } => format!("no connection to {url}: {reason}"),
         other => format!("{other:?}"),
     }
 }
 
-/// A line to stderr; if that is closed, nobody wants it.
+/// A line to stderr, in which others' words steer no terminal; if that is closed, it is lost.
 pub(super) fn note(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
-}
-
-/// One JSON value and a line end.
-pub(super) fn print(out: &mut impl Write, line: &impl Serialize) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, line)?;
-    out.write_all(b"\n")
+    let _ = writeln!(io::stderr(), "{}", plain(text));
 }
 
 #[derive(Serialize)]
@@ -264,6 +263,11 @@ mod tests {
             message(None, "\"a\\nb\""),
             "{\"type\":\"message\",\"room\":\"lobby\",\"epoch\":\"00000000000000e1\",\"seq\":7,\
              \"time\":9,\"data\":\"a\\nb\"}\n"
+        );
+        assert_eq!(
+            message(None, "{\"\u{9b}31m\":\"\u{7f}\u{2028}\u{202e}\"}"),
+            "{\"type\":\"message\",\"room\":\"lobby\",\"epoch\":\"00000000000000e1\",\"seq\":7,\
+             \"time\":9,\"data\":{\"\\u009b31m\":\"\\u007f\\u2028\\u202e\"}}\n"
         );
     }
 

@@ -25,7 +25,9 @@ pub(super) const SECTION: Section = Section {
                     Several servers, separated by blanks, share the rooms among them; \
                     `?name=NAME` is what a room is placed by, so that nodes which reach a server \
                     by different addresses agree. At a reload only such a list can change. \
-                    Passwords are masked wherever the configuration is shown.",
+                    A blank, `/`, `?`, `#` or `%` in a user or password is written `%20`, `%2F`, \
+                    `%3F`, `%23`, `%25`. Passwords are masked wherever the configuration is \
+                    shown.",
         },
         Key {
             name: "servers_version",

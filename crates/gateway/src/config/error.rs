@@ -15,27 +15,13 @@ pub enum ConfigError {
         /// What the system said.
         error: io::Error,
     },
-    /// The file is no TOML; the message tells the line.
-    #[error("{} is not valid TOML: {message}", path.display())]
-    Syntax {
-        /// The file as given.
-        path: PathBuf,
-        /// What the parser said.
-        message: String,
-    },
-    /// A variable's value is no Unicode text.
-    #[error("the variable {name} is no Unicode text")]
-    Environment {
-        /// The variable.
-        name: String,
-    },
     /// A number within its bounds that this machine's words cannot hold.
     #[error("a value does not fit this machine: {0}")]
     Unfit(String),
     /// A `--set` is not of the form key=value.
     #[error("--set takes key=value, for example --set limits.rooms_per_connection=16")]
     Setting,
-    /// Keys that do not exist or values out of bounds: all that were found.
+    /// Lines that are no TOML, keys that do not exist, values out of bounds: all that were found.
     #[error("{}", lines(.0))]
     Invalid(Vec<Problem>),
 }
@@ -43,7 +29,7 @@ pub enum ConfigError {
 /// One key that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// The key in full, as typed.
+    /// The key in full, as typed; the line or the variable if the key cannot be told.
     pub key: String,
     /// Where its value came from, as [`super::Entry::origin`] says it.
     pub origin: String,

@@ -37,7 +37,7 @@ pub(super) const SECTION: Section = Section {
             change: Change::Restart,
             about: "Networks of the load balancers in front of the node, such as `10.0.0.0/8`. \
                     Only what comes from there is believed about a client's address \
-                    (`X-Forwarded-For`, the PROXY protocol).",
+                    (`X-Forwarded-For`, with ports or without, and the PROXY protocol).",
         },
         Key {
             name: "proxy_protocol",

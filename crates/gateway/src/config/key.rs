@@ -4,13 +4,10 @@
 use std::net::SocketAddr;
 
 use roomcast_protocol::NodeId;
-use tracing_subscriber::EnvFilter;
 
-use super::secret::SecretUrl;
+use super::secret::{self, SecretUrl};
 use super::value::{self, Bounds};
-use super::{Networks, SECTIONS, namespaces};
-
-const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+use super::{Networks, SECTIONS, log_filter, namespaces};
 
 /// Keys that stand together under one TOML table.
 #[derive(Debug)]
@@ -88,7 +85,9 @@ impl Kind {
             Self::Bytes(bounds) => bounds.hold(value::bytes(text)?, value::show_bytes),
             Self::Time(bounds) => bounds.hold(value::millis(text)?, value::show_millis),
             Self::Word(words) if words.contains(&text) => Ok(text.into()),
-            Self::Word(words) => Err(format!("{text:?} is none of {}", words.join(", "))),
+            Self::Word(words) => {
+                Err(format!("{} is none of {}", value::quoted(text), words.join(", ")))
+            }
             Self::AddressOrEmpty if text.is_empty() => Ok(String::new()),
             Self::Address | Self::AddressOrEmpty => read_address(text),
             Self::NodeName => match NodeId::parse(text) {
@@ -101,7 +100,7 @@ impl Kind {
             Self::HttpOrEmpty => read_http(text),
             Self::Networks => Networks::read(text).map(|_| text.into()),
             Self::Prefix => read_prefix(text),
-            Self::LogFilter => read_log_filter(text),
+            Self::LogFilter => log_filter::read(text),
         }
     }
 
@@ -130,7 +129,7 @@ impl Kind {
 
     /// Whether its value must not be shown.
     pub(super) fn is_secret(&self) -> bool {
-        matches!(self, Self::RedisUrl)
+        matches!(self, Self::RedisUrl | Self::HttpOrEmpty)
     }
 }
 
@@ -153,7 +152,8 @@ fn read_address(text: &str) -> Result<String, String> {
     match text.parse::<SocketAddr>() {
         Ok(address) => Ok(address.to_string()),
         Err(_) => {
-            Err(format!("{text:?} is no IP address with a port; give one such as 127.0.0.1:8080"))
+            let shown = value::quoted(text);
+            Err(format!("{shown} is no IP address with a port; give one such as 127.0.0.1:8080"))
         }
     }
 }
@@ -163,7 +163,12 @@ fn read_http(text: &str) -> Result<String, String> {
     if text.is_empty() || text.parse().is_ok_and(is_http) {
         return Ok(text.into());
     }
-    Err(format!("{text:?} is no address such as http://127.0.0.1:4318"))
+    let shown = if text.contains("://") {
+        format!("{:?}", secret::mask(text))
+    } else {
+        value::quoted(text)
+    };
+    Err(format!("{shown} is no address such as http://127.0.0.1:4318"))
 }
 
 /// The prefix stands in the names of keys and channels, before and between `:` and `{}`.
@@ -172,16 +177,5 @@ fn read_prefix(text: &str) -> Result<String, String> {
     if (1..=32).contains(&text.len()) && text.bytes().all(plain) {
         return Ok(text.into());
     }
-    Err(format!("{text:?} is not 1 to 32 letters, digits, _ or -"))
-}
-
-/// Stricter than `EnvFilter`, which takes a misspelt level for the name of a target.
-fn read_log_filter(text: &str) -> Result<String, String> {
-    let is_level = |word: &str| LEVELS.contains(&word.to_ascii_lowercase().as_str());
-    let level = |part: &str| part.rsplit_once('=').map_or(part, |(_, level)| level).to_owned();
-    let parts = || text.split(',').map(str::trim);
-    if parts().all(|part| is_level(&level(part))) && EnvFilter::try_new(text).is_ok() {
-        return Ok(text.into());
-    }
-    Err(format!("{text:?} is none of {}, nor level,target=level,…", LEVELS.join(", ")))
+    Err(format!("{} is not 1 to 32 letters, digits, _ or -", value::quoted(text)))
 }

@@ -3,6 +3,7 @@
 use config::{Map, Source, Value, ValueKind};
 
 use super::key::{self, Key, Section};
+use super::nearest::nearest_key;
 use super::{Problem, SECTIONS, namespaces};
 
 /// Values of one source under their keys in full.
@@ -64,7 +65,7 @@ impl Layer {
             self.0.into_iter().partition(|(key, _)| key::find(key).is_some());
         let problem = |(key, value): (String, Value)| {
             let message = unknown(&key, &value.kind)?;
-            Some(Problem { origin: origin(&value), key, message })
+            Some(Problem { origin: origin(&value), key: shown_key(&key), message })
         };
         (Self(known), rest.into_iter().filter_map(problem).collect())
     }
@@ -80,8 +81,11 @@ impl Source for Layer {
     }
 }
 
-/// What is wrong with a key that is not in the tables; nothing if it is an empty section.
-fn unknown(key: &str, value: &ValueKind) -> Option<String> {
+/// What is wrong with a key that is not in the tables; nothing if it is an empty section or known.
+pub(super) fn unknown(key: &str, value: &ValueKind) -> Option<String> {
+    if key::find(key).is_some() {
+        return None;
+    }
     let empty_table = matches!(value, ValueKind::Table(_));
     if empty_table && key == "namespaces" {
         return None;
@@ -95,21 +99,34 @@ fn unknown(key: &str, value: &ValueKind) -> Option<String> {
     {
         return Some("names of namespaces are made of a-z, 0-9, _ and -".into());
     }
+    let meant = nearest_key(key).map(|key| format!(" (did you mean {key}?)")).unwrap_or_default();
     let section = key.rsplit_once('.').map_or("", |(section, _)| section);
     Some(match key::find_section(section) {
         Some(section) if !section.name.is_empty() => {
-            format!("there is no such key; those of this section are {}", names(section))
+            let names = names(section);
+            format!("there is no such key{meant}; those of this section are {names}")
         }
         _ => {
             let sections = SECTIONS.iter().map(|section| section.name).filter(|n| !n.is_empty());
             let sections = sections.collect::<Vec<_>>().join(", ");
-            format!("there is no such key; the sections are {sections}, and before them `insecure`")
+            format!(
+                "there is no such key{meant}; the sections are {sections}, and before them `insecure`"
+            )
         }
     })
 }
 
 fn names(section: &Section) -> String {
     section.keys.iter().map(|key| key.name).collect::<Vec<_>>().join(", ")
+}
+
+/// A key as typed, up to what no key has: a value may follow that was not separated from it.
+pub(super) fn shown_key(key: &str) -> String {
+    let part_of_key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    match key.find(|c| !part_of_key(c)) {
+        Some(end) => format!("{}…", &key[..end]),
+        None => key.into(),
+    }
 }
 
 /// Where a value came from, in words.

@@ -2,23 +2,23 @@
 //! Every value remembers its origin.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use config::{Environment, File, FileFormat, Map, Source, Value};
+use config::{Source, Value};
 use roomcast_protocol::NodeId;
 
 use super::layer::{Layer, origin};
-use super::{Config, ConfigError, ServeArgs, key, namespaces, resolve, secret};
-
-const VARIABLE_PREFIX: &str = "ROOMCAST__";
+use super::{Config, ConfigError, Problem, ServeArgs};
+use super::{file, key, namespaces, resolve, secret, value, variables};
 
 /// What a configuration is made of.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
     file: Option<PathBuf>,
     /// `None`: the environment of this process.
-    variables: Option<Map<String, String>>,
+    variables: Option<Vec<(OsString, OsString)>>,
     /// (key, value, flag), the later over the earlier.
     flags: Vec<(String, String, &'static str)>,
 }
@@ -28,7 +28,7 @@ pub struct Sources {
 pub struct Entry {
     /// The key in full.
     pub key: String,
-    /// Its value as typed; secrets are masked.
+    /// Its value as typed; what is or may be a secret is masked.
     pub value: String,
     /// `default`, `file PATH`, `environment NAME`, `flag --NAME`, or `namespaces.default (…)`.
     pub origin: String,
@@ -49,16 +49,16 @@ impl Sources {
 
     /// The arguments and the file they name; no environment.
     pub fn flags_only(args: &ServeArgs) -> Self {
-        Self { variables: Some(Map::new()), ..Self::of(args) }
+        Self { variables: Some(Vec::new()), ..Self::of(args) }
     }
 
     /// The file; no environment, no flags.
     pub fn file_only(file: &Path) -> Self {
-        Self { file: Some(file.into()), variables: Some(Map::new()), flags: Vec::new() }
+        Self { file: Some(file.into()), variables: Some(Vec::new()), flags: Vec::new() }
     }
 
     /// With these variables in place of the process's environment.
-    pub fn with_variables<K: Into<String>, V: Into<String>>(
+    pub fn with_variables<K: Into<OsString>, V: Into<OsString>>(
         mut self,
         variables: impl IntoIterator<Item = (K, V)>,
     ) -> Self {
@@ -75,74 +75,57 @@ impl Sources {
 
     /// The configuration, under the given node name unless one is configured.
     pub fn load_as(&self, node: &NodeId) -> Result<Config, ConfigError> {
-        resolve::resolve(self.layered(node.as_str())?)
+        let (layered, problems) = self.layered(node.as_str())?;
+        resolve::resolve(layered, problems)
     }
 
-    /// Every key with its value and origin, sorted by key.
+    /// Every key with its value and origin, sorted by key, whether or not the values are valid.
     pub fn explain(&self) -> Result<Vec<Entry>, ConfigError> {
         let entry = |(key, value): (String, Value)| {
-            let shown = value.to_string();
+            let typed = value.to_string();
             let secret = key::find(&key).is_some_and(|key| key.kind.is_secret());
-            let value_shown = if secret { secret::mask(&shown) } else { shown };
-            Entry { key, value: value_shown, origin: origin(&value) }
+            let shown = if secret { secret::mask(&typed) } else { value::shown(&typed).into() };
+            Entry { key, value: shown, origin: origin(&value) }
         };
-        Ok(self.layered("")?.values.into_iter().map(entry).collect())
+        let (layered, _told_by_load) = self.layered("")?;
+        Ok(layered.values.into_iter().map(entry).collect())
     }
 
-    fn layered(&self, node: &str) -> Result<Layered, ConfigError> {
+    /// What is to be said of the environment although nothing in it is wrong.
+    pub fn warnings(&self) -> Vec<String> {
+        variables::warnings(&self.variables())
+    }
+
+    fn variables(&self) -> Vec<(OsString, OsString)> {
+        self.variables.clone().unwrap_or_else(|| std::env::vars_os().collect())
+    }
+
+    /// The values under known keys, and what is wrong with the others and with the sources.
+    fn layered(&self, node: &str) -> Result<(Layered, Vec<Problem>), ConfigError> {
         let mut builder = config::Config::builder();
         let mut names = BTreeSet::new();
-        let mut problems = Vec::new();
-        for layer in
-            [Layer::defaults(node), self.file_layer()?, self.variable_layer()?, self.flag_layer()]
-        {
+        let (file, mut problems) = self.file_layer()?;
+        let (variables, no_text) = variables::read(self.variables());
+        problems.extend(no_text);
+        for layer in [Layer::defaults(node), file, variables, self.flag_layer()] {
             names.extend(layer.namespaces());
             let (layer, unknown) = layer.split();
             builder = builder.add_source(layer);
             problems.extend(unknown);
-        }
-        if !problems.is_empty() {
-            return Err(ConfigError::Invalid(problems));
         }
         let merged = builder.build().and_then(|merged| merged.collect());
         let merged = merged.expect("layers hold only values under known keys");
         let mut layered = Layered { values: BTreeMap::new(), inherited: BTreeSet::new() };
         layered.values.extend(Layer::flatten(merged).into_values());
         layered.inherit(names);
-        Ok(layered)
+        Ok((layered, problems))
     }
 
-    fn file_layer(&self) -> Result<Layer, ConfigError> {
-        let Some(path) = &self.file else { return Ok(Layer::default()) };
+    fn file_layer(&self) -> Result<(Layer, Vec<Problem>), ConfigError> {
+        let Some(path) = &self.file else { return Ok((Layer::default(), Vec::new())) };
         let text = fs::read_to_string(path)
             .map_err(|error| ConfigError::Read { path: path.clone(), error })?;
-        // Parsed here first, as this parser's message can be told without the line's text,
-        // which may hold a password.
-        let syntax = |message| ConfigError::Syntax { path: path.clone(), message };
-        if let Err(error) = text.parse::<toml::Table>() {
-            let start = error.span().map_or(0, |span| span.start);
-            let line = text.bytes().take(start).filter(|b| *b == b'\n').count() + 1;
-            return Err(syntax(format!("line {line}: {}", error.message())));
-        }
-        let table = File::from_str(&text, FileFormat::Toml).collect();
-        let table = table.map_err(|_| syntax("a number is out of range".into()))?;
-        Ok(Layer::flatten(table).with_origin(|_| format!("file {}", path.display())))
-    }
-
-    fn variable_layer(&self) -> Result<Layer, ConfigError> {
-        let variables = match &self.variables {
-            Some(variables) => variables.clone(),
-            None => process_variables()?,
-        };
-        let environment = Environment::with_prefix("ROOMCAST")
-            .prefix_separator("__")
-            .separator("__")
-            .ignore_empty(true)
-            .source(Some(variables));
-        let values = environment.collect().expect("variables given as text are text");
-        let variable = |key: &str| key.replace('.', "__").to_uppercase();
-        Ok(Layer::flatten(values)
-            .with_origin(|key| format!("environment {VARIABLE_PREFIX}{}", variable(key))))
+        Ok(file::read(path, &text))
     }
 
     fn flag_layer(&self) -> Layer {
@@ -190,18 +173,4 @@ fn flags(args: &ServeArgs) -> Vec<(String, String, &'static str)> {
         flags.push(("insecure".into(), "true".into(), "--insecure"));
     }
     flags
-}
-
-/// Our variables of this process; only ours must be text.
-fn process_variables() -> Result<Map<String, String>, ConfigError> {
-    let mut variables = Map::new();
-    for (name, value) in std::env::vars_os() {
-        let Some(name) = name.to_str().filter(|name| name.starts_with(VARIABLE_PREFIX)) else {
-            continue;
-        };
-        let value = value.into_string();
-        let value = value.map_err(|_| ConfigError::Environment { name: name.into() })?;
-        variables.insert(name.into(), value);
-    }
-    Ok(variables)
 }

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
 
+use super::value;
+
 /// Some networks.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Networks(Vec<IpNet>);
@@ -14,7 +16,10 @@ impl Networks {
     pub(crate) fn read(text: &str) -> Result<Self, String> {
         let read = |word: &str| {
             let network = word.parse().or_else(|_| word.parse::<IpAddr>().map(IpNet::from));
-            network.map_err(|_| format!("{word:?} is no network; give one such as 10.0.0.0/8"))
+            network.map_err(|_| {
+                let shown = value::quoted(text);
+                format!("{shown} holds what is no network; give one such as 10.0.0.0/8")
+            })
         };
         text.split_whitespace().map(read).collect::<Result<_, _>>().map(Self)
     }

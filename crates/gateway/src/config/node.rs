@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use roomcast_protocol::NodeId;
 use serde::{Deserialize, Deserializer};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
 
 use super::key::{Change, Key, Kind, Section};
+use super::log_filter;
 use super::value::{self, Bounds};
 
 pub(super) const TOP: Section = Section {
@@ -82,7 +85,8 @@ pub(super) const LOG: Section = Section {
             change: Change::Reload,
             about: "What is logged: a level for all, or one for each part \
                     (`info,roomcast_bus=debug`). `info` is a line per event of the node, none per \
-                    message.",
+                    message. `trace` is for the node's own parts, and the same as `debug` in a \
+                    release build: libraries write out what they carry at that level.",
         },
         Key {
             name: "format",
@@ -129,10 +133,17 @@ impl HeartbeatConfig {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogConfig {
-    /// A filter that `tracing_subscriber::EnvFilter` reads.
+    /// Which lines are written, as typed.
     pub level: String,
     /// How lines look.
     pub format: LogFormat,
+}
+
+impl LogConfig {
+    /// The filter of lines by their level and target.
+    pub fn filter(&self) -> Result<EnvFilter, ParseError> {
+        log_filter::filter(&self.level)
+    }
 }
 
 /// How log lines look.

@@ -12,10 +12,10 @@ A node reads its configuration from four sources; each overrides those before it
 
 1. the defaults below;
 2. a TOML file, `roomcast serve --config FILE`;
-3. the environment: `ROOMCAST__SECTION__KEY`, that is the key in full in capitals, with two underscores for each dot (`limits.log_bytes` is `ROOMCAST__LIMITS__LOG_BYTES`). Empty variables count as not set;
+3. the environment: `ROOMCAST__SECTION__KEY`, that is the key in full in capitals, with two underscores for each dot (`limits.log_bytes` is `ROOMCAST__LIMITS__LOG_BYTES`). Empty variables count as not set; a variable that only looks like one (`ROOMCAST_HTTP_LISTEN`) is warned of at start;
 4. flags: `--set KEY=VALUE` (any key, repeatable, the last one counts), then `--listen` (`http.listen`), `--redis-url` (`bus.redis_url`), `--node-id` (`node.id`) and `--insecure` (`insecure`).
 
-`roomcast config check FILE` reads a file and says what is wrong with it. `roomcast config print` prints every key with its value and where that came from; passwords are masked. A key that does not exist or a value out of bounds ends the program before a port is bound, with a message that names the key and the source.
+`roomcast config check FILE` reads a file and says all that is wrong with it at once. `roomcast config print` prints every key with its value and where that came from, and ends with 1 if anything is wrong. Passwords are masked there, in errors and in logs; what cannot be read as a URL is masked whole. A key that does not exist or a value out of bounds ends the program before a port is bound, with a message that names the key, the source, and the key that may have been meant.
 
 **Values.** Times are a number with `ms`, `s`, `m`, `h` or `d`; sizes are bytes, or a number with `KiB`, `MiB` or `GiB`. In TOML they are strings (`"25s"`, `"64KiB"`); whole numbers and `true`/`false` may stand without quotes.
 

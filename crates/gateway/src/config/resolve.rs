@@ -1,5 +1,5 @@
 //! From layered text to a valid [`Config`]: reads each value by its key's kind, then checks what
-//! concerns several keys at once. All problems are told together.
+//! concerns several keys at once. All problems are told together, with those of the sources.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,9 +10,9 @@ use super::layer::origin;
 use super::layers::Layered;
 use super::{Canonical, Config, ConfigError, Problem, key};
 
-pub(super) fn resolve(layered: Layered) -> Result<Config, ConfigError> {
+/// `problems` are those that were found before.
+pub(super) fn resolve(layered: Layered, mut problems: Vec<Problem>) -> Result<Config, ConfigError> {
     let mut canonical = BTreeMap::new();
-    let mut problems = Vec::new();
     for (key, value) in &layered.values {
         match read(key, value) {
             Ok(text) => drop(canonical.insert(key.clone(), text)),
@@ -20,9 +20,7 @@ pub(super) fn resolve(layered: Layered) -> Result<Config, ConfigError> {
             Err(message) => problems.push(problem(&layered, key, message)),
         }
     }
-    if problems.is_empty() {
-        problems = Together { layered: &layered, canonical: &canonical }.problems();
-    }
+    problems.extend(Together { layered: &layered, canonical: &canonical }.problems());
     if !problems.is_empty() {
         return Err(ConfigError::Invalid(problems));
     }
@@ -55,7 +53,7 @@ fn deserialize(canonical: &BTreeMap<String, String>) -> Result<Config, config::C
     builder.build()?.try_deserialize()
 }
 
-/// Checks that need more than one key.
+/// Checks that need more than one key. Those with a value that is not valid are left out.
 struct Together<'a> {
     layered: &'a Layered,
     canonical: &'a BTreeMap<String, String>,
@@ -86,38 +84,42 @@ impl Together<'_> {
         problems
     }
 
-    fn number(&self, key: &str) -> u64 {
-        self.canonical[key].parse().expect("canonical sizes are numbers")
+    fn text(&self, key: &str) -> Option<&str> {
+        self.canonical.get(key).map(String::as_str)
+    }
+
+    fn number(&self, key: &str) -> Option<u64> {
+        self.text(key).map(|text| text.parse().expect("canonical sizes are numbers"))
     }
 
     fn above(&self, key: &str, ceiling: &str, why: &str) -> Option<Problem> {
-        let (number, most) = (self.number(key), self.number(ceiling));
+        let (number, most) = (self.number(key)?, self.number(ceiling)?);
         let message = || format!("{number} bytes are more than {ceiling} ({most} bytes), {why}");
         (number > most).then(|| problem(self.layered, key, message()))
     }
 
     /// Clients need the rest of the time to move.
     fn pause_too_long(&self) -> Option<Problem> {
-        let (pause, total) = (self.number("drain.pause"), self.number("drain.total"));
+        let (pause, total) = (self.number("drain.pause")?, self.number("drain.total")?);
         let message = || format!("{pause} ms are more than half of drain.total ({total} ms)");
         (2 * pause > total).then(|| problem(self.layered, "drain.pause", message()))
     }
 
     fn proxied_by_nobody(&self) -> Option<Problem> {
-        let nobody = self.canonical["http.trusted_proxies"].is_empty();
+        let nobody = self.text("http.trusted_proxies")?.is_empty();
         let message = || "name the balancers in http.trusted_proxies: nobody is let in".to_owned();
-        let proxied = self.canonical["http.proxy_protocol"] == "true";
+        let proxied = self.text("http.proxy_protocol")? == "true";
         (proxied && nobody).then(|| problem(self.layered, "http.proxy_protocol", message()))
     }
 
     fn address(&self, key: &str) -> Option<SocketAddr> {
-        self.canonical[key].parse().ok()
+        self.text(key)?.parse().ok()
     }
 
     /// Without authentication, whoever reaches the port reads and writes everything.
     fn exposed(&self) -> Option<Problem> {
         let listen = self.address("http.listen")?;
-        if is_loopback(listen) || self.canonical["insecure"] == "true" {
+        if is_loopback(listen) || self.text("insecure")? == "true" {
             return None;
         }
         let message = format!(

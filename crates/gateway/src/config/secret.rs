@@ -21,11 +21,26 @@ impl SecretUrl {
         if text.trim().is_empty() {
             return Ok(());
         }
-        roomcast_bus::check_url(text).map_err(|what| {
+        let checked = match text.split_whitespace().any(has_raw_delimiter) {
+            true => Err("a user or password with /, ? or # (write %2F, %3F, %23)".into()),
+            false => roomcast_bus::check_url(text),
+        };
+        checked.map_err(|what| {
+            let several = text.trim().contains(char::is_whitespace);
+            let hint =
+                if several { " (blanks separate servers; in a password write %20)" } else { "" };
             let shown = mask(text);
-            format!("{what} in {shown:?}; give redis://[user:password@]host[:port][/db]")
+            format!("{what} in {shown:?}; give redis://[user:password@]host[:port][/db]{hint}")
         })
     }
+}
+
+/// Whether what stands before the last `@` would end the authority of the URL (RFC 3986, section
+/// 3.2): a part of the password were read as path, parameters or nothing.
+fn has_raw_delimiter(url: &str) -> bool {
+    let access = url.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@'));
+    let is_file = url.starts_with("unix:") || url.starts_with("redis+unix:");
+    !is_file && access.is_some_and(|(access, _)| access.contains(['/', '?', '#']))
 }
 
 impl fmt::Display for SecretUrl {
@@ -40,53 +55,77 @@ impl fmt::Debug for SecretUrl {
     }
 }
 
-/// The text with what is or may be a password replaced by stars, in each of its URLs.
+/// One URL or several without what is or may be a password. Each is taken apart, and put together
+/// from the parts that are known to be harmless; if one cannot be, nothing of the text is shown, as
+/// a password with a blank in it makes several words of one URL.
 pub(super) fn mask(text: &str) -> String {
-    text.split_whitespace().map(mask_one).collect::<Vec<_>>().join(" ")
+    let urls: Option<Vec<_>> = text.split_whitespace().map(mask_one).collect();
+    urls.map_or_else(|| HIDDEN.into(), |urls| urls.join(" "))
 }
 
-/// Masks all between the first `:` of the user's part and the last `@`, and the value of a
-/// `…pass` or `…password` parameter; of what is no URL nearly everything. Rather too much than too
-/// little.
-fn mask_one(text: &str) -> String {
-    let (scheme, rest) = match text.split_once("://") {
-        Some((scheme, rest)) => (format!("{}://", masked_word(scheme)), rest),
-        None if text.contains('@') => (String::new(), text),
-        None => return "***".into(),
+const HIDDEN: &str = "***";
+/// Parameters that URLs of Redis have.
+const PARAMETERS: [&str; 8] =
+    ["name", "db", "protocol", "user", "pass", "password", "sentinel_user", "sentinel_password"];
+
+fn mask_one(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let (base, kind) = scheme.split_once('+').unwrap_or((scheme, ""));
+    let known = matches!(base, "redis" | "rediss" | "unix" | "http" | "https")
+        && matches!(kind, "" | "sentinel" | "cluster" | "unix");
+    let (rest, query) = match rest.split_once('?') {
+        Some((rest, query)) => (rest, format!("?{}", mask_query(query)?)),
+        None => (rest, String::new()),
     };
-    let (access, host) = match rest.rsplit_once('@') {
-        Some((access, host)) => {
-            let user = access.split_once(':').map_or("", |(user, _)| user);
-            (format!("{user}:***@"), host)
-        }
+    let (access, rest) = match rest.rsplit_once('@') {
+        Some((access, rest)) => (mask_access(access)?, rest),
         None => (String::new(), rest),
     };
-    format!("{scheme}{access}{}", mask_parameters(host))
+    let (hosts, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let harmless = known && hosts.split(',').all(is_host) && path.split('/').all(is_word);
+    harmless.then(|| format!("{scheme}://{access}{rest}{query}"))
 }
 
-/// A scheme of Redis; anything else could be a password typed in the wrong place.
-fn masked_word(scheme: &str) -> &str {
-    let known = ["redis", "rediss", "unix", "http", "https"];
-    let first = scheme.split('+').next().unwrap_or_default();
-    if known.contains(&first) { scheme } else { "***" }
+/// A user is shown if it cannot be a password in the wrong place: if one follows.
+fn mask_access(access: &str) -> Option<String> {
+    if access.contains(['/', '#']) {
+        return None;
+    }
+    match access.split_once(':') {
+        Some((user, _)) => is_word(user).then(|| format!("{user}:{HIDDEN}@")),
+        None => Some(format!(":{HIDDEN}@")),
+    }
 }
 
-fn mask_parameters(host: &str) -> String {
-    let Some((path, query)) = host.split_once('?') else { return host.into() };
-    let parameters: Vec<_> = query
-        .split('&')
-        .map(|parameter| match parameter.split_once('=') {
-            Some((name, _)) if name.ends_with("pass") || name.ends_with("password") => {
-                format!("{name}=***")
-            }
-            _ => parameter.into(),
-        })
-        .collect();
-    format!("{path}?{}", parameters.join("&"))
+fn mask_query(query: &str) -> Option<String> {
+    let mask = |parameter: &str| {
+        let (name, value) = parameter.split_once('=')?;
+        let harmless = !name.ends_with("pass") && !name.ends_with("password");
+        let shown = if harmless { value } else { HIDDEN };
+        (PARAMETERS.contains(&name) && !value.contains('@') && (!harmless || is_word(value)))
+            .then(|| format!("{name}={shown}"))
+    };
+    query.split('&').map(mask).collect::<Option<Vec<_>>>().map(|all| all.join("&"))
+}
+
+/// A name or an address, with a port or without; none in `unix:///path`.
+fn is_host(host: &str) -> bool {
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => (name, port),
+        _ => (host, ""),
+    };
+    let name = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    name.split(':').all(is_word) && port.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn is_word(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'%' | b'~'))
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn check(url: &str, shown: &str) {
@@ -100,9 +139,9 @@ mod tests {
         check("redis://localhost", "redis://localhost");
         check("redis://:secret@localhost:6379/1", "redis://:***@localhost:6379/1");
         check("redis://app:secret@host", "redis://app:***@host");
-        check("redis://app:s:e@c/r?e&t@host", "redis://app:***@host");
+        check("redis://app:s:e@c@host", "redis://app:***@host");
         check("redis://secret@host", "redis://:***@host");
-        check("app:secret@host", "app:***@host");
+        check("rediss://app:secret@[::1]:6379/1", "rediss://app:***@[::1]:6379/1");
         check(
             "unix:///run/redis?db=1&pass=secret&user=x",
             "unix:///run/redis?db=1&pass=***&user=x",
@@ -113,6 +152,70 @@ mod tests {
             "redis+sentinel://:***@h,i/main?sentinel_password=*** redis://u:***@k",
         );
     }
+
+    /// What cannot be taken apart may be a password anywhere.
+    #[test]
+    fn nothing_is_shown_of_what_is_not_understood() {
+        for text in [
+            "redis://app:correct horse@redis.internal",
+            "redis://app:12 34@host",
+            "redis://app:secret",
+            "redis://app:1234/0?secret@host",
+            "redis://app:1234?name=secret@host",
+            "redis://app:1234/#secret@host",
+            "redis://app:s:e@c/r?e&t@host",
+            "redis://secret horse",
+            "redis://secret?@host",
+            "redis://h?secret",
+            "redis://h?secret=1",
+            "app:secret@host",
+            "secret://h",
+            "secret",
+        ] {
+            assert_eq!(mask(text), "***", "{text}");
+            assert!(SecretUrl::read(text).is_err(), "{text}");
+        }
+        assert_eq!(mask("  "), "");
+    }
+
+    proptest! {
+        /// Whatever is in a password, encoded or not, no form of the URL shows a piece of it.
+        #[test]
+        fn no_password_is_shown(
+            password in "[A-Z0-9 @:/?#%&=+,.;\"'\\\\\\n\\t\\[\\]äß€-]{4,24}", encoded in any::<bool>(),
+            (before, after) in prop::sample::select(vec![
+                ("redis://app:", "@host:6379/0"),
+                ("redis://:", "@host"),
+                ("redis://", "@host"),
+                ("rediss://app:", "@[::1]:1/2?name=one"),
+                ("redis+sentinel://app:", "@a,b/main?sentinel_password=x"),
+                ("redis+sentinel://a/main?sentinel_password=", ""),
+                ("redis://a redis://app:", "@b redis://c"),
+                ("unix:///run/redis?pass=", "&db=1"),
+                ("", ""),
+                ("redis:/", "@host"),
+            ]),
+        ) {
+            let typed = match encoded {
+                true => password.bytes().map(|byte| format!("%{byte:02X}")).collect(),
+                false => password.clone(),
+            };
+            let text = format!("{before}{typed}{after}");
+            let url = SecretUrl(text.clone());
+            let read = SecretUrl::read(&text).err().unwrap_or_default();
+            let quoted = crate::config::value::quoted(&text);
+            for shown in [url.to_string(), format!("{url:?}"), read] {
+                // Of the advice on what to give, digits and signs are known.
+                let shown = shown.replace(ADVICE, "");
+                for piece in typed.split_whitespace().filter(|piece| piece.len() > 3) {
+                    prop_assert!(!shown.contains(piece), "{piece:?} of {text:?} in {shown}");
+                }
+            }
+            prop_assert!(before.is_empty() || !quoted.contains(typed.trim()), "{quoted}");
+        }
+    }
+
+    const ADVICE: &str = "(blanks separate servers; in a password write %20)";
 
     #[test]
     fn messages_hold_no_password() {

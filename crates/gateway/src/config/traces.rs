@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::SecretUrl;
 use super::key::{Change, Key, Kind, Section};
 
 pub(super) const SECTION: Section = Section {
@@ -36,7 +37,7 @@ pub(super) const SECTION: Section = Section {
 #[serde(deny_unknown_fields)]
 pub struct TracesConfig {
     /// The collector, `http://HOST[:PORT][/PATH]`.
-    pub endpoint: Option<String>,
+    pub endpoint: Option<SecretUrl>,
     /// Part of the publishes without a trace that gets one, 0 to 1.
     pub sample: f64,
 }

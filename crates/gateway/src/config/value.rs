@@ -42,18 +42,29 @@ impl Bounds {
     }
 }
 
+/// A value as it is shown where it is not known to be harmless: what is like a URL or has an `@` may
+/// hold a password, typed under the wrong key.
+pub(super) fn shown(text: &str) -> &str {
+    if text.contains("://") || text.contains('@') { "***" } else { text }
+}
+
+/// The same in quotes, for messages.
+pub(super) fn quoted(text: &str) -> String {
+    format!("{:?}", shown(text))
+}
+
 pub(super) fn flag(text: &str) -> Result<bool, String> {
-    text.parse().map_err(|_| format!("{text:?} is neither true nor false"))
+    text.parse().map_err(|_| format!("{} is neither true nor false", quoted(text)))
 }
 
 pub(super) fn count(text: &str) -> Result<u64, String> {
-    text.parse().map_err(|_| format!("{text:?} is no whole number from 0 up"))
+    text.parse().map_err(|_| format!("{} is no whole number from 0 up", quoted(text)))
 }
 
 /// Reads a part of a whole.
 pub(super) fn fraction(text: &str) -> Result<f64, String> {
     let part = text.parse().ok().filter(|part| (0.0..=1.0).contains(part));
-    part.ok_or_else(|| format!("{text:?} is no number from 0 to 1"))
+    part.ok_or_else(|| format!("{} is no number from 0 to 1", quoted(text)))
 }
 
 const SIZES: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
@@ -61,7 +72,8 @@ const SIZES: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 <
 /// Reads bytes: a number, or a number with B, KiB, MiB or GiB.
 pub(super) fn bytes(text: &str) -> Result<u64, String> {
     with_unit(text, &SIZES, Some(1)).ok_or_else(|| {
-        format!("{text:?} is no size; give bytes, or a number with KiB, MiB or GiB (64KiB)")
+        let shown = quoted(text);
+        format!("{shown} is no size; give bytes, or a number with KiB, MiB or GiB (64KiB)")
     })
 }
 
@@ -71,9 +83,9 @@ const TIMES: [(&str, u64); 5] =
 /// Reads a time into ms: a number with ms, s, m, h or d. A bare number is refused, as nobody
 /// could tell its unit; 0 needs none.
 pub(super) fn millis(text: &str) -> Result<u64, String> {
-    with_unit(text, &TIMES, None)
-        .or_else(|| (text == "0").then_some(0))
-        .ok_or_else(|| format!("{text:?} is no time; give a number with ms, s, m, h or d (25s)"))
+    with_unit(text, &TIMES, None).or_else(|| (text == "0").then_some(0)).ok_or_else(|| {
+        format!("{} is no time; give a number with ms, s, m, h or d (25s)", quoted(text))
+    })
 }
 
 fn with_unit(text: &str, units: &[(&str, u64)], bare: Option<u64>) -> Option<u64> {

@@ -8,7 +8,10 @@ use std::rc::Rc;
 use bytes::Bytes;
 use roomcast_protocol::CloseCode;
 use tokio_tungstenite::tungstenite::error::{CapacityError, Error};
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as PeerCode;
+use tokio_tungstenite::tungstenite::protocol::{
+    CloseFrame, Role, WebSocketConfig, WebSocketContext,
+};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::boundary::Boundary;
@@ -85,6 +88,9 @@ impl Inbound {
                 Ok(Message::Text(text)) => Arrival::Text(text),
                 Ok(Message::Binary(bytes)) => Arrival::Binary(bytes),
                 Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => continue,
+                Ok(Message::Close(Some(close))) if is_tungstenites_own(&close) => {
+                    Arrival::Broken(CloseCode::Protocol)
+                }
                 Ok(Message::Close(_)) => {
                     // Writes the answer; that the connection is over is what we want to hear.
                     let _over = open.context.flush(&mut wire);
@@ -111,6 +117,12 @@ impl Inbound {
             None => Arriving::Nothing,
         }
     }
+}
+
+/// Whether tungstenite put this in place of a Close whose code must not be sent (RFC 6455, section
+/// 7.4). Its answer has a reason of its own and is not flushed; the node's names the documented one.
+fn is_tungstenites_own(close: &CloseFrame) -> bool {
+    close.code == PeerCode::Protocol && close.reason.as_str() == "Protocol violation"
 }
 
 fn code_of(error: &Error) -> CloseCode {

@@ -3,7 +3,7 @@
 //! `proxy-protocol.txt` defines them); from anybody else neither is believed.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use hyper::header::HeaderMap;
@@ -39,15 +39,22 @@ pub(super) enum NotProxied {
 pub(super) fn forwarded(peer: IpAddr, headers: &HeaderMap, trusted: &Networks) -> IpAddr {
     let mut client = peer;
     let lines = headers.get_all(FORWARDED_FOR).iter().rev();
-    let mut hops = lines
-        .flat_map(|line| line.to_str().unwrap_or_default().rsplit(','))
-        .map(|hop| hop.trim().parse::<IpAddr>());
+    let mut hops =
+        lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(',')).map(hop_address);
     while trusted.contain(client)
-        && let Some(Ok(hop)) = hops.next()
+        && let Some(Some(hop)) = hops.next()
     {
         client = hop.to_canonical();
     }
     client
+}
+
+/// The address of one hop: `ip`, `ip:port`, `[v6]` or `[v6]:port`, as proxies write them.
+fn hop_address(hop: &str) -> Option<IpAddr> {
+    let hop = hop.trim();
+    let with_port = || hop.parse().ok().map(|address: SocketAddr| address.ip());
+    let bracketed = || hop.strip_prefix('[')?.strip_suffix(']')?.parse().ok().map(IpAddr::V6);
+    hop.parse().ok().or_else(with_port).or_else(bracketed)
 }
 
 /// Reads the head of the PROXY protocol off a socket: the address it tells, or the peer's own if

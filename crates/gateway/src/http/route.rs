@@ -9,6 +9,7 @@ use matchit::Router;
 use roomcast_metrics::RefusalReason;
 use serde_json::json;
 
+use super::handshake::check_host;
 use super::upgrade::Visit;
 use super::{Answer, Site, answer, upgrade};
 
@@ -47,6 +48,10 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style
 /// Answers one request.
 pub(super) async fn answer(visit: &Visit, request: Request<Incoming>) -> Answer {
     let refused = &visit.worker.metrics.connections.refused;
+    if let Err(flaw) = check_host(&request) {
+        refused[RefusalReason::BadRequest].inc();
+        return bad_request(flaw);
+    }
     let Ok(found) = ROUTER.at(request.uri().path()) else {
         refused[RefusalReason::NotFound].inc();
         return answer::problem(
@@ -76,11 +81,19 @@ pub(super) async fn answer(visit: &Visit, request: Request<Incoming>) -> Answer 
 }
 
 /// Answers a request on the metrics' own address.
-pub(crate) async fn answer_monitor(site: &Site, path: &str) -> Answer {
-    match ROUTER.at(path).map(|found| *found.value) {
+pub(crate) async fn answer_monitor(site: &Site, request: &Request<Incoming>) -> Answer {
+    if let Err(flaw) = check_host(request) {
+        return bad_request(flaw);
+    }
+    match ROUTER.at(request.uri().path()).map(|found| *found.value) {
         Ok(route @ (Route::Live | Route::Ready | Route::Metrics)) => monitor(site, route).await,
         _ => answer::problem(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path"),
     }
+}
+
+/// A request that RFC 9112 has every server refuse, whatever it asks for.
+fn bad_request(flaw: &str) -> Answer {
+    answer::problem(StatusCode::BAD_REQUEST, "bad_request", flaw)
 }
 
 async fn monitor(site: &Site, route: Route) -> Answer {

@@ -11,17 +11,18 @@ use std::time::Instant;
 use futures_util::FutureExt;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{HeaderMap, HeaderValue, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use hyper::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, UPGRADE};
+use hyper::header::{SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION};
 use hyper::upgrade::{OnUpgrade, Parts};
-use hyper::{Request, StatusCode};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use roomcast_metrics::{CloseReason, Encoding as EncodingLabel, Label};
 use roomcast_metrics::{RefusalReason, Transport};
 use roomcast_protocol::{ConnectionId, Encoding, Subprotocol};
 use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
 use super::client::forwarded;
+use super::handshake::{self, Flaw, Wish};
 use super::query::Hello;
 use super::{Answer, Place, Site, answer};
 use crate::connection::{Connection, Ended, serve};
@@ -81,37 +82,61 @@ impl Visit {
 /// Answers a request for a WebSocket. Asked without an upgrade, it answers what an upgrade would
 /// get, as browsers hide that; 426 where it would be granted.
 pub(super) fn answer(visit: &Visit, mut request: Request<Incoming>) -> Answer {
-    let upgrades = request.headers().contains_key(UPGRADE);
     let trusted = &visit.worker.settings().http.trusted_proxies;
     let client = forwarded(visit.peer, request.headers(), trusted);
-    match grant(visit, client, &request) {
+    let refused = &visit.worker.metrics.connections.refused;
+    let grant = match grant(visit, client, &request) {
+        Ok(grant) => grant,
         Err(refusal) => {
             tracing::debug!(%client, code = refusal.code, "refused: {}", refusal.detail);
-            visit.worker.metrics.connections.refused[refusal.reason].inc();
-            answer::problem(refusal.status, refusal.code, &refusal.detail)
+            refused[refusal.reason].inc();
+            return answer::problem(refusal.status, refusal.code, &refusal.detail);
         }
-        Ok(_) if !upgrades => {
-            let detail = "an upgrade to WebSocket would be granted here";
-            let status = StatusCode::UPGRADE_REQUIRED;
-            let mut answer = answer::problem(status, "upgrade_required", detail);
-            answer.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
-            answer
+    };
+    match handshake::read(&request) {
+        Ok(Wish::Answer) => {
+            upgrade_required("upgrade_required", "an upgrade to WebSocket would be granted here")
         }
-        Ok(grant) => match create_response_with_body(&request, Full::<Bytes>::default) {
-            Ok(mut response) => {
-                if let Some(protocol) = grant.subprotocol.chosen {
-                    let protocol = HeaderValue::from_static(protocol);
-                    response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, protocol);
-                }
-                let upgrade = hyper::upgrade::on(&mut request);
-                *visit.granted.borrow_mut() = Some((upgrade, grant));
-                response
-            }
-            Err(error) => {
-                visit.worker.metrics.connections.refused[RefusalReason::BadRequest].inc();
-                answer::problem(StatusCode::BAD_REQUEST, "bad_handshake", &error.to_string())
-            }
-        },
+        Ok(Wish::Upgrade(accept)) => {
+            let response = switching(accept, grant.subprotocol.chosen);
+            let upgrade = hyper::upgrade::on(&mut request);
+            *visit.granted.borrow_mut() = Some((upgrade, grant));
+            response
+        }
+        Err(Flaw::Version) => {
+            refused[RefusalReason::BadRequest].inc();
+            upgrade_required("bad_handshake", "this node speaks version 13 of WebSocket only")
+        }
+        Err(Flaw::Rule(detail)) => {
+            refused[RefusalReason::BadRequest].inc();
+            answer::problem(StatusCode::BAD_REQUEST, "bad_handshake", detail)
+        }
+    }
+}
+
+/// The answer that grants an upgrade (RFC 6455, section 4.2.2).
+fn switching(accept: HeaderValue, subprotocol: Option<&'static str>) -> Answer {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    insert(headers, [(CONNECTION, "Upgrade"), (UPGRADE, "websocket")]);
+    headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    insert(headers, subprotocol.map(|protocol| (SEC_WEBSOCKET_PROTOCOL, protocol)));
+    response
+}
+
+/// 426, which names what to upgrade to (RFC 9110, section 15.5.22) and in which version (RFC 6455,
+/// section 4.4).
+fn upgrade_required(code: &str, detail: &str) -> Answer {
+    let mut answer = answer::problem(StatusCode::UPGRADE_REQUIRED, code, detail);
+    let version = (SEC_WEBSOCKET_VERSION, handshake::VERSION);
+    insert(answer.headers_mut(), [(CONNECTION, "Upgrade"), (UPGRADE, "websocket"), version]);
+    answer
+}
+
+fn insert(headers: &mut HeaderMap, fields: impl IntoIterator<Item = (HeaderName, &'static str)>) {
+    for (name, value) in fields {
+        headers.insert(name, HeaderValue::from_static(value));
     }
 }
 

@@ -155,8 +155,9 @@ impl Worker {
         }
         let namespace = settings.namespace_of(&room);
         if data.len() > namespace.message_bytes {
-            let reason = (ErrorCode::TooLarge, "data is larger than this room's namespace allows");
-            return self.refuse(connection, id, Some(&room), reason);
+            let (bytes, limit) = (data.len(), namespace.message_bytes);
+            let detail = format!("data has {bytes} bytes, this room's namespace allows {limit}");
+            return self.refuse(connection, id, Some(&room), (ErrorCode::TooLarge, &detail));
         }
         let mut followed = self.tracer.follow(traceparent.as_deref());
         let to = self.begin_request(connection, id);

@@ -15,6 +15,7 @@ mod metrics;
 mod node;
 mod persistent;
 mod process;
+mod program;
 mod raw;
 mod watcher;
 
@@ -31,6 +32,7 @@ pub use metrics::Scrape;
 pub use node::TestNode;
 pub use persistent::{Outcomes, Persistent};
 pub use process::Process;
+pub use program::Program;
 pub use raw::{Opcode, RawClient, RawFrame, Response, UPGRADE, frame, get};
 pub use watcher::{Heard, Watcher};
 

@@ -255,14 +255,15 @@ fn check_close(payload: &[u8], expected: &[u8]) {
 }
 
 #[test]
-fn a_close_is_answered_with_its_code_or_1002() {
+fn a_close_is_answered_with_its_code_or_breaks_the_protocol() {
     check_close(b"", b"");
     let allowed = [1000u16, 1001, 1003, 1007, 1011, 1012, 3000, 4999];
     for code in allowed {
         check_close(&code.to_be_bytes(), &code.to_be_bytes());
     }
     for code in [0u16, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65535] {
-        check_close(&code.to_be_bytes(), &1002u16.to_be_bytes());
+        let bytes = frame(OpCode::Control(Control::Close), true, &code.to_be_bytes());
+        check_broken("a Close with a code that must not be sent", &bytes, CloseCode::Protocol);
     }
 }
 
