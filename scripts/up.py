@@ -1,10 +1,13 @@
 """Runs docker-compose.yml without Docker: its services as processes of this machine.
 
-    scripts/up.sh up [nginx|haproxy]     starts what the file describes; the balancer is one of these
+    scripts/up.sh up [nginx|haproxy]     starts what the file describes, with one of these balancers
+    scripts/up.sh check [nginx|haproxy]  says whether the ports that `up` needs are free
     scripts/up.sh down                   ends it, each process by its own pid
     scripts/up.sh run SERVICE            starts one service of it again
     scripts/up.sh end SERVICE            ends one, as `docker compose stop` would
     scripts/up.sh pid SERVICE            prints its pid: kill -STOP "$(scripts/up.sh pid redis)"
+
+Ports are those of the compose file; NGINX_PORT, HAPROXY_PORT and PROMETHEUS_PORT name others.
 
 Commands and configuration files are those of the compose file (or of the files in COMPOSE_FILE,
 separated by colons), with three things put in the place of what a container gives: each service has
@@ -13,6 +16,7 @@ instead of at their mount points, and a published port is listened on directly. 
 does not package, is left out.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -23,7 +27,10 @@ import sys
 import time
 from pathlib import Path
 
+import ports
 import yaml
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import connect
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
@@ -34,6 +41,8 @@ PROGRAMS = {
     "prom/prometheus": "prometheus",
 }
 LEFT_OUT = {"grafana"}
+# Where a program listens whose command and files name no port.
+DEFAULT_PORTS = {"redis": 6379}
 # Debian's nginx loads what the image's has built in.
 NGINX_STREAM = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
 # Added to every published port.
@@ -73,7 +82,8 @@ def services():
     """What the compose files describe, by name."""
     described = {}
     for name in os.environ.get("COMPOSE_FILE", "docker-compose.yml").split(":"):
-        described = merged(described, yaml.safe_load((ROOT / name).read_text())["services"])
+        text = re.sub(r"\$\{(\w+):-(\w*)\}", lambda word: os.environ.get(word[1]) or word[2], (ROOT / name).read_text())
+        described = merged(described, yaml.safe_load(text)["services"])
     return described
 
 
@@ -97,6 +107,25 @@ class Compose:
         """Where a service with one published port is."""
         (address,) = self.published(service).values()
         return address
+
+    def listens(self, service):
+        """Every address that a service of this machine will listen on."""
+        texts = [str(word) for word in self.services[service]["command"]]
+        for _, here in self.mounts(service):
+            source = ROOT / here.relative_to(self.folder(service) / "files")
+            texts += [source.read_text()] if source.is_file() else []
+        inside = set(re.findall(r"0\.0\.0\.0:(\d+)", "\n".join(texts)))
+        inside |= {str(port) for image, port in DEFAULT_PORTS.items() if self.image(service) == image}
+        published = self.published(service)
+        return sorted(published.get(port, f"{self.addresses[service]}:{port}") for port in inside)
+
+    def image(self, service):
+        """The name of its image, without the version."""
+        return self.services[service]["image"].rsplit(":", 1)[0]
+
+    def nodes(self):
+        """The services that are nodes of Roomcast; each node has its service's name."""
+        return [name for name in self.services if self.image(name) == "roomcast"]
 
     def render(self, service, text):
         """A command's word or a file's text, with what a container would give it."""
@@ -134,7 +163,7 @@ class Compose:
 
     def command(self, service):
         words = [self.render(service, str(word)) for word in self.services[service]["command"]]
-        image = self.services[service]["image"].rsplit(":", 1)[0]
+        image = self.image(service)
         if image in PROGRAMS:
             return [PROGRAMS[image], *words]
         if image == "nginx" and NGINX_STREAM.exists():
@@ -187,16 +216,52 @@ def running(service):
 started = {}
 
 
+def known(compose, service):
+    """The service, if the compose file has it and it can be a process here."""
+    choices = [name for name in compose.services if name not in LEFT_OUT]
+    if service not in choices:
+        fail(f"there is no service {service!r}: choose one of {', '.join(choices)}")
+    return service
+
+
+def check_ports(compose, wanted):
+    """Fails before anything is started if one of the addresses needed is taken; names all that are."""
+    taken = []
+    for service in wanted:
+        for address in filter(ports.taken, compose.listens(service)):
+            by = ports.holder(address)
+            taken.append(f"    {address}, which {service} needs{f', is taken by {by}' if by else ''}")
+            variable = f"{program(service).upper()}_PORT"
+            if address in compose.published(service).values():
+                taken.append(f"        end that, or choose another port: {variable}={free_port(address)} make up")
+    if taken:
+        fail("these ports are in use, nothing was started:\n" + "\n".join(taken))
+
+
+def program(service):
+    """The service's own word, but a balancer's program for the balancer."""
+    return next((name for name, balancer in BALANCERS.items() if balancer == service), service)
+
+
+def free_port(address):
+    """The next port above a taken one that is free, without the shift."""
+    ip, port = address.rsplit(":", 1)
+    return next(number for number in range(int(port) + 1, 65536) if not ports.taken(f"{ip}:{number}")) - SHIFT
+
+
 def start(compose, service):
     if running(service):
         fail(f"{service} runs already")
+    check_ports(compose, [service])
     compose.lay_out(service)
     folder = compose.folder(service)
     command = compose.command(service)
     if not shutil.which(command[0], path=PATH):
         fail(f"{service}: {command[0]} is not installed (`make setup` installs what is needed)")
     described = compose.services[service].get("environment", {})
-    environment = {**os.environ, "PATH": PATH, **{key: str(value) for key, value in described.items()}}
+    # ROOMCAST_UP and the like are this script's; settings of a node have two underscores.
+    inherited = {key: value for key, value in os.environ.items() if not re.match("ROOMCAST_(?!_)", key)}
+    environment = {**inherited, "PATH": PATH, **{key: str(value) for key, value in described.items()}}
     with open(folder / "log", "w") as log:
         process = subprocess.Popen(
             command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
@@ -204,6 +269,7 @@ def start(compose, service):
     started[service] = process
     (folder / "process.json").write_text(json.dumps({"pid": process.pid, "born": born(process.pid)}))
     wait_healthy(compose, service, process)
+    print(f"up: {service:<11} {' '.join(compose.listens(service)):<38} log: {folder / 'log'}")
 
 
 def answers(test):
@@ -212,33 +278,62 @@ def answers(test):
 
 
 def wait_healthy(compose, service, process, patience=30):
-    """Waits until it is well, and that it did not end at once: another one may have its port."""
+    """Waits until it is well and listens, and that it did not end at once."""
     test, deadline = compose.health(service), time.monotonic() + patience
     settled = time.monotonic() + 0.3
     while True:
         if process.poll() is not None:
             tail = (compose.folder(service) / "log").read_text()[-2000:]
             fail(f"{service} ended with {process.returncode}:\n{tail}")
-        if time.monotonic() > settled and answers(test):
+        if time.monotonic() > settled and answers(test) and all(map(ports.taken, compose.listens(service))):
             return
         if time.monotonic() > deadline:
             fail(f"{service} is not healthy after {patience} s: see {compose.folder(service) / 'log'}")
         time.sleep(0.1)
 
 
-def up(balancer):
+def check(balancer):
+    """What `up` would start, in order, if nothing is in its way."""
+    if balancer not in BALANCERS:
+        fail(f"there is no balancer {balancer!r}: choose one of {', '.join(BALANCERS)}")
     compose = Compose()
     if any(running(service) for service in compose.services):
         fail("it runs already; `make down` ends it")
-    wanted = [name for name in compose.services if name not in LEFT_OUT and name not in BALANCERS.values()]
-    wanted.append(BALANCERS[balancer])
-    for service in compose.order(wanted):
-        start(compose, service)
-        print(f"up: {service:<11} {compose.addresses[service]:<12} {compose.folder(service) / 'log'}")
+    left_out = LEFT_OUT.union(BALANCERS.values()) - {BALANCERS[balancer]}
+    wanted = compose.order(name for name in compose.services if name not in left_out)
+    check_ports(compose, wanted)
+    return compose, wanted
+
+
+def up(balancer):
+    compose, wanted = check(balancer)
     for service in wanted:
-        for address in compose.published(service).values():
-            print(f"up: {service}: http://{address}/")
+        start(compose, service)
+    page = compose.reached(BALANCERS[balancer])
+    silent = silent_nodes(compose, page)
+    if silent:
+        fail(f"through {balancer} at {page} no answer came from {', '.join(silent)}; `make down` ends what runs")
+    print(f"up: all {len(compose.nodes())} nodes answer through {balancer}")
+    print(f"up: the page:   http://{page}/")
+    print(f"up: Prometheus: http://{compose.reached('prometheus')}/")
     print("up: Grafana is left out: docker compose up has it. `make down` ends all of this.")
+
+
+def silent_nodes(compose, address, patience=30):
+    """The nodes that no WebSocket through the balancer leads to. Connections have different users and
+    addresses and stay open meanwhile, so that a balancer by any rule spreads them."""
+    silent, deadline, number = set(compose.nodes()), time.monotonic() + patience, 0
+    with contextlib.ExitStack() as opened:
+        while silent and time.monotonic() < deadline:
+            number += 1
+            source = (f"127.0.0.{number % 250 + 2}", 0)
+            try:
+                link = connect(f"ws://{address}/ws?user=up-{number}", source_address=source, proxy=None, open_timeout=2)
+                opened.enter_context(link)
+                silent.discard(json.loads(link.recv(timeout=2))["node"])
+            except (OSError, WebSocketException):
+                time.sleep(0.2)
+    return sorted(silent)
 
 
 def end(group):
@@ -261,27 +356,33 @@ def down():
     compose = Compose()
     # Balancers after the nodes: clients find their way while nodes drain. Redis after the nodes.
     order = compose.order(compose.services)
-    nodes = [name for name in order if compose.services[name]["image"].startswith("roomcast")]
-    end(nodes)
-    end([name for name in reversed(order) if name not in nodes])
+    end(compose.nodes())
+    end([name for name in reversed(order) if name not in compose.nodes()])
 
 
 def main():
     match sys.argv[1:]:
-        case ["up"]:
-            up("nginx")
-        case ["up", ("nginx" | "haproxy") as balancer]:
-            up(balancer)
+        case ["up", *balancer] if len(balancer) <= 1:
+            up(*balancer or ["nginx"])
+        case ["check", *balancer] if len(balancer) <= 1:
+            check(*balancer or ["nginx"])
         case ["down"]:
             down()
         case ["run", service]:
-            start(Compose(), service)
+            start(compose := Compose(), known(compose, service))
         case ["end", service]:
-            end([service])
+            end([running_one(service)])
         case ["pid", service]:
-            print(running(service) or fail(f"{service} does not run"))
+            print(running(running_one(service)))
         case _:
             fail(__doc__)
+
+
+def running_one(service):
+    """The service, if it is one and runs."""
+    if not running(known(Compose(), service)):
+        fail(f"{service} does not run; scripts/up.sh run {service} starts it")
+    return service
 
 
 if __name__ == "__main__":
