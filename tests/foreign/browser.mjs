@@ -146,7 +146,7 @@ try {
     await page.locator("#messages .notice", { hasText: "The room was started again" }).waitFor();
     await shows(page, 1, "alice", "said while the node was away");
   }
-  const lost = alice.locator("#messages .notice", { hasText: "the last 3 messages above are in it no more" });
+  const lost = alice.locator("#messages .notice", { hasText: "the last 3 messages above are no longer in the room" });
   await lost.waitFor();
   await publish(bob, "back again");
   for (const page of [alice, bob]) await shows(page, 2, "bob", "back again");

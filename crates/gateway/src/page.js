@@ -49,7 +49,7 @@ function socketUrl(place, query) {
 function resetText(lost) {
   if (!lost) return "The room was started again. No message above is lost.";
   const what = lost === 1 ? "the last message above is" : `the last ${lost} messages above are`;
-  return `The room was started again, because its node or its Redis lost data: ${what} in it no more.`;
+  return `The room was started again, because its node or its Redis lost data: ${what} no longer in the room.`;
 }
 
 /** `at`, unless `stood` is ahead of it in the same epoch: nothing is shown twice. */
