@@ -18,7 +18,7 @@ function reconnects(code) {
 
 /** Whether to come back after a handshake was refused with this HTTP status. */
 function returns(status) {
-  return status >= 500 || [408, 426, 429].includes(status);
+  return status >= 500 || [408, 425, 426, 429].includes(status);
 }
 
 /** The pause in ms before the next try: full jitter under a ceiling that doubles. */
