@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 
 from client import client
-from documents import HELD, ROOT, blocks
+from documents import FENCE, HELD, PAGES, ROOT, blocks
 from programs import START, Node, program
 
 COMING_FROM = "docs/coming-from.md"
@@ -60,7 +60,11 @@ class Script:
 async def test_documents_coming_from(place):
     shared, socketio, service, pusher, backend, centrifugo = (block.text for block in blocks("js", page=COMING_FROM))
     async with Node(place, "a") as node:
+        # Also where the node comes only later.
+        await node.stop()
         async with Script(place, node, "socketio", shared + socketio) as shown:
+            await asyncio.sleep(0.5)
+            await node.start()
             await shown.has("hi", "sent as 1")
             await node.stop()
             await node.start()
@@ -179,3 +183,85 @@ async def succeeds(place, *command, env=None):
     output, _ = await asyncio.wait_for(process.communicate(), START)
     assert process.returncode == 0, f"{' '.join(map(str, command))}:\n{output.decode()}"
     return output.decode()
+
+
+KEY = re.compile(r"`([a-z]+(?:\.[a-zA-Z_*]+)+)`")
+KEY_PAGES = ["README.md", "docs/guarantees.md", "docs/security.md", "docs/operations.md", "docs/protocol.md", "docs/coming-from.md", "docs/quickstart.md"]
+
+
+async def test_documents_name_keys_that_exist(place):
+    printed = await succeeds(place, place.roomcast, "config", "print")
+    keys = {line.split()[0] for line in printed.splitlines()}
+    sections = {key.split(".")[0] for key in keys} | {"history"}
+    wrong = []
+    for page in KEY_PAGES:
+        for name in KEY.findall((ROOT / page).read_text()):
+            key = re.sub(r"^namespaces\.[^.]+", "namespaces.default", name)
+            # A field of a frame: `heartbeat.timeout_ms`.
+            if name.split(".")[0] in sections and key not in keys and not name.endswith("_ms"):
+                wrong.append(f"{page}: {name}")
+    assert not wrong, wrong
+
+
+UPGRADE = [
+    "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+]
+# What is asked → the row of protocol.md that answers. What needs a node in a state of its own (full,
+# draining, not ready) is in crates/gateway/tests.
+ASKED = [
+    ("GET /ws?user=a%20b", UPGRADE, 400, "bad_query"),
+    ("GET /ws", [*UPGRADE, "Sec-WebSocket-Protocol: chat"], 400, "unknown_subprotocol"),
+    ("GET /ws", UPGRADE[:3], 400, "bad_handshake"),
+    ("hello", [], 400, ""),
+    ("GET /nothing", [], 404, "not_found"),
+    ("POST /ws", ["Content-Length: 0"], 405, "method_not_allowed"),
+    ("GET /ws", [], 426, "upgrade_required"),
+    ("GET /ws", ["X-Long: " + "a" * 20_000], 431, ""),
+    ("GET /ws", ["X-Short: a"] * 101, 431, ""),
+]
+ELSEWHERE = {(503, "not_ready"), (503, "draining"), (503, "full")}
+
+
+async def test_documents_http_statuses(place):
+    section = (ROOT / "docs/protocol.md").read_text().split("\n## HTTP statuses\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (\d+) \| `?(\w*)`? ?\| (?:yes|no) \| (?!never from a node)", section, re.MULTILINE)
+    documented = {(int(status), code) for status, code in rows}
+    async with Node(place, "a") as node:
+        for line, headers, status, code in ASKED:
+            answer = await ask(node, "\r\n".join([f"{line} HTTP/1.1", "Host: node", *headers, "", ""]))
+            assert answer.startswith(f"HTTP/1.1 {status} ") and f'"code":"{code}"' in answer + '"code":""', (line, answer)
+    assert documented == {(status, code) for *_, status, code in ASKED} | ELSEWHERE
+
+
+async def ask(node, request):
+    reader, writer = await asyncio.open_connection("127.0.0.1", node.port)
+    try:
+        writer.write(request.encode())
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), START)
+        length = int(re.search(rb"content-length: (\d+)", head)[1])
+        return (head + await asyncio.wait_for(reader.readexactly(length), START)).decode()
+    finally:
+        writer.close()
+
+
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+
+
+def anchors(path):
+    """The anchors of a page, as GitHub makes them of its headings."""
+    headings = HEADING.findall(FENCE.sub("", path.read_text()))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+async def test_documents_link_to_what_is_there(place):
+    broken = []
+    for path in sorted({path for pattern in [*PAGES, "*.md"] for path in ROOT.glob(pattern)}):
+        for link in LINK.findall(FENCE.sub("", path.read_text())):
+            target, _, anchor = link.partition("#")
+            aim = (path.parent / target).resolve() if target else path
+            if "://" in link or link.startswith("mailto:"):
+                continue
+            if not aim.exists() or (anchor and anchor not in anchors(aim)):
+                broken.append(f"{path.relative_to(ROOT)}: {link}")
+    assert not broken, broken
