@@ -75,22 +75,22 @@ async def flags(binary, arguments):
 
 
 # What is run below, to the letter.
-TAIL = "target/release/roomcast tail chat"
-PUBLISH = "target/release/roomcast publish chat '{\"text\":\"hi\"}'"
-COUNT = "seq 1 1000 | target/release/roomcast publish chat --user counter | tail -1"
-ORDER = "target/release/roomcast publish orders '{\"id\":7}' --event created --key order-7-created"
+TAIL = "target/quick/roomcast tail chat"
+PUBLISH = "target/quick/roomcast publish chat '{\"text\":\"hi\"}'"
+COUNT = "seq 1 1000 | target/quick/roomcast publish chat --user counter | tail -1"
+ORDER = "target/quick/roomcast publish orders '{\"id\":7}' --event created --key order-7-created"
 WSCAT = "npx wscat -c 'ws://127.0.0.1:8080/ws?user=alice'"
 CHECK = "roomcast config check /etc/roomcast/roomcast.toml"
 REDIS = 'redis-server --save "" --appendonly no &'
-FIRST = "target/release/roomcast serve --redis-url redis://127.0.0.1:6379 --listen 127.0.0.1:8081"
-SECOND = "target/release/roomcast serve --redis-url redis://127.0.0.1:6379 --listen 127.0.0.1:8082"
-BOTH = "target/release/roomcast tail chat --url ws://127.0.0.1:8081/ws --url ws://127.0.0.1:8082/ws"
+FIRST = "target/quick/roomcast serve --redis-url redis://127.0.0.1:6379 --listen 127.0.0.1:8081"
+SECOND = "target/quick/roomcast serve --redis-url redis://127.0.0.1:6379 --listen 127.0.0.1:8082"
+BOTH = "target/quick/roomcast tail chat --url ws://127.0.0.1:8081/ws --url ws://127.0.0.1:8082/ws"
 RUN = {TAIL, PUBLISH, COUNT, ORDER, WSCAT, CHECK, REDIS, FIRST, SECOND, BOTH}
 
 
 def shell(place, command, replaced):
     """The command as bash takes it, with this test's program and ports; the node is `--url`'s default."""
-    command = command.replace("target/release/roomcast", str(place.roomcast))
+    command = command.replace("target/quick/roomcast", str(place.roomcast))
     for shown, here in replaced.items():
         command = command.replace(shown, here)
     return ["bash", "-c", command]
