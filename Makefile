@@ -11,6 +11,7 @@ run: ## Build and run one node, its rooms in memory (LISTEN=8090; ARGS for `room
 	@scripts/run.sh '$(LISTEN)' $(ARGS)
 
 up: setup ## Run docker-compose.yml without Docker: three nodes, Redis, Prometheus (BALANCER=nginx or haproxy)
+	@scripts/up.sh check $(BALANCER)
 	cargo build --profile quick --locked --bin roomcast && scripts/up.sh up $(BALANCER)
 
 down: ## End what `make up` started

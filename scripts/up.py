@@ -1,10 +1,13 @@
 """Runs docker-compose.yml without Docker: its services as processes of this machine.
 
-    scripts/up.sh up [nginx|haproxy]     starts what the file describes; the balancer is one of these
+    scripts/up.sh up [nginx|haproxy]     starts what the file describes, with one of these balancers
+    scripts/up.sh check [nginx|haproxy]  says whether the ports that `up` needs are free
     scripts/up.sh down                   ends it, each process by its own pid
     scripts/up.sh run SERVICE            starts one service of it again
     scripts/up.sh end SERVICE            ends one, as `docker compose stop` would
     scripts/up.sh pid SERVICE            prints its pid: kill -STOP "$(scripts/up.sh pid redis)"
+
+Ports are those of the compose file; NGINX_PORT, HAPROXY_PORT and PROMETHEUS_PORT name others.
 
 Commands and configuration files are those of the compose file (or of the files in COMPOSE_FILE,
 separated by colons), with three things put in the place of what a container gives: each service has
@@ -13,6 +16,7 @@ instead of at their mount points, and a published port is listened on directly. 
 does not package, is left out.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -23,145 +27,14 @@ import sys
 import time
 from pathlib import Path
 
-import yaml
+import ports
+# PROGRAMS, ROOT, services and shifted are for tests/deploy, which see this module only.
+from compose import BALANCERS, LEFT_OUT, PROGRAMS, ROOT, RUN, SHIFT, Compose, fail, services, shifted
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import connect
 
-ROOT = Path(__file__).resolve().parent.parent
-TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-RUN = Path(os.environ.get("ROOMCAST_UP", TARGET / "up"))
-# A container's program, where the image has one of its own.
-PROGRAMS = {
-    "roomcast": os.environ.get("ROOMCAST", str(TARGET / "quick" / "roomcast")),
-    "prom/prometheus": "prometheus",
-}
-LEFT_OUT = {"grafana"}
-# Debian's nginx loads what the image's has built in.
-NGINX_STREAM = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
-# Added to every published port.
-SHIFT = int(os.environ.get("ROOMCAST_SHIFT", "0"))
-# Its thousands also choose the network, so that two of these do not meet.
-NETWORK = f"127.0.{77 + SHIFT // 1000 % 100}"
-BALANCERS = {"nginx": "balancer", "haproxy": "haproxy"}
 # Debian's own programs may lie outside a user's PATH.
 PATH = os.environ["PATH"] + ":/usr/sbin:/sbin"
-
-
-def fail(text):
-    sys.exit(f"up: {text}")
-
-
-def shifted(published):
-    """Where a published port is listened on."""
-    address, port = published.split(":")
-    return f"{address}:{int(port) + SHIFT}"
-
-
-def merged(base, over):
-    """One compose file laid over another: maps key by key, volumes by their place in the container."""
-    result = dict(base)
-    for key, value in over.items():
-        if isinstance(value, dict):
-            result[key] = merged(base.get(key) or {}, value)
-        elif key == "volumes":
-            places = {volume.split(":")[1]: volume for volume in base.get(key, []) + value}
-            result[key] = list(places.values())
-        else:
-            result[key] = value
-    return result
-
-
-def services():
-    """What the compose files describe, by name."""
-    described = {}
-    for name in os.environ.get("COMPOSE_FILE", "docker-compose.yml").split(":"):
-        described = merged(described, yaml.safe_load((ROOT / name).read_text())["services"])
-    return described
-
-
-class Compose:
-    """The compose file, as processes need it."""
-
-    def __init__(self):
-        self.services = services()
-        self.addresses = {name: f"{NETWORK}.{at + 1}" for at, name in enumerate(self.services)}
-
-    def folder(self, service):
-        """Where everything of a service lies."""
-        return RUN / service
-
-    def published(self, service):
-        """Where each port of a service that is published is reached from outside."""
-        pairs = (port.rsplit(":", 1) for port in self.services[service].get("ports", []))
-        return {inside: shifted(outside) for outside, inside in pairs}
-
-    def reached(self, service):
-        """Where a service with one published port is."""
-        (address,) = self.published(service).values()
-        return address
-
-    def render(self, service, text):
-        """A command's word or a file's text, with what a container would give it."""
-        published = self.published(service)
-        address = self.addresses[service]
-        text = re.sub(r"0\.0\.0\.0:(\d+)", lambda port: published.get(port[1], f"{address}:{port[1]}"), text)
-        text = text.replace("0.0.0.0", address)
-        for name, other in self.addresses.items():
-            text = re.sub(rf"(?<![\w.-]){name}(?=:\d)", other, text)
-        places = {"/tmp": self.folder(service) / "tmp"} | dict(self.mounts(service))
-        inside = "|".join(re.escape(place) for place in places)
-        return re.sub(rf"(?<![\w./-])({inside})(?![\w.-])", lambda place: str(places[place[1]]), text)
-
-    def mounts(self, service):
-        """Pairs of a path in the container and the path here."""
-        folder = self.folder(service)
-        for volume in self.services[service].get("volumes", []):
-            source, inside = volume.split(":")[:2]
-            yield inside, folder / "files" / source.removeprefix("./")
-
-    def lay_out(self, service):
-        """Makes the service's folder with its rendered files."""
-        folder = self.folder(service)
-        shutil.rmtree(folder, ignore_errors=True)
-        (folder / "tmp").mkdir(parents=True)
-        for _, here in self.mounts(service):
-            source = ROOT / here.relative_to(folder / "files")
-            if not source.exists():
-                here.mkdir(parents=True)
-            for path in [source] if source.is_file() else source.rglob("*"):
-                if path.is_file():
-                    target = here / path.relative_to(source)
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    target.write_text(self.render(service, path.read_text()))
-
-    def command(self, service):
-        words = [self.render(service, str(word)) for word in self.services[service]["command"]]
-        image = self.services[service]["image"].rsplit(":", 1)[0]
-        if image in PROGRAMS:
-            return [PROGRAMS[image], *words]
-        if image == "nginx" and NGINX_STREAM.exists():
-            words[-1] += f" load_module {NGINX_STREAM};"
-        return words
-
-    def health(self, service):
-        """The command that tells whether it is well, if it has one."""
-        test = self.services[service].get("healthcheck", {}).get("test", [])[1:]
-        words = [self.render(service, str(word)) for word in test]
-        if words and Path(words[0]).name == "roomcast":
-            words[0] = PROGRAMS["roomcast"]
-        return words
-
-    def order(self, wanted):
-        """The services wanted, each after those it depends on."""
-        ordered = []
-
-        def add(name):
-            for needed in self.services[name].get("depends_on", []):
-                add(needed)
-            if name not in ordered:
-                ordered.append(name)
-
-        for name in wanted:
-            add(name)
-        return ordered
 
 
 def born(pid):
@@ -187,16 +60,52 @@ def running(service):
 started = {}
 
 
+def known(compose, service):
+    """The service, if the compose file has it and it can be a process here."""
+    choices = [name for name in compose.services if name not in LEFT_OUT]
+    if service not in choices:
+        fail(f"there is no service {service!r}: choose one of {', '.join(choices)}")
+    return service
+
+
+def check_ports(compose, wanted):
+    """Fails before anything is started if one of the addresses needed is taken; names all that are."""
+    taken = []
+    for service in wanted:
+        for address in filter(ports.taken, compose.listens(service)):
+            by = ports.holder(address)
+            taken.append(f"    {address}, which {service} needs{f', is taken by {by}' if by else ''}")
+            variable = f"{program(service).upper()}_PORT"
+            if address in compose.published(service).values():
+                taken.append(f"        end that, or choose another port: {variable}={free_port(address)} make up")
+    if taken:
+        fail("these ports are in use, nothing was started:\n" + "\n".join(taken))
+
+
+def program(service):
+    """The service's own word, but a balancer's program for the balancer."""
+    return next((name for name, balancer in BALANCERS.items() if balancer == service), service)
+
+
+def free_port(address):
+    """The next port above a taken one that is free, without the shift."""
+    ip, port = address.rsplit(":", 1)
+    return next(number for number in range(int(port) + 1, 65536) if not ports.taken(f"{ip}:{number}")) - SHIFT
+
+
 def start(compose, service):
     if running(service):
         fail(f"{service} runs already")
+    check_ports(compose, [service])
     compose.lay_out(service)
     folder = compose.folder(service)
     command = compose.command(service)
     if not shutil.which(command[0], path=PATH):
         fail(f"{service}: {command[0]} is not installed (`make setup` installs what is needed)")
     described = compose.services[service].get("environment", {})
-    environment = {**os.environ, "PATH": PATH, **{key: str(value) for key, value in described.items()}}
+    # ROOMCAST_UP and the like are this script's; settings of a node have two underscores.
+    inherited = {key: value for key, value in os.environ.items() if not re.match("ROOMCAST_(?!_)", key)}
+    environment = {**inherited, "PATH": PATH, **{key: str(value) for key, value in described.items()}}
     with open(folder / "log", "w") as log:
         process = subprocess.Popen(
             command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
@@ -204,6 +113,7 @@ def start(compose, service):
     started[service] = process
     (folder / "process.json").write_text(json.dumps({"pid": process.pid, "born": born(process.pid)}))
     wait_healthy(compose, service, process)
+    print(f"up: {service:<11} {' '.join(compose.listens(service)):<38} log: {folder / 'log'}")
 
 
 def answers(test):
@@ -212,33 +122,62 @@ def answers(test):
 
 
 def wait_healthy(compose, service, process, patience=30):
-    """Waits until it is well, and that it did not end at once: another one may have its port."""
+    """Waits until it is well and listens, and that it did not end at once."""
     test, deadline = compose.health(service), time.monotonic() + patience
     settled = time.monotonic() + 0.3
     while True:
         if process.poll() is not None:
             tail = (compose.folder(service) / "log").read_text()[-2000:]
             fail(f"{service} ended with {process.returncode}:\n{tail}")
-        if time.monotonic() > settled and answers(test):
+        if time.monotonic() > settled and answers(test) and all(map(ports.taken, compose.listens(service))):
             return
         if time.monotonic() > deadline:
             fail(f"{service} is not healthy after {patience} s: see {compose.folder(service) / 'log'}")
         time.sleep(0.1)
 
 
-def up(balancer):
+def check(balancer):
+    """What `up` would start, in order, if nothing is in its way."""
+    if balancer not in BALANCERS:
+        fail(f"there is no balancer {balancer!r}: choose one of {', '.join(BALANCERS)}")
     compose = Compose()
     if any(running(service) for service in compose.services):
         fail("it runs already; `make down` ends it")
-    wanted = [name for name in compose.services if name not in LEFT_OUT and name not in BALANCERS.values()]
-    wanted.append(BALANCERS[balancer])
-    for service in compose.order(wanted):
-        start(compose, service)
-        print(f"up: {service:<11} {compose.addresses[service]:<12} {compose.folder(service) / 'log'}")
+    left_out = LEFT_OUT.union(BALANCERS.values()) - {BALANCERS[balancer]}
+    wanted = compose.order(name for name in compose.services if name not in left_out)
+    check_ports(compose, wanted)
+    return compose, wanted
+
+
+def up(balancer):
+    compose, wanted = check(balancer)
     for service in wanted:
-        for address in compose.published(service).values():
-            print(f"up: {service}: http://{address}/")
+        start(compose, service)
+    page = compose.reached(BALANCERS[balancer])
+    silent = silent_nodes(compose, page)
+    if silent:
+        fail(f"through {balancer} at {page} no answer came from {', '.join(silent)}; `make down` ends what runs")
+    print(f"up: all {len(compose.nodes())} nodes answer through {balancer}")
+    print(f"up: the page:   http://{page}/")
+    print(f"up: Prometheus: http://{compose.reached('prometheus')}/")
     print("up: Grafana is left out: docker compose up has it. `make down` ends all of this.")
+
+
+def silent_nodes(compose, address, patience=30):
+    """The nodes that no WebSocket through the balancer leads to. Connections have different users and
+    addresses and stay open meanwhile, so that a balancer by any rule spreads them."""
+    silent, deadline, number = set(compose.nodes()), time.monotonic() + patience, 0
+    with contextlib.ExitStack() as opened:
+        while silent and time.monotonic() < deadline:
+            number += 1
+            source = (f"127.0.0.{number % 250 + 2}", 0)
+            try:
+                link = connect(f"ws://{address}/ws?user=up-{number}", source_address=source, proxy=None, open_timeout=2)
+                opened.enter_context(link)
+                silent.discard(json.loads(link.recv(timeout=2))["node"])
+            except (OSError, WebSocketException):
+                time.sleep(0.2)
+    return sorted(silent)
 
 
 def end(group):
@@ -261,27 +200,33 @@ def down():
     compose = Compose()
     # Balancers after the nodes: clients find their way while nodes drain. Redis after the nodes.
     order = compose.order(compose.services)
-    nodes = [name for name in order if compose.services[name]["image"].startswith("roomcast")]
-    end(nodes)
-    end([name for name in reversed(order) if name not in nodes])
+    end(compose.nodes())
+    end([name for name in reversed(order) if name not in compose.nodes()])
 
 
 def main():
     match sys.argv[1:]:
-        case ["up"]:
-            up("nginx")
-        case ["up", ("nginx" | "haproxy") as balancer]:
-            up(balancer)
+        case ["up", *balancer] if len(balancer) <= 1:
+            up(*balancer or ["nginx"])
+        case ["check", *balancer] if len(balancer) <= 1:
+            check(*balancer or ["nginx"])
         case ["down"]:
             down()
         case ["run", service]:
-            start(Compose(), service)
+            start(compose := Compose(), known(compose, service))
         case ["end", service]:
-            end([service])
+            end([running_one(service)])
         case ["pid", service]:
-            print(running(service) or fail(f"{service} does not run"))
+            print(running(running_one(service)))
         case _:
             fail(__doc__)
+
+
+def running_one(service):
+    """The service, if it is one and runs."""
+    if not running(known(Compose(), service)):
+        fail(f"{service} does not run; scripts/up.sh run {service} starts it")
+    return service
 
 
 if __name__ == "__main__":

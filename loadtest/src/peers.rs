@@ -1,6 +1,7 @@
 //! `peers`: the same scenarios on Roomcast and on servers that others build for the job, on this
 //! machine and in turns, and the document that says what came out.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
@@ -113,7 +114,12 @@ pub(crate) fn main(args: &PeersArgs, children: &Children) -> Result<Report> {
     let write = |kept: &Kept| {
         let text = doc::document(&kept.runs, &kept.failed, (&args.command(kept), &versions));
         if let Some(path) = &args.write {
-            std::fs::write(path, &text).with_context(|| format!("writing {}", path.display()))?;
+            let file = match std::fs::read_to_string(path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+                read => read.with_context(|| format!("reading {}", path.display()))?,
+            };
+            std::fs::write(path, doc::replaced(&file, &text))
+                .with_context(|| format!("writing {}", path.display()))?;
         }
         anyhow::Ok(text)
     };

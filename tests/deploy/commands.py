@@ -41,7 +41,7 @@ def profile():
     check(quick["codegen-units"] >= 16 > profiles["release"]["codegen-units"], "its units build side by side", profiles)
     script = (ROOT / "scripts/run.sh").read_text()
     check("--profile quick" in script and "/quick/roomcast" in script, "make run builds and runs it")
-    makefile, runner = ((ROOT / name).read_text() for name in ("Makefile", "scripts/up.py"))
+    makefile, runner = ((ROOT / name).read_text() for name in ("Makefile", "scripts/compose.py"))
     check("--profile quick" in makefile and '"quick" / "roomcast"' in runner, "make up runs what make run built")
 
 

@@ -73,6 +73,12 @@ def compose():
     check(len(limited) == 5, "nodes and balancers say how many descriptors they need", limited)
     for name, limit in limited.items():
         descriptors(limit, f"{name}: ulimits.nofile")
+    described, chosen = up.Compose(), (ROOT / ".env").read_text()
+    balancers = {described.reached(name) for name in up.BALANCERS.values()}
+    check(balancers == {up.shifted("127.0.0.1:8080")}, "both balancers have the page's port", balancers)
+    profiles = [described.services[name]["profiles"] for name in up.BALANCERS.values()]
+    check(profiles == [[name] for name in up.BALANCERS], "each balancer has a profile of its name", profiles)
+    check("\nCOMPOSE_PROFILES=nginx\n" in chosen, ".env chooses nginx", chosen)
 
 
 def kubernetes():

@@ -12,6 +12,7 @@ import checks
 import commands
 import files
 import plots
+import mistakes
 import stack
 import up
 
@@ -23,6 +24,7 @@ def main():
     files.look()
     plots.look()
     commands.look()
+    mistakes.look()
     print(f"       after {time.monotonic() - began:.0f} s")
     try:
         stack.look()

@@ -10,6 +10,7 @@ import time
 import urllib.parse
 
 import balancers
+import mistakes
 import rolling
 import up
 from checks import check, dashboards, eventually, get, passes
@@ -23,6 +24,8 @@ NODES = rolling.NODES
 def look():
     # Shorter than for people: the schedule's proportions stay.
     os.environ |= {"ROOMCAST__DRAIN__TOTAL": f"{TOTAL}s", "ROOMCAST__DRAIN__PAUSE": f"{PAUSE}s"}
+    # The other balancer has the same port unless it is given one.
+    os.environ["HAPROXY_PORT"] = "8081"
     described = up.Compose()
     up.up("nginx")
     nginx, haproxy = described.reached("balancer"), described.reached("haproxy")
@@ -41,6 +44,7 @@ def look():
         for name, load in loads.items():
             check(load.wait(timeout=LOAD) == 0, f"{name}: the load lost nothing", (up.RUN / f"load-{name}").read_text())
     unready(nginx, haproxy)
+    mistakes.silent(described, nginx)
     up.end(NODES)
     balancers.away(described, nginx, haproxy)
     up.end(up.BALANCERS.values())

@@ -30,10 +30,15 @@ const context = await chromium.launchPersistentContext(folder, {
 context.setDefaultTimeout(ANSWER);
 const faults = [];
 
-async function open(user) {
+async function visit(user) {
   const page = await context.newPage();
   page.on("pageerror", (error) => faults.push(`${user}: ${error}`));
   await page.goto(url);
+  return page;
+}
+
+async function open(user) {
+  const page = await visit(user);
   await page.getByLabel("Room").fill("lobby");
   await page.getByLabel("Your name").fill(user);
   await page.getByRole("button", { name: "Join" }).click();
@@ -58,7 +63,59 @@ async function shows(page, seq, user, text) {
   assert.equal((await Promise.all(parts)).join(" "), wanted);
 }
 
+const acks = (page, text) => page.locator("#acks", { hasText: text }).waitFor();
+
+/** What a newcomer meets first: hints, a name that is refused, Publish before Join, odd texts. */
+async function newcomer() {
+  const page = await visit("newcomer");
+  await page.locator("#hint", { hasText: "Press Join" }).waitFor();
+  await page.screenshot({ path: join(work, "first-sight.png") });
+  await page.getByLabel("Room").fill("hall");
+  await page.getByLabel("Your name").fill("has blanks");
+  await publish(page, "hello");
+  const status = page.locator("#status[data-state=ended]", { hasText: "no blanks" });
+  await status.waitFor();
+  await acks(page, /^not published: hello$/);
+  assert.equal(await page.getByRole("textbox", { name: "Message" }).inputValue(), "hello");
+  // The first pause before coming back would be 400 ms at most.
+  await page.waitForTimeout(1_000);
+  assert.ok(await status.isVisible(), "it came back after a final refusal");
+  await page.screenshot({ path: join(work, "refused.png") });
+
+  await page.getByLabel("Your name").fill("newcomer");
+  await page.getByRole("button", { name: "Join" }).click();
+  await page.locator("#hint", { hasText: "No message is in hall yet" }).waitFor();
+  await page.screenshot({ path: join(work, "empty-room.png") });
+  const texts = ["1e3", "1.50", '"quoted"', "12345678901234567890", "42", '{"a": [1]}'];
+  const shown = [...texts.slice(0, 5), '{"a":[1]}'];
+  for (const [at, text] of texts.entries()) {
+    await publish(page, text);
+    await shows(page, at + 1, "newcomer", shown[at]);
+  }
+  assert.ok(!(await page.locator("#hint").isVisible()), "the hint covers messages");
+  await page.getByLabel("Room").focus();
+  assert.ok(await page.evaluate(ringIsClear), "the focus ring cuts its label");
+  await page.close();
+
+  const second = await visit("second");
+  await second.getByLabel("Room").fill("hall");
+  await publish(second, "before Join");
+  await acks(second, /^joined hall first; published in hall as 7$/);
+  await second.close();
+}
+
+/** In the page: whether the ring of the field in focus ends below the text of its label. */
+function ringIsClear() {
+  const field = document.activeElement;
+  const { outlineOffset, outlineWidth } = getComputedStyle(field);
+  const text = document.createRange();
+  text.selectNode(field.parentElement.firstChild);
+  const ring = field.getBoundingClientRect().top - parseFloat(outlineOffset) - parseFloat(outlineWidth);
+  return ring >= text.getBoundingClientRect().bottom;
+}
+
 try {
+  await newcomer();
   const alice = await open("alice");
   await publish(alice, "hello");
   await shows(alice, 1, "alice", "hello");
@@ -86,9 +143,11 @@ try {
   // Whoever comes back first: both are told of the reset, and read what is new.
   for (const page of [alice, bob]) {
     await connected(page, COME_BACK);
-    await page.locator("#messages .notice", { hasText: "began anew" }).waitFor();
+    await page.locator("#messages .notice", { hasText: "The room was started again" }).waitFor();
     await shows(page, 1, "alice", "said while the node was away");
   }
+  const lost = alice.locator("#messages .notice", { hasText: "the last 3 messages above are no longer in the room" });
+  await lost.waitFor();
   await publish(bob, "back again");
   for (const page of [alice, bob]) await shows(page, 2, "bob", "back again");
   await alice.screenshot({ path: join(work, "desktop-after.png") });

@@ -9,9 +9,20 @@ use crate::run::text::heading;
 const OPENING: &str = "# Benchmarks beside other servers
 
 Roomcast and three servers that do the same job, on one machine, in turns, under the same scenarios:
-rooms over three nodes on one Redis, WebSocket clients that receive, connections that publish. This
-file is written by the command; no figure in it is edited.
+rooms over three nodes on one Redis, WebSocket clients that receive, connections that publish. What
+follows is written by the command; no figure in it is edited.
 ";
+
+/// Above this line of the file the document is written by hand, and kept.
+const MARK: &str = "<!-- From here on written by `loadtest peers --write`. -->\n";
+
+/// The file with its part below the mark replaced; without a mark, the document alone.
+pub(super) fn replaced(file: &str, document: &str) -> String {
+    match file.split_once(MARK) {
+        Some((kept, _)) => format!("{kept}{MARK}\n{document}"),
+        None => document.to_owned(),
+    }
+}
 
 const SERVERS: &str = "
 | server | what it is | what it promises |
@@ -138,6 +149,18 @@ pub(super) fn document(
 mod tests {
     use super::*;
     use crate::run::sample_outcome;
+
+    #[test]
+    fn what_is_written_by_hand_is_kept() {
+        assert_eq!(replaced("", "# new\n"), "# new\n");
+        assert_eq!(replaced("# an older document\n", "# new\n"), "# new\n");
+        let file = format!("by hand\n\n{MARK}\n# an older document\n");
+        let wanted = format!("by hand\n\n{MARK}\n# new\n");
+        assert_eq!(replaced(&file, "# new\n"), wanted);
+        let page = include_str!("../../../docs/benchmarks.md");
+        assert_eq!(page.matches(MARK).count(), 1);
+        assert!(page.contains(&format!("{MARK}\n{OPENING}")), "the opening is the program's");
+    }
 
     #[test]
     fn the_document_names_the_command_the_machine_and_every_part_that_ran() {

@@ -40,7 +40,12 @@ static ROUTER: LazyLock<Router<Route>> = LazyLock::new(|| {
 });
 
 /// The page at `/`: one file without anything from elsewhere.
-const PAGE: &str = include_str!("../page.html");
+const PAGE: &str = concat!(
+    include_str!("../page.html"),
+    "<script type=\"module\">\n",
+    include_str!("../page.js"),
+    "</script>\n",
+);
 /// The page's own script and style, and a WebSocket to where it came from; nothing else.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
      connect-src 'self' ws: wss:; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
