@@ -70,7 +70,7 @@ impl Worker {
     /// Takes a connection out of all rooms and all joins that wait.
     pub(crate) fn leave_all(&self, connection: &Rc<Connection>) {
         for room in std::mem::take(&mut *connection.joining.borrow_mut()) {
-            self.drop_pending(connection, &room);
+            self.cancel_pending(connection, &room);
             self.forget_if_empty(&room);
         }
         for membership in connection.membership_indices() {

@@ -37,6 +37,8 @@ fn worker(settings: Settings, hub: HubHandle) -> Worker {
         connections: RefCell::new(HashMap::new()),
         scratch: RefCell::default(),
         inbound_held: Rc::default(),
+        stalled_held: Rc::default(),
+        visits: RefCell::default(),
         arriving: RefCell::default(),
         passes: RefCell::default(),
         later: RefCell::default(),
