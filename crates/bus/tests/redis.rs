@@ -15,7 +15,7 @@ use roomcast_metrics::Metrics;
 use roomcast_protocol::{Position, RoomName};
 use roomcast_testkit::{Proxy, RedisServer};
 use support::*;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 fn options(server: &RedisServer) -> RedisOptions {
     RedisOptions::new(server.url())

@@ -7,6 +7,7 @@ mod inbound;
 mod memberships;
 mod serve;
 mod socket;
+mod turn;
 mod write;
 
 use std::cell::{Cell, RefCell};
@@ -23,6 +24,7 @@ pub(crate) use inbound::Arriving;
 pub(crate) use memberships::Membership;
 pub(crate) use serve::{abandon, serve};
 pub(crate) use socket::Socket;
+pub(crate) use turn::TURN_BYTES;
 
 use crate::frame;
 use crate::http::{Hello, Tag};
@@ -73,6 +75,10 @@ pub(crate) struct Connection {
     pub(crate) authored: Cell<bool>,
     /// Requests the bus has not answered.
     pub(crate) in_flight: Cell<u32>,
+    /// How many of them are for history.
+    pub(crate) reading: Cell<u32>,
+    /// It is not read until its answers are taken, or come.
+    pub(crate) held_back: Cell<bool>,
     /// Frames that could not be read.
     pub(crate) broken: Cell<u8>,
     /// When it was heard, and when it is looked at next.
@@ -81,17 +87,21 @@ pub(crate) struct Connection {
     pub(crate) arriving: Cell<Option<Instant>>,
     /// It stands in the worker's list of connections to write.
     pub(crate) queued: Cell<bool>,
+    /// What frames begun hold, over all connections of the worker, in bytes.
+    stalled: Rc<Cell<usize>>,
     /// Its task.
     waker: RefCell<Option<Waker>>,
 }
 
 impl Connection {
-    /// A connection whose handshake is done.
+    /// A connection whose handshake is done. Of its frames begun it counts in `stalled` what they
+    /// hold.
     pub(crate) fn new(
         id: ConnectionId,
         hello: Hello,
         encoding: Encoding,
         socket: impl Into<Socket>,
+        stalled: &Rc<Cell<usize>>,
     ) -> Self {
         Self {
             id,
@@ -106,10 +116,13 @@ impl Connection {
             joining: RefCell::default(),
             authored: Cell::new(false),
             in_flight: Cell::new(0),
+            reading: Cell::new(0),
+            held_back: Cell::new(false),
             broken: Cell::new(0),
             pulse: Pulse::default(),
             arriving: Cell::new(None),
             queued: Cell::new(false),
+            stalled: stalled.clone(),
             waker: RefCell::new(None),
         }
     }
@@ -167,6 +180,18 @@ impl Connection {
     /// Control bytes that the socket has not taken.
     pub(crate) fn unread_control(&self) -> usize {
         self.gate.borrow().control_bytes()
+    }
+
+    /// Memory that the frame begun holds.
+    pub(crate) fn rest_held(&self) -> usize {
+        self.gate.borrow().rest_held()
+    }
+
+    /// Ends it without a Close, which could not follow the frame begun.
+    pub(crate) fn cut_off(&self, code: CloseCode) {
+        if self.is_open() {
+            self.end(Phase::Gone(Ended::Node(code)));
+        }
     }
 
     /// Begins the end: after what stands in the gate, a Close. The worker takes it out of its
@@ -284,6 +309,7 @@ impl fmt::Display for Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        self.stalled.set(self.stalled.get() - self.rest_held());
         debug_assert_eq!(self.joined.get(), 0, "a connection leaves its rooms before it ends");
     }
 }

@@ -46,8 +46,9 @@ pub(crate) fn accept(
     (peer, accepted): (IpAddr, Instant),
 ) {
     let place = Place::new(site.clone(), worker.index);
-    let (worker, site) = (worker.clone(), site.clone());
-    tokio::task::spawn_local(async move {
+    let (own, site) = (worker.clone(), site.clone());
+    let task = tokio::task::spawn_local(async move {
+        let worker = own;
         let settings = worker.settings();
         let mut peer = peer.to_canonical();
         if settings.http.proxy_protocol {
@@ -81,6 +82,7 @@ pub(crate) fn accept(
             Ok(Err(error)) => tracing::debug!("http: {error}"),
         }
     });
+    worker.note_visit(task.abort_handle());
 }
 
 /// The client's address as the head of the PROXY protocol tells it, or why the socket is refused.

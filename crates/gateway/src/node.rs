@@ -49,7 +49,8 @@ pub enum StartError {
     System(#[from] io::Error),
 }
 
-/// A fault that a test injects into a node of its own.
+/// A fault that a test injects into a node of its own. Only builds with debug assertions act on
+/// it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
     /// A published message with this event panics in its connection's task.

@@ -20,7 +20,8 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     pub(crate) heartbeat: Heartbeat,
     pub(crate) http: HttpConfig,
-    /// A fault that a test injected.
+    /// A fault that a test injected. Release builds do not look at it.
+    #[cfg_attr(not(debug_assertions), expect(dead_code, reason = "for tests only"))]
     pub(crate) fault: Option<Fault>,
     default: Arc<Namespace>,
     namespaces: HashMap<String, Arc<Namespace>>,
@@ -35,6 +36,8 @@ pub(crate) struct Limits {
     pub(crate) rooms: usize,
     pub(crate) message_bytes: usize,
     pub(crate) inbound_bytes: usize,
+    pub(crate) stalled_bytes: usize,
+    pub(crate) handshake_bytes: usize,
     pub(crate) lag_bytes: usize,
     pub(crate) log_bytes: usize,
     pub(crate) control_bytes: usize,
@@ -74,6 +77,8 @@ impl Limits {
             rooms: config.rooms_per_connection,
             message_bytes: config.message_bytes,
             inbound_bytes: config.inbound_bytes,
+            stalled_bytes: config.stalled_bytes,
+            handshake_bytes: config.handshake_bytes,
             lag_bytes: config.lag_bytes,
             log_bytes: config.log_bytes,
             control_bytes: config.control_bytes,

@@ -179,7 +179,7 @@ pub(crate) async fn connection(id: u64) -> (Rc<Connection>, TcpStream) {
     let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (socket, _) = listener.accept().await.unwrap();
     let id = ConnectionId(id);
-    (Rc::new(Connection::new(id, Hello::default(), Encoding::Json, socket)), client)
+    (Rc::new(Connection::new(id, Hello::default(), Encoding::Json, socket, &Rc::default())), client)
 }
 
 /// Makes a connection a member of a room, as a worker does; its slot.

@@ -14,6 +14,7 @@ mod pages;
 mod passes;
 mod resume;
 mod session;
+mod visits;
 mod wheel;
 
 use std::cell::{Cell, RefCell};
@@ -32,7 +33,7 @@ pub(crate) use driver::{Handoff, WorkerParts, run};
 pub(crate) use heartbeat::Pulse;
 pub(crate) use session::Reply;
 
-use crate::connection::Connection;
+use crate::connection::{Connection, TURN_BYTES};
 use crate::hub::HubHandle;
 use crate::room::Room;
 use crate::settings::Settings;
@@ -41,9 +42,13 @@ use asks::Asks;
 use chores::Chore;
 use deadlines::Deadlines;
 use heartbeat::Heartbeats;
+use visits::Visits;
 
-/// Bytes read from a socket at a time, into one buffer that all connections of a worker share.
-const SCRATCH: usize = 64 * 1024;
+/// Requests for history of one connection that are answered at a time; each answer holds up to 64
+/// KiB of data until the client takes it.
+const MAX_READING: u32 = 8;
+/// What any stalled connection may hold of a frame begun.
+const SMALL_REST: usize = 64 * 1024;
 
 /// Everything one worker owns.
 pub(crate) struct Worker {
@@ -65,6 +70,10 @@ pub(crate) struct Worker {
     pub(crate) scratch: RefCell<Box<[u8]>>,
     /// Bytes of messages that are arriving, over all connections.
     pub(crate) inbound_held: Rc<Cell<usize>>,
+    /// Bytes of frames begun that their connections have not taken, over all of them.
+    pub(crate) stalled_held: Rc<Cell<usize>>,
+    /// Sockets that are not WebSockets yet.
+    pub(crate) visits: RefCell<Visits>,
     /// Connections with a message that is arriving.
     arriving: RefCell<Vec<Rc<Connection>>>,
     /// Rooms with something to write, in turn.
@@ -107,8 +116,10 @@ impl Worker {
             asks_wake: Notify::new(),
             rooms: RefCell::new(HashMap::new()),
             connections: RefCell::new(HashMap::new()),
-            scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
-            inbound_held: Rc::new(Cell::new(0)),
+            scratch: RefCell::new(vec![0; TURN_BYTES].into_boxed_slice()),
+            inbound_held: Rc::default(),
+            stalled_held: Rc::default(),
+            visits: RefCell::default(),
             arriving: RefCell::default(),
             passes: RefCell::new(VecDeque::new()),
             later: RefCell::default(),
@@ -130,15 +141,35 @@ impl Worker {
     /// Whether a connection may be read: it takes its answers, and has not too many requests
     /// waiting.
     pub(crate) fn may_read(&self, connection: &Connection) -> bool {
-        let limits = &self.settings.borrow().limits;
-        connection.unread_control() <= limits.control_bytes
-            && (connection.in_flight.get() as usize) < limits.requests
+        let requests = self.settings.borrow().limits.requests;
+        (connection.in_flight.get() as usize) < requests && self.may_go_on(connection)
+    }
+
+    /// Whether more of what was read of a connection may be handled in this turn: the answers that
+    /// wait for it, and those of history to come, are within their bounds.
+    pub(crate) fn may_go_on(&self, connection: &Connection) -> bool {
+        connection.unread_control() <= self.settings.borrow().limits.control_bytes
+            && connection.reading.get() < MAX_READING
+    }
+
+    /// Whether a connection is to end because of what it holds of a large frame begun, while such
+    /// frames hold more than they may together.
+    pub(crate) fn holds_too_much(&self, connection: &Connection) -> bool {
+        self.stalled_held.get() > self.settings.borrow().limits.stalled_bytes
+            && connection.rest_held() > SMALL_REST
+    }
+
+    /// Lets a connection's task look again if it was held back and may be read by now.
+    pub(crate) fn release(&self, connection: &Connection) {
+        if connection.held_back.get() && self.may_read(connection) {
+            connection.held_back.set(false);
+            connection.wake();
+        }
     }
 
     /// Writes what waits for a connection, one turn of it; the rest comes after the others.
     pub(crate) fn write(&self, connection: &Rc<Connection>) {
         connection.queued.set(false);
-        let could_read = self.may_read(connection);
         let turn = connection.write_turn();
         self.metrics.traffic.messages_out.inc_by(turn.frames);
         self.metrics.traffic.bytes_out.inc_by(turn.bytes as u64);
@@ -151,8 +182,6 @@ impl Worker {
         for room in turn.page_ended {
             self.ask_page(&room);
         }
-        if !could_read && self.may_read(connection) {
-            connection.wake();
-        }
+        self.release(connection);
     }
 }

@@ -153,6 +153,8 @@ pub enum ErrorWord {
     BusUnavailable,
     /// The outcome is unknown.
     PublishUnknown,
+    /// A join that was left before it was answered.
+    Cancelled,
     /// A fault of the node's own.
     Internal,
 }
@@ -174,6 +176,7 @@ impl Label for ErrorWord {
         Self::Overloaded,
         Self::BusUnavailable,
         Self::PublishUnknown,
+        Self::Cancelled,
         Self::Internal,
     ];
 
@@ -197,6 +200,7 @@ impl Label for ErrorWord {
             Self::Overloaded => "overloaded",
             Self::BusUnavailable => "bus_unavailable",
             Self::PublishUnknown => "publish_unknown",
+            Self::Cancelled => "cancelled",
             Self::Internal => "internal",
         }
     }

@@ -32,13 +32,15 @@ pub enum ErrorCode {
     BusUnavailable,
     /// The outcome is unknown; retry with the same key.
     PublishUnknown,
+    /// The connection left the room before its join was answered.
+    Cancelled,
     /// A fault of the node's own.
     Internal,
 }
 
 impl ErrorCode {
     /// Every code, for tables and tests.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::BadFrame,
         Self::UnknownType,
         Self::Unsupported,
@@ -53,6 +55,7 @@ impl ErrorCode {
         Self::Overloaded,
         Self::BusUnavailable,
         Self::PublishUnknown,
+        Self::Cancelled,
         Self::Internal,
     ];
 
@@ -73,6 +76,7 @@ impl ErrorCode {
             Self::Overloaded => "overloaded",
             Self::BusUnavailable => "bus_unavailable",
             Self::PublishUnknown => "publish_unknown",
+            Self::Cancelled => "cancelled",
             Self::Internal => "internal",
         }
     }

@@ -50,8 +50,28 @@ pub(super) const SECTION: Section = Section {
             default: "64MiB",
             kind: Kind::Bytes(Bounds::new(64 << 10, 16 << 30)),
             change: Change::Reload,
-            about: "Bytes of unfinished inbound messages on one worker; beyond it a connection whose \
-                    message is unfinished ends with 1013. Holds 64 of the largest.",
+            about: "What one worker holds of inbound messages that are unfinished, or whose turn \
+                    has not come, buffers included: a frame counts as up to one and a half times \
+                    what has come of it, a message in fragments as up to four times. Beyond it a \
+                    connection that holds some of it ends with 1013. Holds 64 of the largest.",
+        },
+        Key {
+            name: "stalled_bytes",
+            default: "128MiB",
+            kind: Kind::Bytes(Bounds::new(64 << 10, 16 << 30)),
+            change: Change::Reload,
+            about: "What one worker holds of frames whose members took a part and stalled; a frame \
+                    in the other encoding may have seven times its `message_bytes`. Beyond it a \
+                    member that has more than 64 KiB of a frame to take is cut off, and resumes.",
+        },
+        Key {
+            name: "handshake_bytes",
+            default: "128MiB",
+            kind: Kind::Bytes(Bounds::new(1 << 20, 16 << 30)),
+            change: Change::Reload,
+            about: "What sockets of one worker that are not WebSockets yet may hold: each counts as \
+                    `http.max_header_bytes` and 12 KiB. Beyond it the one that came first is \
+                    ended. Holds 4,681 handshakes, two seconds of `accept_rate`.",
         },
         Key {
             name: "lag_bytes",
@@ -150,6 +170,10 @@ pub struct LimitsConfig {
     pub message_bytes: usize,
     /// Unfinished inbound messages of one worker.
     pub inbound_bytes: usize,
+    /// Frames begun of one worker that their members have not taken.
+    pub stalled_bytes: usize,
+    /// Sockets of one worker that are not WebSockets yet.
+    pub handshake_bytes: usize,
     /// How far a member may lag in one room.
     pub lag_bytes: usize,
     /// All logs of the node.

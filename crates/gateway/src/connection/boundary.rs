@@ -1,147 +1,116 @@
-//! Follows the WebSocket frames of an inbound byte stream just far enough to tell when no frame and
-//! no fragmented message is open, so that the reading state of an idle connection can be dropped.
+//! Measures the WebSocket frames of an inbound byte stream, so that tungstenite is given whole
+//! frames only: it reserves what a header claims, whether the bytes come or not.
 
 use std::io::Cursor;
 
+use roomcast_protocol::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::OpCode;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
-/// The longest header: two bytes, an eight-byte length and the mask (RFC 6455 section 5.2).
-const MAX_HEADER: usize = 14;
+/// The longest payload of a control frame (RFC 6455 section 5.5).
+const MAX_CONTROL: u64 = 125;
 
-/// Where in the stream of frames the last byte seen lies. Pure.
+/// What the next bytes of the stream are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ahead {
+    /// A whole frame of so many bytes, its header included. It counts as read.
+    Whole(usize),
+    /// The begin of a frame, which cannot be whole before so many bytes are there.
+    Part(usize),
+    /// A header that no frame may have here: close with this code, without waiting for the rest.
+    Refused(CloseCode),
+}
+
+/// A fragmented message of which the last fragment has not come.
+#[derive(Debug, Clone, Copy)]
+struct Fragments {
+    /// Bytes of payload so far.
+    payload: usize,
+    /// Bytes of payload in the largest fragment.
+    largest: usize,
+}
+
+/// Where in a stream of frames the reader is. Pure.
 #[derive(Debug, Default)]
 pub(super) struct Boundary {
-    /// Bytes of a header that is not complete.
-    header: Vec<u8>,
-    /// Payload bytes of the open frame that are still to come.
-    payload: u64,
-    /// A data frame without FIN was seen, and its last fragment was not.
-    fragmented: bool,
-    /// Bytes since the last message ended.
-    unfinished: usize,
-    /// What is unfinished began in the bytes that were followed last.
-    begun: bool,
-    /// The stream broke the protocol: tungstenite will say how.
-    lost: bool,
+    fragments: Option<Fragments>,
 }
 
 impl Boundary {
-    /// Follows the next bytes.
-    pub(super) fn follow(&mut self, mut bytes: &[u8]) {
-        self.begun = self.is_between_messages();
-        while !bytes.is_empty() && !self.lost {
-            let rest = if self.payload > 0 {
-                let taken = self.payload.min(bytes.len() as u64);
-                self.payload -= taken;
-                &bytes[taken as usize..]
-            } else {
-                self.follow_header(bytes)
-            };
-            self.unfinished += bytes.len() - rest.len();
-            bytes = rest;
-            if self.is_between_messages() {
-                self.unfinished = 0;
-                self.begun = true;
-            }
-        }
-    }
-
-    /// Takes the bytes of one header, or all there are if it is not complete.
-    fn follow_header<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
-        let known = self.header.len();
-        let more = bytes.len().min(MAX_HEADER);
-        self.header.extend_from_slice(&bytes[..more]);
-        let mut cursor = Cursor::new(&self.header);
+    /// Measures the frame at the begin of `bytes`. A message is too big above `max` bytes of payload.
+    pub(super) fn take(&mut self, bytes: &[u8], max: usize) -> Ahead {
+        let mut cursor = Cursor::new(bytes);
         match FrameHeader::parse(&mut cursor) {
             Ok(Some((header, length))) => {
-                let used = cursor.position() as usize - known;
-                self.header.clear();
-                self.payload = length;
-                if matches!(header.opcode, OpCode::Data(_)) {
-                    self.fragmented = !header.is_final;
+                if let Some(code) = self.objection(&header, length, max) {
+                    return Ahead::Refused(code);
                 }
-                &bytes[used..]
+                // At most `max`, by what was just checked.
+                let payload = length as usize;
+                let whole = cursor.position() as usize + payload;
+                if bytes.len() < whole {
+                    return Ahead::Part(whole);
+                }
+                if let OpCode::Data(_) = header.opcode {
+                    self.note(payload, header.is_final);
+                }
+                Ahead::Whole(whole)
             }
-            Ok(None) => {
-                self.header.truncate(known + more);
-                &bytes[more..]
-            }
-            Err(_) => {
-                self.lost = true;
-                &[]
-            }
+            Ok(None) => Ahead::Part(header_length(bytes)),
+            Err(_) => Ahead::Refused(CloseCode::Protocol),
         }
     }
 
-    /// Whether nothing is open: every frame seen is complete, and every message.
-    pub(super) fn is_between_messages(&self) -> bool {
-        self.header.is_empty() && self.payload == 0 && !self.fragmented && !self.lost
+    /// Why a frame with this header cannot be taken, whatever its payload is.
+    fn objection(&self, header: &FrameHeader, length: u64, max: usize) -> Option<CloseCode> {
+        let is_open = self.fragments.is_some();
+        let breaks = match header.opcode {
+            OpCode::Control(_) => !header.is_final || length > MAX_CONTROL,
+            OpCode::Data(Data::Continue) => !is_open,
+            OpCode::Data(_) => is_open,
+        };
+        if breaks || header.mask.is_none() || header.rsv1 || header.rsv2 || header.rsv3 {
+            return Some(CloseCode::Protocol);
+        }
+        let before = match header.opcode {
+            OpCode::Data(_) => self.fragments.map_or(0, |fragments| fragments.payload),
+            OpCode::Control(_) => return None,
+        };
+        (length > max.saturating_sub(before) as u64).then_some(CloseCode::TooBig)
     }
 
-    /// Bytes of the message that is arriving, pings among its fragments included.
-    pub(super) fn unfinished(&self) -> usize {
-        self.unfinished
+    fn note(&mut self, payload: usize, is_final: bool) {
+        let before = self.fragments.unwrap_or(Fragments { payload: 0, largest: 0 });
+        self.fragments = (!is_final).then_some(Fragments {
+            payload: before.payload + payload,
+            largest: before.largest.max(payload),
+        });
     }
 
-    /// Whether that message began in the bytes that were followed last.
-    pub(super) fn has_begun(&self) -> bool {
-        self.begun
+    /// Whether a fragmented message is open.
+    pub(super) fn is_fragmented(&self) -> bool {
+        self.fragments.is_some()
     }
+
+    /// The most that tungstenite holds of the fragmented message that is open, in bytes. Its
+    /// buffers grow by doubling: the read buffer to the largest fragment, the collected message to
+    /// its payload.
+    pub(super) fn collected(&self, read_buffer: usize) -> usize {
+        let of = |fragments: Fragments| 2 * (read_buffer + fragments.largest + fragments.payload);
+        self.fragments.map_or(0, of)
+    }
+}
+
+/// The length of the header that begins so, as far as these bytes tell.
+fn header_length(bytes: &[u8]) -> usize {
+    let Some(second) = bytes.get(1) else { return 2 };
+    let length = match second & 0x7f {
+        126 => 2,
+        127 => 8,
+        _ => 0,
+    };
+    2 + length + if second & 0x80 == 0 { 0 } else { 4 }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data};
-
-    use super::*;
-
-    fn frame(opcode: OpCode, is_final: bool, length: usize) -> Vec<u8> {
-        let mask = Some([1, 2, 3, 4]);
-        let header = FrameHeader { is_final, opcode, mask, ..FrameHeader::default() };
-        let mut bytes = Vec::new();
-        header.format(length as u64, &mut bytes).unwrap();
-        bytes.resize(bytes.len() + length, b'x');
-        bytes
-    }
-
-    #[test]
-    fn is_between_messages_after_whole_ones_only() {
-        let mut boundary = Boundary::default();
-        assert!(boundary.is_between_messages());
-        boundary.follow(&frame(OpCode::Data(Data::Text), true, 300));
-        assert!(boundary.is_between_messages());
-        boundary.follow(&frame(OpCode::Data(Data::Text), false, 3));
-        assert!(!boundary.is_between_messages());
-        boundary.follow(&frame(OpCode::Control(Control::Ping), true, 0));
-        assert!(!boundary.is_between_messages(), "a ping does not end the fragmented message");
-        boundary.follow(&frame(OpCode::Data(Data::Continue), true, 3));
-        assert!(boundary.is_between_messages());
-    }
-
-    proptest! {
-        /// However the stream is cut, the boundary lies where it lies when frames come whole.
-        #[test]
-        fn cuts_do_not_matter(
-            lengths in prop::collection::vec(prop_oneof![0..130usize, 65_530..65_540usize], 1..6),
-            cuts in prop::collection::vec(1..200usize, 1..50),
-        ) {
-            let whole: Vec<u8> =
-                lengths.iter().flat_map(|&n| frame(OpCode::Data(Data::Binary), true, n)).collect();
-            let ends: Vec<usize> = lengths.iter().scan(0, |at, &n| {
-                *at += frame(OpCode::Data(Data::Binary), true, n).len();
-                Some(*at)
-            }).collect();
-            let mut boundary = Boundary::default();
-            let mut at = 0;
-            for cut in cuts.iter().cycle() {
-                let to = (at + cut).min(whole.len());
-                boundary.follow(&whole[at..to]);
-                at = to;
-                prop_assert_eq!(boundary.is_between_messages(), ends.contains(&at));
-                if at == whole.len() { break; }
-            }
-        }
-    }
-}
+mod tests;

@@ -103,6 +103,11 @@ impl Gate {
         self.control.take(beyond)
     }
 
+    /// Memory that the frame begun holds.
+    pub(crate) fn rest_held(&self) -> usize {
+        self.rest.bytes.capacity()
+    }
+
     /// A room's frame was begun and this is left of it.
     pub(crate) fn begin(&mut self, rest: Vec<u8>) {
         debug_assert!(self.rest.bytes.is_empty(), "one frame is finished before the next");

@@ -1,6 +1,10 @@
 //! Reading: bytes of the socket become messages, through tungstenite. Its state exists only while
-//! a message is arriving, so that an idle connection holds none.
+//! a message is arriving, so that an idle connection holds none. tungstenite is given whole frames;
+//! what is held of others is what has come of them.
 
+mod share;
+
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::io::{self, Read, Write};
 use std::rc::Rc;
@@ -14,10 +18,16 @@ use tokio_tungstenite::tungstenite::protocol::{
 };
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
-use super::boundary::Boundary;
+use super::boundary::{Ahead, Boundary};
+use super::turn::Turn;
+use share::InboundShare;
 
 /// tungstenite's read buffer: zero-filled at every read, so small; a larger frame grows it.
 const READ_BUFFER: usize = 2 * 1024;
+/// Frames given to tungstenite at a time; between two such runs the worker may stop.
+const RUN_FRAMES: usize = 16;
+/// Bytes after which a run takes no further frame.
+const RUN_BYTES: usize = 4 * 1024;
 
 /// What arrived.
 #[derive(Debug)]
@@ -37,8 +47,10 @@ pub(super) enum Arrival {
 /// Whether a message is on its way when the socket has nothing more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Arriving {
-    /// None is.
+    /// None is, and nothing is held.
     Nothing,
+    /// None is, but frames that were read wait for their turn.
+    Postponed,
     /// One is, and its first byte came with the last read.
     Begun,
     /// One is that began earlier.
@@ -53,38 +65,103 @@ pub(super) struct Inbound {
 
 #[derive(Debug)]
 struct Open {
-    context: WebSocketContext,
+    /// There is one from a turn's first whole frame on, and longer while a message is fragmented.
+    context: Option<WebSocketContext>,
     boundary: Boundary,
+    /// What has come of a frame that is not whole.
+    part: Vec<u8>,
+    /// Bytes that the frame in `part` has at least.
+    needs: usize,
+    /// Bytes that were read and wait for a later turn.
+    postponed: Bytes,
+    /// Memory that `postponed` keeps.
+    postponed_held: usize,
+    /// What is unfinished began in the bytes that were taken in last.
+    begun: bool,
+    /// A header that no frame may have: nothing after it is read.
+    refused: Option<CloseCode>,
     share: InboundShare,
 }
 
 impl Inbound {
-    /// Begins to read `bytes`, the next of the stream; then call [`Self::next`] until it pauses.
-    pub(super) fn begin(&mut self, bytes: &[u8], max_message: usize, held: &Rc<Cell<usize>>) {
+    /// Begins a turn: then take runs of frames with [`Self::run`] and call [`Self::settle`] at its
+    /// end. `held` counts what all connections of the worker hold.
+    pub(super) fn begin(&mut self, held: &Rc<Cell<usize>>) {
         let open = self.open.get_or_insert_with(|| {
-            let config = WebSocketConfig::default()
-                .read_buffer_size(READ_BUFFER)
-                .write_buffer_size(0)
-                .max_write_buffer_size(64 * 1024)
-                .max_message_size(Some(max_message))
-                .max_frame_size(Some(max_message));
             Box::new(Open {
-                context: WebSocketContext::new(Role::Server, Some(config)),
+                context: None,
                 boundary: Boundary::default(),
+                part: Vec::new(),
+                needs: 0,
+                postponed: Bytes::new(),
+                postponed_held: 0,
+                begun: true,
+                refused: None,
                 share: InboundShare::new(held),
             })
         });
-        open.boundary.follow(bytes);
-        open.share.hold(open.boundary.unfinished());
+        open.begun = !open.is_unfinished();
     }
 
-    /// The next message out of `input`, of which what was read is cut off. Answers to control
-    /// frames are appended to `control`.
-    pub(super) fn next(&mut self, input: &mut &[u8], control: &mut Vec<u8>) -> Arrival {
+    /// The next whole frames of `input`, which are cut off it: give them to [`Self::next`] until it
+    /// pauses. What has come of an unfinished frame is kept. None if the input or the turn is over,
+    /// or the frame that comes next is refused.
+    pub(super) fn run<'a>(
+        &mut self,
+        input: &mut &'a [u8],
+        max_message: usize,
+        turn: &mut Turn,
+    ) -> Option<Cow<'a, [u8]>> {
+        let open = self.open.as_mut()?;
+        if input.is_empty() || turn.frames() == 0 || open.refused.is_some() {
+            return None;
+        }
+        if !open.part.is_empty() {
+            let whole = open.complete(input, max_message)?;
+            turn.take_frames(1);
+            return Some(Cow::Owned(whole));
+        }
+        let (mut length, mut frames) = (0, 0);
+        let most = turn.frames().min(RUN_FRAMES);
+        while frames < most && length < input.len().min(RUN_BYTES) {
+            match open.boundary.take(&input[length..], max_message) {
+                Ahead::Whole(bytes) => {
+                    length += bytes;
+                    frames += 1;
+                    open.begun |= !open.boundary.is_fragmented();
+                }
+                // What follows whole frames is looked at again when these are handled.
+                Ahead::Part(_) | Ahead::Refused(_) if length > 0 => break,
+                Ahead::Part(needs) => {
+                    (open.part, open.needs) = (input.to_vec(), needs);
+                    *input = &[];
+                    return None;
+                }
+                Ahead::Refused(code) => {
+                    open.refused = Some(code);
+                    return None;
+                }
+            }
+        }
+        turn.take_frames(frames);
+        let (run, rest) = input.split_at(length);
+        *input = rest;
+        Some(Cow::Borrowed(run))
+    }
+
+    /// The next message out of a run, of which what was read is cut off. Answers to control frames
+    /// are appended to `control`.
+    pub(super) fn next(
+        &mut self,
+        run: &mut &[u8],
+        max_message: usize,
+        control: &mut Vec<u8>,
+    ) -> Arrival {
         let Some(open) = &mut self.open else { return Arrival::Pause };
-        let mut wire = Wire { input, control };
+        let context = open.context.get_or_insert_with(|| context(max_message));
+        let mut wire = Wire { input: run, control };
         loop {
-            return match open.context.read(&mut wire) {
+            return match context.read(&mut wire) {
                 Ok(Message::Text(text)) => Arrival::Text(text),
                 Ok(Message::Binary(bytes)) => Arrival::Binary(bytes),
                 Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => continue,
@@ -93,7 +170,7 @@ impl Inbound {
                 }
                 Ok(Message::Close(_)) => {
                     // Writes the answer; that the connection is over is what we want to hear.
-                    let _over = open.context.flush(&mut wire);
+                    let _over = context.flush(&mut wire);
                     Arrival::Close
                 }
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -105,18 +182,107 @@ impl Inbound {
         }
     }
 
-    /// After a pause: drops the reading state if nothing is arriving.
-    pub(super) fn rest(&mut self) -> Arriving {
-        match &self.open {
-            Some(open) if open.boundary.is_between_messages() => {
-                self.open = None;
-                Arriving::Nothing
-            }
-            Some(open) if open.boundary.has_begun() => Arriving::Begun,
-            Some(_) => Arriving::Still,
-            None => Arriving::Nothing,
+    /// Why the frame that comes next is refused, if it is: after the frames before it.
+    pub(super) fn refused(&self) -> Option<CloseCode> {
+        self.open.as_ref()?.refused
+    }
+
+    /// Keeps frames for a later turn. Nothing more is read until they were handled.
+    pub(super) fn postpone(&mut self, bytes: Bytes, held: usize) {
+        if let Some(open) = &mut self.open {
+            (open.postponed, open.postponed_held) = (bytes, held);
         }
     }
+
+    /// Whether frames wait for a later turn.
+    pub(super) fn has_postponed(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| !open.postponed.is_empty())
+    }
+
+    /// The frames that waited for this turn, and the memory that they keep.
+    pub(super) fn take_postponed(&mut self) -> (Bytes, usize) {
+        let Some(open) = &mut self.open else { return (Bytes::new(), 0) };
+        (std::mem::take(&mut open.postponed), std::mem::take(&mut open.postponed_held))
+    }
+
+    /// Ends a turn: counts what is held, and drops the reading state if nothing is.
+    pub(super) fn settle(&mut self) -> Arriving {
+        let Some(open) = &mut self.open else { return Arriving::Nothing };
+        if !open.boundary.is_fragmented() {
+            open.context = None;
+        }
+        let arriving = match (open.is_unfinished(), open.begun) {
+            (true, true) => Arriving::Begun,
+            (true, false) => Arriving::Still,
+            (false, _) if open.postponed.is_empty() => Arriving::Nothing,
+            (false, _) => Arriving::Postponed,
+        };
+        if arriving == Arriving::Nothing {
+            self.open = None;
+        } else {
+            open.share.hold(open.held());
+        }
+        arriving
+    }
+}
+
+impl Open {
+    /// Whether a message is arriving.
+    fn is_unfinished(&self) -> bool {
+        !self.part.is_empty() || self.boundary.is_fragmented() || self.refused.is_some()
+    }
+
+    /// Moves bytes of `input` to the frame that is not whole; the frame, if it is whole then.
+    fn complete(&mut self, input: &mut &[u8], max_message: usize) -> Option<Vec<u8>> {
+        loop {
+            let missing = self.needs - self.part.len();
+            let (more, rest) = input.split_at(missing.min(input.len()));
+            self.append(more);
+            *input = rest;
+            if self.part.len() < self.needs {
+                return None;
+            }
+            match self.boundary.take(&self.part, max_message) {
+                Ahead::Whole(_) => {
+                    self.begun |= !self.boundary.is_fragmented();
+                    return Some(std::mem::take(&mut self.part));
+                }
+                Ahead::Part(needs) => self.needs = needs,
+                Ahead::Refused(code) => {
+                    self.part = Vec::new();
+                    self.refused = Some(code);
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Grows by half of what came, and never beyond the frame: by what a header claims alone,
+    /// nothing.
+    fn append(&mut self, bytes: &[u8]) {
+        let length = self.part.len() + bytes.len();
+        if self.part.capacity() < length {
+            let roomy = self.part.capacity() + self.part.capacity() / 2;
+            self.part.reserve_exact(roomy.min(self.needs).max(length) - self.part.len());
+        }
+        self.part.extend_from_slice(bytes);
+    }
+
+    /// All memory that is held until the next turn, in bytes.
+    fn held(&self) -> usize {
+        let collected = self.boundary.collected(READ_BUFFER);
+        size_of::<Self>() + self.part.capacity() + self.postponed_held + collected
+    }
+}
+
+fn context(max_message: usize) -> WebSocketContext {
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(0)
+        .max_write_buffer_size(64 * 1024)
+        .max_message_size(Some(max_message))
+        .max_frame_size(Some(max_message));
+    WebSocketContext::new(Role::Server, Some(config))
 }
 
 /// Whether tungstenite put this in place of a Close whose code must not be sent (RFC 6455, section
@@ -156,31 +322,6 @@ impl Write for Wire<'_, '_> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-/// What one connection holds of the worker's bound on messages that are arriving, in bytes.
-#[derive(Debug)]
-pub(crate) struct InboundShare {
-    held: usize,
-    all: Rc<Cell<usize>>,
-}
-
-impl InboundShare {
-    fn new(all: &Rc<Cell<usize>>) -> Self {
-        Self { held: 0, all: all.clone() }
-    }
-
-    /// So many bytes are unfinished now.
-    fn hold(&mut self, bytes: usize) {
-        self.all.set(self.all.get() - self.held + bytes);
-        self.held = bytes;
-    }
-}
-
-impl Drop for InboundShare {
-    fn drop(&mut self) {
-        self.all.set(self.all.get() - self.held);
     }
 }
 

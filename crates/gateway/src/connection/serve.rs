@@ -6,12 +6,13 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use roomcast_protocol::{CloseCode, Encoding};
 use socket2::SockRef;
 use tokio::time::{Instant, timeout_at};
 
 use super::inbound::{Arrival, Inbound};
+use super::turn::Turn;
 use super::{Connection, Ended, Phase};
 use crate::worker::Worker;
 
@@ -31,22 +32,26 @@ enum Ready {
 /// handshake.
 pub(crate) async fn serve(worker: &Rc<Worker>, connection: &Rc<Connection>, early: Bytes) -> Ended {
     let mut inbound = Inbound::default();
+    let mut turn = Turn::new();
     worker.greet(connection);
     if !early.is_empty() {
-        receive(worker, connection, &mut inbound, &early);
+        worker.metrics.traffic.bytes_in.inc_by(early.len() as u64);
+        let held = early.len();
+        inbound.begin(&worker.inbound_held);
+        inbound.postpone(early, held);
     }
-    drop(early);
     loop {
-        match ready(worker, connection).await {
+        if turn.is_spent() {
+            // The worker's other tasks, and what sockets have for them, come first.
+            tokio::task::yield_now().await;
+            turn = Turn::new();
+        }
+        match ready(worker, connection, &inbound, &mut turn).await {
             Ready::Write => {
                 connection.unblock();
                 worker.write(connection);
             }
-            Ready::Read => {
-                if read_turn(worker, connection, &mut inbound) {
-                    tokio::task::yield_now().await;
-                }
-            }
+            Ready::Read => read_some(worker, connection, &mut inbound, &mut turn),
             Ready::End => break,
         }
     }
@@ -71,68 +76,128 @@ async fn end(worker: &Rc<Worker>, connection: &Rc<Connection>) -> Ended {
     }
 }
 
-/// Waits until the connection has ended, the socket takes what is blocked, or has something to
-/// read while it may be read.
-async fn ready(worker: &Worker, connection: &Connection) -> Ready {
-    poll_fn(|context| {
+/// Waits until the connection has ended, the socket takes what is blocked, or there is something to
+/// read while it may be read. Waiting is the end of a turn.
+fn ready(
+    worker: &Worker,
+    connection: &Connection,
+    inbound: &Inbound,
+    turn: &mut Turn,
+) -> impl Future<Output = Ready> {
+    poll_fn(move |context| {
         connection.remember(context.waker());
         if !connection.is_open() {
             return Poll::Ready(Ready::End);
         }
-        if connection.is_blocked() && connection.socket.tcp().poll_write_ready(context).is_ready() {
-            return Poll::Ready(Ready::Write);
+        if connection.is_blocked() {
+            if worker.holds_too_much(connection) {
+                cut_off(connection);
+                return Poll::Ready(Ready::End);
+            }
+            if connection.socket.tcp().poll_write_ready(context).is_ready() {
+                return Poll::Ready(Ready::Write);
+            }
         }
-        if worker.may_read(connection)
-            && connection.socket.tcp().poll_read_ready(context).is_ready()
+        let may_read = worker.may_read(connection);
+        connection.held_back.set(!may_read);
+        if may_read
+            && (inbound.has_postponed()
+                || connection.socket.tcp().poll_read_ready(context).is_ready())
         {
             return Poll::Ready(Ready::Read);
         }
+        *turn = Turn::new();
         Poll::Pending
     })
-    .await
 }
 
-/// Reads once. Returns whether there may be more at once.
-fn read_turn(worker: &Rc<Worker>, connection: &Rc<Connection>, inbound: &mut Inbound) -> bool {
+/// Ends a connection in mid-frame: a reset, so that the kernel keeps nothing of it either.
+fn cut_off(connection: &Connection) {
+    connection.cut_off(CloseCode::TryAgain);
+    let _best_effort = SockRef::from(connection.socket.tcp()).set_linger(Some(Duration::ZERO));
+}
+
+/// Reads once: what waited for this turn, or what the socket has.
+fn read_some(
+    worker: &Rc<Worker>,
+    connection: &Rc<Connection>,
+    inbound: &mut Inbound,
+    turn: &mut Turn,
+) {
+    let (mut postponed, held) = inbound.take_postponed();
+    if !postponed.is_empty() {
+        let left = receive(worker, connection, inbound, turn, &postponed);
+        if left > 0 {
+            postponed.advance(postponed.len() - left);
+            inbound.postpone(postponed, held);
+        }
+        return end_turn(worker, connection, inbound);
+    }
     let mut scratch = worker.scratch.borrow_mut();
-    match connection.socket.tcp().try_read(&mut scratch) {
-        Ok(0) => {
-            connection.fail();
-            false
-        }
+    let most = turn.bytes().min(scratch.len());
+    match connection.socket.tcp().try_read(&mut scratch[..most]) {
+        Ok(0) => connection.fail(),
         Ok(count) => {
-            receive(worker, connection, inbound, &scratch[..count]);
-            count == scratch.len()
+            worker.hear(connection);
+            worker.metrics.traffic.bytes_in.inc_by(count as u64);
+            turn.take_bytes(count);
+            let bytes = &scratch[..count];
+            let left = receive(worker, connection, inbound, turn, bytes);
+            if left > 0 {
+                inbound.postpone(Bytes::copy_from_slice(&bytes[count - left..]), left);
+            }
+            end_turn(worker, connection, inbound);
         }
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
-        Err(_) => {
-            connection.fail();
-            false
-        }
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+        Err(_) => connection.fail(),
     }
 }
 
-/// Handles what arrived, then writes the answers once.
-fn receive(worker: &Rc<Worker>, connection: &Rc<Connection>, inbound: &mut Inbound, bytes: &[u8]) {
-    worker.hear(connection);
-    worker.metrics.traffic.bytes_in.inc_by(bytes.len() as u64);
-    inbound.begin(bytes, worker.settings().limits.message_bytes, &worker.inbound_held);
+/// Handles what arrived, as far as the turn and the connection's bounds allow; returns how many
+/// bytes are left.
+fn receive(
+    worker: &Rc<Worker>,
+    connection: &Rc<Connection>,
+    inbound: &mut Inbound,
+    turn: &mut Turn,
+    bytes: &[u8],
+) -> usize {
+    let max_message = worker.settings().limits.message_bytes;
+    inbound.begin(&worker.inbound_held);
     let mut input = bytes;
-    while connection.is_open() {
-        let arrival = {
-            let mut gate = connection.gate.borrow_mut();
-            inbound.next(&mut input, gate.control())
-        };
-        match (arrival, connection.encoding) {
-            (Arrival::Text(text), Encoding::Json) => worker.handle(connection, text.as_bytes()),
-            (Arrival::Binary(bytes), Encoding::MsgPack) => worker.handle(connection, &bytes),
-            (Arrival::Text(_) | Arrival::Binary(_), _) => connection.close(CloseCode::Unsupported),
-            (Arrival::Close, _) => connection.close_answered(),
-            (Arrival::Broken(code), _) => connection.close(code),
-            (Arrival::Pause, _) => break,
+    while connection.is_open() && worker.may_go_on(connection) {
+        let Some(run) = inbound.run(&mut input, max_message, turn) else { break };
+        let mut run = &run[..];
+        while connection.is_open() {
+            let arrival = {
+                let mut gate = connection.gate.borrow_mut();
+                inbound.next(&mut run, max_message, gate.control())
+            };
+            match (arrival, connection.encoding) {
+                (Arrival::Text(text), Encoding::Json) => {
+                    turn.take_frames(worker.handle(connection, text.as_bytes()) - 1);
+                }
+                (Arrival::Binary(bytes), Encoding::MsgPack) => {
+                    turn.take_frames(worker.handle(connection, &bytes) - 1);
+                }
+                (Arrival::Text(_) | Arrival::Binary(_), _) => {
+                    connection.close(CloseCode::Unsupported);
+                }
+                (Arrival::Close, _) => connection.close_answered(),
+                (Arrival::Broken(code), _) => connection.close(code),
+                (Arrival::Pause, _) => break,
+            }
         }
     }
-    let arriving = inbound.rest();
+    if let Some(code) = inbound.refused() {
+        connection.close(code);
+    }
+    input.len()
+}
+
+/// Counts what is held until the next turn, and writes the answers once.
+fn end_turn(worker: &Rc<Worker>, connection: &Rc<Connection>, inbound: &mut Inbound) {
+    let arriving = inbound.settle();
     worker.note_arriving(connection, arriving);
     worker.write(connection);
 }
@@ -178,3 +243,6 @@ async fn read_to_end(connection: &Connection) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -51,7 +51,7 @@ impl Connection {
             return Wrote { cursor: run.end(), frames: run.frames(), bytes };
         }
         let Settled { cursor, rest, frames } = run.settle(bytes);
-        self.gate.borrow_mut().begin(rest);
+        self.begin(rest);
         Wrote { cursor, frames, bytes }
     }
 
@@ -88,7 +88,7 @@ impl Connection {
             .collect();
 
         let bytes = self.write_across(&runs);
-        let mut beyond = self.gate.borrow_mut().written(bytes);
+        let mut beyond = self.written(bytes);
         let mut settled = Vec::with_capacity(runs.len());
         for run in &runs {
             let taken = beyond.min(run.bytes());
@@ -112,6 +112,22 @@ impl Connection {
         drop(slices);
         self.gate.borrow_mut().give_back(lent);
         bytes
+    }
+
+    /// Keeps what is left of a frame that was begun, and counts it.
+    fn begin(&self, rest: Vec<u8>) {
+        let mut gate = self.gate.borrow_mut();
+        gate.begin(rest);
+        self.stalled.set(self.stalled.get() + gate.rest_held());
+    }
+
+    /// Takes what was written off the gate's own bytes; returns how many bytes lie beyond.
+    fn written(&self, bytes: usize) -> usize {
+        let mut gate = self.gate.borrow_mut();
+        let before = gate.rest_held();
+        let beyond = gate.written(bytes);
+        self.stalled.set(self.stalled.get() - (before - gate.rest_held()));
+        beyond
     }
 
     /// The rooms whose turn it is: membership, room, slot.
@@ -149,7 +165,7 @@ impl Connection {
         {
             turn.frames += frames;
             if !rest.is_empty() {
-                self.gate.borrow_mut().begin(rest);
+                self.begin(rest);
             }
             let mut state = room.state.borrow_mut();
             state.advance(slot, cursor);

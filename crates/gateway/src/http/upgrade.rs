@@ -203,7 +203,8 @@ async fn become_connection(worker: Rc<Worker>, upgrade: OnUpgrade, grant: Grant)
     let connections = &worker.metrics.connections;
     connections.handshake.observe(grant.accepted.elapsed().as_secs_f64());
     connections.opened[grant.hello.kind()].inc();
-    let connection = Rc::new(Connection::new(id, grant.hello, grant.subprotocol.encoding, socket));
+    let (encoding, stalled) = (grant.subprotocol.encoding, &worker.stalled_held);
+    let connection = Rc::new(Connection::new(id, grant.hello, encoding, socket, stalled));
     tracing::debug!(%connection, client = %grant.client, "opened");
     tokio::task::spawn_local(live(worker, connection, early, grant.place));
 }

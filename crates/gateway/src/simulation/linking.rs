@@ -24,7 +24,8 @@ impl World {
         let (id, pipe) = (ConnectionId(self.connections), Pipe::new(self.climate.capacity));
         let encoding = self.clients[client].encoding;
         let socket = Socket::Memory(pipe.clone());
-        let connection = Rc::new(Connection::new(id, Hello::default(), encoding, socket));
+        let connection =
+            Rc::new(Connection::new(id, Hello::default(), encoding, socket, &Rc::default()));
         self.nodes[node].desks[worker].worker.greet(&connection);
         self.clients[client].accepted((node, worker), connection, pipe);
         true

@@ -67,7 +67,7 @@ impl Worker {
         let joining = all.split_off(kept);
         drop(all);
         for room in joining {
-            self.drop_pending(connection, &room);
+            self.cancel_pending(connection, &room);
             self.forget_if_empty(&room);
         }
         for membership in connection.membership_indices().into_iter().take(SLICE) {

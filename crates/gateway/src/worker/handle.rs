@@ -17,11 +17,16 @@ use crate::hub::now_ms;
 const MAX_BROKEN: u8 = 32;
 
 impl Worker {
-    /// Handles one message from a client.
-    pub(crate) fn handle(&self, connection: &Rc<Connection>, payload: &[u8]) {
+    /// Handles one message from a client. Returns how many requests it is: a list of joins is one
+    /// for each room, anything else is one.
+    pub(crate) fn handle(&self, connection: &Rc<Connection>, payload: &[u8]) -> usize {
         let begun = Instant::now();
+        let mut requests = 1;
         let kind = match ClientFrame::decode(connection.encoding, payload) {
             Ok(frame) => {
+                if let ClientFrame::Join { rooms, .. } = &frame {
+                    requests = rooms.len().max(1);
+                }
                 let kind = kind_of(&frame);
                 // A `ping` shows that a client lives, not that it has anything to do.
                 if kind != FrameType::Ping {
@@ -37,6 +42,7 @@ impl Worker {
         };
         self.metrics.traffic.frames_in[kind].inc();
         self.metrics.traffic.frame[kind].observe(begun.elapsed().as_secs_f64());
+        requests
     }
 
     pub(crate) fn dispatch(&self, connection: &Rc<Connection>, frame: ClientFrame) {

@@ -253,6 +253,9 @@ impl Worker {
         if self.inbound_held.get() > self.settings.borrow().limits.inbound_bytes {
             return self.close(connection, CloseCode::TryAgain);
         }
+        if arriving == Arriving::Postponed {
+            return connection.arriving.set(None);
+        }
         let is_new = connection.arriving.get().is_none();
         if is_new {
             self.arriving.borrow_mut().push(connection.clone());

@@ -11,7 +11,6 @@ use roomcast_protocol::{
 use tokio::time::Instant;
 
 use super::Worker;
-use crate::Fault;
 use crate::connection::Connection;
 use crate::room::{Known, Pending, Room};
 use crate::traces::{Followed, Outcome};
@@ -101,18 +100,22 @@ impl Worker {
         };
         joining.swap_remove(at);
         drop(joining);
-        self.drop_pending(connection, room);
+        self.cancel_pending(connection, room);
         self.forget_if_empty(room);
         true
     }
 
-    /// Drops a join that waits; what was published after it is published now.
-    pub(super) fn drop_pending(&self, connection: &Rc<Connection>, room: &Room) {
+    /// Answers a join that waits with `cancelled`; what was published after it is published now.
+    pub(super) fn cancel_pending(&self, connection: &Rc<Connection>, room: &Room) {
         let mut state = room.state.borrow_mut();
         let is_its = |join: &Pending| Rc::ptr_eq(&join.connection, connection);
         let Some(at) = state.pending.iter().position(is_its) else { return };
-        let Pending { then, .. } = state.pending.remove(at);
+        let Pending { id, then, .. } = state.pending.remove(at);
         drop(state);
+        if connection.is_open() {
+            let reason = (ErrorCode::Cancelled, "the connection left before it had joined");
+            self.refuse(connection, id, Some(&room.name), reason);
+        }
         self.publish_all(connection, then);
     }
 
@@ -122,6 +125,8 @@ impl Worker {
             connection.in_flight.set(connection.in_flight.get() - 1);
             self.publish(connection, publish);
         }
+        // Those that were refused wait no more.
+        self.release(connection);
     }
 
     /// Lets a publish wait for the connection's own join of that room; gives it back if none waits.
@@ -148,11 +153,8 @@ impl Worker {
         let Some(publish) = self.wait_for_join(connection, publish) else { return };
         let Publish { id, room, data, event, key, if_seq, echo, traceparent } = publish;
         let settings = self.settings();
-        if let (Some(Fault::PanicOnEvent(fatal)), Some(event)) = (&settings.fault, &event)
-            && event.as_str() == fatal
-        {
-            panic!("a test asked for this");
-        }
+        #[cfg(debug_assertions)]
+        inject(settings.fault.as_ref(), event.as_ref());
         let namespace = settings.namespace_of(&room);
         if data.len() > namespace.message_bytes {
             let (bytes, limit) = (data.len(), namespace.message_bytes);
@@ -204,6 +206,7 @@ impl Worker {
     pub(super) fn history(&self, connection: &Rc<Connection>, query: HistoryQuery) {
         let HistoryQuery { id, room, after, before, limit } = query;
         let to = self.begin_request(connection, id);
+        connection.reading.set(connection.reading.get() + 1);
         let range = match (after, before) {
             (Some(after), _) => Range::After(after),
             (None, Some(before)) => Range::Before(before),
@@ -228,11 +231,8 @@ impl Worker {
     /// The connection that asked, if it is still here.
     fn end_request(&self, to: Asker) -> Option<Rc<Connection>> {
         let connection = self.connection(to.connection)?;
-        let could_read = self.may_read(&connection);
         connection.in_flight.set(connection.in_flight.get() - 1);
-        if !could_read {
-            connection.wake();
-        }
+        self.release(&connection);
         Some(connection)
     }
 
@@ -263,6 +263,8 @@ impl Worker {
             }
             Reply::History { to, room, outcome } => {
                 let Some(connection) = self.end_request(to) else { return };
+                connection.reading.set(connection.reading.get() - 1);
+                self.release(&connection);
                 match outcome {
                     Ok(History { lineage, messages, more, .. }) => {
                         let (id, epoch) = (to.id, lineage.epoch);
@@ -302,6 +304,14 @@ impl Worker {
         tracing::debug!(%connection, user, %room, trace = %followed.trace, ?result, "published");
         let connection = connection.id.to_string();
         self.tracer.published(followed, &Outcome { room, user, connection, result });
+    }
+}
+
+/// Panics where a test asked for it. Not part of a release build.
+#[cfg(debug_assertions)]
+fn inject(fault: Option<&crate::Fault>, event: Option<&roomcast_protocol::EventName>) {
+    if let (Some(crate::Fault::PanicOnEvent(fatal)), Some(event)) = (fault, event) {
+        assert_ne!(event.as_str(), fatal, "a test asked for this");
     }
 }
 

@@ -44,7 +44,9 @@ impl Scene {
 
     fn add(&mut self, id: u64, pipe: Pipe) {
         let (id, socket) = (ConnectionId(id), Socket::Memory(pipe.clone()));
-        let connection = Rc::new(Connection::new(id, Hello::default(), Encoding::Json, socket));
+        let stalled = self.worker.stalled_held.clone();
+        let connection =
+            Rc::new(Connection::new(id, Hello::default(), Encoding::Json, socket, &stalled));
         let patience = Patience::of(&self.worker.settings());
         self.worker.heartbeats.borrow_mut().add(&connection, patience, self.now);
         self.connections.push((connection, pipe));

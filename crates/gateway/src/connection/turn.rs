@@ -1,0 +1,46 @@
+//! A connection's turn: how much of it is handled before the other connections of its worker are.
+//! Pure.
+
+/// Bytes read from a connection in one turn: one buffer of the worker.
+pub(crate) const TURN_BYTES: usize = 64 * 1024;
+/// Frames handled of a connection in one turn.
+pub(super) const TURN_FRAMES: usize = 256;
+
+/// What is left of a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Turn {
+    bytes: u32,
+    frames: u32,
+}
+
+impl Turn {
+    /// A turn that begins.
+    pub(super) fn new() -> Self {
+        Self { bytes: TURN_BYTES as u32, frames: TURN_FRAMES as u32 }
+    }
+
+    /// Bytes that may still be read.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes as usize
+    }
+
+    /// Frames that may still be handled.
+    pub(super) fn frames(&self) -> usize {
+        self.frames as usize
+    }
+
+    /// So many bytes were read.
+    pub(super) fn take_bytes(&mut self, count: usize) {
+        self.bytes = self.bytes.saturating_sub(u32::try_from(count).unwrap_or(u32::MAX));
+    }
+
+    /// So many frames are handled.
+    pub(super) fn take_frames(&mut self, count: usize) {
+        self.frames = self.frames.saturating_sub(u32::try_from(count).unwrap_or(u32::MAX));
+    }
+
+    /// Whether the other connections come first now.
+    pub(super) fn is_spent(&self) -> bool {
+        self.bytes == 0 || self.frames == 0
+    }
+}
