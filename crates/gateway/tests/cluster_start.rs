@@ -81,6 +81,7 @@ async fn a_server_that_is_away_is_waited_for() {
         let mut server = RedisServer::start();
         server.kill();
         waits_for(&server.url(), workers, || server.restart()).await;
+        server.command(&["FLUSHALL"]);
         server.pause();
         waits_for(&server.url(), workers, || server.resume()).await;
     }
