@@ -212,10 +212,12 @@ ASKED = [
     ("GET /ws?user=a%20b", UPGRADE, 400, "bad_query"),
     ("GET /ws", [*UPGRADE, "Sec-WebSocket-Protocol: chat"], 400, "unknown_subprotocol"),
     ("GET /ws", UPGRADE[:3], 400, "bad_handshake"),
+    ("GET /ws", [*UPGRADE, "Host: other"], 400, "bad_request"),
     ("hello", [], 400, ""),
     ("GET /nothing", [], 404, "not_found"),
     ("POST /ws", ["Content-Length: 0"], 405, "method_not_allowed"),
     ("GET /ws", [], 426, "upgrade_required"),
+    ("GET /ws", [*UPGRADE[:2], "Sec-WebSocket-Version: 8", UPGRADE[3]], 426, "bad_handshake"),
     ("GET /ws", ["X-Long: " + "a" * 20_000], 431, ""),
     ("GET /ws", ["X-Short: a"] * 101, 431, ""),
 ]
