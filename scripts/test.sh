@@ -4,7 +4,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 
-mark="ROOMCAST_TEST_RUN=$$.$RANDOM"
+mark="TEST_RUN_OF_ROOMCAST=$$.$RANDOM"
 failed=()
 unchecked=()
 

@@ -46,8 +46,11 @@ pub(crate) struct Hub {
     /// Rooms that are to be looked at now, and hundredths of a room.
     pub(super) to_sweep: usize,
     pub(super) sweep_due: usize,
-    /// Rooms that were looked at in this round, and the batches in their logs.
-    pub(super) looked: usize,
+    /// Rooms when this round began: they set its pace, so that it takes its time even while most of
+    /// them are closed.
+    pub(super) round_size: usize,
+    /// Rooms that this round has not looked at, and the batches in the logs of the others.
+    pub(super) unseen: usize,
     pub(super) batches: usize,
     pub(super) opening: Opening,
     /// Those who have waited too long for a room are being refused.
@@ -87,7 +90,8 @@ impl Hub {
             round: VecDeque::new(),
             to_sweep: 0,
             sweep_due: 0,
-            looked: 0,
+            round_size: 0,
+            unseen: 0,
             batches: 0,
             opening: Opening::default(),
             is_refusing: false,

@@ -22,12 +22,13 @@ impl Hub {
     pub(super) fn tick(&mut self, now: Instant) {
         self.attach_marked();
         self.is_refusing = true;
-        self.sweep_due += self.round.len();
+        self.sweep_due += self.round_size.max(self.round.len());
         self.to_sweep += self.sweep_due / TICKS_PER_ROUND;
         self.sweep_due %= TICKS_PER_ROUND;
         self.keep_budget(None);
         self.metrics.rooms.log_bytes.set(self.budget.used() as i64);
         if self.round.is_empty() {
+            (self.round_size, self.unseen, self.batches) = (0, 0, 0);
             self.metrics.rooms.log_batches.set(0);
         }
         self.upkeep_some(now, now_ms());
@@ -103,33 +104,34 @@ impl Hub {
     /// Looks at the room whose turn it is: closes it if nobody came back to it, and drops what is
     /// too old; `clock` is Unix time in ms.
     pub(super) fn sweep_next(&mut self, now: Instant, clock: u64) {
+        if self.unseen == 0 {
+            (self.round_size, self.unseen) = (self.round.len(), self.round.len());
+        }
         let Some(room) = self.round.pop_front() else { return };
+        self.look_after(&room, now, clock);
+        self.unseen -= 1;
+        if self.unseen == 0 {
+            self.metrics.rooms.log_batches.set(std::mem::take(&mut self.batches) as i64);
+        }
+    }
+
+    fn look_after(&mut self, room: &RoomName, now: Instant, clock: u64) {
         let settings = self.settings.borrow().clone();
         let linger = settings.limits.room_linger;
-        let age = settings.namespace_of(&room).retention.history_age.as_millis() as u64;
-        self.count_round();
-        let Some(ledger) = self.rooms.get_mut(&room) else { return };
+        let age = settings.namespace_of(room).retention.history_age.as_millis() as u64;
+        let Some(ledger) = self.rooms.get_mut(room) else { return };
         if ledger.idle_since.is_some_and(|since| now - since >= linger) {
-            return self.close(&room);
+            return self.close(room);
         }
-        expire(&mut self.outlets, &room, ledger, clock.saturating_sub(age));
-        self.shares.settle(&mut ledger.place, ledger.log.bytes(), &room);
+        expire(&mut self.outlets, room, ledger, clock.saturating_sub(age));
+        self.shares.settle(&mut ledger.place, ledger.log.bytes(), room);
         // A crowd comes back within seconds; an idle room holds nothing for it.
         ledger.catch_up.forget_unused();
         if !ledger.catch_up.has_pages() {
-            self.paged.remove(&room);
+            self.paged.remove(room);
         }
         self.batches += ledger.log.len();
-        self.round.push_back(room);
-    }
-
-    /// One more room was looked at; after all of them the metric of batches is set.
-    fn count_round(&mut self) {
-        self.looked += 1;
-        if self.looked > self.round.len() {
-            self.metrics.rooms.log_batches.set(self.batches as i64);
-            (self.looked, self.batches) = (0, 0);
-        }
+        self.round.push_back(room.clone());
     }
 
     /// Stops listening to a room.

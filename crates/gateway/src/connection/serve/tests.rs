@@ -52,7 +52,8 @@ async fn flood(client: TcpStream, frame: Vec<u8>, count: usize) {
 }
 
 /// 40,000 pings in some 50 bytes each, sent as fast as they are taken: another task of the worker
-/// never waits for more than a turn's frames.
+/// never waits for more than two turns' frames. (Two, since a connection that waits for its socket
+/// may be woken before a task that has only yielded.)
 #[tokio::test]
 async fn others_run_after_so_many_frames_of_one_connection() {
     const ALL: usize = 40_000;
@@ -83,7 +84,7 @@ async fn others_run_after_so_many_frames_of_one_connection() {
             is_over.set(true);
             watching.await.unwrap();
             assert_eq!(worker.metrics.traffic.frames_in[FrameType::Ping].get() as usize, ALL);
-            assert!(most.get() <= TURN_FRAMES, "{} frames in one go", most.get());
+            assert!(most.get() <= 2 * TURN_FRAMES, "{} frames in one go", most.get());
             assert!(most.get() > TURN_FRAMES / 2, "{} frames: no flood", most.get());
             assert_eq!(worker.inbound_held.get(), 0);
         })
