@@ -21,7 +21,6 @@ pub(crate) struct Settings {
     pub(crate) heartbeat: Heartbeat,
     pub(crate) http: HttpConfig,
     /// A fault that a test injected. Release builds do not look at it.
-    #[cfg_attr(not(debug_assertions), expect(dead_code, reason = "for tests only"))]
     pub(crate) fault: Option<Fault>,
     default: Arc<Namespace>,
     namespaces: HashMap<String, Arc<Namespace>>,

@@ -38,10 +38,10 @@ pub fn noted_calls(redis: &RedisServer) -> BTreeMap<(String, Call), usize> {
             continue;
         }
         let call = match (words.len(), word(12), word(14)) {
-            (18, "stand", _) => Call::Standing,
+            (19, "stand", _) => Call::Standing,
             // A repair reads whatever users may see.
-            (18, "after" | "before", "-1") => Call::Repair,
-            (18, "after" | "before", _) => Call::Page,
+            (19, "after" | "before", "-1") => Call::Repair,
+            (19, "after" | "before", _) => Call::Page,
             _ => Call::Publish,
         };
         let key = word(3).strip_prefix("{roomcast:").and_then(|key| key.strip_suffix("}:m"));
