@@ -37,6 +37,8 @@ use crate::seldom::Seldom;
 const STANDINGS: usize = 128;
 /// Rooms whose stream is read at the same time.
 const RANGES: usize = 4;
+/// Rooms opened or closed in one turn of the lane.
+const COMMANDS_PER_TURN: usize = 256;
 /// Health, probes and the sweep go by this beat.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -204,11 +206,19 @@ impl Lane {
                 _ = tick.tick() => self.tick(),
                 () = until(due) => self.poll_moving(),
             }
-            while let Ok(command) = self.commands.try_recv() {
+            let mut taken = 0;
+            while taken < COMMANDS_PER_TURN
+                && let Ok(command) = self.commands.try_recv()
+            {
                 self.obey(command);
+                taken += 1;
             }
             self.send_commands();
             self.start_reads();
+            if taken == COMMANDS_PER_TURN {
+                // A crowd's rooms are many: the thread's other work has its turn between them.
+                tokio::task::yield_now().await;
+            }
         }
     }
 
