@@ -23,7 +23,16 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         tracing::warn!("{warning}");
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    keep_pages_small();
     runtime.block_on(serve(args, config, &filter))
+}
+
+/// The kernel clears a page when it is first touched: of 2 MiB at a time that stops a worker for as
+/// long as a whole turn, whenever a crowd makes memory grow. Small pages are cleared one by one.
+fn keep_pages_small() {
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::debug!("transparent huge pages stay: {error}");
+    }
 }
 
 async fn serve(args: &ServeArgs, config: Config, filter: &Filter) -> anyhow::Result<ExitCode> {

@@ -70,7 +70,14 @@ impl Worker {
             then: Vec::new(),
         };
         connection.joining.borrow_mut().push(room.clone());
-        room.state.borrow_mut().pending.push(pending);
+        {
+            let waiting = &mut room.state.borrow_mut().pending;
+            if waiting.is_empty() {
+                // Of many rooms that open at once each has one.
+                waiting.reserve_exact(1);
+            }
+            waiting.push(pending);
+        }
         self.resolve(&room);
         if !room.state.borrow().pending.is_empty() {
             self.watch_pending(&room);
