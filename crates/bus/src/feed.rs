@@ -2,7 +2,7 @@
 //! spread over the lanes of their primaries; each lane is a task with a subscribe connection of its
 //! own. A room whose primary is another one now is handed from lane to lane, with all it knows.
 
-mod connection;
+pub(crate) mod driver;
 pub(crate) mod exit;
 mod inbox;
 pub(crate) mod lane;
@@ -10,6 +10,7 @@ pub(crate) mod order;
 mod probe;
 mod reading;
 mod rooms;
+mod subscribing;
 pub(crate) mod subscriptions;
 mod tails;
 mod turns;
@@ -23,7 +24,7 @@ use tokio::sync::mpsc;
 use crate::api::RoomEvent;
 use crate::redis::shards::Shards;
 use exit::Exit;
-use lane::Command;
+use lane::LaneCommand;
 
 /// The listening half of the bus over Redis.
 pub(crate) struct RedisFeeds {
@@ -34,7 +35,7 @@ pub(crate) struct RedisFeeds {
 }
 
 /// Where a lane is sent commands.
-pub(crate) type LaneHandle = mpsc::UnboundedSender<Command>;
+pub type LaneHandle = mpsc::UnboundedSender<LaneCommand>;
 
 impl RedisFeeds {
     /// Feeds of these primaries.
@@ -46,7 +47,7 @@ impl RedisFeeds {
         if let Some(session) = self.exit.open(&room) {
             let lane = self.lane_of(&room);
             if let Some(lane) = &lane {
-                tell(lane, Command::Open(room.clone(), session));
+                tell(lane, LaneCommand::Open(room.clone(), session));
             }
             self.placed.insert(room, lane);
         }
@@ -56,7 +57,7 @@ impl RedisFeeds {
         if self.exit.close(room)
             && let Some(Some(lane)) = self.placed.remove(room)
         {
-            tell(&lane, Command::Close(room.clone()));
+            tell(&lane, LaneCommand::Close(room.clone()));
         }
     }
 
@@ -76,10 +77,10 @@ impl RedisFeeds {
             let new = shard.lane(room).clone();
             match lane {
                 Some(old) if old.same_channel(&new) => continue,
-                Some(old) => tell(old, Command::HandOver(room.clone(), new.clone())),
+                Some(old) => tell(old, LaneCommand::HandOver(room.clone(), new.clone())),
                 None => {
                     if let Some(session) = self.exit.session(room) {
-                        tell(&new, Command::Open(room.clone(), session));
+                        tell(&new, LaneCommand::Open(room.clone(), session));
                     }
                 }
             }
@@ -92,7 +93,7 @@ impl RedisFeeds {
     }
 }
 
-fn tell(lane: &LaneHandle, command: Command) {
+fn tell(lane: &LaneHandle, command: LaneCommand) {
     // A lane ends only with the bus; there is nobody left to listen then.
     let _ = lane.send(command);
 }

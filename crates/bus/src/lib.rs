@@ -22,5 +22,13 @@ pub use redis::{ChangeError, Opening, RedisFault, RedisOptions, StartError, chec
 /// The feed's pure part, for the simulation in `gateway`; not for use.
 #[doc(hidden)]
 pub mod simulation {
-    pub use crate::feed::order::{Need, Order, Page};
+    pub use crate::feed::LaneHandle;
+    pub use crate::feed::exit::{Exit as EventQueue, Session};
+    pub use crate::feed::lane::{
+        Lane, LaneAction, LaneCommand, LaneEvent, LaneOptions, LaneRoom, Moment, Push, ReadResult,
+        Tail,
+    };
+    pub use crate::feed::order::{Found, Need, Order, Page};
+    pub use crate::feed::subscriptions::Change;
+    pub use crate::redis::keys::Keys;
 }

@@ -16,7 +16,6 @@ mod pipe;
 mod publisher;
 mod publishing;
 mod reader;
-mod reading;
 mod redis;
 mod run;
 mod step;

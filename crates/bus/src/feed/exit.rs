@@ -15,11 +15,11 @@ use crate::outbox::Outbox;
 const MAX_BYTES: usize = 64 << 20;
 
 /// One opening of a room; a later one of the same room has another number.
-pub(crate) type Session = u64;
+pub type Session = u64;
 
 /// The shared place.
 #[derive(Default)]
-pub(crate) struct Exit {
+pub struct Exit {
     state: Mutex<State>,
     /// Wakes the hub.
     ready: Notify,
@@ -40,7 +40,7 @@ impl Exit {
     }
 
     /// Opens a room; `None` if it is open already.
-    pub(crate) fn open(&self, room: &RoomName) -> Option<Session> {
+    pub fn open(&self, room: &RoomName) -> Option<Session> {
         let mut state = self.state();
         if state.open.contains_key(room) {
             return None;
@@ -52,7 +52,7 @@ impl Exit {
     }
 
     /// Closes a room and forgets what it had to tell; false if it was not open.
-    pub(crate) fn close(&self, room: &RoomName) -> bool {
+    pub fn close(&self, room: &RoomName) -> bool {
         let mut state = self.state();
         let was_open = state.open.remove(room).is_some();
         if was_open {
@@ -62,17 +62,17 @@ impl Exit {
     }
 
     /// The session of a room, if it is open.
-    pub(crate) fn session(&self, room: &RoomName) -> Option<Session> {
+    pub fn session(&self, room: &RoomName) -> Option<Session> {
         self.state().open.get(room).copied()
     }
 
     /// The rooms that are open.
-    pub(crate) fn rooms(&self) -> Vec<RoomName> {
+    pub fn rooms(&self) -> Vec<RoomName> {
         self.state().open.keys().cloned().collect()
     }
 
     /// Tells a room's events, if that session of it is still open.
-    pub(crate) fn tell(&self, room: &RoomName, session: Session, events: Vec<FeedEvent>) {
+    pub fn tell(&self, room: &RoomName, session: Session, events: Vec<FeedEvent>) {
         {
             let mut state = self.state();
             if state.open.get(room) != Some(&session) {
@@ -91,21 +91,34 @@ impl Exit {
     }
 
     /// Whether the lanes should wait for the hub.
-    pub(crate) fn is_full(&self) -> bool {
+    pub fn is_full(&self) -> bool {
         self.state().outbox.bytes() > MAX_BYTES
     }
 
     /// Waits until the hub took something.
-    pub(crate) async fn taken(&self) {
+    pub async fn taken(&self) {
         self.taken.notified().await;
     }
 
+    /// Whether nothing waits for the hub.
+    pub fn is_empty(&self) -> bool {
+        !self.state().outbox.is_ready()
+    }
+
+    /// Everything there is now.
+    pub fn take(&self) -> Vec<RoomEvent> {
+        let events = self.state().outbox.take();
+        if !events.is_empty() {
+            self.taken.notify_waiters();
+        }
+        events
+    }
+
     /// Everything there is; waits until there is something.
-    pub(crate) async fn next(&self) -> Vec<RoomEvent> {
+    pub async fn next(&self) -> Vec<RoomEvent> {
         loop {
-            let events = self.state().outbox.take();
+            let events = self.take();
             if !events.is_empty() {
-                self.taken.notify_waiters();
                 return events;
             }
             self.ready.notified().await;

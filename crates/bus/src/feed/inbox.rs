@@ -18,7 +18,7 @@ const MAX_PUSHES: usize = 1 << 16;
 
 /// One thing that came on a subscribe connection.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Push {
+pub(crate) enum Received {
     /// A payload published on a channel.
     Message(Vec<u8>, Bytes),
     /// A command took effect for a channel.
@@ -31,7 +31,7 @@ pub(crate) enum Push {
 #[derive(Debug, Default)]
 pub(crate) struct Mail {
     /// In the order it came.
-    pub(crate) pushes: Vec<Push>,
+    pub(crate) received: Vec<Received>,
     /// Channels of which payloads were dropped.
     pub(crate) overflowed: HashSet<Vec<u8>>,
     bytes: usize,
@@ -50,17 +50,17 @@ impl Inbox {
         let Some(push) = read(info) else { return };
         {
             let mut mail = self.mail.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Push::Message(channel, payload) = push {
-                let full = mail.pushes.len() >= MAX_PUSHES || mail.bytes > MAX_BYTES;
+            if let Received::Message(channel, payload) = push {
+                let full = mail.received.len() >= MAX_PUSHES || mail.bytes > MAX_BYTES;
                 // Once a channel lost one, its later ones are of no use either.
                 if full || mail.overflowed.contains(&channel) {
                     mail.overflowed.insert(channel);
                 } else {
                     mail.bytes += payload.len();
-                    mail.pushes.push(Push::Message(channel, payload));
+                    mail.received.push(Received::Message(channel, payload));
                 }
             } else {
-                mail.pushes.push(push);
+                mail.received.push(push);
             }
         }
         self.ready.notify_one();
@@ -77,19 +77,19 @@ impl Inbox {
     }
 }
 
-fn read(info: PushInfo) -> Option<Push> {
+fn read(info: PushInfo) -> Option<Received> {
     let mut data = info.data.into_iter();
     let change = match info.kind {
-        PushKind::Disconnection => return Some(Push::Closed),
+        PushKind::Disconnection => return Some(Received::Closed),
         PushKind::Message | PushKind::SMessage => {
             let (channel, payload) = (data.next()?, data.next()?);
-            return Some(Push::Message(raw(channel)?, raw(payload)?.into()));
+            return Some(Received::Message(raw(channel)?, raw(payload)?.into()));
         }
         PushKind::Subscribe | PushKind::SSubscribe => Change::Subscribe,
         PushKind::Unsubscribe | PushKind::SUnsubscribe => Change::Unsubscribe,
         _ => return None,
     };
-    Some(Push::Confirmed(raw(data.next()?)?, change))
+    Some(Received::Confirmed(raw(data.next()?)?, change))
 }
 
 fn raw(value: Value) -> Option<Vec<u8>> {
@@ -120,10 +120,10 @@ mod tests {
             data: vec![Value::BulkString(b"c".to_vec()), Value::Int(1)],
         });
         let mail = inbox.take();
-        assert_eq!(mail.pushes.len(), 2);
-        assert_eq!(mail.pushes[1], Push::Confirmed(b"c".to_vec(), Change::Subscribe));
+        assert_eq!(mail.received.len(), 2);
+        assert_eq!(mail.received[1], Received::Confirmed(b"c".to_vec(), Change::Subscribe));
         assert_eq!(mail.overflowed.into_iter().collect::<Vec<_>>(), [b"b".to_vec()]);
         inbox.put(message("b", 1));
-        assert_eq!(inbox.take().pushes.len(), 1);
+        assert_eq!(inbox.take().received.len(), 1);
     }
 }

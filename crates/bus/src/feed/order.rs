@@ -26,6 +26,21 @@ pub struct Page {
     pub more: bool,
 }
 
+/// How a read found the room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// As it was.
+    Known,
+    /// Unknown to Redis: it began anew by this read.
+    New,
+    /// Of another life: it goes on in a new epoch by this read.
+    Forked,
+    /// Of another life, and Redis takes no writes: it goes on in a new epoch once it does.
+    Unforked,
+    /// Unknown to Redis, and left so.
+    Missing,
+}
+
 /// The read that the room waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {

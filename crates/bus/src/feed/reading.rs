@@ -1,62 +1,52 @@
 //! A lane's reads: opening rooms, repairing them, comparing their tails. One read per room at a
-//! time, a bounded number over all, and patience while Redis is away.
-
-use std::time::Duration;
+//! time, a bounded number over all, and pauses while Redis is away.
 
 use roomcast_metrics::RepairCause;
 use roomcast_protocol::{Epoch, RoomName, Seq};
-use tokio::time::Instant;
 
-use super::lane::{Done, Lane, Tail};
-use super::order::{Need, Page};
+use super::lane::{Lane, LaneAction, Moment, ReadResult, Tail};
+use super::order::{Found, Need};
 use super::probe::Suspect;
-use crate::api::ReadError;
-use crate::redis::keys::Keys;
-use crate::redis::link::Up;
-use crate::redis::reads::Found;
 
 /// A room is held by touching it this many times within its linger.
 const HOLDS: u32 = 4;
-/// How often rooms are looked at whose slot is on the move: their pushes may come from nowhere.
-const POLL: Duration = Duration::from_millis(200);
 
 impl Lane {
     /// Queues the read that a room needs, if it needs one and may have it.
-    pub(super) fn ask(&mut self, room: &RoomName) {
-        let Some(slot) = self.rooms.get_mut(room) else { return };
-        if slot.ticket.is_some() || !self.subscriptions.is_confirmed(room) {
+    pub(super) fn ask(&mut self, name: &RoomName, at: &Moment) {
+        let Some(room) = self.rooms.get_mut(name) else { return };
+        if room.ticket.is_some() || !self.subscriptions.is_confirmed(name) {
             return;
         }
-        match slot.order.need() {
+        match room.order.need() {
             None => {}
-            Some(Need::Standing) => self.standings.queue(room),
+            Some(Need::Standing) => self.standings.queue(name),
             Some(Need::After(_, cause)) => {
-                if slot.repair.is_none() {
-                    slot.repair = Some(Instant::now());
-                    self.tools.metrics.repairs[cause].inc();
+                if room.repair.is_none() {
+                    room.repair = Some(at.now);
+                    self.metrics.repairs[cause].inc();
                 }
-                self.ranges.queue(room);
+                self.ranges.queue(name);
             }
         }
     }
 
     /// Pushes of a room were lost.
-    pub(super) fn lost(&mut self, room: &RoomName, cause: RepairCause) {
-        if let Some(slot) = self.rooms.get_mut(room) {
-            slot.order.lost(cause);
-            self.ask(room);
+    pub(super) fn lost(&mut self, name: &RoomName, cause: RepairCause, at: &Moment) {
+        if let Some(room) = self.rooms.get_mut(name) {
+            room.order.lost(cause);
+            self.ask(name, at);
         }
     }
 
-    /// Starts what may start now.
-    pub(super) fn start_reads(&mut self) {
-        let now = Instant::now();
-        while let Some(room) = self.standings.start(now) {
+    /// Starts the reads that may start now.
+    pub(super) fn start_reads(&mut self, at: &Moment) {
+        while let Some(room) = self.standings.start(at.now) {
             if !self.start_read(&room, |need| matches!(need, Need::Standing)) {
                 self.standings.skip();
             }
         }
-        while let Some(room) = self.ranges.start(now) {
+        while let Some(room) = self.ranges.start(at.now) {
             if !self.start_read(&room, |need| matches!(need, Need::After(..))) {
                 self.ranges.skip();
             }
@@ -66,110 +56,42 @@ impl Lane {
             if rooms.is_empty() {
                 break;
             }
-            self.compare(rooms, RepairCause::Resubscribe);
+            self.compare(rooms, RepairCause::Resubscribe, at);
         }
     }
 
     /// Starts the read of a room, if it is still of the kind that was queued.
-    fn start_read(&mut self, room: &RoomName, is_kind: fn(&Need) -> bool) -> bool {
-        let Some(slot) = self.rooms.get_mut(room).filter(|slot| slot.ticket.is_none()) else {
+    fn start_read(&mut self, name: &RoomName, is_kind: fn(&Need) -> bool) -> bool {
+        let Some(room) = self.rooms.get_mut(name).filter(|room| room.ticket.is_none()) else {
             return false;
         };
-        let Some(need) = slot.order.need().filter(is_kind) else { return false };
-        if !self.subscriptions.is_confirmed(room) {
+        let Some(need) = room.order.need().filter(is_kind) else { return false };
+        if !self.subscriptions.is_confirmed(name) {
             return false;
         }
         self.tickets += 1;
-        let ticket = self.tickets;
-        slot.ticket = Some(ticket);
-        let (reader, room) = (self.tools.reader.clone(), room.clone());
-        self.work.push(Box::pin(async move {
-            let result = match need {
-                Need::Standing => reader.standing(&room).await,
-                Need::After(seq, _) => reader.after(&room, seq).await,
-            };
-            Done::Read(room, ticket, need, result)
-        }));
+        room.ticket = Some(self.tickets);
+        self.act(LaneAction::Read(name.clone(), self.tickets, need));
         true
     }
 
     /// Compares rooms' tails with Redis, in one pipeline.
-    fn compare(&mut self, rooms: Vec<RoomName>, cause: RepairCause) {
-        let Some(up) = self.tools.link.up() else {
-            if cause == RepairCause::Resubscribe {
-                // Where no comparison is possible now, a read will be later.
-                rooms.iter().for_each(|room| self.lost(room, cause));
-            }
-            return;
-        };
-        let (keys, generation) = (self.tools.keys.clone(), self.generation);
-        self.work.push(Box::pin(async move {
-            let tails = read_tails(&keys, &up, &rooms).await;
-            let tails = match tails {
-                Some(tails) => tails,
-                None if cause == RepairCause::Resubscribe => {
-                    rooms.into_iter().map(|room| (room, None)).collect()
-                }
-                None => return Done::Compared(generation, cause, None),
-            };
-            Done::Compared(generation, cause, Some(tails))
-        }));
-    }
-
-    /// Something ended.
-    pub(super) fn finish(&mut self, done: Done) {
-        match done {
-            Done::Connected(result) => self.connected(result),
-            Done::Commanded(generation, result) if generation == self.generation => {
-                self.commanding -= 1;
-                if let Err(error) = result {
-                    self.disconnect(&error.to_string());
-                }
-            }
-            Done::Commanded(..) => {}
-            Done::Elsewhere(generation, rooms) if generation == self.generation => {
-                self.commanding -= 1;
-                self.subscriptions.again(&rooms);
-                self.tools.shards.doubt();
-            }
-            Done::Elsewhere(..) => {}
-            Done::Left(generation) if generation == self.generation => {
-                self.disconnect("the primary is elsewhere");
-            }
-            Done::Left(_) => {}
-            Done::Read(room, ticket, need, result) => self.read(&room, ticket, need, result),
-            Done::Compared(generation, cause, Some(tails)) if generation == self.generation => {
-                tails.into_iter().for_each(|(room, tail)| self.compared(&room, tail, cause));
-            }
-            Done::Compared(..) => {}
-            Done::Held(room, Ok((page, Found::Known))) => {
-                self.swept(&room, page.lineage.epoch, page.last);
-            }
-            Done::Held(room, Ok(_)) => self.lost(&room, RepairCause::Epoch),
-            Done::Held(_, Err(_)) => {}
-            Done::Polled(room, Ok((page, _))) => {
-                if let Some(slot) = self.rooms.get_mut(&room) {
-                    slot.order.checked(page.lineage.epoch, page.last, RepairCause::Moved);
-                    self.ask(&room);
-                }
-            }
-            Done::Polled(_, Err(_)) => {}
-            Done::Probed(generation, taken) => {
-                if taken && generation == self.generation {
-                    self.probe.taken();
-                } else if !taken {
-                    self.tools.link.doubt();
-                }
-            }
+    fn compare(&mut self, rooms: Vec<RoomName>, cause: RepairCause, at: &Moment) {
+        if at.life.is_some() {
+            self.act(LaneAction::Compare { generation: self.generation, cause, rooms });
+        } else if cause == RepairCause::Resubscribe {
+            // Where no comparison is possible now, a read will be later.
+            rooms.iter().for_each(|room| self.lost(room, cause, at));
         }
     }
 
-    fn read(
+    pub(super) fn read(
         &mut self,
-        room: &RoomName,
+        name: &RoomName,
         ticket: u64,
         need: Need,
-        result: Result<(Page, Found), ReadError>,
+        result: ReadResult,
+        at: &Moment,
     ) {
         let turns = match need {
             Need::Standing => &mut self.standings,
@@ -177,102 +99,98 @@ impl Lane {
         };
         match &result {
             Ok(_) => turns.done(),
-            Err(_) => turns.failed(Instant::now(), rand::random()),
+            Err(_) => turns.failed(at.now, at.dice),
         }
-        let Some(slot) = self.rooms.get_mut(room).filter(|slot| slot.ticket == Some(ticket)) else {
+        let Some(room) = self.rooms.get_mut(name).filter(|room| room.ticket == Some(ticket)) else {
             return;
         };
-        slot.ticket = None;
+        room.ticket = None;
         if let Ok((page, found)) = result {
             let mut events = Vec::new();
-            slot.order.read(page, &mut events);
-            self.tell(room, events, found);
+            room.order.read(page, &mut events);
+            self.deliver(name, events, found, at);
         }
-        self.ask(room);
+        self.ask(name, at);
     }
 
-    fn compared(&mut self, room: &RoomName, tail: Tail, cause: RepairCause) {
-        let life = self.tools.link.up().map(|up| up.life);
+    pub(super) fn compared(
+        &mut self,
+        generation: u64,
+        cause: RepairCause,
+        rooms: &[RoomName],
+        tails: Option<Vec<Tail>>,
+        at: &Moment,
+    ) {
+        if generation != self.generation {
+            return;
+        }
+        match (tails, cause) {
+            (Some(tails), _) => {
+                for (room, tail) in rooms.iter().zip(tails) {
+                    self.judge_tail(room, tail, cause, at);
+                }
+            }
+            // Unknown is unknown: a read brings what there is.
+            (None, RepairCause::Resubscribe) => {
+                rooms.iter().for_each(|room| self.lost(room, RepairCause::Epoch, at));
+            }
+            (None, _) => {}
+        }
+    }
+
+    fn judge_tail(&mut self, name: &RoomName, tail: Tail, cause: RepairCause, at: &Moment) {
         match tail {
-            Some((epoch, seq, known)) if life.is_none_or(|life| *life == *known) => {
-                if cause == RepairCause::Resubscribe {
-                    if let Some(slot) = self.rooms.get_mut(room) {
-                        slot.order.checked(epoch, seq, cause);
-                        self.ask(room);
-                    }
-                } else {
-                    self.swept(room, epoch, seq);
+            Some((epoch, seq, known)) if at.life.as_ref().is_none_or(|life| **life == *known) => {
+                if cause != RepairCause::Resubscribe {
+                    self.swept(name, epoch, seq);
+                } else if let Some(room) = self.rooms.get_mut(name) {
+                    room.order.checked(epoch, seq, cause);
+                    self.ask(name, at);
                 }
             }
             // Unknown to Redis or of another life: a read brings it the next epoch.
-            _ => self.lost(room, RepairCause::Epoch),
+            _ => self.lost(name, RepairCause::Epoch, at),
         }
     }
 
-    /// The sweep saw a room stand there; its pushes may just be late.
-    fn swept(&mut self, room: &RoomName, epoch: Epoch, seq: Seq) {
-        if self.rooms.get(room).is_some_and(|slot| slot.order.is_behind(epoch, seq)) {
-            self.probe.suspect(Suspect { room: room.clone(), epoch, seq });
+    pub(super) fn held(&mut self, name: &RoomName, result: ReadResult, at: &Moment) {
+        match result {
+            Ok((page, Found::Known)) => self.swept(name, page.lineage.epoch, page.last),
+            Ok(_) => self.lost(name, RepairCause::Epoch, at),
+            Err(_) => {}
+        }
+    }
+
+    pub(super) fn polled(&mut self, name: &RoomName, result: ReadResult, at: &Moment) {
+        if let (Some(room), Ok((page, _))) = (self.rooms.get_mut(name), result) {
+            room.order.checked(page.lineage.epoch, page.last, RepairCause::Moved);
+            self.ask(name, at);
+        }
+    }
+
+    /// The sweep saw a room's end there; its pushes may just be late.
+    fn swept(&mut self, name: &RoomName, epoch: Epoch, seq: Seq) {
+        if self.rooms.get(name).is_some_and(|room| room.order.is_behind(epoch, seq)) {
+            self.probe.suspect(Suspect { room: name.clone(), epoch, seq });
         }
     }
 
     /// Compares the tails of the rooms whose turn it is, and touches those held too long ago.
-    pub(super) fn sweep(&mut self) {
+    pub(super) fn sweep(&mut self, at: &Moment) {
         let rooms = &self.rooms;
         let mut due = self.tails.sweep(|room| rooms.contains_key(room));
-        let now = Instant::now();
-        let hold = self.tools.linger / HOLDS;
-        due.retain(|room| {
-            let Some(slot) = self.rooms.get_mut(room) else { return false };
-            if now.duration_since(slot.held) < hold {
+        let hold = self.options.linger / HOLDS;
+        due.retain(|name| {
+            let Some(room) = self.rooms.get_mut(name) else { return false };
+            if at.now.duration_since(room.held) < hold {
                 return true;
             }
-            slot.held = now;
-            let (reader, room) = (self.tools.reader.clone(), room.clone());
-            self.work.push(Box::pin(async move {
-                let result = reader.standing(&room).await;
-                Done::Held(room, result)
-            }));
+            room.held = at.now;
+            self.act(LaneAction::Hold(name.clone()));
             false
         });
-        if !due.is_empty() && self.connection.is_some() {
-            self.compare(due, RepairCause::Tail);
+        if !due.is_empty() && self.connected {
+            self.compare(due, RepairCause::Tail, at);
         }
     }
-
-    /// Looks where rooms on their way to another primary stand, as long as there are any: they may
-    /// be pushed where nobody listens yet.
-    pub(super) fn poll_moving(&mut self) {
-        let now = Instant::now();
-        if self.poll.is_some_and(|due| due > now) {
-            return;
-        }
-        let shards = &self.tools.shards;
-        let moving = shards.is_any_moving();
-        self.poll = moving.then(|| now + POLL);
-        for room in self.rooms.keys().filter(|room| moving && shards.is_moving(room)) {
-            let (reader, room) = (self.tools.reader.clone(), room.clone());
-            self.work.push(Box::pin(async move {
-                let result = reader.standing(&room).await;
-                Done::Polled(room, result)
-            }));
-        }
-    }
-}
-
-/// Where rooms stand; `None` if Redis does not say.
-async fn read_tails(keys: &Keys, up: &Up, rooms: &[RoomName]) -> Option<Vec<(RoomName, Tail)>> {
-    let mut pipeline = redis::pipe();
-    for room in rooms {
-        pipeline.cmd("HMGET").arg(keys.room(room).meta()).arg(&["epoch", "seq", "life"]);
-    }
-    type Fields = (Option<String>, Option<Seq>, Option<String>);
-    let tails: Vec<redis::RedisResult<Fields>> =
-        pipeline.ignore_errors().query_async(&mut up.any()).await.ok()?;
-    // A room that is elsewhere now is as good as unknown: a read finds it.
-    let tail = |fields: redis::RedisResult<Fields>| {
-        let (epoch, seq, life) = fields.ok()?;
-        Some((Epoch::parse(&epoch?)?, seq?, life?))
-    };
-    Some(rooms.iter().cloned().zip(tails.into_iter().map(tail)).collect())
 }

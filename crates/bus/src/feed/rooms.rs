@@ -3,63 +3,59 @@
 
 use roomcast_metrics::RepairCause;
 use roomcast_protocol::RoomName;
-use tokio::time::Instant;
 
-use super::lane::{Command, Lane, Slot};
+use super::lane::{Lane, LaneAction, LaneCommand, LaneRoom, Moment};
 use super::order::Order;
 
 impl Lane {
     /// Does what the feeds, or another lane, ask for.
-    pub(super) fn obey(&mut self, command: Command) {
+    pub(super) fn obey(&mut self, command: LaneCommand, at: &Moment) {
         match command {
-            Command::Open(room, session) => {
-                let slot = Slot {
+            LaneCommand::Open(name, session) => {
+                let room = LaneRoom {
                     session,
                     order: Order::new(),
                     ticket: None,
                     repair: None,
-                    held: Instant::now(),
-                    active: Instant::now(),
+                    held: at.now,
+                    active: at.now,
                 };
-                self.listen(room, slot);
+                self.listen(name, room, at);
             }
-            Command::Close(room) => {
-                self.unlisten(&room);
+            LaneCommand::Close(name) => {
+                self.unlisten(&name);
             }
-            Command::HandOver(room, lane) => {
-                if let Some(mut slot) = self.unlisten(&room) {
+            LaneCommand::HandOver(name, lane) => {
+                if let Some(mut room) = self.unlisten(&name) {
                     // What it waits for comes from the primary that it leaves.
-                    slot.ticket = None;
-                    // The other lane ends only with the bus.
-                    let _ = lane.send(Command::TakeOver(room, Box::new(slot)));
+                    room.ticket = None;
+                    let take_over = LaneCommand::TakeOver(name, Box::new(room));
+                    self.act(LaneAction::Send(lane, take_over));
                 }
             }
-            Command::TakeOver(room, mut slot) => {
-                // It may have been closed, and opened anew, on the way.
-                if self.tools.exit.session(&room) == Some(slot.session) {
-                    slot.order.lost(RepairCause::Moved);
-                    self.listen(room, *slot);
-                }
+            LaneCommand::TakeOver(name, mut room) => {
+                room.order.lost(RepairCause::Moved);
+                self.listen(name, *room, at);
             }
         }
     }
 
-    fn listen(&mut self, room: RoomName, slot: Slot) {
-        self.rooms.insert(room.clone(), slot);
-        let channel = self.tools.keys.channel(&room).into_bytes();
-        self.channels.insert(channel, room.clone());
-        self.tools.metrics.feeds.inc();
-        self.tails.add(&room);
-        if self.subscriptions.want(&room, Instant::now()) {
-            self.ask(&room);
+    fn listen(&mut self, name: RoomName, room: LaneRoom, at: &Moment) {
+        self.rooms.insert(name.clone(), room);
+        let channel = self.options.keys.channel(&name).into_bytes();
+        self.channels.insert(channel, name.clone());
+        self.metrics.feeds.inc();
+        self.tails.add(&name);
+        if self.subscriptions.want(&name, at.now) {
+            self.ask(&name, at);
         }
     }
 
     /// Stops listening to a room; the channel's entry stays until that is confirmed.
-    fn unlisten(&mut self, room: &RoomName) -> Option<Slot> {
-        let slot = self.rooms.remove(room)?;
-        self.subscriptions.drop_wish(room);
-        self.tools.metrics.feeds.dec();
-        Some(slot)
+    fn unlisten(&mut self, name: &RoomName) -> Option<LaneRoom> {
+        let room = self.rooms.remove(name)?;
+        self.subscriptions.drop_wish(name);
+        self.metrics.feeds.dec();
+        Some(room)
     }
 }

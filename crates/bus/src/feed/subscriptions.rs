@@ -35,7 +35,7 @@ pub(crate) enum Verdict {
 
 /// What a command or its confirmation is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Change {
+pub enum Change {
     /// Pushes of the room begin.
     Subscribe,
     /// They end.
@@ -204,7 +204,8 @@ impl Subscriptions {
         }
         self.confirmed = 0;
         let mut rooms: Vec<_> = self.rooms.keys().cloned().collect();
-        rooms.sort_by_cached_key(|room| Reverse(active(room)));
+        // By name among equals, so that the same events always lead to the same commands.
+        rooms.sort_by_cached_key(|room| (Reverse(active(room)), room.clone()));
         self.changed = rooms.into();
     }
 

@@ -5,7 +5,7 @@ use roomcast_protocol::RoomName;
 
 /// The names of one deployment.
 #[derive(Debug, Clone)]
-pub(crate) struct Keys {
+pub struct Keys {
     prefix: Box<str>,
 }
 
@@ -14,7 +14,7 @@ pub(crate) struct RoomKeys(String);
 
 impl Keys {
     /// Names under `prefix`.
-    pub(crate) fn new(prefix: &str) -> Self {
+    pub fn new(prefix: &str) -> Self {
         Self { prefix: escape(prefix).into() }
     }
 
@@ -34,7 +34,7 @@ impl Keys {
     }
 
     /// The channel on which a room is pushed.
-    pub(crate) fn channel(&self, room: &RoomName) -> String {
+    pub fn channel(&self, room: &RoomName) -> String {
         format!("{{{}}}:c", self.tag(room))
     }
 

@@ -130,6 +130,14 @@ impl Link {
         self.refuses_writes.load(Ordering::Relaxed)
     }
 
+    /// The life of the server's data, if the connections are up now.
+    pub(crate) fn life(&self) -> Option<Arc<str>> {
+        match &*self.state.borrow() {
+            State::Up(up) => Some(up.life.clone()),
+            State::Away(_) => None,
+        }
+    }
+
     /// The connections; waits only where they may be back at once, and not beyond the deadline.
     pub(crate) async fn soon(&self, deadline: Instant) -> Result<Up, Away> {
         self.wait(deadline, |state| !matches!(state, State::Away(Circuit::HalfOpen))).await

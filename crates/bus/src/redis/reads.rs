@@ -18,7 +18,7 @@ use super::payload;
 use super::scripts::Call;
 use super::shards::{Failure, Line, Shards};
 use crate::api::{History, HistoryRequest, Range, ReadError, random_epoch};
-use crate::feed::order::Page;
+use crate::feed::order::{Found, Page};
 use crate::seldom::Seldom;
 
 /// A read takes at most this long, waiting for its connection included.
@@ -32,21 +32,6 @@ const REPAIR_BYTES: usize = 1 << 20;
 
 /// Beyond every seq there is, and still exact in a script's arithmetic.
 const MAX_SEQ: Seq = 1 << 53;
-
-/// How a read found the room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Found {
-    /// As it was.
-    Known,
-    /// Unknown to Redis: it began anew by this read.
-    New,
-    /// Of another life: it goes on in a new epoch by this read.
-    Forked,
-    /// Of another life, and Redis takes no writes: it goes on in a new epoch once it does.
-    Unforked,
-    /// Unknown to Redis, and left so.
-    Missing,
-}
 
 /// What a read may do besides reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use roomcast_metrics::BusMetrics;
 use roomcast_protocol::RoomName;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use super::address::Target;
 use super::health::Vitals;
@@ -16,7 +16,8 @@ use super::link::{Link, LinkOptions};
 use super::reads::Reader;
 use super::shards::Shards;
 use crate::feed::exit::Exit;
-use crate::feed::lane::{Command, Lane, Tools};
+use crate::feed::LaneHandle;
+use crate::feed::driver::{LaneDriver, Tools};
 use crate::feed::subscriptions::Dialect;
 
 /// One primary.
@@ -30,7 +31,7 @@ pub(crate) struct Shard {
     /// What its lanes last saw.
     pub(crate) vitals: Vitals,
     /// One for each lane; what waits there is bounded by the rooms of the node.
-    lanes: Vec<mpsc::UnboundedSender<Command>>,
+    lanes: Vec<LaneHandle>,
 }
 
 /// What makes shards, and is the same for all of them.
@@ -81,7 +82,7 @@ impl ShardMaker {
                 node: self.node.clone(),
                 dialect: if self.version.is_some() { Dialect::Plain } else { Dialect::Sharded },
             };
-            let (lane, commands) = Lane::new(index, tools);
+            let (lane, commands) = LaneDriver::new(index, tools);
             tokio::spawn(lane.run());
             commands
         };
@@ -92,7 +93,7 @@ impl ShardMaker {
 
 impl Shard {
     /// The lane that listens to a room.
-    pub(crate) fn lane(&self, room: &RoomName) -> &mpsc::UnboundedSender<Command> {
+    pub(crate) fn lane(&self, room: &RoomName) -> &LaneHandle {
         let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(room);
         &self.lanes[hash as usize % self.lanes.len()]
     }

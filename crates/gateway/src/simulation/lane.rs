@@ -1,134 +1,156 @@
-//! The model of a node's lane: its subscribe connection and its subscriptions, around the real
-//! `Order` of each room. It does what `bus/feed/lane.rs` does, one step at a time; its reads stand in
-//! `reading`.
+//! A node's real lane in the simulated network: its subscribe connection, with the server's end of
+//! it, and its questions to the servers. Each is sent in one step, answered there in another, and
+//! arrives in a third, if at all.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
-use roomcast_bus::simulation::Order;
-use roomcast_bus::{FeedEvent, RoomEvent};
-use roomcast_metrics::RepairCause;
-use roomcast_protocol::{Epoch, Message, Seq};
+use roomcast_bus::simulation::{
+    Change, EventQueue, Found, Keys, LaneAction, LaneCommand, LaneEvent, LaneOptions, Moment, Need,
+    Page, Push,
+};
+use roomcast_bus::{ReadError, RoomEvent, simulation as bus};
+use roomcast_metrics::{BusMetrics, RepairCause};
+use roomcast_protocol::{Epoch, Message, RoomName, Seq};
+use tokio::time::Instant;
 
-use super::reading::{Check, Read};
-use super::redis::Redis;
-use super::stream::Push;
-use super::{ROOMS, room_name};
+use super::redis::{Redis, Refused};
+use super::stream::{self, Span};
+use super::truth::Truth;
+use super::{ROOMS, room_index, room_name};
+
+/// Time between two ticks.
+const TICK: Duration = Duration::from_secs(1);
+/// How long a room is remembered: every few ticks the lane touches a room instead of comparing it.
+const LINGER: Duration = Duration::from_secs(12);
 
 /// What comes on a subscribe connection.
 #[derive(Debug, Clone)]
-pub(super) enum Arrival {
+enum Arrival {
     Message(usize, Epoch, Vec<Arc<Message>>),
     Confirmed(usize, Change),
     Probe(u64),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Change {
-    Subscribe,
-    Unsubscribe,
-}
-
 /// A subscribe connection, its server's end included.
 #[derive(Debug)]
-pub(super) struct Listening {
-    pub(super) server: usize,
-    commands: VecDeque<(usize, Change)>,
+struct Listening {
+    server: usize,
+    commands: VecDeque<(u64, Change, Vec<RoomName>)>,
     subscribed: [bool; ROOMS],
-    pub(super) queue: VecDeque<Arrival>,
+    queue: VecDeque<Arrival>,
 }
 
-/// A room's subscription as the lane sees it.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Subscription {
-    wanted: bool,
-    pub(super) confirmed: bool,
-    sent: Option<Change>,
-    outstanding: u32,
-}
+/// Where a server says that a room ends: epoch, seq and life, if it knows the room.
+type Tail = Option<(Epoch, Seq, usize)>;
 
+/// A question to the server that the node's commands went to.
 #[derive(Debug)]
-pub(super) struct Slot {
-    pub(super) order: Order,
-    pub(super) ticket: Option<u64>,
+struct Asked<Q, A> {
+    question: Q,
+    server: Option<usize>,
+    answer: Option<Result<A, Refused>>,
 }
 
-/// A lane, and where it puts what it tells.
-#[derive(Debug, Default)]
+/// Why a room is read.
+#[derive(Debug, Clone, Copy)]
+enum Purpose {
+    Need(u64, Need),
+    Hold,
+}
+
+/// Tails to compare.
+#[derive(Debug)]
+struct Comparison {
+    generation: u64,
+    cause: RepairCause,
+    rooms: Vec<RoomName>,
+}
+
+/// A lane and what it is connected to.
 pub(super) struct Lane {
     /// The server that commands and reads go to.
     pub(super) link: Option<usize>,
-    pub(super) listening: Option<Listening>,
-    pub(super) generation: u64,
-    pub(super) slots: [Option<Slot>; ROOMS],
-    pub(super) subscriptions: [Subscription; ROOMS],
-    pub(super) reads: VecDeque<Read>,
-    pub(super) checks: VecDeque<Check>,
-    pub(super) tickets: u64,
-    pub(super) probes: u64,
-    pub(super) silent: u64,
-    pub(super) suspects: Vec<(u64, usize, Epoch, Seq)>,
-    /// Per room: subscribed, and the server that it listens to has not said where the room stands.
-    pub(super) is_unsure: [bool; ROOMS],
+    state: bus::Lane,
+    now: Instant,
+    keys: Keys,
+    /// The lane wants a subscribe connection.
+    connecting: bool,
+    listening: Option<Listening>,
+    reads: VecDeque<Asked<(usize, Purpose), (Page, Found)>>,
+    comparisons: VecDeque<Asked<Comparison, Vec<Tail>>>,
+    /// Per room: subscribed, and the server that it listens to has not said where the room ends.
+    is_unsure: [bool; ROOMS],
     /// What the hub has not taken.
-    told: Vec<RoomEvent>,
+    queue: EventQueue,
 }
 
 impl Lane {
-    /// Whether what a room was told before its subscription is left to a sweep: it was another
-    /// server that said where the room stands.
+    pub(super) fn new(metrics: &BusMetrics) -> Self {
+        let keys = Keys::new("simulated");
+        let options =
+            LaneOptions { keys: keys.clone(), index: 0, linger: LINGER, sweep: Duration::ZERO };
+        let mut lane = Self {
+            link: None,
+            state: bus::Lane::new(options, metrics.clone()),
+            now: Instant::now(),
+            keys,
+            connecting: false,
+            listening: None,
+            reads: VecDeque::new(),
+            comparisons: VecDeque::new(),
+            is_unsure: [false; ROOMS],
+            queue: EventQueue::default(),
+        };
+        lane.act();
+        lane
+    }
+
+    /// Whether what was pushed to a room before its subscription is left to a sweep: it was another
+    /// server that said where the room ends.
     pub(super) fn is_leaky(&self) -> bool {
         (0..ROOMS).any(|room| self.is_open(room) && self.is_unsure[room])
     }
 
     pub(super) fn is_open(&self, room: usize) -> bool {
-        self.slots[room].is_some()
+        self.queue.session(&room_name(room)).is_some()
     }
 
     /// Begins to listen to a room.
     pub(super) fn open(&mut self, room: usize) {
-        self.slots[room] = Some(Slot { order: Order::new(), ticket: None });
-        let subscription = &mut self.subscriptions[room];
-        let Subscription { sent, outstanding, .. } = *subscription;
-        subscription.wanted = true;
-        subscription.confirmed = sent == Some(Change::Subscribe) && outstanding == 0;
-        self.send_commands();
-        self.ask(room);
+        if let Some(session) = self.queue.open(&room_name(room)) {
+            self.handle(LaneEvent::Command(LaneCommand::Open(room_name(room), session)));
+        }
     }
 
-    /// Stops listening to it, and forgets what it had to tell.
+    /// Stops listening to it, and forgets what the hub has not taken of it.
     pub(super) fn close(&mut self, room: usize) {
-        self.slots[room] = None;
-        self.subscriptions[room].wanted = false;
-        self.subscriptions[room].confirmed = false;
-        self.told.retain(|event| event.room != room_name(room));
-        self.send_commands();
+        self.queue.close(&room_name(room));
+        self.handle(LaneEvent::Command(LaneCommand::Close(room_name(room))));
     }
 
-    /// Makes a subscribe connection to the primary, if there is none.
+    /// The commands' connection leads to the primary.
+    pub(super) fn connect(&mut self, redis: &Redis) {
+        self.link = Some(redis.primary()).filter(|&server| redis.is_alive(server));
+    }
+
+    /// The subscribe connection that the lane wants is made to the primary.
     pub(super) fn listen(&mut self, redis: &Redis) {
         let server = redis.primary();
-        if self.listening.is_some() || !redis.is_alive(server) {
+        if !redis.is_alive(server) || !std::mem::take(&mut self.connecting) {
             return;
         }
         let (commands, queue) = (VecDeque::new(), VecDeque::new());
-        let subscribed = [false; ROOMS];
-        self.listening = Some(Listening { server, commands, subscribed, queue });
-        self.send_commands();
+        self.listening = Some(Listening { server, commands, subscribed: [false; ROOMS], queue });
+        self.handle(LaneEvent::Connected);
     }
 
-    /// The subscribe connection is lost with all that stood in it.
+    /// The subscribe connection is lost with all that was in it.
     pub(super) fn deafen(&mut self) {
-        if self.listening.take().is_none() {
-            return;
+        if self.listening.is_some() {
+            self.handle(LaneEvent::Closed("a step of the schedule".into()));
         }
-        self.generation += 1;
-        self.silent = 0;
-        self.suspects.clear();
-        for subscription in &mut self.subscriptions {
-            *subscription = Subscription { wanted: subscription.wanted, ..Subscription::default() };
-        }
-        self.slots.iter_mut().flatten().for_each(|slot| slot.ticket = None);
     }
 
     /// Drops what goes to servers that are gone.
@@ -141,32 +163,29 @@ impl Lane {
         }
     }
 
-    fn send_commands(&mut self) {
-        let Some(feed) = &mut self.listening else { return };
-        for (room, subscription) in self.subscriptions.iter_mut().enumerate() {
-            let is_on = subscription.sent == Some(Change::Subscribe);
-            let change = match (subscription.wanted, is_on) {
-                (true, false) => Change::Subscribe,
-                (false, true) => Change::Unsubscribe,
-                _ => continue,
-            };
-            subscription.sent = Some(change);
-            subscription.outstanding += 1;
-            feed.commands.push_back((room, change));
-        }
+    /// A second passes.
+    pub(super) fn tick(&mut self) {
+        self.now += TICK;
+        self.handle(LaneEvent::Tick);
     }
 
     /// The server takes the (un)subscribe commands.
     pub(super) fn subscribe(&mut self) {
         let Some(feed) = &mut self.listening else { return };
-        for (room, change) in feed.commands.drain(..) {
-            feed.subscribed[room] = change == Change::Subscribe;
-            feed.queue.push_back(Arrival::Confirmed(room, change));
+        let mut done = Vec::new();
+        for (generation, change, rooms) in feed.commands.drain(..) {
+            for room in rooms {
+                let room = room_index(&room);
+                feed.subscribed[room] = change == Change::Subscribe;
+                feed.queue.push_back(Arrival::Confirmed(room, change));
+            }
+            done.push(LaneEvent::Commanded { generation, result: Ok(()) });
         }
+        done.into_iter().for_each(|event| self.handle(event));
     }
 
     /// A server pushes to its subscribers.
-    pub(super) fn publish(&mut self, server: usize, room: usize, (epoch, messages): &Push) {
+    pub(super) fn publish(&mut self, server: usize, room: usize, (epoch, messages): &stream::Push) {
         let Some(feed) = &mut self.listening else { return };
         if feed.server == server && feed.subscribed[room] {
             feed.queue.push_back(Arrival::Message(room, *epoch, messages.clone()));
@@ -182,7 +201,17 @@ impl Lane {
                 break;
             };
             any = true;
-            self.arrived(arrival);
+            match arrival {
+                Arrival::Message(room, epoch, messages) => {
+                    let push = Push::Messages(epoch, messages);
+                    self.handle(LaneEvent::Pushed(self.channel(room), push));
+                }
+                Arrival::Confirmed(room, change) => {
+                    self.is_unsure[room] |= change == Change::Subscribe;
+                    self.handle(LaneEvent::Confirmed(self.channel(room), change));
+                }
+                Arrival::Probe(number) => self.handle(LaneEvent::ProbeReturned(number)),
+            }
         }
         any
     }
@@ -215,77 +244,133 @@ impl Lane {
         });
         self.receive(usize::MAX);
         if lost {
-            self.lost(room, RepairCause::Overflow);
+            self.handle(LaneEvent::Overflowed(self.channel(room)));
         }
     }
 
-    fn arrived(&mut self, arrival: Arrival) {
-        match arrival {
-            Arrival::Message(room, epoch, messages) => {
-                let Some(slot) = &mut self.slots[room] else { return };
-                let mut events = Vec::new();
-                slot.order.pushed(epoch, messages, &mut events);
-                self.tell(room, events);
-                self.ask(room);
-            }
-            Arrival::Confirmed(room, change) => self.confirmed(room, change),
-            Arrival::Probe(number) => {
-                self.silent = 0;
-                let due: Vec<_> =
-                    self.suspects.extract_if(.., |(first, ..)| *first <= number).collect();
-                for (_, room, epoch, seq) in due {
-                    if let Some(slot) = &mut self.slots[room] {
-                        slot.order.checked(epoch, seq, RepairCause::Tail);
-                        self.ask(room);
-                    }
-                }
-            }
+    /// The servers answer the oldest questions that they have not answered.
+    pub(super) fn answer(&mut self, redis: &mut Redis, truth: &mut Truth) -> bool {
+        let read = self.reads.iter_mut().find(|read| read.answer.is_none());
+        let comparison = self.comparisons.iter_mut().find(|it| it.answer.is_none());
+        let any = read.is_some() || comparison.is_some();
+        if let Some(Asked { question: (room, purpose), server, answer }) = read {
+            let span = match purpose {
+                Purpose::Need(_, Need::After(seq, _)) => Span::Repair(*seq),
+                Purpose::Need(_, Need::Standing) | Purpose::Hold => Span::Standing,
+            };
+            let server = server.ok_or(Refused::Away);
+            *answer = Some(server.and_then(|server| redis.read(server, *room, span, truth)));
         }
+        if let Some(Asked { question, server, answer }) = comparison {
+            let rooms = question.rooms.iter().map(room_index);
+            let server = server.ok_or(Refused::Away);
+            *answer = Some(server.and_then(|server| {
+                rooms.map(|room| redis.tail(server, room)).collect::<Result<_, _>>()
+            }));
+        }
+        any
     }
 
-    fn confirmed(&mut self, room: usize, change: Change) {
-        let subscription = &mut self.subscriptions[room];
-        subscription.outstanding = subscription.outstanding.saturating_sub(1);
-        if subscription.outstanding > 0 || subscription.sent != Some(change) {
-            return;
+    /// An answer arrives, or `fails` on its way.
+    pub(super) fn read(&mut self, at: usize, fails: bool) -> bool {
+        if at >= self.reads.len() {
+            return false;
         }
-        if !subscription.wanted || change != Change::Subscribe || subscription.confirmed {
-            return;
+        let Some(Asked { question, server, answer }) = self.reads.remove(at) else { return false };
+        let ((room, purpose), name) = (question, room_name(question.0));
+        let result = answer.filter(|_| !fails).and_then(Result::ok).ok_or(ReadError::Unavailable);
+        if let (Purpose::Need(..), Ok(_)) = (purpose, &result) {
+            self.is_unsure[room] &= !self.listens_to(server);
         }
-        subscription.confirmed = true;
-        self.is_unsure[room] = true;
-        let Some(slot) = &self.slots[room] else { return };
-        if slot.order.need().is_some() {
-            self.ask(room);
-        } else if let Some(server) = self.link {
-            self.compare_with(server, room, RepairCause::Resubscribe);
-        } else {
-            self.lost(room, RepairCause::Resubscribe);
-        }
+        self.handle(match purpose {
+            Purpose::Need(ticket, need) => LaneEvent::Read { room: name, ticket, need, result },
+            Purpose::Hold => LaneEvent::Held(name, result),
+        });
+        true
     }
 
-    pub(super) fn tell(&mut self, room: usize, events: Vec<FeedEvent>) {
-        for event in events {
-            let name = room_name(room);
-            match (event, self.told.last_mut()) {
-                (
-                    FeedEvent::Messages(more),
-                    Some(RoomEvent { room, event: FeedEvent::Messages(messages) }),
-                ) if *room == name => messages.extend(more),
-                (event, _) => self.told.push(RoomEvent { room: name, event }),
-            }
+    /// A comparison of tails arrives, or `fails` on its way.
+    pub(super) fn compare(&mut self, fails: bool) -> bool {
+        let Some(asked) = self.comparisons.pop_front() else { return false };
+        let Asked { question: Comparison { generation, cause, rooms }, server, answer } = asked;
+        let tails = answer.filter(|_| !fails).and_then(Result::ok);
+        if tails.is_some() && self.listens_to(server) {
+            rooms.iter().for_each(|room| self.is_unsure[room_index(room)] = false);
         }
+        let text = |(epoch, seq, life): (Epoch, Seq, usize)| (epoch, seq, life.to_string());
+        let tails = tails.map(|tails| tails.into_iter().map(|tail| tail.map(text)).collect());
+        self.handle(LaneEvent::Compared { generation, cause, rooms, tails });
+        true
     }
 
     /// What the hub takes now.
     pub(super) fn take(&mut self) -> Vec<RoomEvent> {
-        std::mem::take(&mut self.told)
+        self.queue.take()
     }
 
     /// Whether nothing is under way.
     pub(super) fn is_quiet(&self) -> bool {
-        let waits = |slot: &Slot| slot.order.need().is_some();
         let heard = self.listening.as_ref().is_none_or(|feed| feed.queue.is_empty());
-        heard && self.told.is_empty() && !self.slots.iter().flatten().any(waits)
+        heard && self.queue.is_empty() && self.state.is_whole()
+    }
+
+    fn channel(&self, room: usize) -> Vec<u8> {
+        self.keys.channel(&room_name(room)).into_bytes()
+    }
+
+    fn listens_to(&self, server: Option<usize>) -> bool {
+        self.listening.as_ref().is_some_and(|feed| Some(feed.server) == server)
+    }
+
+    fn handle(&mut self, event: LaneEvent) {
+        let life = self.link.map(|server| server.to_string().into());
+        let at = Moment { now: self.now, dice: 0.0, life };
+        self.state.handle(event, &at);
+        self.state.advance(&at);
+        self.act();
+    }
+
+    fn act(&mut self) {
+        let mut probed = Vec::new();
+        while let Some(action) = self.state.next_action() {
+            let server = self.link;
+            match action {
+                LaneAction::Connect(_) => self.connecting = true,
+                LaneAction::Disconnect => self.listening = None,
+                LaneAction::Command { generation, change, rooms } => {
+                    let Some(feed) = &mut self.listening else { continue };
+                    feed.commands.push_back((generation, change, rooms));
+                }
+                LaneAction::Probe { generation, number } => {
+                    probed.push(LaneEvent::Probed(generation, server.is_some()));
+                    let Some(feed) = &mut self.listening else { continue };
+                    if Some(feed.server) == server {
+                        feed.queue.push_back(Arrival::Probe(number));
+                    }
+                }
+                LaneAction::Read(room, ticket, need) => {
+                    let question = (room_index(&room), Purpose::Need(ticket, need));
+                    self.reads.push_back(Asked { question, server, answer: None });
+                }
+                LaneAction::Hold(room) => {
+                    let question = (room_index(&room), Purpose::Hold);
+                    self.reads.push_back(Asked { question, server, answer: None });
+                }
+                LaneAction::Compare { generation, cause, rooms } => {
+                    let question = Comparison { generation, cause, rooms };
+                    self.comparisons.push_back(Asked { question, server, answer: None });
+                }
+                LaneAction::Deliver(room, session, events) => {
+                    self.queue.tell(&room, session, events);
+                }
+                // A primary that moved is noticed by probes that stay away, which is later. One
+                // lane has no other to hand rooms to, and there is one map only.
+                LaneAction::WatchPrimary(_)
+                | LaneAction::Send(..)
+                | LaneAction::DoubtMap
+                | LaneAction::DoubtLink => {}
+            }
+        }
+        probed.into_iter().for_each(|event| self.handle(event));
     }
 }

@@ -88,7 +88,7 @@ impl Node {
         let hub = Hub::new((bus, feeds), outlets, unused, settings_receiver, metrics.clone());
         Self {
             run,
-            lane: Lane::default(),
+            lane: Lane::new(&metrics.bus),
             publishers: Default::default(),
             hub,
             commands,
@@ -168,7 +168,7 @@ impl Node {
                 .server
                 .ok_or(Refused::Away)
                 .and_then(|server| redis.read(server, room, Span::History(part), truth));
-            page.answer = Some(answer.map(|page| History {
+            page.answer = Some(answer.map(|(page, _)| History {
                 lineage: page.lineage,
                 last: page.last,
                 messages: page.messages,
@@ -181,7 +181,7 @@ impl Node {
                 .server
                 .ok_or(Refused::Away)
                 .and_then(|server| redis.read(server, room, Span::Standing, truth));
-            standing.answer = Some(answer.map(|page| (page.lineage, page.last)));
+            standing.answer = Some(answer.map(|(page, _)| (page.lineage, page.last)));
         }
         any
     }

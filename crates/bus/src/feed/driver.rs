@@ -1,0 +1,426 @@
+//! A lane's task: its loop, and what its actions mean on Redis. It decides nothing; `lane` does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use redis::aio::MultiplexedConnection;
+use redis::{ConnectionInfo, RedisResult, Value};
+use roomcast_metrics::{BusCommand, BusMetrics};
+use roomcast_protocol::{Epoch, RoomName, Seq};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
+
+use super::LaneHandle;
+use super::exit::Exit;
+use super::inbox::{Inbox, Received};
+use super::lane::{Lane, LaneAction, LaneCommand, LaneEvent, LaneOptions, Moment, Push, Tail};
+use super::order::Need;
+use super::subscriptions::{Change, Dialect};
+use crate::redis::health::Vitals;
+use crate::redis::keys::Keys;
+use crate::redis::link::{Link, Up};
+use crate::redis::payload;
+use crate::redis::reads::Reader;
+use crate::redis::server;
+use crate::redis::shards::Shards;
+
+/// Rooms opened or closed in one turn of the lane.
+const COMMANDS_PER_TURN: usize = 256;
+/// Health, probes and the sweep go by this beat.
+const TICK: Duration = Duration::from_secs(1);
+/// All of a command's confirmations come within this, even from a busy server.
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(3);
+/// Before a room is asked for again that the server said is elsewhere.
+const ELSEWHERE_PAUSE: Duration = Duration::from_millis(50);
+/// How often rooms are looked at whose slot is on the move: their pushes may come from nowhere.
+const MOVING_POLL: Duration = Duration::from_millis(200);
+
+/// What a lane works with.
+pub(crate) struct Tools {
+    pub(crate) keys: Keys,
+    pub(crate) shards: Shards,
+    /// The primary that this lane listens to.
+    pub(crate) link: Link,
+    pub(crate) reader: Reader,
+    pub(crate) exit: Arc<Exit>,
+    pub(crate) vitals: Vitals,
+    pub(crate) metrics: BusMetrics,
+    /// How long a room is remembered beyond its last use; open rooms are held by touching them.
+    pub(crate) linger: Duration,
+    /// How long a round of the sweep takes.
+    pub(crate) sweep: Duration,
+    /// This run of this node.
+    pub(crate) node: String,
+    /// How rooms are subscribed.
+    pub(crate) dialect: Dialect,
+}
+
+/// A subscribe connection.
+struct Subscriber {
+    sender: MultiplexedConnection,
+    inbox: Arc<Inbox>,
+    at: Arc<ConnectionInfo>,
+}
+
+/// What ended: an event for the lane, or a connection for the driver.
+enum Done {
+    Connected(RedisResult<Subscriber>),
+    Event(LaneEvent),
+}
+
+/// A lane with its connection and everything that is under way.
+pub(crate) struct LaneDriver {
+    index: usize,
+    tools: Tools,
+    lane: Lane,
+    probe_channel: String,
+    commands: mpsc::UnboundedReceiver<LaneCommand>,
+    subscriber: Option<Subscriber>,
+    /// When rooms on the move are looked at next; none while no slot moves.
+    poll: Option<Instant>,
+    work: FuturesUnordered<BoxFuture<'static, Done>>,
+}
+
+impl LaneDriver {
+    /// A lane and where to send it commands.
+    pub(crate) fn new(index: usize, tools: Tools) -> (Self, LaneHandle) {
+        let (sender, commands) = mpsc::unbounded_channel();
+        let Tools { keys, linger, sweep, .. } = &tools;
+        let (linger, sweep) = (*linger, *sweep);
+        let options = LaneOptions { keys: keys.clone(), index, linger, sweep };
+        let driver = Self {
+            index,
+            lane: Lane::new(options, tools.metrics.clone()),
+            probe_channel: tools.keys.probe(&tools.node, index),
+            commands,
+            subscriber: None,
+            poll: None,
+            work: FuturesUnordered::new(),
+            tools,
+        };
+        (driver, sender)
+    }
+
+    /// Runs until the feeds are gone.
+    pub(crate) async fn run(mut self) {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.act();
+        loop {
+            let jammed = self.tools.exit.is_full();
+            let exit = self.tools.exit.clone();
+            let inbox = self.subscriber.as_ref().map(|subscriber| subscriber.inbox.clone());
+            let due = self.lane.due().into_iter().chain(self.poll).min();
+            tokio::select! {
+                command = self.commands.recv() => match command {
+                    Some(command) => self.command(command),
+                    None => return,
+                },
+                () = ready(inbox), if !jammed => self.take_mail(),
+                () = exit.taken(), if jammed => {}
+                Some(done) = self.work.next() => self.finish(done),
+                _ = tick.tick() => self.tick(),
+                () = until(due) => self.poll_moving(),
+            }
+            let mut taken = 0;
+            while taken < COMMANDS_PER_TURN
+                && let Ok(command) = self.commands.try_recv()
+            {
+                self.command(command);
+                taken += 1;
+            }
+            self.lane.advance(&self.moment());
+            self.act();
+            if taken == COMMANDS_PER_TURN {
+                // A crowd's rooms are many: the thread's other work has its turn between them.
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    fn moment(&self) -> Moment {
+        Moment { now: Instant::now(), dice: rand::random(), life: self.tools.link.life() }
+    }
+
+    fn handle(&mut self, event: LaneEvent) {
+        let at = self.moment();
+        self.lane.handle(event, &at);
+    }
+
+    fn command(&mut self, command: LaneCommand) {
+        // A room on its way from another lane may have been closed, and opened anew.
+        if let LaneCommand::TakeOver(name, room) = &command
+            && self.tools.exit.session(name) != Some(room.session())
+        {
+            return;
+        }
+        self.handle(LaneEvent::Command(command));
+    }
+
+    fn finish(&mut self, done: Done) {
+        match done {
+            Done::Connected(Ok(subscriber)) => {
+                self.subscriber = Some(subscriber);
+                self.handle(LaneEvent::Connected);
+            }
+            Done::Connected(Err(error)) => {
+                tracing::debug!(lane = self.index, %error, "cannot connect for subscriptions");
+                self.handle(LaneEvent::ConnectFailed);
+            }
+            Done::Event(event) => self.handle(event),
+        }
+    }
+
+    /// Takes what the connection received.
+    fn take_mail(&mut self) {
+        let Some(subscriber) = &self.subscriber else { return };
+        let mail = subscriber.inbox.take();
+        let at = self.moment();
+        for received in mail.received {
+            match received {
+                Received::Message(channel, payload) if channel == self.probe_channel.as_bytes() => {
+                    let number = std::str::from_utf8(&payload).ok().and_then(|it| it.parse().ok());
+                    if let Some(number) = number {
+                        self.tools.vitals.probed(self.index);
+                        self.lane.handle(LaneEvent::ProbeReturned(number), &at);
+                    }
+                }
+                Received::Message(channel, payload) => {
+                    self.tools.metrics.pushes.inc();
+                    self.tools.metrics.push_bytes.inc_by(payload.len() as u64);
+                    let push = match payload::decode_push(&payload) {
+                        Ok((epoch, messages)) => Push::Messages(epoch, messages),
+                        Err(_) => Push::Unreadable,
+                    };
+                    self.lane.handle(LaneEvent::Pushed(channel, push), &at);
+                }
+                Received::Confirmed(channel, change) => {
+                    self.lane.handle(LaneEvent::Confirmed(channel, change), &at);
+                }
+                Received::Closed => {
+                    let reason = "the connection was closed".to_owned();
+                    self.lane.handle(LaneEvent::Closed(reason), &at);
+                    break;
+                }
+            }
+        }
+        for channel in mail.overflowed {
+            self.lane.handle(LaneEvent::Overflowed(channel), &at);
+        }
+    }
+
+    fn tick(&mut self) {
+        self.handle(LaneEvent::Tick);
+        self.tools.vitals.waiting(self.index, self.lane.waiting_since());
+        self.tools.shards.show(&self.tools.metrics);
+        self.poll_moving();
+    }
+
+    /// Reads where rooms on their way to another primary end, as long as there are any: they may
+    /// be pushed where this node does not listen yet.
+    fn poll_moving(&mut self) {
+        let now = Instant::now();
+        if self.poll.is_some_and(|due| due > now) {
+            return;
+        }
+        let shards = &self.tools.shards;
+        let moving = shards.is_any_moving();
+        self.poll = moving.then(|| now + MOVING_POLL);
+        for room in self.lane.rooms().filter(|room| moving && shards.is_moving(room)) {
+            let (reader, room) = (self.tools.reader.clone(), room.clone());
+            self.work.push(Box::pin(async move {
+                let result = reader.standing(&room).await;
+                Done::Event(LaneEvent::Polled(room, result))
+            }));
+        }
+    }
+
+    /// Does what the lane wants done.
+    fn act(&mut self) {
+        while let Some(action) = self.lane.next_action() {
+            match action {
+                LaneAction::Connect(pause) => self.connect(pause),
+                LaneAction::Disconnect => self.subscriber = None,
+                LaneAction::WatchPrimary(generation) => self.watch_primary(generation),
+                LaneAction::Command { generation, change, rooms } => {
+                    self.send_command(generation, change, rooms);
+                }
+                LaneAction::Probe { generation, number } => self.send_probe(generation, number),
+                LaneAction::Read(room, ticket, need) => self.read(room, ticket, need),
+                LaneAction::Compare { generation, cause, rooms } => {
+                    let keys = self.tools.keys.clone();
+                    let up = self.tools.link.up();
+                    self.work.push(Box::pin(async move {
+                        let tails = match up {
+                            Some(up) => read_tails(&keys, &up, &rooms).await,
+                            None => None,
+                        };
+                        Done::Event(LaneEvent::Compared { generation, cause, rooms, tails })
+                    }));
+                }
+                LaneAction::Hold(room) => {
+                    let reader = self.tools.reader.clone();
+                    self.work.push(Box::pin(async move {
+                        let result = reader.standing(&room).await;
+                        Done::Event(LaneEvent::Held(room, result))
+                    }));
+                }
+                LaneAction::Deliver(room, session, events) => {
+                    self.tools.exit.tell(&room, session, events);
+                }
+                // The other lane ends only with the bus.
+                LaneAction::Send(lane, command) => drop(lane.send(command)),
+                LaneAction::DoubtMap => self.tools.shards.doubt(),
+                LaneAction::DoubtLink => self.tools.link.doubt(),
+            }
+        }
+    }
+
+    fn connect(&mut self, pause: Duration) {
+        let link = self.tools.link.clone();
+        let probe_channel = self.probe_channel.clone();
+        self.work.push(Box::pin(async move {
+            sleep(pause).await;
+            let inbox = Arc::new(Inbox::default());
+            let receiving = inbox.clone();
+            let connected = async {
+                // Where the commands go, and nowhere else: a probe must come back.
+                let at = link.some_day().await.at;
+                let mut sender = server::connect(&at, move |info| receiving.put(info)).await?;
+                sender.set_response_timeout(CONFIRM_TIMEOUT);
+                sender.subscribe(&probe_channel).await?;
+                Ok(Subscriber { sender, inbox, at })
+            };
+            Done::Connected(connected.await)
+        }));
+    }
+
+    fn watch_primary(&mut self, generation: u64) {
+        let Some(subscriber) = &self.subscriber else { return };
+        let (link, at) = (self.tools.link.clone(), subscriber.at.clone());
+        self.work.push(Box::pin(async move {
+            link.leaves(&at).await;
+            Done::Event(LaneEvent::PrimaryLeft(generation))
+        }));
+    }
+
+    fn send_command(&mut self, generation: u64, change: Change, rooms: Vec<RoomName>) {
+        let Some(subscriber) = &self.subscriber else { return };
+        let channels: Vec<_> = rooms.iter().map(|room| self.tools.keys.channel(room)).collect();
+        let mut connection = subscriber.sender.clone();
+        let dialect = self.tools.dialect;
+        let command = match change {
+            Change::Subscribe => BusCommand::Subscribe,
+            Change::Unsubscribe => BusCommand::Unsubscribe,
+        };
+        let metrics = self.tools.metrics.clone();
+        metrics.commands[command].inc();
+        self.work.push(Box::pin(async move {
+            let started = Instant::now();
+            let result = match (dialect, change) {
+                (Dialect::Sharded, _) => one_by_one(&mut connection, change, &channels).await,
+                (_, Change::Subscribe) => connection.subscribe(&channels).await,
+                (_, Change::Unsubscribe) => connection.unsubscribe(&channels).await,
+            };
+            metrics.command[command].observe(started.elapsed().as_secs_f64());
+            Done::Event(match result {
+                Err(error) if error.is_cluster_error() => {
+                    metrics.command_errors[command].inc();
+                    // The map needs a moment to be looked at.
+                    sleep(ELSEWHERE_PAUSE).await;
+                    LaneEvent::Elsewhere { generation, rooms }
+                }
+                result => {
+                    metrics.command_errors[command].inc_by(result.is_err().into());
+                    let result = result.map_err(|error| error.to_string());
+                    LaneEvent::Commanded { generation, result }
+                }
+            })
+        }));
+    }
+
+    fn send_probe(&mut self, generation: u64, number: u64) {
+        let (channel, metrics) = (self.probe_channel.clone(), self.tools.metrics.clone());
+        let up = self.tools.link.up();
+        self.work.push(Box::pin(async move {
+            metrics.commands[BusCommand::Probe].inc();
+            let started = Instant::now();
+            let taken = match up {
+                Some(up) => {
+                    let mut probe = redis::cmd("PUBLISH");
+                    probe.arg(channel).arg(number);
+                    probe.exec_async(&mut up.any()).await.is_ok()
+                }
+                None => false,
+            };
+            metrics.command[BusCommand::Probe].observe(started.elapsed().as_secs_f64());
+            metrics.command_errors[BusCommand::Probe].inc_by((!taken).into());
+            Done::Event(LaneEvent::Probed(generation, taken))
+        }));
+    }
+
+    fn read(&mut self, room: RoomName, ticket: u64, need: Need) {
+        let reader = self.tools.reader.clone();
+        self.work.push(Box::pin(async move {
+            let result = match need {
+                Need::Standing => reader.standing(&room).await,
+                Need::After(seq, _) => reader.after(&room, seq).await,
+            };
+            Done::Event(LaneEvent::Read { room, ticket, need, result })
+        }));
+    }
+}
+
+async fn ready(inbox: Option<Arc<Inbox>>) {
+    match inbox {
+        Some(inbox) => inbox.ready().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A command for each channel, in one pipeline.
+async fn one_by_one(
+    connection: &mut MultiplexedConnection,
+    change: Change,
+    channels: &[String],
+) -> RedisResult<()> {
+    let name = match change {
+        Change::Subscribe => "SSUBSCRIBE",
+        Change::Unsubscribe => "SUNSUBSCRIBE",
+    };
+    let mut commands = redis::pipe();
+    for channel in channels {
+        commands.cmd(name).arg(channel);
+    }
+    // What was confirmed comes as pushes, counted there; a subscription that the server ends by
+    // itself may be among these answers and move them by one.
+    let answers: Vec<RedisResult<Value>> = commands.ignore_errors().query_async(connection).await?;
+    answers.into_iter().try_for_each(|answer| answer.map(drop))
+}
+
+/// Where rooms end; `None` if Redis does not answer.
+async fn read_tails(keys: &Keys, up: &Up, rooms: &[RoomName]) -> Option<Vec<Tail>> {
+    let mut pipeline = redis::pipe();
+    for room in rooms {
+        pipeline.cmd("HMGET").arg(keys.room(room).meta()).arg(&["epoch", "seq", "life"]);
+    }
+    type Fields = (Option<String>, Option<Seq>, Option<String>);
+    let tails: Vec<RedisResult<Fields>> =
+        pipeline.ignore_errors().query_async(&mut up.any()).await.ok()?;
+    // A room that is elsewhere now is as good as unknown: a read finds it.
+    let tail = |fields: RedisResult<Fields>| {
+        let (epoch, seq, life) = fields.ok()?;
+        Some((Epoch::parse(&epoch?)?, seq?, life?))
+    };
+    Some(tails.into_iter().map(tail).collect())
+}

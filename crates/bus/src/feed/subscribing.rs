@@ -1,0 +1,172 @@
+//! A lane's subscribe connection as the state sees it: made, lost and made again, probed, and asked
+//! for what the rooms want. Nothing but (un)subscribe commands goes out on it.
+
+use roomcast_metrics::{BusConnection, RepairCause};
+use tracing::{info, warn};
+
+use super::lane::{Lane, LaneAction, Moment, Push};
+use super::order::Found;
+use super::subscriptions::{Change, Verdict};
+use crate::redis::circuit::Circuit;
+
+/// (Un)subscribe commands under way at a time, so that the last is not late for the many.
+const MAX_COMMANDS: usize = 8;
+
+impl Lane {
+    pub(super) fn connected(&mut self, at: &Moment) {
+        let lane = self.options.index;
+        if self.generation > 0 {
+            let rooms = self.subscriptions.count().0;
+            info!(lane, rooms, "reconnected the subscriptions");
+            self.metrics.reconnects[BusConnection::Subscribe].inc();
+        }
+        self.circuit = Circuit::Closed;
+        self.connected = true;
+        self.act(LaneAction::WatchPrimary(self.generation));
+        self.send_probe(at);
+    }
+
+    pub(super) fn connect_failed(&mut self, at: &Moment) {
+        self.circuit = self.circuit.lost().failed();
+        self.act(LaneAction::Connect(self.circuit.pause(at.dice)));
+    }
+
+    /// Gives the connection up and asks for another one.
+    pub(super) fn disconnect(&mut self, reason: &str, at: &Moment) {
+        if !std::mem::take(&mut self.connected) {
+            return;
+        }
+        warn!(lane = self.options.index, reason, "lost the subscriptions");
+        self.generation += 1;
+        self.commanding = 0;
+        self.circuit = self.circuit.lost();
+        let rooms = &self.rooms;
+        let active = |room: &_| rooms.get(room).map(|room| room.active);
+        self.subscriptions.reset(at.now, active);
+        self.tails.reset();
+        self.probe.reset();
+        // An answer read before the loss does not know what was pushed until the resubscription.
+        self.rooms.values_mut().for_each(|room| room.ticket = None);
+        self.act(LaneAction::Disconnect);
+        self.act(LaneAction::Connect(self.circuit.pause(at.dice)));
+    }
+
+    /// Sends the (un)subscribe commands that the rooms ask for.
+    pub(super) fn send_commands(&mut self) {
+        while self.connected
+            && self.commanding < MAX_COMMANDS
+            && let Some((change, rooms)) = self.subscriptions.next_command()
+        {
+            self.commanding += 1;
+            self.act(LaneAction::Command { generation: self.generation, change, rooms });
+        }
+    }
+
+    pub(super) fn commanded(
+        &mut self,
+        generation: u64,
+        result: Result<(), String>,
+        at: &Moment,
+    ) {
+        if generation != self.generation {
+            return;
+        }
+        self.commanding -= 1;
+        if let Err(reason) = result {
+            self.disconnect(&reason, at);
+        }
+    }
+
+    pub(super) fn elsewhere(&mut self, generation: u64, rooms: &[roomcast_protocol::RoomName]) {
+        if generation != self.generation {
+            return;
+        }
+        self.commanding -= 1;
+        self.subscriptions.again(rooms);
+        self.act(LaneAction::DoubtMap);
+    }
+
+    pub(super) fn pushed(&mut self, channel: &[u8], push: Push, at: &Moment) {
+        let Some(name) = self.channels.get(channel).cloned() else { return };
+        let Some(room) = self.rooms.get_mut(&name) else { return };
+        room.active = at.now;
+        let (epoch, messages) = match push {
+            Push::Messages(epoch, messages) => (epoch, messages),
+            Push::Unreadable => {
+                if self.strangers.is_time() {
+                    warn!(room = %name, "a push that no node of this version writes");
+                }
+                return self.lost(&name, RepairCause::Hole, at);
+            }
+        };
+        self.metrics.duplicates.inc_by(room.order.known(epoch, &messages));
+        let mut events = Vec::new();
+        let was_waiting = room.order.need().is_some();
+        room.order.pushed(epoch, messages, &mut events);
+        if !was_waiting && room.order.need().is_some() {
+            self.metrics.holes.inc();
+        }
+        self.deliver(&name, events, Found::Known, at);
+        self.ask(&name, at);
+    }
+
+    pub(super) fn confirmed(&mut self, channel: &[u8], change: Change, at: &Moment) {
+        let Some(room) = self.channels.get(channel).cloned() else { return };
+        match self.subscriptions.confirm(&room, change, at.now) {
+            Verdict::Comes => {}
+            Verdict::Ended => return self.act(LaneAction::DoubtMap),
+            Verdict::Nothing => return,
+        }
+        let Some(state) = self.rooms.get(&room) else { return };
+        if state.order.need().is_none() {
+            self.tails.resubscribed(room);
+        } else {
+            self.ask(&room, at);
+        }
+    }
+
+    /// What happens every second.
+    pub(super) fn tick(&mut self, at: &Moment) {
+        if self.probe.is_dead() {
+            self.disconnect("probes do not come back", at);
+        }
+        self.send_probe(at);
+        self.sweep(at);
+        let (wanted, confirmed) = self.subscriptions.count();
+        // The gauges are the sums over the lanes.
+        let metrics = &self.metrics;
+        metrics.subscriptions_wanted.add(wanted as i64 - self.shown.0 as i64);
+        metrics.subscriptions_confirmed.add(confirmed as i64 - self.shown.1 as i64);
+        self.shown = (wanted, confirmed);
+        if self.channels.len() > wanted {
+            let subscriptions = &self.subscriptions;
+            self.channels.retain(|_, room| subscriptions.knows(room));
+        }
+        if self.resets > 0 {
+            info!(rooms = std::mem::take(&mut self.resets), "rooms went on in a new epoch");
+        }
+        if self.repaired > 0 && self.standings.is_idle() && self.ranges.is_idle() {
+            info!(rooms = std::mem::take(&mut self.repaired), "repaired rooms");
+        }
+    }
+
+    fn send_probe(&mut self, at: &Moment) {
+        if self.connected && at.life.is_some() {
+            let (generation, number) = (self.generation, self.probe.send(at.now));
+            self.act(LaneAction::Probe { generation, number });
+        }
+    }
+
+    pub(super) fn probe_returned(&mut self, number: u64, at: &Moment) {
+        let (sent_at, suspects) = self.probe.returned(number);
+        if let Some(sent_at) = sent_at {
+            self.metrics.probe.observe(at.now.duration_since(sent_at).as_secs_f64());
+        }
+        for suspect in suspects {
+            if let Some(room) = self.rooms.get_mut(&suspect.room) {
+                room.order.checked(suspect.epoch, suspect.seq, RepairCause::Tail);
+                self.ask(&suspect.room, at);
+            }
+        }
+    }
+}
