@@ -18,6 +18,7 @@ pub use api::{
 pub use bus::{Bus, Feeds, Reply};
 pub use memory::MemoryOptions;
 pub use redis::{ChangeError, Opening, RedisFault, RedisOptions, StartError, check_url};
+pub use redis::keys::{KeyNames, RoomNames, room_names};
 
 /// The feed's pure part, for the simulation in `gateway`; not for use.
 #[doc(hidden)]
@@ -25,10 +26,11 @@ pub mod simulation {
     pub use crate::feed::LaneHandle;
     pub use crate::feed::exit::{Exit as EventQueue, Session};
     pub use crate::feed::lane::{
-        Lane, LaneAction, LaneCommand, LaneEvent, LaneOptions, LaneRoom, Moment, Push, ReadResult,
+        Lane, LaneAction, LaneCommand, LaneEvent, LaneOptions, LaneRoom, Moment, ReadResult,
         Tail,
     };
     pub use crate::feed::order::{Found, Need, Order, Page};
     pub use crate::feed::subscriptions::Change;
     pub use crate::redis::keys::Keys;
+    pub use crate::redis::payload::Push;
 }

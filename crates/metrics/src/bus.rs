@@ -28,6 +28,8 @@ pub struct BusMetrics {
     pub reconnects: ByLabel<BusConnection, IntCounter>,
     /// Pushes received on subscribe connections.
     pub pushes: IntCounter,
+    /// Pushes of an ephemeral kind that this version does not know.
+    pub pushes_ignored: IntCounter,
     /// Their payload bytes.
     pub push_bytes: IntCounter,
     /// Messages received that the feed had already.
@@ -81,6 +83,10 @@ impl BusMetrics {
             reconnects: families
                 .counters("bus_reconnects_total", "Connections to the bus made anew."),
             pushes: families.counter("bus_pushes_total", "Pushes received from the bus."),
+            pushes_ignored: families.counter(
+                "bus_pushes_ignored_total",
+                "Pushes of a kind that this version does not know.",
+            ),
             push_bytes: families.counter("bus_push_bytes_total", "Payload bytes of those pushes."),
             duplicates: families
                 .counter("bus_duplicates_total", "Messages that a feed had already, and dropped."),

@@ -16,7 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use super::LaneHandle;
 use super::exit::Exit;
 use super::inbox::{Inbox, Received};
-use super::lane::{Lane, LaneAction, LaneCommand, LaneEvent, LaneOptions, Moment, Push, Tail};
+use super::lane::{Lane, LaneAction, LaneCommand, LaneEvent, LaneOptions, Moment, Tail};
 use super::order::Need;
 use super::subscriptions::{Change, Dialect};
 use crate::redis::health::Vitals;
@@ -191,10 +191,7 @@ impl LaneDriver {
                 Received::Message(channel, payload) => {
                     self.tools.metrics.pushes.inc();
                     self.tools.metrics.push_bytes.inc_by(payload.len() as u64);
-                    let push = match payload::decode_push(&payload) {
-                        Ok((epoch, messages)) => Push::Messages(epoch, messages),
-                        Err(_) => Push::Unreadable,
-                    };
+                    let push = payload::decode_push(&payload);
                     self.lane.handle(LaneEvent::Pushed(channel, push), &at);
                 }
                 Received::Confirmed(channel, change) => {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use roomcast_metrics::{BusMetrics, EpochResetCause, RepairCause};
-use roomcast_protocol::{Epoch, Message, RoomName, Seq};
+use roomcast_protocol::{Epoch, RoomName, Seq};
 use tokio::time::Instant;
 
 use super::LaneHandle;
@@ -21,6 +21,7 @@ use super::turns::Turns;
 use crate::api::{FeedEvent, ReadError};
 use crate::redis::circuit::Circuit;
 use crate::redis::keys::Keys;
+use crate::redis::payload::Push;
 use crate::seldom::Seldom;
 
 /// Rooms whose standing is read at the same time: small answers, pipelined.
@@ -39,15 +40,6 @@ pub enum LaneCommand {
     HandOver(RoomName, LaneHandle),
     /// Take a room over from another lane.
     TakeOver(RoomName, Box<LaneRoom>),
-}
-
-/// What a push carried.
-#[derive(Debug)]
-pub enum Push {
-    /// A group of messages of one epoch.
-    Messages(Epoch, Vec<Arc<Message>>),
-    /// Bytes that no node of this version writes.
-    Unreadable,
 }
 
 /// What a read found: the page and how the room was found.

@@ -4,10 +4,11 @@
 use roomcast_metrics::{BusConnection, RepairCause};
 use tracing::{info, warn};
 
-use super::lane::{Lane, LaneAction, Moment, Push};
+use super::lane::{Lane, LaneAction, Moment};
 use super::order::Found;
 use super::subscriptions::{Change, Verdict};
 use crate::redis::circuit::Circuit;
+use crate::redis::payload::Push;
 
 /// (Un)subscribe commands under way at a time, so that the last is not late for the many.
 const MAX_COMMANDS: usize = 8;
@@ -92,6 +93,7 @@ impl Lane {
         room.active = at.now;
         let (epoch, messages) = match push {
             Push::Messages(epoch, messages) => (epoch, messages),
+            Push::Ignored => return self.metrics.pushes_ignored.inc(),
             Push::Unreadable => {
                 if self.strangers.is_time() {
                     warn!(room = %name, "a push that no node of this version writes");

@@ -184,7 +184,7 @@ impl Sender {
             .arg(&self.node)
             .arg(number)
             .arg(self.push)
-            .arg(self.keys.channel(room))
+            .arg(up.keys.channel(room))
             .arg(entries)
             .arg(kept.repair_window)
             .arg(millis(kept.history_age))

@@ -13,6 +13,7 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::circuit::Circuit;
+use super::layout::check_layout;
 use super::link::{LinkOptions, State, Up};
 use super::scripts;
 use super::server::{connect, connection_config, identify};
@@ -156,12 +157,14 @@ impl Keeper {
         }
         let mut waiting = connections.pop().expect("one more was made");
         let (life, version) = self.examine(&mut waiting).await?;
+        check_layout(&mut waiting, &self.options.keys).await?;
         scripts::load(&mut waiting).await?;
         let write_probe = WriteProbe::load(&mut waiting).await?;
         Ok(Up {
             connections: connections.into(),
             waiting,
             pool: pool(&at)?,
+            keys: self.options.keys.in_database(at.redis_settings().db()),
             at: Arc::new(at),
             life: life.into(),
             version,

@@ -63,6 +63,8 @@ pub(crate) struct Up {
     pub(crate) version: u64,
     /// How it is asked whether it takes writes.
     pub(super) write_probe: WriteProbe,
+    /// Names in the database of these connections.
+    pub(crate) keys: Keys,
 }
 
 /// What a link is just now.

@@ -59,9 +59,39 @@ pub(crate) fn encode(publication: &Publication) -> Vec<u8> {
     out
 }
 
-/// One push: a group's epoch and its messages.
-pub(crate) fn decode_push(push: &Bytes) -> Result<(Epoch, Vec<Arc<Message>>), BadPayload> {
-    let end = push.iter().take(80).position(|&byte| byte == b'\n').ok_or(BadPayload)?;
+/// What a push carried. Its head is one line, and the first word of that is its kind. A kind of
+/// upper-case letters carries a seq; one of lower-case letters is ephemeral.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Push {
+    /// `M`: a group of messages of one epoch.
+    Messages(Epoch, Vec<Arc<Message>>),
+    /// An ephemeral kind that this version does not know: nothing is missing without it.
+    Ignored,
+    /// Bytes or a kind that this version cannot read: something may be missing.
+    Unreadable,
+}
+
+/// Longest head of a push.
+const MAX_HEAD_BYTES: usize = 80;
+
+/// Reads a push.
+pub(crate) fn decode_push(push: &Bytes) -> Push {
+    let head = &push[..push.len().min(MAX_HEAD_BYTES)];
+    let end = head.iter().position(|&byte| byte == b' ' || byte == b'\n').unwrap_or(head.len());
+    match &head[..end] {
+        b"M" if push.get(end) == Some(&b' ') => match decode_messages(&push.slice(end + 1..)) {
+            Ok((epoch, messages)) => Push::Messages(epoch, messages),
+            Err(BadPayload) => Push::Unreadable,
+        },
+        kind if !kind.is_empty() && kind.iter().all(u8::is_ascii_lowercase) => Push::Ignored,
+        _ => Push::Unreadable,
+    }
+}
+
+/// The rest of a push of messages: epoch, time and first seq, then the payloads.
+fn decode_messages(push: &Bytes) -> Result<(Epoch, Vec<Arc<Message>>), BadPayload> {
+    let line = &push[..push.len().min(MAX_HEAD_BYTES)];
+    let end = line.iter().position(|&byte| byte == b'\n').ok_or(BadPayload)?;
     let head = std::str::from_utf8(&push[..end]).map_err(|_| BadPayload)?;
     let mut words = head.split(' ');
     let mut word = || words.next().ok_or(BadPayload);

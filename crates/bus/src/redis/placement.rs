@@ -6,6 +6,7 @@ use std::hash::Hasher;
 use roomcast_protocol::RoomName;
 
 use super::keys::Keys;
+use super::partition::Partition;
 
 /// Slots of a Redis Cluster (Redis Cluster specification, key distribution model).
 pub(crate) const SLOTS: u16 = 16384;
@@ -26,7 +27,8 @@ impl Placement {
         match self {
             Self::Names(names) if names.len() == 1 => Some(0),
             Self::Names(names) => {
-                let score = |(_, name): &(usize, &String)| weight(name, room.as_str());
+                let partition = Partition::of(room).number().to_string();
+                let score = |(_, name): &(usize, &String)| weight(name, &partition);
                 names.iter().enumerate().max_by_key(score).map(|(index, _)| index)
             }
             Self::Slots(owners) => owners[usize::from(slot_of(keys, room))].map(usize::from),
@@ -36,17 +38,17 @@ impl Placement {
 
 /// The slot of a room's keys and channel: the hash of their common tag.
 pub(crate) fn slot_of(keys: &Keys, room: &RoomName) -> u16 {
-    crc16::State::<crc16::XMODEM>::calculate(keys.tag(room).as_bytes()) % SLOTS
+    keys.slot(Partition::of(room))
 }
 
-/// How much a room prefers a server (rendezvous, or highest random weight, hashing). The value is
+/// How much a partition prefers a server (rendezvous, or highest random weight, hashing). The value is
 /// part of what nodes of different builds must agree on: 64-bit FNV-1a, then a finalizer, since
 /// FNV alone leaves the last letters' bits too near to each other.
-fn weight(name: &str, room: &str) -> u64 {
+fn weight(name: &str, partition: &str) -> u64 {
     let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
     hash.write(name.as_bytes());
     hash.write(&[0]);
-    hash.write(room.as_bytes());
+    hash.write(partition.as_bytes());
     let mut mixed = hash.finish();
     mixed = (mixed ^ (mixed >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
     mixed = (mixed ^ (mixed >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
@@ -105,18 +107,15 @@ mod tests {
         assert!((850..1150).contains(&moved), "{moved}");
     }
 
-    /// `CLUSTER KEYSLOT {rc:chat:1}:m` says the same.
     #[test]
-    fn a_slot_is_the_tags_crc16() {
+    fn a_room_lies_where_its_partitions_slot_does() {
         let keys = Keys::new("rc");
         let room = RoomName::parse("chat:1").unwrap();
-        assert_eq!(keys.tag(&room), "rc:chat:1");
         let mut owners = vec![None; usize::from(SLOTS)];
         let slot = slot_of(&keys, &room);
+        assert_eq!(slot / 16, Partition::of(&room).number());
         assert_eq!(Placement::Slots(owners.clone()).of(&keys, &room), None);
         owners[usize::from(slot)] = Some(2);
         assert_eq!(Placement::Slots(owners).of(&keys, &room), Some(2));
-        // The check value of CRC-16/XMODEM.
-        assert_eq!(crc16::State::<crc16::XMODEM>::calculate(b"123456789"), 0x31c3);
     }
 }

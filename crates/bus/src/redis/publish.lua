@@ -199,7 +199,7 @@ local function publish()
   local answer = ARGV[6] .. ' ' .. head .. ' ' .. table.concat(results, ',')
   if stored then
     redis.call('HSET', KEYS[1], 'seq', stored, 'time', when, node, answer)
-    redis.call(ARGV[7], channel, head .. '\n' .. table.concat(pushed))
+    redis.call(ARGV[7], channel, 'M ' .. head .. '\n' .. table.concat(pushed))
   else
     redis.call('HSET', KEYS[1], node, answer)
   end

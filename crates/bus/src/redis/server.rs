@@ -53,6 +53,14 @@ impl Target {
         }
     }
 
+    /// The database that this node uses there.
+    pub(crate) fn database(&self) -> i64 {
+        match self {
+            Self::At(info) => info.redis_settings().db(),
+            Self::Sentinels { settings, .. } => settings.redis_settings().db(),
+        }
+    }
+
     /// Whether the primary may be found elsewhere after a while.
     pub(crate) fn may_move(&self) -> bool {
         matches!(self, Self::Sentinels { .. })

@@ -58,6 +58,7 @@ impl ShardMaker {
     /// Starts the tasks of one primary on the current runtime; they begin to connect at once.
     pub(crate) fn start(&self, id: &str, address: &str, target: Target) -> Arc<Shard> {
         let (publish, listen) = self.connections;
+        let keys = self.keys.in_database(target.database());
         let (link, keeper) = Link::new(LinkOptions {
             name: id.to_owned(),
             target,
@@ -70,7 +71,7 @@ impl ShardMaker {
         let vitals = Vitals::new(listen);
         let lane = |index| {
             let tools = Tools {
-                keys: self.keys.clone(),
+                keys: keys.clone(),
                 shards: self.shards.clone(),
                 link: link.clone(),
                 reader: self.reader.clone(),

@@ -49,9 +49,11 @@ proptest! {
         first in 1u64..1 << 53,
         epoch in any::<u64>(),
     ) {
-        let mut push = format!("{} 1700000000000 {first}\n", Epoch(epoch)).into_bytes();
+        let mut push = format!("M {} 1700000000000 {first}\n", Epoch(epoch)).into_bytes();
         group.iter().for_each(|publication| push.extend(encode(publication)));
-        let (read, messages) = decode_push(&push.into()).unwrap();
+        let Push::Messages(read, messages) = decode_push(&push.into()) else {
+            panic!("unreadable")
+        };
         prop_assert_eq!(read, Epoch(epoch));
         prop_assert_eq!(messages.len(), group.len());
         for ((message_read, publication), seq) in messages.iter().zip(group).zip(first..) {
@@ -62,7 +64,7 @@ proptest! {
     #[test]
     fn no_bytes_make_the_decoder_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let _ = decode(&bytes.clone().into(), 1, 1);
-        let mut push = b"0000000000000001 1 1\n".to_vec();
+        let mut push = b"M 0000000000000001 1 1\n".to_vec();
         push.extend(bytes);
         let _ = decode_push(&push.into());
     }
@@ -78,4 +80,17 @@ proptest! {
         payload.truncate(at);
         prop_assert_eq!(decode(&payload.into(), 1, 1), Err(BadPayload));
     }
+}
+
+#[test]
+fn unknown_kinds_are_ignored_or_missing() {
+    let read = |push: &'static [u8]| decode_push(&Bytes::from_static(push));
+    for ephemeral in [&b"t"[..], b"t 1 2\n\x00\xff", b"typing\n", b"zz who knows"] {
+        assert_eq!(read(ephemeral), Push::Ignored, "{ephemeral:?}");
+    }
+    for numbered in [&b""[..], b" ", b"P 1 2 3\n", b"M", b"M\n", b"Mm 1", b"0000000000000001 1 1\n"] {
+        assert_eq!(read(numbered), Push::Unreadable, "{numbered:?}");
+    }
+    let empty = Push::Messages(Epoch(1), Vec::new());
+    assert_eq!(read(b"M 0000000000000001 1 1\n"), empty);
 }

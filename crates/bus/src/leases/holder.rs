@@ -1,0 +1,80 @@
+//! One node's own lease: which incarnation it has and what its next advance says. Pure.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::judge::Incarnation;
+
+/// A node that could not advance for so long takes a new incarnation: by then the others may have
+/// judged it. It is shorter than the shortest time to a death.
+pub const RENEW_AFTER: Duration = Duration::from_secs(4);
+
+/// The lease of this node.
+#[derive(Debug)]
+pub struct LeaseHolder {
+    incarnation: Incarnation,
+    /// Advances sent under this incarnation.
+    counter: u64,
+    /// When the last answered advance of this incarnation was sent.
+    advanced: Option<Instant>,
+}
+
+impl LeaseHolder {
+    /// A lease that was never advanced.
+    pub fn new(incarnation: Incarnation) -> Self {
+        Self { incarnation, counter: 0, advanced: None }
+    }
+
+    /// This node's incarnation.
+    pub fn incarnation(&self) -> Incarnation {
+        self.incarnation
+    }
+
+    /// Whether an advance of this incarnation was answered: only then may it write presence.
+    pub fn is_live(&self) -> bool {
+        self.advanced.is_some()
+    }
+
+    /// What the next advance says: the incarnation and its counter. `fresh` is taken as a new
+    /// incarnation if this one was silent for too long.
+    pub fn next(&mut self, now: Instant, fresh: Incarnation) -> (Incarnation, u64) {
+        if self.advanced.is_some_and(|at| now.duration_since(at) >= RENEW_AFTER) {
+            self.renew(fresh);
+        }
+        self.counter += 1;
+        (self.incarnation, self.counter)
+    }
+
+    /// The advance that was sent at this time was answered.
+    pub fn answered(&mut self, sent: Instant) {
+        self.advanced = Some(sent);
+    }
+
+    /// This incarnation is dead, or counts as dead: the node goes on as another one.
+    pub fn renew(&mut self, fresh: Incarnation) {
+        *self = Self::new(fresh);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn four_seconds_without_an_advance_are_another_life() {
+        let (a, b) = (Incarnation(1), Incarnation(2));
+        let start = Instant::now();
+        let mut lease = LeaseHolder::new(a);
+        assert_eq!(lease.next(start, b), (a, 1));
+        assert!(!lease.is_live());
+        // Nobody can have judged what was never written.
+        assert_eq!(lease.next(start + RENEW_AFTER * 2, b), (a, 2));
+        lease.answered(start);
+        let just = RENEW_AFTER - Duration::from_millis(1);
+        assert_eq!(lease.next(start + just, b), (a, 3));
+        assert!(lease.is_live());
+        assert_eq!(lease.next(start + RENEW_AFTER, b), (b, 1));
+        assert!(!lease.is_live());
+    }
+}
