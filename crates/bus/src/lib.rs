@@ -5,6 +5,7 @@ mod api;
 mod bus;
 mod feed;
 mod fingerprint;
+mod leases;
 mod memory;
 mod outbox;
 mod owner;

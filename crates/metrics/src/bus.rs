@@ -2,9 +2,11 @@
 
 mod labels;
 
-use prometheus::{Histogram, IntCounter, IntGauge};
+use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
 
-pub use labels::{BusCommand, BusConnection, EpochResetCause, RepairCause};
+pub use labels::{
+    BusCommand, BusConnection, CircuitState, EpochResetCause, LeaseState, RepairCause,
+};
 
 use crate::buckets;
 use crate::family::{ByLabel, Families};
@@ -60,6 +62,14 @@ pub struct BusMetrics {
     pub subscriptions_confirmed: IntGauge,
     /// From a probe's publish to its return, in seconds.
     pub probe: Histogram,
+    /// Since the last probe came back, on the connection where that is longest, in seconds.
+    pub probe_age: Gauge,
+    /// Since the longest waiting subscription is wanted without being confirmed, in seconds.
+    pub unconfirmed_age: Gauge,
+    /// Primaries whose command connections are in each state.
+    pub circuit: ByLabel<CircuitState, IntGauge>,
+    /// Incarnations of nodes that have a lease or are marked dead, as this node last saw them.
+    pub leases: ByLabel<LeaseState, IntGauge>,
 }
 
 impl BusMetrics {
@@ -128,6 +138,18 @@ impl BusMetrics {
                 "From a probe's publish to its return on a subscribe connection.",
                 buckets::WAIT,
             ),
+            probe_age: families.real_gauge(
+                "bus_probe_age_seconds",
+                "Since the last probe came back, on the connection where that is longest.",
+            ),
+            unconfirmed_age: families.real_gauge(
+                "bus_unconfirmed_age_seconds",
+                "Since the longest waiting subscription is wanted without being confirmed.",
+            ),
+            circuit: families
+                .gauges("bus_circuit", "Primaries whose command connections are in each state."),
+            leases: families
+                .gauges("leases", "Incarnations of nodes with a lease, and those marked dead."),
         }
     }
 }

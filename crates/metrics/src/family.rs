@@ -5,7 +5,7 @@ use std::ops::Index;
 use std::sync::Arc;
 
 use prometheus::core::Collector;
-use prometheus::{
+use prometheus::{Gauge, 
     GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry,
 };
@@ -65,6 +65,16 @@ impl<'a> Families<'a> {
 
     pub(crate) fn gauge(&self, name: &str, help: &str) -> IntGauge {
         self.register(IntGauge::with_opts(opts(name, help)))
+    }
+
+    pub(crate) fn gauges<L: Label>(&self, name: &str, help: &str) -> ByLabel<L, IntGauge> {
+        let family = self.gauges_by_name(name, help, &[L::NAME]);
+        ByLabel::new(|value| family.with_label_values(&[value]))
+    }
+
+    /// A gauge whose value is no whole number.
+    pub(crate) fn real_gauge(&self, name: &str, help: &str) -> Gauge {
+        self.register(Gauge::with_opts(opts(name, help)))
     }
 
     /// A gauge for each pair of two labels: `family[a][b]`.

@@ -17,7 +17,9 @@ mod traffic;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{Registry, TextEncoder};
 
-pub use bus::{BusCommand, BusConnection, BusMetrics, EpochResetCause, RepairCause};
+pub use bus::{
+    BusCommand, BusConnection, BusMetrics, CircuitState, EpochResetCause, LeaseState, RepairCause,
+};
 pub use connection::{
     CloseReason, ConnectionKind, ConnectionMetrics, Encoding, RefusalReason, Transport,
 };

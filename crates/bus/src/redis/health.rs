@@ -66,6 +66,20 @@ impl Vitals {
         }
     }
 
+    /// Since when the oldest of the last probes is back, and since when the longest waiting
+    /// subscription waits.
+    pub(crate) fn ages(&self) -> (Duration, Duration) {
+        let now = self.ms(Instant::now());
+        let age = |at: &AtomicU64, or: u64| match at.load(Ordering::Relaxed) {
+            NEVER => or,
+            at => now.saturating_sub(at),
+        };
+        let probed = self.lanes.iter().map(|lane| age(&lane.probed, now)).max();
+        let waiting = self.lanes.iter().map(|lane| age(&lane.waiting, 0)).max();
+        let ms = |age: Option<u64>| Duration::from_millis(age.unwrap_or(0));
+        (ms(probed), ms(waiting))
+    }
+
     fn ms(&self, at: Instant) -> u64 {
         at.saturating_duration_since(self.started).as_millis() as u64
     }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use deadpool_redis::Pool;
 use redis::ConnectionInfo;
 use redis::aio::MultiplexedConnection;
-use roomcast_metrics::BusMetrics;
+use roomcast_metrics::{BusMetrics, CircuitState};
 use roomcast_protocol::RoomName;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
@@ -137,6 +137,15 @@ impl Link {
         match &*self.state.borrow() {
             State::Up(up) => Some(up.life.clone()),
             State::Away(_) => None,
+        }
+    }
+
+    /// How the connections are, for metrics.
+    pub(crate) fn circuit(&self) -> CircuitState {
+        match &*self.state.borrow() {
+            State::Up(_) | State::Away(Circuit::Closed) => CircuitState::Closed,
+            State::Away(Circuit::HalfOpen) => CircuitState::HalfOpen,
+            State::Away(Circuit::Open(_)) => CircuitState::Open,
         }
     }
 

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
-use roomcast_metrics::BusMetrics;
+use roomcast_metrics::{BusMetrics, CircuitState, Label};
 use roomcast_protocol::RoomName;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -121,6 +122,18 @@ impl Shards {
         let health = self.health();
         metrics.up.set(health.probed.into());
         metrics.subscribed.set(health.subscribed.into());
+        let map = self.map.borrow().clone();
+        let ages = map.shards.iter().map(|shard| shard.vitals.ages());
+        let (probed, waiting) =
+            ages.fold(Default::default(), |max: (Duration, Duration), age| {
+                (max.0.max(age.0), max.1.max(age.1))
+            });
+        metrics.probe_age.set(probed.as_secs_f64());
+        metrics.unconfirmed_age.set(waiting.as_secs_f64());
+        for state in CircuitState::ALL {
+            let count = map.shards.iter().filter(|shard| shard.link.circuit() == *state).count();
+            metrics.circuit[*state].set(count as i64);
+        }
     }
 
     /// Waits until every primary is connected, or the deadline.

@@ -139,3 +139,56 @@ impl Label for EpochResetCause {
         }
     }
 }
+
+/// How the command connections of a primary are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CircuitState {
+    /// They work.
+    Closed,
+    /// They were lost a moment ago: publishes wait.
+    HalfOpen,
+    /// They are away: publishes are refused.
+    Open,
+}
+
+impl Label for CircuitState {
+    const NAME: &'static str = "state";
+    const ALL: &'static [Self] = &[Self::Closed, Self::HalfOpen, Self::Open];
+
+    fn index(self) -> usize {
+        self as usize
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::HalfOpen => "half_open",
+            Self::Open => "open",
+        }
+    }
+}
+
+/// What the leases say of an incarnation of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeaseState {
+    /// It has a lease.
+    Live,
+    /// It is marked dead.
+    Dead,
+}
+
+impl Label for LeaseState {
+    const NAME: &'static str = "state";
+    const ALL: &'static [Self] = &[Self::Live, Self::Dead];
+
+    fn index(self) -> usize {
+        self as usize
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Dead => "dead",
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Leases: how the nodes of a cluster know which of them live. Each node advances a counter in one
+//! hash in Redis every second and reads all others'; a pure judge decides which stopped. Nothing
+//! depends on a lease yet but metrics and the log.
+
+mod holder;
+mod judge;
+#[cfg(test)]
+mod model;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use redis::{ErrorKind, RedisError, RedisResult, Script, Value};
+use roomcast_metrics::{BusMetrics, LeaseState};
+use tokio::time::{Instant, sleep};
+use tracing::{info, warn};
+
+use crate::redis::keys::Keys;
+use crate::redis::shards::Shards;
+pub use holder::LeaseHolder;
+pub use judge::{Incarnation, Lease, LeaseJudge, LeaseTable};
+
+/// From the answer to an advance, or its failure, to the next.
+const PAUSE: Duration = Duration::from_secs(1);
+
+static ADVANCE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(include_str!("redis/common.lua"), include_str!("leases/advance.lua")))
+});
+static BURY: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(include_str!("redis/common.lua"), include_str!("leases/bury.lua")))
+});
+
+/// What an advance came to.
+enum Advanced {
+    Table(LeaseTable),
+    /// The incarnation is marked dead.
+    Dead,
+    /// A later advance of the same incarnation came first.
+    Late,
+}
+
+/// Keeps the lease of this node. Runs until it is dropped.
+pub(crate) struct LeaseKeeper {
+    pub(crate) keys: Keys,
+    pub(crate) shards: Shards,
+    pub(crate) metrics: BusMetrics,
+    /// Connections of this node, as the others see them.
+    pub(crate) connections: Arc<AtomicU64>,
+}
+
+impl LeaseKeeper {
+    /// Advances and judges for ever.
+    pub(crate) async fn run(self) {
+        let mut holder = LeaseHolder::new(fresh());
+        let mut judge = LeaseJudge::default();
+        loop {
+            let sent = Instant::now();
+            let (incarnation, counter) = holder.next(sent, fresh());
+            match self.advance(incarnation, counter).await {
+                Ok(Advanced::Table(table)) => {
+                    if !holder.is_live() {
+                        info!(%incarnation, "this node has a lease");
+                    }
+                    holder.answered(sent);
+                    self.show(&table);
+                    for dead in judge.advanced(incarnation, &table) {
+                        self.bury(dead).await;
+                    }
+                }
+                Ok(Advanced::Dead) => {
+                    warn!(%incarnation, "this node counted as dead; it goes on as another one");
+                    judge.interrupted();
+                    holder.renew(fresh());
+                }
+                Ok(Advanced::Late) => {}
+                Err(error) => {
+                    tracing::debug!(%error, "no lease was advanced");
+                    judge.interrupted();
+                }
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    async fn advance(&self, incarnation: Incarnation, counter: u64) -> RedisResult<Advanced> {
+        let connections = self.connections.load(Ordering::Relaxed);
+        let words = [incarnation.to_string(), counter.to_string(), connections.to_string()];
+        read_advance(self.shards.control(&ADVANCE, &self.keys.leases(), &words).await?)
+    }
+
+    /// Marks an incarnation as dead, unless it advanced meanwhile or another node was first.
+    async fn bury(&self, Lease { incarnation, counter }: Lease) {
+        let words = [incarnation.to_string(), counter.to_string()];
+        match self.shards.control(&BURY, &self.keys.leases(), &words).await {
+            Ok(Value::Int(1)) => warn!(%incarnation, "a node is dead: its lease stopped"),
+            Ok(_) => {}
+            Err(error) => tracing::debug!(%incarnation, %error, "could not mark a node as dead"),
+        }
+    }
+
+    fn show(&self, table: &LeaseTable) {
+        self.metrics.leases[LeaseState::Live].set(table.leases.len() as i64);
+        self.metrics.leases[LeaseState::Dead].set(table.dead.len() as i64);
+    }
+}
+
+fn fresh() -> Incarnation {
+    Incarnation(rand::random())
+}
+
+/// Reads the answer of `advance.lua`.
+fn read_advance(answer: Value) -> RedisResult<Advanced> {
+    let unreadable = || RedisError::from((ErrorKind::UnexpectedReturnType, "not an advance"));
+    let words: Vec<String> = redis::from_redis_value(answer)?;
+    let mut words = words.into_iter();
+    match words.next().as_deref() {
+        Some("dead") => return Ok(Advanced::Dead),
+        Some("late") => return Ok(Advanced::Late),
+        Some("ok") => {}
+        _ => return Err(unreadable()),
+    }
+    let time = words.next().and_then(|word| word.parse().ok()).ok_or_else(unreadable)?;
+    let mut table = LeaseTable { time, ..LeaseTable::default() };
+    while let (Some(field), Some(value)) = (words.next(), words.next()) {
+        if let Some(dead) = field.strip_prefix("dead:") {
+            table.dead.extend(Incarnation::parse(dead));
+        } else if let Some(incarnation) = Incarnation::parse(&field)
+            && let Some(counter) = value.split(' ').next().and_then(|word| word.parse().ok())
+        {
+            table.leases.push(Lease { incarnation, counter });
+        }
+    }
+    Ok(Advanced::Table(table))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(words: &[&str]) -> RedisResult<Advanced> {
+        let word = |word: &&str| Value::BulkString(word.as_bytes().to_vec());
+        read_advance(Value::Array(words.iter().map(word).collect()))
+    }
+
+    #[test]
+    fn an_answer_is_read_whatever_else_is_in_the_hash() {
+        let (one, two) = ("0000000000000001", "0000000000000002");
+        let words = ["ok", "1700", one, "7 12 1699", "dead:0000000000000002", "3 1600", "x", "y"];
+        let Ok(Advanced::Table(table)) = answer(&words) else { panic!("not a table") };
+        assert_eq!(table.time, 1700);
+        assert_eq!(table.leases, [Lease { incarnation: Incarnation(1), counter: 7 }]);
+        assert_eq!(table.dead, [Incarnation::parse(two).unwrap()]);
+        assert!(matches!(answer(&["dead"]), Ok(Advanced::Dead)));
+        assert!(matches!(answer(&["late"]), Ok(Advanced::Late)));
+        for bad in [&["ok"][..], &[], &["yes", "1"], &["ok", "soon"]] {
+            assert!(answer(bad).is_err(), "{bad:?}");
+        }
+    }
+}
