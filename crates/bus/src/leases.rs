@@ -9,28 +9,22 @@ mod model;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::LazyLock;
 use std::time::Duration;
 
-use redis::{ErrorKind, RedisError, RedisResult, Script, Value};
+use redis::{ErrorKind, RedisError, RedisResult, Value};
 use roomcast_metrics::{BusMetrics, LeaseState};
-use tokio::time::{Instant, sleep};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 use crate::redis::keys::Keys;
+use crate::redis::scripts::Call;
 use crate::redis::shards::Shards;
 pub use holder::LeaseHolder;
 pub use judge::{Incarnation, Lease, LeaseJudge, LeaseTable};
 
 /// From the answer to an advance, or its failure, to the next.
 const PAUSE: Duration = Duration::from_secs(1);
-
-static ADVANCE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!(include_str!("redis/common.lua"), include_str!("leases/advance.lua")))
-});
-static BURY: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!(include_str!("redis/common.lua"), include_str!("leases/bury.lua")))
-});
 
 /// What an advance came to.
 enum Advanced {
@@ -41,7 +35,7 @@ enum Advanced {
     Late,
 }
 
-/// Keeps the lease of this node. Runs until it is dropped.
+/// Keeps the lease of this node.
 pub(crate) struct LeaseKeeper {
     pub(crate) keys: Keys,
     pub(crate) shards: Shards,
@@ -51,8 +45,8 @@ pub(crate) struct LeaseKeeper {
 }
 
 impl LeaseKeeper {
-    /// Advances and judges for ever.
-    pub(crate) async fn run(self) {
+    /// Advances and judges until the sender of `ended` is dropped.
+    pub(crate) async fn run(self, mut ended: oneshot::Receiver<()>) {
         let mut holder = LeaseHolder::new(fresh());
         let mut judge = LeaseJudge::default();
         loop {
@@ -80,20 +74,22 @@ impl LeaseKeeper {
                     judge.interrupted();
                 }
             }
-            sleep(PAUSE).await;
+            if timeout(PAUSE, &mut ended).await.is_ok() {
+                return;
+            }
         }
     }
 
     async fn advance(&self, incarnation: Incarnation, counter: u64) -> RedisResult<Advanced> {
         let connections = self.connections.load(Ordering::Relaxed);
         let words = [incarnation.to_string(), counter.to_string(), connections.to_string()];
-        read_advance(self.shards.control(&ADVANCE, &self.keys.leases(), &words).await?)
+        read_advance(self.shards.control(Call::Advance, &self.keys.leases(), &words).await?)
     }
 
     /// Marks an incarnation as dead, unless it advanced meanwhile or another node was first.
     async fn bury(&self, Lease { incarnation, counter }: Lease) {
         let words = [incarnation.to_string(), counter.to_string()];
-        match self.shards.control(&BURY, &self.keys.leases(), &words).await {
+        match self.shards.control(Call::Bury, &self.keys.leases(), &words).await {
             Ok(Value::Int(1)) => warn!(%incarnation, "a node is dead: its lease stopped"),
             Ok(_) => {}
             Err(error) => tracing::debug!(%incarnation, %error, "could not mark a node as dead"),

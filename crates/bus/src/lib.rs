@@ -25,6 +25,7 @@ pub use redis::keys::{KeyNames, RoomNames, room_names};
 #[doc(hidden)]
 pub mod simulation {
     pub use crate::feed::LaneHandle;
+    pub use crate::leases::{Incarnation, Lease, LeaseHolder, LeaseJudge, LeaseTable};
     pub use crate::feed::exit::{Exit as EventQueue, Session};
     pub use crate::feed::lane::{
         Lane, LaneAction, LaneCommand, LaneEvent, LaneOptions, LaneRoom, Moment, ReadResult,

@@ -25,7 +25,7 @@ mod publisher;
 mod queue;
 pub(crate) mod reads;
 mod replicas;
-mod scripts;
+pub(crate) mod scripts;
 pub(crate) mod server;
 mod servers;
 mod shard;
@@ -47,6 +47,7 @@ use crate::api::{Health, History, HistoryRequest, Publication, ReadError, random
 use crate::bus::Reply;
 use crate::feed::RedisFeeds;
 use crate::feed::exit::Exit;
+use crate::leases::LeaseKeeper;
 use crate::seldom::Seldom;
 use address::Topology;
 use cluster::ClusterOwner;
@@ -88,6 +89,8 @@ pub struct RedisOptions {
     /// How long a round of the sweep takes that compares every open room with Redis; it finds what
     /// no push and no reconnect tells of.
     pub sweep: Duration,
+    /// Connections that this node has now: its lease names their number.
+    pub connections: Arc<AtomicU64>,
 }
 
 impl RedisOptions {
@@ -102,6 +105,7 @@ impl RedisOptions {
             subscribe_connections: 1,
             linger: Duration::from_secs(600),
             sweep: Duration::from_secs(30),
+            connections: Arc::default(),
         }
     }
 }
@@ -127,6 +131,8 @@ pub(crate) struct RedisBus {
     reached: Arc<AtomicBool>,
     /// Where that is, for people.
     place: Arc<str>,
+    /// Dropped with the last handle: the lease's keeper ends.
+    _leased: Arc<oneshot::Sender<()>>,
 }
 
 /// Who owns the map of the primaries; its task ends when the last handle is gone.
@@ -204,7 +210,7 @@ impl RedisBus {
         let opening = Opening::new((unopened, changes), known, reached.clone());
         let sender = Sender {
             node,
-            keys,
+            keys: keys.clone(),
             shards: shards.clone(),
             push,
             linger: options.linger,
@@ -212,10 +218,18 @@ impl RedisBus {
             number: AtomicU64::new(0),
             refusals: Seldom::new(),
         };
-        let (submitter, publisher) = Submitter::new(sender, metrics);
+        let (submitter, publisher) = Submitter::new(sender, metrics.clone());
         tokio::spawn(publisher);
+        let leases = LeaseKeeper {
+            keys,
+            shards: shards.clone(),
+            metrics,
+            connections: options.connections,
+        };
+        let (leased, ended) = oneshot::channel();
+        tokio::spawn(leases.run(ended));
         let feeds = RedisFeeds::new(exit, shards.clone());
-        Ok((Self { submitter, reader, shards, owner, reached, place }, feeds, opening))
+        Ok((Self { submitter, reader, shards, owner, reached, place, _leased: Arc::new(leased) }, feeds, opening))
     }
 
     pub(crate) fn submit(&self, room: RoomName, publication: &Publication, reply: Reply) {

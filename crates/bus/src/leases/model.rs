@@ -232,6 +232,7 @@ fn only_who_is_silent_dies_and_no_outage_kills() {
         }
         // Afterwards a node that stops for good dies within ten seconds, and no other does.
         world.away_until = 0;
+        world.whole_since = world.whole_since.min(world.now);
         world.late.clear();
         world.nodes.iter_mut().for_each(|node| node.paused_until = 0);
         (0..150).for_each(|_| world.step(false));

@@ -5,27 +5,11 @@
 -- The first write of any path is one that Redis refuses when out of memory, so that a refused
 -- call has changed nothing.
 
--- Whole numbers only; they are below 2^53.
-local function text(number)
-  return string.format('%d', number)
-end
-
-local function clock()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
-end
-
 -- What a failed `pcall` caught, as Redis would answer it: the code first. Redis 7 raises a table;
 -- 6.2 raises a text that begins with the script's line.
 local function reason(caught)
   local message = type(caught) == 'table' and caught.err or tostring(caught)
   return string.match(message, '%f[%u](%u%u[%u%d]+ .*)$') or 'ERR ' .. message
-end
-
--- A caller with another list of servers than this server knows of must not touch rooms: it may
--- look for them elsewhere than others do.
-if ARGV[1] ~= '0' and (redis.call('GET', ARGV[2]) or '1') ~= ARGV[1] then
-  return redis.error_reply('ROOMCASTVERSION the list of servers has another version')
 end
 
 -- Begins a room that Redis does not know, or must not trust; what a lost room left behind goes.

@@ -25,13 +25,21 @@ impl Placement {
     /// The index of a room's primary; `None` where nobody owns its slot.
     pub(crate) fn of(&self, keys: &Keys, room: &RoomName) -> Option<usize> {
         match self {
+            // One server holds every room, whatever its partition.
             Self::Names(names) if names.len() == 1 => Some(0),
+            _ => self.of_partition(keys, Partition::of(room)),
+        }
+    }
+
+    /// The index of a partition's primary, likewise.
+    pub(crate) fn of_partition(&self, keys: &Keys, partition: Partition) -> Option<usize> {
+        match self {
             Self::Names(names) => {
-                let partition = Partition::of(room).number().to_string();
+                let partition = partition.number().to_string();
                 let score = |(_, name): &(usize, &String)| weight(name, &partition);
                 names.iter().enumerate().max_by_key(score).map(|(index, _)| index)
             }
-            Self::Slots(owners) => owners[usize::from(slot_of(keys, room))].map(usize::from),
+            Self::Slots(owners) => owners[usize::from(keys.slot(partition))].map(usize::from),
         }
     }
 }

@@ -15,6 +15,10 @@ pub(crate) enum Call {
     Publish,
     /// `read.lua`
     Read,
+    /// `leases/advance.lua`
+    Advance,
+    /// `leases/bury.lua`
+    Bury,
 }
 
 /// What goes out with a call, in one pipeline.
@@ -35,15 +39,23 @@ pub(crate) const PARTIAL: &str = "ROOMCASTPARTIAL";
 const WAIT_MS: u64 = 400;
 
 static PUBLISH: LazyLock<Script> =
-    LazyLock::new(|| Script::new(concat!(include_str!("meta.lua"), include_str!("publish.lua"))));
+    LazyLock::new(|| Script::new(concat!(include_str!("common.lua"), include_str!("meta.lua"), include_str!("publish.lua"))));
 static READ: LazyLock<Script> =
-    LazyLock::new(|| Script::new(concat!(include_str!("meta.lua"), include_str!("read.lua"))));
+    LazyLock::new(|| Script::new(concat!(include_str!("common.lua"), include_str!("meta.lua"), include_str!("read.lua"))));
+static ADVANCE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(include_str!("common.lua"), include_str!("../leases/advance.lua")))
+});
+static BURY: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(include_str!("common.lua"), include_str!("../leases/bury.lua")))
+});
 
 impl Call {
     fn script(self) -> &'static Script {
         match self {
             Self::Publish => &PUBLISH,
             Self::Read => &READ,
+            Self::Advance => &ADVANCE,
+            Self::Bury => &BURY,
         }
     }
 
@@ -58,7 +70,14 @@ impl Call {
         command
     }
 
-    /// Sends a command made by `on`. With `Escort::Wait` the second value is the number of
+    /// A command that calls the script on one key; the arguments follow.
+    pub(crate) fn on_key(self, key: &str) -> Cmd {
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(self.script().get_hash()).arg(1).arg(key);
+        command
+    }
+
+    /// Sends a command made by `on` or `on_key`. With `Escort::Wait` the second value is the number of
     /// replicas that have it.
     pub(crate) async fn send(
         self,
@@ -105,5 +124,7 @@ async fn once(
 pub(crate) async fn load(connection: &mut impl ConnectionLike) -> RedisResult<()> {
     PUBLISH.load_async(connection).await?;
     READ.load_async(connection).await?;
+    ADVANCE.load_async(connection).await?;
+    BURY.load_async(connection).await?;
     Ok(())
 }

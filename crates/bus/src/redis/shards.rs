@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
+use redis::{Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
 use roomcast_metrics::{BusMetrics, CircuitState, Label};
 use roomcast_protocol::RoomName;
 use tokio::sync::{Notify, watch};
@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::keys::Keys;
 use super::link::Up;
+use super::partition::Partition;
 use super::placement::{Placement, slot_of};
 use super::scripts::{Call, Escort, PARTIAL};
 use super::shard::Shard;
@@ -179,6 +180,43 @@ impl Shards {
         let escort = Escort::Asking;
         let answer = call.send(&command(&target), escort, &mut target.of(room)).await;
         answer.map_err(|error| self.judge(error))
+    }
+
+    /// Calls a script on one key of the control partition, such as the leases. Every failure is an
+    /// error: the caller has another turn soon.
+    pub(crate) async fn control(
+        &self,
+        call: Call,
+        key: &str,
+        words: &[String],
+    ) -> RedisResult<Value> {
+        let unavailable = || RedisError::from((ErrorKind::Io, "partition 0 has no primary here"));
+        let up = self.control_primary().and_then(|shard| shard.link.up()).ok_or_else(unavailable)?;
+        let command = |up: &Up| {
+            let mut command = call.on_key(key);
+            command.arg(up.version).arg(self.keys.version()).arg(words);
+            command
+        };
+        let error = match call.send(&command(&up), Escort::None, &mut up.any()).await {
+            Ok((answer, _)) => return Ok(answer),
+            Err(error) => error,
+        };
+        let ask = ErrorKind::Server(ServerErrorKind::Ask);
+        let target = (error.kind() == ask).then(|| self.at(error.redirect_node()?.0)).flatten();
+        let Some(target) = target.and_then(|shard| shard.link.up()) else {
+            if error.is_cluster_error() {
+                self.doubt();
+            }
+            return Err(error);
+        };
+        let answer = call.send(&command(&target), Escort::Asking, &mut target.any()).await?;
+        Ok(answer.0)
+    }
+
+    fn control_primary(&self) -> Option<Arc<Shard>> {
+        let map = self.map.borrow();
+        let index = map.placement.of_partition(&self.keys, Partition::CONTROL)?;
+        map.shards.get(index).cloned()
     }
 
     /// The primary at an address, as redirections name it.
