@@ -8,7 +8,7 @@ use super::judge::Incarnation;
 
 /// A node that could not advance for so long takes a new incarnation: by then the others may have
 /// judged it. It is shorter than the shortest time to a death.
-pub const RENEW_AFTER: Duration = Duration::from_secs(4);
+const RENEW_AFTER: Duration = Duration::from_secs(4);
 
 /// The lease of this node.
 #[derive(Debug)]

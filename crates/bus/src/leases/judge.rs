@@ -8,7 +8,7 @@ use std::fmt;
 
 /// The judge's own advances in a row that must see a counter unchanged. With one advance a second
 /// a node that stopped is dead after about five seconds, and one that paused for three is not.
-pub const DEAD_ADVANCES: u8 = 5;
+pub(super) const DEAD_ADVANCES: u8 = 5;
 /// An advance less than this after the last counted one is not counted, in ms of Redis's clock:
 /// answers that were held up and come together must not look like time.
 const COUNTED_STEP_MS: u64 = 900;

@@ -42,13 +42,11 @@ impl Hash {
         Answer::Table(LeaseTable { time, leases, dead: self.dead.iter().copied().collect() })
     }
 
-    fn bury(&mut self, lease: Lease) -> bool {
-        let is_same = self.leases.get(&lease.incarnation) == Some(&lease.counter);
-        if is_same {
+    fn bury(&mut self, lease: Lease) {
+        if self.leases.get(&lease.incarnation) == Some(&lease.counter) {
             self.leases.remove(&lease.incarnation);
             self.dead.insert(lease.incarnation);
         }
-        is_same
     }
 }
 
@@ -64,7 +62,16 @@ struct Node {
     taken: Option<u64>,
 }
 
+/// What may happen in a world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Faults {
+    None,
+    OfRedis,
+    All,
+}
+
 struct World {
+    faults: Faults,
     dice: SmallRng,
     start: Instant,
     now: u64,
@@ -73,29 +80,25 @@ struct World {
     replica: Hash,
     /// Redis refuses or does not answer before this.
     away_until: u64,
-    /// When Redis last answered after it had not, or became another one.
-    whole_since: u64,
     nodes: Vec<Node>,
     /// Calls on abandoned connections.
     late: Vec<(u64, Incarnation, u64)>,
     incarnations: u64,
-    buried: BTreeSet<Incarnation>,
 }
 
 impl World {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, faults: Faults) -> Self {
         let mut world = Self {
+            faults,
             dice: SmallRng::seed_from_u64(seed),
             start: Instant::now(),
             now: 0,
             hash: Hash::default(),
             replica: Hash::default(),
             away_until: 0,
-            whole_since: 0,
             nodes: Vec::new(),
             late: Vec::new(),
             incarnations: 0,
-            buried: BTreeSet::new(),
         };
         for _ in 0..world.dice.random_range(2..5) {
             let node = Node {
@@ -120,10 +123,10 @@ impl World {
         self.dice.random_range(0..one_in) == 0
     }
 
-    fn step(&mut self, faults: bool) {
+    fn step(&mut self) {
         self.now += STEP_MS;
         let now = self.now;
-        if faults {
+        if self.faults != Faults::None {
             self.fault();
         }
         if self.chance(5) {
@@ -136,14 +139,14 @@ impl World {
         for node in 0..self.nodes.len() {
             let it = &self.nodes[node];
             if !it.stopped && it.paused_until <= now && it.next <= now {
-                self.advance(node, faults);
+                self.advance(node);
             }
         }
     }
 
     fn fault(&mut self) {
         let (now, node) = (self.now, self.dice.random_range(0..self.nodes.len()));
-        if self.chance(40) {
+        if self.faults == Faults::All && self.chance(40) {
             let pause = self.dice.random_range(100..20_000);
             self.nodes[node].paused_until = now + pause;
         }
@@ -152,18 +155,13 @@ impl World {
         }
         if self.chance(150) {
             self.hash = self.replica.clone();
-            self.whole_since = now;
         }
         if self.chance(400) {
             self.hash = Hash::default();
-            self.whole_since = now;
-        }
-        if self.away_until > now {
-            self.whole_since = self.away_until;
         }
     }
 
-    fn advance(&mut self, node: usize, faults: bool) {
+    fn advance(&mut self, node: usize) {
         let now = self.now;
         let sent = self.start + Duration::from_millis(now);
         let fresh = self.fresh();
@@ -174,7 +172,7 @@ impl World {
             it.taken = None;
         }
         it.next = now + 1_000;
-        let is_lost = faults && self.chance(30);
+        let is_lost = self.faults == Faults::All && self.chance(30);
         if self.away_until > now || (is_lost && self.chance(2)) {
             if self.chance(3) {
                 let at = self.away_until.max(now) + self.dice.random_range(0..3_000);
@@ -206,41 +204,46 @@ impl World {
         }
     }
 
-    /// The promise: no incarnation dies while it is one that a node holds and that Redis heard of
-    /// within the shortest time to a death, or sooner than that after Redis was away.
+    /// The promise: an incarnation that a node holds dies only if Redis did not hear of it for the
+    /// shortest time to a death, and never for an outage of Redis alone.
     fn bury(&mut self, dead: Lease) {
         let now = self.now;
         let shortest = u64::from(DEAD_ADVANCES) * 900;
-        assert!(now >= self.whole_since + shortest, "Redis was away, and somebody died for it");
         if let Some(node) = self.nodes.iter().find(|it| it.holder.incarnation() == dead.incarnation)
         {
             let silent = node.taken.is_none_or(|at| now - at >= shortest);
             assert!(silent, "an incarnation died that had just advanced");
+            let may_pause = self.faults != Faults::OfRedis;
+            assert!(may_pause, "a node that never paused died of an outage");
         }
-        if self.hash.bury(dead) {
-            self.buried.insert(dead.incarnation);
-        }
+        self.hash.bury(dead);
     }
 }
 
 #[test]
-fn only_who_is_silent_dies_and_no_outage_kills() {
+fn no_outage_kills_a_node_that_goes_on() {
     for seed in 0..400 {
-        let mut world = World::new(seed);
-        for _ in 0..1_500 {
-            world.step(true);
-        }
+        let mut world = World::new(seed, Faults::OfRedis);
+        (0..1_500).for_each(|_| world.step());
+    }
+}
+
+#[test]
+fn only_who_is_silent_dies() {
+    for seed in 0..400 {
+        let mut world = World::new(seed, Faults::All);
+        (0..1_500).for_each(|_| world.step());
         // Afterwards a node that stops for good dies within ten seconds, and no other does.
+        world.faults = Faults::None;
         world.away_until = 0;
-        world.whole_since = world.whole_since.min(world.now);
         world.late.clear();
         world.nodes.iter_mut().for_each(|node| node.paused_until = 0);
-        (0..150).for_each(|_| world.step(false));
-        let before = world.buried.clone();
+        (0..150).for_each(|_| world.step());
+        let before = world.hash.dead.clone();
         world.nodes[0].stopped = true;
         let stopped = world.nodes[0].holder.incarnation();
-        (0..100).for_each(|_| world.step(false));
-        let died: Vec<_> = world.buried.difference(&before).copied().collect();
+        (0..100).for_each(|_| world.step());
+        let died: Vec<_> = world.hash.dead.difference(&before).copied().collect();
         assert_eq!(died, [stopped], "seed {seed}");
         let live: BTreeSet<_> =
             world.nodes[1..].iter().map(|node| node.holder.incarnation()).collect();

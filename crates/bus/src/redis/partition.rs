@@ -12,7 +12,7 @@ const SLOTS_PER_PARTITION: u16 = SLOTS / PARTITIONS;
 
 /// One of the 1,024 shares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Partition(u16);
+pub(crate) struct Partition(u16);
 
 impl Partition {
     /// The partition of what belongs to the whole cluster, such as leases.
@@ -20,12 +20,12 @@ impl Partition {
 
     /// The partition of a room: its name's CRC-16/XMODEM, modulo the slots of a cluster, in shares
     /// of 16.
-    pub fn of(room: &RoomName) -> Self {
+    pub(crate) fn of(room: &RoomName) -> Self {
         Self(slot(room.as_str()) / SLOTS_PER_PARTITION)
     }
 
     /// Its number, below 1,024.
-    pub fn number(self) -> u16 {
+    pub(crate) fn number(self) -> u16 {
         self.0
     }
 }
