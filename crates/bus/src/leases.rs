@@ -83,14 +83,16 @@ impl LeaseKeeper {
     async fn advance(&self, incarnation: Incarnation, counter: u64) -> RedisResult<Advanced> {
         let connections = self.connections.load(Ordering::Relaxed);
         let words = [incarnation.to_string(), counter.to_string(), connections.to_string()];
-        read_advance(self.shards.control(Call::Advance, &self.keys.leases(), &words).await?)
+        let (life, answer) =
+            self.shards.control(Call::Advance, &self.keys.leases(), &words).await?;
+        read_advance(life, answer)
     }
 
     /// Marks an incarnation as dead, unless it advanced meanwhile or another node was first.
     async fn bury(&self, Lease { incarnation, counter }: Lease) {
         let words = [incarnation.to_string(), counter.to_string()];
         match self.shards.control(Call::Bury, &self.keys.leases(), &words).await {
-            Ok(Value::Int(1)) => warn!(%incarnation, "a node is dead: its lease stopped"),
+            Ok((_, Value::Int(1))) => warn!(%incarnation, "a node is dead: its lease stopped"),
             Ok(_) => {}
             Err(error) => tracing::debug!(%incarnation, %error, "could not mark a node as dead"),
         }
@@ -107,7 +109,7 @@ fn fresh() -> Incarnation {
 }
 
 /// Reads the answer of `advance.lua`.
-fn read_advance(answer: Value) -> RedisResult<Advanced> {
+fn read_advance(life: Arc<str>, answer: Value) -> RedisResult<Advanced> {
     let unreadable = || RedisError::from((ErrorKind::UnexpectedReturnType, "not an advance"));
     let words: Vec<String> = redis::from_redis_value(answer)?;
     let mut words = words.into_iter();
@@ -118,7 +120,7 @@ fn read_advance(answer: Value) -> RedisResult<Advanced> {
         _ => return Err(unreadable()),
     }
     let time = words.next().and_then(|word| word.parse().ok()).ok_or_else(unreadable)?;
-    let mut table = LeaseTable { time, ..LeaseTable::default() };
+    let mut table = LeaseTable { life, time, leases: Vec::new(), dead: Vec::new() };
     while let (Some(field), Some(value)) = (words.next(), words.next()) {
         if let Some(dead) = field.strip_prefix("dead:") {
             table.dead.extend(Incarnation::parse(dead));
@@ -137,7 +139,7 @@ mod tests {
 
     fn answer(words: &[&str]) -> RedisResult<Advanced> {
         let word = |word: &&str| Value::BulkString(word.as_bytes().to_vec());
-        read_advance(Value::Array(words.iter().map(word).collect()))
+        read_advance("a".into(), Value::Array(words.iter().map(word).collect()))
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 /// The judge's own advances in a row that must see a counter unchanged. With one advance a second
 /// a node that stopped is dead after about five seconds, and one that paused for three is not.
@@ -42,8 +43,10 @@ pub struct Lease {
 }
 
 /// What one advance returned.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeaseTable {
+    /// The life of the data that was read: its server's replication id.
+    pub life: Arc<str>,
     /// Redis's clock, in ms.
     pub time: u64,
     /// All leases, the caller's among them.
@@ -65,16 +68,21 @@ pub struct LeaseJudge {
     seen: BTreeMap<Incarnation, Seen>,
     /// Redis's clock at the last counted advance.
     counted_at: Option<u64>,
+    /// The life of the data that the count is about.
+    life: Option<Arc<str>>,
 }
 
 impl LeaseJudge {
     /// An advance of `own` was answered. Returns the leases of the incarnations that are dead: each
     /// must be marked under the counter seen here, and is not dead before that succeeded.
     pub fn advanced(&mut self, own: Incarnation, table: &LeaseTable) -> Vec<Lease> {
-        if self.counted_at.is_some_and(|at| table.time < at) {
-            // Another server's clock, or one that was set back: no time can be told from it.
+        let is_other = self.life.as_ref().is_some_and(|life| *life != table.life);
+        // Another server may lack the last advances: a counter that it set back looks unchanged.
+        // And no time can be told from another clock, or from one that was set back.
+        if is_other || self.counted_at.is_some_and(|at| table.time < at) {
             self.interrupted();
         }
+        self.life = Some(table.life.clone());
         let is_counted = self.counted_at.is_none_or(|at| table.time - at >= COUNTED_STEP_MS);
         if is_counted {
             self.counted_at = Some(table.time);
@@ -116,7 +124,8 @@ mod tests {
             incarnation: Incarnation(incarnation),
             counter,
         };
-        LeaseTable { time, leases: counters.iter().map(lease).collect(), dead: Vec::new() }
+        let leases = counters.iter().map(lease).collect();
+        LeaseTable { life: "a".into(), time, leases, dead: Vec::new() }
     }
 
     /// The advance, from 0, at which incarnation 2 is judged dead, if it is within twenty.
@@ -163,6 +172,15 @@ mod tests {
         let at = |n: u64, _: &mut LeaseJudge| {
             let time = clocks.get(n as usize).copied().unwrap_or(n * 1_000);
             Some(table(time, &[(1, n), (2, 7)]))
+        };
+        assert_eq!(dies_at(at), Some(10));
+    }
+
+    #[test]
+    fn another_life_starts_the_count_again() {
+        let at = |n: u64, _: &mut LeaseJudge| {
+            let life = if n < 5 { "a" } else { "b" };
+            Some(LeaseTable { life: life.into(), ..table(n * 1_000, &[(1, n), (2, 7)]) })
         };
         assert_eq!(dies_at(at), Some(10));
     }

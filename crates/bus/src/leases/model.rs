@@ -18,6 +18,8 @@ const STEP_MS: u64 = 100;
 /// The hash, as `advance.lua` and `bury.lua` treat it.
 #[derive(Debug, Clone, Default)]
 struct Hash {
+    /// Rises with each server that takes over.
+    life: u64,
     leases: BTreeMap<Incarnation, u64>,
     dead: BTreeSet<Incarnation>,
 }
@@ -39,7 +41,8 @@ impl Hash {
         self.leases.insert(incarnation, counter);
         let lease = |(&incarnation, &counter): (&_, &_)| Lease { incarnation, counter };
         let leases = self.leases.iter().map(lease).collect();
-        Answer::Table(LeaseTable { time, leases, dead: self.dead.iter().copied().collect() })
+        let life = self.life.to_string().into();
+        Answer::Table(LeaseTable { life, time, leases, dead: self.dead.iter().copied().collect() })
     }
 
     fn bury(&mut self, lease: Lease) {
@@ -154,10 +157,10 @@ impl World {
             self.away_until = now + self.dice.random_range(100..30_000);
         }
         if self.chance(150) {
-            self.hash = self.replica.clone();
+            self.hash = Hash { life: self.hash.life + 1, ..self.replica.clone() };
         }
         if self.chance(400) {
-            self.hash = Hash::default();
+            self.hash = Hash { life: self.hash.life + 1, ..Hash::default() };
         }
     }
 

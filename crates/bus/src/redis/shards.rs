@@ -182,14 +182,15 @@ impl Shards {
         answer.map_err(|error| self.judge(error))
     }
 
-    /// Calls a script on one key of the control partition, such as the leases. Every failure is an
+    /// Calls a script on one key of the control partition, such as the leases; the answer with the
+    /// life of the data that gave it. Every failure is an
     /// error: the caller has another turn soon.
     pub(crate) async fn control(
         &self,
         call: Call,
         key: &str,
         words: &[String],
-    ) -> RedisResult<Value> {
+    ) -> RedisResult<(Arc<str>, Value)> {
         let unavailable = || RedisError::from((ErrorKind::Io, "partition 0 has no primary here"));
         let up = self.control_primary().and_then(|shard| shard.link.up()).ok_or_else(unavailable)?;
         let command = |up: &Up| {
@@ -198,7 +199,7 @@ impl Shards {
             command
         };
         let error = match call.send(&command(&up), Escort::None, &mut up.any()).await {
-            Ok((answer, _)) => return Ok(answer),
+            Ok((answer, _)) => return Ok((up.life, answer)),
             Err(error) => error,
         };
         let ask = ErrorKind::Server(ServerErrorKind::Ask);
@@ -210,7 +211,7 @@ impl Shards {
             return Err(error);
         };
         let answer = call.send(&command(&target), Escort::Asking, &mut target.any()).await?;
-        Ok(answer.0)
+        Ok((target.life, answer.0))
     }
 
     fn control_primary(&self) -> Option<Arc<Shard>> {
