@@ -2,6 +2,7 @@
 //! fails. A checker reads what every client saw; any broken promise ends it with 1.
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -147,8 +148,9 @@ pub(crate) fn main(args: &TortureArgs, children: &Children) -> Result<Report> {
     let (over, ended) = tokio::sync::oneshot::channel::<()>();
     let background = std::thread::spawn(move || drop(runtime.block_on(ended)));
 
+    let binary = beside_or(args.node_binary.as_deref())?;
     let tags: Vec<_> =
-        (0..args.rooms).map(|room| Ok(tag(&room_name(room)?))).collect::<Result<_>>()?;
+        (0..args.rooms).map(|room| tag(&binary, &room_name(room)?)).collect::<Result<_>>()?;
     let mut store = Store::start(args.topology, &tags);
     let watch = Watch::start(store.successors());
     let mut scene = Scene::new(store, args.nodes, &handle);
@@ -206,9 +208,13 @@ fn clock() -> u64 {
     std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_millis() as u64 % 1_000_000
 }
 
-/// The hash tag of a room's keys, by which a cluster places it.
-fn tag(room: &RoomName) -> String {
-    format!("{{roomcast:{room}}}")
+/// A room's key, by which a cluster places it, as the node's own program tells it.
+fn tag(binary: &std::ffi::OsStr, room: &RoomName) -> Result<String> {
+    let output = Command::new(binary).args(["keys", room.as_str()]).output()?;
+    let names: serde_json::Value = serde_json::from_slice(&output.stdout)
+        .with_context(|| format!("`roomcast keys {room}` names no keys"))?;
+    let meta = names["keys"]["meta"].as_str();
+    meta.map(str::to_owned).context("`roomcast keys` names no meta key")
 }
 
 /// Where the nodes write.

@@ -18,7 +18,7 @@ pub use api::{
 };
 pub use bus::{Bus, Feeds, Reply};
 pub use memory::MemoryOptions;
-pub use redis::{ChangeError, Opening, RedisFault, RedisOptions, StartError, check_url};
+pub use redis::{ChangeError, Opening, RedisFault, RedisOptions, StartError, check_url, locate_room};
 pub use redis::keys::{KeyNames, RoomNames, room_names};
 
 /// The feed's pure part, for the simulation in `gateway`; not for use.

@@ -53,7 +53,8 @@ use address::Topology;
 use cluster::ClusterOwner;
 pub use fault::{RedisFault, StartError};
 use group::Sender;
-use keys::Keys;
+use keys::{Keys, RoomNames, room_names};
+use placement::Placement;
 pub use opening::Opening;
 use opening::Unopened;
 use publisher::Submitter;
@@ -151,6 +152,21 @@ pub enum ChangeError {
     /// Restart the node: a cluster, and the bus in memory, have no list.
     #[error("only a list of servers can be changed while the node runs")]
     Kind,
+}
+
+/// Where a room is found in the Redis that `options` name. Nothing is asked of a server.
+pub fn locate_room(options: &RedisOptions, room: &RoomName) -> Result<RoomNames, StartError> {
+    let topology = address::read(&options.url, options.ca.as_deref())
+        .map_err(|e| StartError::Url(e.to_string()))?;
+    let database = match &topology {
+        Topology::Servers(servers) => {
+            let names = servers.iter().map(|server| server.name.clone()).collect();
+            let index = Placement::Names(names).of(&Keys::new(&options.prefix), room);
+            servers.get(index.unwrap_or(0)).map_or(0, |server| server.target.database())
+        }
+        Topology::Cluster(_) => 0,
+    };
+    Ok(room_names(&options.prefix, database, room))
 }
 
 impl RedisBus {

@@ -61,8 +61,8 @@ async fn no_key_is_forgotten_however_many_are_used_and_the_bounds_hold() {
     let refused = bus.publish(room.clone(), bounded("victim", 1, 7_000, 9_000)).await;
     assert_eq!(refused, Err(PublishError::TooManyKeys));
     assert_eq!(bus.standing(&room).await.unwrap().1, 9_000, "what was refused is not stored");
-    let fields = integer(&server.command(&["HLEN", "{roomcast:a}:k0"]))
-        + integer(&server.command(&["HLEN", "{roomcast:a}:k1"]));
+    let fields = integer(&server.command(&["HLEN", &keys_of("a").results[0]]))
+        + integer(&server.command(&["HLEN", &keys_of("a").results[1]]));
     assert_eq!(fields, 9_000 + 4, "a field for each key, each owner, and the room");
 }
 
@@ -90,7 +90,8 @@ fn age(server: &RedisServer, by: Duration) {
         end
         return #redis.call('HKEYS', KEYS[2]) + #redis.call('HKEYS', KEYS[3])";
     let (by, step) = (by.as_millis().to_string(), (KEY_WINDOW / 8).as_millis().to_string());
-    let keys = ["{roomcast:a}:m", "{roomcast:a}:k0", "{roomcast:a}:k1"];
+    let names = keys_of("a");
+    let keys = [&names.meta, &names.results[0], &names.results[1]];
     let command: Vec<&str> =
         ["EVAL", script, "3"].into_iter().chain(keys).chain([&by[..], &step]).collect();
     assert!(integer(&server.command(&command)) > 0);
@@ -142,7 +143,7 @@ async fn a_generation_goes_when_its_window_is_over() {
         bus.publish(room.clone(), bounded("alice", number, 100, 100)).await.unwrap();
         age(&server, KEY_WINDOW / 4);
     }
-    let fields = integer(&server.command(&["HLEN", "{roomcast:a}:k0"]))
-        + integer(&server.command(&["HLEN", "{roomcast:a}:k1"]));
+    let fields = integer(&server.command(&["HLEN", &keys_of("a").results[0]]))
+        + integer(&server.command(&["HLEN", &keys_of("a").results[1]]));
     assert!(fields <= 8 + 4, "two windows' keys: {fields}");
 }

@@ -126,15 +126,15 @@ async fn the_sweep_finds_what_no_push_told() {
     listener.open(&room).await;
     bus.publish(room.clone(), json("1")).await.unwrap();
     // Stored, but pushed to nobody: as if the push had been lost on its way.
-    let entry = server.command(&["XRANGE", "{roomcast:a}:s", "-", "+"]);
+    let entry = server.command(&["XRANGE", &keys_of("a").stream, "-", "+"]);
     let redis::Value::Array(entries) = entry else { panic!("{entry:?}") };
     let payload = format!("{entries:?}");
     assert!(payload.contains("1-0"), "{payload}");
-    server.command(&["COPY", "{roomcast:a}:s", "{roomcast:a}:copy"]);
+    server.command(&["COPY", &keys_of("a").stream, "copy"]);
     let script = "local e = redis.call('XRANGE', KEYS[1], '-', '+')[1]\n\
         redis.call('XADD', KEYS[1], '2-0', unpack(e[2]))\n\
         return redis.call('HSET', KEYS[2], 'seq', '2')";
-    server.command(&["EVAL", script, "2", "{roomcast:a}:s", "{roomcast:a}:m"]);
+    server.command(&["EVAL", script, "2", &keys_of("a").stream, &keys_of("a").meta]);
     assert_eq!(texts(&listener.up_to(&room, 2).await.messages), ["1", "1"]);
 }
 
@@ -147,7 +147,7 @@ async fn what_the_stream_lost_is_told_as_a_gap() {
     bus.publish(room.clone(), json("1")).await.unwrap();
     listener.up_to(&room, 1).await;
     let script = "redis.call('HSET', KEYS[1], 'seq', '5')";
-    server.command(&["EVAL", script, "1", "{roomcast:a}:m"]);
+    server.command(&["EVAL", script, "1", &keys_of("a").meta]);
     let ack = bus.publish(room.clone(), json("6")).await.unwrap();
     assert_eq!(ack.position.seq, 6);
     let heard = listener.up_to(&room, 6).await;
@@ -241,7 +241,7 @@ async fn another_life_forks_the_epoch_and_keeps_the_sequence() {
     let script = "redis.call('HSET', KEYS[1], 'life', 'another', 'seq', '2')\n\
         redis.call('XDEL', KEYS[2], '3-0')\n\
         return redis.call('XSETID', KEYS[2], '2-0')";
-    server.command(&["EVAL", script, "2", "{roomcast:a}:m", "{roomcast:a}:s"]);
+    server.command(&["EVAL", script, "2", &keys_of("a").meta, &keys_of("a").stream]);
     let ack = bus.publish(room.clone(), json("3b")).await.unwrap();
     assert_eq!(ack.position.seq, 3);
     assert_ne!(ack.position.epoch, old.epoch);
@@ -269,7 +269,7 @@ async fn an_unknown_outcome_is_asked_again_under_the_same_number() {
         async move { bus.publish(room, json("once")).await }
     });
     // The group is stored and its answer lost; then the connection breaks.
-    let stored = async || integer(&server.command(&["XLEN", "{roomcast:a}:s"])) == 1;
+    let stored = async || integer(&server.command(&["XLEN", &keys_of("a").stream])) == 1;
     eventually("it is stored", stored).await;
     proxy.pass();
     proxy.cut();
@@ -355,17 +355,13 @@ async fn every_key_has_an_end() {
     let publication = Publication { retention, ..keyed("1", None, "k") };
     bus.publish(published.clone(), publication).await.unwrap();
     bus.standing(&room("looked-at")).await.unwrap();
-    assert_eq!(integer(&server.command(&["DBSIZE"])), 5);
+    assert_eq!(room_keys(&server).len(), 5);
     listener.feeds.close(&published);
     listener.feeds.close(&room("never"));
-    eventually("only the published room", async || integer(&server.command(&["DBSIZE"])) == 3)
-        .await;
+    eventually("only the published room", async || room_keys(&server).len() == 3).await;
     // The key's window holds the rest, so its end is read, not awaited.
-    let redis::Value::Array(keys) = server.command(&["KEYS", "*"]) else { panic!() };
-    for key in keys {
-        let redis::Value::BulkString(key) = key else { panic!() };
-        let key = String::from_utf8(key).unwrap();
-        assert!(key.starts_with("{roomcast:p%7Bu%7Db%25}:"), "{key}");
+    for key in room_keys(&server) {
+        assert!(key.starts_with("{roomcast:") && key.contains("}:p%7Bu%7Db%25:"), "{key}");
         let ttl = integer(&server.command(&["PTTL", &key]));
         assert!((1..=240_000).contains(&ttl), "{key} ends in {ttl} ms");
     }
@@ -381,7 +377,7 @@ async fn an_open_room_outlives_its_linger() {
     };
     let (bus, mut listener) = redis_bus(options).await;
     let opened = listener.open(&room("held")).await;
-    let ttl = || integer(&server.command(&["PTTL", "{roomcast:held}:m"]));
+    let ttl = || integer(&server.command(&["PTTL", &keys_of("held").meta]));
     eventually("it came close to its end", async || ttl() < 4400).await;
     eventually("it was touched", async || ttl() > 4600).await;
     assert_eq!(bus.standing(&room("held")).await.unwrap(), opened, "and not begun anew");
@@ -393,12 +389,12 @@ async fn many_nodes_leave_no_trail_in_a_room() {
     let (bus, _listener) = node(&server).await;
     let room = room("a");
     let old = "1 0000000000000001 1000 1 a";
-    let mut command = vec!["HSET".to_owned(), "{roomcast:a}:m".to_owned()];
+    let mut command = vec!["HSET".to_owned(), keys_of("a").meta];
     (0..80).for_each(|n| command.extend([format!("g:{n:016x}"), old.to_owned()]));
     bus.standing(&room).await.unwrap();
     server.command(&command.iter().map(String::as_str).collect::<Vec<_>>());
     bus.publish(room.clone(), json("1")).await.unwrap();
-    let fields = integer(&server.command(&["HLEN", "{roomcast:a}:m"]));
+    let fields = integer(&server.command(&["HLEN", &keys_of("a").meta]));
     assert!(fields < 16, "{fields} fields");
 }
 
@@ -415,7 +411,7 @@ async fn a_stream_keeps_its_window_and_drops_the_old() {
         keys_per_user: 10_000,
         keys_per_room: 250_000,
     };
-    let length = || integer(&server.command(&["XLEN", "{roomcast:a}:s"]));
+    let length = || integer(&server.command(&["XLEN", &keys_of("a").stream]));
     let publish = async || {
         let publication = Publication { retention, ..json("1") };
         bus.publish(room.clone(), publication).await.unwrap();

@@ -70,9 +70,9 @@ async fn reading_goes_on_while_writes_are_refused() {
             bus.publish(parted.clone(), json(text)).await.unwrap();
         }
         // Touched long ago, so that a read would like to prolong it; and one of another life.
-        server.command(&["HSET", "{roomcast:a}:m", "fresh", "1000"]);
+        server.command(&["HSET", &keys_of("a").meta, "fresh", "1000"]);
         let old = other.standing(&parted).await.unwrap().0;
-        server.command(&["HSET", "{roomcast:parted}:m", "life", "another"]);
+        server.command(&["HSET", &keys_of("parted").meta, "life", "another"]);
         refuse(&server);
         let last = 3 + publish_until(&bus, &room, false).await;
         let history = bus.history(&room, request(Range::After(0))).await.unwrap();

@@ -172,7 +172,7 @@ async fn a_cluster_fails_over_and_loses_a_primary() {
     for writer in &mut writers {
         hearing(writer.more(30), &mut [&mut listener]).await;
     }
-    let slot = cluster.slot_of("{roomcast:chat:0}:m");
+    let slot = cluster.slot_of(&keys_of("chat:0").meta);
     let owner = cluster.owner_of(slot);
     tokio::task::block_in_place(|| cluster.kill(owner));
     for writer in &mut writers {
@@ -196,7 +196,7 @@ async fn a_slot_moves_under_load() {
     far.open(&room).await;
     let mut writer = Writer::start(&bus, &room);
     hearing(writer.more(30), &mut [&mut listener, &mut far]).await;
-    let slot = cluster.slot_of("{roomcast:chat:moving}:m");
+    let slot = cluster.slot_of(&keys_of("chat:moving").meta);
     let owner = cluster.owner_of(slot);
     let target = (owner + 1) % 3;
     let on_its_way = tokio::task::block_in_place(|| {
@@ -374,7 +374,7 @@ async fn tls_is_spoken_and_a_foreign_certificate_refused() {
 }
 
 /// The rule of `docs/guarantees.md` for one server; what a cluster needs besides; for replicas.
-const RULE: &str = "on >geheim ~roomcast:version ~{roomcast:* &roomcast:probe:* &{roomcast:* -@all \
+const RULE: &str = "on >geheim ~roomcast:version ~roomcast:layout ~{roomcast:* &roomcast:probe:* &{roomcast:* -@all \
     +info +ping +evalsha +script|load +publish +subscribe +unsubscribe +unwatch +get +set +time +hget +hset \
     +hmget +hdel +hlen +hgetall +xadd +xrange +xrevrange +xtrim +unlink +pexpire";
 const RULE_IN_A_CLUSTER: &str = "+spublish +ssubscribe +sunsubscribe +cluster|nodes +asking";
@@ -413,7 +413,7 @@ async fn a_user_with_just_the_permissions_it_needs_is_enough() {
         }
         ready(&bus).await;
     }
-    let slot = cluster.slot_of("{roomcast:chat:0}:m");
+    let slot = cluster.slot_of(&keys_of("chat:0").meta);
     let target = (cluster.owner_of(slot) + 1) % 3;
     let url = cluster.url().replace("://", "://app:geheim@");
     let (bus, _, _) = counted(RedisOptions::new(url)).await;

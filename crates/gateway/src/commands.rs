@@ -5,6 +5,7 @@
 pub(crate) mod config;
 pub(crate) mod drain;
 pub(crate) mod health;
+pub(crate) mod keys;
 mod log;
 pub(crate) mod publish;
 pub(crate) mod serve;

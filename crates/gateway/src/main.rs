@@ -5,7 +5,7 @@ mod commands;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use commands::{config, drain, health, publish, serve, tail};
+use commands::{config, drain, health, keys, publish, serve, tail};
 
 /// The default allocator keeps what a burst of handshakes took; this one gives it back.
 #[global_allocator]
@@ -26,6 +26,8 @@ enum Command {
     /// Check or print the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Print where a room is found in Redis: its partition, slot, keys and channel, as JSON
+    Keys(keys::KeysArgs),
     /// Ask this machine's node whether it is ready (or lives); ends with 1 if not
     Health(health::HealthArgs),
     /// Have this machine's node drain, and wait for its end
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Config(command) => config::run(command),
         Command::Health(args) => commands::block_on(health::run(args)),
+        Command::Keys(args) => keys::run(args),
         Command::Drain(args) => drain::run(&args),
         Command::Tail(args) => commands::block_on(tail::run(args)),
         Command::Publish(args) => commands::block_on(publish::run(args)),

@@ -8,7 +8,8 @@ mod support;
 
 use std::path::PathBuf;
 
-use roomcast_protocol::{Encoding, ErrorCode};
+use roomcast_bus::room_names;
+use roomcast_protocol::{Encoding, ErrorCode, RoomName};
 use roomcast_testkit::RedisServer;
 use support::{Outcomes, Persistent, Process, TestClient, Watcher};
 use tempfile::TempDir;
@@ -123,7 +124,7 @@ async fn a_list_that_grows_moves_some_rooms_and_disturbs_no_others() {
     let mut moved = 0;
     for (room, publisher) in scene.publishers.into_iter().enumerate() {
         let outcomes = publisher.finish().await;
-        let meta = format!("{{roomcast:{}}}:m", name(room));
+        let meta = room_names("roomcast", 0, &RoomName::parse(&name(room)).unwrap()).keys.meta;
         let has_moved = c.ask::<bool>(&["EXISTS", &meta]).unwrap();
         moved += usize::from(has_moved);
         for watcher in &mut scene.watchers {

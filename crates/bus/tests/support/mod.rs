@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use roomcast_bus::{
-    Bus, FeedEvent, Feeds, HistoryRequest, Publication, Range, RedisOptions, Retention, RoomEvent,
+    Bus, FeedEvent, Feeds, HistoryRequest, KeyNames, Publication, Range, RedisOptions, Retention,
+    RoomEvent, room_names,
 };
 use roomcast_metrics::Metrics;
+use roomcast_testkit::RedisServer;
 use roomcast_protocol::{Data, Lineage, Message, PublishKey, RoomName, Seq, UserName};
 use tokio::time::{Instant, timeout_at};
 
@@ -28,6 +30,20 @@ pub(crate) const RETENTION: Retention = Retention {
 
 pub(crate) fn room(name: &str) -> RoomName {
     RoomName::parse(name).unwrap()
+}
+
+/// A room's keys in database 0 under the usual prefix.
+pub(crate) fn keys_of(name: &str) -> KeyNames {
+    room_names("roomcast", 0, &room(name)).keys
+}
+
+/// The keys of rooms that a server holds: all but those of the whole deployment.
+pub(crate) fn room_keys(server: &RedisServer) -> Vec<String> {
+    let keys: Vec<String> = server.ask(&["KEYS", "*"]).unwrap();
+    let is_shared = |key: &String| {
+        ["}:leases", ":layout", ":version"].iter().any(|end| key.ends_with(end))
+    };
+    keys.into_iter().filter(|key| !is_shared(key)).collect()
 }
 
 pub(crate) fn json(text: &str) -> Publication {

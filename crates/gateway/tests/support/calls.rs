@@ -44,7 +44,7 @@ pub fn noted_calls(redis: &RedisServer) -> BTreeMap<(String, Call), usize> {
             (19, "after" | "before", _) => Call::Page,
             _ => Call::Publish,
         };
-        let key = word(3).strip_prefix("{roomcast:").and_then(|key| key.strip_suffix("}:m"));
+        let key = word(3).split_once("}:").and_then(|(_, key)| key.strip_suffix(":m"));
         let room = key.unwrap_or_else(|| panic!("{:?} names no room", word(3))).to_owned();
         *counts.entry((room, call)).or_default() += 1;
     }
