@@ -91,7 +91,7 @@ fn age(server: &RedisServer, by: Duration) {
         return #redis.call('HKEYS', KEYS[2]) + #redis.call('HKEYS', KEYS[3])";
     let (by, step) = (by.as_millis().to_string(), (KEY_WINDOW / 8).as_millis().to_string());
     let names = keys_of("a");
-    let keys = [&names.meta, &names.results[0], &names.results[1]];
+    let keys = [&names.meta, &names.results[0], &names.results[1]].map(String::as_str);
     let command: Vec<&str> =
         ["EVAL", script, "3"].into_iter().chain(keys).chain([&by[..], &step]).collect();
     assert!(integer(&server.command(&command)) > 0);
