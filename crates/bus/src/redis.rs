@@ -13,6 +13,7 @@ mod keeper;
 pub(crate) mod keys;
 mod layout;
 pub(crate) mod link;
+mod moving;
 mod nodes;
 mod opening;
 mod overhear;

@@ -29,6 +29,8 @@ use crate::redis::shards::Shards;
 
 /// Rooms opened or closed in one turn of the lane.
 const COMMANDS_PER_TURN: usize = 256;
+/// Rooms opened by one pipeline.
+const ROOMS_PER_PIPELINE: usize = 64;
 /// Health, probes and the sweep go by this beat.
 const TICK: Duration = Duration::from_secs(1);
 /// All of a command's confirmations come within this, even from a busy server.
@@ -65,10 +67,11 @@ struct Subscriber {
     at: Arc<ConnectionInfo>,
 }
 
-/// What ended: an event for the lane, or a connection for the driver.
+/// What ended: events for the lane, or a connection for the driver.
 enum Done {
     Connected(RedisResult<Subscriber>),
     Event(LaneEvent),
+    Events(Vec<LaneEvent>),
 }
 
 /// A lane with its connection and everything that is under way.
@@ -171,6 +174,7 @@ impl LaneDriver {
                 self.handle(LaneEvent::ConnectFailed);
             }
             Done::Event(event) => self.handle(event),
+            Done::Events(events) => events.into_iter().for_each(|event| self.handle(event)),
         }
     }
 
@@ -237,6 +241,7 @@ impl LaneDriver {
 
     /// Does what the lane wants done.
     fn act(&mut self) {
+        let mut opening = Vec::new();
         while let Some(action) = self.lane.next_action() {
             match action {
                 LaneAction::Connect(pause) => self.connect(pause),
@@ -246,6 +251,7 @@ impl LaneDriver {
                     self.send_command(generation, change, rooms);
                 }
                 LaneAction::Probe { generation, number } => self.send_probe(generation, number),
+                LaneAction::Read(room, ticket, Need::Standing) => opening.push((room, ticket)),
                 LaneAction::Read(room, ticket, need) => self.read(room, ticket, need),
                 LaneAction::Compare { generation, cause, rooms } => {
                     let keys = self.tools.keys.clone();
@@ -274,6 +280,20 @@ impl LaneDriver {
                 LaneAction::DoubtLink => self.tools.link.doubt(),
             }
         }
+        opening.chunks(ROOMS_PER_PIPELINE).for_each(|rooms| self.read_standings(rooms));
+    }
+
+    /// Reads where rooms stand, in one pipeline.
+    fn read_standings(&mut self, rooms: &[(RoomName, u64)]) {
+        let (rooms, tickets): (Vec<_>, Vec<_>) = rooms.iter().cloned().unzip();
+        let reader = self.tools.reader.clone();
+        self.work.push(Box::pin(async move {
+            let results = reader.standings(&rooms).await;
+            let read = |((room, ticket), result)| {
+                LaneEvent::Read { room, ticket, need: Need::Standing, result }
+            };
+            Done::Events(rooms.into_iter().zip(tickets).zip(results).map(read).collect())
+        }));
     }
 
     fn connect(&mut self, pause: Duration) {

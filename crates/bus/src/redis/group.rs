@@ -115,6 +115,12 @@ impl Sender {
                         }
                         return Err(PublishError::Unknown);
                     }
+                    Err(Failure::Split) => {
+                        if self.shards.exists(room).await == Some(false) {
+                            // What fails now is tried again with the call.
+                            let _ = self.shards.make_keys(room).await;
+                        }
+                    }
                     // A refusal says nothing of an earlier attempt: ask again under the same
                     // number.
                     Err(Failure::Elsewhere | Failure::Refused(_)) => link.doubt(),

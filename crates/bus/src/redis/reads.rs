@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use redis::{Cmd, Value};
+use redis::{Cmd, RedisResult, Value};
 use roomcast_metrics::{BusCommand, BusMetrics};
 use roomcast_protocol::{Epoch, Lineage, RoomName, Seq};
 use tokio::time::{Instant, sleep, timeout};
@@ -16,6 +16,7 @@ use super::keys::Keys;
 use super::link::Up;
 use super::payload;
 use super::scripts::Call;
+use super::shard::Shard;
 use super::shards::{Failure, Line, Shards};
 use crate::api::{History, HistoryRequest, Range, ReadError, random_epoch};
 use crate::feed::order::{Found, Page};
@@ -65,13 +66,67 @@ struct Span {
     purpose: Purpose,
 }
 
+impl Span {
+    /// No entries, only where the room stands.
+    const STANDING: Self = Self {
+        mode: "stand",
+        seq: 0,
+        newest: -1,
+        age: -1,
+        limit: 0,
+        bytes: 0,
+        purpose: Purpose::Hold,
+    };
+}
+
+/// What a read brings, and how the room was found.
+type Standing = (Page, Found);
+
 impl Reader {
     /// Where a room stands that somebody listens to, or is about to: one that does not exist
     /// begins by this.
-    pub(crate) async fn standing(&self, room: &RoomName) -> Result<(Page, Found), ReadError> {
-        let purpose = Purpose::Hold;
-        let span = Span { mode: "stand", seq: 0, newest: -1, age: -1, limit: 0, bytes: 0, purpose };
-        self.read(room, BusCommand::Meta, span).await
+    pub(crate) async fn standing(&self, room: &RoomName) -> Result<Standing, ReadError> {
+        self.read(room, BusCommand::Meta, Span::STANDING).await
+    }
+
+    /// Where many rooms stand, by one pipeline of single-room calls to each primary. What a
+    /// pipeline did not bring is read by a call of its own.
+    pub(crate) async fn standings(&self, rooms: &[RoomName]) -> Vec<Result<Standing, ReadError>> {
+        let [_, _, ..] = rooms else {
+            return futures_util::future::join_all(rooms.iter().map(|room| self.standing(room))).await;
+        };
+        let mut found: Vec<Option<Standing>> = rooms.iter().map(|_| None).collect();
+        let mut waiting: Vec<(Arc<Shard>, Vec<usize>)> = Vec::new();
+        for (index, room) in rooms.iter().enumerate() {
+            let Some(shard) = self.shards.of(room) else { continue };
+            match waiting.iter_mut().find(|(other, _)| Arc::ptr_eq(other, &shard)) {
+                Some((_, indices)) => indices.push(index),
+                None => waiting.push((shard, vec![index])),
+            }
+        }
+        for (shard, indices) in waiting {
+            let Some(up) = shard.link.up() else { continue };
+            let mut calls = redis::pipe();
+            for &index in &indices {
+                calls.add_command(self.command(&rooms[index], &Span::STANDING, &up));
+            }
+            let started = Instant::now();
+            let answers: Result<RedisResult<Vec<RedisResult<Value>>>, _> =
+                timeout(TIMEOUT, calls.ignore_errors().query_async(&mut up.any())).await;
+            let Ok(Ok(answers)) = answers else { continue };
+            for (&index, answer) in indices.iter().zip(answers) {
+                let Ok(Value::Array(values)) = answer else { continue };
+                let Some(standing) = read_answer(values) else { continue };
+                self.metrics.commands[BusCommand::Meta].inc();
+                self.metrics.command[BusCommand::Meta].observe(started.elapsed().as_secs_f64());
+                found[index] = Some(standing);
+            }
+        }
+        let complete = found.into_iter().zip(rooms).map(async |(found, room)| match found {
+            Some(standing) => Ok(standing),
+            None => self.standing(room).await,
+        });
+        futures_util::future::join_all(complete).await
     }
 
     /// What the stream holds after a seq, whatever users may see; for repair, likewise.
@@ -145,6 +200,15 @@ impl Reader {
                 match self.shards.call((Call::Read, room), &up, line, command).await {
                     Ok((Value::Array(values), _)) => return Some(values),
                     Err(Failure::Elsewhere) => shard.link.doubt(),
+                    Err(Failure::Split) => {
+                        if self.shards.exists(room).await == Some(false) {
+                            if span.purpose == Purpose::Look {
+                                return Some(no_room());
+                            }
+                            // What fails now is tried again with the call.
+                            let _ = self.shards.make_keys(room).await;
+                        }
+                    }
                     Ok(_) | Err(_) => return None,
                 }
             }
@@ -204,6 +268,13 @@ fn read_answer(values: Vec<Value>) -> Option<(Page, Found)> {
         }
     }
     Some((Page { lineage, last, messages, more }, found))
+}
+
+/// What the script answers where there is no room.
+fn no_room() -> Vec<Value> {
+    let text = |text: &str| Value::BulkString(text.into());
+    let epoch = text(&Epoch::NONE.to_string());
+    vec![epoch, text("0"), text(""), text("none"), Value::Int(0)]
 }
 
 fn number(value: Value) -> Option<u64> {

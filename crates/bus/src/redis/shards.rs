@@ -44,6 +44,9 @@ pub(crate) enum Failure {
     /// The room is not here or may not be written here now; nothing was changed. Look at the map
     /// again and retry.
     Elsewhere,
+    /// The room's slot is on the move and its keys are on both servers or on neither; nothing was
+    /// changed. See `moving.rs`, and retry.
+    Split,
     /// The server said no before anything was stored.
     Refused(RedisError),
     /// The script failed half-way: stored or not, and perhaps not pushed.
@@ -172,11 +175,7 @@ impl Shards {
             Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
-        let ask = ErrorKind::Server(ServerErrorKind::Ask);
-        let target = (error.kind() == ask).then(|| self.at(error.redirect_node()?.0)).flatten();
-        let Some(target) = target.and_then(|shard| shard.link.up()) else {
-            return Err(self.judge(error));
-        };
+        let Some(target) = self.redirected(&error) else { return Err(self.judge(error)) };
         let escort = Escort::Asking;
         let answer = call.send(&command(&target), escort, &mut target.of(room)).await;
         answer.map_err(|error| self.judge(error))
@@ -202,9 +201,7 @@ impl Shards {
             Ok((answer, _)) => return Ok((up.life, answer)),
             Err(error) => error,
         };
-        let ask = ErrorKind::Server(ServerErrorKind::Ask);
-        let target = (error.kind() == ask).then(|| self.at(error.redirect_node()?.0)).flatten();
-        let Some(target) = target.and_then(|shard| shard.link.up()) else {
+        let Some(target) = self.redirected(&error) else {
             if error.is_cluster_error() {
                 self.doubt();
             }
@@ -220,9 +217,19 @@ impl Shards {
         map.shards.get(index).cloned()
     }
 
-    /// The primary at an address, as redirections name it.
-    fn at(&self, address: &str) -> Option<Arc<Shard>> {
-        self.map.borrow().shards.iter().find(|shard| shard.address == address).cloned()
+    /// The primary that an `ASK` redirection names.
+    pub(super) fn redirected(&self, error: &RedisError) -> Option<Up> {
+        if error.kind() != ErrorKind::Server(ServerErrorKind::Ask) {
+            return None;
+        }
+        let address = error.redirect_node()?.0;
+        let map = self.map.borrow();
+        map.shards.iter().find(|shard| shard.address == address)?.link.up()
+    }
+
+    /// The names of keys.
+    pub(super) fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     fn judge(&self, error: RedisError) -> Failure {
@@ -230,8 +237,12 @@ impl Shards {
             Ask, BusyLoading, ClusterDown, MasterDown, Moved, ReadOnly, TryAgain,
         };
         match error.kind() {
+            ErrorKind::Server(TryAgain) => {
+                self.doubt();
+                Failure::Split
+            }
             ErrorKind::Server(
-                Moved | Ask | TryAgain | ClusterDown | MasterDown | ReadOnly | BusyLoading,
+                Moved | Ask | ClusterDown | MasterDown | ReadOnly | BusyLoading,
             ) => {
                 self.doubt();
                 Failure::Elsewhere
