@@ -56,6 +56,16 @@ OVERVIEW = ("overview", "Roomcast: overview", [
         ("stat", "Gaps told, 1 h", "short", [(f"round(sum(increase(roomcast_gaps_total{{{NODES}}}[1h])))", "gaps")],
          "Members that were told of messages they will not get."),
     ]),
+    ("Redis, by node", [
+        ("lines", "Last probe", "s", [(f"max by (instance) (roomcast_bus_probe_age_seconds{{{NODES}}})", NODE)],
+         "Since the last probe came back, on the slowest subscribe connection. Above 3 s a node is not ready."),
+        ("lines", "Subscriptions that wait", "s",
+         [(f"max by (instance) (roomcast_bus_unconfirmed_age_seconds{{{NODES}}})", NODE)],
+         "Since the longest waiting subscription is wanted. Above 2 s a node is not ready."),
+        ("lines", "Primaries without connection", "none",
+         [(total("roomcast_bus_circuit", "instance, state", ',state!="closed"'), "{{instance}}, {{state}}")],
+         "half_open: lost a moment ago, publishes wait. open: away, publishes are refused."),
+    ]),
     ("Load", [
         ("lines", "Connections", "short", [(total("roomcast_connections"), NODE)], "By node."),
         ("lines", "Connections opened and closed", "cps", [
@@ -87,6 +97,12 @@ CLUSTER = ("cluster", "Roomcast: nodes", [
         ("lines", "Last tick of the slowest worker", "s",
          [(f"max by (instance) (timestamp({TICK}) - {TICK})", NODE)],
          "How long ago it was when Prometheus asked. Above a few seconds the worker hangs."),
+    ]),
+    ("Leases", [
+        ("lines", "Nodes with a lease", "none", [(total("roomcast_leases", "instance", ',state="live"'), NODE)],
+         "As each node last read them from Redis: all lines agree, at the number of nodes."),
+        ("lines", "Marked dead in the last hour", "none", [(total("roomcast_leases", "instance", ',state="dead"'), NODE)],
+         "Lives of nodes that ended or lost Redis."),
     ]),
     ("Each node's share", [
         ("lines", "Connections", "short", [(total("roomcast_connections"), NODE)], ""),
@@ -127,6 +143,10 @@ DELIVERY = ("delivery", "Roomcast: rooms and delivery", [
         ("lines", "Stages, p50", "s", [(quantile("0.5", "roomcast_delivery_stage_seconds", "stage"), "{{stage}}")],
          "bus: to the node's log (two clocks); hub: to the worker; pass: until written."),
         ("lines", "Stages, p99", "s", [(quantile("0.99", "roomcast_delivery_stage_seconds", "stage"), "{{stage}}")], ""),
+        ("lines", "Frames, mean", "s",
+         [(f"{rate('roomcast_frame_seconds_sum', 'type')} / {rate('roomcast_frame_seconds_count', 'type')}", "{{type}}")],
+         "Time on the worker to handle one frame from a client, by its type."),
+        ("lines", "Frames, p99", "s", [(quantile("0.99", "roomcast_frame_seconds", "type"), "{{type}}")], ""),
         ("lines", "Clock ahead", "cps", [(rate("roomcast_delivery_clock_ahead_total"), NODE)],
          "Messages from the future: this node's clock is behind Redis's."),
         ("lines", "Frames from clients", "cps", [(rate("roomcast_frames_in_total", "type"), "{{type}}")], ""),
@@ -173,6 +193,8 @@ BUS = ("bus", "Roomcast: bus", [
             (rate("roomcast_bus_holes_total", ""), "holes"),
             (rate("roomcast_bus_duplicates_total", ""), "duplicates"),
         ], "Duplicates are dropped, holes repaired."),
+        ("lines", "Pushes ignored", "cps", [(rate("roomcast_bus_pushes_ignored_total"), NODE)],
+         "Of kinds that the node's version does not know: nodes of a newer version are at work."),
         ("lines", "Feeds", "short", [(f"roomcast_bus_feeds{{{NODES}}}", NODE)], "Rooms that the node listens to."),
     ]),
 ])

@@ -8,11 +8,10 @@ mod judge;
 mod model;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::{ErrorKind, RedisError, RedisResult, Value};
-use roomcast_metrics::{BusMetrics, LeaseState};
+use roomcast_metrics::{BusMetrics, ConnectionMetrics, LeaseState};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
@@ -41,7 +40,7 @@ pub(crate) struct LeaseKeeper {
     pub(crate) shards: Shards,
     pub(crate) metrics: BusMetrics,
     /// Connections of this node, as the others see them.
-    pub(crate) connections: Arc<AtomicU64>,
+    pub(crate) connections: Option<ConnectionMetrics>,
 }
 
 impl LeaseKeeper {
@@ -81,7 +80,7 @@ impl LeaseKeeper {
     }
 
     async fn advance(&self, incarnation: Incarnation, counter: u64) -> RedisResult<Advanced> {
-        let connections = self.connections.load(Ordering::Relaxed);
+        let connections = self.connections.as_ref().map_or(0, ConnectionMetrics::all_open);
         let words = [incarnation.to_string(), counter.to_string(), connections.to_string()];
         let (life, answer) =
             self.shards.control(Call::Advance, &self.keys.leases(), &words).await?;

@@ -40,7 +40,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use roomcast_metrics::BusMetrics;
+use roomcast_metrics::{BusMetrics, ConnectionMetrics};
 use roomcast_protocol::{Lineage, RoomName, Seq};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -92,7 +92,7 @@ pub struct RedisOptions {
     /// no push and no reconnect tells of.
     pub sweep: Duration,
     /// Connections that this node has now: its lease names their number.
-    pub connections: Arc<AtomicU64>,
+    pub connections: Option<ConnectionMetrics>,
 }
 
 impl RedisOptions {
@@ -107,7 +107,7 @@ impl RedisOptions {
             subscribe_connections: 1,
             linger: Duration::from_secs(600),
             sweep: Duration::from_secs(30),
-            connections: Arc::default(),
+            connections: None,
         }
     }
 }

@@ -22,8 +22,8 @@ pub const MAX_KEY_BYTES: usize = 64;
 /// Longest node name in bytes: a host name label and a suffix.
 pub const MAX_NODE_BYTES: usize = 64;
 
-/// Rooms under this prefix belong to the nodes themselves; nobody can join or publish there.
-const RESERVED_ROOM_PREFIX: &str = "$";
+/// Room names that begin with one of these belong to the nodes: no client can join or publish there.
+const RESERVED_ROOM_PREFIXES: [char; 2] = ['$', '@'];
 
 /// Why a name was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,7 +38,7 @@ pub enum NameError {
     #[error("the {0} has printable characters only, and no blanks")]
     Unprintable(&'static str),
     /// Choose another first character.
-    #[error("room names that begin with \"$\" are reserved")]
+    #[error("room names that begin with \"$\" or \"@\" are reserved")]
     Reserved,
 }
 
@@ -143,7 +143,7 @@ impl RoomName {
     /// Reads a room name from a client: 1 to 128 bytes, printable, no blanks, not reserved.
     pub fn parse(name: &str) -> Result<Self, NameError> {
         check("room name", name, MAX_ROOM_BYTES)?;
-        if name.starts_with(RESERVED_ROOM_PREFIX) {
+        if name.starts_with(RESERVED_ROOM_PREFIXES) {
             return Err(NameError::Reserved);
         }
         Ok(Self(name.into()))
@@ -235,6 +235,7 @@ mod tests {
             check_room(&format!("a{invisible}"), Err(NameError::Unprintable(WHAT)));
         }
         check_room("$node", Err(NameError::Reserved));
+        check_room("@me", Err(NameError::Reserved));
     }
 
     #[test]

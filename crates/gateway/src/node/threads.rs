@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread;
 
 use roomcast_bus::{Bus, Feeds, MemoryOptions, RedisOptions};
-use roomcast_metrics::Metrics;
+use roomcast_metrics::{ConnectionMetrics, Metrics};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{LocalSet, spawn_local};
@@ -40,7 +40,7 @@ impl HubThread {
         let (end, ended) = oneshot::channel();
         let (guest, guests) = oneshot::channel();
         let (done, opened) = oneshot::channel();
-        let (options, metrics) = (redis_options(&config.bus)?, metrics.clone());
+        let (options, metrics) = (redis_options(&config.bus, &metrics.connections)?, metrics.clone());
         thread::Builder::new().name("hub".into()).spawn(move || {
             let _end: oneshot::Sender<()> = end;
             LocalSet::new().block_on(&runtime, async move {
@@ -114,7 +114,10 @@ fn open_bus(
 }
 
 /// The bus's settings; `None` for the bus in memory.
-pub(super) fn redis_options(config: &BusConfig) -> Result<Option<RedisOptions>, StartError> {
+pub(super) fn redis_options(
+    config: &BusConfig,
+    connections: &ConnectionMetrics,
+) -> Result<Option<RedisOptions>, StartError> {
     let Some(url) = &config.redis_url else { return Ok(None) };
     let read =
         |path: &PathBuf| std::fs::read(path).map_err(|e| StartError::Authority(path.clone(), e));
@@ -125,6 +128,7 @@ pub(super) fn redis_options(config: &BusConfig) -> Result<Option<RedisOptions>, 
         prefix: config.prefix.clone(),
         publish_connections: config.publish_connections,
         subscribe_connections: config.subscribe_connections,
+        connections: Some(connections.clone()),
         ..RedisOptions::new(url.expose())
     }))
 }

@@ -264,7 +264,7 @@ fn types_and_rooms_have_codes_of_their_own() {
     check(
         r#"{"type":"leave","room":"$a"}"#,
         ErrorCode::BadRoom,
-        "`room` is wrong: room names that begin with \"$\" are reserved",
+        "`room` is wrong: room names that begin with \"$\" or \"@\" are reserved",
     );
     let long = format!(r#"{{"type":"leave","room":"{}"}}"#, "a".repeat(129));
     check(&long, ErrorCode::BadRoom, "`room` is wrong: the room name has at most 128 bytes");
