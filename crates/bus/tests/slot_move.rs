@@ -32,8 +32,12 @@ async fn publish(bus: &Bus, room: &RoomName) -> u64 {
 }
 
 async fn read(bus: &Bus, room: &RoomName) -> usize {
-    let request =
-        HistoryRequest { range: Range::Latest, limit: 10, max_bytes: 1 << 16, retention: RETENTION };
+    let request = HistoryRequest {
+        range: Range::Latest,
+        limit: 10,
+        max_bytes: 1 << 16,
+        retention: RETENTION,
+    };
     let history = bus.history(room, request).await;
     history.unwrap_or_else(|error| panic!("{room}: {error}")).messages.len()
 }
@@ -58,7 +62,8 @@ async fn a_partition_of_a_thousand_rooms_moves_and_nothing_is_refused() {
     let (moved, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let publishers: Vec<_> = (0..PUBLISHERS)
         .map(|first| {
-            let (bus, old, moved, written) = (bus.clone(), old.clone(), moved.clone(), written.clone());
+            let (bus, old, moved, written) =
+                (bus.clone(), old.clone(), moved.clone(), written.clone());
             tokio::spawn(async move {
                 let mut rooms = old.iter().cycle().skip(first * ROOMS / PUBLISHERS);
                 while !moved.load(Ordering::Relaxed) {

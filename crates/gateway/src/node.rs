@@ -221,7 +221,8 @@ impl Node {
             let at_least = old.servers_version + 1;
             return Err(format!("give bus.servers_version at least {at_least} with the new list"));
         }
-        let options = threads::redis_options(new, &self.metrics.connections).map_err(|error| error.to_string())?;
+        let options = threads::redis_options(new, &self.metrics.connections)
+            .map_err(|error| error.to_string())?;
         let options = options.ok_or("the bus in memory needs a restart")?;
         self.bus.change_servers(&options).await.map_err(|error| error.to_string())
     }

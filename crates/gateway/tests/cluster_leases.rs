@@ -5,9 +5,9 @@
 
 mod support;
 
+use roomcast_protocol::Encoding;
 use roomcast_testkit::RedisServer;
 use support::{Process, Scrape, TestClient, eventually, get};
-use roomcast_protocol::Encoding;
 
 /// What a node logs whose lease another one marked while it was in use.
 const COUNTED_AS_DEAD: &str = "this node counted as dead; it goes on as another one";

@@ -81,6 +81,8 @@ async fn the_log_tells_each_thing_once() {
     let (lost, _) = take("lost the subscriptions");
     assert!((2..=4).contains(&lost), "{log:#?}");
     assert_eq!(take("reconnected the subscriptions").0, lost, "{log:#?}");
+    // A fault of more than 4 s makes the node give its lease up.
+    assert!((1..=3).contains(&take("this node has a lease").0), "{log:#?}");
     // Rooms are told in numbers, at most one line for a connection and second.
     let (lines, rooms) = take("rooms went on in a new epoch");
     assert!(lines <= 3 && rooms == ROOMS.len() as u64, "{log:#?}");

@@ -289,8 +289,11 @@ impl LaneDriver {
         let reader = self.tools.reader.clone();
         self.work.push(Box::pin(async move {
             let results = reader.standings(&rooms).await;
-            let read = |((room, ticket), result)| {
-                LaneEvent::Read { room, ticket, need: Need::Standing, result }
+            let read = |((room, ticket), result)| LaneEvent::Read {
+                room,
+                ticket,
+                need: Need::Standing,
+                result,
             };
             Done::Events(rooms.into_iter().zip(tickets).zip(results).map(read).collect())
         }));

@@ -93,7 +93,8 @@ impl Reader {
     /// pipeline did not bring is read by a call of its own.
     pub(crate) async fn standings(&self, rooms: &[RoomName]) -> Vec<Result<Standing, ReadError>> {
         let [_, _, ..] = rooms else {
-            return futures_util::future::join_all(rooms.iter().map(|room| self.standing(room))).await;
+            return futures_util::future::join_all(rooms.iter().map(|room| self.standing(room)))
+                .await;
         };
         let mut found: Vec<Option<Standing>> = rooms.iter().map(|_| None).collect();
         let mut waiting: Vec<(Arc<Shard>, Vec<usize>)> = Vec::new();

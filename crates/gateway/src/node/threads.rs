@@ -40,7 +40,8 @@ impl HubThread {
         let (end, ended) = oneshot::channel();
         let (guest, guests) = oneshot::channel();
         let (done, opened) = oneshot::channel();
-        let (options, metrics) = (redis_options(&config.bus, &metrics.connections)?, metrics.clone());
+        let (options, metrics) =
+            (redis_options(&config.bus, &metrics.connections)?, metrics.clone());
         thread::Builder::new().name("hub".into()).spawn(move || {
             let _end: oneshot::Sender<()> = end;
             LocalSet::new().block_on(&runtime, async move {
