@@ -8,9 +8,11 @@ use tokio::sync::oneshot;
 use crate::api::{
     Ack, Health, History, HistoryRequest, Publication, PublishError, ReadError, RoomEvent,
 };
-use crate::feed::RedisFeeds;
+use crate::listening::RedisFeeds;
 use crate::memory::{MemoryBus, MemoryFeeds, MemoryOptions};
-use crate::redis::{ChangeError, Opening, RedisBus, RedisOptions, StartError};
+use crate::map_owner::opening::Opening;
+use crate::primary::fault::StartError;
+use crate::redis_bus::{ChangeError, RedisBus, RedisOptions};
 
 /// Told the outcome of one submitted publication, exactly once.
 pub type Reply = Box<dyn FnOnce(Result<Ack, PublishError>) + Send>;

@@ -17,9 +17,9 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
-use crate::redis::keys::Keys;
-use crate::redis::scripts::Call;
-use crate::redis::shards::Shards;
+use crate::placement::keys::Keys;
+use crate::scripts::Call;
+use crate::server_map::Shards;
 pub use holder::LeaseHolder;
 pub use judge::{Incarnation, Lease, LeaseJudge, LeaseTable};
 

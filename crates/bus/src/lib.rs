@@ -3,14 +3,24 @@
 
 mod api;
 mod bus;
+mod circuit;
+mod event_queue;
 mod feed;
 mod fingerprint;
 mod leases;
+mod listening;
+mod log_throttle;
+mod map_owner;
 mod memory;
-mod outbox;
 mod owner;
-mod redis;
-mod seldom;
+mod payload;
+mod placement;
+mod primary;
+mod publishing;
+mod reads;
+mod redis_bus;
+mod scripts;
+mod server_map;
 
 pub use api::{
     Ack, FeedEvent, Health, History, HistoryRequest, KEY_WINDOW, Publication, PublishError, Range,
@@ -18,21 +28,23 @@ pub use api::{
 };
 pub use bus::{Bus, Feeds, Reply};
 pub use memory::MemoryOptions;
-pub use redis::{ChangeError, Opening, RedisFault, RedisOptions, StartError, check_url, locate_room};
-pub use redis::keys::{KeyNames, RoomNames, room_names};
+pub use map_owner::opening::Opening;
+pub use placement::keys::{KeyNames, RoomNames, room_names};
+pub use primary::fault::{RedisFault, StartError};
+pub use redis_bus::{ChangeError, RedisOptions, check_url, locate_room};
 
 /// The feed's pure part, for the simulation in `gateway`; not for use.
 #[doc(hidden)]
 pub mod simulation {
     pub use crate::feed::LaneHandle;
     pub use crate::leases::{Incarnation, Lease, LeaseHolder, LeaseJudge, LeaseTable};
-    pub use crate::feed::exit::{Exit as EventQueue, Session};
+    pub use crate::event_queue::{Exit as EventQueue, Session};
     pub use crate::feed::lane::{
         Lane, LaneAction, LaneCommand, LaneEvent, LaneOptions, LaneRoom, Moment, ReadResult,
         Tail,
     };
     pub use crate::feed::order::{Found, Need, Order, Page};
     pub use crate::feed::subscriptions::Change;
-    pub use crate::redis::keys::Keys;
-    pub use crate::redis::payload::Push;
+    pub use crate::placement::keys::Keys;
+    pub use crate::payload::Push;
 }

@@ -12,17 +12,17 @@ use roomcast_protocol::{Epoch, RoomName, Seq};
 use tokio::time::Instant;
 
 use super::LaneHandle;
-use super::exit::Session;
+use crate::event_queue::Session;
 use super::order::{Found, Need, Order, Page};
 use super::probe::Probe;
 use super::subscriptions::{Change, Subscriptions};
-use super::tails::Tails;
-use super::turns::Turns;
+use super::tail_checks::Tails;
+use super::read_queue::Turns;
 use crate::api::{FeedEvent, ReadError};
-use crate::redis::circuit::Circuit;
-use crate::redis::keys::Keys;
-use crate::redis::payload::Push;
-use crate::seldom::Seldom;
+use crate::circuit::Circuit;
+use crate::placement::keys::Keys;
+use crate::payload::Push;
+use crate::log_throttle::Seldom;
 
 /// Rooms whose standing is read at the same time: small answers, pipelined.
 const STANDINGS: usize = 128;

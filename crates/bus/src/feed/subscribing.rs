@@ -7,8 +7,8 @@ use tracing::{info, warn};
 use super::lane::{Lane, LaneAction, Moment};
 use super::order::Found;
 use super::subscriptions::{Change, Verdict};
-use crate::redis::circuit::Circuit;
-use crate::redis::payload::Push;
+use crate::circuit::Circuit;
+use crate::payload::Push;
 
 /// (Un)subscribe commands under way at a time, so that the last is not late for the many.
 const MAX_COMMANDS: usize = 8;

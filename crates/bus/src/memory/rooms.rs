@@ -8,7 +8,7 @@ use roomcast_protocol::{Epoch, Lineage, RoomName, Seq};
 
 use super::room::Room;
 use crate::api::{Ack, FeedEvent, History, HistoryRequest, Publication, PublishError};
-use crate::outbox::Outbox;
+use crate::event_queue::pending_events::Outbox;
 
 /// A room is looked at for expiry at most this often, however its messages age.
 const LOOK_MS: u64 = 1_000;

@@ -12,7 +12,7 @@ use redis::{
 };
 use tokio::time::timeout;
 
-use super::address::Target;
+use crate::placement::address::Target;
 
 /// A connect with its handshake takes at most this long.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);

@@ -9,15 +9,15 @@ use roomcast_metrics::BusMetrics;
 use roomcast_protocol::RoomName;
 use tokio::sync::watch;
 
-use super::address::Target;
-use super::health::Vitals;
-use super::keys::Keys;
-use super::link::{Link, LinkOptions};
-use super::reads::Reader;
-use super::shards::Shards;
-use crate::feed::exit::Exit;
+use crate::placement::address::Target;
+use crate::primary::health::Vitals;
+use crate::placement::keys::Keys;
+use crate::primary::link::{Link, LinkOptions};
+use crate::reads::Reader;
+use super::Shards;
+use crate::event_queue::Exit;
 use crate::feed::LaneHandle;
-use crate::feed::driver::{LaneDriver, Tools};
+use crate::listening::driver::{LaneDriver, Tools};
 use crate::feed::subscriptions::Dialect;
 
 /// One primary.

@@ -9,7 +9,7 @@ use hashbrown::HashSet;
 use redis::{PushInfo, PushKind, Value};
 use tokio::sync::Notify;
 
-use super::subscriptions::Change;
+use crate::feed::subscriptions::Change;
 
 /// Payload bytes that may wait: what Redis itself would let a subscriber lag behind by default.
 const MAX_BYTES: usize = 32 << 20;

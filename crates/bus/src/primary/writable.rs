@@ -7,7 +7,7 @@ use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{ErrorKind, RedisError, RedisResult, Script};
 
 use super::fault::clean;
-use super::keys::Keys;
+use crate::placement::keys::Keys;
 use super::version;
 
 /// The codes of refused writes.
@@ -80,8 +80,8 @@ fn read(error: &RedisError) -> Option<String> {
 mod tests {
     use roomcast_testkit::RedisServer;
 
-    use super::super::address::{self, Target, Topology};
-    use super::super::server::connect;
+    use crate::placement::address::{self, Target, Topology};
+    use crate::primary::server::connect;
     use super::*;
 
     async fn connected(server: &RedisServer) -> MultiplexedConnection {

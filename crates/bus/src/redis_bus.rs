@@ -2,39 +2,6 @@
 //! (where rooms lie, publish, read, keys, scripts) and `feed/` (receive). All tasks run on the
 //! runtime that starts the bus.
 
-mod address;
-mod answer;
-pub(crate) mod circuit;
-mod cluster;
-mod fault;
-mod group;
-pub(crate) mod health;
-mod keeper;
-pub(crate) mod keys;
-mod layout;
-pub(crate) mod link;
-mod nodes;
-mod opening;
-mod overhear;
-pub(crate) mod partition;
-pub(crate) mod payload;
-mod pending;
-mod place;
-mod placement;
-mod publisher;
-mod queue;
-pub(crate) mod reads;
-mod replicas;
-pub(crate) mod scripts;
-pub(crate) mod server;
-mod servers;
-mod shard;
-pub(crate) mod shards;
-mod start;
-mod verdict;
-mod version;
-mod writable;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -45,23 +12,23 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::api::{Health, History, HistoryRequest, Publication, ReadError, random_epoch};
 use crate::bus::Reply;
-use crate::feed::RedisFeeds;
-use crate::feed::exit::Exit;
+use crate::listening::RedisFeeds;
+use crate::event_queue::Exit;
 use crate::leases::LeaseKeeper;
-use crate::seldom::Seldom;
-use address::Topology;
-use cluster::ClusterOwner;
-pub use fault::{RedisFault, StartError};
-use group::Sender;
-use keys::{Keys, RoomNames, room_names};
-use placement::Placement;
-pub use opening::Opening;
-use opening::Unopened;
-use publisher::Submitter;
-use reads::Reader;
-use servers::{Change, Servers};
-use shard::ShardMaker;
-use shards::Shards;
+use crate::log_throttle::Seldom;
+use crate::map_owner::cluster::ClusterOwner;
+use crate::map_owner::opening::{Opening, Unopened};
+use crate::map_owner::servers::{Change, Servers};
+use crate::placement::address::{self, Topology};
+use crate::placement::describe;
+use crate::placement::keys::{Keys, RoomNames, room_names};
+use crate::placement::Placement;
+use crate::primary::fault::StartError;
+use crate::publishing::Submitter;
+use crate::publishing::group::Sender;
+use crate::reads::Reader;
+use crate::server_map::Shards;
+use crate::server_map::shard::ShardMaker;
 
 /// Longest prefix: it stands in every key and channel.
 const MAX_PREFIX: usize = 64;
@@ -182,7 +149,7 @@ impl RedisBus {
         }
         let topology = address::read(&options.url, options.ca.as_deref())
             .map_err(|e| StartError::Url(e.to_string()))?;
-        let place = place::describe(&topology).into();
+        let place = describe::describe(&topology).into();
         let keys = Keys::new(prefix);
         metrics.writable.set(1);
 

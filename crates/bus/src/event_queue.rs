@@ -1,6 +1,8 @@
 //! Where the lanes put what the feeds tell and the hub takes it. A room closed in between is told
 //! nothing more, whatever its lane still has under way.
 
+pub(crate) mod pending_events;
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hashbrown::HashMap;
@@ -8,7 +10,7 @@ use roomcast_protocol::RoomName;
 use tokio::sync::Notify;
 
 use crate::api::{FeedEvent, RoomEvent};
-use crate::outbox::Outbox;
+use pending_events::Outbox;
 
 /// Payload bytes that may wait; beyond that the lanes leave their inboxes alone, and what these
 /// cannot hold is repaired later. The hub polls always, so this is a guard.

@@ -1,6 +1,8 @@
 //! The primaries that hold the rooms, and which room lies where: a map that its owner replaces as
 //! a whole (`servers.rs` or `cluster.rs`), and everybody else looks into.
 
+pub(crate) mod shard;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +13,12 @@ use roomcast_protocol::RoomName;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::keys::Keys;
-use super::link::Up;
-use super::partition::Partition;
-use super::placement::{Placement, slot_of};
-use super::scripts::{Call, Escort, PARTIAL};
-use super::shard::Shard;
+use crate::placement::keys::Keys;
+use crate::primary::link::Up;
+use crate::placement::partition::Partition;
+use crate::placement::{Placement, slot_of};
+use crate::scripts::{Call, Escort, PARTIAL};
+use shard::Shard;
 use crate::api::Health;
 
 /// Where every room lies, at one moment.
@@ -66,7 +68,7 @@ pub(crate) enum Line {
 impl Map {
     /// Nothing lies anywhere.
     pub(crate) fn empty() -> Self {
-        let placement = Placement::Slots(vec![None; usize::from(super::placement::SLOTS)]);
+        let placement = Placement::Slots(vec![None; usize::from(crate::placement::SLOTS)]);
         Self { shards: Vec::new(), placement, moving: BTreeSet::new() }
     }
 }

@@ -4,7 +4,7 @@
 use redis::aio::ConnectionLike;
 use redis::{ErrorKind, RedisResult, ServerErrorKind};
 
-use super::keys::Keys;
+use crate::placement::keys::Keys;
 
 /// The layout of this version: 1,024 partitions, hash tags `PREFIX:n`, kinds of pushes.
 pub(crate) const LAYOUT: &str = "1";

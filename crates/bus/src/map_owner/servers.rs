@@ -10,12 +10,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use super::address::{Address, Target};
-use super::placement::Placement;
-use super::server::connect;
-use super::shard::{Shard, ShardMaker};
-use super::shards::Map;
-use super::version::stamp;
+use crate::placement::address::{Address, Target};
+use crate::placement::Placement;
+use crate::primary::server::connect;
+use crate::server_map::shard::{Shard, ShardMaker};
+use crate::server_map::Map;
+use crate::primary::version::stamp;
 
 /// A server that does not take the new version within this is left to its own link.
 const STAMP_TIMEOUT: Duration = Duration::from_secs(1);

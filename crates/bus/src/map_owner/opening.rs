@@ -9,13 +9,13 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
-use super::circuit::Circuit;
+use crate::circuit::Circuit;
 use super::cluster::ClusterOwner;
-use super::fault::StartError;
-use super::keys::Keys;
+use crate::primary::fault::StartError;
+use crate::placement::keys::Keys;
 use super::servers::{Change, Servers};
-use super::shards::Shards;
-use super::start;
+use crate::server_map::Shards;
+use crate::primary::start;
 
 /// A server that was there a moment ago is connected, and a cluster known, within this.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -34,13 +34,13 @@ pub struct Opening {
 }
 
 /// The owner of the map, before it begins.
-pub(super) enum Unopened {
+pub(crate) enum Unopened {
     Servers(Servers),
     Cluster(ClusterOwner),
 }
 
 impl Opening {
-    pub(super) fn new(
+    pub(crate) fn new(
         (unopened, changes): (Unopened, mpsc::UnboundedReceiver<Change>),
         (keys, shards): (Keys, Shards),
         reached: Arc<AtomicBool>,

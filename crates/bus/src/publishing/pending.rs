@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use roomcast_protocol::Position;
 use tokio::time::Instant;
 
-use super::payload;
+use crate::payload;
 use crate::api::{Ack, Publication, PublishError, Retention};
 use crate::bus::Reply;
 use crate::fingerprint::fingerprint;

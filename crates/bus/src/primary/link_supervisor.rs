@@ -12,10 +12,10 @@ use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use super::circuit::Circuit;
+use crate::circuit::Circuit;
 use super::layout::check_layout;
 use super::link::{LinkOptions, State, Up};
-use super::scripts;
+use crate::scripts;
 use super::server::{connect, connection_config, identify};
 use super::version::stamp;
 use super::writable::WriteProbe;

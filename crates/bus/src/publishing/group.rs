@@ -12,15 +12,15 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tracing::warn;
 
 use super::answer::{self, Answer};
-use super::keys::Keys;
-use super::link::Up;
+use crate::placement::keys::Keys;
+use crate::primary::link::Up;
 use super::pending::Pending;
-use super::scripts::Call;
-use super::server::ANSWER_TIMEOUT;
-use super::shard::Shard;
-use super::shards::{Failure, Line, Shards};
+use crate::scripts::Call;
+use crate::primary::server::ANSWER_TIMEOUT;
+use crate::server_map::shard::Shard;
+use crate::server_map::{Failure, Line, Shards};
 use crate::api::{Ack, KEY_WINDOW, PublishError, random_epoch};
-use crate::seldom::Seldom;
+use crate::log_throttle::Seldom;
 
 /// From taking a publication to its outcome, at most.
 const DEADLINE: Duration = Duration::from_secs(2);

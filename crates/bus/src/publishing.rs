@@ -1,6 +1,11 @@
 //! The task that publishes: one group in flight per room, the rest of the room's publications
 //! collecting for the next; rooms go side by side.
 
+mod answer;
+pub(crate) mod group;
+mod pending;
+mod queue;
+
 use std::sync::Arc;
 
 use futures_util::StreamExt;
@@ -12,9 +17,9 @@ use roomcast_protocol::RoomName;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::group::Sender;
-use super::pending::{Load, Pending};
-use super::queue::Queue;
+use group::Sender;
+use pending::{Load, Pending};
+use queue::Queue;
 use crate::api::{Publication, PublishError};
 use crate::bus::Reply;
 

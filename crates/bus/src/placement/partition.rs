@@ -3,7 +3,7 @@
 
 use roomcast_protocol::RoomName;
 
-use super::placement::SLOTS;
+use super::SLOTS;
 
 /// Number of partitions: a constant of the layout of keys.
 pub(crate) const PARTITIONS: u16 = 1024;

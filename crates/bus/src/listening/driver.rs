@@ -13,19 +13,19 @@ use roomcast_protocol::{Epoch, RoomName, Seq};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
-use super::LaneHandle;
-use super::exit::Exit;
+use crate::feed::LaneHandle;
+use crate::event_queue::Exit;
 use super::inbox::{Inbox, Received};
-use super::lane::{Lane, LaneAction, LaneCommand, LaneEvent, LaneOptions, Moment, Tail};
-use super::order::Need;
-use super::subscriptions::{Change, Dialect};
-use crate::redis::health::Vitals;
-use crate::redis::keys::Keys;
-use crate::redis::link::{Link, Up};
-use crate::redis::payload;
-use crate::redis::reads::Reader;
-use crate::redis::server;
-use crate::redis::shards::Shards;
+use crate::feed::lane::{Lane, LaneAction, LaneCommand, LaneEvent, LaneOptions, Moment, Tail};
+use crate::feed::order::Need;
+use crate::feed::subscriptions::{Change, Dialect};
+use crate::primary::health::Vitals;
+use crate::placement::keys::Keys;
+use crate::primary::link::{Link, Up};
+use crate::payload;
+use crate::reads::Reader;
+use crate::primary::server;
+use crate::server_map::Shards;
 
 /// Rooms opened or closed in one turn of the lane.
 const COMMANDS_PER_TURN: usize = 256;

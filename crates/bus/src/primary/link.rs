@@ -14,10 +14,10 @@ use roomcast_protocol::RoomName;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
-use super::address::Target;
-use super::circuit::Circuit;
-use super::keeper::Keeper;
-use super::keys::Keys;
+use crate::placement::address::Target;
+use crate::circuit::Circuit;
+use super::link_supervisor::Keeper;
+use crate::placement::keys::Keys;
 use super::writable::WriteProbe;
 
 /// What a link needs to be made.

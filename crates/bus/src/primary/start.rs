@@ -6,12 +6,12 @@ use futures_util::stream::FuturesUnordered;
 use redis::aio::MultiplexedConnection;
 use redis::{ConnectionInfo, RedisResult};
 
-use super::address::{Address, Target};
+use crate::placement::address::{Address, Target};
 use super::fault::{RedisFault, StartError};
-use super::keys::Keys;
+use crate::placement::keys::Keys;
 use super::overhear::explain;
-use super::place::place;
-use super::scripts;
+use crate::placement::describe::place;
+use crate::scripts;
 use super::server::{ask, at, connect};
 use super::verdict::{Use, judge};
 use super::version::stamp;

@@ -46,7 +46,7 @@ fn places(infos: &[ConnectionInfo]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::address;
+    use crate::placement::address;
     use super::*;
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use redis::aio::ConnectionLike;
 use redis::{RedisResult, Script};
 
-use super::keys::Keys;
+use crate::placement::keys::Keys;
 
 /// How long a server remembers it without any node: every key has an end.
 pub(crate) const TTL_MS: u64 = 24 * 3600 * 1000;

@@ -11,15 +11,15 @@ use roomcast_protocol::{Epoch, Lineage, RoomName, Seq};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
 
-use super::group::millis;
-use super::keys::Keys;
-use super::link::Up;
-use super::payload;
-use super::scripts::Call;
-use super::shards::{Failure, Line, Shards};
+use crate::publishing::group::millis;
+use crate::placement::keys::Keys;
+use crate::primary::link::Up;
+use crate::payload;
+use crate::scripts::Call;
+use crate::server_map::{Failure, Line, Shards};
 use crate::api::{History, HistoryRequest, Range, ReadError, random_epoch};
 use crate::feed::order::{Found, Page};
-use crate::seldom::Seldom;
+use crate::log_throttle::Seldom;
 
 /// A read takes at most this long, waiting for its connection included.
 const TIMEOUT: Duration = Duration::from_secs(2);

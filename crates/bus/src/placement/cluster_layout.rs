@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
-use super::placement::SLOTS;
+use super::SLOTS;
 
 /// One node's view of the cluster.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{Cmd, ErrorKind, RedisResult, Script, ServerErrorKind, Value};
 use roomcast_protocol::RoomName;
 
-use super::keys::Keys;
+use crate::placement::keys::Keys;
 
 /// One of the scripts.
 #[derive(Debug, Clone, Copy)]
@@ -39,14 +39,14 @@ pub(crate) const PARTIAL: &str = "ROOMCASTPARTIAL";
 const WAIT_MS: u64 = 400;
 
 static PUBLISH: LazyLock<Script> =
-    LazyLock::new(|| Script::new(concat!(include_str!("common.lua"), include_str!("meta.lua"), include_str!("publish.lua"))));
+    LazyLock::new(|| Script::new(concat!(include_str!("scripts/common.lua"), include_str!("scripts/meta.lua"), include_str!("scripts/publish.lua"))));
 static READ: LazyLock<Script> =
-    LazyLock::new(|| Script::new(concat!(include_str!("common.lua"), include_str!("meta.lua"), include_str!("read.lua"))));
+    LazyLock::new(|| Script::new(concat!(include_str!("scripts/common.lua"), include_str!("scripts/meta.lua"), include_str!("scripts/read.lua"))));
 static ADVANCE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!(include_str!("common.lua"), include_str!("../leases/advance.lua")))
+    Script::new(concat!(include_str!("scripts/common.lua"), include_str!("leases/advance.lua")))
 });
 static BURY: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!(include_str!("common.lua"), include_str!("../leases/bury.lua")))
+    Script::new(concat!(include_str!("scripts/common.lua"), include_str!("leases/bury.lua")))
 });
 
 impl Call {

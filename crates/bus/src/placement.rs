@@ -1,12 +1,18 @@
 //! Which primary a room lies on: by rendezvous hashing among named servers, by hash slot in a
 //! Redis Cluster. Pure; every node comes to the same answer from the same list.
 
+pub(crate) mod address;
+pub(crate) mod cluster_layout;
+pub(crate) mod describe;
+pub(crate) mod keys;
+pub(crate) mod partition;
+
 use std::hash::Hasher;
 
 use roomcast_protocol::RoomName;
 
-use super::keys::Keys;
-use super::partition::Partition;
+use keys::Keys;
+use partition::Partition;
 
 /// Slots of a Redis Cluster (Redis Cluster specification, key distribution model).
 pub(crate) const SLOTS: u16 = 16384;

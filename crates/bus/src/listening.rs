@@ -1,0 +1,86 @@
+//! The feeds over Redis: which rooms the node listens to, and what they have to tell. Rooms are
+//! spread over the lanes of their primaries; each lane is a task with a subscribe connection of its
+//! own. A room whose primary is another one now is handed from lane to lane, with all it knows.
+
+pub(crate) mod driver;
+mod inbox;
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use roomcast_protocol::RoomName;
+
+use crate::api::RoomEvent;
+use crate::event_queue::Exit;
+use crate::feed::LaneHandle;
+use crate::feed::lane::LaneCommand;
+use crate::server_map::Shards;
+
+/// The listening half of the bus over Redis.
+pub(crate) struct RedisFeeds {
+    exit: Arc<Exit>,
+    shards: Shards,
+    /// The lane that each open room is on; `None` while nobody owns its slot.
+    placed: HashMap<RoomName, Option<LaneHandle>>,
+}
+
+impl RedisFeeds {
+    /// Feeds of these primaries.
+    pub(crate) fn new(exit: Arc<Exit>, shards: Shards) -> Self {
+        Self { exit, shards, placed: HashMap::new() }
+    }
+
+    pub(crate) fn open(&mut self, room: RoomName) {
+        if let Some(session) = self.exit.open(&room) {
+            let lane = self.lane_of(&room);
+            if let Some(lane) = &lane {
+                tell(lane, LaneCommand::Open(room.clone(), session));
+            }
+            self.placed.insert(room, lane);
+        }
+    }
+
+    pub(crate) fn close(&mut self, room: &RoomName) {
+        if self.exit.close(room)
+            && let Some(Some(lane)) = self.placed.remove(room)
+        {
+            tell(&lane, LaneCommand::Close(room.clone()));
+        }
+    }
+
+    pub(crate) async fn next(&mut self) -> Vec<RoomEvent> {
+        loop {
+            tokio::select! {
+                events = self.exit.next() => return events,
+                () = self.shards.changed() => self.place_anew(),
+            }
+        }
+    }
+
+    /// Has every room whose primary changed handed over to its new lane.
+    fn place_anew(&mut self) {
+        for (room, lane) in &mut self.placed {
+            let Some(shard) = self.shards.of(room) else { continue };
+            let new = shard.lane(room).clone();
+            match lane {
+                Some(old) if old.same_channel(&new) => continue,
+                Some(old) => tell(old, LaneCommand::HandOver(room.clone(), new.clone())),
+                None => {
+                    if let Some(session) = self.exit.session(room) {
+                        tell(&new, LaneCommand::Open(room.clone(), session));
+                    }
+                }
+            }
+            *lane = Some(new);
+        }
+    }
+
+    fn lane_of(&self, room: &RoomName) -> Option<LaneHandle> {
+        Some(self.shards.of(room)?.lane(room).clone())
+    }
+}
+
+fn tell(lane: &LaneHandle, command: LaneCommand) {
+    // A lane ends only with the bus; there is nobody left to listen then.
+    let _ = lane.send(command);
+}
