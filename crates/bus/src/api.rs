@@ -61,6 +61,9 @@ pub struct Ack {
     pub time: u64,
 }
 
+/// Told the outcome of one submitted publication, exactly once.
+pub type Reply = Box<dyn FnOnce(Result<Ack, PublishError>) + Send>;
+
 /// Why a publication got no ack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PublishError {
@@ -131,6 +134,34 @@ pub struct History {
     pub messages: Vec<Arc<Message>>,
     /// Whether there are more in the direction asked for.
     pub more: bool,
+}
+
+/// What a read of the bus said of the room, all at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// The current epoch and its ancestors.
+    pub lineage: Lineage,
+    /// The room's last seq.
+    pub last: Seq,
+    /// What the stream holds after the seq asked for, ascending.
+    pub messages: Vec<Arc<Message>>,
+    /// Whether the stream holds more than fitted.
+    pub more: bool,
+}
+
+/// How a read found the room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// As it was.
+    Known,
+    /// Unknown to Redis: it began anew by this read.
+    New,
+    /// Of another life: it goes on in a new epoch by this read.
+    Forked,
+    /// Of another life, and Redis takes no writes: it goes on in a new epoch once it does.
+    Unforked,
+    /// Unknown to Redis, and left so.
+    Missing,
 }
 
 /// What a room's feed tells, in order. First `Opened`, then the rest.

@@ -6,16 +6,13 @@ use roomcast_protocol::{Lineage, RoomName, Seq};
 use tokio::sync::oneshot;
 
 use crate::api::{
-    Ack, Health, History, HistoryRequest, Publication, PublishError, ReadError, RoomEvent,
+    Ack, Health, History, HistoryRequest, Publication, PublishError, ReadError, Reply, RoomEvent,
 };
 use crate::listening::RedisFeeds;
-use crate::memory::{MemoryBus, MemoryFeeds, MemoryOptions};
 use crate::map_owner::opening::Opening;
+use crate::memory::{MemoryBus, MemoryFeeds, MemoryOptions};
 use crate::primary::fault::StartError;
 use crate::redis_bus::{ChangeError, RedisBus, RedisOptions};
-
-/// Told the outcome of one submitted publication, exactly once.
-pub type Reply = Box<dyn FnOnce(Result<Ack, PublishError>) + Send>;
 
 /// A handle to the bus; clones share it, and any thread may use it.
 #[derive(Clone)]

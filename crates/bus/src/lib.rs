@@ -24,11 +24,11 @@ mod server_map;
 
 pub use api::{
     Ack, FeedEvent, Health, History, HistoryRequest, KEY_WINDOW, Publication, PublishError, Range,
-    ReadError, Retention, RoomEvent,
+    ReadError, Reply, Retention, RoomEvent,
 };
-pub use bus::{Bus, Feeds, Reply};
-pub use memory::MemoryOptions;
+pub use bus::{Bus, Feeds};
 pub use map_owner::opening::Opening;
+pub use memory::MemoryOptions;
 pub use placement::keys::{KeyNames, RoomNames, room_names};
 pub use primary::fault::{RedisFault, StartError};
 pub use redis_bus::{ChangeError, RedisOptions, check_url, locate_room};
@@ -36,15 +36,15 @@ pub use redis_bus::{ChangeError, RedisOptions, check_url, locate_room};
 /// The feed's pure part, for the simulation in `gateway`; not for use.
 #[doc(hidden)]
 pub mod simulation {
-    pub use crate::feed::LaneHandle;
-    pub use crate::leases::{Incarnation, Lease, LeaseHolder, LeaseJudge, LeaseTable};
+    pub use crate::api::{Found, Page};
     pub use crate::event_queue::{Exit as EventQueue, Session};
+    pub use crate::feed::LaneHandle;
     pub use crate::feed::lane::{
-        Lane, LaneAction, LaneCommand, LaneEvent, LaneOptions, LaneRoom, Moment, ReadResult,
-        Tail,
+        Lane, LaneAction, LaneCommand, LaneEvent, LaneOptions, LaneRoom, Moment, ReadResult, Tail,
     };
-    pub use crate::feed::order::{Found, Need, Order, Page};
+    pub use crate::feed::order::{Need, Order};
     pub use crate::feed::subscriptions::Change;
-    pub use crate::placement::keys::Keys;
+    pub use crate::leases::{Incarnation, Lease, LeaseHolder, LeaseJudge, LeaseTable};
     pub use crate::payload::Push;
+    pub use crate::placement::keys::Keys;
 }

@@ -4,6 +4,8 @@
 
 pub(crate) mod driver;
 mod inbox;
+pub(crate) mod subscriber;
+mod tails;
 
 use std::sync::Arc;
 

@@ -4,3 +4,4 @@
 pub(crate) mod cluster;
 pub(crate) mod opening;
 pub(crate) mod servers;
+pub(crate) mod shard_maker;

@@ -17,11 +17,10 @@ use roomcast_protocol::RoomName;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::api::{Publication, PublishError, Reply};
 use group::Sender;
 use pending::{Load, Pending};
 use queue::Queue;
-use crate::api::{Publication, PublishError};
-use crate::bus::Reply;
 
 /// Submissions taken over in one turn.
 const TURN: usize = 512;

@@ -11,15 +11,13 @@ use roomcast_protocol::{Epoch, Lineage, RoomName, Seq};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
 
-use crate::publishing::group::millis;
+use crate::api::{Found, History, HistoryRequest, Page, Range, ReadError, random_epoch};
+use crate::log_throttle::Seldom;
+use crate::payload;
 use crate::placement::keys::Keys;
 use crate::primary::link::Up;
-use crate::payload;
-use crate::scripts::Call;
+use crate::scripts::{Call, millis};
 use crate::server_map::{Failure, Line, Shards};
-use crate::api::{History, HistoryRequest, Range, ReadError, random_epoch};
-use crate::feed::order::{Found, Page};
-use crate::log_throttle::Seldom;
 
 /// A read takes at most this long, waiting for its connection included.
 const TIMEOUT: Duration = Duration::from_secs(2);

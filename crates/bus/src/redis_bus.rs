@@ -1,92 +1,34 @@
-//! The bus over Redis. It owns the connections and the tasks; what they decide is in `redis/`
-//! (where rooms lie, publish, read, keys, scripts) and `feed/` (receive). All tasks run on the
-//! runtime that starts the bus.
+//! The bus over Redis: it puts the parts together (server map, publishing, reads, feeds, leases) and
+//! hands out one handle. All tasks run on the runtime that starts the bus.
+
+mod options;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
 
 use roomcast_metrics::BusMetrics;
 use roomcast_protocol::{Lineage, RoomName, Seq};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::api::{Health, History, HistoryRequest, Publication, ReadError, random_epoch};
-use crate::bus::Reply;
-use crate::listening::RedisFeeds;
+use crate::api::{Health, History, HistoryRequest, Publication, ReadError, Reply, random_epoch};
 use crate::event_queue::Exit;
 use crate::leases::LeaseKeeper;
+use crate::listening::RedisFeeds;
 use crate::log_throttle::Seldom;
 use crate::map_owner::cluster::ClusterOwner;
 use crate::map_owner::opening::{Opening, Unopened};
 use crate::map_owner::servers::{Change, Servers};
+use crate::map_owner::shard_maker::ShardMaker;
 use crate::placement::address::{self, Topology};
 use crate::placement::describe;
-use crate::placement::keys::{Keys, RoomNames, room_names};
-use crate::placement::Placement;
+use crate::placement::keys::Keys;
 use crate::primary::fault::StartError;
 use crate::publishing::Submitter;
 use crate::publishing::group::Sender;
 use crate::reads::Reader;
 use crate::server_map::Shards;
-use crate::server_map::shard::ShardMaker;
-
-/// Longest prefix: it stands in every key and channel.
-const MAX_PREFIX: usize = 64;
-
-/// Settings of the bus over Redis.
-#[derive(Debug, Clone)]
-pub struct RedisOptions {
-    /// One URL, or several separated by blanks: `redis://[user:password@]host[:port][/db]`,
-    /// `redis+sentinel://host,host/NAME`, `redis+cluster://host,host`; with `rediss` for TLS.
-    pub url: String,
-    /// Version of the list of servers in `url`: raised by one with each change of the list.
-    pub version: u64,
-    /// A certificate (PEM) to trust for TLS, instead of the system's.
-    pub ca: Option<Vec<u8>>,
-    /// Stands before every key and channel, so that several deployments may share a server.
-    pub prefix: String,
-    /// Connections to each primary that publishes share; one is enough until a core cannot fill
-    /// it.
-    pub publish_connections: usize,
-    /// Subscribe connections to each primary, rooms spread over them; one core takes about 400,000
-    /// pushes a second.
-    pub subscribe_connections: usize,
-    /// How long a room is remembered beyond its history, or without any: longer than any
-    /// reconnect, short enough to forget rooms that nobody published to in minutes.
-    pub linger: Duration,
-    /// How long a round of the sweep takes that compares every open room with Redis; it finds what
-    /// no push and no reconnect tells of.
-    pub sweep: Duration,
-    /// Connections that this node has now: its lease names their number.
-    pub connections: Arc<AtomicU64>,
-}
-
-impl RedisOptions {
-    /// The defaults, at a URL.
-    pub fn new(url: impl Into<String>) -> Self {
-        Self {
-            url: url.into(),
-            version: 1,
-            ca: None,
-            prefix: "roomcast".to_owned(),
-            publish_connections: 1,
-            subscribe_connections: 1,
-            linger: Duration::from_secs(600),
-            sweep: Duration::from_secs(30),
-            connections: Arc::default(),
-        }
-    }
-}
-
-/// Checks the form of a URL, or of several; the message holds no part of the text.
-pub fn check_url(text: &str) -> Result<(), String> {
-    // The library adds its own word for the kind, which says nothing to users.
-    let words = |error: redis::RedisError| {
-        let text = error.to_string();
-        text.strip_suffix(" - InvalidClientConfig").unwrap_or(&text).to_owned()
-    };
-    address::read(text, None).map(drop).map_err(words)
-}
+use options::is_prefix;
+pub use options::{RedisOptions, check_url, locate_room};
 
 /// The sharable half: publishes, reads and health.
 #[derive(Clone)]
@@ -121,36 +63,19 @@ pub enum ChangeError {
     Kind,
 }
 
-/// Where a room is found in the Redis that `options` name. Nothing is asked of a server.
-pub fn locate_room(options: &RedisOptions, room: &RoomName) -> Result<RoomNames, StartError> {
-    let topology = address::read(&options.url, options.ca.as_deref())
-        .map_err(|e| StartError::Url(e.to_string()))?;
-    let database = match &topology {
-        Topology::Servers(servers) => {
-            let names = servers.iter().map(|server| server.name.clone()).collect();
-            let index = Placement::Names(names).of(&Keys::new(&options.prefix), room);
-            servers.get(index.unwrap_or(0)).map_or(0, |server| server.target.database())
-        }
-        Topology::Cluster(_) => 0,
-    };
-    Ok(room_names(&options.prefix, database, room))
-}
-
 impl RedisBus {
     /// A bus and what has to happen before it works.
     pub(crate) fn prepare(
         options: RedisOptions,
         metrics: BusMetrics,
     ) -> Result<(Self, RedisFeeds, Opening), StartError> {
-        let prefix = &options.prefix;
-        let printable = prefix.chars().all(|c| !c.is_control() && !c.is_whitespace());
-        if prefix.is_empty() || prefix.len() > MAX_PREFIX || !printable {
+        if !is_prefix(&options.prefix) {
             return Err(StartError::Prefix);
         }
         let topology = address::read(&options.url, options.ca.as_deref())
             .map_err(|e| StartError::Url(e.to_string()))?;
         let place = describe::describe(&topology).into();
-        let keys = Keys::new(prefix);
+        let keys = Keys::new(&options.prefix);
         metrics.writable.set(1);
 
         let (shards, map, doubt) = Shards::new(&keys);
@@ -203,16 +128,16 @@ impl RedisBus {
         };
         let (submitter, publisher) = Submitter::new(sender, metrics.clone());
         tokio::spawn(publisher);
-        let leases = LeaseKeeper {
-            keys,
-            shards: shards.clone(),
-            metrics,
-            connections: options.connections,
-        };
+        let leases =
+            LeaseKeeper { keys, shards: shards.clone(), metrics, connections: options.connections };
         let (leased, ended) = oneshot::channel();
         tokio::spawn(leases.run(ended));
         let feeds = RedisFeeds::new(exit, shards.clone());
-        Ok((Self { submitter, reader, shards, owner, reached, place, _leased: Arc::new(leased) }, feeds, opening))
+        Ok((
+            Self { submitter, reader, shards, owner, reached, place, _leased: Arc::new(leased) },
+            feeds,
+            opening,
+        ))
     }
 
     pub(crate) fn submit(&self, room: RoomName, publication: &Publication, reply: Reply) {

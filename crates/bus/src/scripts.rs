@@ -1,6 +1,7 @@
 //! The scripts: by hash, loaded again where the server forgot them.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{Cmd, ErrorKind, RedisResult, Script, ServerErrorKind, Value};
@@ -38,10 +39,20 @@ pub(crate) const PARTIAL: &str = "ROOMCASTPARTIAL";
 /// How long a call waits for replicas; an answer must still come in time.
 const WAIT_MS: u64 = 400;
 
-static PUBLISH: LazyLock<Script> =
-    LazyLock::new(|| Script::new(concat!(include_str!("scripts/common.lua"), include_str!("scripts/meta.lua"), include_str!("scripts/publish.lua"))));
-static READ: LazyLock<Script> =
-    LazyLock::new(|| Script::new(concat!(include_str!("scripts/common.lua"), include_str!("scripts/meta.lua"), include_str!("scripts/read.lua"))));
+static PUBLISH: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(
+        include_str!("scripts/common.lua"),
+        include_str!("scripts/meta.lua"),
+        include_str!("scripts/publish.lua")
+    ))
+});
+static READ: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(
+        include_str!("scripts/common.lua"),
+        include_str!("scripts/meta.lua"),
+        include_str!("scripts/read.lua")
+    ))
+});
 static ADVANCE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(include_str!("scripts/common.lua"), include_str!("leases/advance.lua")))
 });
@@ -127,4 +138,11 @@ pub(crate) async fn load(connection: &mut impl ConnectionLike) -> RedisResult<()
     ADVANCE.load_async(connection).await?;
     BURY.load_async(connection).await?;
     Ok(())
+}
+
+/// Milliseconds, within what Redis takes as an expiry.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    /// A hundred years.
+    const MAX: u64 = 100 * 365 * 24 * 3600 * 1000;
+    u64::try_from(duration.as_millis()).unwrap_or(MAX).min(MAX)
 }

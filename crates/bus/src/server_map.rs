@@ -13,13 +13,13 @@ use roomcast_protocol::RoomName;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use crate::api::Health;
 use crate::placement::keys::Keys;
-use crate::primary::link::Up;
 use crate::placement::partition::Partition;
 use crate::placement::{Placement, slot_of};
+use crate::primary::link::Up;
 use crate::scripts::{Call, Escort, PARTIAL};
 use shard::Shard;
-use crate::api::Health;
 
 /// Where every room lies, at one moment.
 pub(crate) struct Map {
@@ -127,10 +127,9 @@ impl Shards {
         metrics.subscribed.set(health.subscribed.into());
         let map = self.map.borrow().clone();
         let ages = map.shards.iter().map(|shard| shard.vitals.ages());
-        let (probed, waiting) =
-            ages.fold(Default::default(), |max: (Duration, Duration), age| {
-                (max.0.max(age.0), max.1.max(age.1))
-            });
+        let (probed, waiting) = ages.fold(Default::default(), |max: (Duration, Duration), age| {
+            (max.0.max(age.0), max.1.max(age.1))
+        });
         metrics.probe_age.set(probed.as_secs_f64());
         metrics.unconfirmed_age.set(waiting.as_secs_f64());
         for state in CircuitState::ALL {
@@ -194,7 +193,8 @@ impl Shards {
         words: &[String],
     ) -> RedisResult<(Arc<str>, Value)> {
         let unavailable = || RedisError::from((ErrorKind::Io, "partition 0 has no primary here"));
-        let up = self.control_primary().and_then(|shard| shard.link.up()).ok_or_else(unavailable)?;
+        let up =
+            self.control_primary().and_then(|shard| shard.link.up()).ok_or_else(unavailable)?;
         let command = |up: &Up| {
             let mut command = call.on_key(key);
             command.arg(up.version).arg(self.keys.version()).arg(words);

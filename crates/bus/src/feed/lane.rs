@@ -12,17 +12,17 @@ use roomcast_protocol::{Epoch, RoomName, Seq};
 use tokio::time::Instant;
 
 use super::LaneHandle;
-use crate::event_queue::Session;
-use super::order::{Found, Need, Order, Page};
+use super::order::{Need, Order};
 use super::probe::Probe;
+use super::read_queue::Turns;
 use super::subscriptions::{Change, Subscriptions};
 use super::tail_checks::Tails;
-use super::read_queue::Turns;
-use crate::api::{FeedEvent, ReadError};
+use crate::api::{FeedEvent, Found, Page, ReadError};
 use crate::circuit::Circuit;
-use crate::placement::keys::Keys;
-use crate::payload::Push;
+use crate::event_queue::Session;
 use crate::log_throttle::Seldom;
+use crate::payload::Push;
+use crate::placement::keys::Keys;
 
 /// Rooms whose standing is read at the same time: small answers, pipelined.
 const STANDINGS: usize = 128;

@@ -6,40 +6,12 @@ use std::sync::Arc;
 use roomcast_metrics::RepairCause;
 use roomcast_protocol::{Epoch, Lineage, Message, Seq};
 
-use crate::api::FeedEvent;
+use crate::api::{FeedEvent, Page};
 
 /// Messages held back per room while a read is under way; more would come by the read anyway.
 const MAX_HELD: usize = 1024;
 /// Payload bytes held back per room, for the same reason.
 const MAX_HELD_BYTES: usize = 1 << 20;
-
-/// What a read of the bus said of the room, all at one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page {
-    /// The current epoch and its ancestors.
-    pub lineage: Lineage,
-    /// The room's last seq.
-    pub last: Seq,
-    /// What the stream holds after the seq asked for, ascending.
-    pub messages: Vec<Arc<Message>>,
-    /// Whether the stream holds more than fitted.
-    pub more: bool,
-}
-
-/// How a read found the room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Found {
-    /// As it was.
-    Known,
-    /// Unknown to Redis: it began anew by this read.
-    New,
-    /// Of another life: it goes on in a new epoch by this read.
-    Forked,
-    /// Of another life, and Redis takes no writes: it goes on in a new epoch once it does.
-    Unforked,
-    /// Unknown to Redis, and left so.
-    Missing,
-}
 
 /// The read that the room waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,8 +5,9 @@ use roomcast_metrics::RepairCause;
 use roomcast_protocol::{Epoch, RoomName, Seq};
 
 use super::lane::{Lane, LaneAction, Moment, ReadResult, Tail};
-use super::order::{Found, Need};
+use super::order::Need;
 use super::probe::Suspect;
+use crate::api::Found;
 
 /// A room is held by touching it this many times within its linger.
 const HOLDS: u32 = 4;

@@ -5,8 +5,8 @@ use roomcast_metrics::{BusConnection, RepairCause};
 use tracing::{info, warn};
 
 use super::lane::{Lane, LaneAction, Moment};
-use super::order::Found;
 use super::subscriptions::{Change, Verdict};
+use crate::api::Found;
 use crate::circuit::Circuit;
 use crate::payload::Push;
 
@@ -63,12 +63,7 @@ impl Lane {
         }
     }
 
-    pub(super) fn commanded(
-        &mut self,
-        generation: u64,
-        result: Result<(), String>,
-        at: &Moment,
-    ) {
+    pub(super) fn commanded(&mut self, generation: u64, result: Result<(), String>, at: &Moment) {
         if generation != self.generation {
             return;
         }

@@ -11,16 +11,6 @@ use tokio::time::Instant;
 /// Rooms per command: large enough to resubscribe quickly, small enough for even replies.
 const BATCH: usize = 256;
 
-/// Which commands rooms are subscribed by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Dialect {
-    /// `SUBSCRIBE`, many rooms at once.
-    Plain,
-    /// `SSUBSCRIBE`, each room by itself: its channel lies in its keys' slot, and a command takes
-    /// one slot only (Redis Cluster; sharded Pub/Sub came with 7.0).
-    Sharded,
-}
-
 /// What a confirmation means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {

@@ -6,33 +6,31 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use redis::aio::MultiplexedConnection;
-use redis::{ConnectionInfo, RedisResult, Value};
+use redis::RedisResult;
 use roomcast_metrics::{BusCommand, BusMetrics};
-use roomcast_protocol::{Epoch, RoomName, Seq};
+use roomcast_protocol::RoomName;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
-use crate::feed::LaneHandle;
-use crate::event_queue::Exit;
 use super::inbox::{Inbox, Received};
-use crate::feed::lane::{Lane, LaneAction, LaneCommand, LaneEvent, LaneOptions, Moment, Tail};
+use super::subscriber::{Dialect, Subscriber, change_channels};
+use super::tails::read_tails;
+use crate::event_queue::Exit;
+use crate::feed::LaneHandle;
+use crate::feed::lane::{Lane, LaneAction, LaneCommand, LaneEvent, LaneOptions, Moment};
 use crate::feed::order::Need;
-use crate::feed::subscriptions::{Change, Dialect};
-use crate::primary::health::Vitals;
-use crate::placement::keys::Keys;
-use crate::primary::link::{Link, Up};
+use crate::feed::subscriptions::Change;
 use crate::payload;
+use crate::placement::keys::Keys;
+use crate::primary::health::Vitals;
+use crate::primary::link::Link;
 use crate::reads::Reader;
-use crate::primary::server;
 use crate::server_map::Shards;
 
 /// Rooms opened or closed in one turn of the lane.
 const COMMANDS_PER_TURN: usize = 256;
 /// Health, probes and the sweep go by this beat.
 const TICK: Duration = Duration::from_secs(1);
-/// All of a command's confirmations come within this, even from a busy server.
-const CONFIRM_TIMEOUT: Duration = Duration::from_secs(3);
 /// Before a room is asked for again that the server said is elsewhere.
 const ELSEWHERE_PAUSE: Duration = Duration::from_millis(50);
 /// How often rooms are looked at whose slot is on the move: their pushes may come from nowhere.
@@ -56,13 +54,6 @@ pub(crate) struct Tools {
     pub(crate) node: String,
     /// How rooms are subscribed.
     pub(crate) dialect: Dialect,
-}
-
-/// A subscribe connection.
-struct Subscriber {
-    sender: MultiplexedConnection,
-    inbox: Arc<Inbox>,
-    at: Arc<ConnectionInfo>,
 }
 
 /// What ended: an event for the lane, or a connection for the driver.
@@ -281,17 +272,7 @@ impl LaneDriver {
         let probe_channel = self.probe_channel.clone();
         self.work.push(Box::pin(async move {
             sleep(pause).await;
-            let inbox = Arc::new(Inbox::default());
-            let receiving = inbox.clone();
-            let connected = async {
-                // Where the commands go, and nowhere else: a probe must come back.
-                let at = link.some_day().await.at;
-                let mut sender = server::connect(&at, move |info| receiving.put(info)).await?;
-                sender.set_response_timeout(CONFIRM_TIMEOUT);
-                sender.subscribe(&probe_channel).await?;
-                Ok(Subscriber { sender, inbox, at })
-            };
-            Done::Connected(connected.await)
+            Done::Connected(Subscriber::connect(link, &probe_channel).await)
         }));
     }
 
@@ -317,11 +298,7 @@ impl LaneDriver {
         metrics.commands[command].inc();
         self.work.push(Box::pin(async move {
             let started = Instant::now();
-            let result = match (dialect, change) {
-                (Dialect::Sharded, _) => one_by_one(&mut connection, change, &channels).await,
-                (_, Change::Subscribe) => connection.subscribe(&channels).await,
-                (_, Change::Unsubscribe) => connection.unsubscribe(&channels).await,
-            };
+            let result = change_channels(&mut connection, dialect, change, &channels).await;
             metrics.command[command].observe(started.elapsed().as_secs_f64());
             Done::Event(match result {
                 Err(error) if error.is_cluster_error() => {
@@ -383,41 +360,4 @@ async fn until(due: Option<Instant>) {
         Some(due) => sleep_until(due).await,
         None => std::future::pending().await,
     }
-}
-
-/// A command for each channel, in one pipeline.
-async fn one_by_one(
-    connection: &mut MultiplexedConnection,
-    change: Change,
-    channels: &[String],
-) -> RedisResult<()> {
-    let name = match change {
-        Change::Subscribe => "SSUBSCRIBE",
-        Change::Unsubscribe => "SUNSUBSCRIBE",
-    };
-    let mut commands = redis::pipe();
-    for channel in channels {
-        commands.cmd(name).arg(channel);
-    }
-    // What was confirmed comes as pushes, counted there; a subscription that the server ends by
-    // itself may be among these answers and move them by one.
-    let answers: Vec<RedisResult<Value>> = commands.ignore_errors().query_async(connection).await?;
-    answers.into_iter().try_for_each(|answer| answer.map(drop))
-}
-
-/// Where rooms end; `None` if Redis does not answer.
-async fn read_tails(keys: &Keys, up: &Up, rooms: &[RoomName]) -> Option<Vec<Tail>> {
-    let mut pipeline = redis::pipe();
-    for room in rooms {
-        pipeline.cmd("HMGET").arg(keys.room(room).meta()).arg(&["epoch", "seq", "life"]);
-    }
-    type Fields = (Option<String>, Option<Seq>, Option<String>);
-    let tails: Vec<RedisResult<Fields>> =
-        pipeline.ignore_errors().query_async(&mut up.any()).await.ok()?;
-    // A room that is elsewhere now is as good as unknown: a read finds it.
-    let tail = |fields: RedisResult<Fields>| {
-        let (epoch, seq, life) = fields.ok()?;
-        Some((Epoch::parse(&epoch?)?, seq?, life?))
-    };
-    Some(tails.into_iter().map(tail).collect())
 }

@@ -14,13 +14,14 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::info;
 
+use super::servers::Change;
+use super::shard_maker::ShardMaker;
 use crate::placement::address::Target;
 use crate::placement::cluster_layout::{Cluster, View, merge, read};
 use crate::placement::{Placement, SLOTS};
 use crate::primary::server::{at, connect};
-use super::servers::Change;
-use crate::server_map::shard::ShardMaker;
 use crate::server_map::Map;
+use crate::server_map::shard::Shard;
 
 /// How often the nodes are asked.
 const ASK_EVERY: Duration = Duration::from_secs(1);
@@ -141,7 +142,7 @@ impl ClusterOwner {
         for (id, (host, port)) in &cluster.primaries {
             let address = format!("{host}:{port}");
             let same = |shard: &&Arc<_>| {
-                let shard: &crate::server_map::shard::Shard = shard;
+                let shard: &Shard = shard;
                 shard.id == *id && shard.address == address
             };
             let known = before.shards.iter().find(same).cloned();

@@ -9,13 +9,13 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
-use crate::circuit::Circuit;
 use super::cluster::ClusterOwner;
-use crate::primary::fault::StartError;
-use crate::placement::keys::Keys;
 use super::servers::{Change, Servers};
-use crate::server_map::Shards;
+use crate::circuit::Circuit;
+use crate::placement::keys::Keys;
+use crate::primary::fault::StartError;
 use crate::primary::start;
+use crate::server_map::Shards;
 
 /// A server that was there a moment ago is connected, and a cluster known, within this.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -10,12 +10,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use crate::placement::address::{Address, Target};
+use super::shard_maker::ShardMaker;
 use crate::placement::Placement;
+use crate::placement::address::{Address, Target};
 use crate::primary::server::connect;
-use crate::server_map::shard::{Shard, ShardMaker};
-use crate::server_map::Map;
 use crate::primary::version::stamp;
+use crate::server_map::Map;
+use crate::server_map::shard::Shard;
 
 /// A server that does not take the new version within this is left to its own link.
 const STAMP_TIMEOUT: Duration = Duration::from_secs(1);

@@ -46,8 +46,8 @@ fn places(infos: &[ConnectionInfo]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::placement::address;
     use super::*;
+    use crate::placement::address;
 
     #[test]
     fn words_name_the_topology_and_no_password() {

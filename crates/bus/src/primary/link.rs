@@ -14,11 +14,11 @@ use roomcast_protocol::RoomName;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
-use crate::placement::address::Target;
-use crate::circuit::Circuit;
 use super::link_supervisor::Keeper;
-use crate::placement::keys::Keys;
 use super::writable::WriteProbe;
+use crate::circuit::Circuit;
+use crate::placement::address::Target;
+use crate::placement::keys::Keys;
 
 /// What a link needs to be made.
 #[derive(Clone)]

@@ -12,13 +12,13 @@ use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use crate::circuit::Circuit;
 use super::layout::check_layout;
 use super::link::{LinkOptions, State, Up};
-use crate::scripts;
 use super::server::{connect, connection_config, identify};
 use super::version::stamp;
 use super::writable::WriteProbe;
+use crate::circuit::Circuit;
+use crate::scripts;
 
 /// How often the server's life is checked and its silence noticed.
 const CHECK_EVERY: Duration = Duration::from_secs(1);

@@ -6,15 +6,15 @@ use futures_util::stream::FuturesUnordered;
 use redis::aio::MultiplexedConnection;
 use redis::{ConnectionInfo, RedisResult};
 
-use crate::placement::address::{Address, Target};
 use super::fault::{RedisFault, StartError};
-use crate::placement::keys::Keys;
 use super::overhear::explain;
-use crate::placement::describe::place;
-use crate::scripts;
 use super::server::{ask, at, connect};
 use super::verdict::{Use, judge};
 use super::version::stamp;
+use crate::placement::address::{Address, Target};
+use crate::placement::describe::place;
+use crate::placement::keys::Keys;
+use crate::scripts;
 
 /// Checks every server of a list.
 pub(crate) async fn check_servers(

@@ -7,8 +7,8 @@ use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{ErrorKind, RedisError, RedisResult, Script};
 
 use super::fault::clean;
-use crate::placement::keys::Keys;
 use super::version;
+use crate::placement::keys::Keys;
 
 /// The codes of refused writes.
 const REFUSALS: [&str; 3] = ["OOM", "MISCONF", "NOREPLICAS"];
@@ -80,9 +80,9 @@ fn read(error: &RedisError) -> Option<String> {
 mod tests {
     use roomcast_testkit::RedisServer;
 
+    use super::*;
     use crate::placement::address::{self, Target, Topology};
     use crate::primary::server::connect;
-    use super::*;
 
     async fn connected(server: &RedisServer) -> MultiplexedConnection {
         let Topology::Servers(servers) = address::read(&server.url(), None).unwrap() else {

@@ -12,15 +12,15 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tracing::warn;
 
 use super::answer::{self, Answer};
-use crate::placement::keys::Keys;
-use crate::primary::link::Up;
 use super::pending::Pending;
-use crate::scripts::Call;
-use crate::primary::server::ANSWER_TIMEOUT;
-use crate::server_map::shard::Shard;
-use crate::server_map::{Failure, Line, Shards};
 use crate::api::{Ack, KEY_WINDOW, PublishError, random_epoch};
 use crate::log_throttle::Seldom;
+use crate::placement::keys::Keys;
+use crate::primary::link::Up;
+use crate::primary::server::ANSWER_TIMEOUT;
+use crate::scripts::{Call, millis};
+use crate::server_map::shard::Shard;
+use crate::server_map::{Failure, Line, Shards};
 
 /// From taking a publication to its outcome, at most.
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -201,11 +201,4 @@ impl Sender {
         }
         command
     }
-}
-
-/// Milliseconds, within what Redis takes as an expiry.
-pub(crate) fn millis(duration: Duration) -> u64 {
-    /// A hundred years.
-    const MAX: u64 = 100 * 365 * 24 * 3600 * 1000;
-    u64::try_from(duration.as_millis()).unwrap_or(MAX).min(MAX)
 }

@@ -7,11 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use roomcast_protocol::Position;
 use tokio::time::Instant;
 
-use crate::payload;
-use crate::api::{Ack, Publication, PublishError, Retention};
-use crate::bus::Reply;
+use crate::api::{Ack, Publication, PublishError, Reply, Retention};
 use crate::fingerprint::fingerprint;
 use crate::owner::KeyOwner;
+use crate::payload;
 
 /// Publications that may wait in one node, over all rooms.
 const MAX_ITEMS: usize = 1 << 16;

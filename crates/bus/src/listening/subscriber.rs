@@ -1,0 +1,83 @@
+//! A subscribe connection: how it is made, and how rooms are subscribed on it. It owns no decision:
+//! what is sent when is the lane's.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{ConnectionInfo, RedisResult, Value};
+
+use super::inbox::Inbox;
+use crate::feed::subscriptions::Change;
+use crate::primary::link::Link;
+use crate::primary::server;
+
+/// All of a command's confirmations come within this, even from a busy server.
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Which commands rooms are subscribed by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// `SUBSCRIBE`, many rooms at once.
+    Plain,
+    /// `SSUBSCRIBE`, each room by itself: its channel lies in its keys' slot, and a command takes
+    /// one slot only (Redis Cluster; sharded Pub/Sub came with 7.0).
+    Sharded,
+}
+
+/// A subscribe connection.
+pub(super) struct Subscriber {
+    pub(super) sender: MultiplexedConnection,
+    pub(super) inbox: Arc<Inbox>,
+    /// The primary's address.
+    pub(super) at: Arc<ConnectionInfo>,
+}
+
+impl Subscriber {
+    /// Connects to the primary that the link leads to, once it does, and subscribes the channel of
+    /// the probes.
+    pub(super) async fn connect(link: Link, probe_channel: &str) -> RedisResult<Self> {
+        let inbox = Arc::new(Inbox::default());
+        let receiving = inbox.clone();
+        // To the address that commands go to: a probe published there must come back here.
+        let at = link.some_day().await.at;
+        let mut sender = server::connect(&at, move |info| receiving.put(info)).await?;
+        sender.set_response_timeout(CONFIRM_TIMEOUT);
+        sender.subscribe(probe_channel).await?;
+        Ok(Self { sender, inbox, at })
+    }
+}
+
+/// Sends one command for all of these channels and waits for its answers.
+pub(super) async fn change_channels(
+    connection: &mut MultiplexedConnection,
+    dialect: Dialect,
+    change: Change,
+    channels: &[String],
+) -> RedisResult<()> {
+    match (dialect, change) {
+        (Dialect::Sharded, _) => one_by_one(connection, change, channels).await,
+        (Dialect::Plain, Change::Subscribe) => connection.subscribe(channels).await,
+        (Dialect::Plain, Change::Unsubscribe) => connection.unsubscribe(channels).await,
+    }
+}
+
+/// A command for each channel, in one pipeline.
+async fn one_by_one(
+    connection: &mut MultiplexedConnection,
+    change: Change,
+    channels: &[String],
+) -> RedisResult<()> {
+    let name = match change {
+        Change::Subscribe => "SSUBSCRIBE",
+        Change::Unsubscribe => "SUNSUBSCRIBE",
+    };
+    let mut commands = redis::pipe();
+    for channel in channels {
+        commands.cmd(name).arg(channel);
+    }
+    // Confirmations come as pushes and are counted there. A subscription that the server ends by
+    // itself may be among these answers and shift them by one, so they are not matched to channels.
+    let answers: Vec<RedisResult<Value>> = commands.ignore_errors().query_async(connection).await?;
+    answers.into_iter().try_for_each(|answer| answer.map(drop))
+}

@@ -1,0 +1,26 @@
+//! Reads where many rooms end, in one pipeline of cheap commands: what the lane compares its feeds
+//! with.
+
+use redis::RedisResult;
+use roomcast_protocol::{Epoch, RoomName, Seq};
+
+use crate::feed::lane::Tail;
+use crate::placement::keys::Keys;
+use crate::primary::link::Up;
+
+/// Where rooms end; `None` if Redis does not answer.
+pub(super) async fn read_tails(keys: &Keys, up: &Up, rooms: &[RoomName]) -> Option<Vec<Tail>> {
+    let mut pipeline = redis::pipe();
+    for room in rooms {
+        pipeline.cmd("HMGET").arg(keys.room(room).meta()).arg(&["epoch", "seq", "life"]);
+    }
+    type Fields = (Option<String>, Option<Seq>, Option<String>);
+    let tails: Vec<RedisResult<Fields>> =
+        pipeline.ignore_errors().query_async(&mut up.any()).await.ok()?;
+    // A room that is elsewhere now is as good as unknown: a read finds it.
+    let tail = |fields: RedisResult<Fields>| {
+        let (epoch, seq, life) = fields.ok()?;
+        Some((Epoch::parse(&epoch?)?, seq?, life?))
+    };
+    Some(tails.into_iter().map(tail).collect())
+}
