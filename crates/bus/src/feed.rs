@@ -1,6 +1,7 @@
 //! The feeds' pure part: the lanes, their rooms' order, what is subscribed, read and checked when.
 //! It knows neither Redis nor tasks; `listening` drives it.
 
+pub(crate) mod events;
 pub(crate) mod lane;
 pub(crate) mod order;
 mod probe;
@@ -13,7 +14,7 @@ mod tail_checks;
 
 use tokio::sync::mpsc;
 
-use lane::LaneCommand;
+use events::LaneCommand;
 
 /// Where a lane is sent commands.
 pub type LaneHandle = mpsc::UnboundedSender<LaneCommand>;

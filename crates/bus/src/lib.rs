@@ -39,9 +39,8 @@ pub mod simulation {
     pub use crate::api::{Found, Page};
     pub use crate::event_queue::{Exit as EventQueue, Session};
     pub use crate::feed::LaneHandle;
-    pub use crate::feed::lane::{
-        Lane, LaneAction, LaneCommand, LaneEvent, LaneOptions, LaneRoom, Moment, ReadResult, Tail,
-    };
+    pub use crate::feed::events::{LaneAction, LaneCommand, LaneEvent, Moment, ReadResult, Tail};
+    pub use crate::feed::lane::{Lane, LaneOptions, LaneRoom};
     pub use crate::feed::order::{Need, Order};
     pub use crate::feed::subscriptions::Change;
     pub use crate::leases::{Incarnation, Lease, LeaseHolder, LeaseJudge, LeaseTable};

@@ -6,6 +6,7 @@ pub(crate) mod driver;
 mod inbox;
 pub(crate) mod subscriber;
 mod tails;
+mod work;
 
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use roomcast_protocol::RoomName;
 use crate::api::RoomEvent;
 use crate::event_queue::Exit;
 use crate::feed::LaneHandle;
-use crate::feed::lane::LaneCommand;
+use crate::feed::events::LaneCommand;
 use crate::server_map::Shards;
 
 /// The listening half of the bus over Redis.

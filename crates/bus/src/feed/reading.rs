@@ -4,7 +4,8 @@
 use roomcast_metrics::RepairCause;
 use roomcast_protocol::{Epoch, RoomName, Seq};
 
-use super::lane::{Lane, LaneAction, Moment, ReadResult, Tail};
+use super::events::{LaneAction, Moment, ReadResult, Tail};
+use super::lane::Lane;
 use super::order::Need;
 use super::probe::Suspect;
 use crate::api::Found;

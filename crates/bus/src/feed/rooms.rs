@@ -4,7 +4,8 @@
 use roomcast_metrics::RepairCause;
 use roomcast_protocol::RoomName;
 
-use super::lane::{Lane, LaneAction, LaneCommand, LaneRoom, Moment};
+use super::events::{LaneAction, LaneCommand, Moment};
+use super::lane::{Lane, LaneRoom};
 use super::order::Order;
 
 impl Lane {

@@ -4,7 +4,8 @@
 use roomcast_metrics::{BusConnection, RepairCause};
 use tracing::{info, warn};
 
-use super::lane::{Lane, LaneAction, Moment};
+use super::events::{LaneAction, Moment};
+use super::lane::Lane;
 use super::subscriptions::{Change, Verdict};
 use crate::api::Found;
 use crate::circuit::Circuit;

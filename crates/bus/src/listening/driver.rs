@@ -7,19 +7,17 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use redis::RedisResult;
-use roomcast_metrics::{BusCommand, BusMetrics};
-use roomcast_protocol::RoomName;
+use roomcast_metrics::BusMetrics;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
 use super::inbox::{Inbox, Received};
-use super::subscriber::{Dialect, Subscriber, change_channels};
+use super::subscriber::{Dialect, Subscriber};
 use super::tails::read_tails;
 use crate::event_queue::Exit;
 use crate::feed::LaneHandle;
-use crate::feed::lane::{Lane, LaneAction, LaneCommand, LaneEvent, LaneOptions, Moment};
-use crate::feed::order::Need;
-use crate::feed::subscriptions::Change;
+use crate::feed::events::{LaneAction, LaneCommand, LaneEvent, Moment};
+use crate::feed::lane::{Lane, LaneOptions};
 use crate::payload;
 use crate::placement::keys::Keys;
 use crate::primary::health::Vitals;
@@ -31,8 +29,6 @@ use crate::server_map::Shards;
 const COMMANDS_PER_TURN: usize = 256;
 /// Health, probes and the sweep go by this beat.
 const TICK: Duration = Duration::from_secs(1);
-/// Before a room is asked for again that the server said is elsewhere.
-const ELSEWHERE_PAUSE: Duration = Duration::from_millis(50);
 /// How often rooms are looked at whose slot is on the move: their pushes may come from nowhere.
 const MOVING_POLL: Duration = Duration::from_millis(200);
 
@@ -57,7 +53,7 @@ pub(crate) struct Tools {
 }
 
 /// What ended: an event for the lane, or a connection for the driver.
-enum Done {
+pub(super) enum Done {
     Connected(RedisResult<Subscriber>),
     Event(LaneEvent),
 }
@@ -65,14 +61,14 @@ enum Done {
 /// A lane with its connection and everything that is under way.
 pub(crate) struct LaneDriver {
     index: usize,
-    tools: Tools,
+    pub(super) tools: Tools,
     lane: Lane,
-    probe_channel: String,
+    pub(super) probe_channel: String,
     commands: mpsc::UnboundedReceiver<LaneCommand>,
-    subscriber: Option<Subscriber>,
+    pub(super) subscriber: Option<Subscriber>,
     /// When rooms on the move are looked at next; none while no slot moves.
     poll: Option<Instant>,
-    work: FuturesUnordered<BoxFuture<'static, Done>>,
+    pub(super) work: FuturesUnordered<BoxFuture<'static, Done>>,
 }
 
 impl LaneDriver {
@@ -273,77 +269,6 @@ impl LaneDriver {
         self.work.push(Box::pin(async move {
             sleep(pause).await;
             Done::Connected(Subscriber::connect(link, &probe_channel).await)
-        }));
-    }
-
-    fn watch_primary(&mut self, generation: u64) {
-        let Some(subscriber) = &self.subscriber else { return };
-        let (link, at) = (self.tools.link.clone(), subscriber.at.clone());
-        self.work.push(Box::pin(async move {
-            link.leaves(&at).await;
-            Done::Event(LaneEvent::PrimaryLeft(generation))
-        }));
-    }
-
-    fn send_command(&mut self, generation: u64, change: Change, rooms: Vec<RoomName>) {
-        let Some(subscriber) = &self.subscriber else { return };
-        let channels: Vec<_> = rooms.iter().map(|room| self.tools.keys.channel(room)).collect();
-        let mut connection = subscriber.sender.clone();
-        let dialect = self.tools.dialect;
-        let command = match change {
-            Change::Subscribe => BusCommand::Subscribe,
-            Change::Unsubscribe => BusCommand::Unsubscribe,
-        };
-        let metrics = self.tools.metrics.clone();
-        metrics.commands[command].inc();
-        self.work.push(Box::pin(async move {
-            let started = Instant::now();
-            let result = change_channels(&mut connection, dialect, change, &channels).await;
-            metrics.command[command].observe(started.elapsed().as_secs_f64());
-            Done::Event(match result {
-                Err(error) if error.is_cluster_error() => {
-                    metrics.command_errors[command].inc();
-                    // The map needs a moment to be looked at.
-                    sleep(ELSEWHERE_PAUSE).await;
-                    LaneEvent::Elsewhere { generation, rooms }
-                }
-                result => {
-                    metrics.command_errors[command].inc_by(result.is_err().into());
-                    let result = result.map_err(|error| error.to_string());
-                    LaneEvent::Commanded { generation, result }
-                }
-            })
-        }));
-    }
-
-    fn send_probe(&mut self, generation: u64, number: u64) {
-        let (channel, metrics) = (self.probe_channel.clone(), self.tools.metrics.clone());
-        let up = self.tools.link.up();
-        self.work.push(Box::pin(async move {
-            metrics.commands[BusCommand::Probe].inc();
-            let started = Instant::now();
-            let taken = match up {
-                Some(up) => {
-                    let mut probe = redis::cmd("PUBLISH");
-                    probe.arg(channel).arg(number);
-                    probe.exec_async(&mut up.any()).await.is_ok()
-                }
-                None => false,
-            };
-            metrics.command[BusCommand::Probe].observe(started.elapsed().as_secs_f64());
-            metrics.command_errors[BusCommand::Probe].inc_by((!taken).into());
-            Done::Event(LaneEvent::Probed(generation, taken))
-        }));
-    }
-
-    fn read(&mut self, room: RoomName, ticket: u64, need: Need) {
-        let reader = self.tools.reader.clone();
-        self.work.push(Box::pin(async move {
-            let result = match need {
-                Need::Standing => reader.standing(&room).await,
-                Need::After(seq, _) => reader.after(&room, seq).await,
-            };
-            Done::Event(LaneEvent::Read { room, ticket, need, result })
         }));
     }
 }

@@ -4,7 +4,7 @@
 use redis::RedisResult;
 use roomcast_protocol::{Epoch, RoomName, Seq};
 
-use crate::feed::lane::Tail;
+use crate::feed::events::Tail;
 use crate::placement::keys::Keys;
 use crate::primary::link::Up;
 

@@ -1,0 +1,163 @@
+//! What goes into a lane and what comes out: the closed lists of its events and actions, and what
+//! both carry.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use roomcast_metrics::RepairCause;
+use roomcast_protocol::{Epoch, RoomName, Seq};
+use tokio::time::Instant;
+
+use super::LaneHandle;
+use super::lane::LaneRoom;
+use super::order::Need;
+use super::subscriptions::Change;
+use crate::api::{FeedEvent, Found, Page, ReadError};
+use crate::event_queue::Session;
+use crate::payload::Push;
+
+/// What the feeds ask of a lane.
+#[derive(Debug)]
+pub enum LaneCommand {
+    /// Listen to a room.
+    Open(RoomName, Session),
+    /// Stop listening.
+    Close(RoomName),
+    /// Give a room to another lane, with all that is known of it.
+    HandOver(RoomName, LaneHandle),
+    /// Take a room over from another lane.
+    TakeOver(RoomName, Box<LaneRoom>),
+}
+
+/// What a read found: the page and how the room was found.
+pub type ReadResult = Result<(Page, Found), ReadError>;
+
+/// Where a check saw a room's end: epoch, seq, life; `None` if Redis does not know the room.
+pub type Tail = Option<(Epoch, Seq, String)>;
+
+/// Everything that happens to a lane. Numbers named `generation` count the subscribe connections:
+/// an answer that belongs to an older connection is ignored.
+#[derive(Debug)]
+pub enum LaneEvent {
+    /// The feeds, or another lane, ask for something.
+    Command(LaneCommand),
+    /// The subscribe connection is made.
+    Connected,
+    /// It could not be made.
+    ConnectFailed,
+    /// It is lost.
+    Closed(String),
+    /// The primary is elsewhere than a connection of this generation leads to.
+    PrimaryLeft(u64),
+    /// A payload came on a channel.
+    Pushed(Vec<u8>, Push),
+    /// A command took effect for a channel.
+    Confirmed(Vec<u8>, Change),
+    /// Payloads of a channel were dropped: the inbox was full.
+    Overflowed(Vec<u8>),
+    /// All answers to a command came (`Ok`), or the command failed.
+    Commanded {
+        /// Of the connection that the command went out on.
+        generation: u64,
+        /// Why it failed.
+        result: Result<(), String>,
+    },
+    /// A command was refused for some of its rooms, since they are elsewhere.
+    Elsewhere {
+        /// Of the connection that the command went out on.
+        generation: u64,
+        /// All rooms of the command.
+        rooms: Vec<RoomName>,
+    },
+    /// A read ended.
+    Read {
+        /// The room that was read.
+        room: RoomName,
+        /// The number of the read.
+        ticket: u64,
+        /// What was asked for.
+        need: Need,
+        /// What came.
+        result: ReadResult,
+    },
+    /// Tails were compared; `None`: Redis did not answer.
+    Compared {
+        /// Of the connection at the time of the question.
+        generation: u64,
+        /// Why they were compared.
+        cause: RepairCause,
+        /// Which rooms.
+        rooms: Vec<RoomName>,
+        /// Each room's tail.
+        tails: Option<Vec<Tail>>,
+    },
+    /// A room was kept alive in Redis, and its end was seen.
+    Held(RoomName, ReadResult),
+    /// The end of a room whose slot is on the move was seen.
+    Polled(RoomName, ReadResult),
+    /// A probe was published (true) or refused.
+    Probed(u64, bool),
+    /// A probe came back.
+    ProbeReturned(u64),
+    /// A second passed.
+    Tick,
+}
+
+/// What a lane wants done.
+#[derive(Debug)]
+pub enum LaneAction {
+    /// Make a subscribe connection after a pause: `Connected` or `ConnectFailed` follows.
+    Connect(Duration),
+    /// Drop the subscribe connection.
+    Disconnect,
+    /// Watch whether the primary moves away from the connection: `PrimaryLeft`.
+    WatchPrimary(u64),
+    /// Subscribe or unsubscribe rooms: confirmations and `Commanded` or `Elsewhere` follow.
+    Command {
+        /// Of the connection it goes out on.
+        generation: u64,
+        /// What to do.
+        change: Change,
+        /// For these rooms.
+        rooms: Vec<RoomName>,
+    },
+    /// Publish a probe of this number: `Probed` follows, and `ProbeReturned` if pushes work.
+    Probe {
+        /// Of the connection that should hear it.
+        generation: u64,
+        /// The number to publish.
+        number: u64,
+    },
+    /// Read a room: `Read` follows.
+    Read(RoomName, u64, Need),
+    /// Compare tails: `Compared` follows.
+    Compare {
+        /// Of the connection now.
+        generation: u64,
+        /// Why.
+        cause: RepairCause,
+        /// Which rooms.
+        rooms: Vec<RoomName>,
+    },
+    /// Keep a room alive in Redis: `Held` follows.
+    Hold(RoomName),
+    /// Hand events of one session of a room to the hub.
+    Deliver(RoomName, Session, Vec<FeedEvent>),
+    /// Send another lane a command.
+    Send(LaneHandle, LaneCommand),
+    /// The map of primaries may be wrong.
+    DoubtMap,
+    /// The primary may be gone.
+    DoubtLink,
+}
+
+/// When an event happens, with what it may need from outside.
+#[derive(Debug, Clone)]
+pub struct Moment {
+    /// The time.
+    pub now: Instant,
+    /// A random number within 0 and 1, for jitter.
+    pub dice: f64,
+    /// The life of the primary's data, while the commands' connection is up.
+    pub life: Option<Arc<str>>,
+}
