@@ -54,7 +54,7 @@ pub struct Publication {
 
 /// The message is sequenced and kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ack {
+pub struct PublishAck {
     /// Where it stands.
     pub position: Position,
     /// Its time: Unix ms, by the bus's clock.
@@ -62,7 +62,7 @@ pub struct Ack {
 }
 
 /// Told the outcome of one submitted publication, exactly once.
-pub type Reply = Box<dyn FnOnce(Result<Ack, PublishError>) + Send>;
+pub type PublishReply = Box<dyn FnOnce(Result<PublishAck, PublishError>) + Send>;
 
 /// Why a publication got no ack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -98,7 +98,7 @@ pub enum ReadError {
 
 /// Which part of a room's history to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Range {
+pub enum HistoryRange {
     /// Ascending from the first message after this seq.
     After(Seq),
     /// The latest messages before this seq, returned ascending.
@@ -111,7 +111,7 @@ pub enum Range {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HistoryRequest {
     /// Which part.
-    pub range: Range,
+    pub range: HistoryRange,
     /// At most this many messages.
     pub limit: u32,
     /// At most this many bytes of payload, but always one message if there is one.
@@ -138,7 +138,7 @@ pub struct History {
 
 /// What a read of the bus said of the room, all at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page {
+pub struct RoomPage {
     /// The current epoch and its ancestors.
     pub lineage: Lineage,
     /// The room's last seq.
@@ -151,7 +151,7 @@ pub struct Page {
 
 /// How a read found the room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Found {
+pub enum RoomFound {
     /// As it was.
     Known,
     /// Unknown to Redis: it began anew by this read.

@@ -10,18 +10,18 @@ use roomcast_protocol::RoomName;
 use tokio::sync::Notify;
 
 use crate::api::{FeedEvent, RoomEvent};
-use pending_events::Outbox;
+use pending_events::PendingEvents;
 
 /// Payload bytes that may wait; beyond that the lanes leave their inboxes alone, and what these
 /// cannot hold is repaired later. The hub polls always, so this is a guard.
 const MAX_BYTES: usize = 64 << 20;
 
 /// One opening of a room; a later one of the same room has another number.
-pub type Session = u64;
+pub type FeedSession = u64;
 
 /// The shared place.
 #[derive(Default)]
-pub struct Exit {
+pub struct EventQueue {
     state: Mutex<State>,
     /// Wakes the hub.
     ready: Notify,
@@ -31,18 +31,18 @@ pub struct Exit {
 
 #[derive(Default)]
 struct State {
-    outbox: Outbox,
-    open: HashMap<RoomName, Session>,
-    sessions: Session,
+    outbox: PendingEvents,
+    open: HashMap<RoomName, FeedSession>,
+    sessions: FeedSession,
 }
 
-impl Exit {
+impl EventQueue {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Opens a room; `None` if it is open already.
-    pub fn open(&self, room: &RoomName) -> Option<Session> {
+    pub fn open(&self, room: &RoomName) -> Option<FeedSession> {
         let mut state = self.state();
         if state.open.contains_key(room) {
             return None;
@@ -64,7 +64,7 @@ impl Exit {
     }
 
     /// The session of a room, if it is open.
-    pub fn session(&self, room: &RoomName) -> Option<Session> {
+    pub fn session(&self, room: &RoomName) -> Option<FeedSession> {
         self.state().open.get(room).copied()
     }
 
@@ -74,7 +74,7 @@ impl Exit {
     }
 
     /// Tells a room's events, if that session of it is still open.
-    pub fn tell(&self, room: &RoomName, session: Session, events: Vec<FeedEvent>) {
+    pub fn tell(&self, room: &RoomName, session: FeedSession, events: Vec<FeedEvent>) {
         {
             let mut state = self.state();
             if state.open.get(room) != Some(&session) {

@@ -23,27 +23,29 @@ mod scripts;
 mod server_map;
 
 pub use api::{
-    Ack, FeedEvent, Health, History, HistoryRequest, KEY_WINDOW, Publication, PublishError, Range,
-    ReadError, Reply, Retention, RoomEvent,
+    FeedEvent, Health, History, HistoryRange, HistoryRequest, KEY_WINDOW, Publication, PublishAck,
+    PublishError, PublishReply, ReadError, Retention, RoomEvent,
 };
 pub use bus::{Bus, Feeds};
-pub use map_owner::opening::Opening;
+pub use map_owner::opening::RedisOpening;
 pub use memory::MemoryOptions;
 pub use placement::keys::{KeyNames, RoomNames, room_names};
-pub use primary::fault::{RedisFault, StartError};
+pub use primary::fault::{RedisFault, RedisStartError};
 pub use redis_bus::{ChangeError, RedisOptions, check_url, locate_room};
 
 /// The feed's pure part, for the simulation in `gateway`; not for use.
 #[doc(hidden)]
 pub mod simulation {
-    pub use crate::api::{Found, Page};
-    pub use crate::event_queue::{Exit as EventQueue, Session};
+    pub use crate::api::{RoomFound, RoomPage};
+    pub use crate::event_queue::{EventQueue, FeedSession};
     pub use crate::feed::LaneHandle;
-    pub use crate::feed::events::{LaneAction, LaneCommand, LaneEvent, Moment, ReadResult, Tail};
-    pub use crate::feed::lane::{Lane, LaneOptions, LaneRoom};
+    pub use crate::feed::events::{
+        LaneAction, LaneCommand, LaneEvent, LaneMoment, ReadResult, RoomTail,
+    };
+    pub use crate::feed::lane::{LaneOptions, LaneRoom, LaneState};
     pub use crate::feed::order::{Need, Order};
-    pub use crate::feed::subscriptions::Change;
+    pub use crate::feed::subscriptions::SubscriptionChange;
     pub use crate::leases::{Incarnation, Lease, LeaseHolder, LeaseJudge, LeaseTable};
-    pub use crate::payload::Push;
-    pub use crate::placement::keys::Keys;
+    pub use crate::payload::RoomPush;
+    pub use crate::placement::keys::Keyspace;
 }

@@ -14,22 +14,22 @@ use hashbrown::HashMap;
 use roomcast_protocol::RoomName;
 
 use crate::api::RoomEvent;
-use crate::event_queue::Exit;
+use crate::event_queue::EventQueue;
 use crate::feed::LaneHandle;
 use crate::feed::events::LaneCommand;
-use crate::server_map::Shards;
+use crate::server_map::ServerMap;
 
 /// The listening half of the bus over Redis.
 pub(crate) struct RedisFeeds {
-    exit: Arc<Exit>,
-    shards: Shards,
+    exit: Arc<EventQueue>,
+    shards: ServerMap,
     /// The lane that each open room is on; `None` while nobody owns its slot.
     placed: HashMap<RoomName, Option<LaneHandle>>,
 }
 
 impl RedisFeeds {
     /// Feeds of these primaries.
-    pub(crate) fn new(exit: Arc<Exit>, shards: Shards) -> Self {
+    pub(crate) fn new(exit: Arc<EventQueue>, shards: ServerMap) -> Self {
         Self { exit, shards, placed: HashMap::new() }
     }
 

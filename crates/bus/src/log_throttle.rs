@@ -10,13 +10,13 @@ const PAUSE: Duration = Duration::from_secs(10);
 
 /// One kind of line.
 #[derive(Debug)]
-pub(crate) struct Seldom {
+pub(crate) struct LogThrottle {
     started: Instant,
     /// In ms since `started`, when the next line may come.
     next: AtomicU64,
 }
 
-impl Seldom {
+impl LogThrottle {
     /// The first line may come at once.
     pub(crate) fn new() -> Self {
         Self { started: Instant::now(), next: AtomicU64::new(0) }
@@ -39,7 +39,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_line_within_the_pause() {
-        let seldom = Seldom::new();
+        let seldom = LogThrottle::new();
         assert!(seldom.is_time() && !seldom.is_time());
         tokio::time::advance(PAUSE - Duration::from_millis(1)).await;
         assert!(!seldom.is_time());

@@ -62,7 +62,7 @@ pub(crate) fn encode(publication: &Publication) -> Vec<u8> {
 /// What a push carried. Its head is one line, and the first word of that is its kind. A kind of
 /// upper-case letters carries a seq; one of lower-case letters is ephemeral.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Push {
+pub enum RoomPush {
     /// `M`: a group of messages of one epoch.
     Messages(Epoch, Vec<Arc<Message>>),
     /// An ephemeral kind that this version does not know: nothing is missing without it.
@@ -75,16 +75,16 @@ pub enum Push {
 const MAX_HEAD_BYTES: usize = 80;
 
 /// Reads a push.
-pub(crate) fn decode_push(push: &Bytes) -> Push {
+pub(crate) fn decode_push(push: &Bytes) -> RoomPush {
     let head = &push[..push.len().min(MAX_HEAD_BYTES)];
     let end = head.iter().position(|&byte| byte == b' ' || byte == b'\n').unwrap_or(head.len());
     match &head[..end] {
         b"M" if push.get(end) == Some(&b' ') => match decode_messages(&push.slice(end + 1..)) {
-            Ok((epoch, messages)) => Push::Messages(epoch, messages),
-            Err(BadPayload) => Push::Unreadable,
+            Ok((epoch, messages)) => RoomPush::Messages(epoch, messages),
+            Err(BadPayload) => RoomPush::Unreadable,
         },
-        kind if !kind.is_empty() && kind.iter().all(u8::is_ascii_lowercase) => Push::Ignored,
-        _ => Push::Unreadable,
+        kind if !kind.is_empty() && kind.iter().all(u8::is_ascii_lowercase) => RoomPush::Ignored,
+        _ => RoomPush::Unreadable,
     }
 }
 

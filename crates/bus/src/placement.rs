@@ -11,7 +11,7 @@ use std::hash::Hasher;
 
 use roomcast_protocol::RoomName;
 
-use keys::Keys;
+use keys::Keyspace;
 use partition::Partition;
 
 /// Slots of a Redis Cluster (Redis Cluster specification, key distribution model).
@@ -29,7 +29,7 @@ pub(crate) enum Placement {
 
 impl Placement {
     /// The index of a room's primary; `None` where nobody owns its slot.
-    pub(crate) fn of(&self, keys: &Keys, room: &RoomName) -> Option<usize> {
+    pub(crate) fn of(&self, keys: &Keyspace, room: &RoomName) -> Option<usize> {
         match self {
             // One server holds every room, whatever its partition.
             Self::Names(names) if names.len() == 1 => Some(0),
@@ -38,7 +38,7 @@ impl Placement {
     }
 
     /// The index of a partition's primary, likewise.
-    pub(crate) fn of_partition(&self, keys: &Keys, partition: Partition) -> Option<usize> {
+    pub(crate) fn of_partition(&self, keys: &Keyspace, partition: Partition) -> Option<usize> {
         match self {
             Self::Names(names) => {
                 let partition = partition.number().to_string();
@@ -51,7 +51,7 @@ impl Placement {
 }
 
 /// The slot of a room's keys and channel: the hash of their common tag.
-pub(crate) fn slot_of(keys: &Keys, room: &RoomName) -> u16 {
+pub(crate) fn slot_of(keys: &Keyspace, room: &RoomName) -> u16 {
     keys.slot(Partition::of(room))
 }
 
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn servers_share_evenly_and_the_lists_order_does_not_matter() {
-        let keys = Keys::new("rc");
+        let keys = Keyspace::new("rc");
         let (one, other) = (names(&["a", "b", "c"]), names(&["c", "a", "b"]));
         let mut shares = [0; 3];
         for room in rooms() {
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_new_server_takes_its_share_and_moves_nothing_else() {
-        let keys = Keys::new("rc");
+        let keys = Keyspace::new("rc");
         let (before, after) = (names(&["a", "b"]), names(&["a", "b", "c"]));
         let mut moved = 0;
         for room in rooms() {
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_room_lies_where_its_partitions_slot_does() {
-        let keys = Keys::new("rc");
+        let keys = Keyspace::new("rc");
         let room = RoomName::parse("chat:1").unwrap();
         let mut owners = vec![None; usize::from(SLOTS)];
         let slot = slot_of(&keys, &room);

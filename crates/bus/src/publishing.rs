@@ -17,9 +17,9 @@ use roomcast_protocol::RoomName;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::api::{Publication, PublishError, Reply};
-use group::Sender;
-use pending::{Load, Pending};
+use crate::api::{Publication, PublishError, PublishReply};
+use group::GroupSender;
+use pending::{PendingLoad, PendingPublication};
 use queue::Queue;
 
 /// Submissions taken over in one turn.
@@ -29,15 +29,15 @@ const TURN: usize = 512;
 #[derive(Clone)]
 pub(crate) struct Submitter {
     /// Bounded by `load`, so that submitting never waits.
-    queue: mpsc::UnboundedSender<(RoomName, Pending)>,
-    load: Arc<Load>,
+    queue: mpsc::UnboundedSender<(RoomName, PendingPublication)>,
+    load: Arc<PendingLoad>,
     metrics: BusMetrics,
 }
 
 impl Submitter {
     /// A submitter and the task that serves it until the last handle is gone.
     pub(crate) fn new(
-        sender: Sender,
+        sender: GroupSender,
         metrics: BusMetrics,
     ) -> (Self, impl Future<Output = ()> + Send) {
         let (queue, submitted) = mpsc::unbounded_channel();
@@ -52,8 +52,8 @@ impl Submitter {
     }
 
     /// Hands a publication over.
-    pub(crate) fn submit(&self, room: RoomName, publication: &Publication, reply: Reply) {
-        match Pending::new(publication, reply, &self.load) {
+    pub(crate) fn submit(&self, room: RoomName, publication: &Publication, reply: PublishReply) {
+        match PendingPublication::new(publication, reply, &self.load) {
             // If the task is gone, the item that comes back answers as it is dropped.
             Ok(pending) => drop(self.queue.send((room, pending))),
             Err(reply) => {
@@ -65,12 +65,12 @@ impl Submitter {
 }
 
 struct Publisher {
-    submitted: mpsc::UnboundedReceiver<(RoomName, Pending)>,
+    submitted: mpsc::UnboundedReceiver<(RoomName, PendingPublication)>,
     /// Rooms with a group in flight and what waits behind it.
     rooms: HashMap<RoomName, Queue>,
     /// The groups in flight; each ends with its room's name when its items are answered.
     running: FuturesUnordered<BoxFuture<'static, RoomName>>,
-    sender: Arc<Sender>,
+    sender: Arc<GroupSender>,
     metrics: BusMetrics,
 }
 
@@ -98,7 +98,7 @@ impl Publisher {
     }
 
     /// Queues an item; a room that had nothing in flight is put on `fresh`.
-    fn enqueue(&mut self, room: RoomName, pending: Pending, fresh: &mut Vec<RoomName>) {
+    fn enqueue(&mut self, room: RoomName, pending: PendingPublication, fresh: &mut Vec<RoomName>) {
         let queue = self.rooms.entry_ref(&room).or_insert_with(|| {
             fresh.push(room.clone());
             Queue::default()

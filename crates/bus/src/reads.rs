@@ -11,13 +11,15 @@ use roomcast_protocol::{Epoch, Lineage, RoomName, Seq};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
 
-use crate::api::{Found, History, HistoryRequest, Page, Range, ReadError, random_epoch};
-use crate::log_throttle::Seldom;
+use crate::api::{
+    History, HistoryRange, HistoryRequest, ReadError, RoomFound, RoomPage, random_epoch,
+};
+use crate::log_throttle::LogThrottle;
 use crate::payload;
-use crate::placement::keys::Keys;
-use crate::primary::link::Up;
-use crate::scripts::{Call, millis};
-use crate::server_map::{Failure, Line, Shards};
+use crate::placement::keys::Keyspace;
+use crate::primary::link::LinkUp;
+use crate::scripts::{ScriptCall, millis};
+use crate::server_map::{CallFailure, CallRoute, ServerMap};
 
 /// A read takes at most this long, waiting for its connection included.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -42,14 +44,14 @@ enum Purpose {
 
 /// Reads rooms, wherever they lie.
 #[derive(Clone)]
-pub(crate) struct Reader {
-    pub(crate) shards: Shards,
-    pub(crate) keys: Keys,
+pub(crate) struct RoomReader {
+    pub(crate) shards: ServerMap,
+    pub(crate) keys: Keyspace,
     /// How long a room that nobody published to is remembered.
     pub(crate) linger: Duration,
     pub(crate) metrics: BusMetrics,
     /// Answers that cannot be read, for the log.
-    pub(crate) strangers: Arc<Seldom>,
+    pub(crate) strangers: Arc<LogThrottle>,
 }
 
 /// Which entries a script call reads; see `read.lua`.
@@ -63,10 +65,13 @@ struct Span {
     purpose: Purpose,
 }
 
-impl Reader {
+impl RoomReader {
     /// Where a room stands that somebody listens to, or is about to: one that does not exist
     /// begins by this.
-    pub(crate) async fn standing(&self, room: &RoomName) -> Result<(Page, Found), ReadError> {
+    pub(crate) async fn standing(
+        &self,
+        room: &RoomName,
+    ) -> Result<(RoomPage, RoomFound), ReadError> {
         let purpose = Purpose::Hold;
         let span = Span { mode: "stand", seq: 0, newest: -1, age: -1, limit: 0, bytes: 0, purpose };
         self.read(room, BusCommand::Meta, span).await
@@ -77,7 +82,7 @@ impl Reader {
         &self,
         room: &RoomName,
         seq: Seq,
-    ) -> Result<(Page, Found), ReadError> {
+    ) -> Result<(RoomPage, RoomFound), ReadError> {
         let (limit, bytes) = (REPAIR_LIMIT, REPAIR_BYTES);
         let purpose = Purpose::Hold;
         let span = Span { mode: "after", seq, newest: -1, age: -1, limit, bytes, purpose };
@@ -92,10 +97,10 @@ impl Reader {
     ) -> Result<History, ReadError> {
         let HistoryRequest { range, limit, max_bytes, retention } = request;
         let (mode, seq) = match range {
-            Range::After(seq) => ("after", seq),
+            HistoryRange::After(seq) => ("after", seq),
             // Nothing stands before the first message.
-            Range::Before(seq) => ("before", seq.max(1)),
-            Range::Latest => ("before", 0),
+            HistoryRange::Before(seq) => ("before", seq.max(1)),
+            HistoryRange::Latest => ("before", 0),
         };
         let newest = retention.history_size.into();
         let age = millis(retention.history_age) as i64;
@@ -105,7 +110,7 @@ impl Reader {
         if mode == "before" {
             page.messages.reverse();
         }
-        let Page { lineage, last, messages, more } = page;
+        let RoomPage { lineage, last, messages, more } = page;
         Ok(History { lineage, last, messages, more })
     }
 
@@ -114,7 +119,7 @@ impl Reader {
         room: &RoomName,
         command: BusCommand,
         span: Span,
-    ) -> Result<(Page, Found), ReadError> {
+    ) -> Result<(RoomPage, RoomFound), ReadError> {
         let started = Instant::now();
         self.metrics.commands[command].inc();
         let answer = timeout(TIMEOUT, self.call(room, &span)).await;
@@ -135,14 +140,14 @@ impl Reader {
     /// Reads until there is an answer; the caller's patience ends it.
     async fn call(&self, room: &RoomName, span: &Span) -> Option<Vec<Value>> {
         let deadline = Instant::now() + TIMEOUT;
-        let line = if span.mode == "stand" { Line::Room } else { Line::Pool };
+        let line = if span.mode == "stand" { CallRoute::Room } else { CallRoute::Pool };
         loop {
             if let Some(shard) = self.shards.of(room) {
                 let up = shard.link.soon(deadline).await.ok()?;
-                let command = |up: &Up| self.command(room, span, up);
-                match self.shards.call((Call::Read, room), &up, line, command).await {
+                let command = |up: &LinkUp| self.command(room, span, up);
+                match self.shards.call((ScriptCall::Read, room), &up, line, command).await {
                     Ok((Value::Array(values), _)) => return Some(values),
-                    Err(Failure::Elsewhere) => shard.link.doubt(),
+                    Err(CallFailure::Elsewhere) => shard.link.doubt(),
                     Ok(_) | Err(_) => return None,
                 }
             }
@@ -150,8 +155,8 @@ impl Reader {
         }
     }
 
-    fn command(&self, room: &RoomName, span: &Span, up: &Up) -> Cmd {
-        let mut command = Call::Read.on(&self.keys, room);
+    fn command(&self, room: &RoomName, span: &Span, up: &LinkUp) -> Cmd {
+        let mut command = ScriptCall::Read.on(&self.keys, room);
         command
             .arg(up.version)
             .arg(self.keys.version())
@@ -173,7 +178,7 @@ impl Reader {
 }
 
 /// Reads the script's answer; `None` if it is nothing of the kind.
-fn read_answer(values: Vec<Value>) -> Option<(Page, Found)> {
+fn read_answer(values: Vec<Value>) -> Option<(RoomPage, RoomFound)> {
     let mut values = values.into_iter();
     let mut text = || match values.next()? {
         Value::BulkString(bytes) => String::from_utf8(bytes).ok(),
@@ -184,11 +189,11 @@ fn read_answer(values: Vec<Value>) -> Option<(Page, Found)> {
     let last = text()?.parse().ok()?;
     let lineage = Lineage::of(epoch, read_ancestors(&text()?)?);
     let found = match text()?.as_str() {
-        "" => Found::Known,
-        "new" => Found::New,
-        "fork" => Found::Forked,
-        "unforked" => Found::Unforked,
-        "none" => Found::Missing,
+        "" => RoomFound::Known,
+        "new" => RoomFound::New,
+        "fork" => RoomFound::Forked,
+        "unforked" => RoomFound::Unforked,
+        "none" => RoomFound::Missing,
         _ => return None,
     };
     let more = text()? == "1";
@@ -201,7 +206,7 @@ fn read_answer(values: Vec<Value>) -> Option<(Page, Found)> {
             messages.push(Arc::new(message));
         }
     }
-    Some((Page { lineage, last, messages, more }, found))
+    Some((RoomPage { lineage, last, messages, more }, found))
 }
 
 fn number(value: Value) -> Option<u64> {

@@ -10,23 +10,25 @@ use roomcast_metrics::BusMetrics;
 use roomcast_protocol::{Lineage, RoomName, Seq};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::api::{Health, History, HistoryRequest, Publication, ReadError, Reply, random_epoch};
-use crate::event_queue::Exit;
+use crate::api::{
+    Health, History, HistoryRequest, Publication, PublishReply, ReadError, random_epoch,
+};
+use crate::event_queue::EventQueue;
 use crate::leases::LeaseKeeper;
 use crate::listening::RedisFeeds;
-use crate::log_throttle::Seldom;
+use crate::log_throttle::LogThrottle;
 use crate::map_owner::cluster::ClusterOwner;
-use crate::map_owner::opening::{Opening, Unopened};
-use crate::map_owner::servers::{Change, Servers};
+use crate::map_owner::opening::{RedisOpening, Unopened};
+use crate::map_owner::servers::{ServerListChange, ServerListOwner};
 use crate::map_owner::shard_maker::ShardMaker;
-use crate::placement::address::{self, Topology};
+use crate::placement::address::{self, RedisTopology};
 use crate::placement::describe;
-use crate::placement::keys::Keys;
-use crate::primary::fault::StartError;
+use crate::placement::keys::Keyspace;
+use crate::primary::fault::RedisStartError;
 use crate::publishing::Submitter;
-use crate::publishing::group::Sender;
-use crate::reads::Reader;
-use crate::server_map::Shards;
+use crate::publishing::group::GroupSender;
+use crate::reads::RoomReader;
+use crate::server_map::ServerMap;
 use options::is_prefix;
 pub use options::{RedisOptions, check_url, locate_room};
 
@@ -34,8 +36,8 @@ pub use options::{RedisOptions, check_url, locate_room};
 #[derive(Clone)]
 pub(crate) struct RedisBus {
     submitter: Submitter,
-    reader: Reader,
-    shards: Shards,
+    reader: RoomReader,
+    shards: ServerMap,
     owner: Owner,
     /// Redis was reached for the first time.
     reached: Arc<AtomicBool>,
@@ -48,8 +50,8 @@ pub(crate) struct RedisBus {
 /// Who owns the map of the primaries; its task ends when the last handle is gone.
 #[derive(Clone)]
 enum Owner {
-    Servers(mpsc::UnboundedSender<Change>),
-    Cluster { _user: mpsc::UnboundedSender<Change> },
+    Servers(mpsc::UnboundedSender<ServerListChange>),
+    Cluster { _user: mpsc::UnboundedSender<ServerListChange> },
 }
 
 /// Why another list of servers is not taken over by a running node.
@@ -68,25 +70,25 @@ impl RedisBus {
     pub(crate) fn prepare(
         options: RedisOptions,
         metrics: BusMetrics,
-    ) -> Result<(Self, RedisFeeds, Opening), StartError> {
+    ) -> Result<(Self, RedisFeeds, RedisOpening), RedisStartError> {
         if !is_prefix(&options.prefix) {
-            return Err(StartError::Prefix);
+            return Err(RedisStartError::Prefix);
         }
         let topology = address::read(&options.url, options.ca.as_deref())
-            .map_err(|e| StartError::Url(e.to_string()))?;
+            .map_err(|e| RedisStartError::Url(e.to_string()))?;
         let place = describe::describe(&topology).into();
-        let keys = Keys::new(&options.prefix);
+        let keys = Keyspace::new(&options.prefix);
         metrics.writable.set(1);
 
-        let (shards, map, doubt) = Shards::new(&keys);
-        let reader = Reader {
+        let (shards, map, doubt) = ServerMap::new(&keys);
+        let reader = RoomReader {
             shards: shards.clone(),
             keys: keys.clone(),
             linger: options.linger,
             metrics: metrics.clone(),
-            strangers: Arc::new(Seldom::new()),
+            strangers: Arc::new(LogThrottle::new()),
         };
-        let exit = Arc::new(Exit::default());
+        let exit = Arc::new(EventQueue::default());
         let (version, versions) = watch::channel(options.version.max(1));
         let mut maker = ShardMaker {
             keys: keys.clone(),
@@ -103,11 +105,11 @@ impl RedisBus {
         let node = maker.node.clone();
         let (sender, changes) = mpsc::unbounded_channel();
         let (owner, unopened, push) = match topology {
-            Topology::Servers(servers) => {
-                let servers = Servers { map, version, maker, servers };
+            RedisTopology::Servers(servers) => {
+                let servers = ServerListOwner { map, version, maker, servers };
                 (Owner::Servers(sender), Unopened::Servers(servers), "PUBLISH")
             }
-            Topology::Cluster(seeds) => {
+            RedisTopology::Cluster(seeds) => {
                 maker.version = None;
                 let cluster = ClusterOwner::new(map, doubt, maker, seeds);
                 (Owner::Cluster { _user: sender }, Unopened::Cluster(cluster), "SPUBLISH")
@@ -115,8 +117,8 @@ impl RedisBus {
         };
         let reached = Arc::new(AtomicBool::new(false));
         let known = (keys.clone(), shards.clone());
-        let opening = Opening::new((unopened, changes), known, reached.clone());
-        let sender = Sender {
+        let opening = RedisOpening::new((unopened, changes), known, reached.clone());
+        let sender = GroupSender {
             node,
             keys: keys.clone(),
             shards: shards.clone(),
@@ -124,7 +126,7 @@ impl RedisBus {
             linger: options.linger,
             metrics: metrics.clone(),
             number: AtomicU64::new(0),
-            refusals: Seldom::new(),
+            refusals: LogThrottle::new(),
         };
         let (submitter, publisher) = Submitter::new(sender, metrics.clone());
         tokio::spawn(publisher);
@@ -140,7 +142,7 @@ impl RedisBus {
         ))
     }
 
-    pub(crate) fn submit(&self, room: RoomName, publication: &Publication, reply: Reply) {
+    pub(crate) fn submit(&self, room: RoomName, publication: &Publication, reply: PublishReply) {
         self.submitter.submit(room, publication, reply);
     }
 
@@ -173,12 +175,13 @@ impl RedisBus {
     pub(crate) async fn change(&self, options: &RedisOptions) -> Result<(), ChangeError> {
         let topology = address::read(&options.url, options.ca.as_deref())
             .map_err(|e| ChangeError::Url(e.to_string()))?;
-        let (Owner::Servers(changes), Topology::Servers(servers)) = (&self.owner, topology) else {
+        let (Owner::Servers(changes), RedisTopology::Servers(servers)) = (&self.owner, topology)
+        else {
             return Err(ChangeError::Kind);
         };
         let (done, taken) = oneshot::channel();
         // The owner ends with the last handle, and this is one.
-        let _ = changes.send(Change { servers, version: options.version, done });
+        let _ = changes.send(ServerListChange { servers, version: options.version, done });
         let _ = taken.await;
         Ok(())
     }

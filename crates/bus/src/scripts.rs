@@ -7,11 +7,11 @@ use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{Cmd, ErrorKind, RedisResult, Script, ServerErrorKind, Value};
 use roomcast_protocol::RoomName;
 
-use crate::placement::keys::Keys;
+use crate::placement::keys::Keyspace;
 
 /// One of the scripts.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Call {
+pub(crate) enum ScriptCall {
     /// `publish.lua`
     Publish,
     /// `read.lua`
@@ -60,7 +60,7 @@ static BURY: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(include_str!("scripts/common.lua"), include_str!("leases/bury.lua")))
 });
 
-impl Call {
+impl ScriptCall {
     fn script(self) -> &'static Script {
         match self {
             Self::Publish => &PUBLISH,
@@ -71,7 +71,7 @@ impl Call {
     }
 
     /// A command that calls the script on a room; the arguments follow.
-    pub(crate) fn on(self, keys: &Keys, room: &RoomName) -> Cmd {
+    pub(crate) fn on(self, keys: &Keyspace, room: &RoomName) -> Cmd {
         let keys = keys.room(room);
         let mut command = redis::cmd("EVALSHA");
         command.arg(self.script().get_hash()).arg(4).arg(keys.meta()).arg(keys.stream());

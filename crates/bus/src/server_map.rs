@@ -14,15 +14,15 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::api::Health;
-use crate::placement::keys::Keys;
+use crate::placement::keys::Keyspace;
 use crate::placement::partition::Partition;
 use crate::placement::{Placement, slot_of};
-use crate::primary::link::Up;
-use crate::scripts::{Call, Escort, PARTIAL};
+use crate::primary::link::LinkUp;
+use crate::scripts::{Escort, PARTIAL, ScriptCall};
 use shard::Shard;
 
 /// Where every room lies, at one moment.
-pub(crate) struct Map {
+pub(crate) struct MapSnapshot {
     /// The primaries, in the placement's order.
     pub(crate) shards: Vec<Arc<Shard>>,
     /// How rooms are spread over them.
@@ -33,16 +33,16 @@ pub(crate) struct Map {
 
 /// A handle to the map in force.
 #[derive(Clone)]
-pub(crate) struct Shards {
-    map: watch::Receiver<Arc<Map>>,
-    keys: Keys,
+pub(crate) struct ServerMap {
+    map: watch::Receiver<Arc<MapSnapshot>>,
+    keys: Keyspace,
     /// Asks the owner to look again: a call met a server that does not have its room.
     doubt: Arc<Notify>,
 }
 
 /// Why a call has no answer.
 #[derive(Debug)]
-pub(crate) enum Failure {
+pub(crate) enum CallFailure {
     /// The room is not here or may not be written here now; nothing was changed. Look at the map
     /// again and retry.
     Elsewhere,
@@ -56,7 +56,7 @@ pub(crate) enum Failure {
 
 /// On which connections a call goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Line {
+pub(crate) enum CallRoute {
     /// The room's own, in order.
     Room,
     /// One of the pool.
@@ -65,7 +65,7 @@ pub(crate) enum Line {
     Replicated(u32),
 }
 
-impl Map {
+impl MapSnapshot {
     /// Nothing lies anywhere.
     pub(crate) fn empty() -> Self {
         let placement = Placement::Slots(vec![None; usize::from(crate::placement::SLOTS)]);
@@ -73,10 +73,10 @@ impl Map {
     }
 }
 
-impl Shards {
+impl ServerMap {
     /// A handle, and what its owner needs: where to put maps, and the word that one is in doubt.
-    pub(crate) fn new(keys: &Keys) -> (Self, watch::Sender<Arc<Map>>, Arc<Notify>) {
-        let (sender, map) = watch::channel(Arc::new(Map::empty()));
+    pub(crate) fn new(keys: &Keyspace) -> (Self, watch::Sender<Arc<MapSnapshot>>, Arc<Notify>) {
+        let (sender, map) = watch::channel(Arc::new(MapSnapshot::empty()));
         let doubt = Arc::new(Notify::new());
         (Self { map, keys: keys.clone(), doubt: doubt.clone() }, sender, doubt)
     }
@@ -164,11 +164,11 @@ impl Shards {
     /// replicas that have what it wrote, where the line asks for that.
     pub(crate) async fn call(
         &self,
-        (call, room): (Call, &RoomName),
-        up: &Up,
-        line: Line,
-        mut command: impl FnMut(&Up) -> Cmd,
-    ) -> Result<(Value, u32), Failure> {
+        (call, room): (ScriptCall, &RoomName),
+        up: &LinkUp,
+        line: CallRoute,
+        mut command: impl FnMut(&LinkUp) -> Cmd,
+    ) -> Result<(Value, u32), CallFailure> {
         let error = match send((call, room), up, line, &command(up)).await {
             Ok(answer) => return Ok(answer),
             Err(error) => error,
@@ -188,14 +188,14 @@ impl Shards {
     /// error: the caller has another turn soon.
     pub(crate) async fn control(
         &self,
-        call: Call,
+        call: ScriptCall,
         key: &str,
         words: &[String],
     ) -> RedisResult<(Arc<str>, Value)> {
         let unavailable = || RedisError::from((ErrorKind::Io, "partition 0 has no primary here"));
         let up =
             self.control_primary().and_then(|shard| shard.link.up()).ok_or_else(unavailable)?;
-        let command = |up: &Up| {
+        let command = |up: &LinkUp| {
             let mut command = call.on_key(key);
             command.arg(up.version).arg(self.keys.version()).arg(words);
             command
@@ -227,7 +227,7 @@ impl Shards {
         self.map.borrow().shards.iter().find(|shard| shard.address == address).cloned()
     }
 
-    fn judge(&self, error: RedisError) -> Failure {
+    fn judge(&self, error: RedisError) -> CallFailure {
         use ServerErrorKind::{
             Ask, BusyLoading, ClusterDown, MasterDown, Moved, ReadOnly, TryAgain,
         };
@@ -236,30 +236,32 @@ impl Shards {
                 Moved | Ask | TryAgain | ClusterDown | MasterDown | ReadOnly | BusyLoading,
             ) => {
                 self.doubt();
-                Failure::Elsewhere
+                CallFailure::Elsewhere
             }
-            ErrorKind::Extension if error.code() == Some("ROOMCASTVERSION") => Failure::Elsewhere,
-            ErrorKind::Extension if error.code() == Some(PARTIAL) => Failure::Partial(error),
+            ErrorKind::Extension if error.code() == Some("ROOMCASTVERSION") => {
+                CallFailure::Elsewhere
+            }
+            ErrorKind::Extension if error.code() == Some(PARTIAL) => CallFailure::Partial(error),
             // Out of memory, no permission … What fails in a script after it stored something
             // has the code above.
-            ErrorKind::Server(_) | ErrorKind::Extension => Failure::Refused(error),
-            _ => Failure::Lost,
+            ErrorKind::Server(_) | ErrorKind::Extension => CallFailure::Refused(error),
+            _ => CallFailure::Lost,
         }
     }
 }
 
 async fn send(
-    (call, room): (Call, &RoomName),
-    up: &Up,
-    line: Line,
+    (call, room): (ScriptCall, &RoomName),
+    up: &LinkUp,
+    line: CallRoute,
     command: &Cmd,
 ) -> Result<(Value, u32), RedisError> {
     match line {
-        Line::Room => call.send(command, Escort::None, &mut up.of(room)).await,
-        Line::Replicated(replicas) => {
+        CallRoute::Room => call.send(command, Escort::None, &mut up.of(room)).await,
+        CallRoute::Replicated(replicas) => {
             call.send(command, Escort::Wait(replicas), &mut up.waiting()).await
         }
-        Line::Pool => {
+        CallRoute::Pool => {
             let unavailable = |_| RedisError::from((ErrorKind::Io, "no connection of the pool"));
             let mut connection = up.pool.get().await.map_err(unavailable)?;
             call.send(command, Escort::None, &mut connection).await

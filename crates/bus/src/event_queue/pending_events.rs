@@ -11,7 +11,7 @@ use crate::api::{FeedEvent, RoomEvent};
 
 /// Events on their way to the feeds' owner.
 #[derive(Default)]
-pub(crate) struct Outbox {
+pub(crate) struct PendingEvents {
     events: Vec<RoomEvent>,
     /// Where a room's last event stands, if it is `Messages` and may grow.
     growing: HashMap<RoomName, usize>,
@@ -19,7 +19,7 @@ pub(crate) struct Outbox {
     bytes: usize,
 }
 
-impl Outbox {
+impl PendingEvents {
     /// Whether there is something to take.
     pub(crate) fn is_ready(&self) -> bool {
         !self.events.is_empty()

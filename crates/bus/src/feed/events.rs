@@ -11,16 +11,16 @@ use tokio::time::Instant;
 use super::LaneHandle;
 use super::lane::LaneRoom;
 use super::order::Need;
-use super::subscriptions::Change;
-use crate::api::{FeedEvent, Found, Page, ReadError};
-use crate::event_queue::Session;
-use crate::payload::Push;
+use super::subscriptions::SubscriptionChange;
+use crate::api::{FeedEvent, ReadError, RoomFound, RoomPage};
+use crate::event_queue::FeedSession;
+use crate::payload::RoomPush;
 
 /// What the feeds ask of a lane.
 #[derive(Debug)]
 pub enum LaneCommand {
     /// Listen to a room.
-    Open(RoomName, Session),
+    Open(RoomName, FeedSession),
     /// Stop listening.
     Close(RoomName),
     /// Give a room to another lane, with all that is known of it.
@@ -30,10 +30,10 @@ pub enum LaneCommand {
 }
 
 /// What a read found: the page and how the room was found.
-pub type ReadResult = Result<(Page, Found), ReadError>;
+pub type ReadResult = Result<(RoomPage, RoomFound), ReadError>;
 
 /// Where a check saw a room's end: epoch, seq, life; `None` if Redis does not know the room.
-pub type Tail = Option<(Epoch, Seq, String)>;
+pub type RoomTail = Option<(Epoch, Seq, String)>;
 
 /// Everything that happens to a lane. Numbers named `generation` count the subscribe connections:
 /// an answer that belongs to an older connection is ignored.
@@ -50,9 +50,9 @@ pub enum LaneEvent {
     /// The primary is elsewhere than a connection of this generation leads to.
     PrimaryLeft(u64),
     /// A payload came on a channel.
-    Pushed(Vec<u8>, Push),
+    Pushed(Vec<u8>, RoomPush),
     /// A command took effect for a channel.
-    Confirmed(Vec<u8>, Change),
+    Confirmed(Vec<u8>, SubscriptionChange),
     /// Payloads of a channel were dropped: the inbox was full.
     Overflowed(Vec<u8>),
     /// All answers to a command came (`Ok`), or the command failed.
@@ -89,7 +89,7 @@ pub enum LaneEvent {
         /// Which rooms.
         rooms: Vec<RoomName>,
         /// Each room's tail.
-        tails: Option<Vec<Tail>>,
+        tails: Option<Vec<RoomTail>>,
     },
     /// A room was kept alive in Redis, and its end was seen.
     Held(RoomName, ReadResult),
@@ -117,7 +117,7 @@ pub enum LaneAction {
         /// Of the connection it goes out on.
         generation: u64,
         /// What to do.
-        change: Change,
+        change: SubscriptionChange,
         /// For these rooms.
         rooms: Vec<RoomName>,
     },
@@ -142,7 +142,7 @@ pub enum LaneAction {
     /// Keep a room alive in Redis: `Held` follows.
     Hold(RoomName),
     /// Hand events of one session of a room to the hub.
-    Deliver(RoomName, Session, Vec<FeedEvent>),
+    Deliver(RoomName, FeedSession, Vec<FeedEvent>),
     /// Send another lane a command.
     Send(LaneHandle, LaneCommand),
     /// The map of primaries may be wrong.
@@ -153,7 +153,7 @@ pub enum LaneAction {
 
 /// When an event happens, with what it may need from outside.
 #[derive(Debug, Clone)]
-pub struct Moment {
+pub struct LaneMoment {
     /// The time.
     pub now: Instant,
     /// A random number within 0 and 1, for jitter.

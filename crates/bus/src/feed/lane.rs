@@ -10,17 +10,17 @@ use roomcast_metrics::{BusMetrics, EpochResetCause, RepairCause};
 use roomcast_protocol::RoomName;
 use tokio::time::Instant;
 
-use super::events::{LaneAction, LaneEvent, Moment};
+use super::events::{LaneAction, LaneEvent, LaneMoment};
 use super::order::Order;
 use super::probe::Probe;
-use super::read_queue::Turns;
+use super::read_queue::ReadQueue;
 use super::subscriptions::Subscriptions;
-use super::tail_checks::Tails;
-use crate::api::{FeedEvent, Found};
+use super::tail_checks::TailChecks;
+use crate::api::{FeedEvent, RoomFound};
 use crate::circuit::Circuit;
-use crate::event_queue::Session;
-use crate::log_throttle::Seldom;
-use crate::placement::keys::Keys;
+use crate::event_queue::FeedSession;
+use crate::log_throttle::LogThrottle;
+use crate::placement::keys::Keyspace;
 
 /// Rooms whose standing is read at the same time: small answers, pipelined.
 const STANDINGS: usize = 128;
@@ -30,7 +30,7 @@ const RANGES: usize = 4;
 /// One open room.
 #[derive(Debug)]
 pub struct LaneRoom {
-    pub(super) session: Session,
+    pub(super) session: FeedSession,
     pub(super) order: Order,
     /// The read under way; an answer to any other is ignored.
     pub(super) ticket: Option<u64>,
@@ -44,7 +44,7 @@ pub struct LaneRoom {
 
 impl LaneRoom {
     /// The opening of the room that this state belongs to.
-    pub(crate) fn session(&self) -> Session {
+    pub(crate) fn session(&self) -> FeedSession {
         self.session
     }
 }
@@ -53,7 +53,7 @@ impl LaneRoom {
 #[derive(Debug, Clone)]
 pub struct LaneOptions {
     /// Names the channels.
-    pub keys: Keys,
+    pub keys: Keyspace,
     /// Which of its primary's lanes it is, for the log.
     pub index: usize,
     /// How long a room is remembered beyond its last use; open rooms are held by touching them.
@@ -64,7 +64,7 @@ pub struct LaneOptions {
 
 /// A lane's state.
 #[derive(Debug)]
-pub struct Lane {
+pub struct LaneState {
     pub(super) options: LaneOptions,
     pub(super) metrics: BusMetrics,
     pub(super) rooms: HashMap<RoomName, LaneRoom>,
@@ -75,9 +75,9 @@ pub struct Lane {
     pub(super) generation: u64,
     pub(super) circuit: Circuit,
     pub(super) probe: Probe,
-    pub(super) standings: Turns,
-    pub(super) ranges: Turns,
-    pub(super) tails: Tails,
+    pub(super) standings: ReadQueue,
+    pub(super) ranges: ReadQueue,
+    pub(super) tails: TailChecks,
     pub(super) tickets: u64,
     /// (Un)subscribe commands under way.
     pub(super) commanding: usize,
@@ -88,15 +88,15 @@ pub struct Lane {
     /// Subscriptions wanted and confirmed, as the metrics show them.
     pub(super) shown: (usize, usize),
     /// Pushes that cannot be read, for the log.
-    pub(super) strangers: Seldom,
+    pub(super) strangers: LogThrottle,
     actions: VecDeque<LaneAction>,
 }
 
-impl Lane {
+impl LaneState {
     /// A lane without rooms or connection. Its first action is to connect.
     pub fn new(options: LaneOptions, metrics: BusMetrics) -> Self {
         let mut lane = Self {
-            tails: Tails::new(options.sweep),
+            tails: TailChecks::new(options.sweep),
             options,
             metrics,
             rooms: HashMap::new(),
@@ -106,14 +106,14 @@ impl Lane {
             generation: 0,
             circuit: Circuit::Closed,
             probe: Probe::default(),
-            standings: Turns::new(STANDINGS),
-            ranges: Turns::new(RANGES),
+            standings: ReadQueue::new(STANDINGS),
+            ranges: ReadQueue::new(RANGES),
             tickets: 0,
             commanding: 0,
             repaired: 0,
             resets: 0,
             shown: (0, 0),
-            strangers: Seldom::new(),
+            strangers: LogThrottle::new(),
             actions: VecDeque::new(),
         };
         lane.act(LaneAction::Connect(Duration::ZERO));
@@ -121,7 +121,7 @@ impl Lane {
     }
 
     /// Takes one event in. Call [`Self::advance`] after the last one of a turn.
-    pub fn handle(&mut self, event: LaneEvent, at: &Moment) {
+    pub fn handle(&mut self, event: LaneEvent, at: &LaneMoment) {
         match event {
             LaneEvent::Command(command) => self.obey(command, at),
             LaneEvent::Connected => self.connected(at),
@@ -161,7 +161,7 @@ impl Lane {
     }
 
     /// Ends a turn: sends the commands and starts the reads that may go now.
-    pub fn advance(&mut self, at: &Moment) {
+    pub fn advance(&mut self, at: &LaneMoment) {
         self.send_commands();
         self.start_reads(at);
     }
@@ -200,8 +200,8 @@ impl Lane {
         &mut self,
         name: &RoomName,
         events: Vec<FeedEvent>,
-        found: Found,
-        at: &Moment,
+        found: RoomFound,
+        at: &LaneMoment,
     ) {
         let Some(room) = self.rooms.get_mut(name) else { return };
         for event in &events {
@@ -227,10 +227,10 @@ impl Lane {
     }
 }
 
-fn cause(found: Found) -> EpochResetCause {
+fn cause(found: RoomFound) -> EpochResetCause {
     match found {
-        Found::Known => EpochResetCause::Foreign,
-        Found::New | Found::Missing => EpochResetCause::Missing,
-        Found::Forked | Found::Unforked => EpochResetCause::Life,
+        RoomFound::Known => EpochResetCause::Foreign,
+        RoomFound::New | RoomFound::Missing => EpochResetCause::Missing,
+        RoomFound::Forked | RoomFound::Unforked => EpochResetCause::Life,
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use roomcast_metrics::RepairCause;
 use roomcast_protocol::{Epoch, Lineage, Message, Seq};
 
-use crate::api::{FeedEvent, Page};
+use crate::api::{FeedEvent, RoomPage};
 
 /// Messages held back per room while a read is under way; more would come by the read anyway.
 const MAX_HELD: usize = 1024;
@@ -119,7 +119,7 @@ impl Order {
     }
 
     /// The answer to what `need` asked for.
-    pub fn read(&mut self, page: Page, out: &mut Vec<FeedEvent>) {
+    pub fn read(&mut self, page: RoomPage, out: &mut Vec<FeedEvent>) {
         match self.phase {
             Phase::Live => return,
             Phase::Opening => {
@@ -149,7 +149,7 @@ impl Order {
         self.deliver(page, out);
     }
 
-    fn deliver(&mut self, page: Page, out: &mut Vec<FeedEvent>) {
+    fn deliver(&mut self, page: RoomPage, out: &mut Vec<FeedEvent>) {
         for message in page.messages {
             if message.seq > self.told {
                 self.skip_to(message.seq - 1, out);

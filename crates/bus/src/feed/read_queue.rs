@@ -15,7 +15,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(2);
 
 /// Reads of one kind.
 #[derive(Debug)]
-pub(crate) struct Turns {
+pub(crate) struct ReadQueue {
     waiting: VecDeque<RoomName>,
     queued: HashSet<RoomName>,
     running: usize,
@@ -24,7 +24,7 @@ pub(crate) struct Turns {
     not_before: Option<Instant>,
 }
 
-impl Turns {
+impl ReadQueue {
     /// At most so many at a time.
     pub(crate) fn new(most: usize) -> Self {
         Self {
@@ -97,7 +97,7 @@ mod tests {
     fn reads_are_bounded_and_pause_after_a_failure() {
         let room = |n: usize| RoomName::parse(&format!("r{n}")).unwrap();
         let now = Instant::now();
-        let mut turns = Turns::new(2);
+        let mut turns = ReadQueue::new(2);
         (0..3).for_each(|n| turns.queue(&room(n)));
         turns.queue(&room(2));
         assert_eq!(turns.start(now), Some(room(0)));

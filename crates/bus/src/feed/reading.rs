@@ -4,18 +4,18 @@
 use roomcast_metrics::RepairCause;
 use roomcast_protocol::{Epoch, RoomName, Seq};
 
-use super::events::{LaneAction, Moment, ReadResult, Tail};
-use super::lane::Lane;
+use super::events::{LaneAction, LaneMoment, ReadResult, RoomTail};
+use super::lane::LaneState;
 use super::order::Need;
 use super::probe::Suspect;
-use crate::api::Found;
+use crate::api::RoomFound;
 
 /// A room is held by touching it this many times within its linger.
 const HOLDS: u32 = 4;
 
-impl Lane {
+impl LaneState {
     /// Queues the read that a room needs, if it needs one and may have it.
-    pub(super) fn ask(&mut self, name: &RoomName, at: &Moment) {
+    pub(super) fn ask(&mut self, name: &RoomName, at: &LaneMoment) {
         let Some(room) = self.rooms.get_mut(name) else { return };
         if room.ticket.is_some() || !self.subscriptions.is_confirmed(name) {
             return;
@@ -34,7 +34,7 @@ impl Lane {
     }
 
     /// Pushes of a room were lost.
-    pub(super) fn lost(&mut self, name: &RoomName, cause: RepairCause, at: &Moment) {
+    pub(super) fn lost(&mut self, name: &RoomName, cause: RepairCause, at: &LaneMoment) {
         if let Some(room) = self.rooms.get_mut(name) {
             room.order.lost(cause);
             self.ask(name, at);
@@ -42,7 +42,7 @@ impl Lane {
     }
 
     /// Starts the reads that may start now.
-    pub(super) fn start_reads(&mut self, at: &Moment) {
+    pub(super) fn start_reads(&mut self, at: &LaneMoment) {
         while let Some(room) = self.standings.start(at.now) {
             if !self.start_read(&room, |need| matches!(need, Need::Standing)) {
                 self.standings.skip();
@@ -78,7 +78,7 @@ impl Lane {
     }
 
     /// Compares rooms' tails with Redis, in one pipeline.
-    fn compare(&mut self, rooms: Vec<RoomName>, cause: RepairCause, at: &Moment) {
+    fn compare(&mut self, rooms: Vec<RoomName>, cause: RepairCause, at: &LaneMoment) {
         if at.life.is_some() {
             self.act(LaneAction::Compare { generation: self.generation, cause, rooms });
         } else if cause == RepairCause::Resubscribe {
@@ -93,7 +93,7 @@ impl Lane {
         ticket: u64,
         need: Need,
         result: ReadResult,
-        at: &Moment,
+        at: &LaneMoment,
     ) {
         let turns = match need {
             Need::Standing => &mut self.standings,
@@ -120,8 +120,8 @@ impl Lane {
         generation: u64,
         cause: RepairCause,
         rooms: &[RoomName],
-        tails: Option<Vec<Tail>>,
-        at: &Moment,
+        tails: Option<Vec<RoomTail>>,
+        at: &LaneMoment,
     ) {
         if generation != self.generation {
             return;
@@ -140,7 +140,7 @@ impl Lane {
         }
     }
 
-    fn judge_tail(&mut self, name: &RoomName, tail: Tail, cause: RepairCause, at: &Moment) {
+    fn judge_tail(&mut self, name: &RoomName, tail: RoomTail, cause: RepairCause, at: &LaneMoment) {
         match tail {
             Some((epoch, seq, known)) if at.life.as_ref().is_none_or(|life| **life == *known) => {
                 if cause != RepairCause::Resubscribe {
@@ -155,15 +155,15 @@ impl Lane {
         }
     }
 
-    pub(super) fn held(&mut self, name: &RoomName, result: ReadResult, at: &Moment) {
+    pub(super) fn held(&mut self, name: &RoomName, result: ReadResult, at: &LaneMoment) {
         match result {
-            Ok((page, Found::Known)) => self.swept(name, page.lineage.epoch, page.last),
+            Ok((page, RoomFound::Known)) => self.swept(name, page.lineage.epoch, page.last),
             Ok(_) => self.lost(name, RepairCause::Epoch, at),
             Err(_) => {}
         }
     }
 
-    pub(super) fn polled(&mut self, name: &RoomName, result: ReadResult, at: &Moment) {
+    pub(super) fn polled(&mut self, name: &RoomName, result: ReadResult, at: &LaneMoment) {
         if let (Some(room), Ok((page, _))) = (self.rooms.get_mut(name), result) {
             room.order.checked(page.lineage.epoch, page.last, RepairCause::Moved);
             self.ask(name, at);
@@ -178,7 +178,7 @@ impl Lane {
     }
 
     /// Compares the tails of the rooms whose turn it is, and touches those held too long ago.
-    pub(super) fn sweep(&mut self, at: &Moment) {
+    pub(super) fn sweep(&mut self, at: &LaneMoment) {
         let rooms = &self.rooms;
         let mut due = self.tails.sweep(|room| rooms.contains_key(room));
         let hold = self.options.linger / HOLDS;

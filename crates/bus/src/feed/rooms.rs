@@ -4,13 +4,13 @@
 use roomcast_metrics::RepairCause;
 use roomcast_protocol::RoomName;
 
-use super::events::{LaneAction, LaneCommand, Moment};
-use super::lane::{Lane, LaneRoom};
+use super::events::{LaneAction, LaneCommand, LaneMoment};
+use super::lane::{LaneRoom, LaneState};
 use super::order::Order;
 
-impl Lane {
+impl LaneState {
     /// Does what the feeds, or another lane, ask for.
-    pub(super) fn obey(&mut self, command: LaneCommand, at: &Moment) {
+    pub(super) fn obey(&mut self, command: LaneCommand, at: &LaneMoment) {
         match command {
             LaneCommand::Open(name, session) => {
                 let room = LaneRoom {
@@ -41,7 +41,7 @@ impl Lane {
         }
     }
 
-    fn listen(&mut self, name: RoomName, room: LaneRoom, at: &Moment) {
+    fn listen(&mut self, name: RoomName, room: LaneRoom, at: &LaneMoment) {
         self.rooms.insert(name.clone(), room);
         let channel = self.options.keys.channel(&name).into_bytes();
         self.channels.insert(channel, name.clone());

@@ -4,18 +4,18 @@
 use roomcast_metrics::{BusConnection, RepairCause};
 use tracing::{info, warn};
 
-use super::events::{LaneAction, Moment};
-use super::lane::Lane;
-use super::subscriptions::{Change, Verdict};
-use crate::api::Found;
+use super::events::{LaneAction, LaneMoment};
+use super::lane::LaneState;
+use super::subscriptions::{Confirmation, SubscriptionChange};
+use crate::api::RoomFound;
 use crate::circuit::Circuit;
-use crate::payload::Push;
+use crate::payload::RoomPush;
 
 /// (Un)subscribe commands under way at a time, so that the last is not late for the many.
 const MAX_COMMANDS: usize = 8;
 
-impl Lane {
-    pub(super) fn connected(&mut self, at: &Moment) {
+impl LaneState {
+    pub(super) fn connected(&mut self, at: &LaneMoment) {
         let lane = self.options.index;
         if self.generation > 0 {
             let rooms = self.subscriptions.count().0;
@@ -28,13 +28,13 @@ impl Lane {
         self.send_probe(at);
     }
 
-    pub(super) fn connect_failed(&mut self, at: &Moment) {
+    pub(super) fn connect_failed(&mut self, at: &LaneMoment) {
         self.circuit = self.circuit.lost().failed();
         self.act(LaneAction::Connect(self.circuit.pause(at.dice)));
     }
 
     /// Gives the connection up and asks for another one.
-    pub(super) fn disconnect(&mut self, reason: &str, at: &Moment) {
+    pub(super) fn disconnect(&mut self, reason: &str, at: &LaneMoment) {
         if !std::mem::take(&mut self.connected) {
             return;
         }
@@ -64,7 +64,12 @@ impl Lane {
         }
     }
 
-    pub(super) fn commanded(&mut self, generation: u64, result: Result<(), String>, at: &Moment) {
+    pub(super) fn commanded(
+        &mut self,
+        generation: u64,
+        result: Result<(), String>,
+        at: &LaneMoment,
+    ) {
         if generation != self.generation {
             return;
         }
@@ -83,14 +88,14 @@ impl Lane {
         self.act(LaneAction::DoubtMap);
     }
 
-    pub(super) fn pushed(&mut self, channel: &[u8], push: Push, at: &Moment) {
+    pub(super) fn pushed(&mut self, channel: &[u8], push: RoomPush, at: &LaneMoment) {
         let Some(name) = self.channels.get(channel).cloned() else { return };
         let Some(room) = self.rooms.get_mut(&name) else { return };
         room.active = at.now;
         let (epoch, messages) = match push {
-            Push::Messages(epoch, messages) => (epoch, messages),
-            Push::Ignored => return self.metrics.pushes_ignored.inc(),
-            Push::Unreadable => {
+            RoomPush::Messages(epoch, messages) => (epoch, messages),
+            RoomPush::Ignored => return self.metrics.pushes_ignored.inc(),
+            RoomPush::Unreadable => {
                 if self.strangers.is_time() {
                     warn!(room = %name, "a push that no node of this version writes");
                 }
@@ -104,16 +109,21 @@ impl Lane {
         if !was_waiting && room.order.need().is_some() {
             self.metrics.holes.inc();
         }
-        self.deliver(&name, events, Found::Known, at);
+        self.deliver(&name, events, RoomFound::Known, at);
         self.ask(&name, at);
     }
 
-    pub(super) fn confirmed(&mut self, channel: &[u8], change: Change, at: &Moment) {
+    pub(super) fn confirmed(
+        &mut self,
+        channel: &[u8],
+        change: SubscriptionChange,
+        at: &LaneMoment,
+    ) {
         let Some(room) = self.channels.get(channel).cloned() else { return };
         match self.subscriptions.confirm(&room, change, at.now) {
-            Verdict::Comes => {}
-            Verdict::Ended => return self.act(LaneAction::DoubtMap),
-            Verdict::Nothing => return,
+            Confirmation::Comes => {}
+            Confirmation::Ended => return self.act(LaneAction::DoubtMap),
+            Confirmation::Nothing => return,
         }
         let Some(state) = self.rooms.get(&room) else { return };
         if state.order.need().is_none() {
@@ -124,7 +134,7 @@ impl Lane {
     }
 
     /// What happens every second.
-    pub(super) fn tick(&mut self, at: &Moment) {
+    pub(super) fn tick(&mut self, at: &LaneMoment) {
         if self.probe.is_dead() {
             self.disconnect("probes do not come back", at);
         }
@@ -148,14 +158,14 @@ impl Lane {
         }
     }
 
-    fn send_probe(&mut self, at: &Moment) {
+    fn send_probe(&mut self, at: &LaneMoment) {
         if self.connected && at.life.is_some() {
             let (generation, number) = (self.generation, self.probe.send(at.now));
             self.act(LaneAction::Probe { generation, number });
         }
     }
 
-    pub(super) fn probe_returned(&mut self, number: u64, at: &Moment) {
+    pub(super) fn probe_returned(&mut self, number: u64, at: &LaneMoment) {
         let (sent_at, suspects) = self.probe.returned(number);
         if let Some(sent_at) = sent_at {
             self.metrics.probe.observe(at.now.duration_since(sent_at).as_secs_f64());

@@ -13,7 +13,7 @@ const BATCH: usize = 256;
 
 /// What a confirmation means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum Confirmation {
     /// The room's pushes come from now on.
     Comes,
     /// The server ended the subscription by itself, as when its slot moves away: it is to be made
@@ -25,7 +25,7 @@ pub(crate) enum Verdict {
 
 /// What a command or its confirmation is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
+pub enum SubscriptionChange {
     /// Pushes of the room begin.
     Subscribe,
     /// They end.
@@ -39,7 +39,7 @@ struct Entry {
     wanted: bool,
     confirmed: bool,
     /// The last command sent on this connection.
-    sent: Option<Change>,
+    sent: Option<SubscriptionChange>,
     /// Commands sent and not confirmed.
     outstanding: u32,
 }
@@ -88,7 +88,8 @@ impl Subscriptions {
         }
         entry.wanted = true;
         entry.since = now;
-        entry.confirmed = entry.sent == Some(Change::Subscribe) && entry.outstanding == 0;
+        entry.confirmed =
+            entry.sent == Some(SubscriptionChange::Subscribe) && entry.outstanding == 0;
         self.wanted += 1;
         self.confirmed += usize::from(entry.confirmed);
         self.changed.push_back(room.clone());
@@ -108,12 +109,16 @@ impl Subscriptions {
     }
 
     /// The next command to send, as long as there is one.
-    pub(crate) fn next_command(&mut self) -> Option<(Change, Vec<RoomName>)> {
-        let mut command: Option<(Change, Vec<RoomName>)> = None;
+    pub(crate) fn next_command(&mut self) -> Option<(SubscriptionChange, Vec<RoomName>)> {
+        let mut command: Option<(SubscriptionChange, Vec<RoomName>)> = None;
         while let Some(room) = self.changed.front() {
             let change = match self.rooms.get(room) {
-                Some(e) if e.wanted && e.sent != Some(Change::Subscribe) => Change::Subscribe,
-                Some(e) if !e.wanted && e.sent == Some(Change::Subscribe) => Change::Unsubscribe,
+                Some(e) if e.wanted && e.sent != Some(SubscriptionChange::Subscribe) => {
+                    SubscriptionChange::Subscribe
+                }
+                Some(e) if !e.wanted && e.sent == Some(SubscriptionChange::Subscribe) => {
+                    SubscriptionChange::Unsubscribe
+                }
                 _ => {
                     let room = self.changed.pop_front();
                     room.into_iter().for_each(|room| self.forget(&room));
@@ -134,34 +139,39 @@ impl Subscriptions {
     }
 
     /// A confirmation came.
-    pub(crate) fn confirm(&mut self, room: &RoomName, change: Change, now: Instant) -> Verdict {
-        let Some(entry) = self.rooms.get_mut(room) else { return Verdict::Nothing };
-        if change == Change::Unsubscribe
-            && entry.sent == Some(Change::Subscribe)
+    pub(crate) fn confirm(
+        &mut self,
+        room: &RoomName,
+        change: SubscriptionChange,
+        now: Instant,
+    ) -> Confirmation {
+        let Some(entry) = self.rooms.get_mut(room) else { return Confirmation::Nothing };
+        if change == SubscriptionChange::Unsubscribe
+            && entry.sent == Some(SubscriptionChange::Subscribe)
             && entry.outstanding == 0
         {
             // Nobody asked for this one.
             entry.sent = None;
             if !entry.wanted {
                 self.forget(room);
-                return Verdict::Nothing;
+                return Confirmation::Nothing;
             }
             self.confirmed -= usize::from(entry.confirmed);
             (entry.confirmed, entry.since) = (false, now);
             self.changed.push_back(room.clone());
-            return Verdict::Ended;
+            return Confirmation::Ended;
         }
         entry.outstanding = entry.outstanding.saturating_sub(1);
         if entry.outstanding > 0 || entry.sent != Some(change) {
-            return Verdict::Nothing;
+            return Confirmation::Nothing;
         }
-        if entry.wanted && change == Change::Subscribe && !entry.confirmed {
+        if entry.wanted && change == SubscriptionChange::Subscribe && !entry.confirmed {
             entry.confirmed = true;
             self.confirmed += 1;
-            return Verdict::Comes;
+            return Confirmation::Comes;
         }
         self.forget(room);
-        Verdict::Nothing
+        Confirmation::Nothing
     }
 
     /// A command was refused for some of its rooms, and all its answers have come: those that are
@@ -201,7 +211,9 @@ impl Subscriptions {
 
     /// Drops what is neither wanted nor under way.
     fn forget(&mut self, room: &RoomName) {
-        let idle = |e: &Entry| !e.wanted && e.outstanding == 0 && e.sent != Some(Change::Subscribe);
+        let idle = |e: &Entry| {
+            !e.wanted && e.outstanding == 0 && e.sent != Some(SubscriptionChange::Subscribe)
+        };
         if self.rooms.get(room).is_some_and(idle) {
             self.rooms.remove(room);
         }

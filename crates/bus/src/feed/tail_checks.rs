@@ -14,7 +14,7 @@ const MAX_PER_SECOND: usize = 500;
 
 /// The comparisons that one lane has to make.
 #[derive(Debug)]
-pub(crate) struct Tails {
+pub(crate) struct TailChecks {
     /// Rooms subscribed anew, in the order of their confirmations.
     resubscribed: VecDeque<RoomName>,
     /// Every room, the one swept longest ago first. A closed room is dropped at its turn.
@@ -27,7 +27,7 @@ pub(crate) struct Tails {
     period: Duration,
 }
 
-impl Tails {
+impl TailChecks {
     /// Sweeps every room once in this time, if the rate allows.
     pub(crate) fn new(period: Duration) -> Self {
         Self {
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn a_round_takes_its_period_and_drops_the_closed() {
         let room = |n: usize| RoomName::parse(&format!("r{n}")).unwrap();
-        let mut tails = Tails::new(Duration::from_secs(30));
+        let mut tails = TailChecks::new(Duration::from_secs(30));
         (0..60).for_each(|n| tails.add(&room(n)));
         assert_eq!(tails.sweep(|_| true), [room(0), room(1)]);
         tails.add(&room(1));

@@ -12,18 +12,18 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
 use super::inbox::{Inbox, Received};
-use super::subscriber::{Dialect, Subscriber};
+use super::subscriber::{SubscribeDialect, Subscriber};
 use super::tails::read_tails;
-use crate::event_queue::Exit;
+use crate::event_queue::EventQueue;
 use crate::feed::LaneHandle;
-use crate::feed::events::{LaneAction, LaneCommand, LaneEvent, Moment};
-use crate::feed::lane::{Lane, LaneOptions};
+use crate::feed::events::{LaneAction, LaneCommand, LaneEvent, LaneMoment};
+use crate::feed::lane::{LaneOptions, LaneState};
 use crate::payload;
-use crate::placement::keys::Keys;
+use crate::placement::keys::Keyspace;
 use crate::primary::health::Vitals;
-use crate::primary::link::Link;
-use crate::reads::Reader;
-use crate::server_map::Shards;
+use crate::primary::link::RedisLink;
+use crate::reads::RoomReader;
+use crate::server_map::ServerMap;
 
 /// Rooms opened or closed in one turn of the lane.
 const COMMANDS_PER_TURN: usize = 256;
@@ -33,13 +33,13 @@ const TICK: Duration = Duration::from_secs(1);
 const MOVING_POLL: Duration = Duration::from_millis(200);
 
 /// What a lane works with.
-pub(crate) struct Tools {
-    pub(crate) keys: Keys,
-    pub(crate) shards: Shards,
+pub(crate) struct LaneTools {
+    pub(crate) keys: Keyspace,
+    pub(crate) shards: ServerMap,
     /// The primary that this lane listens to.
-    pub(crate) link: Link,
-    pub(crate) reader: Reader,
-    pub(crate) exit: Arc<Exit>,
+    pub(crate) link: RedisLink,
+    pub(crate) reader: RoomReader,
+    pub(crate) exit: Arc<EventQueue>,
     pub(crate) vitals: Vitals,
     pub(crate) metrics: BusMetrics,
     /// How long a room is remembered beyond its last use; open rooms are held by touching them.
@@ -49,7 +49,7 @@ pub(crate) struct Tools {
     /// This run of this node.
     pub(crate) node: String,
     /// How rooms are subscribed.
-    pub(crate) dialect: Dialect,
+    pub(crate) dialect: SubscribeDialect,
 }
 
 /// What ended: an event for the lane, or a connection for the driver.
@@ -61,8 +61,8 @@ pub(super) enum Done {
 /// A lane with its connection and everything that is under way.
 pub(crate) struct LaneDriver {
     index: usize,
-    pub(super) tools: Tools,
-    lane: Lane,
+    pub(super) tools: LaneTools,
+    lane: LaneState,
     pub(super) probe_channel: String,
     commands: mpsc::UnboundedReceiver<LaneCommand>,
     pub(super) subscriber: Option<Subscriber>,
@@ -73,14 +73,14 @@ pub(crate) struct LaneDriver {
 
 impl LaneDriver {
     /// A lane and where to send it commands.
-    pub(crate) fn new(index: usize, tools: Tools) -> (Self, LaneHandle) {
+    pub(crate) fn new(index: usize, tools: LaneTools) -> (Self, LaneHandle) {
         let (sender, commands) = mpsc::unbounded_channel();
-        let Tools { keys, linger, sweep, .. } = &tools;
+        let LaneTools { keys, linger, sweep, .. } = &tools;
         let (linger, sweep) = (*linger, *sweep);
         let options = LaneOptions { keys: keys.clone(), index, linger, sweep };
         let driver = Self {
             index,
-            lane: Lane::new(options, tools.metrics.clone()),
+            lane: LaneState::new(options, tools.metrics.clone()),
             probe_channel: tools.keys.probe(&tools.node, index),
             commands,
             subscriber: None,
@@ -128,8 +128,8 @@ impl LaneDriver {
         }
     }
 
-    fn moment(&self) -> Moment {
-        Moment { now: Instant::now(), dice: rand::random(), life: self.tools.link.life() }
+    fn moment(&self) -> LaneMoment {
+        LaneMoment { now: Instant::now(), dice: rand::random(), life: self.tools.link.life() }
     }
 
     fn handle(&mut self, event: LaneEvent) {

@@ -9,7 +9,7 @@ use hashbrown::HashSet;
 use redis::{PushInfo, PushKind, Value};
 use tokio::sync::Notify;
 
-use crate::feed::subscriptions::Change;
+use crate::feed::subscriptions::SubscriptionChange;
 
 /// Payload bytes that may wait: what Redis itself would let a subscriber lag behind by default.
 const MAX_BYTES: usize = 32 << 20;
@@ -22,7 +22,7 @@ pub(crate) enum Received {
     /// A payload published on a channel.
     Message(Vec<u8>, Bytes),
     /// A command took effect for a channel.
-    Confirmed(Vec<u8>, Change),
+    Confirmed(Vec<u8>, SubscriptionChange),
     /// The connection is gone; nothing follows.
     Closed,
 }
@@ -85,8 +85,8 @@ fn read(info: PushInfo) -> Option<Received> {
             let (channel, payload) = (data.next()?, data.next()?);
             return Some(Received::Message(raw(channel)?, raw(payload)?.into()));
         }
-        PushKind::Subscribe | PushKind::SSubscribe => Change::Subscribe,
-        PushKind::Unsubscribe | PushKind::SUnsubscribe => Change::Unsubscribe,
+        PushKind::Subscribe | PushKind::SSubscribe => SubscriptionChange::Subscribe,
+        PushKind::Unsubscribe | PushKind::SUnsubscribe => SubscriptionChange::Unsubscribe,
         _ => return None,
     };
     Some(Received::Confirmed(raw(data.next()?)?, change))
@@ -121,7 +121,10 @@ mod tests {
         });
         let mail = inbox.take();
         assert_eq!(mail.received.len(), 2);
-        assert_eq!(mail.received[1], Received::Confirmed(b"c".to_vec(), Change::Subscribe));
+        assert_eq!(
+            mail.received[1],
+            Received::Confirmed(b"c".to_vec(), SubscriptionChange::Subscribe)
+        );
         assert_eq!(mail.overflowed.into_iter().collect::<Vec<_>>(), [b"b".to_vec()]);
         inbox.put(message("b", 1));
         assert_eq!(inbox.take().received.len(), 1);

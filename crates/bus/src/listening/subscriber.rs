@@ -8,8 +8,8 @@ use redis::aio::MultiplexedConnection;
 use redis::{ConnectionInfo, RedisResult, Value};
 
 use super::inbox::Inbox;
-use crate::feed::subscriptions::Change;
-use crate::primary::link::Link;
+use crate::feed::subscriptions::SubscriptionChange;
+use crate::primary::link::RedisLink;
 use crate::primary::server;
 
 /// All of a command's confirmations come within this, even from a busy server.
@@ -17,7 +17,7 @@ const CONFIRM_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Which commands rooms are subscribed by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Dialect {
+pub(crate) enum SubscribeDialect {
     /// `SUBSCRIBE`, many rooms at once.
     Plain,
     /// `SSUBSCRIBE`, each room by itself: its channel lies in its keys' slot, and a command takes
@@ -36,7 +36,7 @@ pub(super) struct Subscriber {
 impl Subscriber {
     /// Connects to the primary that the link leads to, once it does, and subscribes the channel of
     /// the probes.
-    pub(super) async fn connect(link: Link, probe_channel: &str) -> RedisResult<Self> {
+    pub(super) async fn connect(link: RedisLink, probe_channel: &str) -> RedisResult<Self> {
         let inbox = Arc::new(Inbox::default());
         let receiving = inbox.clone();
         // To the address that commands go to: a probe published there must come back here.
@@ -51,26 +51,30 @@ impl Subscriber {
 /// Sends one command for all of these channels and waits for its answers.
 pub(super) async fn change_channels(
     connection: &mut MultiplexedConnection,
-    dialect: Dialect,
-    change: Change,
+    dialect: SubscribeDialect,
+    change: SubscriptionChange,
     channels: &[String],
 ) -> RedisResult<()> {
     match (dialect, change) {
-        (Dialect::Sharded, _) => one_by_one(connection, change, channels).await,
-        (Dialect::Plain, Change::Subscribe) => connection.subscribe(channels).await,
-        (Dialect::Plain, Change::Unsubscribe) => connection.unsubscribe(channels).await,
+        (SubscribeDialect::Sharded, _) => one_by_one(connection, change, channels).await,
+        (SubscribeDialect::Plain, SubscriptionChange::Subscribe) => {
+            connection.subscribe(channels).await
+        }
+        (SubscribeDialect::Plain, SubscriptionChange::Unsubscribe) => {
+            connection.unsubscribe(channels).await
+        }
     }
 }
 
 /// A command for each channel, in one pipeline.
 async fn one_by_one(
     connection: &mut MultiplexedConnection,
-    change: Change,
+    change: SubscriptionChange,
     channels: &[String],
 ) -> RedisResult<()> {
     let name = match change {
-        Change::Subscribe => "SSUBSCRIBE",
-        Change::Unsubscribe => "SUNSUBSCRIBE",
+        SubscriptionChange::Subscribe => "SSUBSCRIBE",
+        SubscriptionChange::Unsubscribe => "SUNSUBSCRIBE",
     };
     let mut commands = redis::pipe();
     for channel in channels {

@@ -4,12 +4,16 @@
 use redis::RedisResult;
 use roomcast_protocol::{Epoch, RoomName, Seq};
 
-use crate::feed::events::Tail;
-use crate::placement::keys::Keys;
-use crate::primary::link::Up;
+use crate::feed::events::RoomTail;
+use crate::placement::keys::Keyspace;
+use crate::primary::link::LinkUp;
 
 /// Where rooms end; `None` if Redis does not answer.
-pub(super) async fn read_tails(keys: &Keys, up: &Up, rooms: &[RoomName]) -> Option<Vec<Tail>> {
+pub(super) async fn read_tails(
+    keys: &Keyspace,
+    up: &LinkUp,
+    rooms: &[RoomName],
+) -> Option<Vec<RoomTail>> {
     let mut pipeline = redis::pipe();
     for room in rooms {
         pipeline.cmd("HMGET").arg(keys.room(room).meta()).arg(&["epoch", "seq", "life"]);

@@ -11,7 +11,7 @@ use super::driver::{Done, LaneDriver};
 use super::subscriber::change_channels;
 use crate::feed::events::LaneEvent;
 use crate::feed::order::Need;
-use crate::feed::subscriptions::Change;
+use crate::feed::subscriptions::SubscriptionChange;
 
 /// Before a room is asked for again that the server said is elsewhere.
 const ELSEWHERE_PAUSE: Duration = Duration::from_millis(50);
@@ -26,14 +26,19 @@ impl LaneDriver {
         }));
     }
 
-    pub(super) fn send_command(&mut self, generation: u64, change: Change, rooms: Vec<RoomName>) {
+    pub(super) fn send_command(
+        &mut self,
+        generation: u64,
+        change: SubscriptionChange,
+        rooms: Vec<RoomName>,
+    ) {
         let Some(subscriber) = &self.subscriber else { return };
         let channels: Vec<_> = rooms.iter().map(|room| self.tools.keys.channel(room)).collect();
         let mut connection = subscriber.sender.clone();
         let dialect = self.tools.dialect;
         let command = match change {
-            Change::Subscribe => BusCommand::Subscribe,
-            Change::Unsubscribe => BusCommand::Unsubscribe,
+            SubscriptionChange::Subscribe => BusCommand::Subscribe,
+            SubscriptionChange::Unsubscribe => BusCommand::Unsubscribe,
         };
         let metrics = self.tools.metrics.clone();
         metrics.commands[command].inc();

@@ -14,13 +14,13 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::info;
 
-use super::servers::Change;
+use super::servers::ServerListChange;
 use super::shard_maker::ShardMaker;
 use crate::placement::address::Target;
-use crate::placement::cluster_layout::{Cluster, View, merge, read};
+use crate::placement::cluster_layout::{ClusterLayout, ClusterView, merge, read};
 use crate::placement::{Placement, SLOTS};
 use crate::primary::server::{at, connect};
-use crate::server_map::Map;
+use crate::server_map::MapSnapshot;
 use crate::server_map::shard::Shard;
 
 /// How often the nodes are asked.
@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 
 /// The owner.
 pub(crate) struct ClusterOwner {
-    map: watch::Sender<Arc<Map>>,
+    map: watch::Sender<Arc<MapSnapshot>>,
     doubt: Arc<Notify>,
     maker: ShardMaker,
     /// The nodes of the configuration: asked first, and always.
@@ -40,18 +40,18 @@ pub(crate) struct ClusterOwner {
     /// A connection to each node that answered, by its address.
     open: HashMap<(String, u16), MultiplexedConnection>,
     /// What the map in force was made of.
-    known: Cluster,
+    known: ClusterLayout,
 }
 
 impl ClusterOwner {
     /// An owner that knows nothing but these nodes yet.
     pub(crate) fn new(
-        map: watch::Sender<Arc<Map>>,
+        map: watch::Sender<Arc<MapSnapshot>>,
         doubt: Arc<Notify>,
         maker: ShardMaker,
         seeds: Vec<ConnectionInfo>,
     ) -> Self {
-        Self { map, doubt, maker, seeds, open: HashMap::new(), known: Cluster::default() }
+        Self { map, doubt, maker, seeds, open: HashMap::new(), known: ClusterLayout::default() }
     }
 
     /// The nodes of the configuration.
@@ -74,7 +74,7 @@ impl ClusterOwner {
     }
 
     /// Keeps the map right until nobody uses the bus any more; then nothing lies anywhere.
-    pub(crate) async fn run(mut self, mut users: mpsc::UnboundedReceiver<Change>) {
+    pub(crate) async fn run(mut self, mut users: mpsc::UnboundedReceiver<ServerListChange>) {
         loop {
             tokio::select! {
                 // The end comes as the end of this channel.
@@ -84,7 +84,7 @@ impl ClusterOwner {
             }
             self.look().await;
         }
-        self.map.send_replace(Arc::new(Map::empty()));
+        self.map.send_replace(Arc::new(MapSnapshot::empty()));
     }
 
     /// Asks every node that is known, and replaces the map if they say something new.
@@ -100,7 +100,7 @@ impl ClusterOwner {
         }
     }
 
-    async fn ask_all(&mut self) -> Vec<View> {
+    async fn ask_all(&mut self) -> Vec<ClusterView> {
         let seeds = self.seeds.iter().filter_map(|info| match info.addr() {
             ConnectionAddr::Tcp(host, port) => Some((host.clone(), *port)),
             ConnectionAddr::TcpTls { host, port, .. } => Some((host.clone(), *port)),
@@ -135,7 +135,7 @@ impl ClusterOwner {
         views
     }
 
-    fn replace(&mut self, cluster: Cluster) {
+    fn replace(&mut self, cluster: ClusterLayout) {
         let before = self.map.borrow().clone();
         let mut indices = BTreeMap::new();
         let mut shards = Vec::new();
@@ -160,7 +160,7 @@ impl ClusterOwner {
             info!(primaries = shards.len(), slots = owned, of = SLOTS, "the cluster is laid out");
         }
         let (placement, moving) = (Placement::Slots(owners), cluster.moving.clone());
-        self.map.send_replace(Arc::new(Map { shards, placement, moving }));
+        self.map.send_replace(Arc::new(MapSnapshot { shards, placement, moving }));
         self.known = cluster;
     }
 }
@@ -168,7 +168,7 @@ impl ClusterOwner {
 async fn ask(
     open: Option<MultiplexedConnection>,
     info: &ConnectionInfo,
-) -> RedisResult<(MultiplexedConnection, View)> {
+) -> RedisResult<(MultiplexedConnection, ClusterView)> {
     let mut connection = match open {
         Some(open) => open,
         None => connect(info, |_| ()).await?,

@@ -10,12 +10,12 @@ use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use super::cluster::ClusterOwner;
-use super::servers::{Change, Servers};
+use super::servers::{ServerListChange, ServerListOwner};
 use crate::circuit::Circuit;
-use crate::placement::keys::Keys;
-use crate::primary::fault::StartError;
+use crate::placement::keys::Keyspace;
+use crate::primary::fault::RedisStartError;
 use crate::primary::start;
-use crate::server_map::Shards;
+use crate::server_map::ServerMap;
 
 /// A server that was there a moment ago is connected, and a cluster known, within this.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -24,25 +24,25 @@ const REMIND: Duration = Duration::from_secs(30);
 
 /// Reaches Redis for the first time. Dropped, it leaves the bus as it is.
 #[must_use = "the bus does not work before its opening has ended"]
-pub struct Opening {
+pub struct RedisOpening {
     unopened: Unopened,
     /// From the bus's handles; it ends with the last of them.
-    changes: mpsc::UnboundedReceiver<Change>,
-    keys: Keys,
-    shards: Shards,
+    changes: mpsc::UnboundedReceiver<ServerListChange>,
+    keys: Keyspace,
+    shards: ServerMap,
     reached: Arc<AtomicBool>,
 }
 
 /// The owner of the map, before it begins.
 pub(crate) enum Unopened {
-    Servers(Servers),
+    Servers(ServerListOwner),
     Cluster(ClusterOwner),
 }
 
-impl Opening {
+impl RedisOpening {
     pub(crate) fn new(
-        (unopened, changes): (Unopened, mpsc::UnboundedReceiver<Change>),
-        (keys, shards): (Keys, Shards),
+        (unopened, changes): (Unopened, mpsc::UnboundedReceiver<ServerListChange>),
+        (keys, shards): (Keyspace, ServerMap),
         reached: Arc<AtomicBool>,
     ) -> Self {
         Self { unopened, changes, keys, shards, reached }
@@ -50,9 +50,9 @@ impl Opening {
 
     /// Ends when Redis was reached; a server that is away is waited for, any other fault is the
     /// error. Another list of servers that is given to the bus meanwhile is what it waits for then.
-    pub async fn wait(mut self) -> Result<(), StartError> {
+    pub async fn wait(mut self) -> Result<(), RedisStartError> {
         let mut circuit = Circuit::HalfOpen;
-        let mut told: Option<(StartError, Instant)> = None;
+        let mut told: Option<(RedisStartError, Instant)> = None;
         loop {
             let attempt = async {
                 sleep(circuit.pause(rand::random())).await;
@@ -74,7 +74,7 @@ impl Opening {
                 Ok(()) => break,
                 Err(error) if error.passes() => {
                     circuit = circuit.failed();
-                    let is_old = |(said, at): &(StartError, Instant)| {
+                    let is_old = |(said, at): &(RedisStartError, Instant)| {
                         *said == error && at.elapsed() < REMIND
                     };
                     if !told.as_ref().is_some_and(is_old) {
@@ -90,7 +90,7 @@ impl Opening {
     }
 
     /// Ends when Redis was reached; a server that is away is an error.
-    pub async fn try_once(self) -> Result<(), StartError> {
+    pub async fn try_once(self) -> Result<(), RedisStartError> {
         self.unopened.check(&self.keys).await?;
         self.open().await;
         Ok(())
@@ -116,7 +116,7 @@ impl Opening {
 }
 
 impl Unopened {
-    async fn check(&self, keys: &Keys) -> Result<(), StartError> {
+    async fn check(&self, keys: &Keyspace) -> Result<(), RedisStartError> {
         match self {
             Self::Servers(owner) => {
                 let version = *owner.version.borrow();
@@ -127,7 +127,7 @@ impl Unopened {
     }
 
     /// Another list of servers: no room is anywhere yet, so that nothing has to move.
-    fn take_over(&mut self, change: Change) {
+    fn take_over(&mut self, change: ServerListChange) {
         // The bus refuses a change of a cluster before it gets here.
         if let Self::Servers(owner) = self {
             owner.version.send_replace(change.version);

@@ -15,14 +15,14 @@ use crate::placement::Placement;
 use crate::placement::address::{Address, Target};
 use crate::primary::server::connect;
 use crate::primary::version::stamp;
-use crate::server_map::Map;
+use crate::server_map::MapSnapshot;
 use crate::server_map::shard::Shard;
 
 /// A server that does not take the new version within this is left to its own link.
 const STAMP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Another list of servers, with its version.
-pub(crate) struct Change {
+pub(crate) struct ServerListChange {
     pub(crate) servers: Vec<Address>,
     pub(crate) version: u64,
     /// Told once rooms are looked for in the new places only.
@@ -30,15 +30,15 @@ pub(crate) struct Change {
 }
 
 /// The owner.
-pub(crate) struct Servers {
-    pub(crate) map: watch::Sender<Arc<Map>>,
+pub(crate) struct ServerListOwner {
+    pub(crate) map: watch::Sender<Arc<MapSnapshot>>,
     pub(crate) version: watch::Sender<u64>,
     pub(crate) maker: ShardMaker,
     /// What the shards of the map are reached by.
     pub(crate) servers: Vec<Address>,
 }
 
-impl Servers {
+impl ServerListOwner {
     /// Puts the first map up.
     pub(crate) fn open(&mut self) {
         let servers = std::mem::take(&mut self.servers);
@@ -46,8 +46,8 @@ impl Servers {
     }
 
     /// Serves changes until nobody can send one any more; then nothing lies anywhere.
-    pub(crate) async fn run(mut self, mut changes: mpsc::UnboundedReceiver<Change>) {
-        while let Some(Change { servers, version, done }) = changes.recv().await {
+    pub(crate) async fn run(mut self, mut changes: mpsc::UnboundedReceiver<ServerListChange>) {
+        while let Some(ServerListChange { servers, version, done }) = changes.recv().await {
             self.version.send_replace(version);
             // First every server, those that leave as well: from then on nodes with the older list
             // are refused, so that no room is written in two places.
@@ -60,7 +60,7 @@ impl Servers {
             let before = self.map.borrow().clone();
             self.replace(servers);
             let after = self.map.borrow().clone();
-            let place = |map: &Map, room| {
+            let place = |map: &MapSnapshot, room| {
                 let index = map.placement.of(&self.maker.keys, room)?;
                 map.shards.get(index).map(|shard| shard.id.clone())
             };
@@ -71,7 +71,7 @@ impl Servers {
             // Who asked for it may have gone.
             let _ = done.send(());
         }
-        self.map.send_replace(Arc::new(Map::empty()));
+        self.map.send_replace(Arc::new(MapSnapshot::empty()));
     }
 
     fn replace(&mut self, servers: Vec<Address>) {
@@ -86,7 +86,7 @@ impl Servers {
         let shards = servers.iter().map(|one| kept(one).unwrap_or_else(|| start(one))).collect();
         let names = servers.iter().map(|address| address.name.clone()).collect();
         let placement = Placement::Names(names);
-        self.map.send_replace(Arc::new(Map { shards, placement, moving: BTreeSet::new() }));
+        self.map.send_replace(Arc::new(MapSnapshot { shards, placement, moving: BTreeSet::new() }));
         self.servers = servers;
     }
 

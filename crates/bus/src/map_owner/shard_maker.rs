@@ -7,24 +7,24 @@ use std::time::Duration;
 use roomcast_metrics::BusMetrics;
 use tokio::sync::watch;
 
-use crate::event_queue::Exit;
-use crate::listening::driver::{LaneDriver, Tools};
-use crate::listening::subscriber::Dialect;
+use crate::event_queue::EventQueue;
+use crate::listening::driver::{LaneDriver, LaneTools};
+use crate::listening::subscriber::SubscribeDialect;
 use crate::placement::address::Target;
-use crate::placement::keys::Keys;
+use crate::placement::keys::Keyspace;
 use crate::primary::health::Vitals;
-use crate::primary::link::{Link, LinkOptions};
-use crate::reads::Reader;
-use crate::server_map::Shards;
+use crate::primary::link::{LinkOptions, RedisLink};
+use crate::reads::RoomReader;
+use crate::server_map::ServerMap;
 use crate::server_map::shard::Shard;
 
 /// What makes shards, and is the same for all of them.
 #[derive(Clone)]
 pub(crate) struct ShardMaker {
-    pub(crate) keys: Keys,
-    pub(crate) shards: Shards,
-    pub(crate) reader: Reader,
-    pub(crate) exit: Arc<Exit>,
+    pub(crate) keys: Keyspace,
+    pub(crate) shards: ServerMap,
+    pub(crate) reader: RoomReader,
+    pub(crate) exit: Arc<EventQueue>,
     pub(crate) metrics: BusMetrics,
     /// Connections that publish, and that listen, to each.
     pub(crate) connections: (usize, usize),
@@ -43,7 +43,7 @@ impl ShardMaker {
     pub(crate) fn start(&self, id: &str, address: &str, target: Target) -> Arc<Shard> {
         let (publish, listen) = self.connections;
         let keys = self.keys.in_database(target.database());
-        let (link, keeper) = Link::new(LinkOptions {
+        let (link, keeper) = RedisLink::new(LinkOptions {
             name: id.to_owned(),
             target,
             connections: publish,
@@ -54,7 +54,7 @@ impl ShardMaker {
         tokio::spawn(keeper);
         let vitals = Vitals::new(listen);
         let lane = |index| {
-            let tools = Tools {
+            let tools = LaneTools {
                 keys: keys.clone(),
                 shards: self.shards.clone(),
                 link: link.clone(),
@@ -65,7 +65,11 @@ impl ShardMaker {
                 linger: self.linger,
                 sweep: self.sweep,
                 node: self.node.clone(),
-                dialect: if self.version.is_some() { Dialect::Plain } else { Dialect::Sharded },
+                dialect: if self.version.is_some() {
+                    SubscribeDialect::Plain
+                } else {
+                    SubscribeDialect::Sharded
+                },
             };
             let (lane, commands) = LaneDriver::new(index, tools);
             tokio::spawn(lane.run());

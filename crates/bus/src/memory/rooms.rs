@@ -6,9 +6,9 @@ use std::collections::BinaryHeap;
 use hashbrown::HashMap;
 use roomcast_protocol::{Epoch, Lineage, RoomName, Seq};
 
-use super::room::Room;
-use crate::api::{Ack, FeedEvent, History, HistoryRequest, Publication, PublishError};
-use crate::event_queue::pending_events::Outbox;
+use super::room::MemoryRoom;
+use crate::api::{FeedEvent, History, HistoryRequest, Publication, PublishAck, PublishError};
+use crate::event_queue::pending_events::PendingEvents;
 
 /// A room is looked at for expiry at most this often, however its messages age.
 const LOOK_MS: u64 = 1_000;
@@ -16,20 +16,20 @@ const LOOK_MS: u64 = 1_000;
 const LOOKS: usize = 32;
 
 /// Every room this process knows.
-pub(crate) struct Rooms {
+pub(crate) struct MemoryRooms {
     /// What the feeds have to tell.
-    pub(crate) outbox: Outbox,
+    pub(crate) outbox: PendingEvents,
     /// Payload bytes that may wait in the outbox.
     pending_bytes: usize,
-    rooms: HashMap<RoomName, Room>,
+    rooms: HashMap<RoomName, MemoryRoom>,
     /// One entry per room that has something to forget: when to look.
     looks: BinaryHeap<Reverse<(u64, RoomName)>>,
 }
 
-impl Rooms {
+impl MemoryRooms {
     pub(crate) fn new(pending_bytes: usize) -> Self {
         Self {
-            outbox: Outbox::default(),
+            outbox: PendingEvents::default(),
             pending_bytes,
             rooms: HashMap::new(),
             looks: BinaryHeap::new(),
@@ -41,12 +41,12 @@ impl Rooms {
         name: RoomName,
         publication: Publication,
         now: u64,
-    ) -> Result<Ack, PublishError> {
+    ) -> Result<PublishAck, PublishError> {
         self.expire(now);
         if self.outbox.bytes() > self.pending_bytes {
             return Err(PublishError::Overloaded);
         }
-        let room = self.rooms.entry_ref(&name).or_insert_with(|| Room::new(now));
+        let room = self.rooms.entry_ref(&name).or_insert_with(|| MemoryRoom::new(now));
         let result = room.publish(publication, now);
         let open = room.open;
         self.look_later(&name, now);
@@ -58,7 +58,7 @@ impl Rooms {
     }
 
     pub(crate) fn open(&mut self, name: RoomName, now: u64) {
-        let room = self.rooms.entry_ref(&name).or_insert_with(|| Room::new(now));
+        let room = self.rooms.entry_ref(&name).or_insert_with(|| MemoryRoom::new(now));
         if room.open {
             return;
         }
@@ -77,7 +77,7 @@ impl Rooms {
 
     pub(crate) fn close_all(&mut self, now: u64) {
         self.outbox.take();
-        let open = |(name, room): (&RoomName, &Room)| room.open.then(|| name.clone());
+        let open = |(name, room): (&RoomName, &MemoryRoom)| room.open.then(|| name.clone());
         let names: Vec<_> = self.rooms.iter().filter_map(open).collect();
         for name in names {
             self.close(&name, now);
@@ -102,7 +102,7 @@ impl Rooms {
 
     pub(crate) fn standing(&mut self, name: &RoomName, now: u64) -> (Lineage, Seq) {
         self.expire(now);
-        let room = self.rooms.entry_ref(name).or_insert_with(|| Room::new(now));
+        let room = self.rooms.entry_ref(name).or_insert_with(|| MemoryRoom::new(now));
         let standing = (room.lineage.clone(), room.last);
         self.look_later(name, now);
         standing

@@ -51,7 +51,7 @@ proptest! {
     ) {
         let mut push = format!("M {} 1700000000000 {first}\n", Epoch(epoch)).into_bytes();
         group.iter().for_each(|publication| push.extend(encode(publication)));
-        let Push::Messages(read, messages) = decode_push(&push.into()) else {
+        let RoomPush::Messages(read, messages) = decode_push(&push.into()) else {
             panic!("unreadable")
         };
         prop_assert_eq!(read, Epoch(epoch));
@@ -86,12 +86,12 @@ proptest! {
 fn unknown_kinds_are_ignored_or_missing() {
     let read = |push: &'static [u8]| decode_push(&Bytes::from_static(push));
     for ephemeral in [&b"t"[..], b"t 1 2\n\x00\xff", b"typing\n", b"zz who knows"] {
-        assert_eq!(read(ephemeral), Push::Ignored, "{ephemeral:?}");
+        assert_eq!(read(ephemeral), RoomPush::Ignored, "{ephemeral:?}");
     }
     for numbered in [&b""[..], b" ", b"P 1 2 3\n", b"M", b"M\n", b"Mm 1", b"0000000000000001 1 1\n"]
     {
-        assert_eq!(read(numbered), Push::Unreadable, "{numbered:?}");
+        assert_eq!(read(numbered), RoomPush::Unreadable, "{numbered:?}");
     }
-    let empty = Push::Messages(Epoch(1), Vec::new());
+    let empty = RoomPush::Messages(Epoch(1), Vec::new());
     assert_eq!(read(b"M 0000000000000001 1 1\n"), empty);
 }

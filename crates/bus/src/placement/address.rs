@@ -23,7 +23,7 @@ const SENTINEL_PORT: u16 = 26379;
 const PORT: u16 = 6379;
 
 /// The Redis of a deployment.
-pub(crate) enum Topology {
+pub(crate) enum RedisTopology {
     /// Primaries with rooms placed by their names; mostly one.
     Servers(Vec<Address>),
     /// Nodes of a Redis Cluster, any of which knows the others.
@@ -67,7 +67,7 @@ struct Parts<'a> {
 }
 
 /// Reads one URL or several; `ca` is a certificate (PEM) to trust instead of the system's.
-pub(crate) fn read(text: &str, ca: Option<&[u8]>) -> RedisResult<Topology> {
+pub(crate) fn read(text: &str, ca: Option<&[u8]>) -> RedisResult<RedisTopology> {
     let urls: Vec<_> = text.split_whitespace().collect();
     let mut servers: Vec<Address> = Vec::new();
     for url in &urls {
@@ -81,7 +81,7 @@ pub(crate) fn read(text: &str, ca: Option<&[u8]>) -> RedisResult<Topology> {
         if parts.kind == "cluster" {
             let nodes = parts.each_host(PORT, ca)?;
             return match urls.len() {
-                1 => Ok(Topology::Cluster(nodes)),
+                1 => Ok(RedisTopology::Cluster(nodes)),
                 _ => Err(invalid("a cluster stands alone: it places rooms itself")),
             };
         }
@@ -94,7 +94,7 @@ pub(crate) fn read(text: &str, ca: Option<&[u8]>) -> RedisResult<Topology> {
     if servers.is_empty() {
         return Err(invalid("no server is named"));
     }
-    Ok(Topology::Servers(servers))
+    Ok(RedisTopology::Servers(servers))
 }
 
 impl Parts<'_> {
@@ -224,8 +224,8 @@ mod tests {
         let all = |infos: &[ConnectionInfo]| infos.iter().map(at).collect::<Vec<_>>().join(" ");
         match read(text, None) {
             Err(error) => format!("error {error}"),
-            Ok(Topology::Cluster(nodes)) => format!("cluster {}", all(&nodes)),
-            Ok(Topology::Servers(servers)) => {
+            Ok(RedisTopology::Cluster(nodes)) => format!("cluster {}", all(&nodes)),
+            Ok(RedisTopology::Servers(servers)) => {
                 let one = |address: &Address| match &address.target {
                     Target::At(info) => format!("{} = {}", address.name, at(info)),
                     Target::Sentinels { asked, name, settings } => {

@@ -8,7 +8,7 @@ use super::SLOTS;
 
 /// One node's view of the cluster.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct View {
+pub(crate) struct ClusterView {
     /// The primaries, as this node sees them.
     pub(crate) primaries: Vec<Primary>,
     /// Slots that this node hands over or receives just now.
@@ -32,7 +32,7 @@ pub(crate) struct Primary {
 
 /// What all views together say.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Cluster {
+pub(crate) struct ClusterLayout {
     /// The primaries that own slots, by id: host and port.
     pub(crate) primaries: BTreeMap<String, (String, u16)>,
     /// For each slot the id of its owner.
@@ -43,8 +43,8 @@ pub(crate) struct Cluster {
 
 /// Reads the answer of `CLUSTER NODES`; lines that are nothing of the kind are left out. Each is
 /// `id host:port@busport[,hostname] flags primary ping pong epoch link slot…`.
-pub(crate) fn read(text: &str) -> View {
-    let mut view = View::default();
+pub(crate) fn read(text: &str) -> ClusterView {
+    let mut view = ClusterView::default();
     for line in text.lines() {
         let words: Vec<_> = line.split(' ').collect();
         let [id, address, flags, _, _, _, epoch, _, slots @ ..] = &words[..] else { continue };
@@ -63,7 +63,7 @@ pub(crate) fn read(text: &str) -> View {
 }
 
 /// Merges views: a partitioned node's old claims give way to those with a higher epoch.
-pub(crate) fn merge(views: impl IntoIterator<Item = View>) -> Cluster {
+pub(crate) fn merge(views: impl IntoIterator<Item = ClusterView>) -> ClusterLayout {
     let mut owners: Vec<Option<(u64, String)>> = vec![None; usize::from(SLOTS)];
     let (mut known, mut moving) = (BTreeMap::new(), BTreeSet::new());
     for view in views {
@@ -81,7 +81,7 @@ pub(crate) fn merge(views: impl IntoIterator<Item = View>) -> Cluster {
     let owners: Vec<_> = owners.into_iter().map(|owner| Some(owner?.1)).collect();
     let owning: BTreeSet<_> = owners.iter().flatten().collect();
     known.retain(|id, _| owning.contains(id));
-    Cluster { primaries: known, owners, moving }
+    ClusterLayout { primaries: known, owners, moving }
 }
 
 fn read_address(address: &str) -> Option<(String, u16)> {

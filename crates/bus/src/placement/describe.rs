@@ -3,7 +3,7 @@
 use redis::ConnectionAddr;
 use redis::ConnectionInfo;
 
-use super::address::{Address, Target, Topology};
+use super::address::{Address, RedisTopology, Target};
 
 /// One address: `host:port`, or a path.
 pub(crate) fn place(address: &ConnectionAddr) -> String {
@@ -16,10 +16,10 @@ pub(crate) fn place(address: &ConnectionAddr) -> String {
 }
 
 /// All of them, with how they are used.
-pub(crate) fn describe(topology: &Topology) -> String {
+pub(crate) fn describe(topology: &RedisTopology) -> String {
     match topology {
-        Topology::Cluster(nodes) => format!("Redis Cluster at {}", places(nodes)),
-        Topology::Servers(servers) => {
+        RedisTopology::Cluster(nodes) => format!("Redis Cluster at {}", places(nodes)),
+        RedisTopology::Servers(servers) => {
             let all: Vec<_> = servers.iter().map(describe_one).collect();
             match all.len() {
                 1 => all.join(""),

@@ -10,7 +10,7 @@ use super::partition::{Partition, PartitionTags};
 
 /// The names of one deployment.
 #[derive(Debug, Clone)]
-pub struct Keys {
+pub struct Keyspace {
     prefix: Arc<str>,
     tags: Arc<PartitionTags>,
     /// What a channel ends with: Pub/Sub knows no databases.
@@ -43,7 +43,7 @@ pub struct KeyNames {
 
 /// Where a room is found under a prefix (`bus.prefix`), in a database of a server.
 pub fn room_names(prefix: &str, database: i64, room: &RoomName) -> RoomNames {
-    let keys = Keys::new(prefix).in_database(database);
+    let keys = Keyspace::new(prefix).in_database(database);
     let (partition, names) = (Partition::of(room), keys.room(room));
     RoomNames {
         partition: partition.number(),
@@ -56,7 +56,7 @@ pub fn room_names(prefix: &str, database: i64, room: &RoomName) -> RoomNames {
 /// A room's keys, in the order in which the scripts take them.
 pub(crate) struct RoomKeys(String);
 
-impl Keys {
+impl Keyspace {
     /// Names under `prefix`, in database 0.
     pub fn new(prefix: &str) -> Self {
         let prefix = escape(prefix);
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn hostile_names_keep_to_their_hash_tag_and_apart() {
-        let keys = Keys::new("rc");
+        let keys = Keyspace::new("rc");
         let meta = |name: &str| keys.room(&room(name)).meta();
         let tag = |name: &str| keys.tag(Partition::of(&room(name)));
         assert_eq!(meta("chat:1"), format!("{{{}}}:chat:1:m", tag("chat:1")));
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn databases_have_channels_of_their_own() {
-        let keys = Keys::new("rc");
+        let keys = Keyspace::new("rc");
         let zero = keys.channel(&room("a"));
         assert!(zero.ends_with("}:a:c"), "{zero}");
         assert_eq!(keys.in_database(0).channel(&room("a")), zero);

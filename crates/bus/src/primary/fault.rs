@@ -22,7 +22,7 @@ const PASSING: [&str; 11] = [
 
 /// Why a node cannot start on this Redis.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum StartError {
+pub enum RedisStartError {
     /// Correct the URL.
     #[error("the Redis URL is not valid: {0}")]
     Url(String),
@@ -39,7 +39,7 @@ pub enum StartError {
     },
 }
 
-impl StartError {
+impl RedisStartError {
     /// Whether it may pass by itself, so that a node waits.
     pub fn passes(&self) -> bool {
         matches!(self, Self::Server { fault: RedisFault::Away(_) | RedisFault::Busy(_), .. })
@@ -104,8 +104,8 @@ pub enum RedisFault {
 
 impl RedisFault {
     /// At an address.
-    pub(crate) fn at(self, at: impl Into<String>) -> StartError {
-        StartError::Server { at: at.into(), fault: self }
+    pub(crate) fn at(self, at: impl Into<String>) -> RedisStartError {
+        RedisStartError::Server { at: at.into(), fault: self }
     }
 
     /// What an error of the library means.

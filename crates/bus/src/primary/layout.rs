@@ -4,7 +4,7 @@
 use redis::aio::ConnectionLike;
 use redis::{ErrorKind, RedisResult, ServerErrorKind};
 
-use crate::placement::keys::Keys;
+use crate::placement::keys::Keyspace;
 
 /// The layout of this version: 1,024 partitions, hash tags `PREFIX:n`, kinds of pushes.
 pub(crate) const LAYOUT: &str = "1";
@@ -13,7 +13,7 @@ pub(crate) const LAYOUT: &str = "1";
 /// cluster only the owner of the key's slot has an answer; the others are fine.
 pub(crate) async fn check_layout(
     connection: &mut (impl ConnectionLike + Send),
-    keys: &Keys,
+    keys: &Keyspace,
 ) -> RedisResult<()> {
     let known: RedisResult<Option<String>> =
         redis::cmd("GET").arg(keys.layout()).query_async(connection).await;

@@ -14,11 +14,11 @@ use roomcast_protocol::RoomName;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
-use super::link_supervisor::Keeper;
+use super::link_supervisor::LinkSupervisor;
 use super::writable::WriteProbe;
 use crate::circuit::Circuit;
 use crate::placement::address::Target;
-use crate::placement::keys::Keys;
+use crate::placement::keys::Keyspace;
 
 /// What a link needs to be made.
 #[derive(Clone)]
@@ -30,7 +30,7 @@ pub(crate) struct LinkOptions {
     /// How many connections publish.
     pub(crate) connections: usize,
     /// Names the version's key.
-    pub(crate) keys: Keys,
+    pub(crate) keys: Keyspace,
     /// The version of the list of servers; `None` in a cluster, which places rooms itself.
     pub(crate) version: Option<watch::Receiver<u64>>,
     /// Counts reconnections.
@@ -39,8 +39,8 @@ pub(crate) struct LinkOptions {
 
 /// A handle to the connections.
 #[derive(Debug, Clone)]
-pub(crate) struct Link {
-    state: watch::Receiver<State>,
+pub(crate) struct RedisLink {
+    state: watch::Receiver<LinkState>,
     /// Asks for a check now: a command failed or got no answer.
     doubt: Arc<Notify>,
     /// The server answers, and refuses writes.
@@ -49,7 +49,7 @@ pub(crate) struct Link {
 
 /// Open connections to a primary whose life is known.
 #[derive(Clone)]
-pub(crate) struct Up {
+pub(crate) struct LinkUp {
     pub(super) connections: Arc<[MultiplexedConnection]>,
     /// For publishes that wait for replicas: nothing else stands behind them.
     pub(super) waiting: MultiplexedConnection,
@@ -64,14 +64,14 @@ pub(crate) struct Up {
     /// How it is asked whether it takes writes.
     pub(super) write_probe: WriteProbe,
     /// Names in the database of these connections.
-    pub(crate) keys: Keys,
+    pub(crate) keys: Keyspace,
 }
 
 /// What a link is just now.
 #[derive(Debug, Clone)]
-pub(super) enum State {
+pub(super) enum LinkState {
     /// Connected.
-    Up(Up),
+    Up(LinkUp),
     /// Not connected.
     Away(Circuit),
 }
@@ -80,13 +80,13 @@ pub(super) enum State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Away;
 
-impl std::fmt::Debug for Up {
+impl std::fmt::Debug for LinkUp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Up").field("at", self.at.addr()).field("life", &self.life).finish()
+        f.debug_struct("LinkUp").field("at", self.at.addr()).field("life", &self.life).finish()
     }
 }
 
-impl Up {
+impl LinkUp {
     /// The connection on which this room's commands go, always the same of one generation.
     pub(crate) fn of(&self, room: &RoomName) -> MultiplexedConnection {
         let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(room);
@@ -109,21 +109,21 @@ impl Up {
     }
 }
 
-impl Link {
+impl RedisLink {
     /// A link that is about to connect; the future keeps it up until the last handle is gone.
     pub(crate) fn new(options: LinkOptions) -> (Self, impl Future<Output = ()> + Send) {
         let doubt = Arc::new(Notify::new());
-        let (sender, state) = watch::channel(State::Away(Circuit::HalfOpen));
+        let (sender, state) = watch::channel(LinkState::Away(Circuit::HalfOpen));
         let refuses_writes = Arc::new(AtomicBool::new(false));
         let link = Self { state, doubt: doubt.clone(), refuses_writes: refuses_writes.clone() };
-        (link, Keeper { options, state: sender, doubt, refuses_writes }.run())
+        (link, LinkSupervisor { options, state: sender, doubt, refuses_writes }.run())
     }
 
     /// The connections, if they are up now.
-    pub(crate) fn up(&self) -> Option<Up> {
+    pub(crate) fn up(&self) -> Option<LinkUp> {
         match &*self.state.borrow() {
-            State::Up(up) => Some(up.clone()),
-            State::Away(_) => None,
+            LinkState::Up(up) => Some(up.clone()),
+            LinkState::Away(_) => None,
         }
     }
 
@@ -135,35 +135,35 @@ impl Link {
     /// The life of the server's data, if the connections are up now.
     pub(crate) fn life(&self) -> Option<Arc<str>> {
         match &*self.state.borrow() {
-            State::Up(up) => Some(up.life.clone()),
-            State::Away(_) => None,
+            LinkState::Up(up) => Some(up.life.clone()),
+            LinkState::Away(_) => None,
         }
     }
 
     /// How the connections are, for metrics.
     pub(crate) fn circuit(&self) -> CircuitState {
         match &*self.state.borrow() {
-            State::Up(_) | State::Away(Circuit::Closed) => CircuitState::Closed,
-            State::Away(Circuit::HalfOpen) => CircuitState::HalfOpen,
-            State::Away(Circuit::Open(_)) => CircuitState::Open,
+            LinkState::Up(_) | LinkState::Away(Circuit::Closed) => CircuitState::Closed,
+            LinkState::Away(Circuit::HalfOpen) => CircuitState::HalfOpen,
+            LinkState::Away(Circuit::Open(_)) => CircuitState::Open,
         }
     }
 
     /// The connections; waits only where they may be back at once, and not beyond the deadline.
-    pub(crate) async fn soon(&self, deadline: Instant) -> Result<Up, Away> {
-        self.wait(deadline, |state| !matches!(state, State::Away(Circuit::HalfOpen))).await
+    pub(crate) async fn soon(&self, deadline: Instant) -> Result<LinkUp, Away> {
+        self.wait(deadline, |state| !matches!(state, LinkState::Away(Circuit::HalfOpen))).await
     }
 
     /// The connections, waiting for them until the deadline.
-    pub(crate) async fn by(&self, deadline: Instant) -> Result<Up, Away> {
-        self.wait(deadline, |state| matches!(state, State::Up(_))).await
+    pub(crate) async fn by(&self, deadline: Instant) -> Result<LinkUp, Away> {
+        self.wait(deadline, |state| matches!(state, LinkState::Up(_))).await
     }
 
     /// The connections, whenever that may be; for ever where nobody keeps the link.
-    pub(crate) async fn some_day(&self) -> Up {
+    pub(crate) async fn some_day(&self) -> LinkUp {
         let mut state = self.state.clone();
-        if let Ok(state) = state.wait_for(|state| matches!(state, State::Up(_))).await
-            && let State::Up(up) = &*state
+        if let Ok(state) = state.wait_for(|state| matches!(state, LinkState::Up(_))).await
+            && let LinkState::Up(up) = &*state
         {
             return up.clone();
         }
@@ -172,24 +172,28 @@ impl Link {
 
     /// Waits until the link leads elsewhere than to this address.
     pub(crate) async fn leaves(&self, at: &ConnectionInfo) {
-        let elsewhere = |state: &State| match state {
-            State::Up(up) => up.at.addr() != at.addr(),
-            State::Away(_) => false,
+        let elsewhere = |state: &LinkState| match state {
+            LinkState::Up(up) => up.at.addr() != at.addr(),
+            LinkState::Away(_) => false,
         };
         if self.state.clone().wait_for(elsewhere).await.is_err() {
             std::future::pending().await
         }
     }
 
-    async fn wait(&self, deadline: Instant, enough: fn(&State) -> bool) -> Result<Up, Away> {
+    async fn wait(
+        &self,
+        deadline: Instant,
+        enough: fn(&LinkState) -> bool,
+    ) -> Result<LinkUp, Away> {
         if let Some(up) = self.up() {
             return Ok(up);
         }
         let mut state = self.state.clone();
         match timeout_at(deadline, state.wait_for(enough)).await {
             Ok(Ok(state)) => match &*state {
-                State::Up(up) => Ok(up.clone()),
-                State::Away(_) => Err(Away),
+                LinkState::Up(up) => Ok(up.clone()),
+                LinkState::Away(_) => Err(Away),
             },
             _ => Err(Away),
         }

@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::layout::check_layout;
-use super::link::{LinkOptions, State, Up};
+use super::link::{LinkOptions, LinkState, LinkUp};
 use super::server::{connect, connection_config, identify};
 use super::version::stamp;
 use super::writable::WriteProbe;
@@ -28,22 +28,22 @@ const POOL: usize = 6;
 const POOL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The task that keeps the connections up.
-pub(super) struct Keeper {
+pub(super) struct LinkSupervisor {
     pub(super) options: LinkOptions,
-    pub(super) state: watch::Sender<State>,
+    pub(super) state: watch::Sender<LinkState>,
     pub(super) doubt: Arc<Notify>,
     pub(super) refuses_writes: Arc<AtomicBool>,
 }
 
-impl Keeper {
+impl LinkSupervisor {
     /// Runs until the last handle to the link is gone.
     pub(super) async fn run(self) {
         let mut circuit = Circuit::HalfOpen;
         let mut first = true;
         while !self.state.is_closed() {
             let up = match &*self.state.borrow() {
-                State::Up(up) => Some(up.clone()),
-                State::Away(_) => None,
+                LinkState::Up(up) => Some(up.clone()),
+                LinkState::Away(_) => None,
             };
             match up {
                 Some(up) => {
@@ -51,7 +51,7 @@ impl Keeper {
                         warn!(server = self.options.name, %reason, "lost Redis");
                         self.refuses_writes.store(false, Ordering::Relaxed);
                         circuit = circuit.lost();
-                        self.state.send_replace(State::Away(circuit));
+                        self.state.send_replace(LinkState::Away(circuit));
                     }
                 }
                 None => {
@@ -64,7 +64,7 @@ impl Keeper {
                                 self.options.metrics.reconnects[BusConnection::Publish].inc();
                             }
                             (first, circuit) = (false, Circuit::Closed);
-                            self.state.send_replace(State::Up(up));
+                            self.state.send_replace(LinkState::Up(up));
                         }
                         Err(reason) => {
                             circuit = circuit.failed();
@@ -72,7 +72,7 @@ impl Keeper {
                                 let server = &self.options.name;
                                 warn!(server, %reason, "Redis is away; publishes fail until it is back");
                             }
-                            self.state.send_replace(State::Away(circuit));
+                            self.state.send_replace(LinkState::Away(circuit));
                         }
                     }
                 }
@@ -81,7 +81,7 @@ impl Keeper {
     }
 
     /// Checks the server every second and at each doubt, until something is wrong with it.
-    async fn watch(&self, up: Up) -> Result<(), String> {
+    async fn watch(&self, up: LinkUp) -> Result<(), String> {
         let mut version = self.options.version.clone();
         self.look_at_writes(&up).await;
         loop {
@@ -102,8 +102,8 @@ impl Keeper {
                     self.examine(&mut connection).await.map_err(|e| e.to_string())?;
                 if *life != *up.life {
                     info!(server = self.options.name, %life, "Redis has another life");
-                    let up = Up { life: life.into(), version, ..up.clone() };
-                    self.state.send_replace(State::Up(up));
+                    let up = LinkUp { life: life.into(), version, ..up.clone() };
+                    self.state.send_replace(LinkState::Up(up));
                     return Ok(());
                 }
             }
@@ -113,7 +113,7 @@ impl Keeper {
 
     /// Asks whether the server takes writes, and says so where that has changed. Without an answer
     /// nothing is known: whether the server is there at all shows elsewhere.
-    async fn look_at_writes(&self, up: &Up) {
+    async fn look_at_writes(&self, up: &LinkUp) {
         let asked = up.write_probe.refusal(&mut up.any(), &self.options.keys).await;
         let Ok(refusal) = asked else { return };
         let (server, refuses) = (&self.options.name, refusal.is_some());
@@ -142,7 +142,7 @@ impl Keeper {
         Ok((format!("{}:{mine}", identity.life), mine))
     }
 
-    async fn connect(&self) -> RedisResult<Up> {
+    async fn connect(&self) -> RedisResult<LinkUp> {
         let at = self.options.target.locate().await?;
         let count = self.options.connections + 1;
         let mut connections = Vec::with_capacity(count);
@@ -160,7 +160,7 @@ impl Keeper {
         check_layout(&mut waiting, &self.options.keys).await?;
         scripts::load(&mut waiting).await?;
         let write_probe = WriteProbe::load(&mut waiting).await?;
-        Ok(Up {
+        Ok(LinkUp {
             connections: connections.into(),
             waiting,
             pool: pool(&at)?,

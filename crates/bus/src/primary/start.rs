@@ -6,22 +6,22 @@ use futures_util::stream::FuturesUnordered;
 use redis::aio::MultiplexedConnection;
 use redis::{ConnectionInfo, RedisResult};
 
-use super::fault::{RedisFault, StartError};
+use super::fault::{RedisFault, RedisStartError};
 use super::overhear::explain;
 use super::server::{ask, at, connect};
-use super::verdict::{Use, judge};
+use super::verdict::{ServerUse, judge};
 use super::version::stamp;
 use crate::placement::address::{Address, Target};
 use crate::placement::describe::place;
-use crate::placement::keys::Keys;
+use crate::placement::keys::Keyspace;
 use crate::scripts;
 
 /// Checks every server of a list.
 pub(crate) async fn check_servers(
     servers: &[Address],
-    keys: &Keys,
+    keys: &Keyspace,
     version: u64,
-) -> Result<(), StartError> {
+) -> Result<(), RedisStartError> {
     for server in servers {
         check_server(server, keys, version).await?;
     }
@@ -29,14 +29,17 @@ pub(crate) async fn check_servers(
 }
 
 /// Checks the first node of a cluster that answers.
-pub(crate) async fn check_cluster(nodes: &[ConnectionInfo], keys: &Keys) -> Result<(), StartError> {
-    let checks = nodes.iter().map(|node| check_node(node, Use::Cluster, keys));
+pub(crate) async fn check_cluster(
+    nodes: &[ConnectionInfo],
+    keys: &Keyspace,
+) -> Result<(), RedisStartError> {
+    let checks = nodes.iter().map(|node| check_node(node, ServerUse::Cluster, keys));
     first(checks.collect()).await.map(drop)
 }
 
-async fn check_server(server: &Address, keys: &Keys, own: u64) -> Result<(), StartError> {
+async fn check_server(server: &Address, keys: &Keyspace, own: u64) -> Result<(), RedisStartError> {
     let info = locate(&server.target).await?;
-    let checked = check_node(&info, Use::Server, keys).await;
+    let checked = check_node(&info, ServerUse::Server, keys).await;
     let mut connection = checked.map_err(|error| in_failover(error, server.target.may_move()))?;
     let at = || place(info.addr());
     let known = stamp(&mut connection, keys, own).await;
@@ -45,7 +48,7 @@ async fn check_server(server: &Address, keys: &Keys, own: u64) -> Result<(), Sta
 }
 
 /// Where a primary is; of the sentinels the first that knows decides.
-async fn locate(target: &Target) -> Result<ConnectionInfo, StartError> {
+async fn locate(target: &Target) -> Result<ConnectionInfo, RedisStartError> {
     let (asked, name, settings) = match target {
         Target::At(info) => return Ok(info.clone()),
         Target::Sentinels { asked, name, settings } => (asked, name, settings),
@@ -64,9 +67,9 @@ async fn locate(target: &Target) -> Result<ConnectionInfo, StartError> {
 
 /// The first that succeeds, else the error that says most.
 async fn first<T>(
-    mut tries: FuturesUnordered<impl Future<Output = Result<T, StartError>>>,
-) -> Result<T, StartError> {
-    let mut worst: Option<StartError> = None;
+    mut tries: FuturesUnordered<impl Future<Output = Result<T, RedisStartError>>>,
+) -> Result<T, RedisStartError> {
+    let mut worst: Option<RedisStartError> = None;
     while let Some(result) = tries.next().await {
         match result {
             Ok(value) => return Ok(value),
@@ -79,9 +82,9 @@ async fn first<T>(
 
 /// A refusal holds for all; a sentinel that does not know a name may be new, and those that are
 /// away know it.
-fn weight(error: &StartError) -> u8 {
+fn weight(error: &RedisStartError) -> u8 {
     match error {
-        StartError::Server { fault: RedisFault::UnknownName(_), .. } => 0,
+        RedisStartError::Server { fault: RedisFault::UnknownName(_), .. } => 0,
         error if error.passes() => 1,
         _ => 2,
     }
@@ -89,9 +92,9 @@ fn weight(error: &StartError) -> u8 {
 
 /// Sentinels that name a replica have not heard yet of what they decide: this passes, unlike an
 /// address that is wrong.
-fn in_failover(error: StartError, may_move: bool) -> StartError {
+fn in_failover(error: RedisStartError, may_move: bool) -> RedisStartError {
     match error {
-        StartError::Server { at, fault: RedisFault::Replica } if may_move => {
+        RedisStartError::Server { at, fault: RedisFault::Replica } if may_move => {
             RedisFault::Busy("the sentinels name it, and it is a replica now".to_owned()).at(at)
         }
         error => error,
@@ -102,9 +105,9 @@ fn in_failover(error: StartError, may_move: bool) -> StartError {
 /// its scripts, subscribe and publish.
 async fn check_node(
     info: &ConnectionInfo,
-    used: Use,
-    keys: &Keys,
-) -> Result<MultiplexedConnection, StartError> {
+    used: ServerUse,
+    keys: &Keyspace,
+) -> Result<MultiplexedConnection, RedisStartError> {
     let at = || place(info.addr());
     let mut connection = match connect(info, |_| ()).await {
         Ok(connection) => connection,
@@ -119,7 +122,7 @@ async fn check_node(
 }
 
 /// Does what a user may lack the permission for, without writing anything.
-async fn try_out(connection: &mut MultiplexedConnection, keys: &Keys) -> RedisResult<()> {
+async fn try_out(connection: &mut MultiplexedConnection, keys: &Keyspace) -> RedisResult<()> {
     let channel = keys.probe("start", 0);
     scripts::load(connection).await?;
     connection.subscribe(&channel).await?;

@@ -17,7 +17,7 @@ const MIN_CLUSTER: (u32, u32) = (7, 0);
 
 /// How a server is going to be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Use {
+pub(crate) enum ServerUse {
     /// As a primary that holds rooms by itself.
     Server,
     /// As one node of a cluster, primary or not.
@@ -25,11 +25,11 @@ pub(crate) enum Use {
 }
 
 /// Judges what INFO says.
-pub(crate) fn judge(info: &str, used: Use) -> Result<(), RedisFault> {
+pub(crate) fn judge(info: &str, used: ServerUse) -> Result<(), RedisFault> {
     let (product, found, least, needed) = match (field(info, "valkey_version"), used) {
         (Some(found), _) => ("Valkey", Some(found), MIN_VALKEY, "7.2"),
-        (None, Use::Server) => ("Redis", field(info, "redis_version"), MIN_REDIS, "6.2"),
-        (None, Use::Cluster) => ("Redis", field(info, "redis_version"), MIN_CLUSTER, "7.0"),
+        (None, ServerUse::Server) => ("Redis", field(info, "redis_version"), MIN_REDIS, "6.2"),
+        (None, ServerUse::Cluster) => ("Redis", field(info, "redis_version"), MIN_CLUSTER, "7.0"),
     };
     match found {
         Some(found) if version(found) < least => {
@@ -39,18 +39,18 @@ pub(crate) fn judge(info: &str, used: Use) -> Result<(), RedisFault> {
         None => warn!("Redis does not tell its version; at least 6.2 is needed"),
     }
     match (used, field(info, "redis_mode")) {
-        (Use::Server, Some("cluster")) => {
+        (ServerUse::Server, Some("cluster")) => {
             return Err(RedisFault::Mode("is part of a cluster; write redis+cluster://"));
         }
-        (Use::Server, Some("sentinel")) => {
+        (ServerUse::Server, Some("sentinel")) => {
             return Err(RedisFault::Mode("is a sentinel; write redis+sentinel://host/NAME"));
         }
-        (Use::Cluster, Some(mode)) if mode != "cluster" => {
+        (ServerUse::Cluster, Some(mode)) if mode != "cluster" => {
             return Err(RedisFault::Mode("is no part of a cluster; write redis://"));
         }
         _ => {}
     }
-    if used == Use::Server && !read_identity(info).primary {
+    if used == ServerUse::Server && !read_identity(info).primary {
         return Err(RedisFault::Replica);
     }
     warn_if_unbound(info);
@@ -76,7 +76,7 @@ mod tests {
     fn check(version: &str, rest: &str, expected: Result<(), RedisFault>) {
         let info =
             format!("# Server\r\n{version}\r\nrole:master\r\nmaster_replid:ab\r\n{rest}\r\n");
-        assert_eq!(judge(&info, Use::Server), expected, "{info}");
+        assert_eq!(judge(&info, ServerUse::Server), expected, "{info}");
     }
 
     #[test]
@@ -104,8 +104,8 @@ mod tests {
     #[test]
     fn a_replica_is_refused() {
         let info = "redis_version:7.0.15\r\nrole:slave\r\nmaxmemory:0";
-        assert_eq!(judge(info, Use::Server), Err(RedisFault::Replica));
-        assert_eq!(judge(info, Use::Cluster), Ok(()), "any node knows its cluster");
+        assert_eq!(judge(info, ServerUse::Server), Err(RedisFault::Replica));
+        assert_eq!(judge(info, ServerUse::Cluster), Ok(()), "any node knows its cluster");
     }
 
     #[test]
@@ -113,10 +113,10 @@ mod tests {
         let of = |mode: &str| {
             format!("redis_version:7.0.15\r\nredis_mode:{mode}\r\nrole:master\r\nmaxmemory:0")
         };
-        assert!(matches!(judge(&of("cluster"), Use::Server), Err(RedisFault::Mode(_))));
-        assert!(matches!(judge(&of("sentinel"), Use::Server), Err(RedisFault::Mode(_))));
-        assert!(matches!(judge(&of("standalone"), Use::Cluster), Err(RedisFault::Mode(_))));
-        assert_eq!(judge(&of("cluster"), Use::Cluster), Ok(()));
-        assert_eq!(judge(&of("standalone"), Use::Server), Ok(()));
+        assert!(matches!(judge(&of("cluster"), ServerUse::Server), Err(RedisFault::Mode(_))));
+        assert!(matches!(judge(&of("sentinel"), ServerUse::Server), Err(RedisFault::Mode(_))));
+        assert!(matches!(judge(&of("standalone"), ServerUse::Cluster), Err(RedisFault::Mode(_))));
+        assert_eq!(judge(&of("cluster"), ServerUse::Cluster), Ok(()));
+        assert_eq!(judge(&of("standalone"), ServerUse::Server), Ok(()));
     }
 }

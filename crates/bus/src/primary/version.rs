@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use redis::aio::ConnectionLike;
 use redis::{RedisResult, Script};
 
-use crate::placement::keys::Keys;
+use crate::placement::keys::Keyspace;
 
 /// How long a server remembers it without any node: every key has an end.
 pub(crate) const TTL_MS: u64 = 24 * 3600 * 1000;
@@ -29,7 +29,7 @@ static STAMP: LazyLock<Script> = LazyLock::new(|| {
 /// knows a newer list.
 pub(crate) async fn stamp(
     connection: &mut (impl ConnectionLike + Send),
-    keys: &Keys,
+    keys: &Keyspace,
     version: u64,
 ) -> RedisResult<u64> {
     STAMP.key(keys.version()).arg(version).arg(TTL_MS).invoke_async(connection).await

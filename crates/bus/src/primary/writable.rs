@@ -8,7 +8,7 @@ use redis::{ErrorKind, RedisError, RedisResult, Script};
 
 use super::fault::clean;
 use super::version;
-use crate::placement::keys::Keys;
+use crate::placement::keys::Keyspace;
 
 /// The codes of refused writes.
 const REFUSALS: [&str; 3] = ["OOM", "MISCONF", "NOREPLICAS"];
@@ -54,7 +54,7 @@ impl WriteProbe {
     pub(crate) async fn refusal(
         self,
         connection: &mut MultiplexedConnection,
-        keys: &Keys,
+        keys: &Keyspace,
     ) -> RedisResult<Option<String>> {
         let asked: RedisResult<u64> = match self {
             Self::Ask => ASK.prepare_invoke().invoke_async(connection).await,
@@ -81,11 +81,11 @@ mod tests {
     use roomcast_testkit::RedisServer;
 
     use super::*;
-    use crate::placement::address::{self, Target, Topology};
+    use crate::placement::address::{self, RedisTopology, Target};
     use crate::primary::server::connect;
 
     async fn connected(server: &RedisServer) -> MultiplexedConnection {
-        let Topology::Servers(servers) = address::read(&server.url(), None).unwrap() else {
+        let RedisTopology::Servers(servers) = address::read(&server.url(), None).unwrap() else {
             panic!("one server");
         };
         let Target::At(info) = &servers[0].target else { panic!("at an address") };
@@ -95,7 +95,7 @@ mod tests {
     #[tokio::test]
     async fn both_ways_tell_each_refusal_and_its_end() {
         let server = RedisServer::start();
-        let keys = Keys::new("p");
+        let keys = Keyspace::new("p");
         let mut connection = connected(&server).await;
         assert_eq!(WriteProbe::load(&mut connection).await.unwrap(), WriteProbe::Ask);
         for probe in [WriteProbe::Ask, WriteProbe::Write] {

@@ -2,21 +2,21 @@
 
 use roomcast_protocol::{Epoch, Position, Seq};
 
-use crate::api::{Ack, PublishError};
+use crate::api::{PublishAck, PublishError};
 
 /// The script's answer to a group.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub(crate) enum GroupAnswer {
     /// One result per item.
-    Results(Vec<Result<Ack, PublishError>>),
+    Results(Vec<Result<PublishAck, PublishError>>),
     /// A later group of this node was stored already; this one surely was not, or was answered.
     Stale,
 }
 
 /// Reads `group epoch time first results`; `None` if it is nothing of the kind.
-pub(crate) fn read(answer: &str) -> Option<Answer> {
+pub(crate) fn read(answer: &str) -> Option<GroupAnswer> {
     if answer == "stale" {
-        return Some(Answer::Stale);
+        return Some(GroupAnswer::Stale);
     }
     let mut words = answer.split(' ').skip(1);
     let epoch = Epoch::parse(words.next()?)?;
@@ -28,7 +28,7 @@ pub(crate) fn read(answer: &str) -> Option<Answer> {
             ("a", count) => {
                 // A number of messages in a row; there are no more than a group has.
                 for _ in 0..count.parse::<u16>().ok()? {
-                    results.push(Ok(Ack { position: Position { epoch, seq }, time }));
+                    results.push(Ok(PublishAck { position: Position { epoch, seq }, time }));
                     seq += 1;
                 }
                 continue;
@@ -40,15 +40,15 @@ pub(crate) fn read(answer: &str) -> Option<Answer> {
             _ => return None,
         });
     }
-    Some(Answer::Results(results))
+    Some(GroupAnswer::Results(results))
 }
 
 /// Reads `epoch:seq:time`.
-fn read_known(known: &str) -> Option<Ack> {
+fn read_known(known: &str) -> Option<PublishAck> {
     let mut words = known.split(':');
     let epoch = Epoch::parse(words.next()?)?;
     let seq = words.next()?.parse().ok()?;
-    Some(Ack { position: Position { epoch, seq }, time: words.next()?.parse().ok()? })
+    Some(PublishAck { position: Position { epoch, seq }, time: words.next()?.parse().ok()? })
 }
 
 #[cfg(test)]
@@ -62,17 +62,17 @@ mod tests {
         let answer = "12 0000000000000007 1700 5 a1,k0000000000000009:3:1600,c,s5,o,a2";
         assert_eq!(
             read(answer),
-            Some(Answer::Results(vec![
-                Ok(Ack { position: at(5), time: 1700 }),
-                Ok(Ack { position: Position { epoch: Epoch(9), seq: 3 }, time: 1600 }),
+            Some(GroupAnswer::Results(vec![
+                Ok(PublishAck { position: at(5), time: 1700 }),
+                Ok(PublishAck { position: Position { epoch: Epoch(9), seq: 3 }, time: 1600 }),
                 Err(PublishError::KeyConflict),
                 Err(PublishError::SeqConflict(at(5))),
                 Err(PublishError::TooManyKeys),
-                Ok(Ack { position: at(6), time: 1700 }),
-                Ok(Ack { position: at(7), time: 1700 }),
+                Ok(PublishAck { position: at(6), time: 1700 }),
+                Ok(PublishAck { position: at(7), time: 1700 }),
             ]))
         );
-        assert_eq!(read("stale"), Some(Answer::Stale));
+        assert_eq!(read("stale"), Some(GroupAnswer::Stale));
         let bad = ["", "12", "12 failed", "12 x 1 1 a1"].map(str::to_owned);
         let results = ["z", "", "a", "a1x", "a65536", "o1"];
         let more = results.map(|result| format!("12 0000000000000007 1 1 {result}"));

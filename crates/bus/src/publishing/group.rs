@@ -11,16 +11,16 @@ use roomcast_protocol::RoomName;
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::warn;
 
-use super::answer::{self, Answer};
-use super::pending::Pending;
-use crate::api::{Ack, KEY_WINDOW, PublishError, random_epoch};
-use crate::log_throttle::Seldom;
-use crate::placement::keys::Keys;
-use crate::primary::link::Up;
+use super::answer::{self, GroupAnswer};
+use super::pending::PendingPublication;
+use crate::api::{KEY_WINDOW, PublishAck, PublishError, random_epoch};
+use crate::log_throttle::LogThrottle;
+use crate::placement::keys::Keyspace;
+use crate::primary::link::LinkUp;
 use crate::primary::server::ANSWER_TIMEOUT;
-use crate::scripts::{Call, millis};
+use crate::scripts::{ScriptCall, millis};
 use crate::server_map::shard::Shard;
-use crate::server_map::{Failure, Line, Shards};
+use crate::server_map::{CallFailure, CallRoute, ServerMap};
 
 /// From taking a publication to its outcome, at most.
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -29,11 +29,11 @@ const DEADLINE: Duration = Duration::from_secs(2);
 const BREATH: Duration = Duration::from_millis(20);
 
 /// Sends groups under this node's incarnation.
-pub(crate) struct Sender {
+pub(crate) struct GroupSender {
     /// Names this run of this node in the rooms' metas.
     pub(crate) node: String,
-    pub(crate) keys: Keys,
-    pub(crate) shards: Shards,
+    pub(crate) keys: Keyspace,
+    pub(crate) shards: ServerMap,
     /// `PUBLISH`, or `SPUBLISH` in a cluster.
     pub(crate) push: &'static str,
     /// How long a room outlives its history and its readers.
@@ -42,15 +42,15 @@ pub(crate) struct Sender {
     /// The last group's number. One count for all rooms: it rises in each.
     pub(crate) number: AtomicU64,
     /// For the log.
-    pub(crate) refusals: Seldom,
+    pub(crate) refusals: LogThrottle,
 }
 
 /// What an item comes to.
-type Outcome = Result<Ack, PublishError>;
+type Outcome = Result<PublishAck, PublishError>;
 
-impl Sender {
+impl GroupSender {
     /// Publishes a group and answers its items.
-    pub(crate) async fn send(&self, room: &RoomName, mut group: Vec<Pending>) {
+    pub(crate) async fn send(&self, room: &RoomName, mut group: Vec<PendingPublication>) {
         let started = Instant::now();
         let oldest = group.iter().map(|pending| pending.submitted).min().unwrap_or(started);
         self.metrics.groups.inc();
@@ -66,7 +66,7 @@ impl Sender {
         }
     }
 
-    fn answer_all(&self, group: Vec<Pending>, error: PublishError) {
+    fn answer_all(&self, group: Vec<PendingPublication>, error: PublishError) {
         if error == PublishError::Unknown {
             self.metrics.publish_unknown.inc_by(group.len() as u64);
         }
@@ -77,7 +77,7 @@ impl Sender {
     async fn resolve(
         &self,
         room: &RoomName,
-        group: &mut [Pending],
+        group: &mut [PendingPublication],
         deadline: Instant,
     ) -> Result<Vec<Outcome>, PublishError> {
         let number = self.number.fetch_add(1, Ordering::Relaxed) + 1;
@@ -101,15 +101,15 @@ impl Sender {
                 tried = true;
                 group.iter_mut().for_each(|pending| pending.sent = true);
                 match self.attempt(room, group, number, (&up, deadline)).await {
-                    Ok(Answer::Results(results)) => return Ok(results),
-                    Ok(Answer::Stale) => return Err(PublishError::Unknown),
-                    Err(Failure::Refused(error)) if sent.is_none() => {
+                    Ok(GroupAnswer::Results(results)) => return Ok(results),
+                    Ok(GroupAnswer::Stale) => return Err(PublishError::Unknown),
+                    Err(CallFailure::Refused(error)) if sent.is_none() => {
                         if self.refusals.is_time() {
                             warn!(%error, "Redis refuses publishes");
                         }
                         return Err(given_up);
                     }
-                    Err(Failure::Partial(error)) => {
+                    Err(CallFailure::Partial(error)) => {
                         if self.refusals.is_time() {
                             warn!(%error, "a publish failed half-way; its outcome is unknown");
                         }
@@ -117,8 +117,8 @@ impl Sender {
                     }
                     // A refusal says nothing of an earlier attempt: ask again under the same
                     // number.
-                    Err(Failure::Elsewhere | Failure::Refused(_)) => link.doubt(),
-                    Err(Failure::Lost) => {
+                    Err(CallFailure::Elsewhere | CallFailure::Refused(_)) => link.doubt(),
+                    Err(CallFailure::Lost) => {
                         link.doubt();
                         sent = Some(shard);
                     }
@@ -139,29 +139,29 @@ impl Sender {
         &self,
         room: &RoomName,
         // Exclusive, though it is only read: what may be shared between threads it is not.
-        group: &mut [Pending],
+        group: &mut [PendingPublication],
         number: u64,
-        (up, deadline): (&Up, Instant),
-    ) -> Result<Answer, Failure> {
+        (up, deadline): (&LinkUp, Instant),
+    ) -> Result<GroupAnswer, CallFailure> {
         self.metrics.commands[BusCommand::Publish].inc();
         let replicas = group.last().expect("a group has items").retention.replicas;
-        let line = if replicas == 0 { Line::Room } else { Line::Replicated(replicas) };
-        let command = move |up: &Up| self.command(room, group, number, up);
-        let answer = self.shards.call((Call::Publish, room), up, line, command);
+        let line = if replicas == 0 { CallRoute::Room } else { CallRoute::Replicated(replicas) };
+        let command = move |up: &LinkUp| self.command(room, group, number, up);
+        let answer = self.shards.call((ScriptCall::Publish, room), up, line, command);
         // The connection has a timeout of its own; a second timer is only for the last attempt.
         let answer = if deadline.duration_since(Instant::now()) > ANSWER_TIMEOUT {
             answer.await
         } else {
-            timeout_at(deadline, answer).await.unwrap_or(Err(Failure::Lost))
+            timeout_at(deadline, answer).await.unwrap_or(Err(CallFailure::Lost))
         };
         let read = |(value, reached): (Value, u32)| match value {
             // Stored, but not where it was to be as well: the same number asks again.
-            Value::BulkString(_) if reached < replicas => Err(Failure::Lost),
+            Value::BulkString(_) if reached < replicas => Err(CallFailure::Lost),
             Value::BulkString(text) => {
                 let text = std::str::from_utf8(&text).ok();
-                text.and_then(answer::read).ok_or(Failure::Lost)
+                text.and_then(answer::read).ok_or(CallFailure::Lost)
             }
-            _ => Err(Failure::Lost),
+            _ => Err(CallFailure::Lost),
         };
         let answer = answer.and_then(read);
         if answer.is_err() {
@@ -170,12 +170,18 @@ impl Sender {
         answer
     }
 
-    fn command(&self, room: &RoomName, group: &[Pending], number: u64, up: &Up) -> Cmd {
+    fn command(
+        &self,
+        room: &RoomName,
+        group: &[PendingPublication],
+        number: u64,
+        up: &LinkUp,
+    ) -> Cmd {
         // The last item speaks for the room: its namespace's settings are the newest.
         let kept = group.last().expect("a group has items").retention;
         let entries = kept.history_size.max(kept.repair_window).max(1);
         let ttl = kept.history_age.saturating_add(self.linger).max(2 * KEY_WINDOW);
-        let mut command = Call::Publish.on(&self.keys, room);
+        let mut command = ScriptCall::Publish.on(&self.keys, room);
         command
             .arg(up.version)
             .arg(self.keys.version())

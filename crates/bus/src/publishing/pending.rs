@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use roomcast_protocol::Position;
 use tokio::time::Instant;
 
-use crate::api::{Ack, Publication, PublishError, Reply, Retention};
+use crate::api::{Publication, PublishAck, PublishError, PublishReply, Retention};
 use crate::fingerprint::fingerprint;
 use crate::owner::KeyOwner;
 use crate::payload;
@@ -19,13 +19,13 @@ const MAX_BYTES: usize = 64 << 20;
 
 /// What waits in one node, over all rooms.
 #[derive(Debug, Default)]
-pub(crate) struct Load {
+pub(crate) struct PendingLoad {
     items: AtomicUsize,
     bytes: AtomicUsize,
 }
 
 /// A publication that waits for its outcome.
-pub(crate) struct Pending {
+pub(crate) struct PendingPublication {
     /// As it will lie in Redis.
     pub(crate) payload: Vec<u8>,
     /// Fingerprint and scope of its key; empty without one.
@@ -38,17 +38,17 @@ pub(crate) struct Pending {
     pub(crate) submitted: Instant,
     /// Whether it may have reached Redis.
     pub(crate) sent: bool,
-    reply: Option<Reply>,
-    load: Arc<Load>,
+    reply: Option<PublishReply>,
+    load: Arc<PendingLoad>,
 }
 
-impl Pending {
+impl PendingPublication {
     /// Encodes a publication; gives the reply back if the node holds too many.
     pub(crate) fn new(
         publication: &Publication,
-        reply: Reply,
-        load: &Arc<Load>,
-    ) -> Result<Self, Reply> {
+        reply: PublishReply,
+        load: &Arc<PendingLoad>,
+    ) -> Result<Self, PublishReply> {
         if load.items.load(Ordering::Relaxed) >= MAX_ITEMS
             || load.bytes.load(Ordering::Relaxed) >= MAX_BYTES
         {
@@ -70,14 +70,14 @@ impl Pending {
     }
 
     /// Tells the outcome.
-    pub(crate) fn answer(mut self, outcome: Result<Ack, PublishError>) {
+    pub(crate) fn answer(mut self, outcome: Result<PublishAck, PublishError>) {
         if let Some(reply) = self.reply.take() {
             reply(outcome);
         }
     }
 }
 
-impl Drop for Pending {
+impl Drop for PendingPublication {
     fn drop(&mut self) {
         self.load.items.fetch_sub(1, Ordering::Relaxed);
         self.load.bytes.fetch_sub(self.payload.len(), Ordering::Relaxed);
@@ -98,10 +98,10 @@ fn scope(publication: &Publication) -> Vec<u8> {
 }
 
 #[cfg(test)]
-impl Pending {
+impl PendingPublication {
     /// An item of which only the size and the age matter.
     pub(crate) fn of_size(bytes: usize, submitted: Instant) -> Self {
-        let load = Load { items: AtomicUsize::new(1), bytes: AtomicUsize::new(bytes) };
+        let load = PendingLoad { items: AtomicUsize::new(1), bytes: AtomicUsize::new(bytes) };
         let retention = Retention {
             history_size: 1,
             history_age: std::time::Duration::from_secs(1),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::pending::Pending;
+use super::pending::PendingPublication;
 
 /// Items in one group: enough to make a call's cost vanish, few enough for Redis to stay fair.
 pub(crate) const GROUP_ITEMS: usize = 128;
@@ -21,14 +21,14 @@ const MAX_WAIT: Duration = Duration::from_secs(1);
 /// One room's queue.
 #[derive(Default)]
 pub(crate) struct Queue {
-    waiting: VecDeque<Pending>,
+    waiting: VecDeque<PendingPublication>,
     bytes: usize,
 }
 
 impl Queue {
     /// Adds an item; gives it back if there is no room.
     #[must_use]
-    pub(crate) fn push(&mut self, pending: Pending) -> Option<Pending> {
+    pub(crate) fn push(&mut self, pending: PendingPublication) -> Option<PendingPublication> {
         let bytes = self.bytes + pending.payload.len();
         let full = self.waiting.len() >= QUEUE_ITEMS || bytes > QUEUE_BYTES;
         if full && !self.waiting.is_empty() {
@@ -40,8 +40,12 @@ impl Queue {
     }
 
     /// The next group; empty if nothing waits. `late` gets what waited too long.
-    pub(crate) fn next_group(&mut self, now: Instant, late: &mut Vec<Pending>) -> Vec<Pending> {
-        let mut group: Vec<Pending> = Vec::new();
+    pub(crate) fn next_group(
+        &mut self,
+        now: Instant,
+        late: &mut Vec<PendingPublication>,
+    ) -> Vec<PendingPublication> {
+        let mut group: Vec<PendingPublication> = Vec::new();
         let mut bytes = 0;
         while let Some(next) = self.waiting.front() {
             bytes += next.payload.len();
@@ -64,8 +68,8 @@ impl Queue {
 mod tests {
     use super::*;
 
-    fn item(bytes: usize, submitted: Instant) -> Pending {
-        Pending::of_size(bytes, submitted)
+    fn item(bytes: usize, submitted: Instant) -> PendingPublication {
+        PendingPublication::of_size(bytes, submitted)
     }
 
     #[test]

@@ -7,9 +7,9 @@ use std::time::Duration;
 use roomcast_protocol::RoomName;
 
 use crate::placement::Placement;
-use crate::placement::address::{self, Topology};
-use crate::placement::keys::{Keys, RoomNames, room_names};
-use crate::primary::fault::StartError;
+use crate::placement::address::{self, RedisTopology};
+use crate::placement::keys::{Keyspace, RoomNames, room_names};
+use crate::primary::fault::RedisStartError;
 
 /// Longest prefix: it stands in every key and channel.
 const MAX_PREFIX: usize = 64;
@@ -70,16 +70,16 @@ pub fn check_url(text: &str) -> Result<(), String> {
 }
 
 /// Where a room is found in the Redis that `options` name. Nothing is asked of a server.
-pub fn locate_room(options: &RedisOptions, room: &RoomName) -> Result<RoomNames, StartError> {
+pub fn locate_room(options: &RedisOptions, room: &RoomName) -> Result<RoomNames, RedisStartError> {
     let topology = address::read(&options.url, options.ca.as_deref())
-        .map_err(|e| StartError::Url(e.to_string()))?;
+        .map_err(|e| RedisStartError::Url(e.to_string()))?;
     let database = match &topology {
-        Topology::Servers(servers) => {
+        RedisTopology::Servers(servers) => {
             let names = servers.iter().map(|server| server.name.clone()).collect();
-            let index = Placement::Names(names).of(&Keys::new(&options.prefix), room);
+            let index = Placement::Names(names).of(&Keyspace::new(&options.prefix), room);
             servers.get(index.unwrap_or(0)).map_or(0, |server| server.target.database())
         }
-        Topology::Cluster(_) => 0,
+        RedisTopology::Cluster(_) => 0,
     };
     Ok(room_names(&options.prefix, database, room))
 }

@@ -7,7 +7,7 @@ use roomcast_protocol::RoomName;
 
 use crate::feed::LaneHandle;
 use crate::primary::health::Vitals;
-use crate::primary::link::Link;
+use crate::primary::link::RedisLink;
 
 /// One primary.
 pub(crate) struct Shard {
@@ -16,7 +16,7 @@ pub(crate) struct Shard {
     /// `host:port` in a cluster, as redirections name it; else empty.
     pub(crate) address: String,
     /// The command connections.
-    pub(crate) link: Link,
+    pub(crate) link: RedisLink,
     /// What its lanes last saw.
     pub(crate) vitals: Vitals,
     /// One for each lane; what waits there is bounded by the rooms of the node.

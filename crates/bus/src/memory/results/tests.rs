@@ -21,12 +21,12 @@ fn user(name: &str) -> KeyOwner {
     KeyOwner::User(UserName::parse(name).unwrap())
 }
 
-fn scope(owner: &KeyOwner, number: u64) -> Scope {
+fn scope(owner: &KeyOwner, number: u64) -> KeyScope {
     (owner.clone(), PublishKey::parse(&format!("k{number}")).unwrap())
 }
 
-fn ack(seq: u64, time: u64) -> Ack {
-    Ack { position: Position { epoch: Epoch(1), seq }, time }
+fn ack(seq: u64, time: u64) -> PublishAck {
+    PublishAck { position: Position { epoch: Epoch(1), seq }, time }
 }
 
 /// Uses a key as a room does; whether it was within the bounds.

@@ -57,7 +57,7 @@ struct World {
     /// Up to here the stream was trimmed, per epoch.
     floors: HashMap<Epoch, Seq>,
     pushes: VecDeque<(Epoch, Vec<Arc<Message>>)>,
-    answer: Option<Page>,
+    answer: Option<RoomPage>,
     copies: Vec<(Lineage, Seq)>,
     ids: u64,
 }
@@ -113,20 +113,20 @@ impl World {
     }
 
     /// A page of three at most, so that repairs take several.
-    fn page(&self, after: Seq) -> Page {
+    fn page(&self, after: Seq) -> RoomPage {
         let floor = self.floors[&self.lineage.epoch].max(after);
         let line = &self.truth[&self.lineage.epoch];
         let rest: Vec<_> = line.range(floor + 1..).map(|(&seq, &id)| message(seq, id)).collect();
         let more = rest.len() > 3;
         let messages = rest.into_iter().take(3).collect();
-        Page { lineage: self.lineage.clone(), last: self.last, messages, more }
+        RoomPage { lineage: self.lineage.clone(), last: self.last, messages, more }
     }
 
     fn ask(&mut self, order: &Order) {
         self.answer = match order.need() {
             None => None,
             Some(Need::Standing) => {
-                Some(Page { messages: Vec::new(), more: false, ..self.page(0) })
+                Some(RoomPage { messages: Vec::new(), more: false, ..self.page(0) })
             }
             Some(Need::After(seq, _)) => Some(self.page(seq)),
         };
