@@ -31,7 +31,7 @@ pub struct EventQueue {
 
 #[derive(Default)]
 struct State {
-    outbox: PendingEvents,
+    pending: PendingEvents,
     open: HashMap<RoomName, FeedSession>,
     sessions: FeedSession,
 }
@@ -58,7 +58,7 @@ impl EventQueue {
         let mut state = self.state();
         let was_open = state.open.remove(room).is_some();
         if was_open {
-            state.outbox.forget(room);
+            state.pending.forget(room);
         }
         was_open
     }
@@ -74,7 +74,7 @@ impl EventQueue {
     }
 
     /// Tells a room's events, if that session of it is still open.
-    pub fn tell(&self, room: &RoomName, session: FeedSession, events: Vec<FeedEvent>) {
+    pub fn push(&self, room: &RoomName, session: FeedSession, events: Vec<FeedEvent>) {
         {
             let mut state = self.state();
             if state.open.get(room) != Some(&session) {
@@ -83,9 +83,9 @@ impl EventQueue {
             for event in events {
                 match event {
                     FeedEvent::Messages(messages) => {
-                        messages.into_iter().for_each(|m| state.outbox.message(room, m));
+                        messages.into_iter().for_each(|m| state.pending.message(room, m));
                     }
-                    event => state.outbox.push(room.clone(), event),
+                    event => state.pending.push(room.clone(), event),
                 }
             }
         }
@@ -94,7 +94,7 @@ impl EventQueue {
 
     /// Whether the lanes should wait for the hub.
     pub fn is_full(&self) -> bool {
-        self.state().outbox.bytes() > MAX_BYTES
+        self.state().pending.bytes() > MAX_BYTES
     }
 
     /// Waits until the hub took something.
@@ -104,12 +104,12 @@ impl EventQueue {
 
     /// Whether nothing waits for the hub.
     pub fn is_empty(&self) -> bool {
-        !self.state().outbox.is_ready()
+        !self.state().pending.is_ready()
     }
 
     /// Everything there is now.
     pub fn take(&self) -> Vec<RoomEvent> {
-        let events = self.state().outbox.take();
+        let events = self.state().pending.take();
         if !events.is_empty() {
             self.taken.notify_waiters();
         }

@@ -24,7 +24,7 @@ pub use holder::LeaseHolder;
 pub use judge::{Incarnation, Lease, LeaseJudge, LeaseTable};
 
 /// From the answer to an advance, or its failure, to the next.
-const PAUSE: Duration = Duration::from_secs(1);
+const ADVANCE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What an advance came to.
 enum Advanced {
@@ -74,7 +74,7 @@ impl LeaseKeeper {
                     judge.interrupted();
                 }
             }
-            if timeout(PAUSE, &mut ended).await.is_ok() {
+            if timeout(ADVANCE_INTERVAL, &mut ended).await.is_ok() {
                 return;
             }
         }

@@ -21,7 +21,7 @@ use crate::server_map::ServerMap;
 
 /// The listening half of the bus over Redis.
 pub(crate) struct RedisFeeds {
-    exit: Arc<EventQueue>,
+    events: Arc<EventQueue>,
     shards: ServerMap,
     /// The lane that each open room is on; `None` while nobody owns its slot.
     placed: HashMap<RoomName, Option<LaneHandle>>,
@@ -29,32 +29,32 @@ pub(crate) struct RedisFeeds {
 
 impl RedisFeeds {
     /// Feeds of these primaries.
-    pub(crate) fn new(exit: Arc<EventQueue>, shards: ServerMap) -> Self {
-        Self { exit, shards, placed: HashMap::new() }
+    pub(crate) fn new(events: Arc<EventQueue>, shards: ServerMap) -> Self {
+        Self { events, shards, placed: HashMap::new() }
     }
 
     pub(crate) fn open(&mut self, room: RoomName) {
-        if let Some(session) = self.exit.open(&room) {
+        if let Some(session) = self.events.open(&room) {
             let lane = self.lane_of(&room);
             if let Some(lane) = &lane {
-                tell(lane, LaneCommand::Open(room.clone(), session));
+                send(lane, LaneCommand::Open(room.clone(), session));
             }
             self.placed.insert(room, lane);
         }
     }
 
     pub(crate) fn close(&mut self, room: &RoomName) {
-        if self.exit.close(room)
+        if self.events.close(room)
             && let Some(Some(lane)) = self.placed.remove(room)
         {
-            tell(&lane, LaneCommand::Close(room.clone()));
+            send(&lane, LaneCommand::Close(room.clone()));
         }
     }
 
     pub(crate) async fn next(&mut self) -> Vec<RoomEvent> {
         loop {
             tokio::select! {
-                events = self.exit.next() => return events,
+                events = self.events.next() => return events,
                 () = self.shards.changed() => self.place_anew(),
             }
         }
@@ -67,10 +67,10 @@ impl RedisFeeds {
             let new = shard.lane(room).clone();
             match lane {
                 Some(old) if old.same_channel(&new) => continue,
-                Some(old) => tell(old, LaneCommand::HandOver(room.clone(), new.clone())),
+                Some(old) => send(old, LaneCommand::HandOver(room.clone(), new.clone())),
                 None => {
-                    if let Some(session) = self.exit.session(room) {
-                        tell(&new, LaneCommand::Open(room.clone(), session));
+                    if let Some(session) = self.events.session(room) {
+                        send(&new, LaneCommand::Open(room.clone(), session));
                     }
                 }
             }
@@ -83,7 +83,7 @@ impl RedisFeeds {
     }
 }
 
-fn tell(lane: &LaneHandle, command: LaneCommand) {
+fn send(lane: &LaneHandle, command: LaneCommand) {
     // A lane ends only with the bus; there is nobody left to listen then.
     let _ = lane.send(command);
 }

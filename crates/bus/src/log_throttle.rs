@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// At most one line of a kind within this.
-const PAUSE: Duration = Duration::from_secs(10);
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// One kind of line.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ impl LogThrottle {
     pub(crate) fn is_time(&self) -> bool {
         let now = self.started.elapsed().as_millis() as u64;
         let next = self.next.load(Ordering::Relaxed);
-        let later = now + PAUSE.as_millis() as u64;
+        let later = now + LINE_INTERVAL.as_millis() as u64;
         // Of several at the same moment one wins.
         now >= next
             && self.next.compare_exchange(next, later, Ordering::Relaxed, Ordering::Relaxed).is_ok()
@@ -39,11 +39,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_line_within_the_pause() {
-        let seldom = LogThrottle::new();
-        assert!(seldom.is_time() && !seldom.is_time());
-        tokio::time::advance(PAUSE - Duration::from_millis(1)).await;
-        assert!(!seldom.is_time());
+        let throttle = LogThrottle::new();
+        assert!(throttle.is_time() && !throttle.is_time());
+        tokio::time::advance(LINE_INTERVAL - Duration::from_millis(1)).await;
+        assert!(!throttle.is_time());
         tokio::time::advance(Duration::from_millis(1)).await;
-        assert!(seldom.is_time() && !seldom.is_time());
+        assert!(throttle.is_time() && !throttle.is_time());
     }
 }

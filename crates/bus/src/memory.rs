@@ -66,9 +66,9 @@ impl MemoryBus {
         let now = self.0.clock.now();
         let (result, wake) = {
             let mut rooms = self.0.rooms();
-            let idle = !rooms.outbox.is_ready();
+            let idle = !rooms.pending.is_ready();
             let result = rooms.publish(room, publication, now);
-            (result, idle && rooms.outbox.is_ready())
+            (result, idle && rooms.pending.is_ready())
         };
         if wake {
             self.0.ready.notify_one();
@@ -106,7 +106,7 @@ impl MemoryFeeds {
         loop {
             let due = {
                 let mut rooms = self.0.rooms();
-                let events = rooms.outbox.take();
+                let events = rooms.pending.take();
                 if !events.is_empty() {
                     return events;
                 }

@@ -23,7 +23,7 @@ use pending::{PendingLoad, PendingPublication};
 use queue::Queue;
 
 /// Submissions taken over in one turn.
-const TURN: usize = 512;
+const SUBMISSIONS_PER_TURN: usize = 512;
 
 /// What every handle submits through.
 #[derive(Clone)]
@@ -76,11 +76,11 @@ struct Publisher {
 
 impl Publisher {
     async fn run(mut self) {
-        let mut turn = Vec::with_capacity(TURN);
+        let mut turn = Vec::with_capacity(SUBMISSIONS_PER_TURN);
         let mut fresh = Vec::new();
         loop {
             tokio::select! {
-                count = self.submitted.recv_many(&mut turn, TURN) => {
+                count = self.submitted.recv_many(&mut turn, SUBMISSIONS_PER_TURN) => {
                     if count == 0 {
                         break;
                     }

@@ -22,9 +22,9 @@ use crate::scripts::{ScriptCall, millis};
 use crate::server_map::{CallFailure, CallRoute, ServerMap};
 
 /// A read takes at most this long, waiting for its connection included.
-const TIMEOUT: Duration = Duration::from_secs(2);
+const READ_TIMEOUT: Duration = Duration::from_secs(2);
 /// Between two attempts, where a room is on its way to another primary.
-const BREATH: Duration = Duration::from_millis(20);
+const RETRY_PAUSE: Duration = Duration::from_millis(20);
 /// Messages per page of a repair.
 const REPAIR_LIMIT: u32 = 512;
 /// Payload bytes per page of a repair.
@@ -51,7 +51,7 @@ pub(crate) struct RoomReader {
     pub(crate) linger: Duration,
     pub(crate) metrics: BusMetrics,
     /// Answers that cannot be read, for the log.
-    pub(crate) strangers: Arc<LogThrottle>,
+    pub(crate) unreadable_log: Arc<LogThrottle>,
 }
 
 /// Which entries a script call reads; see `read.lua`.
@@ -122,12 +122,12 @@ impl RoomReader {
     ) -> Result<(RoomPage, RoomFound), ReadError> {
         let started = Instant::now();
         self.metrics.commands[command].inc();
-        let answer = timeout(TIMEOUT, self.call(room, &span)).await;
+        let answer = timeout(READ_TIMEOUT, self.call(room, &span)).await;
         self.metrics.command[command].observe(started.elapsed().as_secs_f64());
         if let Ok(Some(values)) = answer {
             match read_answer(values) {
                 Some(page) => return Ok(page),
-                None if self.strangers.is_time() => {
+                None if self.unreadable_log.is_time() => {
                     warn!(%room, "Redis holds what no node writes in this room's keys");
                 }
                 None => {}
@@ -139,7 +139,7 @@ impl RoomReader {
 
     /// Reads until there is an answer; the caller's patience ends it.
     async fn call(&self, room: &RoomName, span: &Span) -> Option<Vec<Value>> {
-        let deadline = Instant::now() + TIMEOUT;
+        let deadline = Instant::now() + READ_TIMEOUT;
         let line = if span.mode == "stand" { CallRoute::Room } else { CallRoute::Pool };
         loop {
             if let Some(shard) = self.shards.of(room) {
@@ -151,7 +151,7 @@ impl RoomReader {
                     Ok(_) | Err(_) => return None,
                 }
             }
-            sleep(BREATH).await;
+            sleep(RETRY_PAUSE).await;
         }
     }
 

@@ -86,15 +86,15 @@ impl RedisBus {
             keys: keys.clone(),
             linger: options.linger,
             metrics: metrics.clone(),
-            strangers: Arc::new(LogThrottle::new()),
+            unreadable_log: Arc::new(LogThrottle::new()),
         };
-        let exit = Arc::new(EventQueue::default());
+        let events = Arc::new(EventQueue::default());
         let (version, versions) = watch::channel(options.version.max(1));
         let mut maker = ShardMaker {
             keys: keys.clone(),
             shards: shards.clone(),
             reader: reader.clone(),
-            exit: exit.clone(),
+            events: events.clone(),
             metrics: metrics.clone(),
             connections: (options.publish_connections.max(1), options.subscribe_connections.max(1)),
             linger: options.linger,
@@ -126,7 +126,7 @@ impl RedisBus {
             linger: options.linger,
             metrics: metrics.clone(),
             number: AtomicU64::new(0),
-            refusals: LogThrottle::new(),
+            refusal_log: LogThrottle::new(),
         };
         let (submitter, publisher) = Submitter::new(sender, metrics.clone());
         tokio::spawn(publisher);
@@ -134,7 +134,7 @@ impl RedisBus {
             LeaseKeeper { keys, shards: shards.clone(), metrics, connections: options.connections };
         let (leased, ended) = oneshot::channel();
         tokio::spawn(leases.run(ended));
-        let feeds = RedisFeeds::new(exit, shards.clone());
+        let feeds = RedisFeeds::new(events, shards.clone());
         Ok((
             Self { submitter, reader, shards, owner, reached, place, _leased: Arc::new(leased) },
             feeds,

@@ -37,7 +37,7 @@ pub(crate) enum Escort {
 pub(crate) const PARTIAL: &str = "ROOMCASTPARTIAL";
 
 /// How long a call waits for replicas; an answer must still come in time.
-const WAIT_MS: u64 = 400;
+const REPLICA_TIMEOUT_MS: u64 = 400;
 
 static PUBLISH: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(
@@ -117,7 +117,7 @@ async fn once(
         Escort::None => return Ok((command.query_async(connection).await?, 0)),
         Escort::Asking => both.cmd("ASKING").ignore().add_command(command.clone()),
         Escort::Wait(replicas) => {
-            both.add_command(command.clone()).cmd("WAIT").arg(replicas).arg(WAIT_MS)
+            both.add_command(command.clone()).cmd("WAIT").arg(replicas).arg(REPLICA_TIMEOUT_MS)
         }
     };
     // The library would wrap an error in the pipeline's; its kind is needed as it is.
@@ -143,6 +143,6 @@ pub(crate) async fn load(connection: &mut impl ConnectionLike) -> RedisResult<()
 /// Milliseconds, within what Redis takes as an expiry.
 pub(crate) fn millis(duration: Duration) -> u64 {
     /// A hundred years.
-    const MAX: u64 = 100 * 365 * 24 * 3600 * 1000;
-    u64::try_from(duration.as_millis()).unwrap_or(MAX).min(MAX)
+    const MAX_EXPIRY_MS: u64 = 100 * 365 * 24 * 3600 * 1000;
+    u64::try_from(duration.as_millis()).unwrap_or(MAX_EXPIRY_MS).min(MAX_EXPIRY_MS)
 }

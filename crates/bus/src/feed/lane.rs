@@ -23,9 +23,9 @@ use crate::log_throttle::LogThrottle;
 use crate::placement::keys::Keyspace;
 
 /// Rooms whose standing is read at the same time: small answers, pipelined.
-const STANDINGS: usize = 128;
+const MAX_STANDING_READS: usize = 128;
 /// Rooms whose stream is read at the same time.
-const RANGES: usize = 4;
+const MAX_RANGE_READS: usize = 4;
 
 /// One open room.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ pub struct LaneState {
     pub(super) probe: Probe,
     pub(super) standings: ReadQueue,
     pub(super) ranges: ReadQueue,
-    pub(super) tails: TailChecks,
+    pub(super) tail_checks: TailChecks,
     pub(super) tickets: u64,
     /// (Un)subscribe commands under way.
     pub(super) commanding: usize,
@@ -88,7 +88,7 @@ pub struct LaneState {
     /// Subscriptions wanted and confirmed, as the metrics show them.
     pub(super) shown: (usize, usize),
     /// Pushes that cannot be read, for the log.
-    pub(super) strangers: LogThrottle,
+    pub(super) unreadable_log: LogThrottle,
     actions: VecDeque<LaneAction>,
 }
 
@@ -96,7 +96,7 @@ impl LaneState {
     /// A lane without rooms or connection. Its first action is to connect.
     pub fn new(options: LaneOptions, metrics: BusMetrics) -> Self {
         let mut lane = Self {
-            tails: TailChecks::new(options.sweep),
+            tail_checks: TailChecks::new(options.sweep),
             options,
             metrics,
             rooms: HashMap::new(),
@@ -106,14 +106,14 @@ impl LaneState {
             generation: 0,
             circuit: Circuit::Closed,
             probe: Probe::default(),
-            standings: ReadQueue::new(STANDINGS),
-            ranges: ReadQueue::new(RANGES),
+            standings: ReadQueue::new(MAX_STANDING_READS),
+            ranges: ReadQueue::new(MAX_RANGE_READS),
             tickets: 0,
             commanding: 0,
             repaired: 0,
             resets: 0,
             shown: (0, 0),
-            strangers: LogThrottle::new(),
+            unreadable_log: LogThrottle::new(),
             actions: VecDeque::new(),
         };
         lane.act(LaneAction::Connect(Duration::ZERO));

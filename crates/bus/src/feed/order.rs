@@ -9,7 +9,7 @@ use roomcast_protocol::{Epoch, Lineage, Message, Seq};
 use crate::api::{FeedEvent, RoomPage};
 
 /// Messages held back per room while a read is under way; more would come by the read anyway.
-const MAX_HELD: usize = 1024;
+const MAX_HELD_MESSAGES: usize = 1024;
 /// Payload bytes held back per room, for the same reason.
 const MAX_HELD_BYTES: usize = 1 << 20;
 
@@ -39,7 +39,7 @@ pub struct Order {
     /// Meaningless before `Opened`.
     lineage: Lineage,
     /// The last seq the readers know of, as a message or within a gap.
-    told: Seq,
+    delivered: Seq,
     /// Pushes that wait for a read, as they came.
     held: Vec<(Epoch, Arc<Message>)>,
     held_bytes: usize,
@@ -56,7 +56,7 @@ impl Order {
         Self {
             phase: Phase::Opening,
             lineage: Lineage::new(Epoch(0)),
-            told: 0,
+            delivered: 0,
             held: Vec::new(),
             held_bytes: 0,
             promised: 0,
@@ -69,7 +69,7 @@ impl Order {
         match self.phase {
             Phase::Opening => Some(Need::Standing),
             Phase::Live => None,
-            Phase::Behind(cause) => Some(Need::After(self.told, cause)),
+            Phase::Behind(cause) => Some(Need::After(self.delivered, cause)),
         }
     }
 
@@ -85,7 +85,7 @@ impl Order {
         if epoch != self.lineage.epoch || self.phase == Phase::Opening {
             return 0;
         }
-        messages.iter().filter(|message| message.seq <= self.told).count() as u64
+        messages.iter().filter(|message| message.seq <= self.delivered).count() as u64
     }
 
     /// Pushes were lost; which ones is unknown.
@@ -105,7 +105,7 @@ impl Order {
             if self.lineage.base_of(epoch).is_none() {
                 self.lost(RepairCause::Epoch);
             }
-        } else if seq > self.told {
+        } else if seq > self.delivered {
             self.promised = self.promised.max(seq);
             if self.phase == Phase::Live {
                 self.phase = Phase::Behind(cause);
@@ -115,7 +115,7 @@ impl Order {
 
     /// Whether a check that saw the room stand there is worth a second look.
     pub fn is_behind(&self, epoch: Epoch, seq: Seq) -> bool {
-        self.phase == Phase::Live && (epoch != self.lineage.epoch || seq > self.told)
+        self.phase == Phase::Live && (epoch != self.lineage.epoch || seq > self.delivered)
     }
 
     /// The answer to what `need` asked for.
@@ -123,21 +123,21 @@ impl Order {
         match self.phase {
             Phase::Live => return,
             Phase::Opening => {
-                self.told = page.last;
+                self.delivered = page.last;
                 self.lineage = page.lineage;
                 let lineage = self.lineage.clone();
-                out.push(FeedEvent::Opened { lineage, last: self.told });
+                out.push(FeedEvent::Opened { lineage, last: self.delivered });
                 self.settle(out);
                 return;
             }
             Phase::Behind(_) => {}
         }
         // An epoch may go backwards: then its data was set back without a new life.
-        let kept = self.told.min(page.lineage.shared_with(&self.lineage)).min(page.last);
-        let lost = self.told - kept;
+        let kept = self.delivered.min(page.lineage.shared_with(&self.lineage)).min(page.last);
+        let lost = self.delivered - kept;
         if lost > 0 || page.lineage.epoch != self.lineage.epoch {
             self.lineage = page.lineage.clone().after(&self.lineage);
-            self.told = kept;
+            self.delivered = kept;
             self.promised = 0;
             out.push(FeedEvent::Reset { lineage: self.lineage.clone(), last: kept, lost });
         }
@@ -151,9 +151,9 @@ impl Order {
 
     fn deliver(&mut self, page: RoomPage, out: &mut Vec<FeedEvent>) {
         for message in page.messages {
-            if message.seq > self.told {
+            if message.seq > self.delivered {
                 self.skip_to(message.seq - 1, out);
-                self.tell(message, out);
+                self.deliver_one(message, out);
             }
         }
         if !page.more {
@@ -164,14 +164,14 @@ impl Order {
 
     /// Up to `seq` the stream lacks what is not told.
     fn skip_to(&mut self, seq: Seq, out: &mut Vec<FeedEvent>) {
-        if seq > self.told {
-            out.push(FeedEvent::Gap { from: self.told + 1, to: seq });
-            self.told = seq;
+        if seq > self.delivered {
+            out.push(FeedEvent::Gap { from: self.delivered + 1, to: seq });
+            self.delivered = seq;
         }
     }
 
-    fn tell(&mut self, message: Arc<Message>, out: &mut Vec<FeedEvent>) {
-        self.told = message.seq;
+    fn deliver_one(&mut self, message: Arc<Message>, out: &mut Vec<FeedEvent>) {
+        self.delivered = message.seq;
         match out.last_mut() {
             Some(FeedEvent::Messages(messages)) => messages.push(message),
             _ => out.push(FeedEvent::Messages(vec![message])),
@@ -188,9 +188,9 @@ impl Order {
                 self.phase = Phase::Behind(RepairCause::Epoch);
                 self.hold(epoch, message);
             }
-        } else if message.seq == self.told + 1 {
-            self.tell(message, out);
-        } else if message.seq > self.told {
+        } else if message.seq == self.delivered + 1 {
+            self.deliver_one(message, out);
+        } else if message.seq > self.delivered {
             self.phase = Phase::Behind(RepairCause::Hole);
             self.hold(epoch, message);
         }
@@ -198,7 +198,8 @@ impl Order {
 
     fn hold(&mut self, epoch: Epoch, message: Arc<Message>) {
         let bytes = self.held_bytes + message.data.len();
-        if self.held.len() >= MAX_HELD || (bytes > MAX_HELD_BYTES && !self.held.is_empty()) {
+        if self.held.len() >= MAX_HELD_MESSAGES || (bytes > MAX_HELD_BYTES && !self.held.is_empty())
+        {
             self.again = Some(RepairCause::Overflow);
             return;
         }
@@ -219,7 +220,7 @@ impl Order {
         for (epoch, message) in held {
             self.advance(epoch, message, out);
         }
-        if self.promised <= self.told {
+        if self.promised <= self.delivered {
             self.promised = 0;
         } else if self.phase == Phase::Live {
             self.phase = Phase::Behind(RepairCause::Tail);

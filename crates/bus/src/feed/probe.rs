@@ -6,7 +6,7 @@ use roomcast_protocol::{Epoch, RoomName, Seq};
 use tokio::time::Instant;
 
 /// Probes in a row that Redis took and did not push back: the connection is dead.
-const MAX_SILENT: u64 = 3;
+const MAX_LOST_PROBES: u64 = 3;
 /// Rooms under suspicion at a time; the sweep finds further ones again.
 const MAX_SUSPECTS: usize = 4096;
 
@@ -50,7 +50,7 @@ impl Probe {
 
     /// Whether probes no longer come back.
     pub(crate) fn is_dead(&self) -> bool {
-        self.silent > MAX_SILENT
+        self.silent > MAX_LOST_PROBES
     }
 
     /// The next probe sent will show whether this room's pushes are only late.
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn probes_that_stay_away_mean_a_dead_connection() {
         let mut probe = Probe::default();
-        (0..MAX_SILENT).for_each(|_| probe.taken());
+        (0..MAX_LOST_PROBES).for_each(|_| probe.taken());
         assert!(!probe.is_dead());
         probe.taken();
         assert!(probe.is_dead());

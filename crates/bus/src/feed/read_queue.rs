@@ -97,20 +97,20 @@ mod tests {
     fn reads_are_bounded_and_pause_after_a_failure() {
         let room = |n: usize| RoomName::parse(&format!("r{n}")).unwrap();
         let now = Instant::now();
-        let mut turns = ReadQueue::new(2);
-        (0..3).for_each(|n| turns.queue(&room(n)));
-        turns.queue(&room(2));
-        assert_eq!(turns.start(now), Some(room(0)));
-        assert_eq!(turns.start(now), Some(room(1)));
-        assert_eq!(turns.start(now), None);
-        turns.done();
-        turns.failed(now, 1.0);
-        assert_eq!(turns.start(now), None);
-        let due = turns.due().unwrap();
+        let mut queue = ReadQueue::new(2);
+        (0..3).for_each(|n| queue.queue(&room(n)));
+        queue.queue(&room(2));
+        assert_eq!(queue.start(now), Some(room(0)));
+        assert_eq!(queue.start(now), Some(room(1)));
+        assert_eq!(queue.start(now), None);
+        queue.done();
+        queue.failed(now, 1.0);
+        assert_eq!(queue.start(now), None);
+        let due = queue.due().unwrap();
         assert!(due > now && due <= now + MAX_PAUSE);
-        assert_eq!(turns.start(due), Some(room(2)));
-        assert!(turns.start(due).is_none() && !turns.is_idle());
-        turns.done();
-        assert!(turns.is_idle());
+        assert_eq!(queue.start(due), Some(room(2)));
+        assert!(queue.start(due).is_none() && !queue.is_idle());
+        queue.done();
+        assert!(queue.is_idle());
     }
 }

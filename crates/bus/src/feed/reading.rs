@@ -11,7 +11,7 @@ use super::probe::Suspect;
 use crate::api::RoomFound;
 
 /// A room is held by touching it this many times within its linger.
-const HOLDS: u32 = 4;
+const HOLDS_PER_LINGER: u32 = 4;
 
 impl LaneState {
     /// Queues the read that a room needs, if it needs one and may have it.
@@ -54,7 +54,7 @@ impl LaneState {
             }
         }
         loop {
-            let rooms = self.tails.next_resubscribed();
+            let rooms = self.tail_checks.next_resubscribed();
             if rooms.is_empty() {
                 break;
             }
@@ -95,13 +95,13 @@ impl LaneState {
         result: ReadResult,
         at: &LaneMoment,
     ) {
-        let turns = match need {
+        let queue = match need {
             Need::Standing => &mut self.standings,
             Need::After(..) => &mut self.ranges,
         };
         match &result {
-            Ok(_) => turns.done(),
-            Err(_) => turns.failed(at.now, at.dice),
+            Ok(_) => queue.done(),
+            Err(_) => queue.failed(at.now, at.dice),
         }
         let Some(room) = self.rooms.get_mut(name).filter(|room| room.ticket == Some(ticket)) else {
             return;
@@ -180,8 +180,8 @@ impl LaneState {
     /// Compares the tails of the rooms whose turn it is, and touches those held too long ago.
     pub(super) fn sweep(&mut self, at: &LaneMoment) {
         let rooms = &self.rooms;
-        let mut due = self.tails.sweep(|room| rooms.contains_key(room));
-        let hold = self.options.linger / HOLDS;
+        let mut due = self.tail_checks.sweep(|room| rooms.contains_key(room));
+        let hold = self.options.linger / HOLDS_PER_LINGER;
         due.retain(|name| {
             let Some(room) = self.rooms.get_mut(name) else { return false };
             if at.now.duration_since(room.held) < hold {

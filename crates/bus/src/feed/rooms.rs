@@ -46,7 +46,7 @@ impl LaneState {
         let channel = self.options.keys.channel(&name).into_bytes();
         self.channels.insert(channel, name.clone());
         self.metrics.feeds.inc();
-        self.tails.add(&name);
+        self.tail_checks.add(&name);
         if self.subscriptions.want(&name, at.now) {
             self.ask(&name, at);
         }

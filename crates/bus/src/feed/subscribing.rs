@@ -45,7 +45,7 @@ impl LaneState {
         let rooms = &self.rooms;
         let active = |room: &_| rooms.get(room).map(|room| room.active);
         self.subscriptions.reset(at.now, active);
-        self.tails.reset();
+        self.tail_checks.reset();
         self.probe.reset();
         // An answer read before the loss does not know what was pushed until the resubscription.
         self.rooms.values_mut().for_each(|room| room.ticket = None);
@@ -96,7 +96,7 @@ impl LaneState {
             RoomPush::Messages(epoch, messages) => (epoch, messages),
             RoomPush::Ignored => return self.metrics.pushes_ignored.inc(),
             RoomPush::Unreadable => {
-                if self.strangers.is_time() {
+                if self.unreadable_log.is_time() {
                     warn!(room = %name, "a push that no node of this version writes");
                 }
                 return self.lost(&name, RepairCause::Hole, at);
@@ -127,7 +127,7 @@ impl LaneState {
         }
         let Some(state) = self.rooms.get(&room) else { return };
         if state.order.need().is_none() {
-            self.tails.resubscribed(room);
+            self.tail_checks.resubscribed(room);
         } else {
             self.ask(&room, at);
         }

@@ -9,7 +9,7 @@ use roomcast_protocol::RoomName;
 use tokio::time::Instant;
 
 /// Rooms per command: large enough to resubscribe quickly, small enough for even replies.
-const BATCH: usize = 256;
+const ROOMS_PER_COMMAND: usize = 256;
 
 /// What a confirmation means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,7 +126,7 @@ impl Subscriptions {
                 }
             };
             let (kind, rooms) = command.get_or_insert_with(|| (change, Vec::new()));
-            if *kind != change || rooms.len() >= BATCH {
+            if *kind != change || rooms.len() >= ROOMS_PER_COMMAND {
                 break;
             }
             rooms.push(room.clone());

@@ -8,9 +8,9 @@ use hashbrown::HashSet;
 use roomcast_protocol::RoomName;
 
 /// Rooms per comparison: one pipeline of cheap reads.
-pub(crate) const BATCH: usize = 256;
+pub(crate) const ROOMS_PER_COMPARISON: usize = 256;
 /// Rooms swept per second at most, so that the cost does not grow with the rooms.
-const MAX_PER_SECOND: usize = 500;
+const MAX_ROOMS_PER_SECOND: usize = 500;
 
 /// The comparisons that one lane has to make.
 #[derive(Debug)]
@@ -58,14 +58,14 @@ impl TailChecks {
 
     /// The next rooms to compare after a resubscription.
     pub(crate) fn next_resubscribed(&mut self) -> Vec<RoomName> {
-        let count = self.resubscribed.len().min(BATCH);
+        let count = self.resubscribed.len().min(ROOMS_PER_COMPARISON);
         self.resubscribed.drain(..count).collect()
     }
 
     /// The rooms to sweep in this second; `is_open` tells which still take part.
     pub(crate) fn sweep(&mut self, is_open: impl Fn(&RoomName) -> bool) -> Vec<RoomName> {
         let each_second = self.round.len() as f64 / self.period.as_secs_f64().max(0.1);
-        self.credit += each_second.min(MAX_PER_SECOND as f64);
+        self.credit += each_second.min(MAX_ROOMS_PER_SECOND as f64);
         let count = (self.credit as usize).min(self.round.len());
         self.credit = self.credit.fract();
         let mut rooms: Vec<_> = self.round.drain(..count).collect();
@@ -91,6 +91,6 @@ mod tests {
         let turns = (0..30).map(|_| tails.sweep(|_| true).len()).sum::<usize>();
         assert!((58..=59).contains(&turns), "a round in its period: {turns}");
         (60..60_000).for_each(|n| tails.add(&room(n)));
-        assert_eq!(tails.sweep(|_| true).len(), MAX_PER_SECOND);
+        assert_eq!(tails.sweep(|_| true).len(), MAX_ROOMS_PER_SECOND);
     }
 }

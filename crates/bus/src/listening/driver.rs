@@ -28,9 +28,9 @@ use crate::server_map::ServerMap;
 /// Rooms opened or closed in one turn of the lane.
 const COMMANDS_PER_TURN: usize = 256;
 /// Health, probes and the sweep go by this beat.
-const TICK: Duration = Duration::from_secs(1);
+const TICK_INTERVAL: Duration = Duration::from_secs(1);
 /// How often rooms are looked at whose slot is on the move: their pushes may come from nowhere.
-const MOVING_POLL: Duration = Duration::from_millis(200);
+const MOVING_POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// What a lane works with.
 pub(crate) struct LaneTools {
@@ -39,7 +39,7 @@ pub(crate) struct LaneTools {
     /// The primary that this lane listens to.
     pub(crate) link: RedisLink,
     pub(crate) reader: RoomReader,
-    pub(crate) exit: Arc<EventQueue>,
+    pub(crate) events: Arc<EventQueue>,
     pub(crate) vitals: Vitals,
     pub(crate) metrics: BusMetrics,
     /// How long a room is remembered beyond its last use; open rooms are held by touching them.
@@ -93,12 +93,12 @@ impl LaneDriver {
 
     /// Runs until the feeds are gone.
     pub(crate) async fn run(mut self) {
-        let mut tick = interval(TICK);
+        let mut tick = interval(TICK_INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.act();
         loop {
-            let jammed = self.tools.exit.is_full();
-            let exit = self.tools.exit.clone();
+            let jammed = self.tools.events.is_full();
+            let events = self.tools.events.clone();
             let inbox = self.subscriber.as_ref().map(|subscriber| subscriber.inbox.clone());
             let due = self.lane.due().into_iter().chain(self.poll).min();
             tokio::select! {
@@ -107,7 +107,7 @@ impl LaneDriver {
                     None => return,
                 },
                 () = ready(inbox), if !jammed => self.take_mail(),
-                () = exit.taken(), if jammed => {}
+                () = events.taken(), if jammed => {}
                 Some(done) = self.work.next() => self.finish(done),
                 _ = tick.tick() => self.tick(),
                 () = until(due) => self.poll_moving(),
@@ -140,7 +140,7 @@ impl LaneDriver {
     fn command(&mut self, command: LaneCommand) {
         // A room on its way from another lane may have been closed, and opened anew.
         if let LaneCommand::TakeOver(name, room) = &command
-            && self.tools.exit.session(name) != Some(room.session())
+            && self.tools.events.session(name) != Some(room.session())
         {
             return;
         }
@@ -212,7 +212,7 @@ impl LaneDriver {
         }
         let shards = &self.tools.shards;
         let moving = shards.is_any_moving();
-        self.poll = moving.then(|| now + MOVING_POLL);
+        self.poll = moving.then(|| now + MOVING_POLL_INTERVAL);
         for room in self.lane.rooms().filter(|room| moving && shards.is_moving(room)) {
             let (reader, room) = (self.tools.reader.clone(), room.clone());
             self.work.push(Box::pin(async move {
@@ -252,8 +252,8 @@ impl LaneDriver {
                         Done::Event(LaneEvent::Held(room, result))
                     }));
                 }
-                LaneAction::Deliver(room, session, events) => {
-                    self.tools.exit.tell(&room, session, events);
+                LaneAction::Deliver(room, session, delivered) => {
+                    self.tools.events.push(&room, session, delivered);
                 }
                 // The other lane ends only with the bus.
                 LaneAction::Send(lane, command) => drop(lane.send(command)),

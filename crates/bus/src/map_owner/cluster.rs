@@ -24,11 +24,11 @@ use crate::server_map::MapSnapshot;
 use crate::server_map::shard::Shard;
 
 /// How often the nodes are asked.
-const ASK_EVERY: Duration = Duration::from_secs(1);
+const ROUND_INTERVAL: Duration = Duration::from_secs(1);
 /// Between two rounds at least, whatever is in doubt.
-const BREATH: Duration = Duration::from_millis(50);
+const MIN_ROUND_INTERVAL: Duration = Duration::from_millis(50);
 /// A node's answer is waited for at most this long.
-const PATIENCE: Duration = Duration::from_millis(500);
+const NODE_ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The owner.
 pub(crate) struct ClusterOwner {
@@ -69,7 +69,7 @@ impl ClusterOwner {
             {
                 return;
             }
-            sleep(BREATH).await;
+            sleep(MIN_ROUND_INTERVAL).await;
         }
     }
 
@@ -79,8 +79,8 @@ impl ClusterOwner {
             tokio::select! {
                 // The end comes as the end of this channel.
                 _ = users.recv() => break,
-                () = self.doubt.notified() => sleep(BREATH).await,
-                () = sleep(ASK_EVERY) => {}
+                () = self.doubt.notified() => sleep(MIN_ROUND_INTERVAL).await,
+                () = sleep(ROUND_INTERVAL) => {}
             }
             self.look().await;
         }
@@ -115,7 +115,7 @@ impl ClusterOwner {
             let open = self.open.get(&address).cloned();
             let info = at(&self.seeds[0], address.0.clone(), address.1);
             asked.push(async move {
-                let answer = timeout(PATIENCE, ask(open, &info)).await;
+                let answer = timeout(NODE_ANSWER_TIMEOUT, ask(open, &info)).await;
                 (address, answer.ok().and_then(Result::ok))
             });
         }

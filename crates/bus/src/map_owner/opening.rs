@@ -20,7 +20,7 @@ use crate::server_map::ServerMap;
 /// A server that was there a moment ago is connected, and a cluster known, within this.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The reason why the node waits is logged when it changes, and again after this.
-const REMIND: Duration = Duration::from_secs(30);
+const REMINDER_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Reaches Redis for the first time. Dropped, it leaves the bus as it is.
 #[must_use = "the bus does not work before its opening has ended"]
@@ -52,7 +52,7 @@ impl RedisOpening {
     /// error. Another list of servers that is given to the bus meanwhile is what it waits for then.
     pub async fn wait(mut self) -> Result<(), RedisStartError> {
         let mut circuit = Circuit::HalfOpen;
-        let mut told: Option<(RedisStartError, Instant)> = None;
+        let mut logged: Option<(RedisStartError, Instant)> = None;
         loop {
             let attempt = async {
                 sleep(circuit.pause(rand::random())).await;
@@ -75,11 +75,11 @@ impl RedisOpening {
                 Err(error) if error.passes() => {
                     circuit = circuit.failed();
                     let is_old = |(said, at): &(RedisStartError, Instant)| {
-                        *said == error && at.elapsed() < REMIND
+                        *said == error && at.elapsed() < REMINDER_INTERVAL
                     };
-                    if !told.as_ref().is_some_and(is_old) {
+                    if !logged.as_ref().is_some_and(is_old) {
                         warn!(reason = %error, "waiting for Redis, not ready");
-                        told = Some((error, Instant::now()));
+                        logged = Some((error, Instant::now()));
                     }
                 }
                 Err(error) => return Err(error),

@@ -52,11 +52,11 @@ impl ServerListOwner {
             // First every server, those that leave as well: from then on nodes with the older list
             // are refused, so that no room is written in two places.
             for address in self.servers.iter().chain(&servers) {
-                if let Err(error) = self.tell(&address.target, version).await {
+                if let Err(error) = self.send_version(&address.target, version).await {
                     warn!(server = address.name, %error, "cannot tell it of the new list");
                 }
             }
-            let rooms = self.maker.exit.rooms();
+            let rooms = self.maker.events.rooms();
             let before = self.map.borrow().clone();
             self.replace(servers);
             let after = self.map.borrow().clone();
@@ -90,12 +90,12 @@ impl ServerListOwner {
         self.servers = servers;
     }
 
-    async fn tell(&self, target: &Target, version: u64) -> RedisResult<()> {
-        let told = async {
+    async fn send_version(&self, target: &Target, version: u64) -> RedisResult<()> {
+        let stamped = async {
             let mut connection = connect(&target.locate().await?, |_| ()).await?;
             stamp(&mut connection, &self.maker.keys, version).await.map(drop)
         };
         let silent = |_| Err((redis::ErrorKind::Io, "it does not answer").into());
-        timeout(STAMP_TIMEOUT, told).await.unwrap_or_else(silent)
+        timeout(STAMP_TIMEOUT, stamped).await.unwrap_or_else(silent)
     }
 }

@@ -24,7 +24,7 @@ pub(crate) struct ShardMaker {
     pub(crate) keys: Keyspace,
     pub(crate) shards: ServerMap,
     pub(crate) reader: RoomReader,
-    pub(crate) exit: Arc<EventQueue>,
+    pub(crate) events: Arc<EventQueue>,
     pub(crate) metrics: BusMetrics,
     /// Connections that publish, and that listen, to each.
     pub(crate) connections: (usize, usize),
@@ -43,7 +43,7 @@ impl ShardMaker {
     pub(crate) fn start(&self, id: &str, address: &str, target: Target) -> Arc<Shard> {
         let (publish, listen) = self.connections;
         let keys = self.keys.in_database(target.database());
-        let (link, keeper) = RedisLink::new(LinkOptions {
+        let (link, supervisor) = RedisLink::new(LinkOptions {
             name: id.to_owned(),
             target,
             connections: publish,
@@ -51,7 +51,7 @@ impl ShardMaker {
             version: self.version.clone(),
             metrics: self.metrics.clone(),
         });
-        tokio::spawn(keeper);
+        tokio::spawn(supervisor);
         let vitals = Vitals::new(listen);
         let lane = |index| {
             let tools = LaneTools {
@@ -59,7 +59,7 @@ impl ShardMaker {
                 shards: self.shards.clone(),
                 link: link.clone(),
                 reader: self.reader.clone(),
-                exit: self.exit.clone(),
+                events: self.events.clone(),
                 vitals: vitals.clone(),
                 metrics: self.metrics.clone(),
                 linger: self.linger,

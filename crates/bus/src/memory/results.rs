@@ -11,7 +11,7 @@ use crate::api::{KEY_WINDOW, PublishAck, PublishError, Retention};
 use crate::owner::KeyOwner;
 
 /// Results forgotten in one go: others wait behind the lock meanwhile.
-const SLICE: usize = 1024;
+const RESULTS_PER_EXPIRY: usize = 1024;
 
 /// Who used which key.
 pub(crate) type KeyScope = (KeyOwner, PublishKey);
@@ -68,7 +68,7 @@ impl Results {
 
     /// Forgets what is older than the window, a bounded number.
     pub(crate) fn expire(&mut self, now: u64) {
-        for _ in 0..SLICE {
+        for _ in 0..RESULTS_PER_EXPIRY {
             if self.due().is_none_or(|due| due > now) {
                 break;
             }

@@ -210,7 +210,7 @@ mod tests {
     use super::*;
 
     /// The topology in words; the password must arrive where it belongs.
-    fn told(text: &str) -> String {
+    fn topology_text(text: &str) -> String {
         let at = |info: &ConnectionInfo| {
             let redis = info.redis_settings();
             let access = match (redis.username(), redis.password()) {
@@ -252,7 +252,7 @@ mod tests {
             ),
             ("redis+cluster://u:p@a:1,b", "cluster u:p@a:1/0 u:p@b:6379/0"),
         ] {
-            assert_eq!(told(text), expected, "{text}");
+            assert_eq!(topology_text(text), expected, "{text}");
         }
     }
 
@@ -270,7 +270,7 @@ mod tests {
             "redis://a?nam=x",
             "redis+proxy://a",
         ] {
-            assert!(told(text).starts_with("error "), "{text}: {}", told(text));
+            assert!(topology_text(text).starts_with("error "), "{text}: {}", topology_text(text));
         }
     }
 }

@@ -4,9 +4,9 @@
 use redis::{ErrorKind, RedisError};
 
 /// Longest part of what a server said that is shown.
-const SAID: usize = 200;
+const MAX_QUOTED_CHARS: usize = 200;
 /// Codes of answers that end by themselves: a server that starts, fails over or refuses writes.
-const PASSING: [&str; 11] = [
+const PASSING_CODES: [&str; 11] = [
     "LOADING",
     "MASTERDOWN",
     "CLUSTERDOWN",
@@ -138,7 +138,7 @@ impl RedisFault {
         let code = said.split(' ').next().unwrap_or_default();
         let said = clean(said);
         match code {
-            code if PASSING.contains(&code) => Self::Busy(said),
+            code if PASSING_CODES.contains(&code) => Self::Busy(said),
             "ERR" if said.contains("max number of clients") => Self::Busy(said),
             "ERR" if said.to_lowercase().contains("unknown command 'sentinel'") => {
                 Self::Mode("is no sentinel; write redis://")
@@ -166,8 +166,8 @@ pub(crate) fn clean(said: &str) -> String {
     // A sentence is enough: Redis's are long.
     let line = line.split_once(". ").map_or(line, |(first, _)| first).trim_end_matches('.').trim();
     let shown: String =
-        line.chars().take(SAID).map(|c| if c.is_control() { '?' } else { c }).collect();
-    if line.chars().count() > SAID { shown + "…" } else { shown }
+        line.chars().take(MAX_QUOTED_CHARS).map(|c| if c.is_control() { '?' } else { c }).collect();
+    if line.chars().count() > MAX_QUOTED_CHARS { shown + "…" } else { shown }
 }
 
 #[cfg(test)]
@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn words_are_one_short_line_without_controls() {
         assert_eq!(clean("a\u{1b}[2Jb\r\nc"), "a?[2Jb");
-        assert_eq!(clean(&"ä".repeat(300)).chars().count(), SAID + 1);
+        assert_eq!(clean(&"ä".repeat(300)).chars().count(), MAX_QUOTED_CHARS + 1);
     }
 
     #[test]

@@ -10,9 +10,9 @@ use tokio::time::Instant;
 use crate::api::Health;
 
 /// A probe older than this is no proof any more (P8).
-const PROBE_AGE: Duration = Duration::from_secs(3);
+const MAX_PROBE_AGE: Duration = Duration::from_secs(3);
 /// A subscription may stay unconfirmed this long (P8).
-const CONFIRM_AGE: Duration = Duration::from_secs(2);
+const MAX_UNCONFIRMED_AGE: Duration = Duration::from_secs(2);
 /// Nothing yet, or nothing waits.
 const NEVER: u64 = u64::MAX;
 
@@ -57,11 +57,12 @@ impl Vitals {
             at != NEVER && now.saturating_sub(at) <= age.as_millis() as u64
         };
         let settled = |lane: &LaneVitals| {
-            lane.waiting.load(Ordering::Relaxed) == NEVER || within(&lane.waiting, CONFIRM_AGE)
+            lane.waiting.load(Ordering::Relaxed) == NEVER
+                || within(&lane.waiting, MAX_UNCONFIRMED_AGE)
         };
         Health {
             reached: true,
-            probed: self.lanes.iter().all(|lane| within(&lane.probed, PROBE_AGE)),
+            probed: self.lanes.iter().all(|lane| within(&lane.probed, MAX_PROBE_AGE)),
             subscribed: self.lanes.iter().all(settled),
         }
     }

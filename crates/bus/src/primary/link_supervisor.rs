@@ -21,9 +21,9 @@ use crate::circuit::Circuit;
 use crate::scripts;
 
 /// How often the server's life is checked and its silence noticed.
-const CHECK_EVERY: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Connections for ranges; also how many ranges are read at the same time.
-const POOL: usize = 6;
+const POOL_CONNECTIONS: usize = 6;
 /// A read waits this long for a connection.
 const POOL_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -87,7 +87,7 @@ impl LinkSupervisor {
         loop {
             tokio::select! {
                 () = self.doubt.notified() => {}
-                () = sleep(CHECK_EVERY) => {}
+                () = sleep(CHECK_INTERVAL) => {}
                 () = changed(&mut version) => {}
                 () = self.state.closed() => return Ok(()),
             }
@@ -176,7 +176,7 @@ impl LinkSupervisor {
 fn pool(at: &ConnectionInfo) -> RedisResult<Pool> {
     let manager = Manager::new_with_config(at.clone(), connection_config())?;
     let pool = Pool::builder(manager)
-        .max_size(POOL)
+        .max_size(POOL_CONNECTIONS)
         .wait_timeout(Some(POOL_TIMEOUT))
         .create_timeout(Some(POOL_TIMEOUT))
         .recycle_timeout(Some(POOL_TIMEOUT))

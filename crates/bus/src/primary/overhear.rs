@@ -16,11 +16,11 @@ use tokio::time::timeout;
 use super::fault::{RedisFault, clean};
 
 /// A server that speaks first has spoken within this.
-const FIRST: Duration = Duration::from_millis(200);
+const GREETING_TIMEOUT: Duration = Duration::from_millis(200);
 /// One that answers has answered within this.
-const ANSWER: Duration = Duration::from_millis(500);
+const REPLY_TIMEOUT: Duration = Duration::from_millis(500);
 /// More than the first line of any answer.
-const LINE: usize = 512;
+const MAX_HEARD_BYTES: usize = 512;
 /// Redis answers it, and an HTTP server says that it is no request.
 const PING: &[u8] = b"PING\r\n\r\n";
 
@@ -68,12 +68,14 @@ async fn overhear(host: &str, port: u16) -> Option<RedisFault> {
 /// What a server says by itself, else what it answers to these bytes; its first bytes, or none.
 async fn listen(host: &str, port: u16, bytes: &[u8]) -> io::Result<Vec<u8>> {
     let late = |_| io::Error::from(io::ErrorKind::TimedOut);
-    let mut socket = timeout(ANSWER, TcpStream::connect((host, port))).await.map_err(late)??;
-    let mut words = vec![0; LINE];
+    let mut socket =
+        timeout(REPLY_TIMEOUT, TcpStream::connect((host, port))).await.map_err(late)??;
+    let mut words = vec![0; MAX_HEARD_BYTES];
     // First without a word: a server that closes on unread bytes may take back what it said.
-    let mut count = timeout(FIRST, socket.read(&mut words)).await.unwrap_or(Ok(0)).unwrap_or(0);
+    let mut count =
+        timeout(GREETING_TIMEOUT, socket.read(&mut words)).await.unwrap_or(Ok(0)).unwrap_or(0);
     if count == 0 && socket.write_all(bytes).await.is_ok() {
-        count = timeout(ANSWER, socket.read(&mut words)).await.unwrap_or(Ok(0)).unwrap_or(0);
+        count = timeout(REPLY_TIMEOUT, socket.read(&mut words)).await.unwrap_or(Ok(0)).unwrap_or(0);
     }
     words.truncate(count);
     Ok(words)

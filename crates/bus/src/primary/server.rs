@@ -19,7 +19,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// A command's answer is waited for at most this long; three tries fit a publish's deadline.
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_millis(600);
 /// Commands that may wait for the connection's driver; the library's 50 would stall a burst.
-const PIPELINE: usize = 4096;
+const PIPELINE_COMMANDS: usize = 4096;
 
 /// What a server says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,7 +115,7 @@ pub(crate) fn connection_config() -> AsyncConnectionConfig {
     AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
         .set_response_timeout(Some(ANSWER_TIMEOUT))
-        .set_pipeline_buffer_size(PIPELINE)
+        .set_pipeline_buffer_size(PIPELINE_COMMANDS)
 }
 
 /// Asks a server who it is.

@@ -9,7 +9,7 @@ use redis::{RedisResult, Script};
 use crate::placement::keys::Keyspace;
 
 /// How long a server remembers it without any node: every key has an end.
-pub(crate) const TTL_MS: u64 = 24 * 3600 * 1000;
+pub(crate) const VERSION_TTL_MS: u64 = 24 * 3600 * 1000;
 
 /// Raises the server's version to the caller's and answers what holds then. A server that was
 /// never told has version 1, which is not written down. A server that refuses writes is in nobody's
@@ -32,5 +32,5 @@ pub(crate) async fn stamp(
     keys: &Keyspace,
     version: u64,
 ) -> RedisResult<u64> {
-    STAMP.key(keys.version()).arg(version).arg(TTL_MS).invoke_async(connection).await
+    STAMP.key(keys.version()).arg(version).arg(VERSION_TTL_MS).invoke_async(connection).await
 }

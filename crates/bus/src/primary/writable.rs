@@ -11,7 +11,7 @@ use super::version;
 use crate::placement::keys::Keyspace;
 
 /// The codes of refused writes.
-const REFUSALS: [&str; 3] = ["OOM", "MISCONF", "NOREPLICAS"];
+const REFUSAL_CODES: [&str; 3] = ["OOM", "MISCONF", "NOREPLICAS"];
 
 /// Writes nothing, and does not say so: from 7.0 on Redis refuses such a script before it runs
 /// wherever it refuses writes. It has no key, so that any node of a cluster takes it.
@@ -60,7 +60,7 @@ impl WriteProbe {
             Self::Ask => ASK.prepare_invoke().invoke_async(connection).await,
             Self::Write => {
                 let mut write = WRITE.key(keys.version());
-                write.arg(version::TTL_MS).invoke_async(connection).await
+                write.arg(version::VERSION_TTL_MS).invoke_async(connection).await
             }
         };
         match asked {
@@ -71,7 +71,7 @@ impl WriteProbe {
 }
 
 fn read(error: &RedisError) -> Option<String> {
-    let code = error.code().filter(|code| REFUSALS.contains(code))?;
+    let code = error.code().filter(|code| REFUSAL_CODES.contains(code))?;
     Some(clean(&format!("{code} {}", error.detail().unwrap_or_default())))
 }
 

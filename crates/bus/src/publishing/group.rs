@@ -23,10 +23,10 @@ use crate::server_map::shard::Shard;
 use crate::server_map::{CallFailure, CallRoute, ServerMap};
 
 /// From taking a publication to its outcome, at most.
-const DEADLINE: Duration = Duration::from_secs(2);
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Between two attempts.
-const BREATH: Duration = Duration::from_millis(20);
+const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
 /// Sends groups under this node's incarnation.
 pub(crate) struct GroupSender {
@@ -42,7 +42,7 @@ pub(crate) struct GroupSender {
     /// The last group's number. One count for all rooms: it rises in each.
     pub(crate) number: AtomicU64,
     /// For the log.
-    pub(crate) refusals: LogThrottle,
+    pub(crate) refusal_log: LogThrottle,
 }
 
 /// What an item comes to.
@@ -55,7 +55,7 @@ impl GroupSender {
         let oldest = group.iter().map(|pending| pending.submitted).min().unwrap_or(started);
         self.metrics.groups.inc();
         self.metrics.group_messages.observe(group.len() as f64);
-        let outcome = self.resolve(room, &mut group, oldest + DEADLINE).await;
+        let outcome = self.resolve(room, &mut group, oldest + PUBLISH_TIMEOUT).await;
         self.metrics.command[BusCommand::Publish].observe(started.elapsed().as_secs_f64());
         match outcome {
             Ok(results) if results.len() == group.len() => {
@@ -104,13 +104,13 @@ impl GroupSender {
                     Ok(GroupAnswer::Results(results)) => return Ok(results),
                     Ok(GroupAnswer::Stale) => return Err(PublishError::Unknown),
                     Err(CallFailure::Refused(error)) if sent.is_none() => {
-                        if self.refusals.is_time() {
+                        if self.refusal_log.is_time() {
                             warn!(%error, "Redis refuses publishes");
                         }
                         return Err(given_up);
                     }
                     Err(CallFailure::Partial(error)) => {
-                        if self.refusals.is_time() {
+                        if self.refusal_log.is_time() {
                             warn!(%error, "a publish failed half-way; its outcome is unknown");
                         }
                         return Err(PublishError::Unknown);
@@ -125,7 +125,7 @@ impl GroupSender {
                 }
             }
             // The link needs a moment to see for itself whether its connection still works.
-            sleep(BREATH).await;
+            sleep(RETRY_PAUSE).await;
             if Instant::now() >= deadline {
                 return Err(match sent {
                     Some(_) => PublishError::Unknown,

@@ -12,7 +12,7 @@ use crate::placement::keys::{Keyspace, RoomNames, room_names};
 use crate::primary::fault::RedisStartError;
 
 /// Longest prefix: it stands in every key and channel.
-const MAX_PREFIX: usize = 64;
+const MAX_PREFIX_BYTES: usize = 64;
 
 /// Settings of the bus over Redis.
 #[derive(Debug, Clone)]
@@ -87,5 +87,5 @@ pub fn locate_room(options: &RedisOptions, room: &RoomName) -> Result<RoomNames,
 /// Whether a prefix may begin keys and channels.
 pub(super) fn is_prefix(text: &str) -> bool {
     let is_printable = text.chars().all(|c| !c.is_control() && !c.is_whitespace());
-    !text.is_empty() && text.len() <= MAX_PREFIX && is_printable
+    !text.is_empty() && text.len() <= MAX_PREFIX_BYTES && is_printable
 }

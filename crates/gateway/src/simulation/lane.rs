@@ -361,7 +361,7 @@ impl Lane {
                     self.comparisons.push_back(Asked { question, server, answer: None });
                 }
                 LaneAction::Deliver(room, session, events) => {
-                    self.queue.tell(&room, session, events);
+                    self.queue.push(&room, session, events);
                 }
                 // A primary that moved is noticed by probes that stay away, which is later. One
                 // lane has no other to hand rooms to, and there is one map only.

@@ -142,11 +142,14 @@ fn a_fork_ahead_of_the_reader_loses_nothing() {
 #[test]
 fn too_much_held_back_costs_one_more_read_and_no_message() {
     let mut order = live(0);
-    let end = MAX_HELD as Seq + 10;
+    let end = MAX_HELD_MESSAGES as Seq + 10;
     push(&mut order, 1, 2..=end);
-    assert_eq!(order.held.len(), MAX_HELD);
-    assert!(read(&mut order, page(1, 1, [1])).ends_with(&format!(" {}", MAX_HELD + 1)));
-    assert_eq!(order.need(), Some(Need::After(MAX_HELD as Seq + 1, RepairCause::Overflow)));
+    assert_eq!(order.held.len(), MAX_HELD_MESSAGES);
+    assert!(read(&mut order, page(1, 1, [1])).ends_with(&format!(" {}", MAX_HELD_MESSAGES + 1)));
+    assert_eq!(
+        order.need(),
+        Some(Need::After(MAX_HELD_MESSAGES as Seq + 1, RepairCause::Overflow))
+    );
 }
 
 #[test]

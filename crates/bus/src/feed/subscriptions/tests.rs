@@ -50,15 +50,15 @@ fn a_wish_taken_back_in_time_is_confirmed_still() {
 fn a_new_connection_gets_everything_wanted_in_batches() {
     let mut all = Subscriptions::default();
     let now = Instant::now();
-    let rooms: Vec<_> = (0..BATCH + 3).map(|n| room(&format!("r{n}"))).collect();
+    let rooms: Vec<_> = (0..ROOMS_PER_COMMAND + 3).map(|n| room(&format!("r{n}"))).collect();
     rooms.iter().for_each(|room| assert!(!all.want(room, now)));
     while all.next_command().is_some() {}
     assert_eq!(all.confirm(&rooms[0], SubscriptionChange::Subscribe, now), Confirmation::Comes);
     all.drop_wish(&rooms[1]);
     all.reset(now, |_| None);
-    assert_eq!(all.count(), (BATCH + 2, 0));
+    assert_eq!(all.count(), (ROOMS_PER_COMMAND + 2, 0));
     let (change, batch) = all.next_command().unwrap();
-    assert_eq!((change, batch.len()), (SubscriptionChange::Subscribe, BATCH));
+    assert_eq!((change, batch.len()), (SubscriptionChange::Subscribe, ROOMS_PER_COMMAND));
     assert_eq!(all.next_command().unwrap().1.len(), 2);
     assert_eq!(all.next_command(), None);
 }

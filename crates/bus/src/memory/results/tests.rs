@@ -85,7 +85,7 @@ fn what_a_crowd_leaves_behind_is_dropped_in_slices_and_given_back() {
     let alice = user("alice");
     assert_eq!((0..20_005).filter(|&n| uses(&mut results, &alice, n, 0, of)).count(), 20_000);
     results.expire(WINDOW);
-    assert_eq!(results.known.len(), 20_000 - SLICE, "in slices");
+    assert_eq!(results.known.len(), 20_000 - RESULTS_PER_EXPIRY, "in slices");
     assert_eq!(results.find(&scope(&alice, 19_999), 7, WINDOW), None, "dropped or not");
     assert!(uses(&mut results, &alice, 19_999, WINDOW, of));
     while results.due().is_some_and(|due| due <= WINDOW) {

@@ -58,7 +58,7 @@ fn every_room_is_forgotten_in_time() {
     settle(&mut rooms, 11 * MINUTE);
     assert_eq!(rooms.standing(&room("p0"), 11 * MINUTE).1, 1, "the seq outlives the messages");
     settle(&mut rooms, 30 * MINUTE);
-    assert_eq!((rooms.rooms.len(), rooms.looks.len()), (0, 0));
+    assert_eq!((rooms.rooms.len(), rooms.expiries.len()), (0, 0));
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn reading_keeps_nothing() {
         let history = rooms.history(&room(&format!("r{number}")), request, 0);
         assert_eq!((history.lineage.epoch, history.last, history.more), (Epoch::NONE, 0, false));
     }
-    assert_eq!((rooms.rooms.capacity(), rooms.looks.len()), (0, 0));
+    assert_eq!((rooms.rooms.capacity(), rooms.expiries.len()), (0, 0));
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn feeds_that_nobody_polls_refuse_rather_than_grow() {
         Err(PublishError::Overloaded),
         "the bound is the node's"
     );
-    let events = rooms.outbox.take();
+    let events = rooms.pending.take();
     assert_eq!(events.len(), 2, "opened, then one event with all messages");
     assert!(rooms.publish(room("a"), publication(1), 0).is_ok());
 }
