@@ -1,8 +1,8 @@
-//! Whether publishes are let through to a server, and when to try it again. Pure.
+//! Whether publishes are sent to a server, and when to try again to reach it. Pure.
 
 use std::time::Duration;
 
-/// Longest pause before trying again: a server that is back is found within this.
+/// Longest pause before an attempt: a server that is back is found within this.
 const MAX_PAUSE: Duration = Duration::from_secs(2);
 /// Upper bound of the first pause; it doubles with each failure.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -10,12 +10,12 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The state of one server's circuit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Circuit {
-    /// All is well: publishes go through.
+    /// The connection works: publishes are sent.
     Closed,
-    /// The connection was lost a moment ago and the first attempt to get it back is under way:
-    /// publishes wait, within their deadline.
+    /// The connection was lost and the first attempt to connect again is under way: publishes wait,
+    /// within their deadline.
     HalfOpen,
-    /// The server is away after so many failed attempts: publishes fail at once.
+    /// The server is unreachable after this many failed attempts: publishes fail at once.
     Open(u32),
 }
 
@@ -28,7 +28,7 @@ impl Circuit {
         }
     }
 
-    /// An attempt to get it back failed.
+    /// An attempt to connect failed.
     pub(crate) fn failed(self) -> Self {
         match self {
             Self::Closed | Self::HalfOpen => Self::Open(1),

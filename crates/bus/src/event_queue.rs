@@ -1,5 +1,5 @@
-//! Where the lanes put what the feeds tell and the hub takes it. A room closed in between is told
-//! nothing more, whatever its lane still has under way.
+//! The queue of events from the lanes to the hub. After a room is closed nothing more of it is
+//! delivered, even if its lane still has events under way.
 
 pub(crate) mod pending_events;
 
@@ -12,20 +12,20 @@ use tokio::sync::Notify;
 use crate::api::{FeedEvent, RoomEvent};
 use pending_events::PendingEvents;
 
-/// Payload bytes that may wait; beyond that the lanes leave their inboxes alone, and what these
-/// cannot hold is repaired later. The hub polls always, so this is a guard.
+/// Payload bytes that may wait. Beyond that the lanes stop taking from their inboxes, and what
+/// these cannot hold is repaired later. The hub always polls, so this is a guard.
 const MAX_BYTES: usize = 64 << 20;
 
-/// One opening of a room; a later one of the same room has another number.
+/// One opening of a room; each opening has a new number.
 pub type FeedSession = u64;
 
-/// The shared place.
+/// The queue, shared by the lanes and the hub.
 #[derive(Default)]
 pub struct EventQueue {
     state: Mutex<State>,
     /// Wakes the hub.
     ready: Notify,
-    /// Wakes the lanes after a jam.
+    /// Wakes the lanes that wait because the queue is full.
     taken: Notify,
 }
 
@@ -53,7 +53,7 @@ impl EventQueue {
         Some(session)
     }
 
-    /// Closes a room and forgets what it had to tell; false if it was not open.
+    /// Closes a room and removes its events from the queue; false if it was not open.
     pub fn close(&self, room: &RoomName) -> bool {
         let mut state = self.state();
         let was_open = state.open.remove(room).is_some();
@@ -73,7 +73,7 @@ impl EventQueue {
         self.state().open.keys().cloned().collect()
     }
 
-    /// Tells a room's events, if that session of it is still open.
+    /// Adds a room's events, if that session of it is still open.
     pub fn push(&self, room: &RoomName, session: FeedSession, events: Vec<FeedEvent>) {
         {
             let mut state = self.state();
@@ -92,7 +92,7 @@ impl EventQueue {
         self.ready.notify_one();
     }
 
-    /// Whether the lanes should wait for the hub.
+    /// Whether the lanes must wait for the hub.
     pub fn is_full(&self) -> bool {
         self.state().pending.bytes() > MAX_BYTES
     }
@@ -102,12 +102,12 @@ impl EventQueue {
         self.taken.notified().await;
     }
 
-    /// Whether nothing waits for the hub.
+    /// Whether no event waits for the hub.
     pub fn is_empty(&self) -> bool {
         !self.state().pending.is_ready()
     }
 
-    /// Everything there is now.
+    /// Takes every event that waits.
     pub fn take(&self) -> Vec<RoomEvent> {
         let events = self.state().pending.take();
         if !events.is_empty() {
@@ -116,7 +116,7 @@ impl EventQueue {
         events
     }
 
-    /// Everything there is; waits until there is something.
+    /// Takes every event that waits; waits for the first one.
     pub async fn next(&self) -> Vec<RoomEvent> {
         loop {
             let events = self.take();

@@ -16,5 +16,6 @@ use tokio::sync::mpsc;
 
 use events::LaneCommand;
 
-/// Where a lane is sent commands.
+/// The channel on which a lane takes commands. What waits there is bounded by the rooms of the
+/// node.
 pub type LaneHandle = mpsc::UnboundedSender<LaneCommand>;

@@ -1,6 +1,6 @@
-//! The feeds over Redis: which rooms the node listens to, and what they have to tell. Rooms are
-//! spread over the lanes of their primaries; each lane is a task with a subscribe connection of its
-//! own. A room whose primary is another one now is handed from lane to lane, with all it knows.
+//! The feeds over Redis: which rooms the node listens to, and on which lane. Rooms are spread over
+//! the lanes of their primaries; each lane is a task with its own subscribe connection. A room
+//! whose primary changed is handed from lane to lane with its whole state.
 
 pub(crate) mod driver;
 mod inbox;
@@ -23,7 +23,7 @@ use crate::server_map::ServerMap;
 pub(crate) struct RedisFeeds {
     events: Arc<EventQueue>,
     shards: ServerMap,
-    /// The lane that each open room is on; `None` while nobody owns its slot.
+    /// The lane of each open room; `None` while its slot has no owner.
     placed: HashMap<RoomName, Option<LaneHandle>>,
 }
 
@@ -60,7 +60,7 @@ impl RedisFeeds {
         }
     }
 
-    /// Has every room whose primary changed handed over to its new lane.
+    /// Hands every room whose primary changed over to its new lane.
     fn place_anew(&mut self) {
         for (room, lane) in &mut self.placed {
             let Some(shard) = self.shards.of(room) else { continue };
@@ -84,6 +84,6 @@ impl RedisFeeds {
 }
 
 fn send(lane: &LaneHandle, command: LaneCommand) {
-    // A lane ends only with the bus; there is nobody left to listen then.
+    // The send fails only when the bus ends.
     let _ = lane.send(command);
 }

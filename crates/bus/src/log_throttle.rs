@@ -1,11 +1,12 @@
-//! Keeps the log readable: a thing that may happen with every message is told now and then only.
+//! Keeps the log readable: an event that may happen with every message is logged once per interval
+//! only.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// At most one line of a kind within this.
+/// Least time between two lines of one kind.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// One kind of line.
@@ -22,12 +23,12 @@ impl LogThrottle {
         Self { started: Instant::now(), next: AtomicU64::new(0) }
     }
 
-    /// Whether a line may come now; if so, the next one comes after the pause.
+    /// Whether a line may be written now; if so, the next one may follow after the interval.
     pub(crate) fn is_time(&self) -> bool {
         let now = self.started.elapsed().as_millis() as u64;
         let next = self.next.load(Ordering::Relaxed);
         let later = now + LINE_INTERVAL.as_millis() as u64;
-        // Of several at the same moment one wins.
+        // Of several threads at the same moment one succeeds.
         now >= next
             && self.next.compare_exchange(next, later, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }

@@ -1,5 +1,5 @@
-//! What the feeds have to tell and nobody took yet: events in order within each room, consecutive
-//! messages of a room in one event.
+//! Events that wait for the feeds' owner: in order within each room, with consecutive messages of a
+//! room in one event.
 
 use std::mem;
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use crate::api::{FeedEvent, RoomEvent};
 #[derive(Default)]
 pub(crate) struct PendingEvents {
     events: Vec<RoomEvent>,
-    /// Where a room's last event stands, if it is `Messages` and may grow.
+    /// The index of a room's last event, if it is `Messages` and may grow.
     growing: HashMap<RoomName, usize>,
     /// Payload bytes waiting.
     bytes: usize,
 }
 
 impl PendingEvents {
-    /// Whether there is something to take.
+    /// Whether an event waits.
     pub(crate) fn is_ready(&self) -> bool {
         !self.events.is_empty()
     }
@@ -50,7 +50,7 @@ impl PendingEvents {
         self.events.push(RoomEvent { room: room.clone(), event });
     }
 
-    /// Forgets what waits for one room.
+    /// Removes what waits for one room.
     pub(crate) fn forget(&mut self, room: &RoomName) {
         let kept = mem::take(self).events.into_iter().filter(|event| event.room != *room);
         for RoomEvent { room, event } in kept {
@@ -63,7 +63,7 @@ impl PendingEvents {
         }
     }
 
-    /// Everything that waits.
+    /// Takes everything that waits.
     pub(crate) fn take(&mut self) -> Vec<RoomEvent> {
         mem::take(self).events
     }

@@ -23,7 +23,7 @@ pub enum LaneCommand {
     Open(RoomName, FeedSession),
     /// Stop listening.
     Close(RoomName),
-    /// Give a room to another lane, with all that is known of it.
+    /// Give a room to another lane, with its whole state.
     HandOver(RoomName, LaneHandle),
     /// Take a room over from another lane.
     TakeOver(RoomName, Box<LaneRoom>),
@@ -47,24 +47,24 @@ pub enum LaneEvent {
     ConnectFailed,
     /// It is lost.
     Closed(String),
-    /// The primary is elsewhere than a connection of this generation leads to.
+    /// The link leads to another address than a connection of this generation.
     PrimaryLeft(u64),
-    /// A payload came on a channel.
+    /// A payload arrived on a channel.
     Pushed(Vec<u8>, RoomPush),
     /// A command took effect for a channel.
     Confirmed(Vec<u8>, SubscriptionChange),
     /// Payloads of a channel were dropped: the inbox was full.
     Overflowed(Vec<u8>),
-    /// All answers to a command came (`Ok`), or the command failed.
+    /// All answers to a command arrived (`Ok`), or the command failed.
     Commanded {
-        /// Of the connection that the command went out on.
+        /// The generation of the connection that the command was sent on.
         generation: u64,
         /// Why it failed.
         result: Result<(), String>,
     },
-    /// A command was refused for some of its rooms, since they are elsewhere.
+    /// A command was refused for some of its rooms, because another primary has them.
     Elsewhere {
-        /// Of the connection that the command went out on.
+        /// The generation of the connection that the command was sent on.
         generation: u64,
         /// All rooms of the command.
         rooms: Vec<RoomName>,
@@ -77,12 +77,12 @@ pub enum LaneEvent {
         ticket: u64,
         /// What was asked for.
         need: Need,
-        /// What came.
+        /// The result.
         result: ReadResult,
     },
     /// Tails were compared; `None`: Redis did not answer.
     Compared {
-        /// Of the connection at the time of the question.
+        /// The generation of the connection when the question was sent.
         generation: u64,
         /// Why they were compared.
         cause: RepairCause,
@@ -91,13 +91,13 @@ pub enum LaneEvent {
         /// Each room's tail.
         tails: Option<Vec<RoomTail>>,
     },
-    /// A room was kept alive in Redis, and its end was seen.
+    /// A room's keys were prolonged in Redis, and its end was seen.
     Held(RoomName, ReadResult),
     /// The end of a room whose slot is on the move was seen.
     Polled(RoomName, ReadResult),
-    /// A probe was published (true) or refused.
+    /// A probe was published (true) or failed, for a connection of this generation.
     Probed(u64, bool),
-    /// A probe came back.
+    /// The probe of this number came back.
     ProbeReturned(u64),
     /// A second passed.
     Tick,
@@ -114,16 +114,16 @@ pub enum LaneAction {
     WatchPrimary(u64),
     /// Subscribe or unsubscribe rooms: confirmations and `Commanded` or `Elsewhere` follow.
     Command {
-        /// Of the connection it goes out on.
+        /// The generation of the connection to send it on.
         generation: u64,
         /// What to do.
         change: SubscriptionChange,
         /// For these rooms.
         rooms: Vec<RoomName>,
     },
-    /// Publish a probe of this number: `Probed` follows, and `ProbeReturned` if pushes work.
+    /// Publish a probe: `Probed` follows, and `ProbeReturned` if pushes work.
     Probe {
-        /// Of the connection that should hear it.
+        /// The generation of the connection that should receive it.
         generation: u64,
         /// The number to publish.
         number: u64,
@@ -132,32 +132,32 @@ pub enum LaneAction {
     Read(RoomName, u64, Need),
     /// Compare tails: `Compared` follows.
     Compare {
-        /// Of the connection now.
+        /// The generation of the connection now.
         generation: u64,
         /// Why.
         cause: RepairCause,
         /// Which rooms.
         rooms: Vec<RoomName>,
     },
-    /// Keep a room alive in Redis: `Held` follows.
+    /// Prolong a room's keys in Redis: `Held` follows.
     Hold(RoomName),
     /// Hand events of one session of a room to the hub.
     Deliver(RoomName, FeedSession, Vec<FeedEvent>),
     /// Send another lane a command.
     Send(LaneHandle, LaneCommand),
-    /// The map of primaries may be wrong.
+    /// Have the server map checked: it may be wrong.
     DoubtMap,
-    /// The primary may be gone.
+    /// Have the primary's link checked: the primary may be unreachable.
     DoubtLink,
 }
 
-/// When an event happens, with what it may need from outside.
+/// The time of an event, with what the lane needs from outside.
 #[derive(Debug, Clone)]
 pub struct LaneMoment {
     /// The time.
     pub now: Instant,
     /// A random number within 0 and 1, for jitter.
     pub dice: f64,
-    /// The life of the primary's data, while the commands' connection is up.
+    /// The life of the primary's data; `None` while the command connections are down.
     pub life: Option<Arc<str>>,
 }

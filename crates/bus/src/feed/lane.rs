@@ -1,6 +1,6 @@
-//! One lane: the rooms on one subscribe connection, which of them are subscribed, what is read
-//! when. Pure: an event goes in with the moment it happens at, actions come out. `driver` carries
-//! both from and to Redis; the simulation drives the same state.
+//! One lane: the rooms on one subscribe connection, which of them are subscribed, which reads are
+//! made and when. Pure: an event goes in with its time, actions come out. `listening` connects it
+//! to Redis; the simulation drives the same state.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::event_queue::FeedSession;
 use crate::log_throttle::LogThrottle;
 use crate::placement::keys::Keyspace;
 
-/// Rooms whose standing is read at the same time: small answers, pipelined.
+/// Rooms whose position is read at the same time: small answers, pipelined.
 const MAX_STANDING_READS: usize = 128;
 /// Rooms whose stream is read at the same time.
 const MAX_RANGE_READS: usize = 4;
@@ -32,13 +32,13 @@ const MAX_RANGE_READS: usize = 4;
 pub struct LaneRoom {
     pub(super) session: FeedSession,
     pub(super) order: Order,
-    /// The read under way; an answer to any other is ignored.
+    /// The read under way; any other answer is ignored.
     pub(super) ticket: Option<u64>,
     /// When the current repair began.
     pub(super) repair: Option<Instant>,
-    /// When the room was last kept alive in Redis.
+    /// When the room's keys were last prolonged in Redis.
     pub(super) held: Instant,
-    /// When it last had a push; the busiest rooms are resubscribed first.
+    /// When its last push arrived. The busiest rooms are resubscribed first.
     pub(super) active: Instant,
 }
 
@@ -56,7 +56,7 @@ pub struct LaneOptions {
     pub keys: Keyspace,
     /// Which of its primary's lanes it is, for the log.
     pub index: usize,
-    /// How long a room is remembered beyond its last use; open rooms are held by touching them.
+    /// How long Redis keeps a room after its last use; open rooms are prolonged before that.
     pub linger: Duration,
     /// How long a round of the sweep takes.
     pub sweep: Duration,
@@ -71,7 +71,7 @@ pub struct LaneState {
     pub(super) channels: HashMap<Vec<u8>, RoomName>,
     pub(super) subscriptions: Subscriptions,
     pub(super) connected: bool,
-    /// Rises with each loss of the connection; answers of older ones are ignored.
+    /// Rises by one with each loss of the connection; answers of older ones are ignored.
     pub(super) generation: u64,
     pub(super) circuit: Circuit,
     pub(super) probe: Probe,
@@ -81,19 +81,19 @@ pub struct LaneState {
     pub(super) tickets: u64,
     /// (Un)subscribe commands under way.
     pub(super) commanding: usize,
-    /// Rooms repaired since the log last named their number.
+    /// Rooms repaired since the last log line about them.
     pub(super) repaired: usize,
-    /// Rooms that went on in another epoch since the log last named their number.
+    /// Rooms that got another epoch since the last log line about them.
     pub(super) resets: usize,
-    /// Subscriptions wanted and confirmed, as the metrics show them.
+    /// Subscriptions wanted and confirmed, as this lane last added them to the metrics.
     pub(super) shown: (usize, usize),
-    /// Pushes that cannot be read, for the log.
+    /// Limits log lines about pushes that cannot be read.
     pub(super) unreadable_log: LogThrottle,
     actions: VecDeque<LaneAction>,
 }
 
 impl LaneState {
-    /// A lane without rooms or connection. Its first action is to connect.
+    /// A lane without rooms and without a connection. Its first action is to connect.
     pub fn new(options: LaneOptions, metrics: BusMetrics) -> Self {
         let mut lane = Self {
             tail_checks: TailChecks::new(options.sweep),
@@ -171,7 +171,7 @@ impl LaneState {
         self.actions.pop_front()
     }
 
-    /// When a read may start again that waits for the end of a pause.
+    /// When the next read may start, if reads wait for the end of a pause.
     pub fn due(&self) -> Option<Instant> {
         self.standings.due().into_iter().chain(self.ranges.due()).min()
     }
@@ -186,7 +186,7 @@ impl LaneState {
         self.subscriptions.waiting_since()
     }
 
-    /// Whether no room waits for a read.
+    /// True if no room waits for a read.
     pub fn is_whole(&self) -> bool {
         self.rooms.values().all(|room| room.order.need().is_none())
     }

@@ -1,5 +1,5 @@
-//! One room's inbound order: what came by push, by reads and by checks goes in, and what its
-//! readers are told comes out, ascending and without a silent hole. No I/O, no clock, no task.
+//! One room's inbound order: pushes, reads and checks go in; events for its readers come out,
+//! ascending, and every missing message is reported as a gap. No I/O, no clock, no task.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use roomcast_protocol::{Epoch, Lineage, Message, Seq};
 
 use crate::api::{FeedEvent, RoomPage};
 
-/// Messages held back per room while a read is under way; more would come by the read anyway.
+/// Messages held back per room while a read is under way. The read returns further ones too.
 const MAX_HELD_MESSAGES: usize = 1024;
 /// Payload bytes held back per room, for the same reason.
 const MAX_HELD_BYTES: usize = 1 << 20;
@@ -16,7 +16,7 @@ const MAX_HELD_BYTES: usize = 1 << 20;
 /// The read that the room waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
-    /// Where the room stands, once its subscription is confirmed.
+    /// The room's position, once its subscription is confirmed.
     Standing,
     /// The messages after this seq.
     After(Seq, RepairCause),
@@ -24,11 +24,11 @@ pub enum Need {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// Not told `Opened` yet.
+    /// `Opened` was not delivered yet.
     Opening,
-    /// Everything up to `told` is told; the next push continues there.
+    /// Everything up to `delivered` was delivered; the next push must continue there.
     Live,
-    /// Something after `told` is missing: nothing later is told before a read.
+    /// A message after `delivered` is missing: nothing later is delivered before a read.
     Behind(RepairCause),
 }
 
@@ -36,16 +36,16 @@ enum Phase {
 #[derive(Debug)]
 pub struct Order {
     phase: Phase,
-    /// Meaningless before `Opened`.
+    /// Has no meaning before `Opened`.
     lineage: Lineage,
-    /// The last seq the readers know of, as a message or within a gap.
+    /// The last seq that was delivered, as a message or within a gap.
     delivered: Seq,
-    /// Pushes that wait for a read, as they came.
+    /// Pushes that wait for a read, in the order of their arrival.
     held: Vec<(Epoch, Arc<Message>)>,
     held_bytes: usize,
-    /// Where a check saw the room stand in the current epoch.
+    /// The room's last seq in the current epoch, as a check saw it; 0 if nothing is outstanding.
     promised: Seq,
-    /// Pushes may have been lost since the read was asked for: read once more.
+    /// Pushes may have been lost after the read was asked for: one more read is needed.
     again: Option<RepairCause>,
 }
 
@@ -73,7 +73,7 @@ impl Order {
         }
     }
 
-    /// A push came.
+    /// Takes a push.
     pub fn pushed(&mut self, epoch: Epoch, messages: Vec<Arc<Message>>, out: &mut Vec<FeedEvent>) {
         for message in messages {
             self.advance(epoch, message, out);
@@ -96,7 +96,7 @@ impl Order {
         }
     }
 
-    /// A check saw the room stand there, and all that was pushed before has come.
+    /// A check saw this position, and every push before the check has arrived.
     pub fn checked(&mut self, epoch: Epoch, seq: Seq, cause: RepairCause) {
         if self.phase == Phase::Opening {
             return;
@@ -113,7 +113,7 @@ impl Order {
         }
     }
 
-    /// Whether a check that saw the room stand there is worth a second look.
+    /// Whether a check that saw this position shows that messages may be missing.
     pub fn is_behind(&self, epoch: Epoch, seq: Seq) -> bool {
         self.phase == Phase::Live && (epoch != self.lineage.epoch || seq > self.delivered)
     }
@@ -132,7 +132,8 @@ impl Order {
             }
             Phase::Behind(_) => {}
         }
-        // An epoch may go backwards: then its data was set back without a new life.
+        // The last seq of an epoch may be lower than before: Redis restored older data and kept its
+        // life.
         let kept = self.delivered.min(page.lineage.shared_with(&self.lineage)).min(page.last);
         let lost = self.delivered - kept;
         if lost > 0 || page.lineage.epoch != self.lineage.epoch {
@@ -162,7 +163,7 @@ impl Order {
         }
     }
 
-    /// Up to `seq` the stream lacks what is not told.
+    /// The stream does not have the messages up to `seq` that were not delivered.
     fn skip_to(&mut self, seq: Seq, out: &mut Vec<FeedEvent>) {
         if seq > self.delivered {
             out.push(FeedEvent::Gap { from: self.delivered + 1, to: seq });
@@ -178,12 +179,13 @@ impl Order {
         }
     }
 
-    /// One pushed message, in whatever phase.
+    /// Takes one pushed message, in any phase.
     fn advance(&mut self, epoch: Epoch, message: Arc<Message>, out: &mut Vec<FeedEvent>) {
         if self.phase != Phase::Live {
             self.hold(epoch, message);
         } else if epoch != self.lineage.epoch {
-            // An ancestor's push comes late and is known; a stranger's announces a new epoch.
+            // A push of an ancestor is late and its message is known. A push of an unrelated epoch
+            // means that the room has a new one.
             if self.lineage.base_of(epoch).is_none() {
                 self.phase = Phase::Behind(RepairCause::Epoch);
                 self.hold(epoch, message);
@@ -207,7 +209,8 @@ impl Order {
         self.held.push((epoch, message));
     }
 
-    /// A read is complete: go on with what was held meanwhile, unless that shows it is not enough.
+    /// A read is complete: delivers what was held back meanwhile, unless that shows that more is
+    /// missing.
     fn settle(&mut self, out: &mut Vec<FeedEvent>) {
         self.phase = Phase::Live;
         self.held_bytes = 0;
@@ -225,7 +228,8 @@ impl Order {
         } else if self.phase == Phase::Live {
             self.phase = Phase::Behind(RepairCause::Tail);
         }
-        // A stranger's push is either old or newer than the read: one more read tells.
+        // A push of an unrelated epoch is older or newer than the read. One more read decides
+        // which.
         let again = self.again.take().or(stranger.then_some(RepairCause::Epoch));
         if let (Some(cause), Phase::Live) = (again, self.phase) {
             self.phase = Phase::Behind(cause);

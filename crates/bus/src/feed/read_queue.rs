@@ -1,5 +1,5 @@
-//! Which reads go next: each room at most once, a bounded number at a time, and none for a while
-//! after a failure. Pure.
+//! Which reads start next: each room at most once, a bounded number at a time, and none during a
+//! pause after a failure. Pure.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 /// Upper bound of the first pause after a failure; it doubles with each.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-/// Longest pause: what is back is repaired within this and the read.
+/// Longest pause: a server that is back is read again within this.
 const MAX_PAUSE: Duration = Duration::from_secs(2);
 
 /// Reads of one kind.
@@ -25,7 +25,7 @@ pub(crate) struct ReadQueue {
 }
 
 impl ReadQueue {
-    /// At most so many at a time.
+    /// A queue with at most `most` reads at a time.
     pub(crate) fn new(most: usize) -> Self {
         Self {
             waiting: VecDeque::new(),
@@ -67,7 +67,8 @@ impl ReadQueue {
         self.not_before = None;
     }
 
-    /// A read failed: nothing of this kind starts for a while, full jitter (`dice` within 0 and 1).
+    /// A read failed: no read of this queue starts during a pause with full jitter (`dice` within 0
+    /// and 1).
     pub(crate) fn failed(&mut self, now: Instant, dice: f64) {
         self.running -= 1;
         if self.not_before.is_some_and(|at| at > now) {
@@ -78,12 +79,12 @@ impl ReadQueue {
         self.not_before = Some(now + pause.mul_f64(dice));
     }
 
-    /// When to look again, if something waits for a pause to end.
+    /// When the pause ends, if reads wait for that.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.not_before.filter(|_| !self.waiting.is_empty() && self.running < self.most)
     }
 
-    /// Whether nothing waits and nothing runs.
+    /// True if nothing waits and nothing runs.
     pub(crate) fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.running == 0
     }

@@ -10,11 +10,12 @@ use super::order::Need;
 use super::probe::Suspect;
 use crate::api::RoomFound;
 
-/// A room is held by touching it this many times within its linger.
+/// An open room's keys are prolonged in Redis this many times within its linger.
 const HOLDS_PER_LINGER: u32 = 4;
 
 impl LaneState {
-    /// Queues the read that a room needs, if it needs one and may have it.
+    /// Queues the read that a room needs, if no read of it is under way and its subscription is
+    /// confirmed.
     pub(super) fn ask(&mut self, name: &RoomName, at: &LaneMoment) {
         let Some(room) = self.rooms.get_mut(name) else { return };
         if room.ticket.is_some() || !self.subscriptions.is_confirmed(name) {
@@ -82,7 +83,7 @@ impl LaneState {
         if at.life.is_some() {
             self.act(LaneAction::Compare { generation: self.generation, cause, rooms });
         } else if cause == RepairCause::Resubscribe {
-            // Where no comparison is possible now, a read will be later.
+            // Without a connection nothing can be compared: each room is read instead.
             rooms.iter().for_each(|room| self.lost(room, cause, at));
         }
     }
@@ -132,7 +133,7 @@ impl LaneState {
                     self.judge_tail(room, tail, cause, at);
                 }
             }
-            // Unknown is unknown: a read brings what there is.
+            // The ends are unknown, so each room is read.
             (None, RepairCause::Resubscribe) => {
                 rooms.iter().for_each(|room| self.lost(room, RepairCause::Epoch, at));
             }
@@ -150,7 +151,8 @@ impl LaneState {
                     self.ask(name, at);
                 }
             }
-            // Unknown to Redis or of another life: a read brings it the next epoch.
+            // Redis does not have the room, or has it in another life: a read gives it the next
+            // epoch.
             _ => self.lost(name, RepairCause::Epoch, at),
         }
     }
@@ -170,14 +172,16 @@ impl LaneState {
         }
     }
 
-    /// The sweep saw a room's end there; its pushes may just be late.
+    /// The sweep saw the room end at this position. The pushes may only be late, so the next probe
+    /// decides.
     fn swept(&mut self, name: &RoomName, epoch: Epoch, seq: Seq) {
         if self.rooms.get(name).is_some_and(|room| room.order.is_behind(epoch, seq)) {
             self.probe.suspect(Suspect { room: name.clone(), epoch, seq });
         }
     }
 
-    /// Compares the tails of the rooms whose turn it is, and touches those held too long ago.
+    /// Compares the tails of the rooms that are due, and prolongs in Redis those that were
+    /// prolonged too long ago.
     pub(super) fn sweep(&mut self, at: &LaneMoment) {
         let rooms = &self.rooms;
         let mut due = self.tail_checks.sweep(|room| rooms.contains_key(room));

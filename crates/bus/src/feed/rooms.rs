@@ -1,5 +1,5 @@
-//! Which rooms a lane has: opened and closed by the hub, handed over to the lane of another primary
-//! and taken over from it, with all that is known of them.
+//! Which rooms a lane has: opened and closed by the hub, or handed over between the lanes of two
+//! primaries with their whole state.
 
 use roomcast_metrics::RepairCause;
 use roomcast_protocol::RoomName;
@@ -28,7 +28,7 @@ impl LaneState {
             }
             LaneCommand::HandOver(name, lane) => {
                 if let Some(mut room) = self.unlisten(&name) {
-                    // What it waits for comes from the primary that it leaves.
+                    // A read under way belongs to the old primary: its answer is ignored.
                     room.ticket = None;
                     let take_over = LaneCommand::TakeOver(name, Box::new(room));
                     self.act(LaneAction::Send(lane, take_over));
@@ -52,7 +52,8 @@ impl LaneState {
         }
     }
 
-    /// Stops listening to a room; the channel's entry stays until that is confirmed.
+    /// Stops listening to a room. The channel's entry is removed after the unsubscription is
+    /// confirmed.
     fn unlisten(&mut self, name: &RoomName) -> Option<LaneRoom> {
         let room = self.rooms.remove(name)?;
         self.subscriptions.drop_wish(name);

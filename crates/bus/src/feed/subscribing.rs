@@ -1,5 +1,5 @@
-//! A lane's subscribe connection as the state sees it: made, lost and made again, probed, and asked
-//! for what the rooms want. Nothing but (un)subscribe commands goes out on it.
+//! A lane's subscribe connection, seen from the state: made, lost and made again, probed, and given
+//! the rooms' commands. Only subscribe and unsubscribe commands are sent on it.
 
 use roomcast_metrics::{BusConnection, RepairCause};
 use tracing::{info, warn};
@@ -11,7 +11,7 @@ use crate::api::RoomFound;
 use crate::circuit::Circuit;
 use crate::payload::RoomPush;
 
-/// (Un)subscribe commands under way at a time, so that the last is not late for the many.
+/// (Un)subscribe commands under way at a time: a bound on how late the last confirmation is.
 const MAX_COMMANDS: usize = 8;
 
 impl LaneState {
@@ -33,7 +33,7 @@ impl LaneState {
         self.act(LaneAction::Connect(self.circuit.pause(at.dice)));
     }
 
-    /// Gives the connection up and asks for another one.
+    /// Gives the connection up and asks for a new one.
     pub(super) fn disconnect(&mut self, reason: &str, at: &LaneMoment) {
         if !std::mem::take(&mut self.connected) {
             return;
@@ -47,7 +47,7 @@ impl LaneState {
         self.subscriptions.reset(at.now, active);
         self.tail_checks.reset();
         self.probe.reset();
-        // An answer read before the loss does not know what was pushed until the resubscription.
+        // An answer from before the loss does not have what is pushed until the resubscription.
         self.rooms.values_mut().for_each(|room| room.ticket = None);
         self.act(LaneAction::Disconnect);
         self.act(LaneAction::Connect(self.circuit.pause(at.dice)));

@@ -8,18 +8,19 @@ use hashbrown::HashMap;
 use roomcast_protocol::RoomName;
 use tokio::time::Instant;
 
-/// Rooms per command: large enough to resubscribe quickly, small enough for even replies.
+/// Rooms per command: enough to resubscribe quickly, few enough that answers to other commands are
+/// not delayed.
 const ROOMS_PER_COMMAND: usize = 256;
 
 /// What a confirmation means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Confirmation {
-    /// The room's pushes come from now on.
+    /// Pushes of the room arrive from now on.
     Comes,
-    /// The server ended the subscription by itself, as when its slot moves away: it is to be made
-    /// again.
+    /// The server ended the subscription by itself, for example because the slot moves away. It
+    /// must be made again.
     Ended,
-    /// Nothing that matters any more.
+    /// Nothing: a later command or event has replaced it.
     Nothing,
 }
 
@@ -28,13 +29,13 @@ pub(crate) enum Confirmation {
 pub enum SubscriptionChange {
     /// Pushes of the room begin.
     Subscribe,
-    /// They end.
+    /// Pushes of the room end.
     Unsubscribe,
 }
 
 #[derive(Debug)]
 struct Entry {
-    /// Since when it is wanted and not confirmed; the time of the wish or of the loss.
+    /// Since when it is wanted and not confirmed: the time of `want`, or of the loss.
     since: Instant,
     wanted: bool,
     confirmed: bool,
@@ -48,19 +49,19 @@ struct Entry {
 #[derive(Debug, Default)]
 pub(crate) struct Subscriptions {
     rooms: HashMap<RoomName, Entry>,
-    /// Rooms whose wish changed, for the next commands.
+    /// Rooms that were wanted or dropped since the last commands.
     changed: VecDeque<RoomName>,
     wanted: usize,
     confirmed: usize,
 }
 
 impl Subscriptions {
-    /// How many are wanted, and how many of these are confirmed.
+    /// How many subscriptions are wanted, and how many of these are confirmed.
     pub(crate) fn count(&self) -> (usize, usize) {
         (self.wanted, self.confirmed)
     }
 
-    /// Since when the longest waiting one is wanted without being confirmed.
+    /// Since when the longest waiting subscription is wanted without being confirmed.
     pub(crate) fn waiting_since(&self) -> Option<Instant> {
         if self.wanted == self.confirmed {
             return None;
@@ -68,13 +69,13 @@ impl Subscriptions {
         self.rooms.values().filter(|e| e.wanted && !e.confirmed).map(|e| e.since).min()
     }
 
-    /// Whether the room's pushes come.
+    /// Whether pushes of the room arrive.
     pub(crate) fn is_confirmed(&self, room: &RoomName) -> bool {
         self.rooms.get(room).is_some_and(|entry| entry.confirmed)
     }
 
-    /// Wants a room from now on; true if its pushes come already, since no word of an earlier
-    /// dropped wish was sent yet.
+    /// Wants a room from now on. True if its pushes arrive already, because the unsubscription of
+    /// an earlier `drop_wish` was not sent yet.
     pub(crate) fn want(&mut self, room: &RoomName, now: Instant) -> bool {
         let entry = self.rooms.entry_ref(room).or_insert_with(|| Entry {
             since: now,
@@ -108,7 +109,7 @@ impl Subscriptions {
         self.changed.push_back(room.clone());
     }
 
-    /// The next command to send, as long as there is one.
+    /// The next command to send; `None` once every wish is sent.
     pub(crate) fn next_command(&mut self) -> Option<(SubscriptionChange, Vec<RoomName>)> {
         let mut command: Option<(SubscriptionChange, Vec<RoomName>)> = None;
         while let Some(room) = self.changed.front() {
@@ -138,7 +139,7 @@ impl Subscriptions {
         command
     }
 
-    /// A confirmation came.
+    /// Takes a confirmation.
     pub(crate) fn confirm(
         &mut self,
         room: &RoomName,
@@ -150,7 +151,7 @@ impl Subscriptions {
             && entry.sent == Some(SubscriptionChange::Subscribe)
             && entry.outstanding == 0
         {
-            // Nobody asked for this one.
+            // The server sent it without a command.
             entry.sent = None;
             if !entry.wanted {
                 self.forget(room);
@@ -174,8 +175,8 @@ impl Subscriptions {
         Confirmation::Nothing
     }
 
-    /// A command was refused for some of its rooms, and all its answers have come: those that are
-    /// not confirmed are to be asked for again.
+    /// A command was refused for some of its rooms, and all its answers have arrived: rooms that
+    /// are not confirmed are subscribed again.
     pub(crate) fn again(&mut self, rooms: &[RoomName]) {
         for room in rooms {
             let Some(entry) = self.rooms.get_mut(room) else { continue };
@@ -192,8 +193,8 @@ impl Subscriptions {
         self.rooms.contains_key(room)
     }
 
-    /// The connection is gone, and all it had with it: everything wanted is to be sent anew, the
-    /// most active first.
+    /// The connection is lost with all its subscriptions: everything wanted is sent again, the most
+    /// active rooms first.
     pub(crate) fn reset(&mut self, now: Instant, active: impl Fn(&RoomName) -> Option<Instant>) {
         self.rooms.retain(|_, entry| entry.wanted);
         for entry in self.rooms.values_mut() {
@@ -204,12 +205,13 @@ impl Subscriptions {
         }
         self.confirmed = 0;
         let mut rooms: Vec<_> = self.rooms.keys().cloned().collect();
-        // By name among equals, so that the same events always lead to the same commands.
+        // By name among equally active rooms, so that the same events always lead to the same
+        // commands.
         rooms.sort_by_cached_key(|room| (Reverse(active(room)), room.clone()));
         self.changed = rooms.into();
     }
 
-    /// Drops what is neither wanted nor under way.
+    /// Removes a room that is neither wanted nor part of a command under way.
     fn forget(&mut self, room: &RoomName) {
         let idle = |e: &Entry| {
             !e.wanted && e.outstanding == 0 && e.sent != Some(SubscriptionChange::Subscribe)

@@ -1,5 +1,5 @@
-//! Which rooms' tails are compared with Redis, and when: at once after a resubscription, else by a
-//! slow sweep of bounded rate. Pure; the comparison itself is the lane's.
+//! Which rooms' tails are compared with Redis, and when: at once after a resubscription, otherwise
+//! by a slow sweep of bounded rate. Pure; the lane makes the comparison.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,21 +9,22 @@ use roomcast_protocol::RoomName;
 
 /// Rooms per comparison: one pipeline of cheap reads.
 pub(crate) const ROOMS_PER_COMPARISON: usize = 256;
-/// Rooms swept per second at most, so that the cost does not grow with the rooms.
+/// Upper bound of rooms swept per second: a node with many rooms sweeps each one less often.
 const MAX_ROOMS_PER_SECOND: usize = 500;
 
 /// The comparisons that one lane has to make.
 #[derive(Debug)]
 pub(crate) struct TailChecks {
-    /// Rooms subscribed anew, in the order of their confirmations.
+    /// Rooms subscribed again, in the order of their confirmations.
     resubscribed: VecDeque<RoomName>,
-    /// Every room, the one swept longest ago first. A closed room is dropped at its turn.
+    /// Every room, the one that was swept longest ago first. A closed room is removed when it is
+    /// due.
     round: VecDeque<RoomName>,
-    /// Who is in the round, so that nobody is twice.
+    /// The rooms in `round`, so that none is there twice.
     members: HashSet<RoomName>,
-    /// The part of a room that is left from the seconds before.
+    /// The fraction of a room that earlier seconds left over.
     credit: f64,
-    /// How long a round takes, while the rate allows.
+    /// How long a round takes, unless the bound on the rate makes it longer.
     period: Duration,
 }
 
@@ -39,19 +40,19 @@ impl TailChecks {
         }
     }
 
-    /// A room was opened: it takes part in the rounds.
+    /// A room was opened: it joins the rounds.
     pub(crate) fn add(&mut self, room: &RoomName) {
         if self.members.insert(room.clone()) {
             self.round.push_back(room.clone());
         }
     }
 
-    /// A room was subscribed anew.
+    /// A room was subscribed again.
     pub(crate) fn resubscribed(&mut self, room: RoomName) {
         self.resubscribed.push_back(room);
     }
 
-    /// The connection is gone: its rooms will be subscribed anew once more.
+    /// The connection is lost: its rooms will be subscribed again.
     pub(crate) fn reset(&mut self) {
         self.resubscribed.clear();
     }
@@ -62,7 +63,7 @@ impl TailChecks {
         self.resubscribed.drain(..count).collect()
     }
 
-    /// The rooms to sweep in this second; `is_open` tells which still take part.
+    /// The rooms to sweep in this second; `is_open` says which rooms are still open.
     pub(crate) fn sweep(&mut self, is_open: impl Fn(&RoomName) -> bool) -> Vec<RoomName> {
         let each_second = self.round.len() as f64 / self.period.as_secs_f64().max(0.1);
         self.credit += each_second.min(MAX_ROOMS_PER_SECOND as f64);

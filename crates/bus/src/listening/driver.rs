@@ -1,4 +1,5 @@
-//! A lane's task: its loop, and what its actions mean on Redis. It decides nothing; `lane` does.
+//! A lane's task: its loop, and what the lane's actions mean on Redis. `feed::lane` makes the
+//! decisions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,12 +28,13 @@ use crate::server_map::ServerMap;
 
 /// Rooms opened or closed in one turn of the lane.
 const COMMANDS_PER_TURN: usize = 256;
-/// Health, probes and the sweep go by this beat.
+/// Interval of health reports, probes and the sweep.
 const TICK_INTERVAL: Duration = Duration::from_secs(1);
-/// How often rooms are looked at whose slot is on the move: their pushes may come from nowhere.
+/// How often a room is read while its slot is on the move: its pushes may arrive where this node
+/// does not listen yet.
 const MOVING_POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// What a lane works with.
+/// What a lane's driver works with.
 pub(crate) struct LaneTools {
     pub(crate) keys: Keyspace,
     pub(crate) shards: ServerMap,
@@ -42,23 +44,23 @@ pub(crate) struct LaneTools {
     pub(crate) events: Arc<EventQueue>,
     pub(crate) vitals: Vitals,
     pub(crate) metrics: BusMetrics,
-    /// How long a room is remembered beyond its last use; open rooms are held by touching them.
+    /// How long Redis keeps a room after its last use; open rooms are prolonged before that.
     pub(crate) linger: Duration,
     /// How long a round of the sweep takes.
     pub(crate) sweep: Duration,
-    /// This run of this node.
+    /// The id of this run of this node.
     pub(crate) node: String,
     /// How rooms are subscribed.
     pub(crate) dialect: SubscribeDialect,
 }
 
-/// What ended: an event for the lane, or a connection for the driver.
+/// What ended: an event for the lane, or an attempt to connect.
 pub(super) enum Done {
     Connected(RedisResult<Subscriber>),
     Event(LaneEvent),
 }
 
-/// A lane with its connection and everything that is under way.
+/// A lane with its connection and all work under way.
 pub(crate) struct LaneDriver {
     index: usize,
     pub(super) tools: LaneTools,
@@ -66,13 +68,13 @@ pub(crate) struct LaneDriver {
     pub(super) probe_channel: String,
     commands: mpsc::UnboundedReceiver<LaneCommand>,
     pub(super) subscriber: Option<Subscriber>,
-    /// When rooms on the move are looked at next; none while no slot moves.
+    /// When rooms on the move are read next; `None` while no slot moves.
     poll: Option<Instant>,
     pub(super) work: FuturesUnordered<BoxFuture<'static, Done>>,
 }
 
 impl LaneDriver {
-    /// A lane and where to send it commands.
+    /// A driver, and the handle that sends its lane commands.
     pub(crate) fn new(index: usize, tools: LaneTools) -> (Self, LaneHandle) {
         let (sender, commands) = mpsc::unbounded_channel();
         let LaneTools { keys, linger, sweep, .. } = &tools;
@@ -91,7 +93,7 @@ impl LaneDriver {
         (driver, sender)
     }
 
-    /// Runs until the feeds are gone.
+    /// Runs until the last handle is dropped.
     pub(crate) async fn run(mut self) {
         let mut tick = interval(TICK_INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -122,7 +124,8 @@ impl LaneDriver {
             self.lane.advance(&self.moment());
             self.act();
             if taken == COMMANDS_PER_TURN {
-                // A crowd's rooms are many: the thread's other work has its turn between them.
+                // Thousands of rooms may open at once: other tasks of the thread run between two
+                // turns.
                 tokio::task::yield_now().await;
             }
         }
@@ -138,7 +141,7 @@ impl LaneDriver {
     }
 
     fn command(&mut self, command: LaneCommand) {
-        // A room on its way from another lane may have been closed, and opened anew.
+        // A room that another lane hands over may have been closed, or closed and opened again.
         if let LaneCommand::TakeOver(name, room) = &command
             && self.tools.events.session(name) != Some(room.session())
         {
@@ -203,8 +206,8 @@ impl LaneDriver {
         self.poll_moving();
     }
 
-    /// Reads where rooms on their way to another primary end, as long as there are any: they may
-    /// be pushed where this node does not listen yet.
+    /// Reads the ends of rooms whose slot is on the move: they may be pushed where this node does
+    /// not listen yet.
     fn poll_moving(&mut self) {
         let now = Instant::now();
         if self.poll.is_some_and(|due| due > now) {
@@ -255,7 +258,7 @@ impl LaneDriver {
                 LaneAction::Deliver(room, session, delivered) => {
                     self.tools.events.push(&room, session, delivered);
                 }
-                // The other lane ends only with the bus.
+                // The send fails only when the bus ends.
                 LaneAction::Send(lane, command) => drop(lane.send(command)),
                 LaneAction::DoubtMap => self.tools.shards.doubt(),
                 LaneAction::DoubtLink => self.tools.link.doubt(),

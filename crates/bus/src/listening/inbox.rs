@@ -1,5 +1,6 @@
-//! What a subscribe connection's driver puts down and the lane picks up. The driver must never
-//! wait, so the inbox is bounded: what does not fit is dropped and its room marked for repair.
+//! What a subscribe connection received and the lane did not take yet. The connection's task must
+//! never wait, so the inbox is bounded: what does not fit is dropped and its room marked for
+//! repair.
 
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,26 +12,26 @@ use tokio::sync::Notify;
 
 use crate::feed::subscriptions::SubscriptionChange;
 
-/// Payload bytes that may wait: what Redis itself would let a subscriber lag behind by default.
+/// Payload bytes that may wait: Redis's own default bound on a subscriber's backlog.
 const MAX_BYTES: usize = 32 << 20;
-/// Pushes that may wait, so that many small ones stay bounded too.
+/// Pushes that may wait: a bound for many small ones.
 const MAX_PUSHES: usize = 1 << 16;
 
-/// One thing that came on a subscribe connection.
+/// One item received on a subscribe connection.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Received {
     /// A payload published on a channel.
     Message(Vec<u8>, Bytes),
     /// A command took effect for a channel.
     Confirmed(Vec<u8>, SubscriptionChange),
-    /// The connection is gone; nothing follows.
+    /// The connection is lost; nothing follows.
     Closed,
 }
 
-/// Everything that came since the last look.
+/// Everything received since the last `take`.
 #[derive(Debug, Default)]
 pub(crate) struct Mail {
-    /// In the order it came.
+    /// In the order of arrival.
     pub(crate) received: Vec<Received>,
     /// Channels of which payloads were dropped.
     pub(crate) overflowed: HashSet<Vec<u8>>,
@@ -45,14 +46,14 @@ pub(crate) struct Inbox {
 }
 
 impl Inbox {
-    /// Takes what the driver received. Never blocks: the lock is held for moves only.
+    /// Adds what the connection received. The lock is held for moves only.
     pub(crate) fn put(&self, info: PushInfo) {
         let Some(push) = read(info) else { return };
         {
             let mut mail = self.mail.lock().unwrap_or_else(PoisonError::into_inner);
             if let Received::Message(channel, payload) = push {
                 let full = mail.received.len() >= MAX_PUSHES || mail.bytes > MAX_BYTES;
-                // Once a channel lost one, its later ones are of no use either.
+                // After a loss the channel's later payloads are of no use: the room is repaired.
                 if full || mail.overflowed.contains(&channel) {
                     mail.overflowed.insert(channel);
                 } else {
@@ -66,12 +67,12 @@ impl Inbox {
         self.ready.notify_one();
     }
 
-    /// Waits until there may be something.
+    /// Waits until there may be something to take.
     pub(crate) async fn ready(self: Arc<Self>) {
         self.ready.notified().await;
     }
 
-    /// Everything that is there.
+    /// Takes everything that is there.
     pub(crate) fn take(&self) -> Mail {
         mem::take(&mut *self.mail.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -1,5 +1,5 @@
-//! A subscribe connection: how it is made, and how rooms are subscribed on it. It owns no decision:
-//! what is sent when is the lane's.
+//! A subscribe connection: how it is made, and how rooms are subscribed on it. The lane decides
+//! what is sent when.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,8 +20,8 @@ const CONFIRM_TIMEOUT: Duration = Duration::from_secs(3);
 pub(crate) enum SubscribeDialect {
     /// `SUBSCRIBE`, many rooms at once.
     Plain,
-    /// `SSUBSCRIBE`, each room by itself: its channel lies in its keys' slot, and a command takes
-    /// one slot only (Redis Cluster; sharded Pub/Sub came with 7.0).
+    /// `SSUBSCRIBE`, each room by itself: a room's channel has the slot of its keys, and a command
+    /// takes channels of one slot only (Redis Cluster; sharded Pub/Sub came with 7.0).
     Sharded,
 }
 

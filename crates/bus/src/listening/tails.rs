@@ -1,5 +1,5 @@
-//! Reads where many rooms end, in one pipeline of cheap commands: what the lane compares its feeds
-//! with.
+//! Reads the ends of many rooms in one pipeline of cheap commands; the lane compares its feeds with
+//! them.
 
 use redis::RedisResult;
 use roomcast_protocol::{Epoch, RoomName, Seq};
@@ -8,7 +8,7 @@ use crate::feed::events::RoomTail;
 use crate::placement::keys::Keyspace;
 use crate::primary::link::LinkUp;
 
-/// Where rooms end; `None` if Redis does not answer.
+/// The ends of rooms; `None` if Redis does not answer.
 pub(super) async fn read_tails(
     keys: &Keyspace,
     up: &LinkUp,
@@ -21,7 +21,7 @@ pub(super) async fn read_tails(
     type Fields = (Option<String>, Option<Seq>, Option<String>);
     let tails: Vec<RedisResult<Fields>> =
         pipeline.ignore_errors().query_async(&mut up.any()).await.ok()?;
-    // A room that is elsewhere now is as good as unknown: a read finds it.
+    // A room that another primary has is reported as unknown: a read finds it.
     let tail = |fields: RedisResult<Fields>| {
         let (epoch, seq, life) = fields.ok()?;
         Some((Epoch::parse(&epoch?)?, seq?, life?))

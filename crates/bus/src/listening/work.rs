@@ -13,7 +13,7 @@ use crate::feed::events::LaneEvent;
 use crate::feed::order::Need;
 use crate::feed::subscriptions::SubscriptionChange;
 
-/// Before a room is asked for again that the server said is elsewhere.
+/// Pause before a room is subscribed again after the server said that another one has it.
 const ELSEWHERE_PAUSE: Duration = Duration::from_millis(50);
 
 impl LaneDriver {
@@ -49,7 +49,7 @@ impl LaneDriver {
             Done::Event(match result {
                 Err(error) if error.is_cluster_error() => {
                     metrics.command_errors[command].inc();
-                    // The map needs a moment to be looked at.
+                    // Time for the owner of the server map to look again.
                     sleep(ELSEWHERE_PAUSE).await;
                     LaneEvent::Elsewhere { generation, rooms }
                 }

@@ -32,7 +32,7 @@ fn live(last: Seq) -> Order {
     order
 }
 
-/// What is told, written short: `3` a message, `-5..7` a gap, `!2/1` a reset to 2 that lost 1.
+/// What is delivered, in short: `3` a message, `-5..7` a gap, `!2/1` a reset to 2 that lost 1.
 fn short(events: &[FeedEvent]) -> String {
     let word = |event: &FeedEvent| match event {
         FeedEvent::Opened { last, .. } => format!("={last}"),
