@@ -18,7 +18,7 @@ const TIME: Duration = Duration::from_secs(2);
 const WINDOW: usize = 512;
 
 const SCRIPT: &str =
-    concat!(include_str!("../src/redis/meta.lua"), include_str!("../src/redis/publish.lua"));
+    concat!(include_str!("../src/scripts/meta.lua"), include_str!("../src/scripts/publish.lua"));
 
 fn publication() -> Publication {
     Publication {

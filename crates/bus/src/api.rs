@@ -54,12 +54,15 @@ pub struct Publication {
 
 /// The message is sequenced and kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ack {
+pub struct PublishAck {
     /// Where it stands.
     pub position: Position,
     /// Its time: Unix ms, by the bus's clock.
     pub time: u64,
 }
+
+/// Told the outcome of one submitted publication, exactly once.
+pub type PublishReply = Box<dyn FnOnce(Result<PublishAck, PublishError>) + Send>;
 
 /// Why a publication got no ack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -95,7 +98,7 @@ pub enum ReadError {
 
 /// Which part of a room's history to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Range {
+pub enum HistoryRange {
     /// Ascending from the first message after this seq.
     After(Seq),
     /// The latest messages before this seq, returned ascending.
@@ -108,7 +111,7 @@ pub enum Range {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HistoryRequest {
     /// Which part.
-    pub range: Range,
+    pub range: HistoryRange,
     /// At most this many messages.
     pub limit: u32,
     /// At most this many bytes of payload, but always one message if there is one.
@@ -131,6 +134,34 @@ pub struct History {
     pub messages: Vec<Arc<Message>>,
     /// Whether there are more in the direction asked for.
     pub more: bool,
+}
+
+/// What a read of the bus said of the room, all at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomPage {
+    /// The current epoch and its ancestors.
+    pub lineage: Lineage,
+    /// The room's last seq.
+    pub last: Seq,
+    /// What the stream holds after the seq asked for, ascending.
+    pub messages: Vec<Arc<Message>>,
+    /// Whether the stream holds more than fitted.
+    pub more: bool,
+}
+
+/// How a read found the room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RoomFound {
+    /// As it was.
+    Known,
+    /// Unknown to Redis: it began anew by this read.
+    New,
+    /// Of another life: it goes on in a new epoch by this read.
+    Forked,
+    /// Of another life, and Redis takes no writes: it goes on in a new epoch once it does.
+    Unforked,
+    /// Unknown to Redis, and left so.
+    Missing,
 }
 
 /// What a room's feed tells, in order. First `Opened`, then the rest.

@@ -6,14 +6,14 @@ use roomcast_protocol::{Lineage, RoomName, Seq};
 use tokio::sync::oneshot;
 
 use crate::api::{
-    Ack, Health, History, HistoryRequest, Publication, PublishError, ReadError, RoomEvent,
+    Health, History, HistoryRequest, Publication, PublishAck, PublishError, PublishReply,
+    ReadError, RoomEvent,
 };
-use crate::feed::RedisFeeds;
+use crate::listening::RedisFeeds;
+use crate::map_owner::opening::RedisOpening;
 use crate::memory::{MemoryBus, MemoryFeeds, MemoryOptions};
-use crate::redis::{ChangeError, Opening, RedisBus, RedisOptions, StartError};
-
-/// Told the outcome of one submitted publication, exactly once.
-pub type Reply = Box<dyn FnOnce(Result<Ack, PublishError>) + Send>;
+use crate::primary::fault::RedisStartError;
+use crate::redis_bus::{ChangeError, RedisBus, RedisOptions};
 
 /// A handle to the bus; clones share it, and any thread may use it.
 #[derive(Clone)]
@@ -37,7 +37,7 @@ impl Bus {
     pub async fn redis(
         options: RedisOptions,
         metrics: BusMetrics,
-    ) -> Result<(Self, Feeds), StartError> {
+    ) -> Result<(Self, Feeds), RedisStartError> {
         let (bus, feeds, opening) = Self::redis_later(options, metrics)?;
         opening.try_once().await?;
         Ok((bus, feeds))
@@ -48,7 +48,7 @@ impl Bus {
     pub fn redis_later(
         options: RedisOptions,
         metrics: BusMetrics,
-    ) -> Result<(Self, Feeds, Opening), StartError> {
+    ) -> Result<(Self, Feeds, RedisOpening), RedisStartError> {
         let (bus, feeds, opening) = RedisBus::prepare(options, metrics)?;
         let bus = Self(Kind::Redis(Box::new(bus)));
         Ok((bus, Feeds(FeedsKind::Redis(feeds)), opening))
@@ -57,7 +57,7 @@ impl Bus {
     /// Hands a publication over and returns at once. What one thread submits to one room is
     /// sequenced in the order of its calls. `reply` is called exactly once, from a task of the bus
     /// or before this returns, whatever happens; it must be short and must not block.
-    pub fn submit(&self, room: RoomName, publication: Publication, reply: Reply) {
+    pub fn submit(&self, room: RoomName, publication: Publication, reply: PublishReply) {
         match &self.0 {
             Kind::Memory(bus) => reply(bus.publish(room, publication)),
             Kind::Redis(bus) => bus.submit(room, &publication, reply),
@@ -69,7 +69,7 @@ impl Bus {
         &self,
         room: RoomName,
         publication: Publication,
-    ) -> Result<Ack, PublishError> {
+    ) -> Result<PublishAck, PublishError> {
         let (sender, outcome) = oneshot::channel();
         let reply = Box::new(move |result| {
             // A caller that no longer waits needs no answer.

@@ -1,99 +1,21 @@
-//! The feeds over Redis: which rooms the node listens to, and what they have to tell. Rooms are
-//! spread over the lanes of their primaries; each lane is a task with a subscribe connection of its
-//! own. A room whose primary is another one now is handed from lane to lane, with all it knows.
+//! The feeds' pure part: the lanes, their rooms' order, what is subscribed, read and checked when.
+//! It knows neither Redis nor tasks; `listening` drives it.
 
-pub(crate) mod driver;
-pub(crate) mod exit;
-mod inbox;
+pub(crate) mod events;
 pub(crate) mod lane;
 pub(crate) mod order;
 mod probe;
+mod read_queue;
 mod reading;
 mod rooms;
 mod subscribing;
 pub(crate) mod subscriptions;
-mod tails;
-mod turns;
+mod tail_checks;
 
-use std::sync::Arc;
-
-use hashbrown::HashMap;
-use roomcast_protocol::RoomName;
 use tokio::sync::mpsc;
 
-use crate::api::RoomEvent;
-use crate::redis::shards::Shards;
-use exit::Exit;
-use lane::LaneCommand;
+use events::LaneCommand;
 
-/// The listening half of the bus over Redis.
-pub(crate) struct RedisFeeds {
-    exit: Arc<Exit>,
-    shards: Shards,
-    /// The lane that each open room is on; `None` while nobody owns its slot.
-    placed: HashMap<RoomName, Option<LaneHandle>>,
-}
-
-/// Where a lane is sent commands.
+/// The channel on which a lane takes commands. What waits there is bounded by the rooms of the
+/// node.
 pub type LaneHandle = mpsc::UnboundedSender<LaneCommand>;
-
-impl RedisFeeds {
-    /// Feeds of these primaries.
-    pub(crate) fn new(exit: Arc<Exit>, shards: Shards) -> Self {
-        Self { exit, shards, placed: HashMap::new() }
-    }
-
-    pub(crate) fn open(&mut self, room: RoomName) {
-        if let Some(session) = self.exit.open(&room) {
-            let lane = self.lane_of(&room);
-            if let Some(lane) = &lane {
-                tell(lane, LaneCommand::Open(room.clone(), session));
-            }
-            self.placed.insert(room, lane);
-        }
-    }
-
-    pub(crate) fn close(&mut self, room: &RoomName) {
-        if self.exit.close(room)
-            && let Some(Some(lane)) = self.placed.remove(room)
-        {
-            tell(&lane, LaneCommand::Close(room.clone()));
-        }
-    }
-
-    pub(crate) async fn next(&mut self) -> Vec<RoomEvent> {
-        loop {
-            tokio::select! {
-                events = self.exit.next() => return events,
-                () = self.shards.changed() => self.place_anew(),
-            }
-        }
-    }
-
-    /// Has every room whose primary changed handed over to its new lane.
-    fn place_anew(&mut self) {
-        for (room, lane) in &mut self.placed {
-            let Some(shard) = self.shards.of(room) else { continue };
-            let new = shard.lane(room).clone();
-            match lane {
-                Some(old) if old.same_channel(&new) => continue,
-                Some(old) => tell(old, LaneCommand::HandOver(room.clone(), new.clone())),
-                None => {
-                    if let Some(session) = self.exit.session(room) {
-                        tell(&new, LaneCommand::Open(room.clone(), session));
-                    }
-                }
-            }
-            *lane = Some(new);
-        }
-    }
-
-    fn lane_of(&self, room: &RoomName) -> Option<LaneHandle> {
-        Some(self.shards.of(room)?.lane(room).clone())
-    }
-}
-
-fn tell(lane: &LaneHandle, command: LaneCommand) {
-    // A lane ends only with the bus; there is nobody left to listen then.
-    let _ = lane.send(command);
-}

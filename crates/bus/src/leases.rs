@@ -16,14 +16,14 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
-use crate::redis::keys::Keys;
-use crate::redis::scripts::Call;
-use crate::redis::shards::Shards;
+use crate::placement::keys::Keyspace;
+use crate::scripts::ScriptCall;
+use crate::server_map::ServerMap;
 pub use holder::LeaseHolder;
 pub use judge::{Incarnation, Lease, LeaseJudge, LeaseTable};
 
 /// From the answer to an advance, or its failure, to the next.
-const PAUSE: Duration = Duration::from_secs(1);
+const ADVANCE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What an advance came to.
 enum Advanced {
@@ -36,8 +36,8 @@ enum Advanced {
 
 /// Keeps the lease of this node.
 pub(crate) struct LeaseKeeper {
-    pub(crate) keys: Keys,
-    pub(crate) shards: Shards,
+    pub(crate) keys: Keyspace,
+    pub(crate) shards: ServerMap,
     pub(crate) metrics: BusMetrics,
     /// Connections of this node, as the others see them.
     pub(crate) connections: Option<ConnectionMetrics>,
@@ -73,7 +73,7 @@ impl LeaseKeeper {
                     judge.interrupted();
                 }
             }
-            if timeout(PAUSE, &mut ended).await.is_ok() {
+            if timeout(ADVANCE_INTERVAL, &mut ended).await.is_ok() {
                 return;
             }
         }
@@ -83,14 +83,14 @@ impl LeaseKeeper {
         let connections = self.connections.as_ref().map_or(0, ConnectionMetrics::all_open);
         let words = [incarnation.to_string(), counter.to_string(), connections.to_string()];
         let (life, answer) =
-            self.shards.control(Call::Advance, &self.keys.leases(), &words).await?;
+            self.shards.control(ScriptCall::Advance, &self.keys.leases(), &words).await?;
         read_advance(life, answer)
     }
 
     /// Marks an incarnation as dead, unless it advanced meanwhile or another node was first.
     async fn bury(&self, Lease { incarnation, counter }: Lease) {
         let words = [incarnation.to_string(), counter.to_string()];
-        match self.shards.control(Call::Bury, &self.keys.leases(), &words).await {
+        match self.shards.control(ScriptCall::Bury, &self.keys.leases(), &words).await {
             Ok((_, Value::Int(1))) => warn!(%incarnation, "a node is dead: its lease stopped"),
             Ok(_) => {}
             Err(error) => tracing::debug!(%incarnation, %error, "could not mark a node as dead"),

@@ -3,37 +3,49 @@
 
 mod api;
 mod bus;
+mod circuit;
+mod event_queue;
 mod feed;
 mod fingerprint;
 mod leases;
+mod listening;
+mod log_throttle;
+mod map_owner;
 mod memory;
-mod outbox;
 mod owner;
-mod redis;
-mod seldom;
+mod payload;
+mod placement;
+mod primary;
+mod publishing;
+mod reads;
+mod redis_bus;
+mod scripts;
+mod server_map;
 
 pub use api::{
-    Ack, FeedEvent, Health, History, HistoryRequest, KEY_WINDOW, Publication, PublishError, Range,
-    ReadError, Retention, RoomEvent,
+    FeedEvent, Health, History, HistoryRange, HistoryRequest, KEY_WINDOW, Publication, PublishAck,
+    PublishError, PublishReply, ReadError, Retention, RoomEvent,
 };
-pub use bus::{Bus, Feeds, Reply};
+pub use bus::{Bus, Feeds};
+pub use map_owner::opening::RedisOpening;
 pub use memory::MemoryOptions;
-pub use redis::keys::{KeyNames, RoomNames, room_names};
-pub use redis::{
-    ChangeError, Opening, RedisFault, RedisOptions, StartError, check_url, locate_room,
-};
+pub use placement::keys::{KeyNames, RoomNames, room_names};
+pub use primary::fault::{RedisFault, RedisStartError};
+pub use redis_bus::{ChangeError, RedisOptions, check_url, locate_room};
 
 /// The feed's pure part, for the simulation in `gateway`; not for use.
 #[doc(hidden)]
 pub mod simulation {
+    pub use crate::api::{RoomFound, RoomPage};
+    pub use crate::event_queue::{EventQueue, FeedSession};
     pub use crate::feed::LaneHandle;
-    pub use crate::feed::exit::{Exit as EventQueue, Session};
-    pub use crate::feed::lane::{
-        Lane, LaneAction, LaneCommand, LaneEvent, LaneOptions, LaneRoom, Moment, ReadResult, Tail,
+    pub use crate::feed::events::{
+        LaneAction, LaneCommand, LaneEvent, LaneMoment, ReadResult, RoomTail,
     };
-    pub use crate::feed::order::{Found, Need, Order, Page};
-    pub use crate::feed::subscriptions::Change;
+    pub use crate::feed::lane::{LaneOptions, LaneRoom, LaneState};
+    pub use crate::feed::order::{Need, Order};
+    pub use crate::feed::subscriptions::SubscriptionChange;
     pub use crate::leases::{Incarnation, Lease, LeaseHolder, LeaseJudge, LeaseTable};
-    pub use crate::redis::keys::Keys;
-    pub use crate::redis::payload::Push;
+    pub use crate::payload::RoomPush;
+    pub use crate::placement::keys::Keyspace;
 }

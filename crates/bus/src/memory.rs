@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use roomcast_protocol::{Lineage, RoomName, Seq};
 use tokio::sync::Notify;
 
-use crate::api::{Ack, History, HistoryRequest, Publication, PublishError, RoomEvent};
-use clock::Clock;
-use rooms::Rooms;
+use crate::api::{History, HistoryRequest, Publication, PublishAck, PublishError, RoomEvent};
+use clock::MemoryClock;
+use rooms::MemoryRooms;
 
 /// Settings of the bus in memory.
 #[derive(Debug, Clone, Copy)]
@@ -34,14 +34,14 @@ impl Default for MemoryOptions {
 pub(crate) struct MemoryBus(Arc<Shared>);
 
 struct Shared {
-    clock: Clock,
-    rooms: Mutex<Rooms>,
+    clock: MemoryClock,
+    rooms: Mutex<MemoryRooms>,
     /// Wakes the feeds when the first event of a burst is there.
     ready: Notify,
 }
 
 impl Shared {
-    fn rooms(&self) -> MutexGuard<'_, Rooms> {
+    fn rooms(&self) -> MutexGuard<'_, MemoryRooms> {
         // The rooms are changed by code without panics; were there one, the rest still holds.
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -51,8 +51,8 @@ impl MemoryBus {
     /// The bus and its feeds.
     pub(crate) fn new(options: MemoryOptions) -> (Self, MemoryFeeds) {
         let shared = Arc::new(Shared {
-            clock: Clock::start(),
-            rooms: Mutex::new(Rooms::new(options.pending_bytes)),
+            clock: MemoryClock::start(),
+            rooms: Mutex::new(MemoryRooms::new(options.pending_bytes)),
             ready: Notify::new(),
         });
         (Self(shared.clone()), MemoryFeeds(shared))
@@ -62,13 +62,13 @@ impl MemoryBus {
         &self,
         room: RoomName,
         publication: Publication,
-    ) -> Result<Ack, PublishError> {
+    ) -> Result<PublishAck, PublishError> {
         let now = self.0.clock.now();
         let (result, wake) = {
             let mut rooms = self.0.rooms();
-            let idle = !rooms.outbox.is_ready();
+            let idle = !rooms.pending.is_ready();
             let result = rooms.publish(room, publication, now);
-            (result, idle && rooms.outbox.is_ready())
+            (result, idle && rooms.pending.is_ready())
         };
         if wake {
             self.0.ready.notify_one();
@@ -106,7 +106,7 @@ impl MemoryFeeds {
         loop {
             let due = {
                 let mut rooms = self.0.rooms();
-                let events = rooms.outbox.take();
+                let events = rooms.pending.take();
                 if !events.is_empty() {
                     return events;
                 }

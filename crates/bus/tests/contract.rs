@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::LocalBoxFuture;
-use roomcast_bus::{Bus, MemoryOptions, PublishError, Range, RedisOptions, Retention};
+use roomcast_bus::{Bus, HistoryRange, MemoryOptions, PublishError, RedisOptions, Retention};
 use roomcast_protocol::{ConnectionId, Data, Epoch, EventName, Lineage, Position, UserName};
 use roomcast_testkit::{RedisCluster, RedisServer, Sentinels};
 use support::*;
@@ -128,7 +128,7 @@ async fn whole_and_in_order(bus: Bus, mut listener: Listener) {
     assert_eq!(message.traceparent, full.traceparent);
     assert_eq!(message.data, full.data);
     assert_eq!(heard.messages[1].data, json(r#"{"a": 1}"#).data);
-    let history = bus.history(&room, request(Range::Latest)).await.unwrap();
+    let history = bus.history(&room, request(HistoryRange::Latest)).await.unwrap();
     assert_eq!(history.messages, heard.messages, "history tells the same");
     assert_eq!((history.lineage, history.last, history.more), (lineage, 2, false));
 }
@@ -140,7 +140,7 @@ async fn submissions_keep_their_order(bus: Bus, mut listener: Listener) {
     let replies = Arc::new(Mutex::new(Vec::new()));
     for number in 0..COUNT {
         let replies = replies.clone();
-        let reply = Box::new(move |result: Result<roomcast_bus::Ack, PublishError>| {
+        let reply = Box::new(move |result: Result<roomcast_bus::PublishAck, PublishError>| {
             replies.lock().unwrap().push((number, result.unwrap().position.seq));
         });
         bus.submit(room.clone(), json(&number.to_string()), reply);
@@ -261,7 +261,12 @@ async fn keys_are_bounded(bus: Bus, mut listener: Listener) {
 
 async fn reading_keeps_nothing(bus: Bus, mut listener: Listener) {
     let room = room("unread");
-    for range in [Range::Latest, Range::After(0), Range::After(7), Range::Before(7)] {
+    for range in [
+        HistoryRange::Latest,
+        HistoryRange::After(0),
+        HistoryRange::After(7),
+        HistoryRange::Before(7),
+    ] {
         let history = bus.history(&room, request(range)).await.unwrap();
         assert_eq!(history.lineage, Lineage::new(Epoch::NONE));
         assert_eq!((history.last, history.messages.len(), history.more), (0, 0, false));
@@ -322,22 +327,22 @@ async fn history_ranges(bus: Bus, _: Listener) {
         (seqs, history.more)
     };
     let run = |from: u64, to: u64| (from..=to).collect::<Vec<_>>();
-    assert_eq!(read(Range::After(0), 100).await, (run(1, 40), false));
-    assert_eq!(read(Range::After(0), 40).await, (run(1, 40), false));
-    assert_eq!(read(Range::After(10), 5).await, (run(11, 15), true));
-    assert_eq!(read(Range::After(10), 30).await, (run(11, 40), false));
-    assert_eq!(read(Range::After(40), 5).await, (vec![], false));
-    assert_eq!(read(Range::After(99), 5).await, (vec![], false));
-    assert_eq!(read(Range::After(u64::MAX), 5).await, (vec![], false));
-    assert_eq!(read(Range::Before(u64::MAX), 2).await, (run(39, 40), true));
-    assert_eq!(read(Range::Latest, 5).await, (run(36, 40), true));
-    assert_eq!(read(Range::Latest, 40).await, (run(1, 40), false));
-    assert_eq!(read(Range::Before(36), 35).await, (run(1, 35), false));
-    assert_eq!(read(Range::Before(36), 34).await, (run(2, 35), true));
-    assert_eq!(read(Range::Before(1), 5).await, (vec![], false));
-    assert_eq!(read(Range::Before(0), 5).await, (vec![], false));
-    assert_eq!(read(Range::Before(99), 2).await, (run(39, 40), true));
-    assert_eq!(read(Range::Latest, 0).await, (vec![], true));
+    assert_eq!(read(HistoryRange::After(0), 100).await, (run(1, 40), false));
+    assert_eq!(read(HistoryRange::After(0), 40).await, (run(1, 40), false));
+    assert_eq!(read(HistoryRange::After(10), 5).await, (run(11, 15), true));
+    assert_eq!(read(HistoryRange::After(10), 30).await, (run(11, 40), false));
+    assert_eq!(read(HistoryRange::After(40), 5).await, (vec![], false));
+    assert_eq!(read(HistoryRange::After(99), 5).await, (vec![], false));
+    assert_eq!(read(HistoryRange::After(u64::MAX), 5).await, (vec![], false));
+    assert_eq!(read(HistoryRange::Before(u64::MAX), 2).await, (run(39, 40), true));
+    assert_eq!(read(HistoryRange::Latest, 5).await, (run(36, 40), true));
+    assert_eq!(read(HistoryRange::Latest, 40).await, (run(1, 40), false));
+    assert_eq!(read(HistoryRange::Before(36), 35).await, (run(1, 35), false));
+    assert_eq!(read(HistoryRange::Before(36), 34).await, (run(2, 35), true));
+    assert_eq!(read(HistoryRange::Before(1), 5).await, (vec![], false));
+    assert_eq!(read(HistoryRange::Before(0), 5).await, (vec![], false));
+    assert_eq!(read(HistoryRange::Before(99), 2).await, (run(39, 40), true));
+    assert_eq!(read(HistoryRange::Latest, 0).await, (vec![], true));
 }
 
 async fn history_bounds(bus: Bus, _: Listener) {
@@ -351,15 +356,15 @@ async fn history_bounds(bus: Bus, _: Listener) {
         (seqs, history.more)
     };
     let run = |from: u64, to: u64| (from..=to).collect::<Vec<_>>();
-    assert_eq!(read(Range::After(0), 1 << 20).await, (run(21, 30), false), "history_size");
-    assert_eq!(read(Range::Before(25), 1 << 20).await, (run(21, 24), false));
-    assert_eq!(read(Range::After(0), 0).await, (vec![21], true), "always one");
-    assert_eq!(read(Range::Latest, 0).await, (vec![30], true));
-    let (some, more) = read(Range::After(0), 36).await;
+    assert_eq!(read(HistoryRange::After(0), 1 << 20).await, (run(21, 30), false), "history_size");
+    assert_eq!(read(HistoryRange::Before(25), 1 << 20).await, (run(21, 24), false));
+    assert_eq!(read(HistoryRange::After(0), 0).await, (vec![21], true), "always one");
+    assert_eq!(read(HistoryRange::Latest, 0).await, (vec![30], true));
+    let (some, more) = read(HistoryRange::After(0), 36).await;
     assert!(more && (1..10).contains(&some.len()) && some[0] == 21, "{some:?}");
 
     let none = Retention { history_size: 0, ..RETENTION };
-    let request = roomcast_bus::HistoryRequest { retention: none, ..request(Range::Latest) };
+    let request = roomcast_bus::HistoryRequest { retention: none, ..request(HistoryRange::Latest) };
     let history = bus.history(&room, request).await.unwrap();
     assert_eq!((history.messages.len(), history.more, history.last), (0, false, 30));
 }
@@ -369,7 +374,7 @@ async fn history_ages(bus: Bus, _: Listener) {
     let retention = Retention { history_age: Duration::from_millis(300), ..RETENTION };
     fill(&bus, &room, 3, retention).await;
     let count = async || {
-        let request = roomcast_bus::HistoryRequest { retention, ..request(Range::Latest) };
+        let request = roomcast_bus::HistoryRequest { retention, ..request(HistoryRange::Latest) };
         bus.history(&room, request).await.unwrap().messages.len()
     };
     assert_eq!(count().await, 3);
@@ -384,7 +389,7 @@ async fn an_empty_room(bus: Bus, mut listener: Listener) {
     let (lineage, last) = bus.standing(&room).await.unwrap();
     assert_eq!(last, 0);
     assert_eq!(listener.open(&room).await, (lineage.clone(), 0));
-    let history = bus.history(&room, request(Range::Latest)).await.unwrap();
+    let history = bus.history(&room, request(HistoryRange::Latest)).await.unwrap();
     assert_eq!((history.lineage.clone(), history.last), (lineage.clone(), 0));
     let ack = bus.publish(room.clone(), json("1")).await.unwrap();
     assert_eq!(ack.position, Position { epoch: lineage.epoch, seq: 1 });
@@ -425,7 +430,7 @@ async fn hostile_names_keep_apart(bus: Bus, mut listener: Listener) {
     for name in names {
         let heard = listener.up_to(&room(name), 1).await;
         assert_eq!(texts(&heard.messages), [format!("{name:?}")]);
-        let history = bus.history(&room(name), request(Range::Latest)).await.unwrap();
+        let history = bus.history(&room(name), request(HistoryRange::Latest)).await.unwrap();
         assert_eq!(texts(&history.messages), [format!("{name:?}")]);
     }
 }

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use roomcast_bus::{
-    Bus, Publication, PublishError, Range, RedisFault, RedisOptions, Retention, StartError,
+    Bus, HistoryRange, Publication, PublishError, RedisFault, RedisOptions, RedisStartError,
+    Retention,
 };
 use roomcast_metrics::Metrics;
 use roomcast_protocol::{Position, RoomName};
@@ -58,7 +59,7 @@ async fn two_nodes_hear_the_same() {
     }
     let heard = at_a.up_to(&room, 200).await.messages.clone();
     assert_eq!(at_b.up_to(&room, 200).await.messages, heard);
-    let history = b.history(&room, request(Range::After(0))).await.unwrap();
+    let history = b.history(&room, request(HistoryRange::After(0))).await.unwrap();
     assert_eq!(history.messages, heard);
 }
 
@@ -215,7 +216,7 @@ async fn a_server_stopped_for_five_seconds_costs_no_message() {
     assert!(refused > 20, "{refused} of {submitted} failed at once");
     let heard = listener.up_to(&room, position.seq).await;
     assert_eq!((heard.gaps.len(), heard.resets.len()), (0, 0));
-    let history = bus.history(&room, request(Range::After(0))).await.unwrap();
+    let history = bus.history(&room, request(HistoryRange::After(0))).await.unwrap();
     assert_eq!(heard.messages, history.messages);
     // What was refused for sure is nowhere, and nothing is there twice.
     let stored = texts(&heard.messages);
@@ -434,7 +435,7 @@ async fn a_redis_that_would_lose_rooms_is_refused() {
     let started = Bus::redis(options(&server), Metrics::new().bus).await;
     let at = format!("127.0.0.1:{}", server.port());
     let fault = RedisFault::Eviction("allkeys-lru".to_owned());
-    assert_eq!(started.err(), Some(StartError::Server { at, fault }));
+    assert_eq!(started.err(), Some(RedisStartError::Server { at, fault }));
 }
 
 #[tokio::test]
@@ -459,7 +460,7 @@ async fn forgotten_scripts_are_loaded_again() {
     server.command(&["SCRIPT", "FLUSH"]);
     assert_eq!(bus.publish(room.clone(), json("1")).await.unwrap().position.seq, 1);
     server.command(&["SCRIPT", "FLUSH"]);
-    let history = bus.history(&room, request(Range::Latest)).await.unwrap();
+    let history = bus.history(&room, request(HistoryRange::Latest)).await.unwrap();
     assert_eq!(texts(&history.messages), ["1"]);
 }
 
@@ -551,7 +552,7 @@ async fn three_nodes_agree_through_every_fault_that_keeps_the_data() {
                 let (text, name) = (format!("\"{round}.{at}\""), room.clone());
                 let reply = {
                     let text = text.clone();
-                    Box::new(move |outcome: Result<roomcast_bus::Ack, PublishError>| {
+                    Box::new(move |outcome: Result<roomcast_bus::PublishAck, PublishError>| {
                         answered.fetch_add(1, Ordering::SeqCst);
                         if let Ok(ack) = outcome {
                             acked.lock().unwrap().push((name, ack.position, text));
@@ -570,7 +571,7 @@ async fn three_nodes_agree_through_every_fault_that_keeps_the_data() {
     let acked = acked.lock().unwrap().clone();
     assert!(acked.len() > submitted / 2, "{} of {submitted}", acked.len());
     for room in &rooms {
-        let history = nodes[0].0.history(room, request(Range::After(0))).await.unwrap();
+        let history = nodes[0].0.history(room, request(HistoryRange::After(0))).await.unwrap();
         assert_eq!(history.messages.len() as u64, history.last);
         for (_, listener) in &mut nodes {
             let heard = listener.up_to(room, history.last).await;

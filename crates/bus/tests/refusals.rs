@@ -6,7 +6,9 @@
 mod support;
 
 use futures_util::future::join_all;
-use roomcast_bus::{Bus, Publication, PublishError, Range, ReadError, RedisOptions, Retention};
+use roomcast_bus::{
+    Bus, HistoryRange, Publication, PublishError, ReadError, RedisOptions, Retention,
+};
 use roomcast_protocol::{Epoch, RoomName};
 use roomcast_testkit::RedisServer;
 use support::*;
@@ -75,16 +77,17 @@ async fn reading_goes_on_while_writes_are_refused() {
         server.command(&["HSET", &keys_of("parted").meta, "life", "another"]);
         refuse(&server);
         let last = 3 + publish_until(&bus, &room, false).await;
-        let history = bus.history(&room, request(Range::After(0))).await.unwrap();
+        let history = bus.history(&room, request(HistoryRange::After(0))).await.unwrap();
         assert_eq!((history.messages.len() as u64, history.last), (last, last));
         assert_eq!(other.standing(&room).await, Ok((lineage.clone(), last)));
         assert_eq!(far.open(&room).await, (lineage, last), "it is joined on another node");
-        let history = other.history(&parted, request(Range::Latest)).await.unwrap();
+        let history = other.history(&parted, request(HistoryRange::Latest)).await.unwrap();
         assert_eq!(texts(&history.messages), ["1", "2", "3"]);
         assert_eq!(far.open(&parted).await, (old, 3), "also where the epoch is over");
         // What is not there cannot begin, and is not there.
         assert_eq!(other.standing(&support::room("new")).await, Err(ReadError::Unavailable));
-        let none = other.history(&support::room("new"), request(Range::Latest)).await.unwrap();
+        let none =
+            other.history(&support::room("new"), request(HistoryRange::Latest)).await.unwrap();
         assert_eq!((none.lineage.epoch, none.last), (Epoch::NONE, 0));
         end(&server);
         let last = last + publish_until(&other, &room, true).await;
@@ -142,7 +145,7 @@ async fn what_fails_before_it_is_stored_is_nowhere() {
     assert_eq!(bus.standing(&stored).await.unwrap().1, 1);
     assert_eq!(bus.publish(stored, keyed("1", None, "k")).await.unwrap().position.seq, 2);
     assert_eq!(
-        bus.history(&room, request(Range::Latest)).await.unwrap().lineage.epoch,
+        bus.history(&room, request(HistoryRange::Latest)).await.unwrap().lineage.epoch,
         Epoch::NONE
     );
 }
@@ -164,7 +167,7 @@ async fn reading_leaves_no_key() {
     let server = RedisServer::start();
     let (bus, mut listener) = node(&server).await;
     for number in 0..100 {
-        for range in [Range::Latest, Range::After(0), Range::Before(7)] {
+        for range in [HistoryRange::Latest, HistoryRange::After(0), HistoryRange::Before(7)] {
             let history = bus.history(&room(&format!("r{number}")), request(range)).await.unwrap();
             assert_eq!((history.lineage.epoch, history.last), (Epoch::NONE, 0));
         }

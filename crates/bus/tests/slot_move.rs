@@ -8,7 +8,7 @@ mod support;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use roomcast_bus::{Bus, HistoryRequest, Range, RedisOptions};
+use roomcast_bus::{Bus, HistoryRange, HistoryRequest, RedisOptions};
 use roomcast_metrics::Metrics;
 use roomcast_protocol::RoomName;
 use roomcast_testkit::RedisCluster;
@@ -33,7 +33,7 @@ async fn publish(bus: &Bus, room: &RoomName) -> u64 {
 
 async fn read(bus: &Bus, room: &RoomName) -> usize {
     let request = HistoryRequest {
-        range: Range::Latest,
+        range: HistoryRange::Latest,
         limit: 10,
         max_bytes: 1 << 16,
         retention: RETENTION,

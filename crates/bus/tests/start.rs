@@ -6,7 +6,7 @@ mod support;
 
 use std::time::Duration;
 
-use roomcast_bus::{Bus, PublishError, RedisOptions, StartError};
+use roomcast_bus::{Bus, PublishError, RedisOptions, RedisStartError};
 use roomcast_metrics::Metrics;
 use roomcast_testkit::{Login, RedisCluster, RedisServer, Sentinels};
 use support::*;
@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 /// How the bus does not start here; the text names `at`, and never a password.
-async fn error_of(options: RedisOptions) -> StartError {
+async fn error_of(options: RedisOptions) -> RedisStartError {
     let started = timeout(SOON, Bus::redis(options, Metrics::new().bus)).await.unwrap();
     let error = started.err().expect("it does not start");
     assert!(!error.to_string().contains("geheim"), "{error}");

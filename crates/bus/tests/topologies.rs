@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use futures_util::future::select_all;
 use roomcast_bus::{
-    Bus, HistoryRequest, Publication, PublishError, Range, RedisFault, RedisOptions, Retention,
-    StartError,
+    Bus, HistoryRange, HistoryRequest, Publication, PublishError, RedisFault, RedisOptions,
+    RedisStartError, Retention,
 };
 use roomcast_metrics::{BusMetrics, EpochResetCause, Label, Metrics, RepairCause};
 use roomcast_protocol::{Position, RoomName};
@@ -110,7 +110,7 @@ async fn ready(bus: &Bus) {
 async fn agrees(bus: &Bus, listener: &mut Listener, room: &RoomName, acked: &[(Position, String)]) {
     let (_, last) = bus.standing(room).await.unwrap();
     let heard = listener.up_to(room, last).await;
-    let all = HistoryRequest { limit: 100_000, retention: DEEP, ..request(Range::After(0)) };
+    let all = HistoryRequest { limit: 100_000, retention: DEEP, ..request(HistoryRange::After(0)) };
     let history = bus.history(room, all).await.unwrap();
     let kept: Vec<_> = history.messages.iter().map(|message| message.seq).collect();
     assert!(kept == (1..=last).collect::<Vec<_>>(), "one stream without a hole");
@@ -291,7 +291,9 @@ async fn a_changed_list_resets_the_rooms_that_moved_and_no_others() {
     assert!((3..20).contains(&moved), "a third of 30 moves: {moved}");
     // A node with the old list does not start any more.
     let outdated = Bus::redis(old, Metrics::new().bus).await;
-    let Err(StartError::Server { fault, .. }) = outdated else { panic!("the older list is taken") };
+    let Err(RedisStartError::Server { fault, .. }) = outdated else {
+        panic!("the older list is taken")
+    };
     assert_eq!(fault, RedisFault::Outdated { known: 2, own: 1 });
 }
 
@@ -367,9 +369,9 @@ async fn tls_is_spoken_and_a_foreign_certificate_refused() {
     listener.open(&room).await;
     bus.publish(room.clone(), json("1")).await.unwrap();
     listener.up_to(&room, 1).await;
-    assert_eq!(bus.history(&room, request(Range::After(0))).await.unwrap().last, 1);
+    assert_eq!(bus.history(&room, request(HistoryRange::After(0))).await.unwrap().last, 1);
     let untrusted = Bus::redis(RedisOptions::new(server.url()), Metrics::new().bus).await;
-    let Err(StartError::Server { fault, .. }) = untrusted else { panic!("it is trusted") };
+    let Err(RedisStartError::Server { fault, .. }) = untrusted else { panic!("it is trusted") };
     assert_eq!(fault, RedisFault::Certificate("UnknownIssuer".to_owned()));
 }
 

@@ -43,7 +43,7 @@ pub enum StartError {
     Authority(PathBuf, io::Error),
     /// The Redis of `bus.redis_url` does not serve.
     #[error(transparent)]
-    Bus(#[from] roomcast_bus::StartError),
+    Bus(#[from] roomcast_bus::RedisStartError),
     /// The system gives no more threads or descriptors.
     #[error("the system refuses: {0}")]
     System(#[from] io::Error),
@@ -69,7 +69,7 @@ pub struct Node {
     drain: watch::Sender<Option<Schedule>>,
     bus: Bus,
     /// How the first way to Redis ends, until it has.
-    opened: Option<oneshot::Receiver<Result<(), roomcast_bus::StartError>>>,
+    opened: Option<oneshot::Receiver<Result<(), roomcast_bus::RedisStartError>>>,
     site: Arc<Site>,
     acceptor: Acceptor,
     monitor: Option<JoinHandle<()>>,

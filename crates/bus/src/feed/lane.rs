@@ -1,198 +1,50 @@
-//! One lane: the rooms on one subscribe connection, which of them are subscribed, what is read
-//! when. Pure: an event goes in with the moment it happens at, actions come out. `driver` carries
-//! both from and to Redis; the simulation drives the same state.
+//! One lane: the rooms on one subscribe connection, which of them are subscribed, which reads are
+//! made and when. Pure: an event goes in with its time, actions come out. `listening` connects it
+//! to Redis; the simulation drives the same state.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
 use roomcast_metrics::{BusMetrics, EpochResetCause, RepairCause};
-use roomcast_protocol::{Epoch, RoomName, Seq};
+use roomcast_protocol::RoomName;
 use tokio::time::Instant;
 
-use super::LaneHandle;
-use super::exit::Session;
-use super::order::{Found, Need, Order, Page};
+use super::events::{LaneAction, LaneEvent, LaneMoment};
+use super::order::Order;
 use super::probe::Probe;
-use super::subscriptions::{Change, Subscriptions};
-use super::tails::Tails;
-use super::turns::Turns;
-use crate::api::{FeedEvent, ReadError};
-use crate::redis::circuit::Circuit;
-use crate::redis::keys::Keys;
-use crate::redis::payload::Push;
-use crate::seldom::Seldom;
+use super::read_queue::ReadQueue;
+use super::subscriptions::Subscriptions;
+use super::tail_checks::TailChecks;
+use crate::api::{FeedEvent, RoomFound};
+use crate::circuit::Circuit;
+use crate::event_queue::FeedSession;
+use crate::log_throttle::LogThrottle;
+use crate::placement::keys::Keyspace;
 
-/// Rooms whose standing is read at the same time: small answers, pipelined.
-const STANDINGS: usize = 128;
+/// Rooms whose position is read at the same time: small answers, pipelined.
+const MAX_STANDING_READS: usize = 128;
 /// Rooms whose stream is read at the same time.
-const RANGES: usize = 4;
-
-/// What the feeds ask of a lane.
-#[derive(Debug)]
-pub enum LaneCommand {
-    /// Listen to a room.
-    Open(RoomName, Session),
-    /// Stop listening.
-    Close(RoomName),
-    /// Give a room to another lane, with all that is known of it.
-    HandOver(RoomName, LaneHandle),
-    /// Take a room over from another lane.
-    TakeOver(RoomName, Box<LaneRoom>),
-}
-
-/// What a read found: the page and how the room was found.
-pub type ReadResult = Result<(Page, Found), ReadError>;
-
-/// Where a check saw a room's end: epoch, seq, life; `None` if Redis does not know the room.
-pub type Tail = Option<(Epoch, Seq, String)>;
-
-/// Everything that happens to a lane. Numbers named `generation` count the subscribe connections:
-/// an answer that belongs to an older connection is ignored.
-#[derive(Debug)]
-pub enum LaneEvent {
-    /// The feeds, or another lane, ask for something.
-    Command(LaneCommand),
-    /// The subscribe connection is made.
-    Connected,
-    /// It could not be made.
-    ConnectFailed,
-    /// It is lost.
-    Closed(String),
-    /// The primary is elsewhere than a connection of this generation leads to.
-    PrimaryLeft(u64),
-    /// A payload came on a channel.
-    Pushed(Vec<u8>, Push),
-    /// A command took effect for a channel.
-    Confirmed(Vec<u8>, Change),
-    /// Payloads of a channel were dropped: the inbox was full.
-    Overflowed(Vec<u8>),
-    /// All answers to a command came (`Ok`), or the command failed.
-    Commanded {
-        /// Of the connection that the command went out on.
-        generation: u64,
-        /// Why it failed.
-        result: Result<(), String>,
-    },
-    /// A command was refused for some of its rooms, since they are elsewhere.
-    Elsewhere {
-        /// Of the connection that the command went out on.
-        generation: u64,
-        /// All rooms of the command.
-        rooms: Vec<RoomName>,
-    },
-    /// A read ended.
-    Read {
-        /// The room that was read.
-        room: RoomName,
-        /// The number of the read.
-        ticket: u64,
-        /// What was asked for.
-        need: Need,
-        /// What came.
-        result: ReadResult,
-    },
-    /// Tails were compared; `None`: Redis did not answer.
-    Compared {
-        /// Of the connection at the time of the question.
-        generation: u64,
-        /// Why they were compared.
-        cause: RepairCause,
-        /// Which rooms.
-        rooms: Vec<RoomName>,
-        /// Each room's tail.
-        tails: Option<Vec<Tail>>,
-    },
-    /// A room was kept alive in Redis, and its end was seen.
-    Held(RoomName, ReadResult),
-    /// The end of a room whose slot is on the move was seen.
-    Polled(RoomName, ReadResult),
-    /// A probe was published (true) or refused.
-    Probed(u64, bool),
-    /// A probe came back.
-    ProbeReturned(u64),
-    /// A second passed.
-    Tick,
-}
-
-/// What a lane wants done.
-#[derive(Debug)]
-pub enum LaneAction {
-    /// Make a subscribe connection after a pause: `Connected` or `ConnectFailed` follows.
-    Connect(Duration),
-    /// Drop the subscribe connection.
-    Disconnect,
-    /// Watch whether the primary moves away from the connection: `PrimaryLeft`.
-    WatchPrimary(u64),
-    /// Subscribe or unsubscribe rooms: confirmations and `Commanded` or `Elsewhere` follow.
-    Command {
-        /// Of the connection it goes out on.
-        generation: u64,
-        /// What to do.
-        change: Change,
-        /// For these rooms.
-        rooms: Vec<RoomName>,
-    },
-    /// Publish a probe of this number: `Probed` follows, and `ProbeReturned` if pushes work.
-    Probe {
-        /// Of the connection that should hear it.
-        generation: u64,
-        /// The number to publish.
-        number: u64,
-    },
-    /// Read a room: `Read` follows.
-    Read(RoomName, u64, Need),
-    /// Compare tails: `Compared` follows.
-    Compare {
-        /// Of the connection now.
-        generation: u64,
-        /// Why.
-        cause: RepairCause,
-        /// Which rooms.
-        rooms: Vec<RoomName>,
-    },
-    /// Keep a room alive in Redis: `Held` follows.
-    Hold(RoomName),
-    /// Hand events of one session of a room to the hub.
-    Deliver(RoomName, Session, Vec<FeedEvent>),
-    /// Send another lane a command.
-    Send(LaneHandle, LaneCommand),
-    /// The map of primaries may be wrong.
-    DoubtMap,
-    /// The primary may be gone.
-    DoubtLink,
-}
-
-/// When an event happens, with what it may need from outside.
-#[derive(Debug, Clone)]
-pub struct Moment {
-    /// The time.
-    pub now: Instant,
-    /// A random number within 0 and 1, for jitter.
-    pub dice: f64,
-    /// The life of the primary's data, while the commands' connection is up.
-    pub life: Option<Arc<str>>,
-}
+const MAX_RANGE_READS: usize = 4;
 
 /// One open room.
 #[derive(Debug)]
 pub struct LaneRoom {
-    pub(super) session: Session,
+    pub(super) session: FeedSession,
     pub(super) order: Order,
-    /// The read under way; an answer to any other is ignored.
+    /// The read under way; any other answer is ignored.
     pub(super) ticket: Option<u64>,
     /// When the current repair began.
     pub(super) repair: Option<Instant>,
-    /// When the room was last kept alive in Redis.
+    /// When the room's keys were last prolonged in Redis.
     pub(super) held: Instant,
-    /// When it last had a push; the busiest rooms are resubscribed first.
+    /// When its last push arrived. The busiest rooms are resubscribed first.
     pub(super) active: Instant,
 }
 
 impl LaneRoom {
     /// The opening of the room that this state belongs to.
-    pub(crate) fn session(&self) -> Session {
+    pub(crate) fn session(&self) -> FeedSession {
         self.session
     }
 }
@@ -201,10 +53,10 @@ impl LaneRoom {
 #[derive(Debug, Clone)]
 pub struct LaneOptions {
     /// Names the channels.
-    pub keys: Keys,
+    pub keys: Keyspace,
     /// Which of its primary's lanes it is, for the log.
     pub index: usize,
-    /// How long a room is remembered beyond its last use; open rooms are held by touching them.
+    /// How long Redis keeps a room after its last use; open rooms are prolonged before that.
     pub linger: Duration,
     /// How long a round of the sweep takes.
     pub sweep: Duration,
@@ -212,39 +64,39 @@ pub struct LaneOptions {
 
 /// A lane's state.
 #[derive(Debug)]
-pub struct Lane {
+pub struct LaneState {
     pub(super) options: LaneOptions,
     pub(super) metrics: BusMetrics,
     pub(super) rooms: HashMap<RoomName, LaneRoom>,
     pub(super) channels: HashMap<Vec<u8>, RoomName>,
     pub(super) subscriptions: Subscriptions,
     pub(super) connected: bool,
-    /// Rises with each loss of the connection; answers of older ones are ignored.
+    /// Rises by one with each loss of the connection; answers of older ones are ignored.
     pub(super) generation: u64,
     pub(super) circuit: Circuit,
     pub(super) probe: Probe,
-    pub(super) standings: Turns,
-    pub(super) ranges: Turns,
-    pub(super) tails: Tails,
+    pub(super) standings: ReadQueue,
+    pub(super) ranges: ReadQueue,
+    pub(super) tail_checks: TailChecks,
     pub(super) tickets: u64,
     /// (Un)subscribe commands under way.
     pub(super) commanding: usize,
-    /// Rooms repaired since the log last named their number.
+    /// Rooms repaired since the last log line about them.
     pub(super) repaired: usize,
-    /// Rooms that went on in another epoch since the log last named their number.
+    /// Rooms that got another epoch since the last log line about them.
     pub(super) resets: usize,
-    /// Subscriptions wanted and confirmed, as the metrics show them.
+    /// Subscriptions wanted and confirmed, as this lane last added them to the metrics.
     pub(super) shown: (usize, usize),
-    /// Pushes that cannot be read, for the log.
-    pub(super) strangers: Seldom,
+    /// Limits log lines about pushes that cannot be read.
+    pub(super) unreadable_log: LogThrottle,
     actions: VecDeque<LaneAction>,
 }
 
-impl Lane {
-    /// A lane without rooms or connection. Its first action is to connect.
+impl LaneState {
+    /// A lane without rooms and without a connection. Its first action is to connect.
     pub fn new(options: LaneOptions, metrics: BusMetrics) -> Self {
         let mut lane = Self {
-            tails: Tails::new(options.sweep),
+            tail_checks: TailChecks::new(options.sweep),
             options,
             metrics,
             rooms: HashMap::new(),
@@ -254,14 +106,14 @@ impl Lane {
             generation: 0,
             circuit: Circuit::Closed,
             probe: Probe::default(),
-            standings: Turns::new(STANDINGS),
-            ranges: Turns::new(RANGES),
+            standings: ReadQueue::new(MAX_STANDING_READS),
+            ranges: ReadQueue::new(MAX_RANGE_READS),
             tickets: 0,
             commanding: 0,
             repaired: 0,
             resets: 0,
             shown: (0, 0),
-            strangers: Seldom::new(),
+            unreadable_log: LogThrottle::new(),
             actions: VecDeque::new(),
         };
         lane.act(LaneAction::Connect(Duration::ZERO));
@@ -269,7 +121,7 @@ impl Lane {
     }
 
     /// Takes one event in. Call [`Self::advance`] after the last one of a turn.
-    pub fn handle(&mut self, event: LaneEvent, at: &Moment) {
+    pub fn handle(&mut self, event: LaneEvent, at: &LaneMoment) {
         match event {
             LaneEvent::Command(command) => self.obey(command, at),
             LaneEvent::Connected => self.connected(at),
@@ -309,7 +161,7 @@ impl Lane {
     }
 
     /// Ends a turn: sends the commands and starts the reads that may go now.
-    pub fn advance(&mut self, at: &Moment) {
+    pub fn advance(&mut self, at: &LaneMoment) {
         self.send_commands();
         self.start_reads(at);
     }
@@ -319,7 +171,7 @@ impl Lane {
         self.actions.pop_front()
     }
 
-    /// When a read may start again that waits for the end of a pause.
+    /// When the next read may start, if reads wait for the end of a pause.
     pub fn due(&self) -> Option<Instant> {
         self.standings.due().into_iter().chain(self.ranges.due()).min()
     }
@@ -334,7 +186,7 @@ impl Lane {
         self.subscriptions.waiting_since()
     }
 
-    /// Whether no room waits for a read.
+    /// True if no room waits for a read.
     pub fn is_whole(&self) -> bool {
         self.rooms.values().all(|room| room.order.need().is_none())
     }
@@ -348,8 +200,8 @@ impl Lane {
         &mut self,
         name: &RoomName,
         events: Vec<FeedEvent>,
-        found: Found,
-        at: &Moment,
+        found: RoomFound,
+        at: &LaneMoment,
     ) {
         let Some(room) = self.rooms.get_mut(name) else { return };
         for event in &events {
@@ -375,10 +227,10 @@ impl Lane {
     }
 }
 
-fn cause(found: Found) -> EpochResetCause {
+fn cause(found: RoomFound) -> EpochResetCause {
     match found {
-        Found::Known => EpochResetCause::Foreign,
-        Found::New | Found::Missing => EpochResetCause::Missing,
-        Found::Forked | Found::Unforked => EpochResetCause::Life,
+        RoomFound::Known => EpochResetCause::Foreign,
+        RoomFound::New | RoomFound::Missing => EpochResetCause::Missing,
+        RoomFound::Forked | RoomFound::Unforked => EpochResetCause::Life,
     }
 }

@@ -1,50 +1,22 @@
-//! One room's inbound order: what came by push, by reads and by checks goes in, and what its
-//! readers are told comes out, ascending and without a silent hole. No I/O, no clock, no task.
+//! One room's inbound order: pushes, reads and checks go in; events for its readers come out,
+//! ascending, and every missing message is reported as a gap. No I/O, no clock, no task.
 
 use std::sync::Arc;
 
 use roomcast_metrics::RepairCause;
 use roomcast_protocol::{Epoch, Lineage, Message, Seq};
 
-use crate::api::FeedEvent;
+use crate::api::{FeedEvent, RoomPage};
 
-/// Messages held back per room while a read is under way; more would come by the read anyway.
-const MAX_HELD: usize = 1024;
+/// Messages held back per room while a read is under way. The read returns further ones too.
+const MAX_HELD_MESSAGES: usize = 1024;
 /// Payload bytes held back per room, for the same reason.
 const MAX_HELD_BYTES: usize = 1 << 20;
-
-/// What a read of the bus said of the room, all at one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page {
-    /// The current epoch and its ancestors.
-    pub lineage: Lineage,
-    /// The room's last seq.
-    pub last: Seq,
-    /// What the stream holds after the seq asked for, ascending.
-    pub messages: Vec<Arc<Message>>,
-    /// Whether the stream holds more than fitted.
-    pub more: bool,
-}
-
-/// How a read found the room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Found {
-    /// As it was.
-    Known,
-    /// Unknown to Redis: it began anew by this read.
-    New,
-    /// Of another life: it goes on in a new epoch by this read.
-    Forked,
-    /// Of another life, and Redis takes no writes: it goes on in a new epoch once it does.
-    Unforked,
-    /// Unknown to Redis, and left so.
-    Missing,
-}
 
 /// The read that the room waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
-    /// Where the room stands, once its subscription is confirmed.
+    /// The room's position, once its subscription is confirmed.
     Standing,
     /// The messages after this seq.
     After(Seq, RepairCause),
@@ -52,11 +24,11 @@ pub enum Need {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// Not told `Opened` yet.
+    /// `Opened` was not delivered yet.
     Opening,
-    /// Everything up to `told` is told; the next push continues there.
+    /// Everything up to `delivered` was delivered; the next push must continue there.
     Live,
-    /// Something after `told` is missing: nothing later is told before a read.
+    /// A message after `delivered` is missing: nothing later is delivered before a read.
     Behind(RepairCause),
 }
 
@@ -64,16 +36,16 @@ enum Phase {
 #[derive(Debug)]
 pub struct Order {
     phase: Phase,
-    /// Meaningless before `Opened`.
+    /// Has no meaning before `Opened`.
     lineage: Lineage,
-    /// The last seq the readers know of, as a message or within a gap.
-    told: Seq,
-    /// Pushes that wait for a read, as they came.
+    /// The last seq that was delivered, as a message or within a gap.
+    delivered: Seq,
+    /// Pushes that wait for a read, in the order of their arrival.
     held: Vec<(Epoch, Arc<Message>)>,
     held_bytes: usize,
-    /// Where a check saw the room stand in the current epoch.
+    /// The room's last seq in the current epoch, as a check saw it; 0 if nothing is outstanding.
     promised: Seq,
-    /// Pushes may have been lost since the read was asked for: read once more.
+    /// Pushes may have been lost after the read was asked for: one more read is needed.
     again: Option<RepairCause>,
 }
 
@@ -84,7 +56,7 @@ impl Order {
         Self {
             phase: Phase::Opening,
             lineage: Lineage::new(Epoch(0)),
-            told: 0,
+            delivered: 0,
             held: Vec::new(),
             held_bytes: 0,
             promised: 0,
@@ -97,11 +69,11 @@ impl Order {
         match self.phase {
             Phase::Opening => Some(Need::Standing),
             Phase::Live => None,
-            Phase::Behind(cause) => Some(Need::After(self.told, cause)),
+            Phase::Behind(cause) => Some(Need::After(self.delivered, cause)),
         }
     }
 
-    /// A push came.
+    /// Takes a push.
     pub fn pushed(&mut self, epoch: Epoch, messages: Vec<Arc<Message>>, out: &mut Vec<FeedEvent>) {
         for message in messages {
             self.advance(epoch, message, out);
@@ -113,7 +85,7 @@ impl Order {
         if epoch != self.lineage.epoch || self.phase == Phase::Opening {
             return 0;
         }
-        messages.iter().filter(|message| message.seq <= self.told).count() as u64
+        messages.iter().filter(|message| message.seq <= self.delivered).count() as u64
     }
 
     /// Pushes were lost; which ones is unknown.
@@ -124,7 +96,7 @@ impl Order {
         }
     }
 
-    /// A check saw the room stand there, and all that was pushed before has come.
+    /// A check saw this position, and every push before the check has arrived.
     pub fn checked(&mut self, epoch: Epoch, seq: Seq, cause: RepairCause) {
         if self.phase == Phase::Opening {
             return;
@@ -133,7 +105,7 @@ impl Order {
             if self.lineage.base_of(epoch).is_none() {
                 self.lost(RepairCause::Epoch);
             }
-        } else if seq > self.told {
+        } else if seq > self.delivered {
             self.promised = self.promised.max(seq);
             if self.phase == Phase::Live {
                 self.phase = Phase::Behind(cause);
@@ -141,31 +113,32 @@ impl Order {
         }
     }
 
-    /// Whether a check that saw the room stand there is worth a second look.
+    /// Whether a check that saw this position shows that messages may be missing.
     pub fn is_behind(&self, epoch: Epoch, seq: Seq) -> bool {
-        self.phase == Phase::Live && (epoch != self.lineage.epoch || seq > self.told)
+        self.phase == Phase::Live && (epoch != self.lineage.epoch || seq > self.delivered)
     }
 
     /// The answer to what `need` asked for.
-    pub fn read(&mut self, page: Page, out: &mut Vec<FeedEvent>) {
+    pub fn read(&mut self, page: RoomPage, out: &mut Vec<FeedEvent>) {
         match self.phase {
             Phase::Live => return,
             Phase::Opening => {
-                self.told = page.last;
+                self.delivered = page.last;
                 self.lineage = page.lineage;
                 let lineage = self.lineage.clone();
-                out.push(FeedEvent::Opened { lineage, last: self.told });
+                out.push(FeedEvent::Opened { lineage, last: self.delivered });
                 self.settle(out);
                 return;
             }
             Phase::Behind(_) => {}
         }
-        // An epoch may go backwards: then its data was set back without a new life.
-        let kept = self.told.min(page.lineage.shared_with(&self.lineage)).min(page.last);
-        let lost = self.told - kept;
+        // The last seq of an epoch may be lower than before: Redis restored older data and kept its
+        // life.
+        let kept = self.delivered.min(page.lineage.shared_with(&self.lineage)).min(page.last);
+        let lost = self.delivered - kept;
         if lost > 0 || page.lineage.epoch != self.lineage.epoch {
             self.lineage = page.lineage.clone().after(&self.lineage);
-            self.told = kept;
+            self.delivered = kept;
             self.promised = 0;
             out.push(FeedEvent::Reset { lineage: self.lineage.clone(), last: kept, lost });
         }
@@ -177,11 +150,11 @@ impl Order {
         self.deliver(page, out);
     }
 
-    fn deliver(&mut self, page: Page, out: &mut Vec<FeedEvent>) {
+    fn deliver(&mut self, page: RoomPage, out: &mut Vec<FeedEvent>) {
         for message in page.messages {
-            if message.seq > self.told {
+            if message.seq > self.delivered {
                 self.skip_to(message.seq - 1, out);
-                self.tell(message, out);
+                self.deliver_one(message, out);
             }
         }
         if !page.more {
@@ -190,35 +163,36 @@ impl Order {
         }
     }
 
-    /// Up to `seq` the stream lacks what is not told.
+    /// The stream does not have the messages up to `seq` that were not delivered.
     fn skip_to(&mut self, seq: Seq, out: &mut Vec<FeedEvent>) {
-        if seq > self.told {
-            out.push(FeedEvent::Gap { from: self.told + 1, to: seq });
-            self.told = seq;
+        if seq > self.delivered {
+            out.push(FeedEvent::Gap { from: self.delivered + 1, to: seq });
+            self.delivered = seq;
         }
     }
 
-    fn tell(&mut self, message: Arc<Message>, out: &mut Vec<FeedEvent>) {
-        self.told = message.seq;
+    fn deliver_one(&mut self, message: Arc<Message>, out: &mut Vec<FeedEvent>) {
+        self.delivered = message.seq;
         match out.last_mut() {
             Some(FeedEvent::Messages(messages)) => messages.push(message),
             _ => out.push(FeedEvent::Messages(vec![message])),
         }
     }
 
-    /// One pushed message, in whatever phase.
+    /// Takes one pushed message, in any phase.
     fn advance(&mut self, epoch: Epoch, message: Arc<Message>, out: &mut Vec<FeedEvent>) {
         if self.phase != Phase::Live {
             self.hold(epoch, message);
         } else if epoch != self.lineage.epoch {
-            // An ancestor's push comes late and is known; a stranger's announces a new epoch.
+            // A push of an ancestor is late and its message is known. A push of an unrelated epoch
+            // means that the room has a new one.
             if self.lineage.base_of(epoch).is_none() {
                 self.phase = Phase::Behind(RepairCause::Epoch);
                 self.hold(epoch, message);
             }
-        } else if message.seq == self.told + 1 {
-            self.tell(message, out);
-        } else if message.seq > self.told {
+        } else if message.seq == self.delivered + 1 {
+            self.deliver_one(message, out);
+        } else if message.seq > self.delivered {
             self.phase = Phase::Behind(RepairCause::Hole);
             self.hold(epoch, message);
         }
@@ -226,7 +200,8 @@ impl Order {
 
     fn hold(&mut self, epoch: Epoch, message: Arc<Message>) {
         let bytes = self.held_bytes + message.data.len();
-        if self.held.len() >= MAX_HELD || (bytes > MAX_HELD_BYTES && !self.held.is_empty()) {
+        if self.held.len() >= MAX_HELD_MESSAGES || (bytes > MAX_HELD_BYTES && !self.held.is_empty())
+        {
             self.again = Some(RepairCause::Overflow);
             return;
         }
@@ -234,7 +209,8 @@ impl Order {
         self.held.push((epoch, message));
     }
 
-    /// A read is complete: go on with what was held meanwhile, unless that shows it is not enough.
+    /// A read is complete: delivers what was held back meanwhile, unless that shows that more is
+    /// missing.
     fn settle(&mut self, out: &mut Vec<FeedEvent>) {
         self.phase = Phase::Live;
         self.held_bytes = 0;
@@ -247,12 +223,13 @@ impl Order {
         for (epoch, message) in held {
             self.advance(epoch, message, out);
         }
-        if self.promised <= self.told {
+        if self.promised <= self.delivered {
             self.promised = 0;
         } else if self.phase == Phase::Live {
             self.phase = Phase::Behind(RepairCause::Tail);
         }
-        // A stranger's push is either old or newer than the read: one more read tells.
+        // A push of an unrelated epoch is older or newer than the read. One more read decides
+        // which.
         let again = self.again.take().or(stranger.then_some(RepairCause::Epoch));
         if let (Some(cause), Phase::Live) = (again, self.phase) {
             self.phase = Phase::Behind(cause);

@@ -1,16 +1,17 @@
-//! Probes through Redis itself: a numbered message to a channel of one's own that must come back.
-//! Pushes of one connection are ordered, so a returned probe proves that all earlier ones came.
-//! Pure.
+//! Probes through Redis: a numbered message to a channel of this connection alone, which must come
+//! back. Pushes of one connection are ordered, so a returned probe proves that all earlier ones
+//! arrived. Pure.
 
 use roomcast_protocol::{Epoch, RoomName, Seq};
 use tokio::time::Instant;
 
-/// Probes in a row that Redis took and did not push back: the connection is dead.
-const MAX_SILENT: u64 = 3;
-/// Rooms under suspicion at a time; the sweep finds further ones again.
+/// Probes in a row that Redis accepted and did not push back; with one more the connection counts
+/// as dead.
+const MAX_LOST_PROBES: u64 = 3;
+/// Suspects at a time; the sweep finds further ones in its next round.
 const MAX_SUSPECTS: usize = 4096;
 
-/// A room that a check saw further than its feed was at that moment.
+/// A room whose end, as a check saw it, was beyond what its feed had delivered.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Suspect {
     pub(crate) room: RoomName,
@@ -24,7 +25,7 @@ pub(crate) struct Probe {
     /// The last number sent.
     sent: u64,
     sent_at: Option<Instant>,
-    /// Probes that Redis took since one last came back.
+    /// Probes that Redis accepted since one last came back.
     silent: u64,
     /// Suspects, each with the first probe sent after its check.
     suspects: Vec<(u64, Suspect)>,
@@ -38,30 +39,31 @@ impl Probe {
         self.sent
     }
 
-    /// Redis took a probe.
+    /// Redis accepted a probe.
     pub(crate) fn taken(&mut self) {
         self.silent += 1;
     }
 
-    /// The connection is another one now. Numbers go on, so that old probes are not mistaken.
+    /// The connection is a new one. Numbers continue, so that an old probe is not taken for a new
+    /// one.
     pub(crate) fn reset(&mut self) {
         *self = Self { sent: self.sent, ..Self::default() };
     }
 
-    /// Whether probes no longer come back.
+    /// Whether too many probes did not come back.
     pub(crate) fn is_dead(&self) -> bool {
-        self.silent > MAX_SILENT
+        self.silent > MAX_LOST_PROBES
     }
 
-    /// The next probe sent will show whether this room's pushes are only late.
+    /// Once the next probe comes back, the room's pushes are lost and not only late.
     pub(crate) fn suspect(&mut self, suspect: Suspect) {
         if self.suspects.len() < MAX_SUSPECTS {
             self.suspects.push((self.sent + 1, suspect));
         }
     }
 
-    /// A probe came back: when it was sent, if it is the last one, and the rooms whose pushes must
-    /// have come by now.
+    /// A probe came back. Returns when it was sent, if it is the last one, and the rooms whose
+    /// pushes must have arrived by now.
     pub(crate) fn returned(&mut self, number: u64) -> (Option<Instant>, Vec<Suspect>) {
         self.silent = 0;
         let sent_at = self.sent_at.take_if(|_| number == self.sent);
@@ -90,7 +92,7 @@ mod tests {
     #[test]
     fn probes_that_stay_away_mean_a_dead_connection() {
         let mut probe = Probe::default();
-        (0..MAX_SILENT).for_each(|_| probe.taken());
+        (0..MAX_LOST_PROBES).for_each(|_| probe.taken());
         assert!(!probe.is_dead());
         probe.taken();
         assert!(probe.is_dead());

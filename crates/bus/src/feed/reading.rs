@@ -4,16 +4,19 @@
 use roomcast_metrics::RepairCause;
 use roomcast_protocol::{Epoch, RoomName, Seq};
 
-use super::lane::{Lane, LaneAction, Moment, ReadResult, Tail};
-use super::order::{Found, Need};
+use super::events::{LaneAction, LaneMoment, ReadResult, RoomTail};
+use super::lane::LaneState;
+use super::order::Need;
 use super::probe::Suspect;
+use crate::api::RoomFound;
 
-/// A room is held by touching it this many times within its linger.
-const HOLDS: u32 = 4;
+/// An open room's keys are prolonged in Redis this many times within its linger.
+const HOLDS_PER_LINGER: u32 = 4;
 
-impl Lane {
-    /// Queues the read that a room needs, if it needs one and may have it.
-    pub(super) fn ask(&mut self, name: &RoomName, at: &Moment) {
+impl LaneState {
+    /// Queues the read that a room needs, if no read of it is under way and its subscription is
+    /// confirmed.
+    pub(super) fn ask(&mut self, name: &RoomName, at: &LaneMoment) {
         let Some(room) = self.rooms.get_mut(name) else { return };
         if room.ticket.is_some() || !self.subscriptions.is_confirmed(name) {
             return;
@@ -32,7 +35,7 @@ impl Lane {
     }
 
     /// Pushes of a room were lost.
-    pub(super) fn lost(&mut self, name: &RoomName, cause: RepairCause, at: &Moment) {
+    pub(super) fn lost(&mut self, name: &RoomName, cause: RepairCause, at: &LaneMoment) {
         if let Some(room) = self.rooms.get_mut(name) {
             room.order.lost(cause);
             self.ask(name, at);
@@ -40,7 +43,7 @@ impl Lane {
     }
 
     /// Starts the reads that may start now.
-    pub(super) fn start_reads(&mut self, at: &Moment) {
+    pub(super) fn start_reads(&mut self, at: &LaneMoment) {
         while let Some(room) = self.standings.start(at.now) {
             if !self.start_read(&room, |need| matches!(need, Need::Standing)) {
                 self.standings.skip();
@@ -52,7 +55,7 @@ impl Lane {
             }
         }
         loop {
-            let rooms = self.tails.next_resubscribed();
+            let rooms = self.tail_checks.next_resubscribed();
             if rooms.is_empty() {
                 break;
             }
@@ -76,11 +79,11 @@ impl Lane {
     }
 
     /// Compares rooms' tails with Redis, in one pipeline.
-    fn compare(&mut self, rooms: Vec<RoomName>, cause: RepairCause, at: &Moment) {
+    fn compare(&mut self, rooms: Vec<RoomName>, cause: RepairCause, at: &LaneMoment) {
         if at.life.is_some() {
             self.act(LaneAction::Compare { generation: self.generation, cause, rooms });
         } else if cause == RepairCause::Resubscribe {
-            // Where no comparison is possible now, a read will be later.
+            // Without a connection nothing can be compared: each room is read instead.
             rooms.iter().for_each(|room| self.lost(room, cause, at));
         }
     }
@@ -91,15 +94,15 @@ impl Lane {
         ticket: u64,
         need: Need,
         result: ReadResult,
-        at: &Moment,
+        at: &LaneMoment,
     ) {
-        let turns = match need {
+        let queue = match need {
             Need::Standing => &mut self.standings,
             Need::After(..) => &mut self.ranges,
         };
         match &result {
-            Ok(_) => turns.done(),
-            Err(_) => turns.failed(at.now, at.dice),
+            Ok(_) => queue.done(),
+            Err(_) => queue.failed(at.now, at.dice),
         }
         let Some(room) = self.rooms.get_mut(name).filter(|room| room.ticket == Some(ticket)) else {
             return;
@@ -118,8 +121,8 @@ impl Lane {
         generation: u64,
         cause: RepairCause,
         rooms: &[RoomName],
-        tails: Option<Vec<Tail>>,
-        at: &Moment,
+        tails: Option<Vec<RoomTail>>,
+        at: &LaneMoment,
     ) {
         if generation != self.generation {
             return;
@@ -130,7 +133,7 @@ impl Lane {
                     self.judge_tail(room, tail, cause, at);
                 }
             }
-            // Unknown is unknown: a read brings what there is.
+            // The ends are unknown, so each room is read.
             (None, RepairCause::Resubscribe) => {
                 rooms.iter().for_each(|room| self.lost(room, RepairCause::Epoch, at));
             }
@@ -138,7 +141,7 @@ impl Lane {
         }
     }
 
-    fn judge_tail(&mut self, name: &RoomName, tail: Tail, cause: RepairCause, at: &Moment) {
+    fn judge_tail(&mut self, name: &RoomName, tail: RoomTail, cause: RepairCause, at: &LaneMoment) {
         match tail {
             Some((epoch, seq, known)) if at.life.as_ref().is_none_or(|life| **life == *known) => {
                 if cause != RepairCause::Resubscribe {
@@ -148,38 +151,41 @@ impl Lane {
                     self.ask(name, at);
                 }
             }
-            // Unknown to Redis or of another life: a read brings it the next epoch.
+            // Redis does not have the room, or has it in another life: a read gives it the next
+            // epoch.
             _ => self.lost(name, RepairCause::Epoch, at),
         }
     }
 
-    pub(super) fn held(&mut self, name: &RoomName, result: ReadResult, at: &Moment) {
+    pub(super) fn held(&mut self, name: &RoomName, result: ReadResult, at: &LaneMoment) {
         match result {
-            Ok((page, Found::Known)) => self.swept(name, page.lineage.epoch, page.last),
+            Ok((page, RoomFound::Known)) => self.swept(name, page.lineage.epoch, page.last),
             Ok(_) => self.lost(name, RepairCause::Epoch, at),
             Err(_) => {}
         }
     }
 
-    pub(super) fn polled(&mut self, name: &RoomName, result: ReadResult, at: &Moment) {
+    pub(super) fn polled(&mut self, name: &RoomName, result: ReadResult, at: &LaneMoment) {
         if let (Some(room), Ok((page, _))) = (self.rooms.get_mut(name), result) {
             room.order.checked(page.lineage.epoch, page.last, RepairCause::Moved);
             self.ask(name, at);
         }
     }
 
-    /// The sweep saw a room's end there; its pushes may just be late.
+    /// The sweep saw the room end at this position. The pushes may only be late, so the next probe
+    /// decides.
     fn swept(&mut self, name: &RoomName, epoch: Epoch, seq: Seq) {
         if self.rooms.get(name).is_some_and(|room| room.order.is_behind(epoch, seq)) {
             self.probe.suspect(Suspect { room: name.clone(), epoch, seq });
         }
     }
 
-    /// Compares the tails of the rooms whose turn it is, and touches those held too long ago.
-    pub(super) fn sweep(&mut self, at: &Moment) {
+    /// Compares the tails of the rooms that are due, and prolongs in Redis those that were
+    /// prolonged too long ago.
+    pub(super) fn sweep(&mut self, at: &LaneMoment) {
         let rooms = &self.rooms;
-        let mut due = self.tails.sweep(|room| rooms.contains_key(room));
-        let hold = self.options.linger / HOLDS;
+        let mut due = self.tail_checks.sweep(|room| rooms.contains_key(room));
+        let hold = self.options.linger / HOLDS_PER_LINGER;
         due.retain(|name| {
             let Some(room) = self.rooms.get_mut(name) else { return false };
             if at.now.duration_since(room.held) < hold {

@@ -1,15 +1,16 @@
-//! Which rooms a lane has: opened and closed by the hub, handed over to the lane of another primary
-//! and taken over from it, with all that is known of them.
+//! Which rooms a lane has: opened and closed by the hub, or handed over between the lanes of two
+//! primaries with their whole state.
 
 use roomcast_metrics::RepairCause;
 use roomcast_protocol::RoomName;
 
-use super::lane::{Lane, LaneAction, LaneCommand, LaneRoom, Moment};
+use super::events::{LaneAction, LaneCommand, LaneMoment};
+use super::lane::{LaneRoom, LaneState};
 use super::order::Order;
 
-impl Lane {
+impl LaneState {
     /// Does what the feeds, or another lane, ask for.
-    pub(super) fn obey(&mut self, command: LaneCommand, at: &Moment) {
+    pub(super) fn obey(&mut self, command: LaneCommand, at: &LaneMoment) {
         match command {
             LaneCommand::Open(name, session) => {
                 let room = LaneRoom {
@@ -27,7 +28,7 @@ impl Lane {
             }
             LaneCommand::HandOver(name, lane) => {
                 if let Some(mut room) = self.unlisten(&name) {
-                    // What it waits for comes from the primary that it leaves.
+                    // A read under way belongs to the old primary: its answer is ignored.
                     room.ticket = None;
                     let take_over = LaneCommand::TakeOver(name, Box::new(room));
                     self.act(LaneAction::Send(lane, take_over));
@@ -40,18 +41,19 @@ impl Lane {
         }
     }
 
-    fn listen(&mut self, name: RoomName, room: LaneRoom, at: &Moment) {
+    fn listen(&mut self, name: RoomName, room: LaneRoom, at: &LaneMoment) {
         self.rooms.insert(name.clone(), room);
         let channel = self.options.keys.channel(&name).into_bytes();
         self.channels.insert(channel, name.clone());
         self.metrics.feeds.inc();
-        self.tails.add(&name);
+        self.tail_checks.add(&name);
         if self.subscriptions.want(&name, at.now) {
             self.ask(&name, at);
         }
     }
 
-    /// Stops listening to a room; the channel's entry stays until that is confirmed.
+    /// Stops listening to a room. The channel's entry is removed after the unsubscription is
+    /// confirmed.
     fn unlisten(&mut self, name: &RoomName) -> Option<LaneRoom> {
         let room = self.rooms.remove(name)?;
         self.subscriptions.drop_wish(name);

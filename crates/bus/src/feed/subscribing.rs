@@ -1,20 +1,21 @@
-//! A lane's subscribe connection as the state sees it: made, lost and made again, probed, and asked
-//! for what the rooms want. Nothing but (un)subscribe commands goes out on it.
+//! A lane's subscribe connection, seen from the state: made, lost and made again, probed, and given
+//! the rooms' commands. Only subscribe and unsubscribe commands are sent on it.
 
 use roomcast_metrics::{BusConnection, RepairCause};
 use tracing::{info, warn};
 
-use super::lane::{Lane, LaneAction, Moment};
-use super::order::Found;
-use super::subscriptions::{Change, Verdict};
-use crate::redis::circuit::Circuit;
-use crate::redis::payload::Push;
+use super::events::{LaneAction, LaneMoment};
+use super::lane::LaneState;
+use super::subscriptions::{Confirmation, SubscriptionChange};
+use crate::api::RoomFound;
+use crate::circuit::Circuit;
+use crate::payload::RoomPush;
 
-/// (Un)subscribe commands under way at a time, so that the last is not late for the many.
+/// (Un)subscribe commands under way at a time: a bound on how late the last confirmation is.
 const MAX_COMMANDS: usize = 8;
 
-impl Lane {
-    pub(super) fn connected(&mut self, at: &Moment) {
+impl LaneState {
+    pub(super) fn connected(&mut self, at: &LaneMoment) {
         let lane = self.options.index;
         if self.generation > 0 {
             let rooms = self.subscriptions.count().0;
@@ -27,13 +28,13 @@ impl Lane {
         self.send_probe(at);
     }
 
-    pub(super) fn connect_failed(&mut self, at: &Moment) {
+    pub(super) fn connect_failed(&mut self, at: &LaneMoment) {
         self.circuit = self.circuit.lost().failed();
         self.act(LaneAction::Connect(self.circuit.pause(at.dice)));
     }
 
-    /// Gives the connection up and asks for another one.
-    pub(super) fn disconnect(&mut self, reason: &str, at: &Moment) {
+    /// Gives the connection up and asks for a new one.
+    pub(super) fn disconnect(&mut self, reason: &str, at: &LaneMoment) {
         if !std::mem::take(&mut self.connected) {
             return;
         }
@@ -44,9 +45,9 @@ impl Lane {
         let rooms = &self.rooms;
         let active = |room: &_| rooms.get(room).map(|room| room.active);
         self.subscriptions.reset(at.now, active);
-        self.tails.reset();
+        self.tail_checks.reset();
         self.probe.reset();
-        // An answer read before the loss does not know what was pushed until the resubscription.
+        // An answer from before the loss does not have what is pushed until the resubscription.
         self.rooms.values_mut().for_each(|room| room.ticket = None);
         self.act(LaneAction::Disconnect);
         self.act(LaneAction::Connect(self.circuit.pause(at.dice)));
@@ -63,7 +64,12 @@ impl Lane {
         }
     }
 
-    pub(super) fn commanded(&mut self, generation: u64, result: Result<(), String>, at: &Moment) {
+    pub(super) fn commanded(
+        &mut self,
+        generation: u64,
+        result: Result<(), String>,
+        at: &LaneMoment,
+    ) {
         if generation != self.generation {
             return;
         }
@@ -82,15 +88,15 @@ impl Lane {
         self.act(LaneAction::DoubtMap);
     }
 
-    pub(super) fn pushed(&mut self, channel: &[u8], push: Push, at: &Moment) {
+    pub(super) fn pushed(&mut self, channel: &[u8], push: RoomPush, at: &LaneMoment) {
         let Some(name) = self.channels.get(channel).cloned() else { return };
         let Some(room) = self.rooms.get_mut(&name) else { return };
         room.active = at.now;
         let (epoch, messages) = match push {
-            Push::Messages(epoch, messages) => (epoch, messages),
-            Push::Ignored => return self.metrics.pushes_ignored.inc(),
-            Push::Unreadable => {
-                if self.strangers.is_time() {
+            RoomPush::Messages(epoch, messages) => (epoch, messages),
+            RoomPush::Ignored => return self.metrics.pushes_ignored.inc(),
+            RoomPush::Unreadable => {
+                if self.unreadable_log.is_time() {
                     warn!(room = %name, "a push that no node of this version writes");
                 }
                 return self.lost(&name, RepairCause::Hole, at);
@@ -103,27 +109,32 @@ impl Lane {
         if !was_waiting && room.order.need().is_some() {
             self.metrics.holes.inc();
         }
-        self.deliver(&name, events, Found::Known, at);
+        self.deliver(&name, events, RoomFound::Known, at);
         self.ask(&name, at);
     }
 
-    pub(super) fn confirmed(&mut self, channel: &[u8], change: Change, at: &Moment) {
+    pub(super) fn confirmed(
+        &mut self,
+        channel: &[u8],
+        change: SubscriptionChange,
+        at: &LaneMoment,
+    ) {
         let Some(room) = self.channels.get(channel).cloned() else { return };
         match self.subscriptions.confirm(&room, change, at.now) {
-            Verdict::Comes => {}
-            Verdict::Ended => return self.act(LaneAction::DoubtMap),
-            Verdict::Nothing => return,
+            Confirmation::Comes => {}
+            Confirmation::Ended => return self.act(LaneAction::DoubtMap),
+            Confirmation::Nothing => return,
         }
         let Some(state) = self.rooms.get(&room) else { return };
         if state.order.need().is_none() {
-            self.tails.resubscribed(room);
+            self.tail_checks.resubscribed(room);
         } else {
             self.ask(&room, at);
         }
     }
 
     /// What happens every second.
-    pub(super) fn tick(&mut self, at: &Moment) {
+    pub(super) fn tick(&mut self, at: &LaneMoment) {
         if self.probe.is_dead() {
             self.disconnect("probes do not come back", at);
         }
@@ -147,14 +158,14 @@ impl Lane {
         }
     }
 
-    fn send_probe(&mut self, at: &Moment) {
+    fn send_probe(&mut self, at: &LaneMoment) {
         if self.connected && at.life.is_some() {
             let (generation, number) = (self.generation, self.probe.send(at.now));
             self.act(LaneAction::Probe { generation, number });
         }
     }
 
-    pub(super) fn probe_returned(&mut self, number: u64, at: &Moment) {
+    pub(super) fn probe_returned(&mut self, number: u64, at: &LaneMoment) {
         let (sent_at, suspects) = self.probe.returned(number);
         if let Some(sent_at) = sent_at {
             self.metrics.probe.observe(at.now.duration_since(sent_at).as_secs_f64());

@@ -8,48 +8,39 @@ use hashbrown::HashMap;
 use roomcast_protocol::RoomName;
 use tokio::time::Instant;
 
-/// Rooms per command: large enough to resubscribe quickly, small enough for even replies.
-const BATCH: usize = 256;
-
-/// Which commands rooms are subscribed by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Dialect {
-    /// `SUBSCRIBE`, many rooms at once.
-    Plain,
-    /// `SSUBSCRIBE`, each room by itself: its channel lies in its keys' slot, and a command takes
-    /// one slot only (Redis Cluster; sharded Pub/Sub came with 7.0).
-    Sharded,
-}
+/// Rooms per command: enough to resubscribe quickly, few enough that answers to other commands are
+/// not delayed.
+const ROOMS_PER_COMMAND: usize = 256;
 
 /// What a confirmation means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// The room's pushes come from now on.
+pub(crate) enum Confirmation {
+    /// Pushes of the room arrive from now on.
     Comes,
-    /// The server ended the subscription by itself, as when its slot moves away: it is to be made
-    /// again.
+    /// The server ended the subscription by itself, for example because the slot moves away. It
+    /// must be made again.
     Ended,
-    /// Nothing that matters any more.
+    /// Nothing: a later command or event has replaced it.
     Nothing,
 }
 
 /// What a command or its confirmation is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
+pub enum SubscriptionChange {
     /// Pushes of the room begin.
     Subscribe,
-    /// They end.
+    /// Pushes of the room end.
     Unsubscribe,
 }
 
 #[derive(Debug)]
 struct Entry {
-    /// Since when it is wanted and not confirmed; the time of the wish or of the loss.
+    /// Since when it is wanted and not confirmed: the time of `want`, or of the loss.
     since: Instant,
     wanted: bool,
     confirmed: bool,
     /// The last command sent on this connection.
-    sent: Option<Change>,
+    sent: Option<SubscriptionChange>,
     /// Commands sent and not confirmed.
     outstanding: u32,
 }
@@ -58,19 +49,19 @@ struct Entry {
 #[derive(Debug, Default)]
 pub(crate) struct Subscriptions {
     rooms: HashMap<RoomName, Entry>,
-    /// Rooms whose wish changed, for the next commands.
+    /// Rooms that were wanted or dropped since the last commands.
     changed: VecDeque<RoomName>,
     wanted: usize,
     confirmed: usize,
 }
 
 impl Subscriptions {
-    /// How many are wanted, and how many of these are confirmed.
+    /// How many subscriptions are wanted, and how many of these are confirmed.
     pub(crate) fn count(&self) -> (usize, usize) {
         (self.wanted, self.confirmed)
     }
 
-    /// Since when the longest waiting one is wanted without being confirmed.
+    /// Since when the longest waiting subscription is wanted without being confirmed.
     pub(crate) fn waiting_since(&self) -> Option<Instant> {
         if self.wanted == self.confirmed {
             return None;
@@ -78,13 +69,13 @@ impl Subscriptions {
         self.rooms.values().filter(|e| e.wanted && !e.confirmed).map(|e| e.since).min()
     }
 
-    /// Whether the room's pushes come.
+    /// Whether pushes of the room arrive.
     pub(crate) fn is_confirmed(&self, room: &RoomName) -> bool {
         self.rooms.get(room).is_some_and(|entry| entry.confirmed)
     }
 
-    /// Wants a room from now on; true if its pushes come already, since no word of an earlier
-    /// dropped wish was sent yet.
+    /// Wants a room from now on. True if its pushes arrive already, because the unsubscription of
+    /// an earlier `drop_wish` was not sent yet.
     pub(crate) fn want(&mut self, room: &RoomName, now: Instant) -> bool {
         let entry = self.rooms.entry_ref(room).or_insert_with(|| Entry {
             since: now,
@@ -98,7 +89,8 @@ impl Subscriptions {
         }
         entry.wanted = true;
         entry.since = now;
-        entry.confirmed = entry.sent == Some(Change::Subscribe) && entry.outstanding == 0;
+        entry.confirmed =
+            entry.sent == Some(SubscriptionChange::Subscribe) && entry.outstanding == 0;
         self.wanted += 1;
         self.confirmed += usize::from(entry.confirmed);
         self.changed.push_back(room.clone());
@@ -117,13 +109,17 @@ impl Subscriptions {
         self.changed.push_back(room.clone());
     }
 
-    /// The next command to send, as long as there is one.
-    pub(crate) fn next_command(&mut self) -> Option<(Change, Vec<RoomName>)> {
-        let mut command: Option<(Change, Vec<RoomName>)> = None;
+    /// The next command to send; `None` once every wish is sent.
+    pub(crate) fn next_command(&mut self) -> Option<(SubscriptionChange, Vec<RoomName>)> {
+        let mut command: Option<(SubscriptionChange, Vec<RoomName>)> = None;
         while let Some(room) = self.changed.front() {
             let change = match self.rooms.get(room) {
-                Some(e) if e.wanted && e.sent != Some(Change::Subscribe) => Change::Subscribe,
-                Some(e) if !e.wanted && e.sent == Some(Change::Subscribe) => Change::Unsubscribe,
+                Some(e) if e.wanted && e.sent != Some(SubscriptionChange::Subscribe) => {
+                    SubscriptionChange::Subscribe
+                }
+                Some(e) if !e.wanted && e.sent == Some(SubscriptionChange::Subscribe) => {
+                    SubscriptionChange::Unsubscribe
+                }
                 _ => {
                     let room = self.changed.pop_front();
                     room.into_iter().for_each(|room| self.forget(&room));
@@ -131,7 +127,7 @@ impl Subscriptions {
                 }
             };
             let (kind, rooms) = command.get_or_insert_with(|| (change, Vec::new()));
-            if *kind != change || rooms.len() >= BATCH {
+            if *kind != change || rooms.len() >= ROOMS_PER_COMMAND {
                 break;
             }
             rooms.push(room.clone());
@@ -143,39 +139,44 @@ impl Subscriptions {
         command
     }
 
-    /// A confirmation came.
-    pub(crate) fn confirm(&mut self, room: &RoomName, change: Change, now: Instant) -> Verdict {
-        let Some(entry) = self.rooms.get_mut(room) else { return Verdict::Nothing };
-        if change == Change::Unsubscribe
-            && entry.sent == Some(Change::Subscribe)
+    /// Takes a confirmation.
+    pub(crate) fn confirm(
+        &mut self,
+        room: &RoomName,
+        change: SubscriptionChange,
+        now: Instant,
+    ) -> Confirmation {
+        let Some(entry) = self.rooms.get_mut(room) else { return Confirmation::Nothing };
+        if change == SubscriptionChange::Unsubscribe
+            && entry.sent == Some(SubscriptionChange::Subscribe)
             && entry.outstanding == 0
         {
-            // Nobody asked for this one.
+            // The server sent it without a command.
             entry.sent = None;
             if !entry.wanted {
                 self.forget(room);
-                return Verdict::Nothing;
+                return Confirmation::Nothing;
             }
             self.confirmed -= usize::from(entry.confirmed);
             (entry.confirmed, entry.since) = (false, now);
             self.changed.push_back(room.clone());
-            return Verdict::Ended;
+            return Confirmation::Ended;
         }
         entry.outstanding = entry.outstanding.saturating_sub(1);
         if entry.outstanding > 0 || entry.sent != Some(change) {
-            return Verdict::Nothing;
+            return Confirmation::Nothing;
         }
-        if entry.wanted && change == Change::Subscribe && !entry.confirmed {
+        if entry.wanted && change == SubscriptionChange::Subscribe && !entry.confirmed {
             entry.confirmed = true;
             self.confirmed += 1;
-            return Verdict::Comes;
+            return Confirmation::Comes;
         }
         self.forget(room);
-        Verdict::Nothing
+        Confirmation::Nothing
     }
 
-    /// A command was refused for some of its rooms, and all its answers have come: those that are
-    /// not confirmed are to be asked for again.
+    /// A command was refused for some of its rooms, and all its answers have arrived: rooms that
+    /// are not confirmed are subscribed again.
     pub(crate) fn again(&mut self, rooms: &[RoomName]) {
         for room in rooms {
             let Some(entry) = self.rooms.get_mut(room) else { continue };
@@ -192,8 +193,8 @@ impl Subscriptions {
         self.rooms.contains_key(room)
     }
 
-    /// The connection is gone, and all it had with it: everything wanted is to be sent anew, the
-    /// most active first.
+    /// The connection is lost with all its subscriptions: everything wanted is sent again, the most
+    /// active rooms first.
     pub(crate) fn reset(&mut self, now: Instant, active: impl Fn(&RoomName) -> Option<Instant>) {
         self.rooms.retain(|_, entry| entry.wanted);
         for entry in self.rooms.values_mut() {
@@ -204,14 +205,17 @@ impl Subscriptions {
         }
         self.confirmed = 0;
         let mut rooms: Vec<_> = self.rooms.keys().cloned().collect();
-        // By name among equals, so that the same events always lead to the same commands.
+        // By name among equally active rooms, so that the same events always lead to the same
+        // commands.
         rooms.sort_by_cached_key(|room| (Reverse(active(room)), room.clone()));
         self.changed = rooms.into();
     }
 
-    /// Drops what is neither wanted nor under way.
+    /// Removes a room that is neither wanted nor part of a command under way.
     fn forget(&mut self, room: &RoomName) {
-        let idle = |e: &Entry| !e.wanted && e.outstanding == 0 && e.sent != Some(Change::Subscribe);
+        let idle = |e: &Entry| {
+            !e.wanted && e.outstanding == 0 && e.sent != Some(SubscriptionChange::Subscribe)
+        };
         if self.rooms.get(room).is_some_and(idle) {
             self.rooms.remove(room);
         }

@@ -6,13 +6,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::{Instant, sleep_until};
 
 /// The clock of one bus.
-pub(crate) struct Clock {
+pub(crate) struct MemoryClock {
     started: Instant,
     /// Unix ms at `started`.
     base: u64,
 }
 
-impl Clock {
+impl MemoryClock {
     #[expect(clippy::disallowed_methods, reason = "only once, as the base of all times")]
     pub(crate) fn start() -> Self {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -7,22 +7,22 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use roomcast_protocol::PublishKey;
 
-use crate::api::{Ack, KEY_WINDOW, PublishError, Retention};
+use crate::api::{KEY_WINDOW, PublishAck, PublishError, Retention};
 use crate::owner::KeyOwner;
 
 /// Results forgotten in one go: others wait behind the lock meanwhile.
-const SLICE: usize = 1024;
+const RESULTS_PER_EXPIRY: usize = 1024;
 
 /// Who used which key.
-pub(crate) type Scope = (KeyOwner, PublishKey);
+pub(crate) type KeyScope = (KeyOwner, PublishKey);
 
 /// One room's results.
 #[derive(Default)]
 pub(crate) struct Results {
     /// Per key: the payload's fingerprint and the ack.
-    known: HashMap<Arc<Scope>, (u64, Ack)>,
+    known: HashMap<Arc<KeyScope>, (u64, PublishAck)>,
     /// Keys in the order of their acks' times.
-    order: VecDeque<(u64, Arc<Scope>)>,
+    order: VecDeque<(u64, Arc<KeyScope>)>,
     /// How many keys of each owner are known.
     counts: HashMap<KeyOwner, u32>,
 }
@@ -31,10 +31,10 @@ impl Results {
     /// What a publish under this key came to, if it is remembered.
     pub(crate) fn find(
         &self,
-        scope: &Scope,
+        scope: &KeyScope,
         print: u64,
         now: u64,
-    ) -> Option<Result<Ack, PublishError>> {
+    ) -> Option<Result<PublishAck, PublishError>> {
         let &(known, ack) = self.known.get(scope).filter(|(_, ack)| end(ack.time) > now)?;
         Some(if known == print { Ok(ack) } else { Err(PublishError::KeyConflict) })
     }
@@ -56,7 +56,7 @@ impl Results {
     }
 
     /// Remembers the result of a key that is not known.
-    pub(crate) fn insert(&mut self, scope: Scope, print: u64, ack: Ack) {
+    pub(crate) fn insert(&mut self, scope: KeyScope, print: u64, ack: PublishAck) {
         let scope = Arc::new(scope);
         *self.counts.entry_ref(&scope.0).or_insert(0) += 1;
         self.order.push_back((ack.time, scope.clone()));
@@ -68,7 +68,7 @@ impl Results {
 
     /// Forgets what is older than the window, a bounded number.
     pub(crate) fn expire(&mut self, now: u64) {
-        for _ in 0..SLICE {
+        for _ in 0..RESULTS_PER_EXPIRY {
             if self.due().is_none_or(|due| due > now) {
                 break;
             }

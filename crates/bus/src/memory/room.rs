@@ -8,7 +8,8 @@ use roomcast_protocol::{Lineage, Message, Position, Seq};
 
 use super::results::Results;
 use crate::api::{
-    Ack, History, HistoryRequest, Publication, PublishError, Range, Retention, random_epoch,
+    History, HistoryRange, HistoryRequest, Publication, PublishAck, PublishError, Retention,
+    random_epoch,
 };
 use crate::fingerprint::fingerprint;
 use crate::owner::KeyOwner;
@@ -18,7 +19,7 @@ use crate::owner::KeyOwner;
 const LINGER_MS: u64 = 120_000;
 
 /// A room's state.
-pub(crate) struct Room {
+pub(crate) struct MemoryRoom {
     pub(crate) lineage: Lineage,
     pub(crate) last: Seq,
     /// Whether the feeds listen to it.
@@ -35,7 +36,7 @@ pub(crate) struct Room {
     results: Results,
 }
 
-impl Room {
+impl MemoryRoom {
     pub(crate) fn new(now: u64) -> Self {
         Self {
             lineage: Lineage::new(random_epoch()),
@@ -55,7 +56,7 @@ impl Room {
         &mut self,
         publication: Publication,
         now: u64,
-    ) -> Result<(Ack, Option<Arc<Message>>), PublishError> {
+    ) -> Result<(PublishAck, Option<Arc<Message>>), PublishError> {
         let retention = publication.retention;
         let keyed = publication.key.clone().map(|key| {
             let print = fingerprint(&publication);
@@ -80,7 +81,7 @@ impl Room {
         self.last += 1;
         self.time = self.time.max(now);
         self.touch(now);
-        let ack = Ack { position: Position { seq: self.last, ..here }, time: self.time };
+        let ack = PublishAck { position: Position { seq: self.last, ..here }, time: self.time };
         let message = Arc::new(Message {
             seq: self.last,
             time: self.time,
@@ -163,11 +164,11 @@ impl Room {
         };
         let all = self.messages.iter().filter(visible);
         match range {
-            Range::After(seq) => all.skip_while(|m| m.seq <= seq).all(&mut add),
-            Range::Before(seq) => all.rev().skip_while(|m| m.seq >= seq).all(&mut add),
-            Range::Latest => all.rev().all(&mut add),
+            HistoryRange::After(seq) => all.skip_while(|m| m.seq <= seq).all(&mut add),
+            HistoryRange::Before(seq) => all.rev().skip_while(|m| m.seq >= seq).all(&mut add),
+            HistoryRange::Latest => all.rev().all(&mut add),
         };
-        if !matches!(range, Range::After(_)) {
+        if !matches!(range, HistoryRange::After(_)) {
             messages.reverse();
         }
         History { lineage: self.lineage.clone(), last: self.last, messages, more }

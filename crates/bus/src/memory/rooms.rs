@@ -6,33 +6,33 @@ use std::collections::BinaryHeap;
 use hashbrown::HashMap;
 use roomcast_protocol::{Epoch, Lineage, RoomName, Seq};
 
-use super::room::Room;
-use crate::api::{Ack, FeedEvent, History, HistoryRequest, Publication, PublishError};
-use crate::outbox::Outbox;
+use super::room::MemoryRoom;
+use crate::api::{FeedEvent, History, HistoryRequest, Publication, PublishAck, PublishError};
+use crate::event_queue::pending_events::PendingEvents;
 
 /// A room is looked at for expiry at most this often, however its messages age.
-const LOOK_MS: u64 = 1_000;
+const MIN_EXPIRY_INTERVAL_MS: u64 = 1_000;
 /// Rooms looked at per call, so that no call holds the lock for long.
-const LOOKS: usize = 32;
+const ROOMS_PER_EXPIRY: usize = 32;
 
 /// Every room this process knows.
-pub(crate) struct Rooms {
+pub(crate) struct MemoryRooms {
     /// What the feeds have to tell.
-    pub(crate) outbox: Outbox,
-    /// Payload bytes that may wait in the outbox.
-    pending_bytes: usize,
-    rooms: HashMap<RoomName, Room>,
+    pub(crate) pending: PendingEvents,
+    /// Payload bytes that may wait in the pending.
+    max_pending_bytes: usize,
+    rooms: HashMap<RoomName, MemoryRoom>,
     /// One entry per room that has something to forget: when to look.
-    looks: BinaryHeap<Reverse<(u64, RoomName)>>,
+    expiries: BinaryHeap<Reverse<(u64, RoomName)>>,
 }
 
-impl Rooms {
-    pub(crate) fn new(pending_bytes: usize) -> Self {
+impl MemoryRooms {
+    pub(crate) fn new(max_pending_bytes: usize) -> Self {
         Self {
-            outbox: Outbox::default(),
-            pending_bytes,
+            pending: PendingEvents::default(),
+            max_pending_bytes,
             rooms: HashMap::new(),
-            looks: BinaryHeap::new(),
+            expiries: BinaryHeap::new(),
         }
     }
 
@@ -41,43 +41,43 @@ impl Rooms {
         name: RoomName,
         publication: Publication,
         now: u64,
-    ) -> Result<Ack, PublishError> {
+    ) -> Result<PublishAck, PublishError> {
         self.expire(now);
-        if self.outbox.bytes() > self.pending_bytes {
+        if self.pending.bytes() > self.max_pending_bytes {
             return Err(PublishError::Overloaded);
         }
-        let room = self.rooms.entry_ref(&name).or_insert_with(|| Room::new(now));
+        let room = self.rooms.entry_ref(&name).or_insert_with(|| MemoryRoom::new(now));
         let result = room.publish(publication, now);
         let open = room.open;
-        self.look_later(&name, now);
+        self.queue_expiry(&name, now);
         let (ack, message) = result?;
         if let Some(message) = message.filter(|_| open) {
-            self.outbox.message(&name, message);
+            self.pending.message(&name, message);
         }
         Ok(ack)
     }
 
     pub(crate) fn open(&mut self, name: RoomName, now: u64) {
-        let room = self.rooms.entry_ref(&name).or_insert_with(|| Room::new(now));
+        let room = self.rooms.entry_ref(&name).or_insert_with(|| MemoryRoom::new(now));
         if room.open {
             return;
         }
         room.open = true;
         let (lineage, last) = (room.lineage.clone(), room.last);
-        self.outbox.push(name, FeedEvent::Opened { lineage, last });
+        self.pending.push(name, FeedEvent::Opened { lineage, last });
     }
 
     pub(crate) fn close(&mut self, name: &RoomName, now: u64) {
         let Some(room) = self.rooms.get_mut(name).filter(|room| room.open) else { return };
         room.open = false;
         room.touch(now);
-        self.outbox.forget(name);
-        self.look_later(name, now);
+        self.pending.forget(name);
+        self.queue_expiry(name, now);
     }
 
     pub(crate) fn close_all(&mut self, now: u64) {
-        self.outbox.take();
-        let open = |(name, room): (&RoomName, &Room)| room.open.then(|| name.clone());
+        self.pending.take();
+        let open = |(name, room): (&RoomName, &MemoryRoom)| room.open.then(|| name.clone());
         let names: Vec<_> = self.rooms.iter().filter_map(open).collect();
         for name in names {
             self.close(&name, now);
@@ -102,38 +102,38 @@ impl Rooms {
 
     pub(crate) fn standing(&mut self, name: &RoomName, now: u64) -> (Lineage, Seq) {
         self.expire(now);
-        let room = self.rooms.entry_ref(name).or_insert_with(|| Room::new(now));
+        let room = self.rooms.entry_ref(name).or_insert_with(|| MemoryRoom::new(now));
         let standing = (room.lineage.clone(), room.last);
-        self.look_later(name, now);
+        self.queue_expiry(name, now);
         standing
     }
 
     /// Looks at the rooms that are due, a bounded number; returns when to look again (Unix ms).
     pub(crate) fn expire(&mut self, now: u64) -> Option<u64> {
-        for _ in 0..LOOKS {
-            let due = self.looks.peek().map(|Reverse((due, _))| *due)?;
+        for _ in 0..ROOMS_PER_EXPIRY {
+            let due = self.expiries.peek().map(|Reverse((due, _))| *due)?;
             if due > now {
                 return Some(due);
             }
-            let Some(Reverse((_, name))) = self.looks.pop() else { break };
+            let Some(Reverse((_, name))) = self.expiries.pop() else { break };
             let Some(room) = self.rooms.get_mut(&name) else { continue };
             room.queued = false;
             room.trim(now);
             if room.is_spent(now) {
                 self.rooms.remove(&name);
             } else {
-                self.look_later(&name, now);
+                self.queue_expiry(&name, now);
             }
         }
-        self.looks.peek().map(|Reverse((due, _))| *due)
+        self.expiries.peek().map(|Reverse((due, _))| *due)
     }
 
     /// Sees to it that the room is looked at when it has something to forget.
-    fn look_later(&mut self, name: &RoomName, now: u64) {
+    fn queue_expiry(&mut self, name: &RoomName, now: u64) {
         let Some(room) = self.rooms.get_mut(name).filter(|room| !room.queued) else { return };
         if let Some(due) = room.due() {
             room.queued = true;
-            self.looks.push(Reverse((due.max(now + LOOK_MS), name.clone())));
+            self.expiries.push(Reverse((due.max(now + MIN_EXPIRY_INTERVAL_MS), name.clone())));
         }
     }
 }

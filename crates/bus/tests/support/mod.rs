@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use roomcast_bus::{
-    Bus, FeedEvent, Feeds, HistoryRequest, KeyNames, Publication, Range, RedisOptions, Retention,
-    RoomEvent, room_names,
+    Bus, FeedEvent, Feeds, HistoryRange, HistoryRequest, KeyNames, Publication, RedisOptions,
+    Retention, RoomEvent, room_names,
 };
 use roomcast_metrics::Metrics;
 use roomcast_protocol::{Data, Lineage, Message, PublishKey, RoomName, Seq, UserName};
@@ -68,7 +68,7 @@ pub(crate) fn keyed(text: &str, user: Option<&str>, key: &str) -> Publication {
     }
 }
 
-pub(crate) fn request(range: Range) -> HistoryRequest {
+pub(crate) fn request(range: HistoryRange) -> HistoryRequest {
     HistoryRequest { range, limit: 1000, max_bytes: 16 << 20, retention: RETENTION }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use roomcast_bus::{History, HistoryRequest, Range, Retention};
+use roomcast_bus::{History, HistoryRange, HistoryRequest, Retention};
 use roomcast_protocol::{Epoch, Message, Position, RoomName, Seq};
 
 use crate::log::{Batch, Budget, Entry, RoomLog};
@@ -25,8 +25,8 @@ impl Part {
     /// What to ask of the bus.
     pub(super) fn request(self, retention: Retention) -> HistoryRequest {
         let (range, limit) = match self {
-            Self::After(seq) => (Range::After(seq), PAGE_MESSAGES),
-            Self::UpTo(seq, limit) => (Range::Before(seq + 1), limit),
+            Self::After(seq) => (HistoryRange::After(seq), PAGE_MESSAGES),
+            Self::UpTo(seq, limit) => (HistoryRange::Before(seq + 1), limit),
         };
         HistoryRequest { range, limit, max_bytes: PAGE_BYTES, retention }
     }

@@ -22,7 +22,7 @@ use crate::worker::{self, WorkerParts};
 pub(super) struct HubThread {
     pub(super) bus: Bus,
     /// How the first way to Redis ended; at once for the bus in memory.
-    pub(super) opened: Option<oneshot::Receiver<Result<(), roomcast_bus::StartError>>>,
+    pub(super) opened: Option<oneshot::Receiver<Result<(), roomcast_bus::RedisStartError>>>,
     ended: oneshot::Receiver<()>,
     guest: oneshot::Sender<WorkerParts>,
 }
@@ -98,8 +98,8 @@ impl HubThread {
 fn open_bus(
     options: Option<RedisOptions>,
     metrics: &Metrics,
-    opened: oneshot::Sender<Result<(), roomcast_bus::StartError>>,
-) -> Result<(Bus, Feeds), roomcast_bus::StartError> {
+    opened: oneshot::Sender<Result<(), roomcast_bus::RedisStartError>>,
+) -> Result<(Bus, Feeds), roomcast_bus::RedisStartError> {
     let Some(options) = options else {
         for gauge in [&metrics.bus.up, &metrics.bus.subscribed, &metrics.bus.writable] {
             gauge.set(1);

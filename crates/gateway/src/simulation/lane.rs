@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use roomcast_bus::simulation::{
-    Change, EventQueue, Found, Keys, LaneAction, LaneCommand, LaneEvent, LaneOptions, Moment, Need,
-    Page, Push,
+    EventQueue, Keyspace, LaneAction, LaneCommand, LaneEvent, LaneMoment, LaneOptions, Need,
+    RoomFound, RoomPage, RoomPush, SubscriptionChange,
 };
 use roomcast_bus::{ReadError, RoomEvent, simulation as bus};
 use roomcast_metrics::{BusMetrics, RepairCause};
@@ -29,7 +29,7 @@ const LINGER: Duration = Duration::from_secs(12);
 #[derive(Debug, Clone)]
 enum Arrival {
     Message(usize, Epoch, Vec<Arc<Message>>),
-    Confirmed(usize, Change),
+    Confirmed(usize, SubscriptionChange),
     Probe(u64),
 }
 
@@ -37,7 +37,7 @@ enum Arrival {
 #[derive(Debug)]
 struct Listening {
     server: usize,
-    commands: VecDeque<(u64, Change, Vec<RoomName>)>,
+    commands: VecDeque<(u64, SubscriptionChange, Vec<RoomName>)>,
     subscribed: [bool; ROOMS],
     queue: VecDeque<Arrival>,
 }
@@ -72,13 +72,13 @@ struct Comparison {
 pub(super) struct Lane {
     /// The server that commands and reads go to.
     pub(super) link: Option<usize>,
-    state: bus::Lane,
+    state: bus::LaneState,
     now: Instant,
-    keys: Keys,
+    keys: Keyspace,
     /// The lane wants a subscribe connection.
     connecting: bool,
     listening: Option<Listening>,
-    reads: VecDeque<Asked<(usize, Purpose), (Page, Found)>>,
+    reads: VecDeque<Asked<(usize, Purpose), (RoomPage, RoomFound)>>,
     comparisons: VecDeque<Asked<Comparison, Vec<Tail>>>,
     /// Per room: subscribed, and the server that it listens to has not said where the room ends.
     is_unsure: [bool; ROOMS],
@@ -88,12 +88,12 @@ pub(super) struct Lane {
 
 impl Lane {
     pub(super) fn new(metrics: &BusMetrics) -> Self {
-        let keys = Keys::new("simulated");
+        let keys = Keyspace::new("simulated");
         let options =
             LaneOptions { keys: keys.clone(), index: 0, linger: LINGER, sweep: Duration::ZERO };
         let mut lane = Self {
             link: None,
-            state: bus::Lane::new(options, metrics.clone()),
+            state: bus::LaneState::new(options, metrics.clone()),
             now: Instant::now(),
             keys,
             connecting: false,
@@ -176,7 +176,7 @@ impl Lane {
         for (generation, change, rooms) in feed.commands.drain(..) {
             for room in rooms {
                 let room = room_index(&room);
-                feed.subscribed[room] = change == Change::Subscribe;
+                feed.subscribed[room] = change == SubscriptionChange::Subscribe;
                 feed.queue.push_back(Arrival::Confirmed(room, change));
             }
             done.push(LaneEvent::Commanded { generation, result: Ok(()) });
@@ -203,11 +203,11 @@ impl Lane {
             any = true;
             match arrival {
                 Arrival::Message(room, epoch, messages) => {
-                    let push = Push::Messages(epoch, messages);
+                    let push = RoomPush::Messages(epoch, messages);
                     self.handle(LaneEvent::Pushed(self.channel(room), push));
                 }
                 Arrival::Confirmed(room, change) => {
-                    self.is_unsure[room] |= change == Change::Subscribe;
+                    self.is_unsure[room] |= change == SubscriptionChange::Subscribe;
                     self.handle(LaneEvent::Confirmed(self.channel(room), change));
                 }
                 Arrival::Probe(number) => self.handle(LaneEvent::ProbeReturned(number)),
@@ -324,7 +324,7 @@ impl Lane {
 
     fn handle(&mut self, event: LaneEvent) {
         let life = self.link.map(|server| server.to_string().into());
-        let at = Moment { now: self.now, dice: 0.0, life };
+        let at = LaneMoment { now: self.now, dice: 0.0, life };
         self.state.handle(event, &at);
         self.state.advance(&at);
         self.act();
@@ -361,7 +361,7 @@ impl Lane {
                     self.comparisons.push_back(Asked { question, server, answer: None });
                 }
                 LaneAction::Deliver(room, session, events) => {
-                    self.queue.tell(&room, session, events);
+                    self.queue.push(&room, session, events);
                 }
                 // A primary that moved is noticed by probes that stay away, which is later. One
                 // lane has no other to hand rooms to, and there is one map only.

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use roomcast_bus::simulation::{Found, Page};
+use roomcast_bus::simulation::{RoomFound, RoomPage};
 use roomcast_protocol::{Epoch, Lineage, Position, Seq};
 
 use super::stream::{Answer, Group, Push, Room, Span};
@@ -134,25 +134,27 @@ impl Redis {
         room: usize,
         span: Span,
         truth: &mut Truth,
-    ) -> Result<(Page, Found), Refused> {
+    ) -> Result<(RoomPage, RoomFound), Refused> {
         if !self.servers[server].alive {
             return Err(Refused::Away);
         }
         let climate = self.climate;
         match (&self.servers[server].rooms[room], span) {
-            (Some(room), _) if room.life == server => Ok((room.page(span, climate), Found::Known)),
-            (Some(room), Span::History(_)) => Ok((room.page(span, climate), Found::Unforked)),
+            (Some(room), _) if room.life == server => {
+                Ok((room.page(span, climate), RoomFound::Known))
+            }
+            (Some(room), Span::History(_)) => Ok((room.page(span, climate), RoomFound::Unforked)),
             (None, Span::History(_)) => {
                 let lineage = Lineage::new(Epoch::NONE);
-                let page = Page { lineage, last: 0, messages: Vec::new(), more: false };
-                Ok((page, Found::Missing))
+                let page = RoomPage { lineage, last: 0, messages: Vec::new(), more: false };
+                Ok((page, RoomFound::Missing))
             }
             _ => {
                 let (room, is_new) = self.write(server, room, truth);
                 if !is_new {
                     room.fork(server, truth);
                 }
-                let found = if is_new { Found::New } else { Found::Forked };
+                let found = if is_new { RoomFound::New } else { RoomFound::Forked };
                 Ok((room.page(span, climate), found))
             }
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Included};
 use std::sync::Arc;
 
-use roomcast_bus::simulation::Page;
+use roomcast_bus::simulation::RoomPage;
 use roomcast_protocol::{ConnectionId, Epoch, Lineage, Message, Position, PublishKey, Seq};
 
 use super::Climate;
@@ -126,7 +126,7 @@ impl Room {
     }
 
     /// A page of the stream, and where the room stands.
-    pub(super) fn page(&self, span: Span, Climate { page, history, .. }: Climate) -> Page {
+    pub(super) fn page(&self, span: Span, Climate { page, history, .. }: Climate) -> RoomPage {
         let oldest = self.seq.saturating_sub(history);
         let (after, to) = match span {
             Span::Standing => (Seq::MAX - 1, Seq::MAX),
@@ -144,7 +144,7 @@ impl Room {
         }
         let lineage = Lineage::of(self.epoch, self.ancestors.clone());
         let more = messages.len() < all;
-        Page { lineage, last: self.seq, messages, more }
+        RoomPage { lineage, last: self.seq, messages, more }
     }
 
     /// How many entries the stream has.

@@ -3,7 +3,9 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use roomcast_bus::{Ack, History, HistoryRequest, Publication, PublishError, Range, ReadError};
+use roomcast_bus::{
+    History, HistoryRange, HistoryRequest, Publication, PublishAck, PublishError, ReadError,
+};
 use roomcast_protocol::{
     ConnectionId, ErrorCode, HistoryQuery, JoinRoom, Lineage, Publish, RequestId, RoomName, Seq,
     ServerFrame, UserName,
@@ -26,7 +28,7 @@ pub(crate) enum Reply {
     Published {
         to: Asker,
         room: RoomName,
-        outcome: Result<Ack, PublishError>,
+        outcome: Result<PublishAck, PublishError>,
         followed: Option<Box<Followed>>,
     },
     /// A page of history.
@@ -215,9 +217,9 @@ impl Worker {
         let to = self.begin_request(connection, id);
         connection.reading.set(connection.reading.get() + 1);
         let range = match (after, before) {
-            (Some(after), _) => Range::After(after),
-            (None, Some(before)) => Range::Before(before),
-            (None, None) => Range::Latest,
+            (Some(after), _) => HistoryRange::After(after),
+            (None, Some(before)) => HistoryRange::Before(before),
+            (None, None) => HistoryRange::Latest,
         };
         let retention = self.settings.borrow().namespace_of(&room).retention;
         let request = HistoryRequest { range, limit, max_bytes: HISTORY_BYTES, retention };
@@ -256,7 +258,7 @@ impl Worker {
                     self.metrics.delivery.publish_ack.observe(took);
                 }
                 match (outcome, to.id) {
-                    (Ok(Ack { position, time }), Some(id)) => {
+                    (Ok(PublishAck { position, time }), Some(id)) => {
                         let (epoch, seq) = (position.epoch, position.seq);
                         connection.send(&ServerFrame::Ack { id, room, epoch, seq, time });
                     }
@@ -300,7 +302,7 @@ impl Worker {
         &self,
         connection: &Connection,
         room: &RoomName,
-        outcome: &Result<Ack, PublishError>,
+        outcome: &Result<PublishAck, PublishError>,
         followed: &Followed,
     ) {
         let user = connection.user.as_ref().map(UserName::as_str);

@@ -19,9 +19,9 @@ fn message(seq: Seq, id: u64) -> Arc<Message> {
     })
 }
 
-fn page(epoch: u64, last: Seq, seqs: impl IntoIterator<Item = Seq>) -> Page {
+fn page(epoch: u64, last: Seq, seqs: impl IntoIterator<Item = Seq>) -> RoomPage {
     let messages = seqs.into_iter().map(|seq| message(seq, seq)).collect();
-    Page { lineage: Lineage::new(Epoch(epoch)), last, messages, more: false }
+    RoomPage { lineage: Lineage::new(Epoch(epoch)), last, messages, more: false }
 }
 
 fn live(last: Seq) -> Order {
@@ -32,7 +32,7 @@ fn live(last: Seq) -> Order {
     order
 }
 
-/// What is told, written short: `3` a message, `-5..7` a gap, `!2/1` a reset to 2 that lost 1.
+/// What is delivered, in short: `3` a message, `-5..7` a gap, `!2/1` a reset to 2 that lost 1.
 fn short(events: &[FeedEvent]) -> String {
     let word = |event: &FeedEvent| match event {
         FeedEvent::Opened { last, .. } => format!("={last}"),
@@ -53,7 +53,7 @@ fn push(order: &mut Order, epoch: u64, seqs: impl IntoIterator<Item = Seq>) -> S
     short(&out)
 }
 
-fn read(order: &mut Order, page: Page) -> String {
+fn read(order: &mut Order, page: RoomPage) -> String {
     let mut out = Vec::new();
     order.read(page, &mut out);
     short(&out)
@@ -97,7 +97,7 @@ fn what_the_stream_lacks_becomes_a_gap() {
 fn a_page_that_is_not_the_last_keeps_the_feed_behind() {
     let mut order = live(3);
     push(&mut order, 1, [7]);
-    assert_eq!(read(&mut order, Page { more: true, ..page(1, 7, [4, 5]) }), "4 5");
+    assert_eq!(read(&mut order, RoomPage { more: true, ..page(1, 7, [4, 5]) }), "4 5");
     assert_eq!(order.need(), Some(Need::After(5, RepairCause::Hole)));
     assert_eq!(read(&mut order, page(1, 7, [6, 7])), "6 7");
 }
@@ -122,9 +122,9 @@ fn a_fork_behind_the_reader_tells_what_it_lost() {
     let mut order = live(5);
     push(&mut order, 2, [5]);
     let lineage = Lineage::of(Epoch(2), vec![(Epoch(1), 4)]);
-    assert_eq!(read(&mut order, Page { lineage: lineage.clone(), ..page(2, 5, []) }), "!4/1");
+    assert_eq!(read(&mut order, RoomPage { lineage: lineage.clone(), ..page(2, 5, []) }), "!4/1");
     assert_eq!(order.need(), Some(Need::After(4, RepairCause::Epoch)));
-    assert_eq!(read(&mut order, Page { lineage, ..page(2, 5, [5]) }), "5");
+    assert_eq!(read(&mut order, RoomPage { lineage, ..page(2, 5, [5]) }), "5");
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn a_fork_ahead_of_the_reader_loses_nothing() {
     let mut order = live(5);
     push(&mut order, 2, [9]);
     let lineage = Lineage::of(Epoch(2), vec![(Epoch(1), 8)]);
-    let page = Page { lineage, ..page(2, 9, [6, 7, 8, 9]) };
+    let page = RoomPage { lineage, ..page(2, 9, [6, 7, 8, 9]) };
     assert_eq!(read(&mut order, page), "!5/0 6 7 8 9");
     assert_eq!(order.need(), None);
     assert_eq!(push(&mut order, 1, [9]), "", "an ancestor's push comes late");
@@ -142,11 +142,14 @@ fn a_fork_ahead_of_the_reader_loses_nothing() {
 #[test]
 fn too_much_held_back_costs_one_more_read_and_no_message() {
     let mut order = live(0);
-    let end = MAX_HELD as Seq + 10;
+    let end = MAX_HELD_MESSAGES as Seq + 10;
     push(&mut order, 1, 2..=end);
-    assert_eq!(order.held.len(), MAX_HELD);
-    assert!(read(&mut order, page(1, 1, [1])).ends_with(&format!(" {}", MAX_HELD + 1)));
-    assert_eq!(order.need(), Some(Need::After(MAX_HELD as Seq + 1, RepairCause::Overflow)));
+    assert_eq!(order.held.len(), MAX_HELD_MESSAGES);
+    assert!(read(&mut order, page(1, 1, [1])).ends_with(&format!(" {}", MAX_HELD_MESSAGES + 1)));
+    assert_eq!(
+        order.need(),
+        Some(Need::After(MAX_HELD_MESSAGES as Seq + 1, RepairCause::Overflow))
+    );
 }
 
 #[test]

@@ -21,12 +21,12 @@ fn user(name: &str) -> KeyOwner {
     KeyOwner::User(UserName::parse(name).unwrap())
 }
 
-fn scope(owner: &KeyOwner, number: u64) -> Scope {
+fn scope(owner: &KeyOwner, number: u64) -> KeyScope {
     (owner.clone(), PublishKey::parse(&format!("k{number}")).unwrap())
 }
 
-fn ack(seq: u64, time: u64) -> Ack {
-    Ack { position: Position { epoch: Epoch(1), seq }, time }
+fn ack(seq: u64, time: u64) -> PublishAck {
+    PublishAck { position: Position { epoch: Epoch(1), seq }, time }
 }
 
 /// Uses a key as a room does; whether it was within the bounds.
@@ -85,7 +85,7 @@ fn what_a_crowd_leaves_behind_is_dropped_in_slices_and_given_back() {
     let alice = user("alice");
     assert_eq!((0..20_005).filter(|&n| uses(&mut results, &alice, n, 0, of)).count(), 20_000);
     results.expire(WINDOW);
-    assert_eq!(results.known.len(), 20_000 - SLICE, "in slices");
+    assert_eq!(results.known.len(), 20_000 - RESULTS_PER_EXPIRY, "in slices");
     assert_eq!(results.find(&scope(&alice, 19_999), 7, WINDOW), None, "dropped or not");
     assert!(uses(&mut results, &alice, 19_999, WINDOW, of));
     while results.due().is_some_and(|due| due <= WINDOW) {

@@ -3,7 +3,7 @@ use std::time::Duration;
 use roomcast_protocol::{Data, PublishKey};
 
 use super::*;
-use crate::api::{KEY_WINDOW, Range, Retention};
+use crate::api::{HistoryRange, KEY_WINDOW, Retention};
 
 const RETENTION: Retention = Retention {
     history_size: 3,
@@ -39,13 +39,13 @@ fn keyed(key: &str) -> Publication {
 }
 
 /// Looks as often as the feeds would, until nothing is due any more.
-fn settle(rooms: &mut Rooms, now: u64) {
+fn settle(rooms: &mut MemoryRooms, now: u64) {
     while rooms.expire(now).is_some_and(|due| due <= now) {}
 }
 
 #[test]
 fn every_room_is_forgotten_in_time() {
-    let mut rooms = Rooms::new(1 << 20);
+    let mut rooms = MemoryRooms::new(1 << 20);
     for number in 0..200 {
         let published = room(&format!("p{number}"));
         rooms.publish(published.clone(), keyed("k"), 0).unwrap();
@@ -58,14 +58,14 @@ fn every_room_is_forgotten_in_time() {
     settle(&mut rooms, 11 * MINUTE);
     assert_eq!(rooms.standing(&room("p0"), 11 * MINUTE).1, 1, "the seq outlives the messages");
     settle(&mut rooms, 30 * MINUTE);
-    assert_eq!((rooms.rooms.len(), rooms.looks.len()), (0, 0));
+    assert_eq!((rooms.rooms.len(), rooms.expiries.len()), (0, 0));
 }
 
 #[test]
 fn reading_keeps_nothing() {
-    let mut rooms = Rooms::new(1 << 20);
+    let mut rooms = MemoryRooms::new(1 << 20);
     let request = HistoryRequest {
-        range: Range::Latest,
+        range: HistoryRange::Latest,
         limit: 10,
         max_bytes: 1 << 20,
         retention: RETENTION,
@@ -74,12 +74,12 @@ fn reading_keeps_nothing() {
         let history = rooms.history(&room(&format!("r{number}")), request, 0);
         assert_eq!((history.lineage.epoch, history.last, history.more), (Epoch::NONE, 0, false));
     }
-    assert_eq!((rooms.rooms.capacity(), rooms.looks.len()), (0, 0));
+    assert_eq!((rooms.rooms.capacity(), rooms.expiries.len()), (0, 0));
 }
 
 #[test]
 fn an_open_room_keeps_its_epoch_and_drops_its_messages() {
-    let mut rooms = Rooms::new(1 << 20);
+    let mut rooms = MemoryRooms::new(1 << 20);
     let name = room("a");
     rooms.open(name.clone(), 0);
     rooms.publish(name.clone(), publication(1), 0).unwrap();
@@ -87,7 +87,7 @@ fn an_open_room_keeps_its_epoch_and_drops_its_messages() {
     settle(&mut rooms, 60 * MINUTE);
     assert_eq!(rooms.standing(&name, 60 * MINUTE), before);
     let request = HistoryRequest {
-        range: Range::Latest,
+        range: HistoryRange::Latest,
         limit: 10,
         max_bytes: 1 << 20,
         retention: Retention { history_age: Duration::MAX, ..RETENTION },
@@ -100,7 +100,7 @@ fn an_open_room_keeps_its_epoch_and_drops_its_messages() {
 
 #[test]
 fn a_key_is_forgotten_after_its_window() {
-    let mut rooms = Rooms::new(1 << 20);
+    let mut rooms = MemoryRooms::new(1 << 20);
     let window = KEY_WINDOW.as_millis() as u64;
     let mut publish = |now| rooms.publish(room("a"), keyed("k"), now).unwrap().position.seq;
     assert_eq!(
@@ -111,12 +111,12 @@ fn a_key_is_forgotten_after_its_window() {
 
 #[test]
 fn messages_are_kept_to_the_larger_of_history_and_repair() {
-    let mut rooms = Rooms::new(1 << 20);
+    let mut rooms = MemoryRooms::new(1 << 20);
     for _ in 0..9 {
         rooms.publish(room("a"), publication(1), 0).unwrap();
     }
     let request = HistoryRequest {
-        range: Range::After(0),
+        range: HistoryRange::After(0),
         limit: 100,
         max_bytes: 1 << 20,
         retention: Retention { history_size: 100, ..RETENTION },
@@ -128,7 +128,7 @@ fn messages_are_kept_to_the_larger_of_history_and_repair() {
 
 #[test]
 fn feeds_that_nobody_polls_refuse_rather_than_grow() {
-    let mut rooms = Rooms::new(1000);
+    let mut rooms = MemoryRooms::new(1000);
     rooms.open(room("a"), 0);
     let stored = (0..100).filter(|_| rooms.publish(room("a"), publication(100), 0).is_ok()).count();
     assert_eq!(stored, 11);
@@ -137,7 +137,7 @@ fn feeds_that_nobody_polls_refuse_rather_than_grow() {
         Err(PublishError::Overloaded),
         "the bound is the node's"
     );
-    let events = rooms.outbox.take();
+    let events = rooms.pending.take();
     assert_eq!(events.len(), 2, "opened, then one event with all messages");
     assert!(rooms.publish(room("a"), publication(1), 0).is_ok());
 }

@@ -122,8 +122,8 @@ fn a_page_may_end_where_the_log_began_when_it_was_asked_for() {
 fn parts_are_bounded() {
     let retention = settings(&[]).namespace_of(&room_name()).retention;
     let after = Part::After(7).request(retention);
-    assert_eq!((after.range, after.limit), (Range::After(7), PAGE_MESSAGES));
+    assert_eq!((after.range, after.limit), (HistoryRange::After(7), PAGE_MESSAGES));
     let up_to = Part::UpTo(20, 9).request(retention);
-    assert_eq!((up_to.range, up_to.limit), (Range::Before(21), 9));
+    assert_eq!((up_to.range, up_to.limit), (HistoryRange::Before(21), 9));
     assert_eq!((after.max_bytes, up_to.max_bytes), (PAGE_BYTES, PAGE_BYTES));
 }

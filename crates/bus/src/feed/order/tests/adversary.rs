@@ -1,5 +1,5 @@
-//! An order against a bus that loses, repeats, forgets and goes back, and readers that believe only
-//! what they are told.
+//! An order against a bus that loses, repeats, forgets and goes back, with readers that check every
+//! event.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// What an adversary may do to one room.
+/// What the test may do to one room.
 #[derive(Debug, Clone)]
 enum Act {
     Publish(u8),
@@ -18,13 +18,13 @@ enum Act {
     Answer,
     Check,
     Trim(u8),
-    /// Redis comes back without the last few, in a new epoch that knows its ancestor.
+    /// Redis loses the last few messages, in a new epoch that has the old one as ancestor.
     Fork(u8),
     /// A copy is made of the room as it is now.
     Copy,
-    /// A copy made earlier takes over in a new epoch: it knows nothing of what came after it.
+    /// An earlier copy takes over in a new epoch, without what came after the copy.
     TakeOver(u8),
-    /// Redis comes back empty.
+    /// Redis loses all its data.
     Wipe,
     MarkLost,
 }
@@ -48,7 +48,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     proptest::collection::vec(act, 1..150)
 }
 
-/// The bus as it really is, the pushes on their way, and the read on its way.
+/// The true state of the bus, the pushes under way, and the read under way.
 struct World {
     lineage: Lineage,
     last: Seq,
@@ -57,7 +57,7 @@ struct World {
     /// Up to here the stream was trimmed, per epoch.
     floors: HashMap<Epoch, Seq>,
     pushes: VecDeque<(Epoch, Vec<Arc<Message>>)>,
-    answer: Option<Page>,
+    answer: Option<RoomPage>,
     copies: Vec<(Lineage, Seq)>,
     ids: u64,
 }
@@ -88,7 +88,7 @@ impl World {
         self.pushes.push_back((self.lineage.epoch, messages));
     }
 
-    /// A new epoch grows from another, up to a seq.
+    /// A new epoch continues another one after a seq.
     fn grow(&mut self, from: &Lineage, last: Seq) {
         let mut ancestors = from.ancestors.clone();
         ancestors.push((from.epoch, last));
@@ -113,27 +113,27 @@ impl World {
     }
 
     /// A page of three at most, so that repairs take several.
-    fn page(&self, after: Seq) -> Page {
+    fn page(&self, after: Seq) -> RoomPage {
         let floor = self.floors[&self.lineage.epoch].max(after);
         let line = &self.truth[&self.lineage.epoch];
         let rest: Vec<_> = line.range(floor + 1..).map(|(&seq, &id)| message(seq, id)).collect();
         let more = rest.len() > 3;
         let messages = rest.into_iter().take(3).collect();
-        Page { lineage: self.lineage.clone(), last: self.last, messages, more }
+        RoomPage { lineage: self.lineage.clone(), last: self.last, messages, more }
     }
 
     fn ask(&mut self, order: &Order) {
         self.answer = match order.need() {
             None => None,
             Some(Need::Standing) => {
-                Some(Page { messages: Vec::new(), more: false, ..self.page(0) })
+                Some(RoomPage { messages: Vec::new(), more: false, ..self.page(0) })
             }
             Some(Need::After(seq, _)) => Some(self.page(seq)),
         };
     }
 }
 
-/// A reader that believes only what it is told, and checks that.
+/// A reader that knows only what is delivered, and checks that.
 #[derive(Default)]
 struct Reader {
     lineage: Option<Lineage>,
@@ -234,7 +234,7 @@ proptest! {
             }
             reader.hear(out, &world);
         }
-        // Then all is well again: pushes come, the tail is checked, reads are answered.
+        // Afterwards every push arrives, the tail is checked and reads are answered.
         let mut out = Vec::new();
         for (epoch, messages) in std::mem::take(&mut world.pushes) {
             order.pushed(epoch, messages, &mut out);

@@ -1,0 +1,138 @@
+//! A message as it lies in Redis: one compact MessagePack array, written by the node that
+//! publishes and never looked into by Redis. Seq, time and epoch are not in it: the script adds
+//! them before a push (one head line for the whole group) and in a stream entry.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rmp_serde::config::BytesMode;
+use rmp_serde::{Deserializer, Serializer};
+use roomcast_protocol::{ConnectionId, Data, Epoch, EventName, Message, PublishKey, Seq, UserName};
+use serde::{Deserialize, Serialize};
+
+use crate::api::Publication;
+
+/// What stands in Redis; an array in this order. `data` is last: where it ends, the payload ends.
+#[derive(Serialize, Deserialize)]
+struct Stored<'a> {
+    user: Option<&'a str>,
+    connection: Option<u64>,
+    event: Option<&'a str>,
+    key: Option<&'a str>,
+    echo: bool,
+    traceparent: Option<&'a str>,
+    encoding: u8,
+    data: &'a [u8],
+}
+
+/// The encoding's number of [`Data::Json`].
+const JSON: u8 = 0;
+/// The encoding's number of [`Data::MsgPack`].
+const MSGPACK: u8 = 1;
+/// Bytes of a payload beside its data, roughly.
+const HEAD_BYTES: usize = 96;
+
+/// What stands in Redis is not what a node writes; another program used the key or channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a payload of this version")]
+pub(crate) struct BadPayload;
+
+/// The payload of a publication.
+pub(crate) fn encode(publication: &Publication) -> Vec<u8> {
+    let (encoding, data) = match &publication.data {
+        Data::Json(bytes) => (JSON, bytes),
+        Data::MsgPack(bytes) => (MSGPACK, bytes),
+    };
+    let stored = Stored {
+        user: publication.user.as_ref().map(UserName::as_str),
+        connection: publication.connection.map(|connection| connection.0),
+        event: publication.event.as_ref().map(EventName::as_str),
+        key: publication.key.as_ref().map(PublishKey::as_str),
+        echo: publication.echo,
+        traceparent: publication.traceparent.as_deref(),
+        encoding,
+        data,
+    };
+    let mut out = Vec::with_capacity(HEAD_BYTES + data.len());
+    let mut serializer = Serializer::new(&mut out).with_bytes(BytesMode::ForceAll);
+    stored.serialize(&mut serializer).expect("a vector takes every byte of plain fields");
+    out
+}
+
+/// What a push carried. Its head is one line, and the first word of that is its kind. A kind of
+/// upper-case letters carries a seq; one of lower-case letters is ephemeral.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RoomPush {
+    /// `M`: a group of messages of one epoch.
+    Messages(Epoch, Vec<Arc<Message>>),
+    /// An ephemeral kind that this version does not know: nothing is missing without it.
+    Ignored,
+    /// Bytes or a kind that this version cannot read: something may be missing.
+    Unreadable,
+}
+
+/// Longest head of a push.
+const MAX_HEAD_BYTES: usize = 80;
+
+/// Reads a push.
+pub(crate) fn decode_push(push: &Bytes) -> RoomPush {
+    let head = &push[..push.len().min(MAX_HEAD_BYTES)];
+    let end = head.iter().position(|&byte| byte == b' ' || byte == b'\n').unwrap_or(head.len());
+    match &head[..end] {
+        b"M" if push.get(end) == Some(&b' ') => match decode_messages(&push.slice(end + 1..)) {
+            Ok((epoch, messages)) => RoomPush::Messages(epoch, messages),
+            Err(BadPayload) => RoomPush::Unreadable,
+        },
+        kind if !kind.is_empty() && kind.iter().all(u8::is_ascii_lowercase) => RoomPush::Ignored,
+        _ => RoomPush::Unreadable,
+    }
+}
+
+/// The rest of a push of messages: epoch, time and first seq, then the payloads.
+fn decode_messages(push: &Bytes) -> Result<(Epoch, Vec<Arc<Message>>), BadPayload> {
+    let line = &push[..push.len().min(MAX_HEAD_BYTES)];
+    let end = line.iter().position(|&byte| byte == b'\n').ok_or(BadPayload)?;
+    let head = std::str::from_utf8(&push[..end]).map_err(|_| BadPayload)?;
+    let mut words = head.split(' ');
+    let mut word = || words.next().ok_or(BadPayload);
+    let epoch = Epoch::parse(word()?).ok_or(BadPayload)?;
+    let time = word()?.parse().map_err(|_| BadPayload)?;
+    let mut seq: Seq = word()?.parse().map_err(|_| BadPayload)?;
+    let mut rest = push.slice(end + 1..);
+    let mut messages = Vec::new();
+    while !rest.is_empty() {
+        let (message, used) = decode(&rest, seq, time)?;
+        messages.push(Arc::new(message));
+        rest = rest.slice(used..);
+        seq += 1;
+    }
+    Ok((epoch, messages))
+}
+
+/// One message, and how many bytes it took. Its data shares the payload's memory.
+pub(crate) fn decode(payload: &Bytes, seq: Seq, time: u64) -> Result<(Message, usize), BadPayload> {
+    let mut reader = Deserializer::from_read_ref(payload.as_ref());
+    let stored = Stored::deserialize(&mut reader).map_err(|_| BadPayload)?;
+    let used = stored.data.as_ptr_range().end as usize - payload.as_ptr() as usize;
+    let bytes = payload.slice_ref(stored.data);
+    let data = match stored.encoding {
+        JSON => Data::Json(bytes),
+        MSGPACK => Data::MsgPack(bytes),
+        _ => return Err(BadPayload),
+    };
+    let message = Message {
+        seq,
+        time,
+        user: stored.user.map(UserName::parse).transpose().map_err(|_| BadPayload)?,
+        connection: stored.connection.map(ConnectionId),
+        event: stored.event.map(EventName::parse).transpose().map_err(|_| BadPayload)?,
+        key: stored.key.map(PublishKey::parse).transpose().map_err(|_| BadPayload)?,
+        echo: stored.echo,
+        traceparent: stored.traceparent.map(Box::from),
+        data,
+    };
+    Ok((message, used))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::api::Retention;
+
+fn publications() -> impl Strategy<Value = Publication> {
+    let name = || proptest::option::of("[!-~]{1,60}");
+    let data = (any::<bool>(), proptest::collection::vec(any::<u8>(), 1..300)).prop_map(
+        |(json, bytes)| match json {
+            true => Data::Json(bytes.into()),
+            false => Data::MsgPack(bytes.into()),
+        },
+    );
+    let ids = (proptest::option::of(any::<u64>()), any::<bool>());
+    (name(), name(), name(), name(), ids, data).prop_map(
+        |(user, event, key, traceparent, (connection, echo), data)| Publication {
+            user: user.map(|user| UserName::parse(&user).unwrap()),
+            client: None,
+            connection: connection.map(ConnectionId),
+            event: event.map(|event| EventName::parse(&event).unwrap()),
+            key: key.map(|key| PublishKey::parse(&key).unwrap()),
+            if_seq: None,
+            echo,
+            traceparent: traceparent.map(Box::from),
+            data,
+            retention: Retention {
+                history_size: 1,
+                history_age: Duration::from_secs(1),
+                repair_window: 1,
+                replicas: 0,
+                keys_per_user: 10_000,
+                keys_per_room: 250_000,
+            },
+        },
+    )
+}
+
+fn message(publication: Publication, seq: Seq, time: u64) -> Message {
+    let Publication { user, connection, event, key, echo, traceparent, data, .. } = publication;
+    Message { seq, time, user, connection, event, key, echo, traceparent, data }
+}
+
+proptest! {
+    #[test]
+    fn a_push_carries_a_group_unchanged(
+        group in proptest::collection::vec(publications(), 1..8),
+        first in 1u64..1 << 53,
+        epoch in any::<u64>(),
+    ) {
+        let mut push = format!("M {} 1700000000000 {first}\n", Epoch(epoch)).into_bytes();
+        group.iter().for_each(|publication| push.extend(encode(publication)));
+        let RoomPush::Messages(read, messages) = decode_push(&push.into()) else {
+            panic!("unreadable")
+        };
+        prop_assert_eq!(read, Epoch(epoch));
+        prop_assert_eq!(messages.len(), group.len());
+        for ((message_read, publication), seq) in messages.iter().zip(group).zip(first..) {
+            prop_assert_eq!(&**message_read, &message(publication, seq, 1_700_000_000_000));
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_the_decoder_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = decode(&bytes.clone().into(), 1, 1);
+        let mut push = b"M 0000000000000001 1 1\n".to_vec();
+        push.extend(bytes);
+        let _ = decode_push(&push.into());
+    }
+
+    #[test]
+    fn a_damaged_payload_is_an_error_or_another_value(
+        publication in publications(), at in any::<usize>(), byte in any::<u8>(),
+    ) {
+        let mut payload = encode(&publication);
+        let at = at % payload.len();
+        payload[at] = byte;
+        let _ = decode(&payload.clone().into(), 1, 1);
+        payload.truncate(at);
+        prop_assert_eq!(decode(&payload.into(), 1, 1), Err(BadPayload));
+    }
+}
+
+#[test]
+fn unknown_kinds_are_ignored_or_missing() {
+    let read = |push: &'static [u8]| decode_push(&Bytes::from_static(push));
+    for ephemeral in [&b"t"[..], b"t 1 2\n\x00\xff", b"typing\n", b"zz who knows"] {
+        assert_eq!(read(ephemeral), RoomPush::Ignored, "{ephemeral:?}");
+    }
+    for numbered in [&b""[..], b" ", b"P 1 2 3\n", b"M", b"M\n", b"Mm 1", b"0000000000000001 1 1\n"]
+    {
+        assert_eq!(read(numbered), RoomPush::Unreadable, "{numbered:?}");
+    }
+    let empty = RoomPush::Messages(Epoch(1), Vec::new());
+    assert_eq!(read(b"M 0000000000000001 1 1\n"), empty);
+}

@@ -1,0 +1,175 @@
+//! Names in Redis: a room's keys and channel under its partition's hash tag, and what belongs to
+//! the whole deployment. Each begins with the prefix, so that several deployments may share a
+//! server.
+
+use std::sync::Arc;
+
+use roomcast_protocol::RoomName;
+
+use super::partition::{Partition, PartitionTags};
+
+/// The names of one deployment.
+#[derive(Debug, Clone)]
+pub struct Keyspace {
+    prefix: Arc<str>,
+    tags: Arc<PartitionTags>,
+    /// What a channel ends with: Pub/Sub knows no databases.
+    database: Arc<str>,
+}
+
+/// Where a room is found in Redis, for operators and tests.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct RoomNames {
+    /// The room's partition, below 1,024.
+    pub partition: u16,
+    /// Its slot in a Redis Cluster.
+    pub slot: u16,
+    /// Its keys.
+    pub keys: KeyNames,
+    /// The channel on which it is pushed.
+    pub channel: String,
+}
+
+/// The keys of a room.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct KeyNames {
+    /// The hash of what is one per room.
+    pub meta: String,
+    /// The stream of its recent messages.
+    pub stream: String,
+    /// The hashes of results of keyed publishes.
+    pub results: [String; 2],
+}
+
+/// Where a room is found under a prefix (`bus.prefix`), in a database of a server.
+pub fn room_names(prefix: &str, database: i64, room: &RoomName) -> RoomNames {
+    let keys = Keyspace::new(prefix).in_database(database);
+    let (partition, names) = (Partition::of(room), keys.room(room));
+    RoomNames {
+        partition: partition.number(),
+        slot: keys.slot(partition),
+        keys: KeyNames { meta: names.meta(), stream: names.stream(), results: names.results() },
+        channel: keys.channel(room),
+    }
+}
+
+/// A room's keys, in the order in which the scripts take them.
+pub(crate) struct RoomKeys(String);
+
+impl Keyspace {
+    /// Names under `prefix`, in database 0.
+    pub fn new(prefix: &str) -> Self {
+        let prefix = escape(prefix);
+        let tags = Arc::new(PartitionTags::new(&prefix));
+        Self { prefix: prefix.into(), tags, database: "".into() }
+    }
+
+    /// The same names in a database of a server.
+    pub(crate) fn in_database(&self, database: i64) -> Self {
+        let suffix = if database == 0 { String::new() } else { format!(":{database}") };
+        Self { database: suffix.into(), ..self.clone() }
+    }
+
+    /// A room's keys.
+    pub(crate) fn room(&self, room: &RoomName) -> RoomKeys {
+        RoomKeys(format!("{{{}}}:{}", self.tag(Partition::of(room)), escape(room.as_str())))
+    }
+
+    /// What is between the braces of a partition's keys: it decides over their slot in a cluster.
+    pub(crate) fn tag(&self, partition: Partition) -> String {
+        format!("{}:{}", self.prefix, self.tags.number(partition))
+    }
+
+    /// The slot of a partition's keys and channels in a cluster.
+    pub(crate) fn slot(&self, partition: Partition) -> u16 {
+        self.tags.slot(partition)
+    }
+
+    /// The leases of all nodes.
+    pub(crate) fn leases(&self) -> String {
+        format!("{{{}}}:leases", self.tag(Partition::CONTROL))
+    }
+
+    /// Where a server keeps the version of the list of servers that it belongs to.
+    pub(crate) fn version(&self) -> String {
+        format!("{}:version", self.prefix)
+    }
+
+    /// Where a server keeps the number of the layout of keys.
+    pub(crate) fn layout(&self) -> String {
+        format!("{}:layout", self.prefix)
+    }
+
+    /// The channel on which a room is pushed.
+    pub fn channel(&self, room: &RoomName) -> String {
+        format!("{}:c{}", self.room(room).0, self.database)
+    }
+
+    /// The channel on which one connection of one node hears its own probes. No room's channel
+    /// begins like this.
+    pub(crate) fn probe(&self, node: &str, lane: usize) -> String {
+        format!("{}:probe:{node}:{lane}", self.prefix)
+    }
+}
+
+impl RoomKeys {
+    /// Epoch, seq and what else is one per room; a hash.
+    pub(crate) fn meta(&self) -> String {
+        format!("{}:m", self.0)
+    }
+
+    /// The recent messages; a stream.
+    pub(crate) fn stream(&self) -> String {
+        format!("{}:s", self.0)
+    }
+
+    /// The two generations of results of keyed publishes; hashes.
+    pub(crate) fn results(&self) -> [String; 2] {
+        [format!("{}:k0", self.0), format!("{}:k1", self.0)]
+    }
+}
+
+/// Braces would move the hash tag, and the escape character must tell itself apart.
+fn escape(name: &str) -> String {
+    let mut escaped = String::with_capacity(name.len());
+    for c in name.chars() {
+        match c {
+            '%' => escaped.push_str("%25"),
+            '{' => escaped.push_str("%7B"),
+            '}' => escaped.push_str("%7D"),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn room(name: &str) -> RoomName {
+        RoomName::parse(name).unwrap()
+    }
+
+    #[test]
+    fn hostile_names_keep_to_their_hash_tag_and_apart() {
+        let keys = Keyspace::new("rc");
+        let meta = |name: &str| keys.room(&room(name)).meta();
+        let tag = |name: &str| keys.tag(Partition::of(&room(name)));
+        assert_eq!(meta("chat:1"), format!("{{{}}}:chat:1:m", tag("chat:1")));
+        assert_eq!(meta("}{a}"), format!("{{{}}}:%7D%7Ba%7D:m", tag("}{a}")));
+        assert_eq!(meta("%7D"), format!("{{{}}}:%257D:m", tag("%7D")));
+        assert_ne!(meta("}"), meta("%7D"));
+        // No room's key is one of the deployment's.
+        assert_ne!(meta("leases"), keys.leases());
+    }
+
+    #[test]
+    fn databases_have_channels_of_their_own() {
+        let keys = Keyspace::new("rc");
+        let zero = keys.channel(&room("a"));
+        assert!(zero.ends_with("}:a:c"), "{zero}");
+        assert_eq!(keys.in_database(0).channel(&room("a")), zero);
+        assert_eq!(keys.in_database(3).channel(&room("a")), format!("{zero}:3"));
+    }
+}

@@ -1,0 +1,138 @@
+//! One Redis primary: where it is now, what it says of itself, and connections to it. Where
+//! sentinels watch over it they are asked anew each time, so that a connection is never made to
+//! an address of yesterday.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, PushInfo, RedisResult,
+};
+use tokio::time::timeout;
+
+use crate::placement::address::Target;
+
+/// A connect with its handshake takes at most this long.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// A command's answer is waited for at most this long; three tries fit a publish's deadline.
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_millis(600);
+/// Commands that may wait for the connection's driver; the library's 50 would stall a burst.
+const PIPELINE_COMMANDS: usize = 4096;
+
+/// What a server says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// The replication id: identity of its data.
+    pub(crate) life: String,
+    /// Whether it takes writes of its own.
+    pub(crate) primary: bool,
+}
+
+impl Target {
+    /// Where the primary is now.
+    pub(crate) async fn locate(&self) -> RedisResult<ConnectionInfo> {
+        match self {
+            Self::At(info) => Ok(info.clone()),
+            Self::Sentinels { asked, name, settings } => {
+                let mut answers: FuturesUnordered<_> =
+                    asked.iter().map(|sentinel| ask(sentinel, name)).collect();
+                let mut last = (ErrorKind::Client, "no sentinel answers").into();
+                while let Some(answer) = answers.next().await {
+                    match answer {
+                        Ok(Some((host, port))) => return Ok(at(settings, host, port)),
+                        Ok(None) => {
+                            last = (ErrorKind::Client, "the sentinel knows no such primary").into();
+                        }
+                        Err(error) => last = error,
+                    }
+                }
+                Err(last)
+            }
+        }
+    }
+
+    /// The database that this node uses there.
+    pub(crate) fn database(&self) -> i64 {
+        match self {
+            Self::At(info) => info.redis_settings().db(),
+            Self::Sentinels { settings, .. } => settings.redis_settings().db(),
+        }
+    }
+
+    /// Whether the primary may be found elsewhere after a while.
+    pub(crate) fn may_move(&self) -> bool {
+        matches!(self, Self::Sentinels { .. })
+    }
+}
+
+/// The same settings at another address.
+pub(crate) fn at(settings: &ConnectionInfo, host: String, port: u16) -> ConnectionInfo {
+    let address = match settings.addr() {
+        ConnectionAddr::TcpTls { insecure, tls_params, .. } => ConnectionAddr::TcpTls {
+            host,
+            port,
+            insecure: *insecure,
+            tls_params: tls_params.clone(),
+        },
+        _ => ConnectionAddr::Tcp(host, port),
+    };
+    settings.clone().set_addr(address)
+}
+
+/// Where one sentinel says the primary of that name is; `None` if it knows none.
+pub(crate) async fn ask(
+    sentinel: &ConnectionInfo,
+    name: &str,
+) -> RedisResult<Option<(String, u16)>> {
+    let asked = async {
+        let mut connection = connect(sentinel, |_| ()).await?;
+        let mut command = redis::cmd("SENTINEL");
+        command.arg("GET-MASTER-ADDR-BY-NAME").arg(name);
+        command.query_async(&mut connection).await
+    };
+    let silent = |_| Err((ErrorKind::Io, "the sentinel does not answer").into());
+    timeout(CONNECT_TIMEOUT, asked).await.unwrap_or_else(silent)
+}
+
+/// A connection; `pushed` receives what the server pushes and the word that it is gone, on the
+/// connection's driver: it must not wait.
+pub(crate) async fn connect(
+    info: &ConnectionInfo,
+    pushed: impl Fn(PushInfo) + Send + Sync + 'static,
+) -> RedisResult<MultiplexedConnection> {
+    let push_sender = move |info| {
+        pushed(info);
+        Ok::<(), ()>(())
+    };
+    let config = connection_config().set_push_sender(push_sender);
+    Client::open(info.clone())?.get_multiplexed_async_connection_with_config(&config).await
+}
+
+/// The settings of every connection but its push sender.
+pub(crate) fn connection_config() -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(CONNECT_TIMEOUT))
+        .set_response_timeout(Some(ANSWER_TIMEOUT))
+        .set_pipeline_buffer_size(PIPELINE_COMMANDS)
+}
+
+/// Asks a server who it is.
+pub(crate) async fn identify(connection: &mut impl ConnectionLike) -> RedisResult<Identity> {
+    let info: String = redis::cmd("INFO").arg("replication").query_async(connection).await?;
+    Ok(read_identity(&info))
+}
+
+/// Reads `INFO replication`.
+pub(crate) fn read_identity(info: &str) -> Identity {
+    Identity {
+        life: field(info, "master_replid").unwrap_or_default().to_owned(),
+        primary: field(info, "role") == Some("master"),
+    }
+}
+
+/// One field of an `INFO` answer.
+pub(crate) fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+}

@@ -1,0 +1,124 @@
+//! One publication on its way: encoded, counted against the node's bound, and sure to be answered
+//! exactly once, even if the task that holds it ends.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use roomcast_protocol::Position;
+use tokio::time::Instant;
+
+use crate::api::{Publication, PublishAck, PublishError, PublishReply, Retention};
+use crate::fingerprint::fingerprint;
+use crate::owner::KeyOwner;
+use crate::payload;
+
+/// Publications that may wait in one node, over all rooms.
+const MAX_ITEMS: usize = 1 << 16;
+/// Their payload bytes.
+const MAX_BYTES: usize = 64 << 20;
+
+/// What waits in one node, over all rooms.
+#[derive(Debug, Default)]
+pub(crate) struct PendingLoad {
+    items: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+/// A publication that waits for its outcome.
+pub(crate) struct PendingPublication {
+    /// As it will lie in Redis.
+    pub(crate) payload: Vec<u8>,
+    /// Fingerprint and scope of its key; empty without one.
+    pub(crate) key: Vec<u8>,
+    /// Where the room must stand.
+    pub(crate) if_seq: Option<Position>,
+    /// How the room keeps it.
+    pub(crate) retention: Retention,
+    /// When the node took it.
+    pub(crate) submitted: Instant,
+    /// Whether it may have reached Redis.
+    pub(crate) sent: bool,
+    reply: Option<PublishReply>,
+    load: Arc<PendingLoad>,
+}
+
+impl PendingPublication {
+    /// Encodes a publication; gives the reply back if the node holds too many.
+    pub(crate) fn new(
+        publication: &Publication,
+        reply: PublishReply,
+        load: &Arc<PendingLoad>,
+    ) -> Result<Self, PublishReply> {
+        if load.items.load(Ordering::Relaxed) >= MAX_ITEMS
+            || load.bytes.load(Ordering::Relaxed) >= MAX_BYTES
+        {
+            return Err(reply);
+        }
+        let payload = payload::encode(publication);
+        load.items.fetch_add(1, Ordering::Relaxed);
+        load.bytes.fetch_add(payload.len(), Ordering::Relaxed);
+        Ok(Self {
+            payload,
+            key: scope(publication),
+            if_seq: publication.if_seq,
+            retention: publication.retention,
+            submitted: Instant::now(),
+            sent: false,
+            reply: Some(reply),
+            load: load.clone(),
+        })
+    }
+
+    /// Tells the outcome.
+    pub(crate) fn answer(mut self, outcome: Result<PublishAck, PublishError>) {
+        if let Some(reply) = self.reply.take() {
+            reply(outcome);
+        }
+    }
+}
+
+impl Drop for PendingPublication {
+    fn drop(&mut self) {
+        self.load.items.fetch_sub(1, Ordering::Relaxed);
+        self.load.bytes.fetch_sub(self.payload.len(), Ordering::Relaxed);
+        if let Some(reply) = self.reply.take() {
+            let outcome = if self.sent { PublishError::Unknown } else { PublishError::Unavailable };
+            reply(Err(outcome));
+        }
+    }
+}
+
+/// The fingerprint in 16 hex digits, then who used which key. Names are printable, so the zero
+/// byte ends the owner's.
+fn scope(publication: &Publication) -> Vec<u8> {
+    let Some(key) = &publication.key else { return Vec::new() };
+    let print = fingerprint(publication);
+    let owner = KeyOwner::of(publication).tagged();
+    format!("{print:016x}{owner}\0{key}").into_bytes()
+}
+
+#[cfg(test)]
+impl PendingPublication {
+    /// An item of which only the size and the age matter.
+    pub(crate) fn of_size(bytes: usize, submitted: Instant) -> Self {
+        let load = PendingLoad { items: AtomicUsize::new(1), bytes: AtomicUsize::new(bytes) };
+        let retention = Retention {
+            history_size: 1,
+            history_age: std::time::Duration::from_secs(1),
+            repair_window: 1,
+            replicas: 0,
+            keys_per_user: 1,
+            keys_per_room: 1,
+        };
+        Self {
+            payload: vec![0; bytes],
+            key: Vec::new(),
+            if_seq: None,
+            retention,
+            submitted,
+            sent: false,
+            reply: None,
+            load: Arc::new(load),
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The bus over Redis: it puts the parts together (server map, publishing, reads, feeds, leases) and
+//! hands out one handle. All tasks run on the runtime that starts the bus.
+
+mod options;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use roomcast_metrics::BusMetrics;
+use roomcast_protocol::{Lineage, RoomName, Seq};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::api::{
+    Health, History, HistoryRequest, Publication, PublishReply, ReadError, random_epoch,
+};
+use crate::event_queue::EventQueue;
+use crate::leases::LeaseKeeper;
+use crate::listening::RedisFeeds;
+use crate::log_throttle::LogThrottle;
+use crate::map_owner::cluster::ClusterOwner;
+use crate::map_owner::opening::{RedisOpening, Unopened};
+use crate::map_owner::servers::{ServerListChange, ServerListOwner};
+use crate::map_owner::shard_maker::ShardMaker;
+use crate::placement::address::{self, RedisTopology};
+use crate::placement::describe;
+use crate::placement::keys::Keyspace;
+use crate::primary::fault::RedisStartError;
+use crate::publishing::Submitter;
+use crate::publishing::group::GroupSender;
+use crate::reads::RoomReader;
+use crate::server_map::ServerMap;
+use options::is_prefix;
+pub use options::{RedisOptions, check_url, locate_room};
+
+/// The sharable half: publishes, reads and health.
+#[derive(Clone)]
+pub(crate) struct RedisBus {
+    submitter: Submitter,
+    reader: RoomReader,
+    shards: ServerMap,
+    owner: Owner,
+    /// Redis was reached for the first time.
+    reached: Arc<AtomicBool>,
+    /// Where that is, for people.
+    place: Arc<str>,
+    /// Dropped with the last handle: the lease's keeper ends.
+    _leased: Arc<oneshot::Sender<()>>,
+}
+
+/// Who owns the map of the primaries; its task ends when the last handle is gone.
+#[derive(Clone)]
+enum Owner {
+    Servers(mpsc::UnboundedSender<ServerListChange>),
+    Cluster { _user: mpsc::UnboundedSender<ServerListChange> },
+}
+
+/// Why another list of servers is not taken over by a running node.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChangeError {
+    /// Correct the URL.
+    #[error("the Redis URL is not valid: {0}")]
+    Url(String),
+    /// Restart the node: a cluster, and the bus in memory, have no list.
+    #[error("only a list of servers can be changed while the node runs")]
+    Kind,
+}
+
+impl RedisBus {
+    /// A bus and what has to happen before it works.
+    pub(crate) fn prepare(
+        options: RedisOptions,
+        metrics: BusMetrics,
+    ) -> Result<(Self, RedisFeeds, RedisOpening), RedisStartError> {
+        if !is_prefix(&options.prefix) {
+            return Err(RedisStartError::Prefix);
+        }
+        let topology = address::read(&options.url, options.ca.as_deref())
+            .map_err(|e| RedisStartError::Url(e.to_string()))?;
+        let place = describe::describe(&topology).into();
+        let keys = Keyspace::new(&options.prefix);
+        metrics.writable.set(1);
+
+        let (shards, map, doubt) = ServerMap::new(&keys);
+        let reader = RoomReader {
+            shards: shards.clone(),
+            keys: keys.clone(),
+            linger: options.linger,
+            metrics: metrics.clone(),
+            unreadable_log: Arc::new(LogThrottle::new()),
+        };
+        let events = Arc::new(EventQueue::default());
+        let (version, versions) = watch::channel(options.version.max(1));
+        let mut maker = ShardMaker {
+            keys: keys.clone(),
+            shards: shards.clone(),
+            reader: reader.clone(),
+            events: events.clone(),
+            metrics: metrics.clone(),
+            connections: (options.publish_connections.max(1), options.subscribe_connections.max(1)),
+            linger: options.linger,
+            sweep: options.sweep,
+            node: random_epoch().to_string(),
+            version: Some(versions),
+        };
+        let node = maker.node.clone();
+        let (sender, changes) = mpsc::unbounded_channel();
+        let (owner, unopened, push) = match topology {
+            RedisTopology::Servers(servers) => {
+                let servers = ServerListOwner { map, version, maker, servers };
+                (Owner::Servers(sender), Unopened::Servers(servers), "PUBLISH")
+            }
+            RedisTopology::Cluster(seeds) => {
+                maker.version = None;
+                let cluster = ClusterOwner::new(map, doubt, maker, seeds);
+                (Owner::Cluster { _user: sender }, Unopened::Cluster(cluster), "SPUBLISH")
+            }
+        };
+        let reached = Arc::new(AtomicBool::new(false));
+        let known = (keys.clone(), shards.clone());
+        let opening = RedisOpening::new((unopened, changes), known, reached.clone());
+        let sender = GroupSender {
+            node,
+            keys: keys.clone(),
+            shards: shards.clone(),
+            push,
+            linger: options.linger,
+            metrics: metrics.clone(),
+            number: AtomicU64::new(0),
+            refusal_log: LogThrottle::new(),
+        };
+        let (submitter, publisher) = Submitter::new(sender, metrics.clone());
+        tokio::spawn(publisher);
+        let leases =
+            LeaseKeeper { keys, shards: shards.clone(), metrics, connections: options.connections };
+        let (leased, ended) = oneshot::channel();
+        tokio::spawn(leases.run(ended));
+        let feeds = RedisFeeds::new(events, shards.clone());
+        Ok((
+            Self { submitter, reader, shards, owner, reached, place, _leased: Arc::new(leased) },
+            feeds,
+            opening,
+        ))
+    }
+
+    pub(crate) fn submit(&self, room: RoomName, publication: &Publication, reply: PublishReply) {
+        self.submitter.submit(room, publication, reply);
+    }
+
+    pub(crate) async fn history(
+        &self,
+        room: &RoomName,
+        request: HistoryRequest,
+    ) -> Result<History, ReadError> {
+        self.reader.history(room, request).await
+    }
+
+    pub(crate) async fn standing(&self, room: &RoomName) -> Result<(Lineage, Seq), ReadError> {
+        let (page, _) = self.reader.standing(room).await?;
+        Ok((page.lineage, page.last))
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        Health { reached: self.is_reached(), ..self.shards.health() }
+    }
+
+    pub(crate) fn is_reached(&self) -> bool {
+        self.reached.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// Takes another list of servers over, with its version.
+    pub(crate) async fn change(&self, options: &RedisOptions) -> Result<(), ChangeError> {
+        let topology = address::read(&options.url, options.ca.as_deref())
+            .map_err(|e| ChangeError::Url(e.to_string()))?;
+        let (Owner::Servers(changes), RedisTopology::Servers(servers)) = (&self.owner, topology)
+        else {
+            return Err(ChangeError::Kind);
+        };
+        let (done, taken) = oneshot::channel();
+        // The owner ends with the last handle, and this is one.
+        let _ = changes.send(ServerListChange { servers, version: options.version, done });
+        let _ = taken.await;
+        Ok(())
+    }
+}

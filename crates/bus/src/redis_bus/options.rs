@@ -1,0 +1,90 @@
+//! Settings of the bus over Redis, and what can be said of them without asking a server.
+
+use std::time::Duration;
+
+use roomcast_metrics::ConnectionMetrics;
+use roomcast_protocol::RoomName;
+
+use crate::placement::Placement;
+use crate::placement::address::{self, RedisTopology};
+use crate::placement::keys::{Keyspace, RoomNames, room_names};
+use crate::primary::fault::RedisStartError;
+
+/// Longest prefix: it stands in every key and channel.
+const MAX_PREFIX_BYTES: usize = 64;
+
+/// Settings of the bus over Redis.
+#[derive(Debug, Clone)]
+pub struct RedisOptions {
+    /// One URL, or several separated by blanks: `redis://[user:password@]host[:port][/db]`,
+    /// `redis+sentinel://host,host/NAME`, `redis+cluster://host,host`; with `rediss` for TLS.
+    pub url: String,
+    /// Version of the list of servers in `url`: raised by one with each change of the list.
+    pub version: u64,
+    /// A certificate (PEM) to trust for TLS, instead of the system's.
+    pub ca: Option<Vec<u8>>,
+    /// Stands before every key and channel, so that several deployments may share a server.
+    pub prefix: String,
+    /// Connections to each primary that publishes share; one is enough until a core cannot fill
+    /// it.
+    pub publish_connections: usize,
+    /// Subscribe connections to each primary, rooms spread over them; one core takes about 400,000
+    /// pushes a second.
+    pub subscribe_connections: usize,
+    /// How long a room is remembered beyond its history, or without any: longer than any
+    /// reconnect, short enough to forget rooms that nobody published to in minutes.
+    pub linger: Duration,
+    /// How long a round of the sweep takes that compares every open room with Redis; it finds what
+    /// no push and no reconnect tells of.
+    pub sweep: Duration,
+    /// Connections that this node has now: its lease names their number.
+    pub connections: Option<ConnectionMetrics>,
+}
+
+impl RedisOptions {
+    /// The defaults, at a URL.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            version: 1,
+            ca: None,
+            prefix: "roomcast".to_owned(),
+            publish_connections: 1,
+            subscribe_connections: 1,
+            linger: Duration::from_secs(600),
+            sweep: Duration::from_secs(30),
+            connections: None,
+        }
+    }
+}
+
+/// Checks the form of a URL, or of several; the message holds no part of the text.
+pub fn check_url(text: &str) -> Result<(), String> {
+    // The library adds its own word for the kind, which says nothing to users.
+    let words = |error: redis::RedisError| {
+        let text = error.to_string();
+        text.strip_suffix(" - InvalidClientConfig").unwrap_or(&text).to_owned()
+    };
+    address::read(text, None).map(drop).map_err(words)
+}
+
+/// Where a room is found in the Redis that `options` name. Nothing is asked of a server.
+pub fn locate_room(options: &RedisOptions, room: &RoomName) -> Result<RoomNames, RedisStartError> {
+    let topology = address::read(&options.url, options.ca.as_deref())
+        .map_err(|e| RedisStartError::Url(e.to_string()))?;
+    let database = match &topology {
+        RedisTopology::Servers(servers) => {
+            let names = servers.iter().map(|server| server.name.clone()).collect();
+            let index = Placement::Names(names).of(&Keyspace::new(&options.prefix), room);
+            servers.get(index.unwrap_or(0)).map_or(0, |server| server.target.database())
+        }
+        RedisTopology::Cluster(_) => 0,
+    };
+    Ok(room_names(&options.prefix, database, room))
+}
+
+/// Whether a prefix may begin keys and channels.
+pub(super) fn is_prefix(text: &str) -> bool {
+    let is_printable = text.chars().all(|c| !c.is_control() && !c.is_whitespace());
+    !text.is_empty() && text.len() <= MAX_PREFIX_BYTES && is_printable
+}

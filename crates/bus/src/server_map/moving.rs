@@ -1,0 +1,76 @@
+//! A room whose slot is on the move: while some of its keys are on the one server and some on the
+//! other, or none is anywhere, Redis Cluster refuses a call with several keys (`TRYAGAIN`). Calls
+//! with one key still work, so the meta key alone says whether the room exists, and a new room's
+//! keys are made one by one.
+
+use redis::{ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
+use roomcast_protocol::RoomName;
+
+use super::ServerMap;
+use crate::primary::link::LinkUp;
+
+/// How long a key that was made alone lasts, unless a script prolongs it, in ms: longer than a
+/// call is tried for.
+const ALONE_TTL_MS: u64 = 60_000;
+
+impl ServerMap {
+    /// Whether a room exists, by its meta key alone; `None` if no server has an answer.
+    pub(crate) async fn exists(&self, room: &RoomName) -> Option<bool> {
+        let up = self.of(room)?.link.up()?;
+        let key = self.keys.room(room).meta();
+        let mut look = redis::cmd("HGET");
+        look.arg(key).arg("epoch");
+        let epoch = self.ask_one(&up, room, look).await.ok()?;
+        Some(epoch != Value::Nil)
+    }
+
+    /// Makes the keys of a room that does not exist, where its slot is on its way to. Without an
+    /// epoch they are no room yet: the script that comes next begins it. Each call changes nothing
+    /// if its key is in use.
+    pub(crate) async fn make_keys(&self, room: &RoomName) -> RedisResult<()> {
+        let away = || RedisError::from((ErrorKind::Io, "the room has no primary"));
+        let up = self.of(room).and_then(|shard| shard.link.up()).ok_or_else(away)?;
+        let names = self.keys.room(room);
+        for key in std::iter::once(names.meta()).chain(names.results()) {
+            let mut set = redis::cmd("HSET");
+            set.arg(&key).arg("").arg("");
+            self.ask_one(&up, room, set).await?;
+            self.ask_one(&up, room, expiry(&key)).await?;
+        }
+        let stream = names.stream();
+        let mut add = redis::cmd("XADD");
+        add.arg(&stream).arg("MAXLEN").arg(0).arg("0-1").arg("t").arg(0);
+        match self.ask_one(&up, room, add).await {
+            // A stream that is in use has a later id than this one, and refuses it.
+            Err(error) if error.kind() != ErrorKind::Server(ServerErrorKind::ResponseError) => {
+                Err(error)
+            }
+            _ => self.ask_one(&up, room, expiry(&stream)).await.map(drop),
+        }
+    }
+
+    /// Sends a command on one key to its owner, or to the server the key is on its way to.
+    async fn ask_one(
+        &self,
+        up: &LinkUp,
+        room: &RoomName,
+        command: redis::Cmd,
+    ) -> RedisResult<Value> {
+        let error = match command.query_async(&mut up.of(room)).await {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        let Some(target) = self.redirected(&error) else { return Err(error) };
+        let mut both = Pipeline::new();
+        both.cmd("ASKING").ignore().add_command(command).ignore_errors();
+        let answers: Vec<RedisResult<Value>> = both.query_async(&mut target.of(room)).await?;
+        answers.into_iter().next().unwrap_or(Err(error))
+    }
+}
+
+/// An end for a key that has none yet.
+fn expiry(key: &str) -> redis::Cmd {
+    let mut expire = redis::cmd("PEXPIRE");
+    expire.arg(key).arg(ALONE_TTL_MS).arg("NX");
+    expire
+}
