@@ -13,7 +13,7 @@ mod members;
 mod pages;
 mod passes;
 mod resume;
-mod session;
+mod requests;
 mod visits;
 mod wheel;
 
@@ -31,7 +31,7 @@ use tokio::time::Instant;
 
 pub(crate) use driver::{Handoff, WorkerParts, run};
 pub(crate) use heartbeat::Pulse;
-pub(crate) use session::Reply;
+pub(crate) use requests::Reply;
 
 use crate::connection::{Connection, TURN_BYTES};
 use crate::hub::HubHandle;
