@@ -5,15 +5,19 @@ mod asks;
 mod chores;
 mod deadlines;
 mod deliver;
+mod dispatch;
 mod drain;
 mod driver;
 mod handle;
 mod heartbeat;
+mod history;
+mod joins;
 mod members;
 mod pages;
 mod passes;
-mod resume;
+mod publish;
 mod requests;
+mod resume;
 mod visits;
 mod wheel;
 
@@ -31,7 +35,7 @@ use tokio::time::Instant;
 
 pub(crate) use driver::{Handoff, WorkerParts, run};
 pub(crate) use heartbeat::Pulse;
-pub(crate) use requests::Reply;
+pub(crate) use requests::BusAnswer;
 
 use crate::connection::{Connection, TURN_BYTES};
 use crate::hub::HubHandle;
@@ -87,7 +91,7 @@ pub(crate) struct Worker {
     chores: RefCell<VecDeque<Chore>>,
     heartbeats: RefCell<Heartbeats>,
     /// Answers of the bus, bounded by what connections may have in flight.
-    replies: mpsc::UnboundedSender<Reply>,
+    answers: mpsc::UnboundedSender<BusAnswer>,
     tracer: Tracer,
     /// Numbers questions to the hub.
     asked: Cell<u64>,
@@ -100,7 +104,7 @@ impl Worker {
     /// of its means.
     pub(crate) fn new(
         (index, node): (usize, NodeId),
-        (bus, hub, replies): (Bus, HubHandle, mpsc::UnboundedSender<Reply>),
+        (bus, hub, answers): (Bus, HubHandle, mpsc::UnboundedSender<BusAnswer>),
         settings: Arc<Settings>,
         (metrics, tracer): (Metrics, Tracer),
     ) -> Self {
@@ -126,7 +130,7 @@ impl Worker {
             pass_wake: Notify::new(),
             pending: RefCell::default(),
             chores: RefCell::default(),
-            replies,
+            answers,
             tracer,
             asked: Cell::new(0),
             moved_by: Cell::new(None),

@@ -22,7 +22,7 @@ use crate::connection::Connection;
 use crate::hub::{Hub, HubCommand, HubHandle, Part, WorkerEvent};
 use crate::settings::Settings;
 use crate::traces::Tracer;
-use crate::worker::{Reply, Worker};
+use crate::worker::{BusAnswer, Worker};
 
 /// Reads in vain after which the hub may give up.
 const MAX_IN_VAIN: u32 = 7;
@@ -204,7 +204,7 @@ impl Node {
         let ((worker, room), answer) = (standing.question, standing.answer.filter(|_| !fails));
         let standing = answer.and_then(Result::ok).ok_or(ReadError::Unavailable);
         let desk = &mut self.desks[worker];
-        desk.worker.reply(Reply::Standing { room: room_name(room), standing });
+        desk.worker.reply(BusAnswer::Standing { room: room_name(room), standing });
         desk.asking[room] = None;
         self.after_worker(worker);
         true
