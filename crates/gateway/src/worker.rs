@@ -1,7 +1,8 @@
 //! A worker: one thread, one single-threaded runtime, its connections and its view of the rooms.
 //! Nothing here is shared with another thread; no lock, and no borrow across an await.
 
-mod asks;
+mod backfill;
+mod backfill_joins;
 mod chores;
 mod deadlines;
 mod deliver;
@@ -11,13 +12,12 @@ mod driver;
 mod handle;
 mod heartbeat;
 mod history;
+mod hub_requests;
 mod joins;
 mod members;
-mod pages;
 mod passes;
 mod publish;
 mod requests;
-mod resume;
 mod visits;
 mod wheel;
 
@@ -42,10 +42,10 @@ use crate::hub::HubHandle;
 use crate::room::Room;
 use crate::settings::Settings;
 use crate::traces::Tracer;
-use asks::Asks;
 use chores::Chore;
 use deadlines::Deadlines;
 use heartbeat::Heartbeats;
+use hub_requests::HubRequests;
 use visits::Visits;
 
 /// Requests for history of one connection that are answered at a time; each answer holds up to 64
@@ -66,8 +66,8 @@ pub(crate) struct Worker {
     bus: Bus,
     hub: HubHandle,
     /// What the hub had no space for.
-    asks: RefCell<Asks>,
-    asks_wake: Notify,
+    hub_requests: RefCell<HubRequests>,
+    hub_wake: Notify,
     rooms: RefCell<HashMap<RoomName, Rc<Room>>>,
     connections: RefCell<HashMap<ConnectionId, Rc<Connection>>>,
     /// Where sockets are read into.
@@ -116,8 +116,8 @@ impl Worker {
             settings: RefCell::new(settings),
             bus,
             hub,
-            asks: RefCell::default(),
-            asks_wake: Notify::new(),
+            hub_requests: RefCell::default(),
+            hub_wake: Notify::new(),
             rooms: RefCell::new(HashMap::new()),
             connections: RefCell::new(HashMap::new()),
             scratch: RefCell::new(vec![0; TURN_BYTES].into_boxed_slice()),
@@ -184,7 +184,7 @@ impl Worker {
             self.write_soon(connection);
         }
         for room in turn.page_ended {
-            self.ask_page(&room);
+            self.request_backfill(&room);
         }
         self.release(connection);
     }

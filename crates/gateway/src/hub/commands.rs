@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::Instant;
 
-use super::{InQueue, Page};
+use super::{BackfillPage, QueuedBytes};
 use crate::log::{Batch, RoomLog};
 
 /// Which batches a log has dropped.
@@ -27,7 +27,7 @@ pub(crate) enum HubCommand {
     /// Its last member left.
     Detach { worker: usize, room: RoomName },
     /// A member needs what follows `after`, which lies before the log.
-    Page { worker: usize, room: RoomName, after: Seq },
+    Backfill { worker: usize, room: RoomName, after: Seq },
 }
 
 /// From the hub to a worker.
@@ -40,7 +40,7 @@ pub(crate) enum WorkerEvent {
         log: RoomLog,
         lineage: Arc<Lineage>,
         slow: u64,
-        held: InQueue,
+        held: QueuedBytes,
     },
     /// The bus is away and the room is not known here.
     Refused { room: RoomName, number: u64 },
@@ -52,19 +52,19 @@ pub(crate) enum WorkerEvent {
         floor: Floor,
         lineage: Option<Arc<Lineage>>,
         appended: Instant,
-        held: InQueue,
+        held: QueuedBytes,
     },
     /// A room's log dropped batches.
     Trim { room: RoomName, floor: Floor },
     /// What a member asked for.
-    Page { room: RoomName, answer: PageAnswer },
+    Backfill { room: RoomName, answer: BackfillAnswer },
 }
 
 /// Answer to a request for a page.
 #[derive(Debug, Clone)]
-pub(crate) enum PageAnswer {
+pub(crate) enum BackfillAnswer {
     /// The page.
-    Page(Page),
+    Page(BackfillPage),
     /// The log reaches back far enough by now: look again.
     InLog,
     /// The bus is away.
@@ -72,7 +72,7 @@ pub(crate) enum PageAnswer {
 }
 
 /// Commands that wait for the hub, of all workers together. A worker whose command finds no space
-/// keeps it, one for each room (`worker/asks.rs`), until there is.
+/// keeps it, one for each room (`worker/hub_requests.rs`), until there is.
 pub(super) const MAX_COMMANDS: usize = 1024;
 
 /// A worker's way to the hub.

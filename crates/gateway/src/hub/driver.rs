@@ -12,14 +12,14 @@ use roomcast_protocol::{RoomName, Seq};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::catchup::Ask;
+use super::backfill::BackfillStep;
+use super::backfill_page::{BackfillPage, BackfillRange};
 use super::commands::MAX_COMMANDS;
 use super::ledger::{Ledger, Phase};
 use super::opening::Opening;
-use super::outlet::{Outlet, Sent, queue_bytes};
-use super::page::{Page, Part};
 use super::shares::Shares;
-use super::{Floor, HubCommand, PageAnswer, WorkerEvent};
+use super::worker_queue::{Sent, WorkerQueue, queue_bytes};
+use super::{BackfillAnswer, Floor, HubCommand, WorkerEvent};
 use crate::log::{Batch, Budget};
 use crate::settings::Settings;
 
@@ -34,7 +34,7 @@ pub(super) const BURST: usize = 512;
 const RETRY: Duration = Duration::from_millis(250);
 
 /// A page that was read, or why not.
-type PageRead = (RoomName, Part, Result<History, ReadError>);
+type PageRead = (RoomName, BackfillRange, Result<History, ReadError>);
 
 /// Owns the logs of all rooms of the node.
 pub(crate) struct Hub {
@@ -58,12 +58,12 @@ pub(crate) struct Hub {
     pub(super) shares: Shares,
     /// Rooms that may keep pages.
     pub(super) paged: BTreeSet<RoomName>,
-    pub(super) outlets: Vec<Outlet>,
+    pub(super) queues: Vec<WorkerQueue>,
     commands: mpsc::Receiver<HubCommand>,
     /// What the bus told and no turn has come to. The bus is not asked meanwhile.
     backlog: vec::IntoIter<RoomEvent>,
     /// Pages to be read, each after a pause; the loop starts the reads at the end of its turn.
-    due: Vec<(RoomName, Part, Duration)>,
+    due: Vec<(RoomName, BackfillRange, Duration)>,
     /// One read at a time for each room bounds what stands here.
     reads: mpsc::UnboundedReceiver<PageRead>,
     read_done: mpsc::UnboundedSender<PageRead>,
@@ -82,7 +82,7 @@ impl Hub {
         metrics: Metrics,
     ) -> Self {
         let (read_done, reads) = mpsc::unbounded_channel();
-        let outlets = workers.into_iter().map(Outlet::new).collect();
+        let queues = workers.into_iter().map(WorkerQueue::new).collect();
         Self {
             bus,
             feeds,
@@ -97,7 +97,7 @@ impl Hub {
             is_refusing: false,
             shares: Shares::default(),
             paged: BTreeSet::new(),
-            outlets,
+            queues,
             commands,
             backlog: Vec::new().into_iter(),
             due: Vec::new(),
@@ -152,7 +152,7 @@ impl Hub {
     }
 
     /// The reads to start now.
-    pub(crate) fn take_due(&mut self) -> Vec<(RoomName, Part, Duration)> {
+    pub(crate) fn take_due(&mut self) -> Vec<(RoomName, BackfillRange, Duration)> {
         std::mem::take(&mut self.due)
     }
 
@@ -183,16 +183,16 @@ impl Hub {
             return self.announce(&room);
         }
         let is_reset = matches!(event, FeedEvent::Reset { .. });
-        let answers = if is_reset { ledger.catch_up.reset() } else { Vec::new() };
+        let answers = if is_reset { ledger.backfill.reset() } else { Vec::new() };
         let batches = ledger.batches(&room, event, &self.budget);
         let (lag_bytes, log_bytes) = self.log_limits();
-        let max = queue_bytes(log_bytes, self.outlets.len());
+        let max = queue_bytes(log_bytes, self.queues.len());
         for batch in batches {
             let Some(ledger) = self.rooms.get_mut(&room) else { return };
             let floor = ledger.append(batch.clone(), lag_bytes);
             self.shares.settle(&mut ledger.place, ledger.log.bytes(), &room);
             let news = News { batch, floor, is_reset };
-            pass_on(&mut self.outlets, &self.metrics, &room, ledger, (&news, max));
+            pass_on(&mut self.queues, &self.metrics, &room, ledger, (&news, max));
             if self.budget.kept() > log_bytes {
                 self.keep_budget(Some(&room));
             }
@@ -218,8 +218,8 @@ impl Hub {
         let Some(&(_, number)) = ledger.workers.iter().find(|(known, _)| *known == worker) else {
             return;
         };
-        let max = queue_bytes(self.log_limits().1, self.outlets.len());
-        let sent = self.outlets[worker].send_log(room, (ledger.log.bytes(), max), |held| {
+        let max = queue_bytes(self.log_limits().1, self.queues.len());
+        let sent = self.queues[worker].send_log(room, (ledger.log.bytes(), max), |held| {
             WorkerEvent::Attached {
                 room: room.clone(),
                 number,
@@ -235,7 +235,7 @@ impl Hub {
     }
 
     pub(super) fn send(&mut self, worker: usize, room: &RoomName, event: WorkerEvent) {
-        if self.outlets[worker].send(room, event) == Sent::Marked {
+        if self.queues[worker].send(room, event) == Sent::Marked {
             self.metrics.rooms.hub_queue_full.inc();
         }
     }
@@ -244,7 +244,7 @@ impl Hub {
         match command {
             HubCommand::Attach { worker, room, number } => self.attach(worker, room, number),
             HubCommand::Detach { worker, room } => self.detach(worker, &room),
-            HubCommand::Page { worker, room, after } => self.page(worker, &room, after),
+            HubCommand::Backfill { worker, room, after } => self.page(worker, &room, after),
         }
     }
 
@@ -268,7 +268,7 @@ impl Hub {
     }
 
     fn detach(&mut self, worker: usize, room: &RoomName) {
-        self.outlets[worker].forget(room);
+        self.queues[worker].forget(room);
         let Some(ledger) = self.rooms.get_mut(room) else { return };
         ledger.detach(worker);
         if ledger.workers.is_empty() {
@@ -278,25 +278,25 @@ impl Hub {
 
     fn page(&mut self, worker: usize, room: &RoomName, after: Seq) {
         let Some(ledger) = self.rooms.get_mut(room) else { return };
-        match ledger.catch_up.ask(worker, after, &ledger.log) {
-            Ask::Answer(answer) => self.answer(room, vec![(worker, answer)]),
-            Ask::Read(part) => self.read(room.clone(), part, Duration::ZERO),
-            Ask::Wait => {}
+        match ledger.backfill.ask(worker, after, &ledger.log) {
+            BackfillStep::Answer(answer) => self.answer(room, vec![(worker, answer)]),
+            BackfillStep::Read(part) => self.read(room.clone(), part, Duration::ZERO),
+            BackfillStep::Wait => {}
         }
     }
 
-    fn answer(&mut self, room: &RoomName, answers: Vec<(usize, PageAnswer)>) {
+    fn answer(&mut self, room: &RoomName, answers: Vec<(usize, BackfillAnswer)>) {
         for (worker, answer) in answers {
-            let event = WorkerEvent::Page { room: room.clone(), answer };
+            let event = WorkerEvent::Backfill { room: room.clone(), answer };
             self.send(worker, room, event);
         }
     }
 
-    fn read(&mut self, room: RoomName, part: Part, pause: Duration) {
+    fn read(&mut self, room: RoomName, part: BackfillRange, pause: Duration) {
         self.due.push((room, part, pause));
     }
 
-    fn start_read(&self, room: RoomName, part: Part, pause: Duration) {
+    fn start_read(&self, room: RoomName, part: BackfillRange, pause: Duration) {
         self.metrics.rooms.catchup_reads.inc();
         let (bus, done) = (self.bus.clone(), self.read_done.clone());
         let request = part.request(self.settings.borrow().namespace_of(&room).retention);
@@ -311,27 +311,28 @@ impl Hub {
     pub(crate) fn page_read(
         &mut self,
         room: RoomName,
-        part: Part,
+        part: BackfillRange,
         read: Result<History, ReadError>,
     ) {
         let Some(ledger) = self.rooms.get_mut(&room) else { return };
-        let page =
-            read.ok().and_then(|history| Page::of(&room, part, history, &ledger.log, &self.budget));
+        let page = read
+            .ok()
+            .and_then(|history| BackfillPage::of(&room, part, history, &ledger.log, &self.budget));
         let (answers, next) = match page {
             Some(page) => {
-                let arrived = ledger.catch_up.arrived(part, page);
-                if ledger.catch_up.has_pages() && !self.paged.contains(&room) {
+                let arrived = ledger.backfill.arrived(part, page);
+                if ledger.backfill.has_pages() && !self.paged.contains(&room) {
                     self.paged.insert(room.clone());
                 }
                 arrived
             }
-            None => match ledger.catch_up.failed(part) {
+            None => match ledger.backfill.failed(part) {
                 Ok(part) => return self.read(room, part, RETRY),
-                Err(answers) => (answers, Ask::Wait),
+                Err(answers) => (answers, BackfillStep::Wait),
             },
         };
         self.answer(&room, answers);
-        if let Ask::Read(part) = next {
+        if let BackfillStep::Read(part) = next {
             self.read(room, part, Duration::ZERO);
         }
         self.keep_budget(None);
@@ -347,7 +348,7 @@ struct News {
 
 /// Sends a batch to every worker that attached; none of their queues may hold more than `max` bytes.
 fn pass_on(
-    outlets: &mut [Outlet],
+    queues: &mut [WorkerQueue],
     metrics: &Metrics,
     room: &RoomName,
     ledger: &Ledger,
@@ -357,7 +358,7 @@ fn pass_on(
     let News { batch, floor, is_reset } = news;
     for &(worker, _) in &ledger.workers {
         let sent =
-            outlets[worker].send_log(room, (batch.weight(), max), |held| WorkerEvent::Append {
+            queues[worker].send_log(room, (batch.weight(), max), |held| WorkerEvent::Append {
                 room: room.clone(),
                 number,
                 batch: batch.clone(),

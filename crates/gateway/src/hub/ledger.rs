@@ -7,7 +7,7 @@ use roomcast_protocol::{Lineage, Position, RoomName};
 use tokio::time::Instant;
 
 use super::Floor;
-use super::catchup::CatchUp;
+use super::backfill::Backfill;
 use super::shares::Place;
 use crate::log::{Batch, Budget, Entry, RoomLog};
 
@@ -24,7 +24,7 @@ pub(super) struct Ledger {
     pub(super) workers: Vec<(usize, u64)>,
     /// Since when nobody is attached.
     pub(super) idle_since: Option<Instant>,
-    pub(super) catch_up: CatchUp,
+    pub(super) backfill: Backfill,
     /// Where it stands among the rooms that have a log.
     pub(super) place: Option<Place>,
     /// It stands in the hub's list of rooms that wait to be opened.
@@ -50,7 +50,7 @@ impl Ledger {
             lineage: Arc::new(Lineage::new(nowhere.epoch)),
             workers: Vec::new(),
             idle_since: None,
-            catch_up: CatchUp::default(),
+            backfill: Backfill::default(),
             place: None,
             is_watched: false,
             slow: 0,

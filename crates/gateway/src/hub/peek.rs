@@ -40,7 +40,7 @@ impl Hub {
     /// Drops a room's messages older than `oldest`: what a sweep does, one room at a time.
     pub(crate) fn expire(&mut self, room: &RoomName, oldest: u64) {
         if let Some(ledger) = self.rooms.get_mut(room) {
-            expire(&mut self.outlets, room, ledger, oldest);
+            expire(&mut self.queues, room, ledger, oldest);
             self.shares.settle(&mut ledger.place, ledger.log.bytes(), room);
         }
     }

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::driver::{Hub, now_ms};
 use super::ledger::{Ledger, Phase};
-use super::outlet::{Outlet, Sent};
+use super::worker_queue::{Sent, WorkerQueue};
 use super::{Floor, WorkerEvent};
 
 /// Each room is looked at once in so many ticks (5 s).
@@ -52,9 +52,9 @@ impl Hub {
 
     /// Attaches again where a queue was full: for each worker half of its queue at most.
     pub(super) fn attach_marked(&mut self) {
-        for worker in 0..self.outlets.len() {
-            if self.outlets[worker].is_marked() {
-                for room in self.outlets[worker].unmark() {
+        for worker in 0..self.queues.len() {
+            if self.queues[worker].is_marked() {
+                for room in self.queues[worker].unmark() {
                     self.attach_again(worker, &room);
                 }
             }
@@ -83,11 +83,11 @@ impl Hub {
             }
             ledger.idle_since = Some(now);
             let waiting = std::mem::take(&mut ledger.workers);
-            let outlets = &mut self.outlets;
+            let queues = &mut self.queues;
             // Whose queue is full stays, and is told at another tick.
             let untold = waiting.into_iter().filter(|&(worker, number)| {
                 let event = WorkerEvent::Refused { room: room.clone(), number };
-                !outlets[worker].takes(&room) || outlets[worker].send(&room, event) == Sent::Marked
+                !queues[worker].takes(&room) || queues[worker].send(&room, event) == Sent::Marked
             });
             ledger.workers = untold.collect();
             if !ledger.workers.is_empty() {
@@ -123,11 +123,11 @@ impl Hub {
         if ledger.idle_since.is_some_and(|since| now - since >= linger) {
             return self.close(room);
         }
-        expire(&mut self.outlets, room, ledger, clock.saturating_sub(age));
+        expire(&mut self.queues, room, ledger, clock.saturating_sub(age));
         self.shares.settle(&mut ledger.place, ledger.log.bytes(), room);
         // A crowd comes back within seconds; an idle room holds nothing for it.
-        ledger.catch_up.forget_unused();
-        if !ledger.catch_up.has_pages() {
+        ledger.backfill.forget_unused();
+        if !ledger.backfill.has_pages() {
             self.paged.remove(room);
         }
         self.batches += ledger.log.len();
@@ -155,7 +155,7 @@ impl Hub {
         while self.budget.kept() > log_bytes {
             if let Some(room) = self.paged.pop_first() {
                 if let Some(ledger) = self.rooms.get_mut(&room) {
-                    ledger.catch_up.forget_pages();
+                    ledger.backfill.forget_pages();
                 }
                 continue;
             }
@@ -166,7 +166,7 @@ impl Hub {
             let Some(ledger) = self.rooms.get_mut(&room) else { break };
             let floor = ledger.shed();
             self.shares.put(&mut ledger.place, ledger.log.bytes(), &room);
-            trim(&mut self.outlets, &room, ledger, floor);
+            trim(&mut self.queues, &room, ledger, floor);
         }
     }
 
@@ -178,16 +178,21 @@ impl Hub {
 }
 
 /// Drops what is older than `oldest` (Unix ms).
-pub(super) fn expire(outlets: &mut [Outlet], room: &RoomName, ledger: &mut Ledger, oldest: u64) {
+pub(super) fn expire(
+    queues: &mut [WorkerQueue],
+    room: &RoomName,
+    ledger: &mut Ledger,
+    oldest: u64,
+) {
     if let Some(floor) = ledger.expire(oldest) {
-        trim(outlets, room, ledger, floor);
+        trim(queues, room, ledger, floor);
     }
 }
 
-fn trim(outlets: &mut [Outlet], room: &RoomName, ledger: &Ledger, floor: Floor) {
+fn trim(queues: &mut [WorkerQueue], room: &RoomName, ledger: &Ledger, floor: Floor) {
     for &(worker, _) in &ledger.workers {
         // A full queue marks the room, which then gets the trimmed log.
-        let _marked = outlets[worker].send(room, WorkerEvent::Trim { room: room.clone(), floor });
+        let _marked = queues[worker].send(room, WorkerEvent::Trim { room: room.clone(), floor });
     }
 }
 

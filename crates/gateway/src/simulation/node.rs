@@ -19,7 +19,7 @@ use super::stream::Span;
 use super::truth::Truth;
 use super::{Climate, ROOMS, room_index, room_name};
 use crate::connection::Connection;
-use crate::hub::{Hub, HubCommand, HubHandle, Part, WorkerEvent};
+use crate::hub::{BackfillRange, Hub, HubCommand, HubHandle, WorkerEvent};
 use crate::settings::Settings;
 use crate::traces::Tracer;
 use crate::worker::{BusAnswer, Worker};
@@ -55,7 +55,7 @@ pub(super) struct Node {
     commands: mpsc::Receiver<HubCommand>,
     pub(super) desks: Vec<Desk>,
     /// Pages of history that the hub asked for.
-    pages: VecDeque<Asked<(usize, Part), History>>,
+    pages: VecDeque<Asked<(usize, BackfillRange), History>>,
     /// Standings that workers asked for: worker and room.
     standings: VecDeque<Asked<(usize, usize), (Lineage, Seq)>>,
     /// Per room: how often in a row the hub read a page in vain.
@@ -74,10 +74,10 @@ impl Node {
         let (handle, commands) = HubHandle::holding(climate.queue);
         let (_, unused) = HubHandle::new();
         let (settings_sender, settings_receiver) = watch::channel(settings.clone());
-        let (mut outlets, mut desks) = (Vec::new(), Vec::new());
+        let (mut queues, mut desks) = (Vec::new(), Vec::new());
         for index in 0..climate.workers {
             let (sender, events) = mpsc::channel(climate.queue);
-            outlets.push(sender);
+            queues.push(sender);
             let (replies, _) = mpsc::unbounded_channel();
             let means = (bus.clone(), handle.clone(), replies);
             let named = (index, NodeId::parse("simulated").expect("a name"));
@@ -85,7 +85,7 @@ impl Node {
                 Worker::new(named, means, settings.clone(), (metrics.clone(), Tracer::default()));
             desks.push(Desk { worker: Rc::new(worker), events, asking: [None; ROOMS] });
         }
-        let hub = Hub::new((bus, feeds), outlets, unused, settings_receiver, metrics.clone());
+        let hub = Hub::new((bus, feeds), queues, unused, settings_receiver, metrics.clone());
         Self {
             run,
             lane: Lane::new(&metrics.bus),

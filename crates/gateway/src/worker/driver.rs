@@ -64,7 +64,7 @@ pub(crate) async fn run(parts: WorkerParts) {
     let (named, means) = ((parts.index, parts.node), (parts.bus, parts.hub, replies));
     let worker = Rc::new(Worker::new(named, means, first, (parts.metrics, parts.tracer)));
     tokio::task::spawn_local(worker.clone().run_passes());
-    tokio::task::spawn_local(worker.clone().run_asks());
+    tokio::task::spawn_local(worker.clone().run_hub_requests());
     tokio::task::spawn_local(watch_time(worker.clone(), site.clone()));
 
     if let Some(listener) = parts.listener {

@@ -67,7 +67,7 @@ impl Worker {
             self.ask_standing(room);
         }
         if is_before {
-            self.ask_page(room);
+            self.request_backfill(room);
         }
     }
 
@@ -169,7 +169,7 @@ impl Worker {
         true
     }
 
-    /// Asks the bus where the room stands, once for all joins that name a later position.
+    /// HubRequests the bus where the room stands, once for all joins that name a later position.
     fn ask_standing(&self, room: &Rc<Room>) {
         let (bus, name) = (self.bus.clone(), room.name.clone());
         let answers = self.answers.clone();

@@ -17,7 +17,7 @@ const QUEUE: usize = 1024;
 const LOG_PARTS: usize = 8;
 
 /// A worker's queue: the hub's end and the worker's.
-pub(crate) fn outlet_queue() -> (mpsc::Sender<WorkerEvent>, mpsc::Receiver<WorkerEvent>) {
+pub(crate) fn worker_queue() -> (mpsc::Sender<WorkerEvent>, mpsc::Receiver<WorkerEvent>) {
     mpsc::channel(QUEUE)
 }
 
@@ -28,12 +28,12 @@ pub(super) fn queue_bytes(log_bytes: usize, queues: usize) -> usize {
 
 /// Bytes of logs that an event holds in a worker's queue, until the worker has taken it in.
 #[derive(Debug, Default)]
-pub(crate) struct InQueue {
+pub(crate) struct QueuedBytes {
     bytes: usize,
     all: Arc<AtomicUsize>,
 }
 
-impl Drop for InQueue {
+impl Drop for QueuedBytes {
     fn drop(&mut self) {
         self.all.fetch_sub(self.bytes, Ordering::Relaxed);
     }
@@ -41,7 +41,7 @@ impl Drop for InQueue {
 
 /// The sending end of a worker's queue, and the rooms that lost an event to it.
 #[derive(Debug)]
-pub(super) struct Outlet {
+pub(super) struct WorkerQueue {
     events: mpsc::Sender<WorkerEvent>,
     marked: BTreeSet<RoomName>,
     /// Bytes of logs that wait in the queue.
@@ -57,7 +57,7 @@ pub(super) enum Sent {
     Marked,
 }
 
-impl Outlet {
+impl WorkerQueue {
     pub(super) fn new(events: mpsc::Sender<WorkerEvent>) -> Self {
         Self { events, marked: BTreeSet::new(), bytes: Arc::default() }
     }
@@ -87,13 +87,13 @@ impl Outlet {
         &mut self,
         room: &RoomName,
         (bytes, max): (usize, usize),
-        event: impl FnOnce(InQueue) -> WorkerEvent,
+        event: impl FnOnce(QueuedBytes) -> WorkerEvent,
     ) -> Sent {
         if self.marked.contains(room) {
             return Sent::Fine;
         }
         let waiting = self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        let held = InQueue { bytes, all: self.bytes.clone() };
+        let held = QueuedBytes { bytes, all: self.bytes.clone() };
         if waiting > 0 && waiting + bytes > max {
             self.marked.insert(room.clone());
             return Sent::Marked;

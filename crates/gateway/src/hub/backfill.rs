@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 
 use roomcast_protocol::Seq;
 
-use super::PageAnswer;
-use super::page::{PAGE_MESSAGES, Page, Part};
+use super::BackfillAnswer;
+use super::backfill_page::{BackfillPage, BackfillRange, PAGE_MESSAGES};
 use crate::log::RoomLog;
 
 /// Messages in the page right before the log, or twice as many as who asks first misses. A crowd
@@ -23,112 +23,120 @@ const MAX_PAGES: usize = 4;
 
 /// What to do for a request.
 #[derive(Debug)]
-pub(crate) enum Ask {
+pub(crate) enum BackfillStep {
     /// Answer at once.
-    Answer(PageAnswer),
+    Answer(BackfillAnswer),
     /// Read this from the bus, then call `arrived`.
-    Read(Part),
+    Read(BackfillRange),
     /// A read is under way: the answer comes with it.
     Wait,
 }
 
 /// The page requests of one room. Whoever waits, waits for a read that is under way.
 #[derive(Debug, Default)]
-pub(crate) struct CatchUp {
+pub(crate) struct Backfill {
     /// The last pages, newest last: a crowd that comes back reads the same few, each client at its
     /// own pace.
-    pages: VecDeque<Kept>,
+    pages: VecDeque<KeptPage>,
     waiting: Vec<(usize, Seq)>,
-    reading: Option<Part>,
+    reading: Option<BackfillRange>,
     tries: u32,
 }
 
 /// A page for the next who ask.
 #[derive(Debug)]
-struct Kept {
-    page: Page,
-    part: Part,
+struct KeptPage {
+    page: BackfillPage,
+    part: BackfillRange,
     /// It was made or asked for since the last look.
     used: bool,
 }
 
-impl CatchUp {
+impl Backfill {
     /// A worker asks for what follows `after`.
-    pub(crate) fn ask(&mut self, worker: usize, after: Seq, log: &RoomLog) -> Ask {
+    pub(crate) fn ask(&mut self, worker: usize, after: Seq, log: &RoomLog) -> BackfillStep {
         if log.cursor_after(after).is_some() {
-            return Ask::Answer(PageAnswer::InLog);
+            return BackfillStep::Answer(BackfillAnswer::InLog);
         }
         let epoch = log.end().epoch;
-        let serves = |kept: &&mut Kept| kept.page.epoch == epoch && kept.page.serves(after);
+        let serves = |kept: &&mut KeptPage| kept.page.epoch == epoch && kept.page.serves(after);
         if let Some(kept) = self.pages.iter_mut().find(serves) {
             kept.used = true;
-            return Ask::Answer(PageAnswer::Page(kept.page.clone()));
+            return BackfillStep::Answer(BackfillAnswer::Page(kept.page.clone()));
         }
         self.waiting.push((worker, after));
         if self.reading.is_some() {
-            return Ask::Wait;
+            return BackfillStep::Wait;
         }
         self.read(self.first(after, log))
     }
 
     /// What to read for somebody at `after`, whom no page serves, while nobody else waits.
-    fn first(&self, after: Seq, log: &RoomLog) -> Part {
+    fn first(&self, after: Seq, log: &RoomLog) -> BackfillRange {
         let reach = log.reach().seq;
         let behind = u32::try_from(reach.saturating_sub(after)).unwrap_or(u32::MAX);
         // If a page leads to the log already, or others stand further back than one reaches, this
         // reader is not one of a crowd before the log.
-        let alone = |kept: &Kept| kept.page.to >= reach || matches!(kept.part, Part::After(_));
+        let alone =
+            |kept: &KeptPage| kept.page.to >= reach || matches!(kept.part, BackfillRange::After(_));
         if behind > PAGE_MESSAGES || self.pages.iter().any(alone) {
-            return Part::After(after);
+            return BackfillRange::After(after);
         }
-        Part::UpTo(reach, behind.saturating_mul(2).clamp(FIRST_MESSAGES, PAGE_MESSAGES))
+        BackfillRange::UpTo(reach, behind.saturating_mul(2).clamp(FIRST_MESSAGES, PAGE_MESSAGES))
     }
 
-    fn read(&mut self, part: Part) -> Ask {
+    fn read(&mut self, part: BackfillRange) -> BackfillStep {
         self.reading = Some(part);
-        Ask::Read(part)
+        BackfillStep::Read(part)
     }
 
     /// A page is here: answers for those it serves, then perhaps another read, for the oldest of
     /// the others. One that was asked for before a reset answers nobody.
-    pub(crate) fn arrived(&mut self, part: Part, page: Page) -> (Vec<(usize, PageAnswer)>, Ask) {
+    pub(crate) fn arrived(
+        &mut self,
+        part: BackfillRange,
+        page: BackfillPage,
+    ) -> (Vec<(usize, BackfillAnswer)>, BackfillStep) {
         if self.reading != Some(part) {
-            return (Vec::new(), Ask::Wait);
+            return (Vec::new(), BackfillStep::Wait);
         }
         self.reading = None;
         self.tries = 0;
         let (served, rest): (Vec<_>, Vec<_>) =
             self.waiting.drain(..).partition(|&(_, after)| page.serves(after));
         self.waiting = rest;
-        let answers = once_each(served, &PageAnswer::Page(page.clone()));
+        let answers = once_each(served, &BackfillAnswer::Page(page.clone()));
         if self.pages.len() == MAX_PAGES
             && let Some(oldest) = self.pages.pop_front()
         {
             oldest.page.leave();
         }
-        self.pages.push_back(Kept { page, part, used: true });
+        self.pages.push_back(KeptPage { page, part, used: true });
         let oldest = self.waiting.iter().map(|&(_, after)| after).min();
-        let next = oldest.map(|after| self.read(Part::After(after)));
-        (answers, next.unwrap_or(Ask::Wait))
+        let next = oldest.map(|after| self.read(BackfillRange::After(after)));
+        (answers, next.unwrap_or(BackfillStep::Wait))
     }
 
     /// A read failed, or met another epoch than the log's, which the feed will tell soon. `Ok`: try
     /// the same again after a pause; else answers for those who waited.
-    pub(crate) fn failed(&mut self, part: Part) -> Result<Part, Vec<(usize, PageAnswer)>> {
+    pub(crate) fn failed(
+        &mut self,
+        part: BackfillRange,
+    ) -> Result<BackfillRange, Vec<(usize, BackfillAnswer)>> {
         if self.reading != Some(part) {
             return Err(Vec::new());
         }
         self.tries += 1;
-        if self.tries < MAX_TRIES { Ok(part) } else { Err(self.give_up(&PageAnswer::Failed)) }
+        if self.tries < MAX_TRIES { Ok(part) } else { Err(self.give_up(&BackfillAnswer::Failed)) }
     }
 
     /// The room began anew: whoever waits looks again.
-    pub(crate) fn reset(&mut self) -> Vec<(usize, PageAnswer)> {
+    pub(crate) fn reset(&mut self) -> Vec<(usize, BackfillAnswer)> {
         self.forget_pages();
-        self.give_up(&PageAnswer::InLog)
+        self.give_up(&BackfillAnswer::InLog)
     }
 
-    fn give_up(&mut self, answer: &PageAnswer) -> Vec<(usize, PageAnswer)> {
+    fn give_up(&mut self, answer: &BackfillAnswer) -> Vec<(usize, BackfillAnswer)> {
         self.reading = None;
         self.tries = 0;
         once_each(std::mem::take(&mut self.waiting), answer)
@@ -160,7 +168,7 @@ impl CatchUp {
 }
 
 /// An answer for each worker among those who waited.
-fn once_each(waiting: Vec<(usize, Seq)>, answer: &PageAnswer) -> Vec<(usize, PageAnswer)> {
+fn once_each(waiting: Vec<(usize, Seq)>, answer: &BackfillAnswer) -> Vec<(usize, BackfillAnswer)> {
     let mut workers: Vec<usize> = waiting.into_iter().map(|(worker, _)| worker).collect();
     workers.sort_unstable();
     workers.dedup();

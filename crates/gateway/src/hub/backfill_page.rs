@@ -14,14 +14,14 @@ pub(super) const PAGE_MESSAGES: u32 = 1000;
 
 /// A part of a room's history to be read for a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Part {
+pub(crate) enum BackfillRange {
     /// What follows this seq.
     After(Seq),
     /// The last so many messages up to this seq, where the log begins.
     UpTo(Seq, u32),
 }
 
-impl Part {
+impl BackfillRange {
     /// What to ask of the bus.
     pub(super) fn request(self, retention: Retention) -> HistoryRequest {
         let (range, limit) = match self {
@@ -34,7 +34,7 @@ impl Part {
 
 /// A part of a room's history that lies before its log.
 #[derive(Debug, Clone)]
-pub(crate) struct Page {
+pub(crate) struct BackfillPage {
     /// The epoch its seqs count in.
     pub(crate) epoch: Epoch,
     /// It answers readers at this seq …
@@ -47,7 +47,7 @@ pub(crate) struct Page {
     pub(crate) batch: Option<Arc<Batch>>,
 }
 
-impl Page {
+impl BackfillPage {
     /// Whether a reader that has everything up to `after` finds what follows here.
     pub(crate) fn serves(&self, after: Seq) -> bool {
         self.from <= after && after < self.to
@@ -69,7 +69,7 @@ impl Page {
     /// log, or behind it.
     pub(crate) fn of(
         room: &RoomName,
-        part: Part,
+        part: BackfillRange,
         history: History,
         log: &RoomLog,
         budget: &Budget,
@@ -78,8 +78,8 @@ impl Page {
         // What the bus has and the log has not comes through the log.
         let last = history.last.min(end.seq);
         let (after, to) = match part {
-            Part::After(after) => (after, last),
-            Part::UpTo(to, _) => (0, to),
+            BackfillRange::After(after) => (after, last),
+            BackfillRange::UpTo(to, _) => (0, to),
         };
         // Where the bus stands behind what this node was told, the feed will tell why.
         if history.lineage.epoch != end.epoch || last < to || to <= after {
@@ -92,17 +92,17 @@ impl Page {
         let first = messages.first().map_or(until, |message| message.seq - 1);
         let start = first.min(until);
         let from = match part {
-            Part::After(after) => after,
+            BackfillRange::After(after) => after,
             // What the bus has before it is another page's.
-            Part::UpTo(..) if history.more => start,
-            Part::UpTo(..) => 0,
+            BackfillRange::UpTo(..) if history.more => start,
+            BackfillRange::UpTo(..) => 0,
         };
         let epoch = end.epoch;
         if start == until {
             return Some(Self { epoch, from, to: until, start, batch: None });
         }
         // Read from its end, it is whole up to there.
-        let is_whole = !history.more || matches!(part, Part::UpTo(..));
+        let is_whole = !history.more || matches!(part, BackfillRange::UpTo(..));
         let (mut entries, mut to) = entries(messages, start, until);
         if is_whole && to < until {
             entries.push(Entry::Gap { from: to + 1, to: until });
