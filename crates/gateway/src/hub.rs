@@ -1,8 +1,11 @@
-//! The hub: owns the log of every room that has members on this node, fed by the bus, and passes
-//! what is appended on to the workers that attached. One thread, no locks.
+//! The hub: owns the log of every room that has members on this node. It appends what the bus
+//! delivers, and sends each batch to the workers that are attached. One thread, no locks. It knows
+//! no connection and no member.
 
+mod attach;
 mod backfill;
 mod backfill_page;
+mod backfill_reads;
 mod commands;
 mod driver;
 mod ledger;

@@ -55,7 +55,7 @@ impl Hub {
         for worker in 0..self.queues.len() {
             if self.queues[worker].is_marked() {
                 for room in self.queues[worker].unmark() {
-                    self.attach_again(worker, &room);
+                    self.send_log(worker, &room);
                 }
             }
         }

@@ -149,7 +149,7 @@ impl Node {
             }
         }
         let mut is_retried = false;
-        for (room, part, pause) in self.hub.take_due() {
+        for (room, part, pause) in self.hub.take_reads_due() {
             is_retried |= !pause.is_zero();
             let (question, server) = ((room_index(&room), part), self.lane.link);
             self.pages.push_back(Asked { question, server, answer: None });
@@ -191,7 +191,7 @@ impl Node {
         let page = self.pages.remove(at)?;
         let ((room, part), answer) = (page.question, page.answer.filter(|_| !fails));
         let read = answer.and_then(Result::ok).ok_or(ReadError::Unavailable);
-        self.hub.page_read(room_name(room), part, read);
+        self.hub.read_ended(room_name(room), part, read);
         let is_retried = self.after_hub();
         let gave_up = !is_retried && self.in_vain[room] >= MAX_IN_VAIN;
         self.in_vain[room] = if is_retried { self.in_vain[room] + 1 } else { 0 };

@@ -24,49 +24,49 @@ fn take(queue: &mut mpsc::Receiver<WorkerEvent>, count: usize) -> Vec<RoomName> 
 #[test]
 fn a_full_queue_marks_the_room_and_no_other() {
     let (events, mut queue) = worker_queue();
-    let mut queue = WorkerQueue::new(events);
+    let mut sender = WorkerQueue::new(events);
     let (first, second, third) = (room("first"), room("second"), room("third"));
     for _ in 0..QUEUE {
-        assert_eq!(queue.send(&first, trim(&first)), Sent::Fine);
+        assert_eq!(sender.send(&first, trim(&first)), Sent::Fine);
     }
-    assert!(!queue.is_marked());
-    assert_eq!(queue.send(&second, trim(&second)), Sent::Marked);
-    assert_eq!(queue.send(&second, trim(&second)), Sent::Fine, "marked once");
-    assert!(queue.is_marked());
+    assert!(!sender.is_marked());
+    assert_eq!(sender.send(&second, trim(&second)), Sent::Marked);
+    assert_eq!(sender.send(&second, trim(&second)), Sent::Fine, "marked once");
+    assert!(sender.is_marked());
 
     // With space again, other rooms go on and the marked one waits.
     assert_eq!(take(&mut queue, 2).len(), 2);
-    assert_eq!(queue.send(&second, trim(&second)), Sent::Fine);
-    assert_eq!(queue.send(&third, trim(&third)), Sent::Fine);
-    assert_eq!(queue.send(&first, trim(&first)), Sent::Fine);
-    assert!(queue.unmark().is_empty(), "half of the queue stays for the others");
+    assert_eq!(sender.send(&second, trim(&second)), Sent::Fine);
+    assert_eq!(sender.send(&third, trim(&third)), Sent::Fine);
+    assert_eq!(sender.send(&first, trim(&first)), Sent::Fine);
+    assert!(sender.unmark().is_empty(), "half of the queue stays for the others");
     let rooms = take(&mut queue, QUEUE);
     assert_eq!(rooms.len(), QUEUE);
     assert!(!rooms.contains(&second), "nothing of a marked room is sent");
 
-    assert_eq!(queue.unmark(), std::slice::from_ref(&second));
-    assert!(!queue.is_marked());
-    assert_eq!(queue.send(&second, trim(&second)), Sent::Fine);
+    assert_eq!(sender.unmark(), std::slice::from_ref(&second));
+    assert!(!sender.is_marked());
+    assert_eq!(sender.send(&second, trim(&second)), Sent::Fine);
     assert_eq!(take(&mut queue, QUEUE), [second]);
 }
 
 #[test]
 fn marked_rooms_come_back_as_the_queue_has_space() {
     let (events, mut queue) = worker_queue();
-    let mut queue = WorkerQueue::new(events);
+    let mut sender = WorkerQueue::new(events);
     let full = room("full");
     for _ in 0..QUEUE {
-        assert_eq!(queue.send(&full, trim(&full)), Sent::Fine);
+        assert_eq!(sender.send(&full, trim(&full)), Sent::Fine);
     }
     let others: Vec<RoomName> = (0..20).map(|n| room(&format!("room-{n}"))).collect();
     for other in &others {
-        assert_eq!(queue.send(other, trim(other)), Sent::Marked);
+        assert_eq!(sender.send(other, trim(other)), Sent::Marked);
     }
     take(&mut queue, QUEUE / 2 + 5);
-    let mut back = queue.unmark();
+    let mut back = sender.unmark();
     assert_eq!(back.len(), 5);
     take(&mut queue, QUEUE);
-    back.extend(queue.unmark());
+    back.extend(sender.unmark());
     back.sort();
     let mut expected = others;
     expected.sort();
@@ -76,30 +76,30 @@ fn marked_rooms_come_back_as_the_queue_has_space() {
 #[test]
 fn a_room_that_was_let_go_is_not_marked() {
     let (events, _queue) = worker_queue();
-    let mut queue = WorkerQueue::new(events);
+    let mut sender = WorkerQueue::new(events);
     let full = room("full");
-    while queue.send(&full, trim(&full)) == Sent::Fine {}
-    queue.forget(&full);
-    assert!(!queue.is_marked());
+    while sender.send(&full, trim(&full)) == Sent::Fine {}
+    sender.forget(&full);
+    assert!(!sender.is_marked());
 }
 
 #[test]
 fn a_worker_that_has_ended_marks_nothing() {
     let (events, queue) = worker_queue();
-    let mut queue = WorkerQueue::new(events);
+    let mut sender = WorkerQueue::new(events);
     drop(queue);
-    assert_eq!(queue.send(&room("any"), trim(&room("any"))), Sent::Fine);
-    assert!(!queue.is_marked());
+    assert_eq!(sender.send(&room("any"), trim(&room("any"))), Sent::Fine);
+    assert!(!sender.is_marked());
 }
 
 #[test]
 fn a_queue_holds_so_many_bytes_or_one_event() {
     let (events, mut queue) = worker_queue();
-    let mut queue = WorkerQueue::new(events);
+    let mut sender = WorkerQueue::new(events);
     let rooms: Vec<RoomName> = (0..4).map(|n| room(&format!("room-{n}"))).collect();
-    let send = |queue: &mut WorkerQueue, room: &RoomName, bytes| {
+    let send = |sender: &mut WorkerQueue, room: &RoomName, bytes| {
         let room = room.clone();
-        queue.send_log(&room, (bytes, 1000), |held| {
+        sender.send_log(&room, (bytes, 1000), |held| {
             let floor = Floor { slow: 0, all: 0 };
             let (batch, lineage) = (crate::tests::batch(9), None);
             let (number, appended) = (0, tokio::time::Instant::now());
@@ -107,13 +107,13 @@ fn a_queue_holds_so_many_bytes_or_one_event() {
             WorkerEvent::Append { room, number, batch, floor, lineage, appended, held }
         })
     };
-    assert_eq!(send(&mut queue, &rooms[0], 5000), Sent::Fine, "one event, whatever it holds");
-    assert_eq!(send(&mut queue, &rooms[1], 10), Sent::Marked);
+    assert_eq!(send(&mut sender, &rooms[0], 5000), Sent::Fine, "one event, whatever it holds");
+    assert_eq!(send(&mut sender, &rooms[1], 10), Sent::Marked);
     assert!(queue.try_recv().is_ok());
-    assert_eq!(send(&mut queue, &rooms[2], 600), Sent::Fine);
-    assert_eq!(send(&mut queue, &rooms[2], 400), Sent::Fine);
-    assert_eq!(send(&mut queue, &rooms[3], 1), Sent::Marked);
-    assert_eq!(queue.send(&rooms[0], trim(&rooms[0])), Sent::Fine, "what holds nothing is sent");
+    assert_eq!(send(&mut sender, &rooms[2], 600), Sent::Fine);
+    assert_eq!(send(&mut sender, &rooms[2], 400), Sent::Fine);
+    assert_eq!(send(&mut sender, &rooms[3], 1), Sent::Marked);
+    assert_eq!(sender.send(&rooms[0], trim(&rooms[0])), Sent::Fine, "what holds nothing is sent");
     while queue.try_recv().is_ok() {}
-    assert_eq!(send(&mut queue, &rooms[0], 1000), Sent::Fine, "what was refused holds nothing");
+    assert_eq!(send(&mut sender, &rooms[0], 1000), Sent::Fine, "what was refused holds nothing");
 }
