@@ -1,7 +1,7 @@
-//! Pages for members that stand before a room's log: after a resume, or when the memory budget took
-//! their messages. One read of the bus at a time for each room, whoever and however many ask. The
-//! first takes what stands right before the log, whoever asked first: a reconnect storm costs one
-//! read, and those further back are read for from the oldest. Pure: the driver reads.
+//! Backfill of one room: pages of history for readers behind the room's log, after a resume or when
+//! the memory budget took their messages. A room has one read of the bus at a time, however many
+//! readers wait. The first read takes the messages right before the log, so that a reconnect storm
+//! costs one read; the next ones begin at the oldest reader. Pure: `backfill_reads.rs` reads.
 
 use std::collections::VecDeque;
 
@@ -11,49 +11,50 @@ use super::BackfillAnswer;
 use super::backfill_page::{BackfillPage, BackfillRange, PAGE_MESSAGES};
 use crate::log::RoomLog;
 
-/// Messages in the page right before the log, or twice as many as who asks first misses. A crowd
-/// stood closer together when it lost its node, and reading that many costs Redis 1 ms at most
-/// (3.3 µs each, measured on version 7.0).
+/// Fewest messages in the page right before the log; it has twice as many as the first reader misses
+/// if that is more. The positions of a crowd that lost its node differ by less, and reading so many
+/// costs Redis 1 ms at most (3.3 µs each, measured on version 7.0).
 const FIRST_MESSAGES: u32 = 256;
-/// Reads of one page that may find the room between two epochs, or the bus away, before joins are
-/// told (members ask again): with the driver's pause of 250 ms about two seconds.
+/// Reads of one page that may fail, because the room is between two epochs or the bus does not
+/// answer, before the waiting joins are refused (members ask again). With the pause of 250 ms
+/// between reads this takes about 2 s.
 const MAX_TRIES: u32 = 8;
-/// Pages kept for the next who ask: 256 KiB of a room for some seconds.
+/// Pages kept for the next requests: 256 KiB for each room, for some seconds.
 const MAX_PAGES: usize = 4;
 
-/// What to do for a request.
+/// What the hub does next for the backfill of a room.
 #[derive(Debug)]
 pub(crate) enum BackfillStep {
-    /// Answer at once.
+    /// Answer the request.
     Answer(BackfillAnswer),
-    /// Read this from the bus, then call `arrived`.
+    /// Read this range from the bus, then call `arrived` or `failed`.
     Read(BackfillRange),
-    /// A read is under way: the answer comes with it.
+    /// Wait for the read that is under way.
     Wait,
 }
 
-/// The page requests of one room. Whoever waits, waits for a read that is under way.
+/// The requests for pages of one room. Invariant: requests wait only while a read is under way.
 #[derive(Debug, Default)]
 pub(crate) struct Backfill {
-    /// The last pages, newest last: a crowd that comes back reads the same few, each client at its
-    /// own pace.
+    /// The last pages, the newest at the end. The clients of a crowd read the same few pages, each
+    /// at its own pace.
     pages: VecDeque<KeptPage>,
     waiting: Vec<(usize, Seq)>,
     reading: Option<BackfillRange>,
     tries: u32,
 }
 
-/// A page for the next who ask.
+/// A page that is kept for the next requests.
 #[derive(Debug)]
 struct KeptPage {
     page: BackfillPage,
     part: BackfillRange,
-    /// It was made or asked for since the last look.
+    /// It was made or requested since the last call of `forget_unused`.
     used: bool,
 }
 
 impl Backfill {
-    /// A worker asks for what follows `after`.
+    /// A worker requests what follows `after`.
     pub(crate) fn ask(&mut self, worker: usize, after: Seq, log: &RoomLog) -> BackfillStep {
         if log.cursor_after(after).is_some() {
             return BackfillStep::Answer(BackfillAnswer::InLog);
@@ -71,12 +72,12 @@ impl Backfill {
         self.read(self.first(after, log))
     }
 
-    /// What to read for somebody at `after`, whom no page serves, while nobody else waits.
+    /// What to read for a reader at `after` that no page serves, while no other request waits.
     fn first(&self, after: Seq, log: &RoomLog) -> BackfillRange {
         let reach = log.reach().seq;
         let behind = u32::try_from(reach.saturating_sub(after)).unwrap_or(u32::MAX);
-        // If a page leads to the log already, or others stand further back than one reaches, this
-        // reader is not one of a crowd before the log.
+        // If a page leads to the log already, or other readers are further behind than one page
+        // reaches, this reader does not belong to a crowd right before the log.
         let alone =
             |kept: &KeptPage| kept.page.to >= reach || matches!(kept.part, BackfillRange::After(_));
         if behind > PAGE_MESSAGES || self.pages.iter().any(alone) {
@@ -90,8 +91,8 @@ impl Backfill {
         BackfillStep::Read(part)
     }
 
-    /// A page is here: answers for those it serves, then perhaps another read, for the oldest of
-    /// the others. One that was asked for before a reset answers nobody.
+    /// A read gave a page. Returns answers for the requests that it serves, and another read for the
+    /// oldest of the other requests. A page that was read for before a reset serves no request.
     pub(crate) fn arrived(
         &mut self,
         part: BackfillRange,
@@ -117,8 +118,8 @@ impl Backfill {
         (answers, next.unwrap_or(BackfillStep::Wait))
     }
 
-    /// A read failed, or met another epoch than the log's, which the feed will tell soon. `Ok`: try
-    /// the same again after a pause; else answers for those who waited.
+    /// A read failed, or found another epoch than the log's, in which case the feed will deliver a
+    /// reset soon. `Ok`: read the same range again after a pause. `Err`: answers for all requests.
     pub(crate) fn failed(
         &mut self,
         part: BackfillRange,
@@ -130,7 +131,7 @@ impl Backfill {
         if self.tries < MAX_TRIES { Ok(part) } else { Err(self.give_up(&BackfillAnswer::Failed)) }
     }
 
-    /// The room began anew: whoever waits looks again.
+    /// The room continues in another epoch: all waiting requests are answered with `InLog`.
     pub(crate) fn reset(&mut self) -> Vec<(usize, BackfillAnswer)> {
         self.forget_pages();
         self.give_up(&BackfillAnswer::InLog)
@@ -142,7 +143,7 @@ impl Backfill {
         once_each(std::mem::take(&mut self.waiting), answer)
     }
 
-    /// Lets go of the pages that nobody asked for since this was called last.
+    /// Drops the pages that were not requested since the last call.
     pub(crate) fn forget_unused(&mut self) {
         self.pages.retain_mut(|kept| {
             let used = std::mem::take(&mut kept.used);
@@ -156,7 +157,7 @@ impl Backfill {
         }
     }
 
-    /// Lets go of all pages.
+    /// Drops all pages.
     pub(crate) fn forget_pages(&mut self) {
         std::mem::take(&mut self.pages).iter().for_each(|kept| kept.page.leave());
     }
@@ -167,7 +168,7 @@ impl Backfill {
     }
 }
 
-/// An answer for each worker among those who waited.
+/// The same answer for each worker that has a waiting request, once.
 fn once_each(waiting: Vec<(usize, Seq)>, answer: &BackfillAnswer) -> Vec<(usize, BackfillAnswer)> {
     let mut workers: Vec<usize> = waiting.into_iter().map(|(worker, _)| worker).collect();
     workers.sort_unstable();

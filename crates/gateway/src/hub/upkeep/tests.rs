@@ -274,7 +274,7 @@ async fn each_room_is_looked_at_once_in_a_round() {
         assert!(before - hub.rooms.len() <= 51, "{tick}");
     }
     assert_eq!(hub.rooms.len(), 0, "a round takes its time however many rooms it closes");
-    assert!(hub.rooms.capacity() <= SMALL * 4 && capacity >= 5000, "memory is given back");
+    assert!(hub.rooms.capacity() <= MIN_CAPACITY * 4 && capacity >= 5000, "memory is given back");
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ fn a_full_queue_marks_the_room_and_no_other() {
     let (events, mut queue) = worker_queue();
     let mut sender = WorkerQueue::new(events);
     let (first, second, third) = (room("first"), room("second"), room("third"));
-    for _ in 0..QUEUE {
+    for _ in 0..QUEUE_EVENTS {
         assert_eq!(sender.send(&first, trim(&first)), Sent::Fine);
     }
     assert!(!sender.is_marked());
@@ -40,14 +40,14 @@ fn a_full_queue_marks_the_room_and_no_other() {
     assert_eq!(sender.send(&third, trim(&third)), Sent::Fine);
     assert_eq!(sender.send(&first, trim(&first)), Sent::Fine);
     assert!(sender.unmark().is_empty(), "half of the queue stays for the others");
-    let rooms = take(&mut queue, QUEUE);
-    assert_eq!(rooms.len(), QUEUE);
+    let rooms = take(&mut queue, QUEUE_EVENTS);
+    assert_eq!(rooms.len(), QUEUE_EVENTS);
     assert!(!rooms.contains(&second), "nothing of a marked room is sent");
 
     assert_eq!(sender.unmark(), std::slice::from_ref(&second));
     assert!(!sender.is_marked());
     assert_eq!(sender.send(&second, trim(&second)), Sent::Fine);
-    assert_eq!(take(&mut queue, QUEUE), [second]);
+    assert_eq!(take(&mut queue, QUEUE_EVENTS), [second]);
 }
 
 #[test]
@@ -55,17 +55,17 @@ fn marked_rooms_come_back_as_the_queue_has_space() {
     let (events, mut queue) = worker_queue();
     let mut sender = WorkerQueue::new(events);
     let full = room("full");
-    for _ in 0..QUEUE {
+    for _ in 0..QUEUE_EVENTS {
         assert_eq!(sender.send(&full, trim(&full)), Sent::Fine);
     }
     let others: Vec<RoomName> = (0..20).map(|n| room(&format!("room-{n}"))).collect();
     for other in &others {
         assert_eq!(sender.send(other, trim(other)), Sent::Marked);
     }
-    take(&mut queue, QUEUE / 2 + 5);
+    take(&mut queue, QUEUE_EVENTS / 2 + 5);
     let mut back = sender.unmark();
     assert_eq!(back.len(), 5);
-    take(&mut queue, QUEUE);
+    take(&mut queue, QUEUE_EVENTS);
     back.extend(sender.unmark());
     back.sort();
     let mut expected = others;
