@@ -1,21 +1,24 @@
-//! The hub: owns the log of every room that has members on this node, fed by the bus, and passes
-//! what is appended on to the workers that attached. One thread, no locks.
+//! The hub: owns the log of every room that has members on this node. It appends what the bus
+//! delivers, and sends each batch to the workers that are attached. One thread, no locks. It knows
+//! no connection and no member.
 
-mod catchup;
+mod attach;
+mod backfill;
+mod backfill_page;
+mod backfill_reads;
 mod commands;
 mod driver;
 mod ledger;
 mod opening;
-mod outlet;
-mod page;
 #[cfg(test)]
 mod peek;
 mod shares;
 mod upkeep;
+mod worker_queue;
 
-pub(crate) use commands::{Floor, HubCommand, HubHandle, PageAnswer, WorkerEvent};
-pub(crate) use driver::{Hub, now_ms};
-pub(crate) use outlet::{InQueue, outlet_queue};
-pub(crate) use page::Page;
+pub(crate) use backfill_page::BackfillPage;
 #[cfg(test)]
-pub(crate) use page::Part;
+pub(crate) use backfill_page::BackfillRange;
+pub(crate) use commands::{BackfillAnswer, Floor, HubCommand, HubHandle, WorkerEvent};
+pub(crate) use driver::{Hub, now_ms};
+pub(crate) use worker_queue::{QueuedBytes, worker_queue};

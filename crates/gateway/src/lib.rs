@@ -14,6 +14,8 @@ mod http;
 mod hub;
 mod log;
 mod node;
+mod permit;
+mod publication;
 mod room;
 mod settings;
 #[cfg(test)]

@@ -24,7 +24,7 @@ use self::threads::HubThread;
 use crate::config::Config;
 use crate::drain::{FAREWELL, Schedule};
 use crate::http::Site;
-use crate::hub::{HubHandle, outlet_queue};
+use crate::hub::{HubHandle, worker_queue};
 use crate::settings::Settings;
 use crate::traces::Tracer;
 use crate::worker::{Handoff, WorkerParts};
@@ -99,7 +99,7 @@ impl Node {
         let (settings, watched) = watch::channel(Arc::new(settings));
         let (drain, drains) = watch::channel(None);
         let (queues, events): (Vec<_>, Vec<_>) =
-            (0..config.node.workers).map(|_| outlet_queue()).unzip();
+            (0..config.node.workers).map(|_| worker_queue()).unzip();
         let (hub, commands) = HubHandle::new();
         let mut thread =
             HubThread::start(&config, &metrics, (queues, commands), watched.clone()).await?;

@@ -1,19 +1,23 @@
 //! A worker: one thread, one single-threaded runtime, its connections and its view of the rooms.
 //! Nothing here is shared with another thread; no lock, and no borrow across an await.
 
-mod asks;
+mod backfill;
+mod backfill_joins;
 mod chores;
 mod deadlines;
 mod deliver;
+mod dispatch;
 mod drain;
 mod driver;
 mod handle;
 mod heartbeat;
+mod history;
+mod hub_requests;
+mod joins;
 mod members;
-mod pages;
 mod passes;
-mod resume;
-mod session;
+mod publish;
+mod requests;
 mod visits;
 mod wheel;
 
@@ -31,17 +35,17 @@ use tokio::time::Instant;
 
 pub(crate) use driver::{Handoff, WorkerParts, run};
 pub(crate) use heartbeat::Pulse;
-pub(crate) use session::Reply;
+pub(crate) use requests::BusAnswer;
 
 use crate::connection::{Connection, TURN_BYTES};
 use crate::hub::HubHandle;
 use crate::room::Room;
 use crate::settings::Settings;
 use crate::traces::Tracer;
-use asks::Asks;
 use chores::Chore;
 use deadlines::Deadlines;
 use heartbeat::Heartbeats;
+use hub_requests::HubRequests;
 use visits::Visits;
 
 /// Requests for history of one connection that are answered at a time; each answer holds up to 64
@@ -62,8 +66,8 @@ pub(crate) struct Worker {
     bus: Bus,
     hub: HubHandle,
     /// What the hub had no space for.
-    asks: RefCell<Asks>,
-    asks_wake: Notify,
+    hub_requests: RefCell<HubRequests>,
+    hub_wake: Notify,
     rooms: RefCell<HashMap<RoomName, Rc<Room>>>,
     connections: RefCell<HashMap<ConnectionId, Rc<Connection>>>,
     /// Where sockets are read into.
@@ -87,7 +91,7 @@ pub(crate) struct Worker {
     chores: RefCell<VecDeque<Chore>>,
     heartbeats: RefCell<Heartbeats>,
     /// Answers of the bus, bounded by what connections may have in flight.
-    replies: mpsc::UnboundedSender<Reply>,
+    answers: mpsc::UnboundedSender<BusAnswer>,
     tracer: Tracer,
     /// Numbers questions to the hub.
     asked: Cell<u64>,
@@ -100,7 +104,7 @@ impl Worker {
     /// of its means.
     pub(crate) fn new(
         (index, node): (usize, NodeId),
-        (bus, hub, replies): (Bus, HubHandle, mpsc::UnboundedSender<Reply>),
+        (bus, hub, answers): (Bus, HubHandle, mpsc::UnboundedSender<BusAnswer>),
         settings: Arc<Settings>,
         (metrics, tracer): (Metrics, Tracer),
     ) -> Self {
@@ -112,8 +116,8 @@ impl Worker {
             settings: RefCell::new(settings),
             bus,
             hub,
-            asks: RefCell::default(),
-            asks_wake: Notify::new(),
+            hub_requests: RefCell::default(),
+            hub_wake: Notify::new(),
             rooms: RefCell::new(HashMap::new()),
             connections: RefCell::new(HashMap::new()),
             scratch: RefCell::new(vec![0; TURN_BYTES].into_boxed_slice()),
@@ -126,7 +130,7 @@ impl Worker {
             pass_wake: Notify::new(),
             pending: RefCell::default(),
             chores: RefCell::default(),
-            replies,
+            answers,
             tracer,
             asked: Cell::new(0),
             moved_by: Cell::new(None),
@@ -180,7 +184,7 @@ impl Worker {
             self.write_soon(connection);
         }
         for room in turn.page_ended {
-            self.ask_page(&room);
+            self.request_backfill(&room);
         }
         self.release(connection);
     }

@@ -1,4 +1,4 @@
-//! What workers ask of the hub and what it tells them.
+//! The commands that workers send to the hub, and the events that it sends to them.
 
 use std::sync::Arc;
 
@@ -7,44 +7,46 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::Instant;
 
-use super::{InQueue, Page};
+use super::{BackfillPage, QueuedBytes};
 use crate::log::{Batch, RoomLog};
 
 /// Which batches a log has dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Floor {
-    /// Batches before this one went because the room's log is full: who reads them is slow.
+    /// Batches before this one were dropped because the room's log is full. A member that still
+    /// needs one of them is slow.
     pub(crate) slow: u64,
-    /// Batches before this one are gone, some of them perhaps only for the node's memory budget.
+    /// Batches before this one were dropped, some of them perhaps only for the node's memory budget.
     pub(crate) all: u64,
 }
 
 /// From a worker to the hub.
 #[derive(Debug)]
 pub(crate) enum HubCommand {
-    /// Its first member joins: send the log, then everything after. `number` comes back with it.
+    /// The worker's first member joins: send it the log, with this number, and then every batch that
+    /// is appended.
     Attach { worker: usize, room: RoomName, number: u64 },
-    /// Its last member left.
+    /// The worker's last member left.
     Detach { worker: usize, room: RoomName },
-    /// A member needs what follows `after`, which lies before the log.
-    Page { worker: usize, room: RoomName, after: Seq },
+    /// A reader needs the messages that follow `after`, which lie before the log.
+    Backfill { worker: usize, room: RoomName, after: Seq },
 }
 
 /// From the hub to a worker.
 #[derive(Debug)]
 pub(crate) enum WorkerEvent {
-    /// The room's log: as asked for, or again because the worker's queue was full.
+    /// The room's log: the answer to `Attach`, or again because the worker's queue was full.
     Attached {
         room: RoomName,
         number: u64,
         log: RoomLog,
         lineage: Arc<Lineage>,
         slow: u64,
-        held: InQueue,
+        held: QueuedBytes,
     },
-    /// The bus is away and the room is not known here.
+    /// The bus does not answer, and this node does not have the room's log.
     Refused { room: RoomName, number: u64 },
-    /// The next batch of a room, and what its log dropped for it.
+    /// The next batch of a room, and which batches its log has dropped.
     Append {
         room: RoomName,
         number: u64,
@@ -52,49 +54,49 @@ pub(crate) enum WorkerEvent {
         floor: Floor,
         lineage: Option<Arc<Lineage>>,
         appended: Instant,
-        held: InQueue,
+        held: QueuedBytes,
     },
     /// A room's log dropped batches.
     Trim { room: RoomName, floor: Floor },
-    /// What a member asked for.
-    Page { room: RoomName, answer: PageAnswer },
+    /// The answer to `HubCommand::Backfill`.
+    Backfill { room: RoomName, answer: BackfillAnswer },
 }
 
-/// Answer to a request for a page.
+/// The answer to a request for backfill.
 #[derive(Debug, Clone)]
-pub(crate) enum PageAnswer {
-    /// The page.
-    Page(Page),
-    /// The log reaches back far enough by now: look again.
+pub(crate) enum BackfillAnswer {
+    /// The page that serves the oldest waiting reader, and perhaps others.
+    Page(BackfillPage),
+    /// The log reaches back far enough by now.
     InLog,
-    /// The bus is away.
+    /// The bus does not answer.
     Failed,
 }
 
-/// Commands that wait for the hub, of all workers together. A worker whose command finds no space
-/// keeps it, one for each room (`worker/asks.rs`), until there is.
+/// Commands of all workers together that may wait for the hub. While there is no space, a worker
+/// keeps its commands, at most one for each room (`worker/hub_requests.rs`).
 pub(super) const MAX_COMMANDS: usize = 1024;
 
-/// A worker's way to the hub.
+/// The sending end of the hub's queue of commands.
 #[derive(Debug, Clone)]
 pub(crate) struct HubHandle {
     commands: mpsc::Sender<HubCommand>,
 }
 
 impl HubHandle {
-    /// A handle and the hub's end of it.
+    /// A handle and the receiving end.
     pub(crate) fn new() -> (Self, mpsc::Receiver<HubCommand>) {
         Self::holding(MAX_COMMANDS)
     }
 
-    /// The same with space for so many commands.
+    /// The same, with space for so many commands.
     pub(crate) fn holding(count: usize) -> (Self, mpsc::Receiver<HubCommand>) {
         let (commands, receiver) = mpsc::channel(count);
         (Self { commands }, receiver)
     }
 
-    /// Asks; gives the command back if there is no space for it. The hub outlives the workers, so
-    /// that an answer comes unless the node is ending.
+    /// Sends a command; returns it if there is no space. The hub outlives the workers, so that an
+    /// answer comes unless the node is ending.
     pub(crate) fn ask(&self, command: HubCommand) -> Result<(), HubCommand> {
         match self.commands.try_send(command) {
             Err(TrySendError::Full(command)) => Err(command),
@@ -108,7 +110,7 @@ impl HubHandle {
         self.commands.capacity() > 0
     }
 
-    /// Space for one command, in turn with other workers; `None` if the node is ending.
+    /// Waits for space for one command, in turn with other workers; `None` if the node is ending.
     pub(crate) async fn space(&self) -> Option<mpsc::Permit<'_, HubCommand>> {
         self.commands.reserve().await.ok()
     }

@@ -6,74 +6,69 @@ use std::time::{Duration, SystemTime};
 use std::vec;
 
 use hashbrown::HashMap;
-use roomcast_bus::{Bus, FeedEvent, Feeds, History, ReadError, RoomEvent};
+use roomcast_bus::{Bus, FeedEvent, Feeds, RoomEvent};
 use roomcast_metrics::Metrics;
-use roomcast_protocol::{RoomName, Seq};
+use roomcast_protocol::RoomName;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::catchup::Ask;
+use super::backfill_page::BackfillRange;
+use super::backfill_reads::BackfillRead;
 use super::commands::MAX_COMMANDS;
-use super::ledger::{Ledger, Phase};
+use super::ledger::Ledger;
 use super::opening::Opening;
-use super::outlet::{Outlet, Sent, queue_bytes};
-use super::page::{Page, Part};
 use super::shares::Shares;
-use super::{Floor, HubCommand, PageAnswer, WorkerEvent};
+use super::worker_queue::{Sent, WorkerQueue, queue_bytes};
+use super::{Floor, HubCommand, WorkerEvent};
 use crate::log::{Batch, Budget};
 use crate::settings::Settings;
 
-/// Opening deadlines, lingering rooms and full queues are looked at this often.
-const TICK: Duration = Duration::from_millis(50);
-/// How long a join waits for a room that is not open here, before the bus counts as away.
-const OPEN_DEADLINE: Duration = Duration::from_secs(2);
-/// Events of the bus, and commands, that are handled before the thread's other work gets a turn:
-/// half of a worker's queue, so that a worker which keeps up is sent all of it; 1 ms or so.
+/// Period of the hub's upkeep.
+const TICK_PERIOD: Duration = Duration::from_millis(50);
+/// Events of the bus, and commands, that are handled before the thread's other work gets a turn.
+/// Half of a worker's queue, so that a worker which keeps up loses none of them; about 1 ms.
 pub(super) const BURST: usize = 512;
-/// Before a page is read again that could not be read.
-const RETRY: Duration = Duration::from_millis(250);
-
-/// A page that was read, or why not.
-type PageRead = (RoomName, Part, Result<History, ReadError>);
 
 /// Owns the logs of all rooms of the node.
 pub(crate) struct Hub {
-    bus: Bus,
+    pub(super) bus: Bus,
     pub(super) feeds: Feeds,
     pub(super) rooms: HashMap<RoomName, Ledger>,
-    /// Every room of `rooms`, in the order in which they are looked at.
+    /// Every room of `rooms`, in the order in which the upkeep looks at them.
     pub(super) round: VecDeque<RoomName>,
-    /// Rooms that are to be looked at now, and hundredths of a room.
+    /// Rooms that the upkeep is to look at now.
     pub(super) to_sweep: usize,
+    /// Fractions of a room that the upkeep is to look at, in units of one part of a round's ticks.
     pub(super) sweep_due: usize,
-    /// Rooms when this round began: they set its pace, so that it takes its time even while most of
-    /// them are closed.
+    /// Rooms when this round began. They set its pace, so that a round takes as long even if most
+    /// rooms are closed during it.
     pub(super) round_size: usize,
-    /// Rooms that this round has not looked at, and the batches in the logs of the others.
+    /// Rooms that this round has not looked at.
     pub(super) unseen: usize,
+    /// Batches in the logs of the rooms that this round has looked at.
     pub(super) batches: usize,
     pub(super) opening: Opening,
-    /// Those who have waited too long for a room are being refused.
+    /// The upkeep is refusing workers that have waited too long for a room.
     pub(super) is_refusing: bool,
     pub(super) shares: Shares,
     /// Rooms that may keep pages.
     pub(super) paged: BTreeSet<RoomName>,
-    pub(super) outlets: Vec<Outlet>,
+    pub(super) queues: Vec<WorkerQueue>,
     commands: mpsc::Receiver<HubCommand>,
-    /// What the bus told and no turn has come to. The bus is not asked meanwhile.
+    /// Events of the bus that are not handled yet. The bus is not asked for more meanwhile.
     backlog: vec::IntoIter<RoomEvent>,
-    /// Pages to be read, each after a pause; the loop starts the reads at the end of its turn.
-    due: Vec<(RoomName, Part, Duration)>,
-    /// One read at a time for each room bounds what stands here.
-    reads: mpsc::UnboundedReceiver<PageRead>,
-    read_done: mpsc::UnboundedSender<PageRead>,
+    /// Reads to be started at the end of this turn of the loop, each after a pause.
+    pub(super) reads_due: Vec<(RoomName, BackfillRange, Duration)>,
+    /// Finished reads. Bounded by the number of rooms: each has one read at a time.
+    reads: mpsc::UnboundedReceiver<BackfillRead>,
+    pub(super) read_done: mpsc::UnboundedSender<BackfillRead>,
     pub(super) settings: watch::Receiver<Arc<Settings>>,
     pub(super) budget: Budget,
     pub(super) metrics: Metrics,
 }
 
 impl Hub {
-    /// A hub that feeds these workers.
+    /// A hub that sends events to these workers.
     pub(crate) fn new(
         (bus, feeds): (Bus, Feeds),
         workers: Vec<mpsc::Sender<WorkerEvent>>,
@@ -82,7 +77,7 @@ impl Hub {
         metrics: Metrics,
     ) -> Self {
         let (read_done, reads) = mpsc::unbounded_channel();
-        let outlets = workers.into_iter().map(Outlet::new).collect();
+        let queues = workers.into_iter().map(WorkerQueue::new).collect();
         Self {
             bus,
             feeds,
@@ -97,10 +92,10 @@ impl Hub {
             is_refusing: false,
             shares: Shares::default(),
             paged: BTreeSet::new(),
-            outlets,
+            queues,
             commands,
             backlog: Vec::new().into_iter(),
-            due: Vec::new(),
+            reads_due: Vec::new(),
             reads,
             read_done,
             settings,
@@ -109,10 +104,10 @@ impl Hub {
         }
     }
 
-    /// Runs until the last worker has let go of its handle. What concerns many rooms at once is done
-    /// in slices, with the thread's other work between them.
+    /// Runs until the last worker has dropped its handle. Work on many rooms at once is done in
+    /// slices, with the thread's other work between them.
     pub(crate) async fn run(mut self) {
-        let mut tick = interval(TICK);
+        let mut tick = interval(TICK_PERIOD);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut commands = Vec::with_capacity(MAX_COMMANDS.min(BURST));
         loop {
@@ -128,22 +123,24 @@ impl Hub {
                     commands.drain(..).for_each(|command| self.command(command));
                     self.slice();
                 }
-                Some((room, part, read)) = self.reads.recv() => self.page_read(room, part, read),
+                Some((room, range, read)) = self.reads.recv() => {
+                    self.read_ended(room, range, read);
+                }
                 now = tick.tick() => self.tick(now),
                 () = tokio::task::yield_now(), if self.has_slices() => self.slice(),
             }
-            for (room, part, pause) in self.take_due() {
-                self.start_read(room, part, pause);
+            for (room, range, pause) in self.take_reads_due() {
+                self.start_read(room, range, pause);
             }
         }
     }
 
-    /// Whether some of what was begun is left for other turns.
+    /// Whether work that was begun is left for the next turns.
     fn has_slices(&self) -> bool {
         self.backlog.len() > 0 || self.has_upkeep()
     }
 
-    /// Does a part of what is left.
+    /// Does a slice of the work that is left.
     fn slice(&mut self) {
         if self.has_slices() {
             self.feed_some();
@@ -151,12 +148,7 @@ impl Hub {
         }
     }
 
-    /// The reads to start now.
-    pub(crate) fn take_due(&mut self) -> Vec<(RoomName, Part, Duration)> {
-        std::mem::take(&mut self.due)
-    }
-
-    /// Takes in the next events of the bus.
+    /// Handles the next events of the bus.
     fn feed_some(&mut self) {
         let now = now_ms();
         for _ in 0..BURST {
@@ -165,7 +157,7 @@ impl Hub {
         }
     }
 
-    /// Takes in an event of the bus; `now` is Unix time in ms.
+    /// Handles an event of the bus; `now` is Unix time in ms.
     pub(super) fn take_in(&mut self, RoomEvent { room, event }: RoomEvent, now: u64) {
         if let FeedEvent::Messages(messages) = &event {
             for message in messages {
@@ -180,184 +172,69 @@ impl Hub {
         if let FeedEvent::Opened { lineage, last } = event {
             ledger.open(lineage, last);
             self.shares.put(&mut ledger.place, 0, &room);
-            return self.announce(&room);
+            return self.send_log_to_all(&room);
         }
         let is_reset = matches!(event, FeedEvent::Reset { .. });
-        let answers = if is_reset { ledger.catch_up.reset() } else { Vec::new() };
+        let answers = if is_reset { ledger.backfill.reset() } else { Vec::new() };
         let batches = ledger.batches(&room, event, &self.budget);
         let (lag_bytes, log_bytes) = self.log_limits();
-        let max = queue_bytes(log_bytes, self.outlets.len());
+        let max = queue_bytes(log_bytes, self.queues.len());
         for batch in batches {
             let Some(ledger) = self.rooms.get_mut(&room) else { return };
             let floor = ledger.append(batch.clone(), lag_bytes);
             self.shares.settle(&mut ledger.place, ledger.log.bytes(), &room);
-            let news = News { batch, floor, is_reset };
-            pass_on(&mut self.outlets, &self.metrics, &room, ledger, (&news, max));
+            let append = AppendedBatch { batch, floor, is_reset };
+            pass_on(&mut self.queues, &self.metrics, &room, ledger, (&append, max));
             if self.budget.kept() > log_bytes {
                 self.keep_budget(Some(&room));
             }
         }
-        self.answer(&room, answers);
+        self.answer_backfill(&room, answers);
     }
 
-    /// The room is open: everybody who asked gets its log.
-    fn announce(&mut self, room: &RoomName) {
-        let Some(ledger) = self.rooms.get(room) else { return };
-        let workers = ledger.workers.clone();
-        for (worker, _) in workers {
-            self.attach_again(worker, room);
-        }
-    }
-
-    /// Sends a worker the log of a room it asked for, as it is now.
-    pub(super) fn attach_again(&mut self, worker: usize, room: &RoomName) {
-        let Some(ledger) = self.rooms.get(room) else { return };
-        if ledger.phase != Phase::Open {
-            return;
-        }
-        let Some(&(_, number)) = ledger.workers.iter().find(|(known, _)| *known == worker) else {
-            return;
-        };
-        let max = queue_bytes(self.log_limits().1, self.outlets.len());
-        let sent = self.outlets[worker].send_log(room, (ledger.log.bytes(), max), |held| {
-            WorkerEvent::Attached {
-                room: room.clone(),
-                number,
-                log: ledger.log.clone(),
-                lineage: ledger.lineage.clone(),
-                slow: ledger.floor().slow,
-                held,
-            }
-        });
-        if sent == Sent::Marked {
-            self.metrics.rooms.hub_queue_full.inc();
-        }
-    }
-
+    /// Sends an event that concerns a room to a worker. If the worker's queue is full, the room is
+    /// marked instead.
     pub(super) fn send(&mut self, worker: usize, room: &RoomName, event: WorkerEvent) {
-        if self.outlets[worker].send(room, event) == Sent::Marked {
+        if self.queues[worker].send(room, event) == Sent::Marked {
             self.metrics.rooms.hub_queue_full.inc();
         }
     }
 
+    /// Handles a command of a worker.
     pub(crate) fn command(&mut self, command: HubCommand) {
         match command {
             HubCommand::Attach { worker, room, number } => self.attach(worker, room, number),
             HubCommand::Detach { worker, room } => self.detach(worker, &room),
-            HubCommand::Page { worker, room, after } => self.page(worker, &room, after),
-        }
-    }
-
-    fn attach(&mut self, worker: usize, room: RoomName, number: u64) {
-        let feeds = &mut self.feeds;
-        let ledger = self.rooms.entry(room.clone()).or_insert_with(|| {
-            feeds.open(room.clone());
-            self.round.push_back(room.clone());
-            Ledger::opening(Instant::now() + OPEN_DEADLINE)
-        });
-        ledger.attach(worker, number);
-        match &mut ledger.phase {
-            Phase::Open => self.attach_again(worker, &room),
-            Phase::Opening { until } => {
-                *until = (*until).max(Instant::now() + OPEN_DEADLINE);
-                if !std::mem::replace(&mut ledger.is_watched, true) {
-                    self.opening.watch(*until, room);
-                }
+            HubCommand::Backfill { worker, room, after } => {
+                self.request_backfill(worker, &room, after);
             }
         }
-    }
-
-    fn detach(&mut self, worker: usize, room: &RoomName) {
-        self.outlets[worker].forget(room);
-        let Some(ledger) = self.rooms.get_mut(room) else { return };
-        ledger.detach(worker);
-        if ledger.workers.is_empty() {
-            ledger.idle_since = Some(Instant::now());
-        }
-    }
-
-    fn page(&mut self, worker: usize, room: &RoomName, after: Seq) {
-        let Some(ledger) = self.rooms.get_mut(room) else { return };
-        match ledger.catch_up.ask(worker, after, &ledger.log) {
-            Ask::Answer(answer) => self.answer(room, vec![(worker, answer)]),
-            Ask::Read(part) => self.read(room.clone(), part, Duration::ZERO),
-            Ask::Wait => {}
-        }
-    }
-
-    fn answer(&mut self, room: &RoomName, answers: Vec<(usize, PageAnswer)>) {
-        for (worker, answer) in answers {
-            let event = WorkerEvent::Page { room: room.clone(), answer };
-            self.send(worker, room, event);
-        }
-    }
-
-    fn read(&mut self, room: RoomName, part: Part, pause: Duration) {
-        self.due.push((room, part, pause));
-    }
-
-    fn start_read(&self, room: RoomName, part: Part, pause: Duration) {
-        self.metrics.rooms.catchup_reads.inc();
-        let (bus, done) = (self.bus.clone(), self.read_done.clone());
-        let request = part.request(self.settings.borrow().namespace_of(&room).retention);
-        tokio::spawn(async move {
-            tokio::time::sleep(pause).await;
-            let read = bus.history(&room, request).await;
-            // The hub that asked may have ended meanwhile.
-            let _ = done.send((room, part, read));
-        });
-    }
-
-    pub(crate) fn page_read(
-        &mut self,
-        room: RoomName,
-        part: Part,
-        read: Result<History, ReadError>,
-    ) {
-        let Some(ledger) = self.rooms.get_mut(&room) else { return };
-        let page =
-            read.ok().and_then(|history| Page::of(&room, part, history, &ledger.log, &self.budget));
-        let (answers, next) = match page {
-            Some(page) => {
-                let arrived = ledger.catch_up.arrived(part, page);
-                if ledger.catch_up.has_pages() && !self.paged.contains(&room) {
-                    self.paged.insert(room.clone());
-                }
-                arrived
-            }
-            None => match ledger.catch_up.failed(part) {
-                Ok(part) => return self.read(room, part, RETRY),
-                Err(answers) => (answers, Ask::Wait),
-            },
-        };
-        self.answer(&room, answers);
-        if let Ask::Read(part) = next {
-            self.read(room, part, Duration::ZERO);
-        }
-        self.keep_budget(None);
     }
 }
 
-/// What was appended to a log.
-struct News {
+/// A batch that was appended to a log.
+struct AppendedBatch {
     batch: Arc<Batch>,
+    /// Batches that the log has dropped.
     floor: Floor,
+    /// It begins a new epoch, so the workers need the lineage.
     is_reset: bool,
 }
 
-/// Sends a batch to every worker that attached; none of their queues may hold more than `max` bytes.
+/// Sends a batch to every worker that is attached. None of their queues may hold more than `max`
+/// bytes of logs.
 fn pass_on(
-    outlets: &mut [Outlet],
+    queues: &mut [WorkerQueue],
     metrics: &Metrics,
     room: &RoomName,
     ledger: &Ledger,
-    (news, max): (&News, usize),
+    (append, max): (&AppendedBatch, usize),
 ) {
     let number = ledger.log.end_cursor().batch - 1;
-    let News { batch, floor, is_reset } = news;
+    let AppendedBatch { batch, floor, is_reset } = append;
     for &(worker, _) in &ledger.workers {
         let sent =
-            outlets[worker].send_log(room, (batch.weight(), max), |held| WorkerEvent::Append {
+            queues[worker].send_log(room, (batch.weight(), max), |held| WorkerEvent::Append {
                 room: room.clone(),
                 number,
                 batch: batch.clone(),
@@ -372,7 +249,8 @@ fn pass_on(
     }
 }
 
-/// Unix time in ms by the node's clock, which may be set: never for a duration within this node.
+/// Unix time in ms by the node's clock. That clock may be set, so no duration within this node is
+/// measured by it.
 #[expect(
     clippy::disallowed_methods,
     reason = "it is compared with the times of messages, and shown"

@@ -1,4 +1,5 @@
-//! One room as the hub keeps it: its log, who attached, and what may be dropped. Pure.
+//! One room as the hub keeps it: its log, the workers that are attached, and which batches are
+//! dropped. Pure.
 
 use std::sync::Arc;
 
@@ -7,11 +8,11 @@ use roomcast_protocol::{Lineage, Position, RoomName};
 use tokio::time::Instant;
 
 use super::Floor;
-use super::catchup::CatchUp;
+use super::backfill::Backfill;
 use super::shares::Place;
 use crate::log::{Batch, Budget, Entry, RoomLog};
 
-/// Largest batch, in bytes: a few hundred chat messages, and little enough to hold for one reader.
+/// Largest batch, in bytes: some hundred chat messages, and small enough to be kept for one reader.
 const BATCH_BYTES: usize = 64 * 1024;
 
 /// One room on this node.
@@ -20,22 +21,23 @@ pub(super) struct Ledger {
     pub(super) phase: Phase,
     pub(super) log: RoomLog,
     pub(super) lineage: Arc<Lineage>,
-    /// Workers that attached, with the number of their question.
+    /// Workers that are attached, with the number of their command.
     pub(super) workers: Vec<(usize, u64)>,
-    /// Since when nobody is attached.
+    /// Since when no worker is attached.
     pub(super) idle_since: Option<Instant>,
-    pub(super) catch_up: CatchUp,
-    /// Where it stands among the rooms that have a log.
+    pub(super) backfill: Backfill,
+    /// Its place in the order in which rooms give up memory.
     pub(super) place: Option<Place>,
-    /// It stands in the hub's list of rooms that wait to be opened.
+    /// It is in the hub's list of rooms that wait to be opened.
     pub(super) is_watched: bool,
+    /// Batches before this one were dropped because the log was full.
     slow: u64,
 }
 
 /// Whether the room's feed is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// The bus was asked, and this is when those who wait are refused.
+    /// The bus was asked to open it. Workers that wait are refused at this time.
     Opening { until: Instant },
     /// The log follows the feed.
     Open,
@@ -50,14 +52,14 @@ impl Ledger {
             lineage: Arc::new(Lineage::new(nowhere.epoch)),
             workers: Vec::new(),
             idle_since: None,
-            catch_up: CatchUp::default(),
+            backfill: Backfill::default(),
             place: None,
             is_watched: false,
             slow: 0,
         }
     }
 
-    /// The feed is open; the log begins here.
+    /// The feed is open: the log begins at its end.
     pub(super) fn open(&mut self, lineage: Lineage, last: u64) {
         self.phase = Phase::Open;
         self.drop_before(u64::MAX);
@@ -66,7 +68,7 @@ impl Ledger {
         self.slow = 0;
     }
 
-    /// The batches that a feed's event adds to the log.
+    /// The batches that an event of the feed adds to the log.
     pub(super) fn batches(
         &mut self,
         room: &RoomName,
@@ -86,19 +88,20 @@ impl Ledger {
         batches.into_iter().map(Arc::new).collect()
     }
 
-    /// Appends a batch and keeps the log within `max` bytes; what it dropped.
+    /// Appends a batch and keeps the log within `max` bytes. Returns which batches are dropped.
     pub(super) fn append(&mut self, batch: Arc<Batch>, max: usize) -> Floor {
         self.log.append(batch);
         let floor = self.log.floor_for(max);
         if floor > self.log.base() {
-            // Not where the budget left the log: only a member's own lag makes it slow.
+            // Batches that the memory budget dropped before do not count: only its own lag makes
+            // a member slow.
             self.slow = floor;
         }
         self.drop_before(floor);
         self.floor()
     }
 
-    /// Gives up half of the log to the node's memory budget, or all of it if it is one batch.
+    /// Drops half of the log for the node's memory budget, or all of it if it is one batch.
     pub(super) fn shed(&mut self) -> Floor {
         let floor = match self.log.len() {
             0 | 1 => self.log.end_cursor().batch,
@@ -113,8 +116,8 @@ impl Ledger {
         self.log.trim(floor);
     }
 
-    /// Drops what is older than `oldest` (Unix ms, the bus's clock); `None` if nothing is. A gap or
-    /// reset has no time: it goes with the messages after it.
+    /// Drops batches whose messages are older than `oldest` (Unix ms, the bus's clock); `None` if
+    /// there are none. A gap or reset has no time: it is dropped with the messages after it.
     pub(super) fn expire(&mut self, oldest: u64) -> Option<Floor> {
         let (base, mut floor) = (self.log.base(), self.log.base());
         for number in base..self.log.end_cursor().batch {
@@ -128,7 +131,7 @@ impl Ledger {
         if floor == base {
             return None;
         }
-        // Nobody is slow for this: the bus's clock and ours may differ by more than the age.
+        // This makes no member slow: the bus's clock and the node's may differ by more than the age.
         self.drop_before(floor);
         Some(self.floor())
     }
@@ -137,14 +140,14 @@ impl Ledger {
         Floor { slow: self.slow, all: self.log.base() }
     }
 
-    /// A worker attached; its number replaces an older one.
+    /// A worker attaches. The number of its command replaces an older one.
     pub(super) fn attach(&mut self, worker: usize, number: u64) {
         self.detach(worker);
         self.workers.push((worker, number));
         self.idle_since = None;
     }
 
-    /// A worker let go.
+    /// A worker detaches.
     pub(super) fn detach(&mut self, worker: usize) {
         self.workers.retain(|&(known, _)| known != worker);
     }

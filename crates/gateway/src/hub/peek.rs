@@ -1,5 +1,5 @@
-//! What the simulation and tests ask of a hub beyond what the node does: what the node does in
-//! slices, in one go.
+//! What only the simulation and tests call: whole rounds of the upkeep instead of slices, and
+//! questions about the hub's state.
 
 use roomcast_bus::RoomEvent;
 use roomcast_protocol::RoomName;
@@ -9,30 +9,30 @@ use super::driver::{Hub, now_ms};
 use super::upkeep::expire;
 
 impl Hub {
-    /// Takes in what the bus told.
+    /// Handles events of the bus.
     pub(crate) fn feed(&mut self, events: Vec<RoomEvent>) {
         let now = now_ms();
         events.into_iter().for_each(|event| self.take_in(event, now));
     }
 
-    /// Attaches again where a queue was full, and refuses who has waited too long.
+    /// Attaches again where a queue was full, and refuses workers that have waited too long.
     pub(crate) fn look_at_queues(&mut self, now: Instant) {
         self.attach_marked();
         while self.refuse_some(now) {}
         self.keep_budget(None);
     }
 
-    /// Closes rooms nobody came back to and drops what is too old; `clock` is Unix time in ms.
+    /// Closes rooms without workers and drops old messages; `clock` is Unix time in ms.
     pub(crate) fn sweep(&mut self, now: Instant, clock: u64) {
         (0..self.round.len()).for_each(|_| self.sweep_next(now, clock));
     }
 
-    /// Whether a room is kept here, and its feed open or about to be.
+    /// Whether the hub has the room: its feed is open, or about to be.
     pub(crate) fn has(&self, room: &RoomName) -> bool {
         self.rooms.contains_key(room)
     }
 
-    /// Whether nothing is kept here.
+    /// Whether the hub keeps no room and no memory.
     pub(crate) fn is_bare(&self) -> bool {
         self.rooms.is_empty() && self.round.is_empty() && self.budget.used() == 0
     }
@@ -40,7 +40,7 @@ impl Hub {
     /// Drops a room's messages older than `oldest`: what a sweep does, one room at a time.
     pub(crate) fn expire(&mut self, room: &RoomName, oldest: u64) {
         if let Some(ledger) = self.rooms.get_mut(room) {
-            expire(&mut self.outlets, room, ledger, oldest);
+            expire(&mut self.queues, room, ledger, oldest);
             self.shares.settle(&mut ledger.place, ledger.log.bytes(), room);
         }
     }

@@ -1,7 +1,7 @@
-//! Which room gives first when all logs together are above their budget: rooms by the size of their
-//! logs in classes of powers of two, and within a class the one that came into it first. A room is
-//! touched only when its class changes, so that an append costs the same beside any number of
-//! rooms. Pure.
+//! The order in which rooms give up memory when all logs together are above their budget: by the size
+//! of their logs in classes of powers of two, and within a class by the time at which they came into
+//! it. A room moves only when its class changes, so that the cost of an append does not grow with
+//! the number of rooms. Pure.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use roomcast_protocol::RoomName;
 pub(super) struct Place {
     /// The log's size when the room was placed lay between 2^class and twice that.
     class: Reverse<u32>,
-    /// Rises with each placing.
+    /// Rises each time a room is placed.
     number: u64,
 }
 
@@ -22,7 +22,7 @@ pub(super) struct Place {
 pub(super) struct Shares {
     rooms: BTreeMap<Place, RoomName>,
     number: u64,
-    /// Placings so far, which is the work that was done.
+    /// How often a room was placed: the work that was done.
     #[cfg(test)]
     pub(super) placings: usize,
 }
@@ -40,7 +40,7 @@ impl Shares {
         }
     }
 
-    /// The same where the log gave something up: its place is that of its size.
+    /// The same after the log dropped batches: the room takes the place of its size.
     pub(super) fn put(&mut self, place: &mut Option<Place>, bytes: usize, room: &RoomName) {
         if let Some(place) = place.take() {
             self.rooms.remove(&place);
@@ -57,7 +57,7 @@ impl Shares {
         }
     }
 
-    /// The room whose turn it is to give, but not `spared`.
+    /// The next room to give up memory, but not `spared`.
     pub(super) fn first(&self, spared: Option<&RoomName>) -> Option<&RoomName> {
         self.rooms.values().find(|room| Some(*room) != spared)
     }

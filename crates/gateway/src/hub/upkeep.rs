@@ -1,22 +1,22 @@
-//! The hub's upkeep: full queues, rooms that do not open, rooms nobody came back to, old messages,
-//! and the memory of all logs together.
+//! The hub's upkeep: full queues, rooms that do not open, rooms without workers, old messages, and
+//! the memory of all logs together.
 
 use roomcast_protocol::RoomName;
 use tokio::time::Instant;
 
 use super::driver::{Hub, now_ms};
 use super::ledger::{Ledger, Phase};
-use super::outlet::{Outlet, Sent};
+use super::worker_queue::{Sent, WorkerQueue};
 use super::{Floor, WorkerEvent};
 
-/// Each room is looked at once in so many ticks (5 s).
+/// Ticks in which each room is looked at once (5 s).
 const TICKS_PER_ROUND: usize = 100;
-/// Rooms that are looked at, or refused, before the thread's other work gets a turn: 0.2 ms or so.
+/// Rooms that are looked at, or refused, before the thread's other work gets a turn: about 0.2 ms.
 const SLICE: usize = 256;
-/// A map is given memory back when it holds less than one in so many of what it has space for.
-const SPARSE: usize = 4;
-/// Maps of less are left alone.
-const SMALL: usize = 1024;
+/// A map gives memory back when its entries fill less than one part in so many of its capacity.
+const SHRINK_BELOW_PART: usize = 4;
+/// Entries for which a map keeps its memory in any case.
+const MIN_CAPACITY: usize = 1024;
 
 impl Hub {
     pub(super) fn tick(&mut self, now: Instant) {
@@ -34,12 +34,12 @@ impl Hub {
         self.upkeep_some(now, now_ms());
     }
 
-    /// Whether some of what a tick began is left for other turns.
+    /// Whether work that a tick began is left for other turns.
     pub(super) fn has_upkeep(&self) -> bool {
         self.is_refusing || self.to_sweep > 0
     }
 
-    /// One slice of what a tick began; `clock` is Unix time in ms.
+    /// Does a slice of the work that a tick began; `clock` is Unix time in ms.
     pub(super) fn upkeep_some(&mut self, now: Instant, clock: u64) {
         if self.is_refusing {
             self.is_refusing = self.refuse_some(now);
@@ -52,17 +52,17 @@ impl Hub {
 
     /// Attaches again where a queue was full: for each worker half of its queue at most.
     pub(super) fn attach_marked(&mut self) {
-        for worker in 0..self.outlets.len() {
-            if self.outlets[worker].is_marked() {
-                for room in self.outlets[worker].unmark() {
-                    self.attach_again(worker, &room);
+        for worker in 0..self.queues.len() {
+            if self.queues[worker].is_marked() {
+                for room in self.queues[worker].unmark() {
+                    self.send_log(worker, &room);
                 }
             }
         }
     }
 
-    /// Refuses some of those who have waited too long for a room to open; the room stays wanted.
-    /// False if that was all for now.
+    /// Refuses some of the workers that have waited too long for a room to open. The bus is still
+    /// asked to open it. False if no such worker is left for now.
     pub(super) fn refuse_some(&mut self, now: Instant) -> bool {
         let mut full = Vec::new();
         for _ in 0..SLICE {
@@ -83,11 +83,11 @@ impl Hub {
             }
             ledger.idle_since = Some(now);
             let waiting = std::mem::take(&mut ledger.workers);
-            let outlets = &mut self.outlets;
-            // Whose queue is full stays, and is told at another tick.
+            let queues = &mut self.queues;
+            // A worker whose queue is full is refused at another tick.
             let untold = waiting.into_iter().filter(|&(worker, number)| {
                 let event = WorkerEvent::Refused { room: room.clone(), number };
-                !outlets[worker].takes(&room) || outlets[worker].send(&room, event) == Sent::Marked
+                !queues[worker].takes(&room) || queues[worker].send(&room, event) == Sent::Marked
             });
             ledger.workers = untold.collect();
             if !ledger.workers.is_empty() {
@@ -96,13 +96,13 @@ impl Hub {
             }
         }
         let any_full = !full.is_empty();
-        // Behind the others that are due.
+        // After the other rooms that are due.
         full.into_iter().for_each(|room| self.opening.watch(now, room));
         !any_full
     }
 
-    /// Looks at the room whose turn it is: closes it if nobody came back to it, and drops what is
-    /// too old; `clock` is Unix time in ms.
+    /// Looks at the next room: closes it if it has been without workers for `limits.room_linger`, and
+    /// drops old messages; `clock` is Unix time in ms.
     pub(super) fn sweep_next(&mut self, now: Instant, clock: u64) {
         if self.unseen == 0 {
             (self.round_size, self.unseen) = (self.round.len(), self.round.len());
@@ -123,11 +123,11 @@ impl Hub {
         if ledger.idle_since.is_some_and(|since| now - since >= linger) {
             return self.close(room);
         }
-        expire(&mut self.outlets, room, ledger, clock.saturating_sub(age));
+        expire(&mut self.queues, room, ledger, clock.saturating_sub(age));
         self.shares.settle(&mut ledger.place, ledger.log.bytes(), room);
-        // A crowd comes back within seconds; an idle room holds nothing for it.
-        ledger.catch_up.forget_unused();
-        if !ledger.catch_up.has_pages() {
+        // A crowd comes back within seconds: pages are not kept for longer.
+        ledger.backfill.forget_unused();
+        if !ledger.backfill.has_pages() {
             self.paged.remove(room);
         }
         self.batches += ledger.log.len();
@@ -141,21 +141,23 @@ impl Hub {
         }
         self.paged.remove(room);
         self.feeds.close(room);
-        if self.rooms.capacity() > SMALL && self.rooms.len() < self.rooms.capacity() / SPARSE {
+        if self.rooms.capacity() > MIN_CAPACITY
+            && self.rooms.len() < self.rooms.capacity() / SHRINK_BELOW_PART
+        {
             self.rooms.shrink_to(self.rooms.len() * 2);
             self.round.shrink_to(self.rooms.len() * 2);
         }
     }
 
-    /// Keeps all logs together within their budget: first what can be read again goes, then those
-    /// above their fair share give. Of `spared`, to which a batch was just appended, that batch
-    /// stays.
+    /// Keeps all logs together within their budget: first it drops the pages of backfill, which can be
+    /// read again, then batches of the rooms with the largest logs. The log of `spared`, to which a
+    /// batch was just appended, keeps that batch.
     pub(super) fn keep_budget(&mut self, spared: Option<&RoomName>) {
         let (_, log_bytes) = self.log_limits();
         while self.budget.kept() > log_bytes {
             if let Some(room) = self.paged.pop_first() {
                 if let Some(ledger) = self.rooms.get_mut(&room) {
-                    ledger.catch_up.forget_pages();
+                    ledger.backfill.forget_pages();
                 }
                 continue;
             }
@@ -166,28 +168,33 @@ impl Hub {
             let Some(ledger) = self.rooms.get_mut(&room) else { break };
             let floor = ledger.shed();
             self.shares.put(&mut ledger.place, ledger.log.bytes(), &room);
-            trim(&mut self.outlets, &room, ledger, floor);
+            trim(&mut self.queues, &room, ledger, floor);
         }
     }
 
-    /// How long a room's log may be, and all logs together, in bytes.
+    /// How large a room's log may be, and all logs together, in bytes.
     pub(super) fn log_limits(&self) -> (usize, usize) {
         let settings = self.settings.borrow();
         (settings.limits.lag_bytes, settings.limits.log_bytes)
     }
 }
 
-/// Drops what is older than `oldest` (Unix ms).
-pub(super) fn expire(outlets: &mut [Outlet], room: &RoomName, ledger: &mut Ledger, oldest: u64) {
+/// Drops batches whose messages are older than `oldest` (Unix ms).
+pub(super) fn expire(
+    queues: &mut [WorkerQueue],
+    room: &RoomName,
+    ledger: &mut Ledger,
+    oldest: u64,
+) {
     if let Some(floor) = ledger.expire(oldest) {
-        trim(outlets, room, ledger, floor);
+        trim(queues, room, ledger, floor);
     }
 }
 
-fn trim(outlets: &mut [Outlet], room: &RoomName, ledger: &Ledger, floor: Floor) {
+fn trim(queues: &mut [WorkerQueue], room: &RoomName, ledger: &Ledger, floor: Floor) {
     for &(worker, _) in &ledger.workers {
-        // A full queue marks the room, which then gets the trimmed log.
-        let _marked = outlets[worker].send(room, WorkerEvent::Trim { room: room.clone(), floor });
+        // If the queue is full, the room is marked, and the worker gets the trimmed log later.
+        let _marked = queues[worker].send(room, WorkerEvent::Trim { room: room.clone(), floor });
     }
 }
 

@@ -19,10 +19,10 @@ use super::stream::Span;
 use super::truth::Truth;
 use super::{Climate, ROOMS, room_index, room_name};
 use crate::connection::Connection;
-use crate::hub::{Hub, HubCommand, HubHandle, Part, WorkerEvent};
+use crate::hub::{BackfillRange, Hub, HubCommand, HubHandle, WorkerEvent};
 use crate::settings::Settings;
 use crate::traces::Tracer;
-use crate::worker::{Reply, Worker};
+use crate::worker::{BusAnswer, Worker};
 
 /// Reads in vain after which the hub may give up.
 const MAX_IN_VAIN: u32 = 7;
@@ -55,7 +55,7 @@ pub(super) struct Node {
     commands: mpsc::Receiver<HubCommand>,
     pub(super) desks: Vec<Desk>,
     /// Pages of history that the hub asked for.
-    pages: VecDeque<Asked<(usize, Part), History>>,
+    pages: VecDeque<Asked<(usize, BackfillRange), History>>,
     /// Standings that workers asked for: worker and room.
     standings: VecDeque<Asked<(usize, usize), (Lineage, Seq)>>,
     /// Per room: how often in a row the hub read a page in vain.
@@ -74,10 +74,10 @@ impl Node {
         let (handle, commands) = HubHandle::holding(climate.queue);
         let (_, unused) = HubHandle::new();
         let (settings_sender, settings_receiver) = watch::channel(settings.clone());
-        let (mut outlets, mut desks) = (Vec::new(), Vec::new());
+        let (mut queues, mut desks) = (Vec::new(), Vec::new());
         for index in 0..climate.workers {
             let (sender, events) = mpsc::channel(climate.queue);
-            outlets.push(sender);
+            queues.push(sender);
             let (replies, _) = mpsc::unbounded_channel();
             let means = (bus.clone(), handle.clone(), replies);
             let named = (index, NodeId::parse("simulated").expect("a name"));
@@ -85,7 +85,7 @@ impl Node {
                 Worker::new(named, means, settings.clone(), (metrics.clone(), Tracer::default()));
             desks.push(Desk { worker: Rc::new(worker), events, asking: [None; ROOMS] });
         }
-        let hub = Hub::new((bus, feeds), outlets, unused, settings_receiver, metrics.clone());
+        let hub = Hub::new((bus, feeds), queues, unused, settings_receiver, metrics.clone());
         Self {
             run,
             lane: Lane::new(&metrics.bus),
@@ -149,7 +149,7 @@ impl Node {
             }
         }
         let mut is_retried = false;
-        for (room, part, pause) in self.hub.take_due() {
+        for (room, part, pause) in self.hub.take_reads_due() {
             is_retried |= !pause.is_zero();
             let (question, server) = ((room_index(&room), part), self.lane.link);
             self.pages.push_back(Asked { question, server, answer: None });
@@ -191,7 +191,7 @@ impl Node {
         let page = self.pages.remove(at)?;
         let ((room, part), answer) = (page.question, page.answer.filter(|_| !fails));
         let read = answer.and_then(Result::ok).ok_or(ReadError::Unavailable);
-        self.hub.page_read(room_name(room), part, read);
+        self.hub.read_ended(room_name(room), part, read);
         let is_retried = self.after_hub();
         let gave_up = !is_retried && self.in_vain[room] >= MAX_IN_VAIN;
         self.in_vain[room] = if is_retried { self.in_vain[room] + 1 } else { 0 };
@@ -204,7 +204,7 @@ impl Node {
         let ((worker, room), answer) = (standing.question, standing.answer.filter(|_| !fails));
         let standing = answer.and_then(Result::ok).ok_or(ReadError::Unavailable);
         let desk = &mut self.desks[worker];
-        desk.worker.reply(Reply::Standing { room: room_name(room), standing });
+        desk.worker.reply(BusAnswer::Standing { room: room_name(room), standing });
         desk.asking[room] = None;
         self.after_worker(worker);
         true

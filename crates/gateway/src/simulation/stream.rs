@@ -10,7 +10,7 @@ use roomcast_protocol::{ConnectionId, Epoch, Lineage, Message, Position, Publish
 use super::Climate;
 use super::truth::{Id, Stored, Truth};
 use super::wire::payload;
-use crate::hub::Part;
+use crate::hub::BackfillRange;
 
 /// Ancestors that a room remembers, as in the scripts.
 const MAX_ANCESTORS: usize = 16;
@@ -46,7 +46,7 @@ pub(super) enum Span {
     /// After this seq, whatever users may see.
     Repair(Seq),
     /// This part of what users may see.
-    History(Part),
+    History(BackfillRange),
 }
 
 /// A room as a server knows it.
@@ -131,13 +131,13 @@ impl Room {
         let (after, to) = match span {
             Span::Standing => (Seq::MAX - 1, Seq::MAX),
             Span::Repair(after) => (after, Seq::MAX),
-            Span::History(Part::After(after)) => (after.max(oldest), Seq::MAX),
-            Span::History(Part::UpTo(to, _)) => (oldest.min(to), to),
+            Span::History(BackfillRange::After(after)) => (after.max(oldest), Seq::MAX),
+            Span::History(BackfillRange::UpTo(to, _)) => (oldest.min(to), to),
         };
         let range = self.stream.range((Excluded(after), Included(to)));
         let mut messages: Vec<_> = range.map(|(_, message)| message.clone()).collect();
         let all = messages.len();
-        if let Span::History(Part::UpTo(_, limit)) = span {
+        if let Span::History(BackfillRange::UpTo(_, limit)) = span {
             messages.drain(..all.saturating_sub(page.min(limit as usize)));
         } else {
             messages.truncate(page);

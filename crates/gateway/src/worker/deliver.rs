@@ -26,7 +26,7 @@ impl Worker {
                 drop(state);
                 self.judge(&room, fallen);
                 self.resolve(&room);
-                self.ask_page(&room);
+                self.request_backfill(&room);
                 self.queue_pass(&room);
             }
             WorkerEvent::Refused { room, number } => {
@@ -62,9 +62,9 @@ impl Worker {
                 let fallen = room.state.borrow_mut().trim(floor);
                 self.judge(&room, fallen);
             }
-            WorkerEvent::Page { room, answer } => {
+            WorkerEvent::Backfill { room, answer } => {
                 if let Some(room) = self.room(&room) {
-                    self.take_page(&room, answer);
+                    self.take_backfill(&room, answer);
                 }
             }
         }
@@ -102,7 +102,7 @@ impl Worker {
         }
         if evicted {
             self.move_waiting(room);
-            self.ask_page(room);
+            self.request_backfill(room);
         }
     }
 

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::chores::SLICE;
-use super::{Reply, Worker};
+use super::{BusAnswer, Worker};
 use crate::drain::Schedule;
 use crate::http::{self, Site};
 use crate::hub::{HubHandle, WorkerEvent, now_ms};
@@ -64,7 +64,7 @@ pub(crate) async fn run(parts: WorkerParts) {
     let (named, means) = ((parts.index, parts.node), (parts.bus, parts.hub, replies));
     let worker = Rc::new(Worker::new(named, means, first, (parts.metrics, parts.tracer)));
     tokio::task::spawn_local(worker.clone().run_passes());
-    tokio::task::spawn_local(worker.clone().run_asks());
+    tokio::task::spawn_local(worker.clone().run_hub_requests());
     tokio::task::spawn_local(watch_time(worker.clone(), site.clone()));
 
     if let Some(listener) = parts.listener {
@@ -72,7 +72,7 @@ pub(crate) async fn run(parts: WorkerParts) {
     }
 
     let mut event_burst: Vec<WorkerEvent> = Vec::with_capacity(BURST);
-    let mut answer_burst: Vec<Reply> = Vec::with_capacity(BURST);
+    let mut answer_burst: Vec<BusAnswer> = Vec::with_capacity(BURST);
     loop {
         tokio::select! {
             count = events.recv_many(&mut event_burst, BURST) => {

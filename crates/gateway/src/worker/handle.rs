@@ -45,37 +45,6 @@ impl Worker {
         requests
     }
 
-    pub(crate) fn dispatch(&self, connection: &Rc<Connection>, frame: ClientFrame) {
-        match frame {
-            ClientFrame::Join { id, rooms } => {
-                for join in rooms {
-                    self.join(connection, id, join);
-                }
-            }
-            ClientFrame::Leave { id, room } => self.leave(connection, id, room),
-            ClientFrame::Publish(publish) => self.publish(connection, publish),
-            ClientFrame::History(query) => self.history(connection, query),
-            ClientFrame::Ping { id } => {
-                connection.send(&ServerFrame::Pong { id, time: now_ms() });
-            }
-            ClientFrame::Signal { id, room, .. }
-            | ClientFrame::Typing { id, room, .. }
-            | ClientFrame::Members { id, room, .. }
-            | ClientFrame::Presence { id, room, .. } => {
-                let reason = (ErrorCode::Unsupported, "this node does not serve such frames");
-                self.refuse(connection, id, Some(&room), reason);
-            }
-            ClientFrame::Refresh { id, .. } => {
-                let reason = (ErrorCode::Unsupported, "this node knows no tokens");
-                self.refuse(connection, id, None, reason);
-            }
-            _ => {
-                let reason = (ErrorCode::Unsupported, "this node does not serve such frames");
-                self.refuse(connection, None, None, reason);
-            }
-        }
-    }
-
     /// Answers a request with an error.
     pub(super) fn refuse(
         &self,

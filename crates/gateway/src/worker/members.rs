@@ -67,7 +67,7 @@ impl Worker {
             self.write_later(connection);
         }
         if waiting {
-            self.ask_page(room);
+            self.request_backfill(room);
         }
     }
 

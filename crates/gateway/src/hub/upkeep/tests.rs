@@ -9,10 +9,10 @@ use roomcast_protocol::{Lineage, Seq};
 use tokio::sync::{mpsc, watch};
 
 use super::*;
-use crate::hub::catchup::Ask;
-use crate::hub::page::Page;
-use crate::hub::page::tests::history;
-use crate::hub::{HubCommand, HubHandle, outlet_queue};
+use crate::hub::backfill::BackfillStep;
+use crate::hub::backfill_page::BackfillPage;
+use crate::hub::backfill_page::tests::history;
+use crate::hub::{HubCommand, HubHandle, worker_queue};
 use crate::tests::{EPOCH, message, settings};
 
 /// More than pages and logs of this test hold, and less than both together.
@@ -27,7 +27,7 @@ fn hub_with(workers: usize, rooms: usize) -> (Hub, Vec<mpsc::Receiver<WorkerEven
     let (_, settings) = watch::channel(Arc::new(settings));
     let (_, commands) = HubHandle::new();
     let bus = Bus::memory(MemoryOptions::default());
-    let (queues, events) = (0..workers).map(|_| outlet_queue()).unzip();
+    let (queues, events) = (0..workers).map(|_| worker_queue()).unzip();
     let mut hub = Hub::new(bus, queues, commands, settings, Metrics::new());
     for number in 0..rooms {
         let mut ledger = Ledger::opening(Instant::now());
@@ -68,11 +68,13 @@ fn append(hub: &mut Hub, number: usize, bytes: usize) {
 /// Somebody came back to the room and a page was read.
 fn read_page(hub: &mut Hub, number: usize) {
     let ledger = hub.rooms.get_mut(&name(number)).unwrap();
-    let Ask::Read(part) = ledger.catch_up.ask(0, 10, &ledger.log) else { panic!("no read") };
+    let BackfillStep::Read(part) = ledger.backfill.ask(0, 10, &ledger.log) else {
+        panic!("no read")
+    };
     let mut read = history(LAST, &[], true);
     read.messages = (11..=LAST).map(|seq| Arc::new(message(seq, 4000))).collect();
-    let page = Page::of(&name(number), part, read, &ledger.log, &hub.budget);
-    ledger.catch_up.arrived(part, page.unwrap());
+    let page = BackfillPage::of(&name(number), part, read, &ledger.log, &hub.budget);
+    ledger.backfill.arrived(part, page.unwrap());
     hub.paged.insert(name(number));
 }
 
@@ -96,7 +98,7 @@ async fn pages_go_before_messages() {
     assert!(hub.budget.used() <= MAX, "{}", hub.budget.used());
     assert!((0..20).all(|number| length(&hub, number) == 2), "no message went");
     // They are kept for as long as there is space.
-    hub.rooms.values_mut().for_each(|ledger| ledger.catch_up.forget_pages());
+    hub.rooms.values_mut().for_each(|ledger| ledger.backfill.forget_pages());
     hub.paged.clear();
     read_page(&mut hub, 7);
     let with_page = hub.budget.used();
@@ -145,7 +147,7 @@ async fn queues_of_workers_hold_no_more_than_their_part() {
     hub.keep_budget(None);
     assert!(hub.budget.used() <= MAX, "{}", hub.budget.used());
     let mut attached = std::collections::BTreeSet::new();
-    while hub.outlets[0].is_marked() {
+    while hub.queues[0].is_marked() {
         hub.attach_marked();
         while let Ok(event) = events[0].try_recv() {
             if let WorkerEvent::Attached { room, .. } = event {
@@ -272,7 +274,7 @@ async fn each_room_is_looked_at_once_in_a_round() {
         assert!(before - hub.rooms.len() <= 51, "{tick}");
     }
     assert_eq!(hub.rooms.len(), 0, "a round takes its time however many rooms it closes");
-    assert!(hub.rooms.capacity() <= SMALL * 4 && capacity >= 5000, "memory is given back");
+    assert!(hub.rooms.capacity() <= MIN_CAPACITY * 4 && capacity >= 5000, "memory is given back");
 }
 
 #[tokio::test]
@@ -283,9 +285,9 @@ async fn a_lone_room_is_not_looked_at_all_the_time() {
     for _ in 0..2 * TICKS_PER_ROUND - 1 {
         hub.tick(Instant::now());
     }
-    assert!(hub.rooms[&name(0)].catch_up.has_pages(), "a page is kept for a round at least");
+    assert!(hub.rooms[&name(0)].backfill.has_pages(), "a page is kept for a round at least");
     hub.tick(Instant::now());
-    assert!(!hub.rooms[&name(0)].catch_up.has_pages());
+    assert!(!hub.rooms[&name(0)].backfill.has_pages());
     append(&mut hub, 0, 100);
     (0..2).for_each(|_| hub.sweep(Instant::now(), 0));
     assert_eq!(hub.metrics.rooms.log_batches.get(), 1);

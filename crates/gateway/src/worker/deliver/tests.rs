@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::hub::{HubCommand, HubHandle, InQueue};
+use crate::hub::{HubCommand, HubHandle, QueuedBytes};
 use crate::log::{Batch, Budget, Cursor, RoomLog};
 use crate::tests::{EPOCH, at, connection, enter, entry, room_name, settings, worker};
 
@@ -56,7 +56,7 @@ impl Scene {
         let mut log = log();
         log.trim(all);
         let lineage = Arc::new(Lineage::new(EPOCH));
-        let (room, held) = (room_name(), InQueue::default());
+        let (room, held) = (room_name(), QueuedBytes::default());
         self.worker.take_in(WorkerEvent::Attached { room, number: 1, log, lineage, slow, held });
     }
 
@@ -97,7 +97,7 @@ async fn closing_the_slow_disturbs_nobody_who_was_evicted_with_them() {
             assert_eq!(slow[SlowAction::Closed].get(), 2);
             // The oldest of those who wait is read for, once.
             let asked = scene.asked.try_recv();
-            assert!(matches!(asked, Ok(HubCommand::Page { after: 4, .. })), "{asked:?}");
+            assert!(matches!(asked, Ok(HubCommand::Backfill { after: 4, .. })), "{asked:?}");
             assert!(scene.asked.try_recv().is_err());
         })
         .await;

@@ -11,7 +11,7 @@ fn name(room: usize) -> RoomName {
 /// One worker's rooms and the hub's view of them.
 #[derive(Debug, Default)]
 struct World {
-    asks: Asks,
+    hub_requests: HubRequests,
     asked: u64,
     /// Per room: the number under which the worker wants it.
     wanted: HashMap<usize, u64>,
@@ -25,13 +25,13 @@ impl World {
             self.asked += 1;
             self.wanted.insert(room, self.asked);
             let number = self.asked;
-            self.asks.keep(HubCommand::Attach { worker: 0, room: name(room), number });
+            self.hub_requests.keep(HubCommand::Attach { worker: 0, room: name(room), number });
         }
     }
 
     fn leave(&mut self, room: usize) {
         if self.wanted.remove(&room).is_some() {
-            self.asks.keep(HubCommand::Detach { worker: 0, room: name(room) });
+            self.hub_requests.keep(HubCommand::Detach { worker: 0, room: name(room) });
         }
     }
 
@@ -39,19 +39,19 @@ impl World {
     fn page(&mut self, room: usize) {
         let is_live = self.known.get(&name(room)).map(|known| &known.0) == self.wanted.get(&room);
         if is_live && self.wanted.contains_key(&room) {
-            self.asks.keep(HubCommand::Page { worker: 0, room: name(room), after: 1 });
+            self.hub_requests.keep(HubCommand::Backfill { worker: 0, room: name(room), after: 1 });
         }
     }
 
     fn hear(&mut self) -> bool {
-        match self.asks.next(0) {
+        match self.hub_requests.next(0) {
             Some(HubCommand::Attach { room, number, .. }) => {
                 self.known.insert(room, (number, false));
             }
             Some(HubCommand::Detach { room, .. }) => {
                 assert!(self.known.remove(&room).is_some(), "the hub had that room");
             }
-            Some(HubCommand::Page { room, .. }) => {
+            Some(HubCommand::Backfill { room, .. }) => {
                 self.known.get_mut(&room).expect("an attached room").1 = true;
             }
             None => return false,
@@ -74,8 +74,8 @@ proptest! {
                 2 => world.page(room),
                 _ => drop(world.hear()),
             }
-            prop_assert!(world.asks.rooms.len() <= 6, "one for each room");
-            prop_assert_eq!(world.asks.rooms.len(), world.asks.turns.len());
+            prop_assert!(world.hub_requests.rooms.len() <= 6, "one for each room");
+            prop_assert_eq!(world.hub_requests.rooms.len(), world.hub_requests.turns.len());
         }
         while world.hear() {}
         let known: HashMap<RoomName, u64> =
@@ -93,7 +93,7 @@ fn joins_and_leaves_of_ever_new_rooms_hold_nothing() {
         world.join(room);
         world.leave(room);
     }
-    assert!(world.asks.is_empty() && world.asks.turns.is_empty());
+    assert!(world.hub_requests.is_empty() && world.hub_requests.turns.is_empty());
     // What the hub knows of is told once, however often it comes and goes.
     world.join(0);
     assert!(world.hear());
@@ -101,7 +101,7 @@ fn joins_and_leaves_of_ever_new_rooms_hold_nothing() {
         world.leave(0);
         world.join(0);
     }
-    assert_eq!(world.asks.rooms.len(), 1);
+    assert_eq!(world.hub_requests.rooms.len(), 1);
     assert!(world.hear());
     assert_eq!(world.known[&name(0)].0, world.wanted[&0]);
     assert!(!world.hear());

@@ -8,7 +8,7 @@ use roomcast_protocol::{ErrorCode, Lineage, Position, Seq, ServerFrame};
 use tokio::time::Instant;
 
 use super::chores::SLICE;
-use super::{Reply, Worker};
+use super::{BusAnswer, Worker};
 use crate::hub::HubCommand;
 use crate::room::{Attachment, Known, Pending, Plan, Reader, Room, plan};
 
@@ -67,7 +67,7 @@ impl Worker {
             self.ask_standing(room);
         }
         if is_before {
-            self.ask_page(room);
+            self.request_backfill(room);
         }
     }
 
@@ -169,14 +169,14 @@ impl Worker {
         true
     }
 
-    /// Asks the bus where the room stands, once for all joins that name a later position.
+    /// HubRequests the bus where the room stands, once for all joins that name a later position.
     fn ask_standing(&self, room: &Rc<Room>) {
         let (bus, name) = (self.bus.clone(), room.name.clone());
-        let replies = self.replies.clone();
+        let answers = self.answers.clone();
         tokio::task::spawn_local(async move {
             let standing = bus.standing(&name).await;
             // The worker may have ended meanwhile.
-            let _ = replies.send(Reply::Standing { room: name, standing });
+            let _ = answers.send(BusAnswer::Standing { room: name, standing });
         });
     }
 

@@ -13,8 +13,8 @@ use crate::hub::HubCommand;
 
 /// What the hub was not told yet. Pure.
 #[derive(Debug, Default)]
-pub(crate) struct Asks {
-    rooms: HashMap<RoomName, Ask>,
+pub(crate) struct HubRequests {
+    rooms: HashMap<RoomName, HubRequest>,
     /// The rooms in the order in which they came.
     turns: BTreeMap<u64, RoomName>,
     turn: u64,
@@ -22,7 +22,7 @@ pub(crate) struct Asks {
 
 /// What the hub is to hear of one room.
 #[derive(Debug)]
-struct Ask {
+struct HubRequest {
     turn: u64,
     /// The hub believes that this worker is attached.
     is_known: bool,
@@ -33,10 +33,10 @@ struct Ask {
 enum Want {
     Attach { number: u64 },
     Detach,
-    Page { after: Seq },
+    Backfill { after: Seq },
 }
 
-impl Asks {
+impl HubRequests {
     /// Whether the hub was told everything.
     pub(crate) fn is_empty(&self) -> bool {
         self.rooms.is_empty()
@@ -47,7 +47,7 @@ impl Asks {
         let (room, want) = match command {
             HubCommand::Attach { room, number, .. } => (room, Want::Attach { number }),
             HubCommand::Detach { room, .. } => (room, Want::Detach),
-            HubCommand::Page { room, after, .. } => (room, Want::Page { after }),
+            HubCommand::Backfill { room, after, .. } => (room, Want::Backfill { after }),
         };
         if let Some(ask) = self.rooms.get_mut(&room) {
             let cancels = matches!(want, Want::Detach) && !ask.is_known;
@@ -60,13 +60,13 @@ impl Asks {
         self.turn += 1;
         self.turns.insert(self.turn, room.clone());
         let is_known = !matches!(want, Want::Attach { .. });
-        self.rooms.insert(room, Ask { turn: self.turn, is_known, want });
+        self.rooms.insert(room, HubRequest { turn: self.turn, is_known, want });
     }
 
     /// The next command for the hub.
     pub(crate) fn next(&mut self, worker: usize) -> Option<HubCommand> {
         let (_, room) = self.turns.pop_first()?;
-        let Ask { want, .. } = self.rooms.remove(&room)?;
+        let HubRequest { want, .. } = self.rooms.remove(&room)?;
         if self.rooms.is_empty() {
             // A crowd that came and went leaves nothing behind.
             self.rooms = HashMap::new();
@@ -74,19 +74,20 @@ impl Asks {
         Some(match want {
             Want::Attach { number } => HubCommand::Attach { worker, room, number },
             Want::Detach => HubCommand::Detach { worker, room },
-            Want::Page { after } => HubCommand::Page { worker, room, after },
+            Want::Backfill { after } => HubCommand::Backfill { worker, room, after },
         })
     }
 }
 
 impl Worker {
-    /// Asks the hub, at once if nothing waits before it.
+    /// HubRequests the hub, at once if nothing waits before it.
     pub(super) fn ask_hub(&self, command: HubCommand) {
-        let mut asks = self.asks.borrow_mut();
-        let refused = if asks.is_empty() { self.hub.ask(command).err() } else { Some(command) };
+        let mut hub_requests = self.hub_requests.borrow_mut();
+        let refused =
+            if hub_requests.is_empty() { self.hub.ask(command).err() } else { Some(command) };
         if let Some(command) = refused {
-            asks.keep(command);
-            self.asks_wake.notify_one();
+            hub_requests.keep(command);
+            self.hub_wake.notify_one();
         }
     }
 
@@ -94,18 +95,18 @@ impl Worker {
     #[cfg(test)]
     pub(crate) fn tell_hub(&self) {
         while self.hub.has_space() {
-            let Some(command) = self.asks.borrow_mut().next(self.index) else { return };
+            let Some(command) = self.hub_requests.borrow_mut().next(self.index) else { return };
             self.hub.ask(command).expect("there is space");
         }
     }
 
     /// Tells the hub what it had no space for, as long as the node runs.
-    pub(super) async fn run_asks(self: Rc<Self>) {
+    pub(super) async fn run_hub_requests(self: Rc<Self>) {
         loop {
-            self.asks_wake.notified().await;
-            while !self.asks.borrow().is_empty() {
+            self.hub_wake.notified().await;
+            while !self.hub_requests.borrow().is_empty() {
                 let Some(space) = self.hub.space().await else { return };
-                if let Some(command) = self.asks.borrow_mut().next(self.index) {
+                if let Some(command) = self.hub_requests.borrow_mut().next(self.index) {
                     space.send(command);
                 }
             }

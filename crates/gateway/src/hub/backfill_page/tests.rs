@@ -25,13 +25,18 @@ pub(crate) fn log(start: Seq, end: Seq) -> RoomLog {
 #[track_caller]
 fn check_page(after: Seq, history: History, log: &RoomLog, expected: Option<(Seq, Seq, &str)>) {
     let expected = expected.map(|(to, start, frames)| (after, to, start, frames));
-    check(Part::After(after), history, log, expected);
+    check(BackfillRange::After(after), history, log, expected);
 }
 
 /// The same for any part, with where it serves from before it.
 #[track_caller]
-fn check(part: Part, history: History, log: &RoomLog, expected: Option<(Seq, Seq, Seq, &str)>) {
-    let page = Page::of(&room_name(), part, history, log, &Budget::default());
+fn check(
+    part: BackfillRange,
+    history: History,
+    log: &RoomLog,
+    expected: Option<(Seq, Seq, Seq, &str)>,
+) {
+    let page = BackfillPage::of(&room_name(), part, history, log, &Budget::default());
     let got = page.map(|page| {
         assert_eq!(page.epoch, EPOCH);
         let frames: Vec<String> = (page.batch.iter().flat_map(|batch| batch.entries()))
@@ -97,7 +102,7 @@ fn no_page_is_made_of_another_epoch_or_of_a_bus_that_stands_behind() {
 #[test]
 fn a_page_up_to_the_log_serves_whoever_it_reaches() {
     let log = log(20, 25);
-    let up_to = |history, expected| check(Part::UpTo(20, 9), history, &log, expected);
+    let up_to = |history, expected| check(BackfillRange::UpTo(20, 9), history, &log, expected);
     // There is more before it, which is another page's.
     up_to(history(25, &[18, 19, 20], true), Some((17, 20, 17, "18 19 20")));
     up_to(history(25, &[15, 18, 20], true), Some((14, 20, 14, "15 gap 16-17 18 gap 19-19 20")));
@@ -115,15 +120,15 @@ fn a_page_up_to_the_log_serves_whoever_it_reaches() {
 fn a_page_may_end_where_the_log_began_when_it_was_asked_for() {
     let trimmed = log(23, 25);
     let read = history(25, &[18, 19, 20], true);
-    check(Part::UpTo(20, 9), read, &trimmed, Some((17, 20, 17, "18 19 20")));
+    check(BackfillRange::UpTo(20, 9), read, &trimmed, Some((17, 20, 17, "18 19 20")));
 }
 
 #[test]
 fn parts_are_bounded() {
     let retention = settings(&[]).namespace_of(&room_name()).retention;
-    let after = Part::After(7).request(retention);
+    let after = BackfillRange::After(7).request(retention);
     assert_eq!((after.range, after.limit), (HistoryRange::After(7), PAGE_MESSAGES));
-    let up_to = Part::UpTo(20, 9).request(retention);
+    let up_to = BackfillRange::UpTo(20, 9).request(retention);
     assert_eq!((up_to.range, up_to.limit), (HistoryRange::Before(21), 9));
     assert_eq!((after.max_bytes, up_to.max_bytes), (PAGE_BYTES, PAGE_BYTES));
 }

@@ -1,4 +1,5 @@
-//! Pages: parts of a room's history that stand before its log, made of what the bus gave. Pure.
+//! Pages of backfill: parts of a room's history that lie before its log, built from what the bus
+//! returned. Pure.
 
 use std::sync::Arc;
 
@@ -7,22 +8,22 @@ use roomcast_protocol::{Epoch, Message, Position, RoomName, Seq};
 
 use crate::log::{Batch, Budget, Entry, RoomLog};
 
-/// A page's messages, in bytes of data: what a batch may hold.
+/// Largest page, in bytes of data: as large as a batch may be.
 const PAGE_BYTES: usize = 64 * 1024;
-/// Messages in one page.
+/// Most messages in one page.
 pub(super) const PAGE_MESSAGES: u32 = 1000;
 
-/// A part of a room's history to be read for a page.
+/// The part of a room's history that is read for a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Part {
-    /// What follows this seq.
+pub(crate) enum BackfillRange {
+    /// The messages that follow this seq.
     After(Seq),
-    /// The last so many messages up to this seq, where the log begins.
+    /// So many messages up to this seq, where the log begins.
     UpTo(Seq, u32),
 }
 
-impl Part {
-    /// What to ask of the bus.
+impl BackfillRange {
+    /// The request to the bus.
     pub(super) fn request(self, retention: Retention) -> HistoryRequest {
         let (range, limit) = match self {
             Self::After(seq) => (HistoryRange::After(seq), PAGE_MESSAGES),
@@ -34,75 +35,75 @@ impl Part {
 
 /// A part of a room's history that lies before its log.
 #[derive(Debug, Clone)]
-pub(crate) struct Page {
+pub(crate) struct BackfillPage {
     /// The epoch its seqs count in.
     pub(crate) epoch: Epoch,
-    /// It answers readers at this seq …
+    /// The first seq whose readers it serves.
     pub(crate) from: Seq,
-    /// … and later ones up to here, where it ends.
+    /// The seq at which it ends: it serves readers before this one.
     pub(crate) to: Seq,
-    /// The seq before its first message: what lies between `from` and here is lost.
+    /// The seq before its first message. Messages between `from` and here are lost.
     pub(crate) start: Seq,
-    /// The messages; `None` if all of it is lost.
+    /// The messages; `None` if all of them are lost.
     pub(crate) batch: Option<Arc<Batch>>,
 }
 
-impl Page {
-    /// Whether a reader that has everything up to `after` finds what follows here.
+impl BackfillPage {
+    /// Whether a reader that has all messages up to `after` finds the next ones here.
     pub(crate) fn serves(&self, after: Seq) -> bool {
         self.from <= after && after < self.to
     }
 
-    /// The hub lets go of it; readers may still have it.
+    /// The hub drops it: it no longer counts in the budget. Readers may still hold it.
     pub(super) fn leave(&self) {
         if let Some(batch) = &self.batch {
             batch.leave();
         }
     }
 
-    /// What a reader at `after` misses before the first message, both ends included.
+    /// The seqs that a reader at `after` misses before the first message, both ends included.
     pub(crate) fn missing(&self, after: Seq) -> Option<(Seq, Seq)> {
         (after < self.start).then_some((after + 1, self.start))
     }
 
-    /// Makes a page of what the bus gave for a part; `None` if the room is in another epoch than the
-    /// log, or behind it.
+    /// Builds a page from what the bus returned for a range; `None` if the room is in another epoch
+    /// than the log, or ends before it.
     pub(crate) fn of(
         room: &RoomName,
-        part: Part,
+        part: BackfillRange,
         history: History,
         log: &RoomLog,
         budget: &Budget,
     ) -> Option<Self> {
         let end = log.end();
-        // What the bus has and the log has not comes through the log.
+        // Messages that the bus has and the log lacks come through the log.
         let last = history.last.min(end.seq);
         let (after, to) = match part {
-            Part::After(after) => (after, last),
-            Part::UpTo(to, _) => (0, to),
+            BackfillRange::After(after) => (after, last),
+            BackfillRange::UpTo(to, _) => (0, to),
         };
-        // Where the bus stands behind what this node was told, the feed will tell why.
+        // If the room ends before what this node has seen, the feed will deliver a reset.
         if history.lineage.epoch != end.epoch || last < to || to <= after {
             return None;
         }
-        // What the log has is not lost, however little of it users may read back.
+        // Messages in the log are not lost, even if users may not read so far back in history.
         let until = to.min(log.reach().seq).max(after + 1);
         let mut messages = history.messages;
         messages.retain(|message| message.seq > after && message.seq <= to);
         let first = messages.first().map_or(until, |message| message.seq - 1);
         let start = first.min(until);
         let from = match part {
-            Part::After(after) => after,
-            // What the bus has before it is another page's.
-            Part::UpTo(..) if history.more => start,
-            Part::UpTo(..) => 0,
+            BackfillRange::After(after) => after,
+            // Earlier messages, which the bus has, belong to another page.
+            BackfillRange::UpTo(..) if history.more => start,
+            BackfillRange::UpTo(..) => 0,
         };
         let epoch = end.epoch;
         if start == until {
             return Some(Self { epoch, from, to: until, start, batch: None });
         }
-        // Read from its end, it is whole up to there.
-        let is_whole = !history.more || matches!(part, Part::UpTo(..));
+        // A range that was read from its end is complete up to that end.
+        let is_whole = !history.more || matches!(part, BackfillRange::UpTo(..));
         let (mut entries, mut to) = entries(messages, start, until);
         if is_whole && to < until {
             entries.push(Entry::Gap { from: to + 1, to: until });
@@ -114,8 +115,8 @@ impl Page {
     }
 }
 
-/// What readers at `start` are told, and where they stand then. What is missing before `until` is
-/// lost; what is missing after it the log has, and the page ends there.
+/// The entries for readers at `start`, and the seq at which they end. A message that is missing
+/// before `until` is lost. Where one is missing after it, the log has it and the page ends.
 fn entries(messages: Vec<Arc<Message>>, start: Seq, until: Seq) -> (Vec<Entry>, Seq) {
     let (mut entries, mut at) = (Vec::with_capacity(messages.len()), start);
     for message in messages {

@@ -1,5 +1,5 @@
-//! One worker's queue as the hub sees it. It never waits: an event that finds the queue full marks
-//! its room, of which nothing more is sent until the worker has attached again to the hub's log.
+//! The hub's end of one worker's queue. Sending never waits: if the queue is full, the event's room
+//! is marked, and no more of it is sent until the worker gets the whole log again.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,63 +11,64 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use super::WorkerEvent;
 
-/// Events a worker may have waiting: a burst of a thousand rooms. What their batches hold is bounded
-/// too: all queues together hold one part in so many of `limits.log_bytes`, and each one event.
-const QUEUE: usize = 1024;
+/// Events that may wait for a worker: a burst of a thousand rooms.
+const QUEUE_EVENTS: usize = 1024;
+/// The batches in all queues together hold at most one part in so many of `limits.log_bytes`; a queue
+/// may hold one event in any case.
 const LOG_PARTS: usize = 8;
 
 /// A worker's queue: the hub's end and the worker's.
-pub(crate) fn outlet_queue() -> (mpsc::Sender<WorkerEvent>, mpsc::Receiver<WorkerEvent>) {
-    mpsc::channel(QUEUE)
+pub(crate) fn worker_queue() -> (mpsc::Sender<WorkerEvent>, mpsc::Receiver<WorkerEvent>) {
+    mpsc::channel(QUEUE_EVENTS)
 }
 
-/// How many bytes of logs one of so many queues may hold.
+/// Bytes of logs that one of so many queues may hold.
 pub(super) fn queue_bytes(log_bytes: usize, queues: usize) -> usize {
     log_bytes / LOG_PARTS / queues.max(1)
 }
 
-/// Bytes of logs that an event holds in a worker's queue, until the worker has taken it in.
+/// Bytes of logs that an event holds in a worker's queue, counted until the worker has handled it.
 #[derive(Debug, Default)]
-pub(crate) struct InQueue {
+pub(crate) struct QueuedBytes {
     bytes: usize,
     all: Arc<AtomicUsize>,
 }
 
-impl Drop for InQueue {
+impl Drop for QueuedBytes {
     fn drop(&mut self) {
         self.all.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
-/// The sending end of a worker's queue, and the rooms that lost an event to it.
+/// The sending end of a worker's queue, and the rooms of which an event found it full.
 #[derive(Debug)]
-pub(super) struct Outlet {
+pub(super) struct WorkerQueue {
     events: mpsc::Sender<WorkerEvent>,
     marked: BTreeSet<RoomName>,
-    /// Bytes of logs that wait in the queue.
+    /// Bytes of logs in the queue.
     bytes: Arc<AtomicUsize>,
 }
 
 /// What became of an event.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Sent {
-    /// It stands in the queue, or its room waits to attach again anyway.
+    /// It is in the queue, or its room was marked before.
     Fine,
-    /// The queue is full: its room is marked now.
+    /// The queue is full. The room is marked now.
     Marked,
 }
 
-impl Outlet {
+impl WorkerQueue {
     pub(super) fn new(events: mpsc::Sender<WorkerEvent>) -> Self {
         Self { events, marked: BTreeSet::new(), bytes: Arc::default() }
     }
 
-    /// Whether events of a room are sent now: none is lost before the worker attaches again.
+    /// Whether events of a room are sent: the room is not marked.
     pub(super) fn takes(&self, room: &RoomName) -> bool {
         !self.marked.contains(room)
     }
 
-    /// Sends what concerns `room`.
+    /// Sends an event that concerns `room`.
     pub(super) fn send(&mut self, room: &RoomName, event: WorkerEvent) -> Sent {
         if self.marked.contains(room) {
             return Sent::Fine;
@@ -81,19 +82,19 @@ impl Outlet {
         }
     }
 
-    /// Sends what concerns `room` and holds `bytes` of its log, if the queue holds no more than `max`
-    /// with it, or nothing else.
+    /// Sends an event that concerns `room` and holds `bytes` of its log, if the queue holds at most
+    /// `max` bytes with it, or is empty.
     pub(super) fn send_log(
         &mut self,
         room: &RoomName,
         (bytes, max): (usize, usize),
-        event: impl FnOnce(InQueue) -> WorkerEvent,
+        event: impl FnOnce(QueuedBytes) -> WorkerEvent,
     ) -> Sent {
         if self.marked.contains(room) {
             return Sent::Fine;
         }
         let waiting = self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        let held = InQueue { bytes, all: self.bytes.clone() };
+        let held = QueuedBytes { bytes, all: self.bytes.clone() };
         if waiting > 0 && waiting + bytes > max {
             self.marked.insert(room.clone());
             return Sent::Marked;
@@ -101,7 +102,7 @@ impl Outlet {
         self.send(room, event(held))
     }
 
-    /// Marked rooms for which the queue has space again, half of it at most.
+    /// Unmarks rooms for which the queue has space again; they may fill half of it.
     pub(super) fn unmark(&mut self) -> Vec<RoomName> {
         let space = self.events.capacity().saturating_sub(self.events.max_capacity() / 2);
         let rooms: Vec<RoomName> = self.marked.iter().take(space).cloned().collect();
@@ -111,12 +112,12 @@ impl Outlet {
         rooms
     }
 
-    /// Whether a room waits to attach again.
+    /// Whether any room is marked.
     pub(super) fn is_marked(&self) -> bool {
         !self.marked.is_empty()
     }
 
-    /// The worker let go of a room.
+    /// The worker has detached from a room.
     pub(super) fn forget(&mut self, room: &RoomName) {
         self.marked.remove(room);
     }

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant};
 
 use super::*;
-use crate::hub::{HubHandle, InQueue, WorkerEvent};
+use crate::hub::{HubHandle, QueuedBytes, WorkerEvent};
 use crate::log::{Batch, Budget, RoomLog};
 use crate::tests::{EPOCH, at, connection, entry, room_name, settings, worker};
 
@@ -16,7 +16,7 @@ const MESSAGE: usize = 8 << 20;
 
 fn asked(commands: &mut mpsc::Receiver<HubCommand>) -> Option<Seq> {
     match commands.try_recv() {
-        Ok(HubCommand::Page { after, .. }) => Some(after),
+        Ok(HubCommand::Backfill { after, .. }) => Some(after),
         Ok(other) => panic!("unexpected {other:?}"),
         Err(_) => None,
     }
@@ -30,7 +30,7 @@ async fn a_member_that_stalls_in_history_holds_no_page() {
     let room = worker.room_or_ask(&room_name());
     assert!(matches!(commands.try_recv(), Ok(HubCommand::Attach { .. })));
     let (log, lineage) = (RoomLog::new(at(20)), Arc::new(Lineage::new(EPOCH)));
-    let (number, slow, held) = (1, 0, InQueue::default());
+    let (number, slow, held) = (1, 0, QueuedBytes::default());
     let name = room_name();
     worker.take_in(WorkerEvent::Attached { room: name, number, log, lineage, slow, held });
     worker.enter(&connection, &room, Reader::Waiting(at(10)));
@@ -38,8 +38,12 @@ async fn a_member_that_stalls_in_history_holds_no_page() {
 
     let entries = (11..=20).map(|seq| entry(seq, if seq < 15 { MESSAGE } else { 9 })).collect();
     let batch = Arc::new(Batch::new(room_name(), at(10), entries, &Budget::default()));
-    let page = |from| Page { epoch: EPOCH, from, to: 20, start: from, batch: Some(batch.clone()) };
-    worker.take_in(WorkerEvent::Page { room: room_name(), answer: PageAnswer::Page(page(10)) });
+    let page =
+        |from| BackfillPage { epoch: EPOCH, from, to: 20, start: from, batch: Some(batch.clone()) };
+    worker.take_in(WorkerEvent::Backfill {
+        room: room_name(),
+        answer: BackfillAnswer::Page(page(10)),
+    });
     while worker.turn() {}
     assert!(connection.is_blocked());
     assert_eq!(Arc::strong_count(&batch), 1, "only the test holds it");
@@ -59,8 +63,8 @@ async fn a_member_that_stalls_in_history_holds_no_page() {
         if let Some(after) = asked(&mut commands) {
             assert!(after >= position, "{after} after {position}");
             position = after;
-            let answer = PageAnswer::Page(page(10));
-            worker.take_in(WorkerEvent::Page { room: room_name(), answer });
+            let answer = BackfillAnswer::Page(page(10));
+            worker.take_in(WorkerEvent::Backfill { room: room_name(), answer });
         }
     }
     assert!(position > 10, "it stalled once at least");

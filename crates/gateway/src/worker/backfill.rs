@@ -7,15 +7,15 @@ use roomcast_metrics::{GapCause, ResumeOutcome};
 use roomcast_protocol::{ErrorCode, Position, Seq, ServerFrame};
 
 use super::Worker;
-use super::resume::Start;
+use super::backfill_joins::Start;
 use crate::connection::Connection;
-use crate::hub::{HubCommand, Page, PageAnswer};
+use crate::hub::{BackfillAnswer, BackfillPage, HubCommand};
 use crate::room::{Pending, Plan, Reader, Room, RoomState, plan};
 
 impl Worker {
-    /// Asks the hub for the page that the oldest reader behind the log needs, one at a time. A member
+    /// HubRequests the hub for the page that the oldest reader behind the log needs, one at a time. A member
     /// whose socket takes nothing gets a turn of writing when it does, and asks then.
-    pub(super) fn ask_page(&self, room: &Rc<Room>) {
+    pub(super) fn request_backfill(&self, room: &Rc<Room>) {
         let mut state = room.state.borrow_mut();
         if state.page_asked {
             return;
@@ -27,26 +27,26 @@ impl Worker {
         stalled.iter().for_each(|connection| self.owe(connection, room));
         if let Some(after) = wanted {
             let (worker, room) = (self.index, room.name.clone());
-            self.ask_hub(HubCommand::Page { worker, room, after });
+            self.ask_hub(HubCommand::Backfill { worker, room, after });
         }
     }
 
     /// A page is here, or will not come.
-    pub(super) fn take_page(&self, room: &Rc<Room>, answer: PageAnswer) {
+    pub(super) fn take_backfill(&self, room: &Rc<Room>, answer: BackfillAnswer) {
         room.state.borrow_mut().page_asked = false;
         match answer {
-            PageAnswer::InLog => {}
-            PageAnswer::Page(page) => self.read_page(room, &page),
+            BackfillAnswer::InLog => {}
+            BackfillAnswer::Page(page) => self.read_page(room, &page),
             // Members wait on, as those do who stand at the log's end: history may still hold what
             // they lack when the bus is back, and `joined` has promised it.
-            PageAnswer::Failed => self.refuse_paged(room),
+            BackfillAnswer::Failed => self.refuse_paged(room),
         }
         self.move_waiting(room);
         self.resolve(room);
-        self.ask_page(room);
+        self.request_backfill(room);
     }
 
-    fn read_page(&self, room: &Rc<Room>, page: &Page) {
+    fn read_page(&self, room: &Rc<Room>, page: &BackfillPage) {
         let mut state = room.state.borrow_mut();
         if state.lineage.epoch != page.epoch {
             return;
@@ -146,7 +146,7 @@ impl Worker {
     }
 }
 
-fn reader_in(page: &Page, after: Seq, state: &RoomState) -> Reader {
+fn reader_in(page: &BackfillPage, after: Seq, state: &RoomState) -> Reader {
     match &page.batch {
         Some(batch) => Reader::Page { page: batch.clone(), frame: batch.frame_after(after, 0) },
         None => state.after(Position { epoch: page.epoch, seq: page.to }),
@@ -154,7 +154,13 @@ fn reader_in(page: &Page, after: Seq, state: &RoomState) -> Reader {
 }
 
 /// How a join at `after` begins that finds its place in a page.
-fn start_in(room: &Room, page: &Page, after: Seq, pending: &Pending, state: &RoomState) -> Start {
+fn start_in(
+    room: &Room,
+    page: &BackfillPage,
+    after: Seq,
+    pending: &Pending,
+    state: &RoomState,
+) -> Start {
     let reader = reader_in(page, after, state);
     if pending.since.is_none() {
         let at = Position { epoch: page.epoch, seq: after.max(page.start) };

@@ -24,17 +24,17 @@ impl World {
         Self { last, lost, readable: 5000, log, budget: Budget::default(), page_size: 1000 }
     }
 
-    fn read(&self, part: Part) -> History {
+    fn read(&self, part: BackfillRange) -> History {
         let oldest = (self.last + 1).saturating_sub(self.readable).max(1);
         let range = match part {
-            Part::After(after) => oldest.max(after + 1)..=self.last,
-            Part::UpTo(to, _) => oldest..=to,
+            BackfillRange::After(after) => oldest.max(after + 1)..=self.last,
+            BackfillRange::UpTo(to, _) => oldest..=to,
         };
         let mut seqs: Vec<Seq> = range.filter(|seq| !self.lost.contains(seq)).collect();
         let count = seqs.len();
         match part {
-            Part::After(_) => seqs.truncate(self.page_size),
-            Part::UpTo(_, limit) => {
+            BackfillRange::After(_) => seqs.truncate(self.page_size),
+            BackfillRange::UpTo(_, limit) => {
                 let most = self.page_size.min(limit as usize);
                 seqs.drain(..count.saturating_sub(most));
             }
@@ -62,20 +62,20 @@ impl World {
 /// Readers behind the log, by worker: where each stands.
 struct Storm {
     world: World,
-    catch_up: CatchUp,
+    backfill: Backfill,
     readers: Vec<Vec<Seq>>,
     /// Per worker: its question that was not answered.
     asked: Vec<Option<Seq>>,
     /// The read under way.
-    reading: Option<Part>,
+    reading: Option<BackfillRange>,
     reads: usize,
 }
 
 impl Storm {
     fn new(world: World, readers: Vec<Vec<Seq>>) -> Self {
         let asked = vec![None; readers.len()];
-        let catch_up = CatchUp::default();
-        Self { world, catch_up, readers, asked, reading: None, reads: 0 }
+        let backfill = Backfill::default();
+        Self { world, backfill, readers, asked, reading: None, reads: 0 }
     }
 
     /// Readers that the log reaches go on there; the worker asks for its oldest other one.
@@ -87,35 +87,35 @@ impl Storm {
         }
         let Some(&oldest) = self.readers[worker].iter().min() else { return };
         self.asked[worker] = Some(oldest);
-        match self.catch_up.ask(worker, oldest, &self.world.log) {
-            Ask::Answer(answer) => self.answer(worker, answer),
+        match self.backfill.ask(worker, oldest, &self.world.log) {
+            BackfillStep::Answer(answer) => self.answer(worker, answer),
             next => self.follow(next),
         }
         assert!(self.asked[worker].is_none() || self.reading.is_some(), "a read is under way");
     }
 
-    fn follow(&mut self, next: Ask) {
+    fn follow(&mut self, next: BackfillStep) {
         match next {
-            Ask::Answer(answer) => panic!("nobody asked: {answer:?}"),
-            Ask::Read(part) => {
+            BackfillStep::Answer(answer) => panic!("nobody asked: {answer:?}"),
+            BackfillStep::Read(part) => {
                 assert_eq!(self.reading, None, "one read at a time");
                 match part {
-                    Part::After(after) => {
+                    BackfillRange::After(after) => {
                         let waiting = self.asked.iter().flatten().min();
                         assert_eq!(Some(&after), waiting, "the oldest first");
                     }
-                    Part::UpTo(to, _) => assert_eq!(to, self.world.log.reach().seq),
+                    BackfillRange::UpTo(to, _) => assert_eq!(to, self.world.log.reach().seq),
                 }
                 self.reading = Some(part);
                 self.reads += 1;
             }
-            Ask::Wait => {}
+            BackfillStep::Wait => {}
         }
     }
 
-    fn answer(&mut self, worker: usize, answer: PageAnswer) {
+    fn answer(&mut self, worker: usize, answer: BackfillAnswer) {
         let asked = self.asked[worker].take().expect("answered once");
-        let PageAnswer::Page(page) = answer else { return };
+        let BackfillAnswer::Page(page) = answer else { return };
         assert!(page.serves(asked), "{asked} in {page:?}");
         for reader in &mut self.readers[worker] {
             if page.serves(*reader) {
@@ -128,9 +128,10 @@ impl Storm {
     fn arrive(&mut self) {
         let Some(part) = self.reading.take() else { return };
         let World { log, budget, .. } = &self.world;
-        let page = Page::of(&room_name(), part, self.world.read(part), log, budget).unwrap();
-        let (answers, next) = self.catch_up.arrived(part, page);
-        let for_one = matches!(part, Part::After(_));
+        let page =
+            BackfillPage::of(&room_name(), part, self.world.read(part), log, budget).unwrap();
+        let (answers, next) = self.backfill.arrived(part, page);
+        let for_one = matches!(part, BackfillRange::After(_));
         assert!(!for_one || !answers.is_empty(), "who was read for is answered");
         for (worker, answer) in answers {
             self.answer(worker, answer);
@@ -159,7 +160,7 @@ impl Storm {
 }
 
 /// A reader of a page is told of every seq in it once, and as lost of just what is lost.
-fn check_told(page: &Page, reader: Seq, world: &World) {
+fn check_told(page: &BackfillPage, reader: Seq, world: &World) {
     let missing = page.missing(reader).into_iter().flat_map(|(from, to)| from..=to);
     let mut told: Vec<(Seq, bool)> = missing.map(|seq| (seq, false)).collect();
     if let Some(batch) = &page.batch {
@@ -205,18 +206,18 @@ proptest! {
                 0..5 => storm.ask(at % workers),
                 5..8 => storm.arrive(),
                 8 => storm.world.grow(at as u64 + 1, 3),
-                9 => storm.catch_up.forget_unused(),
-                10 => storm.catch_up.forget_pages(),
+                9 => storm.backfill.forget_unused(),
+                10 => storm.backfill.forget_pages(),
                 _ => if let Some(part) = storm.reading {
                     // A read that fails once is tried again at the same place.
-                    prop_assert_eq!(storm.catch_up.failed(part).ok(), Some(part));
-                    storm.catch_up.tries = 0;
+                    prop_assert_eq!(storm.backfill.failed(part).ok(), Some(part));
+                    storm.backfill.tries = 0;
                 },
             }
         }
         storm.finish();
         let used = storm.world.budget.used();
-        storm.catch_up.forget_pages();
+        storm.backfill.forget_pages();
         prop_assert!(storm.world.budget.used() <= used);
     }
 
@@ -255,26 +256,26 @@ proptest! {
 #[test]
 fn whoever_stands_further_back_is_read_for_from_there() {
     let log = log(2000, 2050);
-    let first = |at| part(CatchUp::default().ask(0, at, &log));
-    assert_eq!(first(1999), Part::UpTo(2000, 256));
-    assert_eq!(first(1800), Part::UpTo(2000, 400));
-    assert_eq!(first(1000), Part::UpTo(2000, 1000));
-    assert_eq!(first(999), Part::After(999), "it would not be reached");
+    let first = |at| part(Backfill::default().ask(0, at, &log));
+    assert_eq!(first(1999), BackfillRange::UpTo(2000, 256));
+    assert_eq!(first(1800), BackfillRange::UpTo(2000, 400));
+    assert_eq!(first(1000), BackfillRange::UpTo(2000, 1000));
+    assert_eq!(first(999), BackfillRange::After(999), "it would not be reached");
 
     // Messages may be too large for so many in a page.
     let world = World { page_size: 50, ..World::new(2050, 50) };
     let mut storm = Storm::new(world, vec![vec![1900], vec![1960], vec![1850]]);
     storm.ask(0);
-    assert_eq!(storm.reading, Some(Part::UpTo(2000, 256)));
+    assert_eq!(storm.reading, Some(BackfillRange::UpTo(2000, 256)));
     storm.ask(1);
     storm.ask(2);
     storm.arrive();
     assert_eq!(storm.asked, [Some(1900), None, Some(1850)]);
-    assert_eq!(storm.reading, Some(Part::After(1850)));
+    assert_eq!(storm.reading, Some(BackfillRange::After(1850)));
     storm.finish();
     assert_eq!(storm.reads, 3, "1951-2000, 1851-1900, 1901-1950");
     // The page that leads to the log is there still, and this reader stands before it.
-    assert_eq!(part(storm.catch_up.ask(0, 1700, &log)), Part::After(1700));
+    assert_eq!(part(storm.backfill.ask(0, 1700, &log)), BackfillRange::After(1700));
 }
 
 #[test]
@@ -287,7 +288,9 @@ fn a_crowd_at_one_place_costs_one_read() {
     assert!(storm.is_over());
     // Who comes later is served from the page that was read, however far back it stands.
     for at in [55, 49, 0] {
-        let late = storm.catch_up.ask(3, at, &storm.world.log);
-        assert!(matches!(late, Ask::Answer(PageAnswer::Page(page)) if page.serves(at)));
+        let late = storm.backfill.ask(3, at, &storm.world.log);
+        assert!(
+            matches!(late, BackfillStep::Answer(BackfillAnswer::Page(page)) if page.serves(at))
+        );
     }
 }

@@ -1,0 +1,90 @@
+//! A request to publish on its way to the bus, whichever road it came by: it puts together what the
+//! author, the namespace and the tracer have to say. It knows no connection and no form of answer.
+//! Whether the author may publish was decided before (`permit.rs`).
+
+use std::sync::Arc;
+
+use roomcast_bus::{Ack, Bus, Publication, PublishError};
+use roomcast_protocol::{ConnectionId, ErrorCode, Publish, RoomName, UserName};
+
+use crate::settings::Namespace;
+use crate::traces::{Followed, Tracer};
+
+/// The author of a message.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Author {
+    pub(crate) user: Option<UserName>,
+    /// The name that the client gives itself over all its connections.
+    pub(crate) client: Option<Arc<str>>,
+    /// The connection that does not receive the message if it asks for no echo.
+    pub(crate) connection: Option<ConnectionId>,
+}
+
+/// The outcome of a publication.
+pub(crate) type PublishOutcome = Result<Ack, PublishError>;
+
+/// A publication that is ready to be handed to the bus.
+#[derive(Debug)]
+pub(crate) struct Submission {
+    room: RoomName,
+    publication: Publication,
+    followed: Option<Box<Followed>>,
+}
+
+impl Submission {
+    /// Puts a publication together. If the tracer follows it, its span begins here.
+    pub(crate) fn new(
+        author: Author,
+        namespace: &Namespace,
+        tracer: &Tracer,
+        request: Publish,
+    ) -> Self {
+        let Publish { id: _, room, data, event, key, if_seq, echo, traceparent } = request;
+        let mut followed = tracer.follow(traceparent.as_deref());
+        // The client's own name is needed only as the scope of a key, and only without a user.
+        let is_scope = key.is_some() && author.user.is_none();
+        let publication = Publication {
+            user: author.user,
+            client: author.client.filter(|_| is_scope),
+            connection: author.connection,
+            event,
+            key,
+            if_seq,
+            echo,
+            // If this node does not follow the publish, the caller's own context travels on: other
+            // nodes may follow it.
+            traceparent: followed.as_mut().map(|followed| followed.submit()).or(traceparent),
+            data,
+            retention: namespace.retention,
+        };
+        Self { room, publication, followed }
+    }
+
+    /// Hands the publication to the bus. `answer` is called exactly once, perhaps before this
+    /// returns and perhaps on another thread; it must not block.
+    pub(crate) fn submit(
+        self,
+        bus: &Bus,
+        answer: impl FnOnce(PublishOutcome, Option<Box<Followed>>) + Send + 'static,
+    ) {
+        let mut followed = self.followed;
+        let reply = Box::new(move |outcome| {
+            if let Some(followed) = &mut followed {
+                followed.answered();
+            }
+            answer(outcome, followed);
+        });
+        bus.submit(self.room, self.publication, reply);
+    }
+}
+
+/// The code by which a client learns why its message got no ack.
+pub(crate) fn publish_error_code(error: PublishError) -> ErrorCode {
+    match error {
+        PublishError::Overloaded | PublishError::TooManyKeys => ErrorCode::Overloaded,
+        PublishError::Unavailable => ErrorCode::BusUnavailable,
+        PublishError::Unknown => ErrorCode::PublishUnknown,
+        PublishError::KeyConflict => ErrorCode::KeyConflict,
+        PublishError::SeqConflict(_) => ErrorCode::SeqConflict,
+    }
+}

@@ -1,0 +1,137 @@
+//! Publishing: a client's message on its way to the bus, and the ack or the error on its way back.
+//! A publish into a room that the connection is about to join waits for that join, so that its
+//! author receives the message too.
+
+use std::rc::Rc;
+
+use roomcast_bus::Ack;
+use roomcast_protocol::{Publish, RoomName, ServerFrame, UserName};
+
+use super::Worker;
+use super::requests::{BusAnswer, Requester};
+use crate::connection::Connection;
+use crate::publication::{Author, PublishOutcome, Submission, publish_error_code};
+use crate::traces::{Followed, Outcome};
+
+impl Worker {
+    /// A client publishes.
+    pub(super) fn publish(&self, connection: &Rc<Connection>, request: Publish) {
+        let Some(request) = self.wait_for_join(connection, request) else { return };
+        let settings = self.settings();
+        #[cfg(debug_assertions)]
+        inject(settings.fault.as_ref(), request.event.as_ref());
+        let (id, room) = (request.id, request.room.clone());
+        if request.key.is_some() || !request.echo {
+            self.note_author(connection, &room);
+        }
+        let author = Author {
+            user: connection.user.clone(),
+            client: connection.client().cloned(),
+            connection: Some(connection.id),
+        };
+        let namespace = settings.namespace_of(&room);
+        let submission = Submission::new(author, namespace, &self.tracer, request);
+        let to = self.begin_request(connection, id);
+        self.metrics.traffic.messages_in.inc();
+        let answers = self.answers.clone();
+        submission.submit(&self.bus, move |outcome, followed| {
+            // The worker may have ended meanwhile.
+            let _ = answers.send(BusAnswer::Published { to, room, outcome, followed });
+        });
+    }
+
+    /// Keeps a publish until the connection's own join of that room is answered. Gives it back if no
+    /// such join waits.
+    fn wait_for_join(&self, connection: &Rc<Connection>, request: Publish) -> Option<Publish> {
+        let joining = connection.joining.borrow();
+        let Some(room) = joining.iter().find(|room| room.name == request.room) else {
+            return Some(request);
+        };
+        let mut state = room.state.borrow_mut();
+        let mut pending = state.pending.iter_mut();
+        match pending.find(|join| Rc::ptr_eq(&join.connection, connection)) {
+            Some(join) => {
+                // Bounded like requests to the bus: beyond that the connection is not read.
+                connection.in_flight.set(connection.in_flight.get() + 1);
+                join.then.push(request);
+                None
+            }
+            None => Some(request),
+        }
+    }
+
+    /// Publishes what waited for a join.
+    pub(super) fn publish_all(&self, connection: &Rc<Connection>, waiting: Vec<Publish>) {
+        for request in waiting {
+            connection.in_flight.set(connection.in_flight.get() - 1);
+            self.publish(connection, request);
+        }
+        // A publish that ended without a request to the bus is no longer in flight.
+        self.release(connection);
+    }
+
+    /// Marks a connection as an author: frames of messages that it published may differ for it from
+    /// those for other members.
+    pub(crate) fn note_author(&self, connection: &Rc<Connection>, name: &RoomName) {
+        connection.authored.set(true);
+        let Some(room) = self.room(name) else { return };
+        if let Some((_, slot)) = connection.membership_in(&room) {
+            room.state.borrow_mut().members.at_mut(slot).author = true;
+        }
+    }
+
+    /// Answers a publish with `ack` or `error`.
+    pub(super) fn answer_publish(
+        &self,
+        to: Requester,
+        room: RoomName,
+        outcome: PublishOutcome,
+        followed: Option<Box<Followed>>,
+    ) {
+        let Some(connection) = self.end_request(to) else { return };
+        if let Some(followed) = followed {
+            self.trace(&connection, &room, &outcome, &followed);
+        }
+        if outcome.is_ok() {
+            self.metrics.delivery.publish_ack.observe(to.begun.elapsed().as_secs_f64());
+        }
+        match (outcome, to.id) {
+            (Ok(Ack { position, time }), Some(id)) => {
+                let (epoch, seq) = (position.epoch, position.seq);
+                connection.send(&ServerFrame::Ack { id, room, epoch, seq, time });
+            }
+            (Ok(_), None) => {}
+            (Err(error), id) => {
+                let message = error.to_string();
+                self.refuse(&connection, id, Some(&room), (publish_error_code(error), &message));
+            }
+        }
+        self.write_soon(&connection);
+    }
+
+    /// Ends the spans of a publish that is followed, and writes a log line with its trace id.
+    fn trace(
+        &self,
+        connection: &Connection,
+        room: &RoomName,
+        outcome: &PublishOutcome,
+        followed: &Followed,
+    ) {
+        let user = connection.user.as_ref().map(UserName::as_str);
+        let result = match outcome {
+            Ok(ack) => Ok(ack.position.seq),
+            Err(error) => Err(publish_error_code(*error).as_str()),
+        };
+        tracing::debug!(%connection, user, %room, trace = %followed.trace, ?result, "published");
+        let connection = connection.id.to_string();
+        self.tracer.published(followed, &Outcome { room, user, connection, result });
+    }
+}
+
+/// Panics where a test asked for it. Not part of a release build.
+#[cfg(debug_assertions)]
+fn inject(fault: Option<&crate::Fault>, event: Option<&roomcast_protocol::EventName>) {
+    if let (Some(crate::Fault::PanicOnEvent(fatal)), Some(event)) = (fault, event) {
+        assert_ne!(event.as_str(), fatal, "a test asked for this");
+    }
+}

@@ -1,0 +1,73 @@
+//! Requests to the bus: how a connection's requests are counted, and how their answers come back to
+//! it. Each verb's own file (`publish.rs`, `history.rs`) says what is asked and what is answered.
+
+use std::rc::Rc;
+
+use roomcast_bus::{History, ReadError};
+use roomcast_protocol::{ConnectionId, Lineage, RequestId, RoomName, Seq};
+use tokio::time::Instant;
+
+use super::Worker;
+use crate::connection::Connection;
+use crate::publication::PublishOutcome;
+use crate::traces::Followed;
+
+/// An answer of the bus to something that this worker asked.
+pub(crate) enum BusAnswer {
+    /// The outcome of a publication.
+    Published {
+        to: Requester,
+        room: RoomName,
+        outcome: PublishOutcome,
+        followed: Option<Box<Followed>>,
+    },
+    /// A page of history that a client asked for.
+    History { to: Requester, room: RoomName, outcome: Result<History, ReadError> },
+    /// The lineage and the last seq of a room.
+    Standing { room: RoomName, standing: Result<(Lineage, Seq), ReadError> },
+}
+
+/// The connection that sent a request, and when it did.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Requester {
+    connection: ConnectionId,
+    pub(super) id: Option<RequestId>,
+    pub(super) begun: Instant,
+}
+
+impl Worker {
+    /// Counts a request to the bus. While as many as `limits.inflight_publishes` are unanswered, the
+    /// connection is not read.
+    pub(super) fn begin_request(
+        &self,
+        connection: &Connection,
+        id: Option<RequestId>,
+    ) -> Requester {
+        connection.in_flight.set(connection.in_flight.get() + 1);
+        Requester { connection: connection.id, id, begun: Instant::now() }
+    }
+
+    /// Counts a request as answered. Returns its connection unless that has ended.
+    pub(super) fn end_request(&self, to: Requester) -> Option<Rc<Connection>> {
+        let connection = self.connection(to.connection)?;
+        connection.in_flight.set(connection.in_flight.get() - 1);
+        self.release(&connection);
+        Some(connection)
+    }
+
+    /// Takes in an answer of the bus. Its connection is written after the other answers of this
+    /// turn.
+    pub(crate) fn reply(&self, answer: BusAnswer) {
+        match answer {
+            BusAnswer::Published { to, room, outcome, followed } => {
+                self.answer_publish(to, room, outcome, followed);
+            }
+            BusAnswer::History { to, room, outcome } => self.answer_history(to, room, outcome),
+            BusAnswer::Standing { room, standing } => {
+                if let Some(room) = self.room(&room) {
+                    self.take_standing(&room, standing);
+                }
+            }
+        }
+    }
+}
