@@ -24,7 +24,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use roomcast_metrics::RefusalReason;
 use tokio::net::TcpStream;
 
-pub(crate) use query::{Hello, Tag};
 pub(crate) use route::answer_monitor;
 pub(crate) use site::{Place, Site};
 

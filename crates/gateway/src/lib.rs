@@ -12,6 +12,7 @@ mod fetch;
 mod frame;
 mod http;
 mod hub;
+mod identity;
 mod log;
 mod node;
 mod room;

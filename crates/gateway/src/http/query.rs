@@ -1,65 +1,33 @@
 //! What a client says of itself in the handshake's query: `user`, `client`, `attempt`.
 
-use std::fmt;
 use std::sync::Arc;
 
-use roomcast_metrics::ConnectionKind;
 use roomcast_protocol::UserName;
+
+use crate::identity::{Hello, Tag};
 
 /// Longest `client` in bytes: a UUID fits.
 const MAX_CLIENT: usize = 64;
 
-/// What the client says of itself. Nothing of it is proved.
-#[derive(Debug, Default)]
-pub(crate) struct Hello {
-    pub(crate) user: Option<UserName>,
-    pub(crate) tag: Option<Box<Tag>>,
-}
-
-/// The client's own name for itself over its connections, and how often it has tried: for logs,
-/// and for the scope of its keys.
-#[derive(Debug)]
-pub(crate) struct Tag {
-    pub(crate) client: Arc<str>,
-    attempt: u32,
-}
-
-impl fmt::Display for Tag {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "client={} attempt={}", self.client, self.attempt)
-    }
-}
-
-impl Hello {
-    /// Reads a query; unknown arguments are left alone. Fails with what is wrong.
-    pub(super) fn parse(query: &str) -> Result<Self, String> {
-        let (mut hello, mut client, mut attempt) = (Self::default(), None, 0);
-        for pair in query.split('&') {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            match name {
-                "user" => {
-                    let user = decode(value)?;
-                    hello.user = Some(UserName::parse(&user).map_err(|e| format!("user: {e}"))?);
-                }
-                "client" => client = Some(client_name(decode(value)?)?),
-                "attempt" => {
-                    attempt =
-                        value.parse().map_err(|_| "attempt: a number from 0 on".to_owned())?;
-                }
-                _ => {}
+/// Reads a query; unknown arguments are left alone. Fails with what is wrong.
+pub(super) fn parse(query: &str) -> Result<Hello, String> {
+    let (mut hello, mut client, mut attempt) = (Hello::default(), None, 0);
+    for pair in query.split('&') {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        match name {
+            "user" => {
+                let user = decode(value)?;
+                hello.user = Some(UserName::parse(&user).map_err(|e| format!("user: {e}"))?);
             }
-        }
-        hello.tag = client.map(|client| Box::new(Tag { client, attempt }));
-        Ok(hello)
-    }
-
-    /// Whether this client was here before, by what it says; a first attempt has the number 0 or 1.
-    pub(super) fn kind(&self) -> ConnectionKind {
-        match &self.tag {
-            Some(tag) if tag.attempt > 1 => ConnectionKind::Returning,
-            _ => ConnectionKind::First,
+            "client" => client = Some(client_name(decode(value)?)?),
+            "attempt" => {
+                attempt = value.parse().map_err(|_| "attempt: a number from 0 on".to_owned())?;
+            }
+            _ => {}
         }
     }
+    hello.tag = client.map(|client| Box::new(Tag { client, attempt }));
+    Ok(hello)
 }
 
 fn client_name(client: String) -> Result<Arc<str>, String> {
@@ -92,15 +60,17 @@ fn decode(text: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use roomcast_metrics::ConnectionKind;
+
     use super::*;
 
     #[test]
     fn reads_what_a_client_says() {
-        let hello = Hello::parse("user=al%C3%A9&client=abc-1&attempt=3&other=x").unwrap();
+        let hello = parse("user=al%C3%A9&client=abc-1&attempt=3&other=x").unwrap();
         assert_eq!(hello.user.as_ref().unwrap().as_str(), "alé");
         assert_eq!(hello.tag.as_ref().unwrap().to_string(), "client=abc-1 attempt=3");
         assert_eq!(hello.kind(), ConnectionKind::Returning);
-        assert_eq!(Hello::parse("").unwrap().kind(), ConnectionKind::First);
+        assert_eq!(parse("").unwrap().kind(), ConnectionKind::First);
     }
 
     #[test]
@@ -114,7 +84,7 @@ mod tests {
             ("client=a%0ab", "client:"),
             ("attempt=-1", "attempt:"),
         ] {
-            let error = Hello::parse(query).unwrap_err();
+            let error = parse(query).unwrap_err();
             assert!(error.contains(part), "{query}: {error}");
         }
     }

@@ -23,9 +23,9 @@ use tokio::net::TcpStream;
 
 use super::client::forwarded;
 use super::handshake::{self, Flaw, Wish};
-use super::query::Hello;
-use super::{Answer, Place, Site, answer};
+use super::{Answer, Place, Site, answer, query};
 use crate::connection::{Connection, Ended, serve};
+use crate::identity::Hello;
 use crate::worker::Worker;
 
 /// One accepted socket while it speaks HTTP.
@@ -167,7 +167,7 @@ fn grant(visit: &Visit, client: IpAddr, request: &Request<Incoming>) -> Result<G
     }
     let subprotocol = negotiate(request.headers())?;
     let hello =
-        Hello::parse(request.uri().query().unwrap_or_default()).map_err(|detail| Refusal {
+        query::parse(request.uri().query().unwrap_or_default()).map_err(|detail| Refusal {
             status: StatusCode::BAD_REQUEST,
             reason: RefusalReason::BadRequest,
             code: "bad_query",
