@@ -2,11 +2,10 @@
 //! nothing here touches a room.
 
 mod answer;
-mod client;
+mod client_addr;
 mod handshake;
 mod query;
 mod route;
-mod site;
 mod upgrade;
 
 use std::convert::Infallible;
@@ -25,9 +24,9 @@ use roomcast_metrics::RefusalReason;
 use tokio::net::TcpStream;
 
 pub(crate) use route::answer_monitor;
-pub(crate) use site::{Place, Site};
 
 use crate::config::HttpConfig;
+use crate::node_status::{ConnectionSlot, NodeStatus};
 use crate::worker::Worker;
 
 /// A request's life from the accepted socket to the upgrade, or to the last answer of a socket
@@ -40,12 +39,12 @@ pub(crate) type Answer = Response<Full<Bytes>>;
 /// Serves a socket that was just accepted and assigned to this worker, in a task of its own.
 pub(crate) fn accept(
     worker: &Rc<Worker>,
-    site: &Arc<Site>,
+    status: &Arc<NodeStatus>,
     mut socket: TcpStream,
     (peer, accepted): (IpAddr, Instant),
 ) {
-    let place = Place::new(site.clone(), worker.index);
-    let (own, site) = (worker.clone(), site.clone());
+    let slot = ConnectionSlot::new(status.clone(), worker.index);
+    let (own, status) = (worker.clone(), status.clone());
     let task = tokio::task::spawn_local(async move {
         let worker = own;
         let settings = worker.settings();
@@ -56,10 +55,11 @@ pub(crate) fn accept(
                 Err(reason) => return worker.metrics.connections.refused[reason].inc(),
             }
         }
-        let visit = Rc::new(upgrade::Visit::new(worker.clone(), site, place, (accepted, peer)));
+        let http =
+            Rc::new(upgrade::HttpConnection::new(worker.clone(), status, slot, (accepted, peer)));
         let service = service_fn(|request: Request<Incoming>| {
-            let visit = visit.clone();
-            async move { Ok::<Answer, Infallible>(route::answer(&visit, request).await) }
+            let http = http.clone();
+            async move { Ok::<Answer, Infallible>(route::answer(&http, request).await) }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -70,7 +70,7 @@ pub(crate) fn accept(
             .serve_connection(TokioIo::new(socket), service)
             .with_upgrades();
         match tokio::time::timeout(HTTP_LIFE, connection).await {
-            Ok(Ok(())) => visit.leave().await,
+            Ok(Ok(())) => http.leave().await,
             Err(_too_long) => {}
             Ok(Err(error)) if error.is_timeout() => {
                 worker.metrics.connections.refused[RefusalReason::Timeout].inc();
@@ -81,7 +81,7 @@ pub(crate) fn accept(
             Ok(Err(error)) => tracing::debug!("http: {error}"),
         }
     });
-    worker.note_visit(task.abort_handle());
+    worker.note_http_task(task.abort_handle());
 }
 
 /// The client's address as the head of the PROXY protocol tells it, or why the socket is refused.
@@ -90,7 +90,7 @@ async fn behind_proxy(
     peer: IpAddr,
     http: &HttpConfig,
 ) -> Result<IpAddr, RefusalReason> {
-    let proxied = client::proxied(socket, peer, &http.trusted_proxies);
+    let proxied = client_addr::proxied(socket, peer, &http.trusted_proxies);
     match tokio::time::timeout(http.header_timeout, proxied).await {
         Ok(Ok(client)) => Ok(client),
         Ok(Err(error)) => {

@@ -15,6 +15,7 @@ mod hub;
 mod identity;
 mod log;
 mod node;
+mod node_status;
 mod room;
 mod settings;
 #[cfg(test)]

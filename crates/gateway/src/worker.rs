@@ -6,15 +6,14 @@ mod chores;
 mod deadlines;
 mod deliver;
 mod drain;
-mod driver;
 mod handle;
 mod heartbeat;
+mod http_tasks;
 mod members;
 mod pages;
 mod passes;
 mod resume;
 mod session;
-mod visits;
 mod wheel;
 
 use std::cell::{Cell, RefCell};
@@ -29,7 +28,7 @@ use roomcast_protocol::{ConnectionId, NodeId, RoomName};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
-pub(crate) use driver::{Handoff, WorkerParts, run};
+pub(crate) use chores::SLICE;
 pub(crate) use heartbeat::Pulse;
 pub(crate) use session::Reply;
 
@@ -42,7 +41,7 @@ use asks::Asks;
 use chores::Chore;
 use deadlines::Deadlines;
 use heartbeat::Heartbeats;
-use visits::Visits;
+use http_tasks::HttpTasks;
 
 /// Requests for history of one connection that are answered at a time; each answer holds up to 64
 /// KiB of data until the client takes it.
@@ -73,7 +72,7 @@ pub(crate) struct Worker {
     /// Bytes of frames begun that their connections have not taken, over all of them.
     pub(crate) stalled_held: Rc<Cell<usize>>,
     /// Sockets that are not WebSockets yet.
-    pub(crate) visits: RefCell<Visits>,
+    http_tasks: RefCell<HttpTasks>,
     /// Connections with a message that is arriving.
     arriving: RefCell<Vec<Rc<Connection>>>,
     /// Rooms with something to write, in turn.
@@ -119,7 +118,7 @@ impl Worker {
             scratch: RefCell::new(vec![0; TURN_BYTES].into_boxed_slice()),
             inbound_held: Rc::default(),
             stalled_held: Rc::default(),
-            visits: RefCell::default(),
+            http_tasks: RefCell::default(),
             arriving: RefCell::default(),
             passes: RefCell::new(VecDeque::new()),
             later: RefCell::default(),

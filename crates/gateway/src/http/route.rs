@@ -10,8 +10,9 @@ use roomcast_metrics::RefusalReason;
 use serde_json::json;
 
 use super::handshake::check_host;
-use super::upgrade::Visit;
-use super::{Answer, Site, answer, upgrade};
+use super::upgrade::HttpConnection;
+use super::{Answer, answer, upgrade};
+use crate::node_status::NodeStatus;
 
 /// What a path leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,8 +52,8 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style
      connect-src 'self' ws: wss:; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Answers one request.
-pub(super) async fn answer(visit: &Visit, request: Request<Incoming>) -> Answer {
-    let refused = &visit.worker.metrics.connections.refused;
+pub(super) async fn answer(http: &HttpConnection, request: Request<Incoming>) -> Answer {
+    let refused = &http.worker.metrics.connections.refused;
     if let Err(flaw) = check_host(&request) {
         refused[RefusalReason::BadRequest].inc();
         return bad_request(flaw);
@@ -76,22 +77,22 @@ pub(super) async fn answer(visit: &Visit, request: Request<Incoming>) -> Answer 
         return answer;
     }
     match found.value {
-        Route::Socket => upgrade::answer(visit, request),
+        Route::Socket => upgrade::answer(http, request),
         Route::Page => page(),
-        Route::Metrics if visit.site.metrics_apart => {
+        Route::Metrics if http.status.metrics_apart => {
             answer::problem(StatusCode::NOT_FOUND, "not_found", "metrics have their own address")
         }
-        route => monitor(&visit.site, *route).await,
+        route => monitor(&http.status, *route).await,
     }
 }
 
 /// Answers a request on the metrics' own address.
-pub(crate) async fn answer_monitor(site: &Site, request: &Request<Incoming>) -> Answer {
+pub(crate) async fn answer_monitor(status: &NodeStatus, request: &Request<Incoming>) -> Answer {
     if let Err(flaw) = check_host(request) {
         return bad_request(flaw);
     }
     match ROUTER.at(request.uri().path()).map(|found| *found.value) {
-        Ok(route @ (Route::Live | Route::Ready | Route::Metrics)) => monitor(site, route).await,
+        Ok(route @ (Route::Live | Route::Ready | Route::Metrics)) => monitor(status, route).await,
         _ => answer::problem(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path"),
     }
 }
@@ -101,19 +102,19 @@ fn bad_request(flaw: &str) -> Answer {
     answer::problem(StatusCode::BAD_REQUEST, "bad_request", flaw)
 }
 
-async fn monitor(site: &Site, route: Route) -> Answer {
+async fn monitor(status: &NodeStatus, route: Route) -> Answer {
     match route {
-        Route::Live if site.is_alive() => answer::json(StatusCode::OK, &json!({ "live": true })),
+        Route::Live if status.is_alive() => answer::json(StatusCode::OK, &json!({ "live": true })),
         Route::Live => answer::json(StatusCode::SERVICE_UNAVAILABLE, &json!({ "live": false })),
         Route::Metrics => {
-            answer::text(StatusCode::OK, roomcast_metrics::CONTENT_TYPE, site.render().await)
+            answer::text(StatusCode::OK, roomcast_metrics::CONTENT_TYPE, status.render().await)
         }
-        _ => ready(site),
+        _ => ready(status),
     }
 }
 
-fn ready(site: &Site) -> Answer {
-    let reasons = site.not_ready();
+fn ready(status: &NodeStatus) -> Answer {
+    let reasons = status.not_ready();
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     answer::json(status, &json!({ "ready": reasons.is_empty(), "reasons": reasons }))
 }

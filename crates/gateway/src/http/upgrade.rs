@@ -21,18 +21,19 @@ use roomcast_metrics::{RefusalReason, Transport};
 use roomcast_protocol::{ConnectionId, Encoding, Subprotocol};
 use tokio::net::TcpStream;
 
-use super::client::forwarded;
+use super::client_addr::forwarded;
 use super::handshake::{self, Flaw, Wish};
-use super::{Answer, Place, Site, answer, query};
+use super::{Answer, answer, query};
 use crate::connection::{Connection, Ended, serve};
 use crate::identity::Hello;
+use crate::node_status::{ConnectionSlot, NodeStatus};
 use crate::worker::Worker;
 
 /// One accepted socket while it speaks HTTP.
-pub(super) struct Visit {
+pub(super) struct HttpConnection {
     pub(super) worker: Rc<Worker>,
-    pub(super) site: Arc<Site>,
-    place: Rc<Place>,
+    pub(super) status: Arc<NodeStatus>,
+    slot: Rc<ConnectionSlot>,
     accepted: Instant,
     /// The address that the socket comes from, or what its PROXY protocol says.
     peer: IpAddr,
@@ -45,7 +46,7 @@ struct Grant {
     hello: Hello,
     subprotocol: Subprotocol,
     /// Kept as long as the connection.
-    place: Rc<Place>,
+    slot: Rc<ConnectionSlot>,
     accepted: Instant,
     /// Where the client is.
     client: IpAddr,
@@ -59,15 +60,15 @@ struct Refusal {
     detail: String,
 }
 
-impl Visit {
+impl HttpConnection {
     pub(super) fn new(
         worker: Rc<Worker>,
-        site: Arc<Site>,
-        place: Place,
+        status: Arc<NodeStatus>,
+        slot: ConnectionSlot,
         (accepted, peer): (Instant, IpAddr),
     ) -> Self {
-        let (place, granted) = (Rc::new(place), RefCell::default());
-        Self { worker, site, place, accepted, peer, granted }
+        let (slot, granted) = (Rc::new(slot), RefCell::default());
+        Self { worker, status, slot, accepted, peer, granted }
     }
 
     /// HTTP has ended: if it ended in an upgrade, the socket is a connection from now on.
@@ -81,11 +82,11 @@ impl Visit {
 
 /// Answers a request for a WebSocket. Asked without an upgrade, it answers what an upgrade would
 /// get, as browsers hide that; 426 where it would be granted.
-pub(super) fn answer(visit: &Visit, mut request: Request<Incoming>) -> Answer {
-    let trusted = &visit.worker.settings().http.trusted_proxies;
-    let client = forwarded(visit.peer, request.headers(), trusted);
-    let refused = &visit.worker.metrics.connections.refused;
-    let grant = match grant(visit, client, &request) {
+pub(super) fn answer(http: &HttpConnection, mut request: Request<Incoming>) -> Answer {
+    let trusted = &http.worker.settings().http.trusted_proxies;
+    let client = forwarded(http.peer, request.headers(), trusted);
+    let refused = &http.worker.metrics.connections.refused;
+    let grant = match grant(http, client, &request) {
         Ok(grant) => grant,
         Err(refusal) => {
             tracing::debug!(%client, code = refusal.code, "refused: {}", refusal.detail);
@@ -100,7 +101,7 @@ pub(super) fn answer(visit: &Visit, mut request: Request<Incoming>) -> Answer {
         Ok(Wish::Upgrade(accept)) => {
             let response = switching(accept, grant.subprotocol.chosen);
             let upgrade = hyper::upgrade::on(&mut request);
-            *visit.granted.borrow_mut() = Some((upgrade, grant));
+            *http.granted.borrow_mut() = Some((upgrade, grant));
             response
         }
         Err(Flaw::Version) => {
@@ -140,8 +141,12 @@ fn insert(headers: &mut HeaderMap, fields: impl IntoIterator<Item = (HeaderName,
     }
 }
 
-fn grant(visit: &Visit, client: IpAddr, request: &Request<Incoming>) -> Result<Grant, Refusal> {
-    if visit.site.is_closed() {
+fn grant(
+    http: &HttpConnection,
+    client: IpAddr,
+    request: &Request<Incoming>,
+) -> Result<Grant, Refusal> {
+    if http.status.is_closed() {
         return Err(Refusal {
             status: StatusCode::SERVICE_UNAVAILABLE,
             reason: RefusalReason::Draining,
@@ -149,7 +154,7 @@ fn grant(visit: &Visit, client: IpAddr, request: &Request<Incoming>) -> Result<G
             detail: "the node is leaving; connect to another".into(),
         });
     }
-    if !visit.site.is_reached() {
+    if !http.status.is_reached() {
         return Err(Refusal {
             status: StatusCode::SERVICE_UNAVAILABLE,
             reason: RefusalReason::NotReady,
@@ -157,7 +162,7 @@ fn grant(visit: &Visit, client: IpAddr, request: &Request<Incoming>) -> Result<G
             detail: "the node has not reached its Redis yet; come back, or to another".into(),
         });
     }
-    if visit.site.sockets() > visit.worker.settings().limits.connections {
+    if http.status.sockets() > http.worker.settings().limits.connections {
         return Err(Refusal {
             status: StatusCode::SERVICE_UNAVAILABLE,
             reason: RefusalReason::Limit,
@@ -173,8 +178,8 @@ fn grant(visit: &Visit, client: IpAddr, request: &Request<Incoming>) -> Result<G
             code: "bad_query",
             detail,
         })?;
-    let (place, accepted) = (visit.place.clone(), visit.accepted);
-    Ok(Grant { hello, subprotocol, place, accepted, client })
+    let (slot, accepted) = (http.slot.clone(), http.accepted);
+    Ok(Grant { hello, subprotocol, slot, accepted, client })
 }
 
 /// The encoding, and the subprotocol to name in the answer.
@@ -206,11 +211,16 @@ async fn become_connection(worker: Rc<Worker>, upgrade: OnUpgrade, grant: Grant)
     let (encoding, stalled) = (grant.subprotocol.encoding, &worker.stalled_held);
     let connection = Rc::new(Connection::new(id, grant.hello, encoding, socket, stalled));
     tracing::debug!(%connection, client = %grant.client, "opened");
-    tokio::task::spawn_local(live(worker, connection, early, grant.place));
+    tokio::task::spawn_local(live(worker, connection, early, grant.slot));
 }
 
 /// A connection's whole life. A panic ends this connection only.
-async fn live(worker: Rc<Worker>, connection: Rc<Connection>, early: Bytes, _place: Rc<Place>) {
+async fn live(
+    worker: Rc<Worker>,
+    connection: Rc<Connection>,
+    early: Bytes,
+    _place: Rc<ConnectionSlot>,
+) {
     let begun = Instant::now();
     let open =
         &worker.metrics.connections.open[Transport::Websocket][label_of(connection.encoding)];

@@ -10,15 +10,15 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::sync::{mpsc, watch};
 
 use super::pace::Pace;
-use crate::http::Site;
+use super::worker_loop::Handoff;
+use crate::node_status::NodeStatus;
 use crate::settings::{Limits, Settings};
-use crate::worker::Handoff;
 
 /// Handshakes that the kernel keeps while we are busy; it takes the smaller of this and
 /// `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 /// Pause after the system gave no descriptor.
-pub(crate) const EXHAUSTED: Duration = Duration::from_millis(100);
+pub(super) const EXHAUSTED: Duration = Duration::from_millis(100);
 
 /// Binds the listener.
 pub(super) fn bind(address: SocketAddr, limits: &Limits) -> io::Result<TcpListener> {
@@ -56,13 +56,13 @@ impl Acceptor {
     pub(super) fn start(
         listener: TcpListener,
         workers: Vec<mpsc::Sender<Handoff>>,
-        (site, settings): (Arc<Site>, watch::Receiver<Arc<Settings>>),
+        (status, settings): (Arc<NodeStatus>, watch::Receiver<Arc<Settings>>),
     ) -> io::Result<Self> {
         let listener = Arc::new(listener);
         let (served, senders) = (listener.clone(), workers.clone());
         thread::Builder::new()
             .name("acceptor".into())
-            .spawn(move || accept(&served, &senders, (&site, &settings)))?;
+            .spawn(move || accept(&served, &senders, (&status, &settings)))?;
         Ok(Self { listener, _workers: workers })
     }
 
@@ -88,7 +88,7 @@ impl Acceptor {
 fn accept(
     listener: &TcpListener,
     workers: &[mpsc::Sender<Handoff>],
-    (site, settings): (&Site, &watch::Receiver<Arc<Settings>>),
+    (status, settings): (&NodeStatus, &watch::Receiver<Arc<Settings>>),
 ) {
     let rate = || settings.borrow().limits.accept_rate;
     let mut pace = Pace::new(Instant::now());
@@ -101,14 +101,14 @@ fn accept(
                 if socket.set_nonblocking(true).is_err() {
                     continue;
                 }
-                let worker = site.assign();
+                let worker = status.assign();
                 let handoff = Handoff { socket, peer: peer.ip(), accepted: Instant::now() };
                 if workers[worker].blocking_send(handoff).is_err() {
                     // The worker died; its liveness fails, and others still serve.
-                    site.release(worker);
+                    status.release(worker);
                 }
             }
-            Err(_) if site.is_closed() => return,
+            Err(_) if status.is_closed() => return,
             Err(error) if is_of_one_socket(&error) => {}
             Err(error) => {
                 tracing::warn!("cannot accept: {error}");
@@ -119,7 +119,7 @@ fn accept(
 }
 
 /// Whether the error is about the socket that came, not about us (accept(2)).
-pub(crate) fn is_of_one_socket(error: &io::Error) -> bool {
+pub(super) fn is_of_one_socket(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted

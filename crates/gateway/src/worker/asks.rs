@@ -100,7 +100,7 @@ impl Worker {
     }
 
     /// Tells the hub what it had no space for, as long as the node runs.
-    pub(super) async fn run_asks(self: Rc<Self>) {
+    pub(crate) async fn run_asks(self: Rc<Self>) {
         loop {
             self.asks_wake.notified().await;
             while !self.asks.borrow().is_empty() {
