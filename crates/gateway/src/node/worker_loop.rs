@@ -1,6 +1,6 @@
 //! A worker's thread: its loop over events, answers, new sockets and time.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant as StdInstant};
@@ -12,8 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use super::acceptor::{EXHAUSTED, is_of_one_socket};
-use super::pace::Pace;
+use super::acceptor::accept_each;
 use crate::drain::Schedule;
 use crate::http;
 use crate::hub::{HubHandle, WorkerEvent, now_ms};
@@ -65,7 +64,12 @@ pub(super) async fn run(parts: WorkerParts) {
     tokio::task::spawn_local(watch_time(worker.clone(), status.clone()));
 
     if let Some(listener) = parts.listener {
-        tokio::task::spawn_local(accept_alone(worker.clone(), status.clone(), listener));
+        tokio::task::spawn_local(accept_alone(
+            worker.clone(),
+            status.clone(),
+            listener,
+            settings.clone(),
+        ));
     }
 
     let mut event_burst: Vec<WorkerEvent> = Vec::with_capacity(BURST);
@@ -123,30 +127,18 @@ async fn accept_alone(
     worker: Rc<Worker>,
     status: Arc<NodeStatus>,
     listener: std::net::TcpListener,
+    settings: watch::Receiver<Arc<Settings>>,
 ) {
     let registered = listener.set_nonblocking(true).and_then(|()| TcpListener::from_std(listener));
     let listener = match registered {
         Ok(listener) => listener,
         Err(error) => return tracing::error!("cannot wait for connections: {error}"),
     };
-    let mut pace = Pace::new(StdInstant::now());
-    loop {
-        while let Some(wait) = pace.take(worker.settings().limits.accept_rate, StdInstant::now()) {
-            tokio::time::sleep(wait).await;
-        }
-        match listener.accept().await {
-            Ok((socket, peer)) => {
-                status.assign();
-                http::accept(&worker, &status, socket, (peer.ip(), StdInstant::now()));
-            }
-            Err(_) if status.is_closed() => return,
-            Err(error) if is_of_one_socket(&error) => {}
-            Err(error) => {
-                tracing::warn!("cannot accept: {error}");
-                tokio::time::sleep(EXHAUSTED).await;
-            }
-        }
-    }
+    let take = async |socket, peer: SocketAddr| {
+        status.assign();
+        http::accept(&worker, &status, socket, (peer.ip(), StdInstant::now()));
+    };
+    accept_each(async || listener.accept().await, take, &status, &settings).await;
 }
 
 /// Turns the wheel, looks at deadlines, and shows that the worker lives.
