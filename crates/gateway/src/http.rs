@@ -1,11 +1,17 @@
 //! HTTP/1.1 on a worker: the handshake of WebSockets, health, metrics and the page. hyper parses;
 //! nothing here touches a room.
 
+mod admission;
 mod answer;
+mod body;
 mod client_addr;
-mod handshake;
+mod host;
+mod http_connection;
+mod pages;
+mod percent;
 mod query;
 mod route;
+mod route_table;
 mod upgrade;
 
 use std::convert::Infallible;
@@ -14,17 +20,18 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use roomcast_metrics::RefusalReason;
 use tokio::net::TcpStream;
 
 pub(crate) use route::answer_monitor;
 
+use self::answer::Answer;
+use self::http_connection::HttpConnection;
 use crate::config::HttpConfig;
 use crate::node_status::{ConnectionSlot, NodeStatus};
 use crate::worker::Worker;
@@ -32,9 +39,6 @@ use crate::worker::Worker;
 /// A request's life from the accepted socket to the upgrade, or to the last answer of a socket
 /// that is kept alive.
 const HTTP_LIFE: Duration = Duration::from_secs(60);
-
-/// An answer whose body is at hand.
-pub(crate) type Answer = Response<Full<Bytes>>;
 
 /// Serves a socket that was just accepted and assigned to this worker, in a task of its own.
 pub(crate) fn accept(
@@ -55,8 +59,7 @@ pub(crate) fn accept(
                 Err(reason) => return worker.metrics.connections.refused[reason].inc(),
             }
         }
-        let http =
-            Rc::new(upgrade::HttpConnection::new(worker.clone(), status, slot, (accepted, peer)));
+        let http = Rc::new(HttpConnection::new(worker.clone(), status, slot, (accepted, peer)));
         let service = service_fn(|request: Request<Incoming>| {
             let http = http.clone();
             async move { Ok::<Answer, Infallible>(route::answer(&http, request).await) }

@@ -21,6 +21,7 @@ mod settings;
 #[cfg(test)]
 mod simulation;
 mod traces;
+mod websocket;
 mod worker;
 
 #[doc(hidden)]

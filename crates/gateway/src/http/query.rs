@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use roomcast_protocol::UserName;
 
+use super::percent;
 use crate::identity::{Hello, Tag};
 
 /// Longest `client` in bytes: a UUID fits.
@@ -38,24 +39,9 @@ fn client_name(client: String) -> Result<Arc<str>, String> {
     Ok(client.into())
 }
 
-/// Undoes percent-encoding (RFC 3986 section 2.1), and `+` for a blank as forms write it.
-fn decode(text: &str) -> Result<String, String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let digits = [rest.next(), rest.next()].map(|digit| digit.map(char::from));
-                let [Some(high), Some(low)] = digits.map(|d| d.and_then(|d| d.to_digit(16))) else {
-                    return Err(format!("{text:?} has a % without two hex digits"));
-                };
-                (high * 16 + low) as u8
-            }
-            other => other,
-        });
-    }
-    String::from_utf8(bytes).map_err(|_| format!("{text:?} is no UTF-8"))
+/// Undoes percent-encoding, and `+` for a blank as forms write it.
+fn decode(value: &str) -> Result<String, String> {
+    percent::decode(&value.replace('+', " "))
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ pub(super) async fn start(
             tokio::spawn(async move {
                 let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
                     let status = status.clone();
-                    async move { Ok::<_, Infallible>(answer_monitor(&status, &request).await) }
+                    async move { Ok::<_, Infallible>(answer_monitor(&status, request).await) }
                 });
                 let mut http = http1::Builder::new();
                 http.timer(TokioTimer::new()).header_read_timeout(IDLE);
