@@ -27,7 +27,7 @@ pub(crate) use socket::Socket;
 pub(crate) use turn::TURN_BYTES;
 
 use crate::frame;
-use crate::http::{Hello, Tag};
+use crate::identity::{Hello, Tag};
 use crate::room::Room;
 use crate::worker::Pulse;
 use memberships::Memberships;

@@ -1,12 +1,17 @@
 //! HTTP/1.1 on a worker: the handshake of WebSockets, health, metrics and the page. hyper parses;
 //! nothing here touches a room.
 
+mod admission;
 mod answer;
-mod client;
-mod handshake;
+mod body;
+mod client_addr;
+mod host;
+mod http_connection;
+mod pages;
+mod percent;
 mod query;
 mod route;
-mod site;
+mod route_table;
 mod upgrade;
 
 use std::convert::Infallible;
@@ -15,38 +20,35 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use roomcast_metrics::RefusalReason;
 use tokio::net::TcpStream;
 
-pub(crate) use query::{Hello, Tag};
 pub(crate) use route::answer_monitor;
-pub(crate) use site::{Place, Site};
 
+use self::answer::Answer;
+use self::http_connection::HttpConnection;
 use crate::config::HttpConfig;
+use crate::node_status::{ConnectionSlot, NodeStatus};
 use crate::worker::Worker;
 
 /// A request's life from the accepted socket to the upgrade, or to the last answer of a socket
 /// that is kept alive.
 const HTTP_LIFE: Duration = Duration::from_secs(60);
 
-/// An answer whose body is at hand.
-pub(crate) type Answer = Response<Full<Bytes>>;
-
 /// Serves a socket that was just accepted and assigned to this worker, in a task of its own.
 pub(crate) fn accept(
     worker: &Rc<Worker>,
-    site: &Arc<Site>,
+    status: &Arc<NodeStatus>,
     mut socket: TcpStream,
     (peer, accepted): (IpAddr, Instant),
 ) {
-    let place = Place::new(site.clone(), worker.index);
-    let (own, site) = (worker.clone(), site.clone());
+    let slot = ConnectionSlot::new(status.clone(), worker.index);
+    let (own, status) = (worker.clone(), status.clone());
     let task = tokio::task::spawn_local(async move {
         let worker = own;
         let settings = worker.settings();
@@ -57,10 +59,10 @@ pub(crate) fn accept(
                 Err(reason) => return worker.metrics.connections.refused[reason].inc(),
             }
         }
-        let visit = Rc::new(upgrade::Visit::new(worker.clone(), site, place, (accepted, peer)));
+        let http = Rc::new(HttpConnection::new(worker.clone(), status, slot, (accepted, peer)));
         let service = service_fn(|request: Request<Incoming>| {
-            let visit = visit.clone();
-            async move { Ok::<Answer, Infallible>(route::answer(&visit, request).await) }
+            let http = http.clone();
+            async move { Ok::<Answer, Infallible>(route::answer(&http, request).await) }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -71,7 +73,7 @@ pub(crate) fn accept(
             .serve_connection(TokioIo::new(socket), service)
             .with_upgrades();
         match tokio::time::timeout(HTTP_LIFE, connection).await {
-            Ok(Ok(())) => visit.leave().await,
+            Ok(Ok(())) => http.leave().await,
             Err(_too_long) => {}
             Ok(Err(error)) if error.is_timeout() => {
                 worker.metrics.connections.refused[RefusalReason::Timeout].inc();
@@ -82,7 +84,7 @@ pub(crate) fn accept(
             Ok(Err(error)) => tracing::debug!("http: {error}"),
         }
     });
-    worker.note_visit(task.abort_handle());
+    worker.note_http_task(task.abort_handle());
 }
 
 /// The client's address as the head of the PROXY protocol tells it, or why the socket is refused.
@@ -91,7 +93,7 @@ async fn behind_proxy(
     peer: IpAddr,
     http: &HttpConfig,
 ) -> Result<IpAddr, RefusalReason> {
-    let proxied = client::proxied(socket, peer, &http.trusted_proxies);
+    let proxied = client_addr::proxied(socket, peer, &http.trusted_proxies);
     match tokio::time::timeout(http.header_timeout, proxied).await {
         Ok(Ok(client)) => Ok(client),
         Ok(Err(error)) => {

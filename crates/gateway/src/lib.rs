@@ -12,8 +12,10 @@ mod fetch;
 mod frame;
 mod http;
 mod hub;
+mod identity;
 mod log;
 mod node;
+mod node_status;
 mod permit;
 mod publication;
 mod room;
@@ -21,6 +23,7 @@ mod settings;
 #[cfg(test)]
 mod simulation;
 mod traces;
+mod websocket;
 mod worker;
 
 #[doc(hidden)]

@@ -1,11 +1,12 @@
 //! A whole node: its listener, the hub's thread, the workers' threads, and their end.
 
-pub(crate) mod acceptor;
+mod acceptor;
 mod descriptors;
 mod drain;
 mod monitor;
-pub(crate) mod pace;
+mod pace;
 mod threads;
+mod worker_loop;
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,13 +22,13 @@ use tokio::time::{Instant, timeout_at};
 
 use self::acceptor::Acceptor;
 use self::threads::HubThread;
+use self::worker_loop::{Handoff, WorkerParts};
 use crate::config::Config;
 use crate::drain::{FAREWELL, Schedule};
-use crate::http::Site;
 use crate::hub::{HubHandle, worker_queue};
+use crate::node_status::NodeStatus;
 use crate::settings::Settings;
 use crate::traces::Tracer;
-use crate::worker::{Handoff, WorkerParts};
 
 /// Sockets that wait for one worker: a full accept burst.
 const HANDOFFS: usize = 1024;
@@ -70,7 +71,7 @@ pub struct Node {
     bus: Bus,
     /// How the first way to Redis ends, until it has.
     opened: Option<oneshot::Receiver<Result<(), roomcast_bus::RedisStartError>>>,
-    site: Arc<Site>,
+    status: Arc<NodeStatus>,
     acceptor: Acceptor,
     monitor: Option<JoinHandle<()>>,
     ended: Vec<oneshot::Receiver<()>>,
@@ -106,10 +107,11 @@ impl Node {
         let (bus, opened) = (thread.bus.clone(), thread.opened.take());
 
         let apart = config.http.metrics_listen.is_some();
-        let site = Arc::new(Site::new(bus.clone(), metrics.clone(), config.node.workers, apart));
+        let status =
+            Arc::new(NodeStatus::new(bus.clone(), metrics.clone(), config.node.workers, apart));
         let (metrics_address, monitor) = match config.http.metrics_listen {
             Some(listen) => {
-                let (address, task) = monitor::start(listen, site.clone())
+                let (address, task) = monitor::start(listen, status.clone())
                     .await
                     .map_err(|error| StartError::Listen(listen, "http.metrics_listen", error))?;
                 (Some(address), Some(task))
@@ -129,7 +131,7 @@ impl Node {
                 hub: hub.clone(),
                 metrics: metrics.clone(),
                 tracer: tracer.clone(),
-                site: site.clone(),
+                status: status.clone(),
                 settings: watched.clone(),
                 drain: drains.clone(),
                 events,
@@ -143,7 +145,7 @@ impl Node {
             Some(only) if is_alone => Acceptor::alone(listener, only),
             last => {
                 senders.extend(last);
-                Acceptor::start(listener, senders, (site.clone(), watched))?
+                Acceptor::start(listener, senders, (status.clone(), watched))?
             }
         };
         let (node, workers) = (&config.node.id, config.node.workers);
@@ -159,7 +161,7 @@ impl Node {
             drain,
             bus,
             opened,
-            site,
+            status,
             acceptor,
             monitor,
             ended,
@@ -234,7 +236,7 @@ impl Node {
     }
 
     async fn stop_within(self, farewell: Duration) {
-        self.site.close();
+        self.status.close();
         self.acceptor.close();
         drop(self.acceptor);
         if let Some(monitor) = &self.monitor {

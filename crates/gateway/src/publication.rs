@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use roomcast_bus::{Ack, Bus, Publication, PublishError};
+use roomcast_bus::{Bus, Publication, PublishAck, PublishError};
 use roomcast_protocol::{ConnectionId, ErrorCode, Publish, RoomName, UserName};
 
 use crate::settings::Namespace;
@@ -21,7 +21,7 @@ pub(crate) struct Author {
 }
 
 /// The outcome of a publication.
-pub(crate) type PublishOutcome = Result<Ack, PublishError>;
+pub(crate) type PublishOutcome = Result<PublishAck, PublishError>;
 
 /// A publication that is ready to be handed to the bus.
 #[derive(Debug)]

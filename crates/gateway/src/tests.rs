@@ -19,8 +19,8 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data as DataOpCode
 
 use crate::config::Config;
 use crate::connection::Connection;
-use crate::http::Hello;
 use crate::hub::HubHandle;
+use crate::identity::Hello;
 use crate::log::{Batch, Budget, Entry};
 use crate::room::{Member, Reader, Room, RoomState};
 use crate::settings::Settings;

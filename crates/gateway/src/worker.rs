@@ -8,17 +8,16 @@ mod deadlines;
 mod deliver;
 mod dispatch;
 mod drain;
-mod driver;
 mod handle;
 mod heartbeat;
 mod history;
+mod http_tasks;
 mod hub_requests;
 mod joins;
 mod members;
 mod passes;
 mod publish;
 mod requests;
-mod visits;
 mod wheel;
 
 use std::cell::{Cell, RefCell};
@@ -33,7 +32,7 @@ use roomcast_protocol::{ConnectionId, NodeId, RoomName};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
-pub(crate) use driver::{Handoff, WorkerParts, run};
+pub(crate) use chores::SLICE;
 pub(crate) use heartbeat::Pulse;
 pub(crate) use requests::BusAnswer;
 
@@ -45,8 +44,8 @@ use crate::traces::Tracer;
 use chores::Chore;
 use deadlines::Deadlines;
 use heartbeat::Heartbeats;
+use http_tasks::HttpTasks;
 use hub_requests::HubRequests;
-use visits::Visits;
 
 /// Requests for history of one connection that are answered at a time; each answer holds up to 64
 /// KiB of data until the client takes it.
@@ -77,7 +76,7 @@ pub(crate) struct Worker {
     /// Bytes of frames begun that their connections have not taken, over all of them.
     pub(crate) stalled_held: Rc<Cell<usize>>,
     /// Sockets that are not WebSockets yet.
-    pub(crate) visits: RefCell<Visits>,
+    http_tasks: RefCell<HttpTasks>,
     /// Connections with a message that is arriving.
     arriving: RefCell<Vec<Rc<Connection>>>,
     /// Rooms with something to write, in turn.
@@ -123,7 +122,7 @@ impl Worker {
             scratch: RefCell::new(vec![0; TURN_BYTES].into_boxed_slice()),
             inbound_held: Rc::default(),
             stalled_held: Rc::default(),
-            visits: RefCell::default(),
+            http_tasks: RefCell::default(),
             arriving: RefCell::default(),
             passes: RefCell::new(VecDeque::new()),
             later: RefCell::default(),

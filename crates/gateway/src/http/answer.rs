@@ -1,20 +1,63 @@
-//! HTTP answers, in the few shapes the node has.
+//! HTTP answers, in the few shapes the node has: text, JSON, and problems.
+
+use std::borrow::Cow;
 
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
+use roomcast_metrics::RefusalReason;
 
-use super::Answer;
+/// An answer whose body is at hand.
+pub(crate) type Answer = Response<Full<Bytes>>;
 
-/// A problem for programs and people (RFC 9457): a word and a sentence.
-pub(super) fn problem(status: StatusCode, code: &str, detail: &str) -> Answer {
-    let body = serde_json::json!({ "status": status.as_u16(), "code": code, "detail": detail });
-    let mut answer = text(status, "application/problem+json", body.to_string());
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        answer.headers_mut().insert("retry-after", HeaderValue::from_static("1"));
+/// Why a request gets no other answer: a problem for programs and people (RFC 9457), with a word
+/// and a sentence.
+#[derive(Debug)]
+pub(super) struct HttpProblem {
+    pub(super) status: StatusCode,
+    pub(super) code: &'static str,
+    pub(super) detail: Cow<'static, str>,
+    /// What it is counted as in `roomcast_connections_refused_total`; `None`: it is not counted.
+    pub(super) reason: Option<RefusalReason>,
+    /// Besides those of every problem.
+    pub(super) headers: HeaderMap,
+}
+
+impl HttpProblem {
+    /// A problem that is not counted. A 503 says when to try again.
+    pub(super) fn new(
+        status: StatusCode,
+        code: &'static str,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        let mut headers = HeaderMap::new();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        Self { status, code, detail: detail.into(), reason: None, headers }
     }
-    answer
+
+    /// A request that breaks a rule: 400.
+    pub(super) fn bad_request(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, detail).counted(RefusalReason::BadRequest)
+    }
+
+    /// The same problem, counted.
+    pub(super) fn counted(mut self, reason: RefusalReason) -> Self {
+        self.reason = Some(reason);
+        self
+    }
+}
+
+impl From<HttpProblem> for Answer {
+    fn from(problem: HttpProblem) -> Self {
+        let HttpProblem { status, code, detail, headers, .. } = problem;
+        let body = serde_json::json!({ "status": status.as_u16(), "code": code, "detail": detail });
+        let mut answer = text(status, "application/problem+json", body.to_string());
+        answer.headers_mut().extend(headers);
+        answer
+    }
 }
 
 /// A JSON value.

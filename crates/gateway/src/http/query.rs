@@ -1,65 +1,34 @@
 //! What a client says of itself in the handshake's query: `user`, `client`, `attempt`.
 
-use std::fmt;
 use std::sync::Arc;
 
-use roomcast_metrics::ConnectionKind;
 use roomcast_protocol::UserName;
+
+use super::percent;
+use crate::identity::{Hello, Tag};
 
 /// Longest `client` in bytes: a UUID fits.
 const MAX_CLIENT: usize = 64;
 
-/// What the client says of itself. Nothing of it is proved.
-#[derive(Debug, Default)]
-pub(crate) struct Hello {
-    pub(crate) user: Option<UserName>,
-    pub(crate) tag: Option<Box<Tag>>,
-}
-
-/// The client's own name for itself over its connections, and how often it has tried: for logs,
-/// and for the scope of its keys.
-#[derive(Debug)]
-pub(crate) struct Tag {
-    pub(crate) client: Arc<str>,
-    attempt: u32,
-}
-
-impl fmt::Display for Tag {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "client={} attempt={}", self.client, self.attempt)
-    }
-}
-
-impl Hello {
-    /// Reads a query; unknown arguments are left alone. Fails with what is wrong.
-    pub(super) fn parse(query: &str) -> Result<Self, String> {
-        let (mut hello, mut client, mut attempt) = (Self::default(), None, 0);
-        for pair in query.split('&') {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            match name {
-                "user" => {
-                    let user = decode(value)?;
-                    hello.user = Some(UserName::parse(&user).map_err(|e| format!("user: {e}"))?);
-                }
-                "client" => client = Some(client_name(decode(value)?)?),
-                "attempt" => {
-                    attempt =
-                        value.parse().map_err(|_| "attempt: a number from 0 on".to_owned())?;
-                }
-                _ => {}
+/// Reads a query; unknown arguments are left alone. Fails with what is wrong.
+pub(super) fn parse(query: &str) -> Result<Hello, String> {
+    let (mut hello, mut client, mut attempt) = (Hello::default(), None, 0);
+    for pair in query.split('&') {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        match name {
+            "user" => {
+                let user = decode(value)?;
+                hello.user = Some(UserName::parse(&user).map_err(|e| format!("user: {e}"))?);
             }
-        }
-        hello.tag = client.map(|client| Box::new(Tag { client, attempt }));
-        Ok(hello)
-    }
-
-    /// Whether this client was here before, by what it says; a first attempt has the number 0 or 1.
-    pub(super) fn kind(&self) -> ConnectionKind {
-        match &self.tag {
-            Some(tag) if tag.attempt > 1 => ConnectionKind::Returning,
-            _ => ConnectionKind::First,
+            "client" => client = Some(client_name(decode(value)?)?),
+            "attempt" => {
+                attempt = value.parse().map_err(|_| "attempt: a number from 0 on".to_owned())?;
+            }
+            _ => {}
         }
     }
+    hello.tag = client.map(|client| Box::new(Tag { client, attempt }));
+    Ok(hello)
 }
 
 fn client_name(client: String) -> Result<Arc<str>, String> {
@@ -70,37 +39,24 @@ fn client_name(client: String) -> Result<Arc<str>, String> {
     Ok(client.into())
 }
 
-/// Undoes percent-encoding (RFC 3986 section 2.1), and `+` for a blank as forms write it.
-fn decode(text: &str) -> Result<String, String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let digits = [rest.next(), rest.next()].map(|digit| digit.map(char::from));
-                let [Some(high), Some(low)] = digits.map(|d| d.and_then(|d| d.to_digit(16))) else {
-                    return Err(format!("{text:?} has a % without two hex digits"));
-                };
-                (high * 16 + low) as u8
-            }
-            other => other,
-        });
-    }
-    String::from_utf8(bytes).map_err(|_| format!("{text:?} is no UTF-8"))
+/// Undoes percent-encoding, and `+` for a blank as forms write it.
+fn decode(value: &str) -> Result<String, String> {
+    percent::decode(&value.replace('+', " "))
 }
 
 #[cfg(test)]
 mod tests {
+    use roomcast_metrics::ConnectionKind;
+
     use super::*;
 
     #[test]
     fn reads_what_a_client_says() {
-        let hello = Hello::parse("user=al%C3%A9&client=abc-1&attempt=3&other=x").unwrap();
+        let hello = parse("user=al%C3%A9&client=abc-1&attempt=3&other=x").unwrap();
         assert_eq!(hello.user.as_ref().unwrap().as_str(), "alé");
         assert_eq!(hello.tag.as_ref().unwrap().to_string(), "client=abc-1 attempt=3");
         assert_eq!(hello.kind(), ConnectionKind::Returning);
-        assert_eq!(Hello::parse("").unwrap().kind(), ConnectionKind::First);
+        assert_eq!(parse("").unwrap().kind(), ConnectionKind::First);
     }
 
     #[test]
@@ -114,7 +70,7 @@ mod tests {
             ("client=a%0ab", "client:"),
             ("attempt=-1", "attempt:"),
         ] {
-            let error = Hello::parse(query).unwrap_err();
+            let error = parse(query).unwrap_err();
             assert!(error.contains(part), "{query}: {error}");
         }
     }

@@ -1,126 +1,123 @@
-//! The routes. One table says which path takes which method.
+//! The node's routes, and how a request finds its own.
 
+use std::net::IpAddr;
 use std::sync::LazyLock;
 
 use hyper::body::Incoming;
-use hyper::header::HeaderValue;
+use hyper::header::{ALLOW, HeaderValue};
+use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
-use matchit::Router;
 use roomcast_metrics::RefusalReason;
-use serde_json::json;
 
-use super::handshake::check_host;
-use super::upgrade::Visit;
-use super::{Answer, Site, answer, upgrade};
+use super::answer::{Answer, HttpProblem};
+use super::body::{self, BodyLimit};
+use super::client_addr::forwarded;
+use super::host::check_host;
+use super::http_connection::HttpConnection;
+use super::pages::{self, NodePage};
+use super::route_table::{Access, Route, RouteMiss, RouteTable};
+use super::upgrade;
+use crate::node_status::NodeStatus;
 
-/// What a path leads to.
+/// What a route leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Route {
-    Socket,
-    Live,
-    Ready,
-    Metrics,
-    Page,
+enum Endpoint {
+    WebSocket,
+    Page(NodePage),
 }
 
-const ROUTES: [(&str, Route); 5] = [
-    ("/ws", Route::Socket),
-    ("/health/live", Route::Live),
-    ("/health/ready", Route::Ready),
-    ("/metrics", Route::Metrics),
-    ("/", Route::Page),
+static ROUTES: [Route<Endpoint>; 5] = [
+    get("/ws", Access::Public, Endpoint::WebSocket),
+    get("/health/live", Access::Monitor, Endpoint::Page(NodePage::Live)),
+    get("/health/ready", Access::Monitor, Endpoint::Page(NodePage::Ready)),
+    get("/metrics", Access::Monitor, Endpoint::Page(NodePage::Metrics)),
+    get("/", Access::Public, Endpoint::Page(NodePage::Home)),
 ];
 
-static ROUTER: LazyLock<Router<Route>> = LazyLock::new(|| {
-    let mut router = Router::new();
-    for (path, route) in ROUTES {
-        router.insert(path, route).expect("the paths of the table differ");
-    }
-    router
-});
+static TABLE: LazyLock<RouteTable<Endpoint>> = LazyLock::new(|| RouteTable::new(&ROUTES));
 
-/// The page at `/`: one file without anything from elsewhere.
-const PAGE: &str = concat!(
-    include_str!("../page.html"),
-    "<script type=\"module\">\n",
-    include_str!("../page.js"),
-    "</script>\n",
-);
-/// The page's own script and style, and a WebSocket to where it came from; nothing else.
-const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
-     connect-src 'self' ws: wss:; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const fn get(path: &'static str, access: Access, endpoint: Endpoint) -> Route<Endpoint> {
+    Route { method: Method::GET, path, access, body: BodyLimit::NO_BODY, endpoint }
+}
 
-/// Answers one request.
-pub(super) async fn answer(visit: &Visit, request: Request<Incoming>) -> Answer {
-    let refused = &visit.worker.metrics.connections.refused;
-    if let Err(flaw) = check_host(&request) {
-        refused[RefusalReason::BadRequest].inc();
-        return bad_request(flaw);
-    }
-    let Ok(found) = ROUTER.at(request.uri().path()) else {
-        refused[RefusalReason::NotFound].inc();
-        return answer::problem(
-            StatusCode::NOT_FOUND,
-            "not_found",
-            "there is nothing at this path",
-        );
-    };
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        refused[RefusalReason::Method].inc();
-        let mut answer = answer::problem(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "method_not_allowed",
-            "this path takes GET only",
-        );
-        answer.headers_mut().insert("allow", HeaderValue::from_static("GET, HEAD"));
-        return answer;
-    }
-    match found.value {
-        Route::Socket => upgrade::answer(visit, request),
-        Route::Page => page(),
-        Route::Metrics if visit.site.metrics_apart => {
-            answer::problem(StatusCode::NOT_FOUND, "not_found", "metrics have their own address")
+/// Answers one request on the node's address.
+pub(super) async fn answer(http: &HttpConnection, request: Request<Incoming>) -> Answer {
+    let (head, body) = request.into_parts();
+    let trusted = &http.worker.settings().http.trusted_proxies;
+    let client = forwarded(http.peer, &head.headers, trusted);
+    answer_client(http, client, head, body).await.unwrap_or_else(|problem| {
+        if let Some(reason) = problem.reason {
+            tracing::debug!(%client, code = problem.code, "refused: {}", problem.detail);
+            http.worker.metrics.connections.refused[reason].inc();
         }
-        route => monitor(&visit.site, *route).await,
+        problem.into()
+    })
+}
+
+async fn answer_client(
+    http: &HttpConnection,
+    client: IpAddr,
+    head: Parts,
+    body: Incoming,
+) -> Result<Answer, HttpProblem> {
+    let route = find(&head)?;
+    match route.endpoint {
+        // The bytes of a body would be read as frames: the handshake refuses it unread.
+        Endpoint::WebSocket => upgrade::answer(http, client, head, body).await,
+        Endpoint::Page(NodePage::Metrics) if http.status.metrics_apart => {
+            let detail = "metrics have their own address";
+            Err(HttpProblem::new(StatusCode::NOT_FOUND, "not_found", detail))
+        }
+        Endpoint::Page(page) => {
+            body::read(body, route.body).await?;
+            Ok(pages::answer(page, &http.status).await)
+        }
     }
 }
 
 /// Answers a request on the metrics' own address.
-pub(crate) async fn answer_monitor(site: &Site, request: &Request<Incoming>) -> Answer {
-    if let Err(flaw) = check_host(request) {
-        return bad_request(flaw);
-    }
-    match ROUTER.at(request.uri().path()).map(|found| *found.value) {
-        Ok(route @ (Route::Live | Route::Ready | Route::Metrics)) => monitor(site, route).await,
-        _ => answer::problem(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path"),
-    }
+pub(crate) async fn answer_monitor(status: &NodeStatus, request: Request<Incoming>) -> Answer {
+    let (head, body) = request.into_parts();
+    answer_watcher(status, &head, body).await.unwrap_or_else(Answer::from)
 }
 
-/// A request that RFC 9112 has every server refuse, whatever it asks for.
-fn bad_request(flaw: &str) -> Answer {
-    answer::problem(StatusCode::BAD_REQUEST, "bad_request", flaw)
-}
-
-async fn monitor(site: &Site, route: Route) -> Answer {
-    match route {
-        Route::Live if site.is_alive() => answer::json(StatusCode::OK, &json!({ "live": true })),
-        Route::Live => answer::json(StatusCode::SERVICE_UNAVAILABLE, &json!({ "live": false })),
-        Route::Metrics => {
-            answer::text(StatusCode::OK, roomcast_metrics::CONTENT_TYPE, site.render().await)
+async fn answer_watcher(
+    status: &NodeStatus,
+    head: &Parts,
+    body: Incoming,
+) -> Result<Answer, HttpProblem> {
+    let route = find(head)?;
+    match route.endpoint {
+        Endpoint::Page(page) if route.access == Access::Monitor => {
+            body::read(body, route.body).await?;
+            Ok(pages::answer(page, status).await)
         }
-        _ => ready(site),
+        _ => Err(nothing_here()),
     }
 }
 
-fn ready(site: &Site) -> Answer {
-    let reasons = site.not_ready();
-    let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    answer::json(status, &json!({ "ready": reasons.is_empty(), "reasons": reasons }))
+/// The route of a request, once its head keeps the rules of RFC 9112 that hold for every request.
+fn find(head: &Parts) -> Result<&'static Route<Endpoint>, HttpProblem> {
+    check_host(head).map_err(|flaw| HttpProblem::bad_request("bad_request", flaw))?;
+    match TABLE.find(&head.method, head.uri.path()) {
+        Ok((route, _no_parameters)) => Ok(route),
+        Err(RouteMiss::Path) => Err(nothing_here()),
+        Err(RouteMiss::Encoding(flaw)) => Err(HttpProblem::bad_request("bad_request", flaw)),
+        Err(RouteMiss::Method(allowed)) => Err(wrong_method(&allowed)),
+    }
 }
 
-fn page() -> Answer {
-    let mut answer = answer::text(StatusCode::OK, "text/html; charset=utf-8", PAGE);
-    let policy = HeaderValue::from_static(PAGE_POLICY);
-    answer.headers_mut().insert("content-security-policy", policy);
-    answer
+fn nothing_here() -> HttpProblem {
+    HttpProblem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path")
+        .counted(RefusalReason::NotFound)
+}
+
+fn wrong_method(allowed: &str) -> HttpProblem {
+    let detail = format!("this path takes {allowed} only");
+    let mut problem =
+        HttpProblem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+            .counted(RefusalReason::Method);
+    let allowed = HeaderValue::try_from(allowed).expect("names of methods are visible ASCII");
+    problem.headers.insert(ALLOW, allowed);
+    problem
 }

@@ -1,24 +1,26 @@
 //! The acceptor: takes sockets off the listener and spreads them evenly over the workers.
 
 use std::io;
-use std::net::{Shutdown, SocketAddr, TcpListener};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::runtime;
 use tokio::sync::{mpsc, watch};
+use tokio::time::sleep;
 
 use super::pace::Pace;
-use crate::http::Site;
+use super::worker_loop::Handoff;
+use crate::node_status::NodeStatus;
 use crate::settings::{Limits, Settings};
-use crate::worker::Handoff;
 
 /// Handshakes that the kernel keeps while we are busy; it takes the smaller of this and
 /// `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 /// Pause after the system gave no descriptor.
-pub(crate) const EXHAUSTED: Duration = Duration::from_millis(100);
+const NO_DESCRIPTOR_PAUSE: Duration = Duration::from_millis(100);
 
 /// Binds the listener.
 pub(super) fn bind(address: SocketAddr, limits: &Limits) -> io::Result<TcpListener> {
@@ -56,13 +58,14 @@ impl Acceptor {
     pub(super) fn start(
         listener: TcpListener,
         workers: Vec<mpsc::Sender<Handoff>>,
-        (site, settings): (Arc<Site>, watch::Receiver<Arc<Settings>>),
+        (status, settings): (Arc<NodeStatus>, watch::Receiver<Arc<Settings>>),
     ) -> io::Result<Self> {
         let listener = Arc::new(listener);
         let (served, senders) = (listener.clone(), workers.clone());
-        thread::Builder::new()
-            .name("acceptor".into())
-            .spawn(move || accept(&served, &senders, (&site, &settings)))?;
+        let runtime = runtime::Builder::new_current_thread().enable_time().build()?;
+        thread::Builder::new().name("acceptor".into()).spawn(move || {
+            runtime.block_on(accept_for_all(&served, &senders, &status, &settings));
+        })?;
         Ok(Self { listener, _workers: workers })
     }
 
@@ -85,41 +88,55 @@ impl Acceptor {
     }
 }
 
-fn accept(
+/// The acceptor's thread: accept(2) blocks it, as it has nothing else to do.
+async fn accept_for_all(
     listener: &TcpListener,
     workers: &[mpsc::Sender<Handoff>],
-    (site, settings): (&Site, &watch::Receiver<Arc<Settings>>),
+    status: &NodeStatus,
+    settings: &watch::Receiver<Arc<Settings>>,
+) {
+    let hand_over = async |socket: TcpStream, peer: SocketAddr| {
+        if socket.set_nonblocking(true).is_err() {
+            return;
+        }
+        let worker = status.assign();
+        let handoff = Handoff { socket, peer: peer.ip(), accepted: Instant::now() };
+        if workers[worker].send(handoff).await.is_err() {
+            // The worker died; its liveness fails, and others still serve.
+            status.release(worker);
+        }
+    };
+    accept_each(async || listener.accept(), hand_over, status, settings).await;
+}
+
+/// Accepts sockets, no faster than `limits.accept_rate`, and passes each to `take`, until the node
+/// takes no more connections.
+pub(super) async fn accept_each<S>(
+    mut accept: impl AsyncFnMut() -> io::Result<(S, SocketAddr)>,
+    mut take: impl AsyncFnMut(S, SocketAddr),
+    status: &NodeStatus,
+    settings: &watch::Receiver<Arc<Settings>>,
 ) {
     let rate = || settings.borrow().limits.accept_rate;
     let mut pace = Pace::new(Instant::now());
     loop {
         while let Some(wait) = pace.take(rate(), Instant::now()) {
-            thread::sleep(wait);
+            sleep(wait).await;
         }
-        match listener.accept() {
-            Ok((socket, peer)) => {
-                if socket.set_nonblocking(true).is_err() {
-                    continue;
-                }
-                let worker = site.assign();
-                let handoff = Handoff { socket, peer: peer.ip(), accepted: Instant::now() };
-                if workers[worker].blocking_send(handoff).is_err() {
-                    // The worker died; its liveness fails, and others still serve.
-                    site.release(worker);
-                }
-            }
-            Err(_) if site.is_closed() => return,
+        match accept().await {
+            Ok((socket, peer)) => take(socket, peer).await,
+            Err(_) if status.is_closed() => return,
             Err(error) if is_of_one_socket(&error) => {}
             Err(error) => {
                 tracing::warn!("cannot accept: {error}");
-                thread::sleep(EXHAUSTED);
+                sleep(NO_DESCRIPTOR_PAUSE).await;
             }
         }
     }
 }
 
 /// Whether the error is about the socket that came, not about us (accept(2)).
-pub(crate) fn is_of_one_socket(error: &io::Error) -> bool {
+fn is_of_one_socket(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted

@@ -38,7 +38,7 @@ impl Node {
         let Schedule { pause, window, patience, .. } = *schedule;
         let phase = &self.metrics.node.drain_phase;
         phase.set(1);
-        self.site.drain();
+        self.status.drain();
         tracing::info!(
             connections = self.open(),
             ?pause,
@@ -46,7 +46,7 @@ impl Node {
         );
         sleep(pause).await;
         phase.set(2);
-        self.site.close();
+        self.status.close();
         self.acceptor.close();
         tracing::info!(
             connections = self.open(),

@@ -12,7 +12,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::http::{Site, answer_monitor};
+use crate::http::answer_monitor;
+use crate::node_status::NodeStatus;
 
 /// A scraper asks every few seconds; one that is silent for so long is gone.
 const IDLE: Duration = Duration::from_secs(120);
@@ -20,7 +21,7 @@ const IDLE: Duration = Duration::from_secs(120);
 /// Binds the address and serves it.
 pub(super) async fn start(
     address: SocketAddr,
-    site: Arc<Site>,
+    status: Arc<NodeStatus>,
 ) -> io::Result<(SocketAddr, JoinHandle<()>)> {
     let listener = TcpListener::bind(address).await?;
     let address = listener.local_addr()?;
@@ -30,11 +31,11 @@ pub(super) async fn start(
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             };
-            let site = site.clone();
+            let status = status.clone();
             tokio::spawn(async move {
                 let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
-                    let site = site.clone();
-                    async move { Ok::<_, Infallible>(answer_monitor(&site, &request).await) }
+                    let status = status.clone();
+                    async move { Ok::<_, Infallible>(answer_monitor(&status, request).await) }
                 });
                 let mut http = http1::Builder::new();
                 http.timer(TokioTimer::new()).header_read_timeout(IDLE);

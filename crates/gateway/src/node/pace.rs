@@ -7,7 +7,7 @@ const BURST: f64 = 0.1;
 
 /// The bucket.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub(super) struct Pace {
     /// Sockets that may be taken now.
     credit: f64,
     at: Instant,
@@ -15,13 +15,13 @@ pub(crate) struct Pace {
 
 impl Pace {
     /// An empty bucket.
-    pub(crate) fn new(now: Instant) -> Self {
+    pub(super) fn new(now: Instant) -> Self {
         Self { credit: 0.0, at: now }
     }
 
     /// Takes one socket's worth at a rate in a second; or how long to wait before asking again. At
     /// rate 0 there is always enough.
-    pub(crate) fn take(&mut self, rate: u32, now: Instant) -> Option<Duration> {
+    pub(super) fn take(&mut self, rate: u32, now: Instant) -> Option<Duration> {
         if rate == 0 {
             return None;
         }

@@ -13,10 +13,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{LocalSet, spawn_local};
 
 use super::StartError;
+use super::worker_loop::{self, WorkerParts};
 use crate::config::{BusConfig, Config};
 use crate::hub::{Hub, HubCommand, WorkerEvent};
 use crate::settings::Settings;
-use crate::worker::{self, WorkerParts};
 
 /// The hub's thread, which runs the bus as well.
 pub(super) struct HubThread {
@@ -57,7 +57,7 @@ impl HubThread {
                 match guests.await {
                     Ok(parts) => {
                         spawn_local(hub.run());
-                        worker::run(parts).await;
+                        worker_loop::run(parts).await;
                     }
                     Err(_no_guest) => hub.run().await,
                 }
@@ -141,7 +141,7 @@ fn start_worker(parts: WorkerParts) -> io::Result<oneshot::Receiver<()>> {
     let name = format!("worker-{}", parts.index);
     thread::Builder::new().name(name).spawn(move || {
         let _ended: oneshot::Sender<()> = ended;
-        LocalSet::new().block_on(&runtime, worker::run(parts));
+        LocalSet::new().block_on(&runtime, worker_loop::run(parts));
     })?;
     Ok(end)
 }

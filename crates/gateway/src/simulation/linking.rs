@@ -12,7 +12,7 @@ use super::stream::Item;
 use super::wire::number;
 use super::world::World;
 use crate::connection::{Connection, Socket};
-use crate::http::Hello;
+use crate::identity::Hello;
 
 impl World {
     /// A node takes a client's connection.

@@ -12,7 +12,7 @@ use crate::settings::Settings;
 
 /// Rooms looked at, joins refused or connections told before the worker's other work gets a turn:
 /// 1 ms at most.
-pub(super) const SLICE: usize = 256;
+pub(crate) const SLICE: usize = 256;
 
 /// Work that is left.
 #[derive(Debug)]

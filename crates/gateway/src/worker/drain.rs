@@ -10,6 +10,7 @@ use roomcast_protocol::{CloseCode, ServerFrame};
 use tokio::time::{Instant, sleep};
 
 use super::Worker;
+use super::chores::SLICE;
 use crate::connection::Connection;
 use crate::drain::Schedule;
 
@@ -17,13 +18,15 @@ use crate::drain::Schedule;
 const CHUNK: usize = 256;
 /// How often connections whose moment has passed are looked for.
 const LOOK: Duration = Duration::from_millis(50);
+/// How long connections may take to end when the node does.
+const END_TIMEOUT: Duration = Duration::from_secs(3);
 /// What clients are told.
 const REASON: &str = "drain";
 
 impl Worker {
     /// Empties the worker over the schedule's window. Whoever the last answers of the bus keep here
     /// is closed as soon as it has them.
-    pub(super) async fn drain(self: Rc<Self>, schedule: Schedule) {
+    pub(crate) async fn drain(self: Rc<Self>, schedule: Schedule) {
         let begun = Instant::now();
         self.moved_by.set(Some(begun + schedule.window));
         let mut leaving = self.tell_all(&schedule, begun).await;
@@ -70,6 +73,20 @@ impl Worker {
             }
         }
         leaving
+    }
+
+    /// Closes every connection (1012), and waits until they have ended, at most `END_TIMEOUT`.
+    pub(crate) async fn end(&self) {
+        let deadline = Instant::now() + END_TIMEOUT;
+        let connections: Vec<_> = self.connections.borrow().values().cloned().collect();
+        for some in connections.chunks(SLICE) {
+            some.iter().for_each(|connection| self.close(connection, CloseCode::Restart));
+            tokio::task::yield_now().await;
+        }
+        drop(connections);
+        while !self.connections.borrow().is_empty() && Instant::now() < deadline {
+            sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// Tells a connection that was on its way in when all others were told. It is closed with the

@@ -180,9 +180,14 @@ impl Worker {
         connection.pulse.heard.set(self.heartbeats.borrow().now());
     }
 
+    /// Time between two ticks.
+    pub(crate) fn beat_period(&self) -> Duration {
+        self.heartbeats.borrow().period()
+    }
+
     /// One tick, `late` after it was due. True if the process was stopped before it: then the next
     /// one is due a period from now.
-    pub(super) fn beat(&self, late: Duration) -> bool {
+    pub(crate) fn beat(&self, late: Duration) -> bool {
         let was_stopped = late >= STOPPED;
         let now = {
             let mut heartbeats = self.heartbeats.borrow_mut();
@@ -266,7 +271,7 @@ impl Worker {
     }
 
     /// Ends connections whose message has been arriving for too long.
-    pub(super) fn check_arriving(&self) {
+    pub(crate) fn check_arriving(&self) {
         let deadline = self.settings.borrow().limits.message_deadline;
         let now = Instant::now();
         let mut late = Vec::new();

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use roomcast_bus::{History, HistoryRequest, HistoryRange, ReadError};
+use roomcast_bus::{History, HistoryRange, HistoryRequest, ReadError};
 use roomcast_protocol::{ErrorCode, HistoryQuery, RoomName, ServerFrame};
 
 use super::Worker;

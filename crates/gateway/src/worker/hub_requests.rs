@@ -101,7 +101,7 @@ impl Worker {
     }
 
     /// Tells the hub what it had no space for, as long as the node runs.
-    pub(super) async fn run_hub_requests(self: Rc<Self>) {
+    pub(crate) async fn run_hub_requests(self: Rc<Self>) {
         loop {
             self.hub_wake.notified().await;
             while !self.hub_requests.borrow().is_empty() {

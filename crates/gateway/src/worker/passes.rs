@@ -20,7 +20,7 @@ impl Worker {
 
     /// Writes to rooms and connections as long as the node runs, and yields after every chunk's
     /// worth of members: one room's, or those of many small rooms.
-    pub(super) async fn run_passes(self: Rc<Self>) {
+    pub(crate) async fn run_passes(self: Rc<Self>) {
         loop {
             if self.turn() {
                 tokio::task::yield_now().await;

@@ -4,7 +4,7 @@
 
 use std::rc::Rc;
 
-use roomcast_bus::Ack;
+use roomcast_bus::PublishAck;
 use roomcast_protocol::{Publish, RoomName, ServerFrame, UserName};
 
 use super::Worker;
@@ -96,7 +96,7 @@ impl Worker {
             self.metrics.delivery.publish_ack.observe(to.begun.elapsed().as_secs_f64());
         }
         match (outcome, to.id) {
-            (Ok(Ack { position, time }), Some(id)) => {
+            (Ok(PublishAck { position, time }), Some(id)) => {
                 let (epoch, seq) = (position.epoch, position.seq);
                 connection.send(&ServerFrame::Ack { id, room, epoch, seq, time });
             }

@@ -12,8 +12,8 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::connection::Socket;
-use crate::http::Hello;
 use crate::hub::HubHandle;
+use crate::identity::Hello;
 use crate::simulation::Pipe;
 use crate::tests::{connection, settings};
 use crate::traces::Tracer;

@@ -1,74 +1,75 @@
 //! A worker's thread: its loop over events, answers, new sockets and time.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant as StdInstant};
 
 use roomcast_bus::Bus;
 use roomcast_metrics::{Gauge, Metrics};
-use roomcast_protocol::{CloseCode, NodeId};
+use roomcast_protocol::NodeId;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use super::chores::SLICE;
-use super::{BusAnswer, Worker};
+use super::acceptor::accept_each;
 use crate::drain::Schedule;
-use crate::http::{self, Site};
+use crate::http;
 use crate::hub::{HubHandle, WorkerEvent, now_ms};
-use crate::node::acceptor::{EXHAUSTED, is_of_one_socket};
-use crate::node::pace::Pace;
+use crate::node_status::NodeStatus;
 use crate::settings::Settings;
 use crate::traces::Tracer;
+use crate::worker::{BusAnswer, SLICE, Worker};
 
 /// Events and answers taken in before passes run: what comes in a burst is written in one go.
 const BURST: usize = 256;
 /// Deadlines of joins and messages are looked at this often.
 const CHECK: Duration = Duration::from_millis(250);
 
-/// How long connections may take to end when the node does.
-const FAREWELL: Duration = Duration::from_secs(3);
-
 /// A socket on its way from the acceptor to a worker.
 #[derive(Debug)]
-pub(crate) struct Handoff {
-    pub(crate) socket: std::net::TcpStream,
-    pub(crate) peer: IpAddr,
-    pub(crate) accepted: StdInstant,
+pub(super) struct Handoff {
+    pub(super) socket: std::net::TcpStream,
+    pub(super) peer: IpAddr,
+    pub(super) accepted: StdInstant,
 }
 
 /// What a worker is made of.
-pub(crate) struct WorkerParts {
-    pub(crate) index: usize,
-    pub(crate) node: NodeId,
-    pub(crate) bus: Bus,
-    pub(crate) hub: HubHandle,
-    pub(crate) metrics: Metrics,
-    pub(crate) tracer: Tracer,
-    pub(crate) site: Arc<Site>,
-    pub(crate) settings: watch::Receiver<Arc<Settings>>,
+pub(super) struct WorkerParts {
+    pub(super) index: usize,
+    pub(super) node: NodeId,
+    pub(super) bus: Bus,
+    pub(super) hub: HubHandle,
+    pub(super) metrics: Metrics,
+    pub(super) tracer: Tracer,
+    pub(super) status: Arc<NodeStatus>,
+    pub(super) settings: watch::Receiver<Arc<Settings>>,
     /// Set once, when the node drains.
-    pub(crate) drain: watch::Receiver<Option<Schedule>>,
-    pub(crate) events: mpsc::Receiver<WorkerEvent>,
-    pub(crate) sockets: mpsc::Receiver<Handoff>,
+    pub(super) drain: watch::Receiver<Option<Schedule>>,
+    pub(super) events: mpsc::Receiver<WorkerEvent>,
+    pub(super) sockets: mpsc::Receiver<Handoff>,
     /// The node's listener, if this is its only worker: it accepts itself.
-    pub(crate) listener: Option<std::net::TcpListener>,
+    pub(super) listener: Option<std::net::TcpListener>,
 }
 
 /// Runs a worker until its sockets' sender is gone. Call it on a `LocalSet` of its own thread.
-pub(crate) async fn run(parts: WorkerParts) {
-    let WorkerParts { mut settings, mut drain, mut events, mut sockets, site, .. } = parts;
+pub(super) async fn run(parts: WorkerParts) {
+    let WorkerParts { mut settings, mut drain, mut events, mut sockets, status, .. } = parts;
     let (replies, mut answers) = mpsc::unbounded_channel();
     let first = settings.borrow_and_update().clone();
     let (named, means) = ((parts.index, parts.node), (parts.bus, parts.hub, replies));
     let worker = Rc::new(Worker::new(named, means, first, (parts.metrics, parts.tracer)));
     tokio::task::spawn_local(worker.clone().run_passes());
     tokio::task::spawn_local(worker.clone().run_hub_requests());
-    tokio::task::spawn_local(watch_time(worker.clone(), site.clone()));
+    tokio::task::spawn_local(watch_time(worker.clone(), status.clone()));
 
     if let Some(listener) = parts.listener {
-        tokio::task::spawn_local(accept_alone(worker.clone(), site.clone(), listener));
+        tokio::task::spawn_local(accept_alone(
+            worker.clone(),
+            status.clone(),
+            listener,
+            settings.clone(),
+        ));
     }
 
     let mut event_burst: Vec<WorkerEvent> = Vec::with_capacity(BURST);
@@ -88,8 +89,8 @@ pub(crate) async fn run(parts: WorkerParts) {
                 rest_after(count).await;
             }
             socket = sockets.recv() => match socket {
-                Some(handoff) => adopt(&worker, &site, handoff),
-                None => return end(&worker).await,
+                Some(handoff) => adopt(&worker, &status, handoff),
+                None => return worker.end().await,
             },
             changed = settings.changed() => if changed.is_ok() {
                 let settings = settings.borrow_and_update().clone();
@@ -110,62 +111,40 @@ async fn rest_after(count: usize) {
 }
 
 /// Takes in a socket that the acceptor assigned to this worker.
-fn adopt(worker: &Rc<Worker>, site: &Arc<Site>, handoff: Handoff) {
+fn adopt(worker: &Rc<Worker>, status: &Arc<NodeStatus>, handoff: Handoff) {
     let Handoff { socket, peer, accepted } = handoff;
     match TcpStream::from_std(socket) {
-        Ok(socket) => http::accept(worker, site, socket, (peer, accepted)),
+        Ok(socket) => http::accept(worker, status, socket, (peer, accepted)),
         Err(error) => {
-            site.release(worker.index);
+            status.release(worker.index);
             tracing::debug!("a socket was lost before its handshake: {error}");
         }
     }
 }
 
 /// Accepts until the node stops: for the only worker.
-async fn accept_alone(worker: Rc<Worker>, site: Arc<Site>, listener: std::net::TcpListener) {
+async fn accept_alone(
+    worker: Rc<Worker>,
+    status: Arc<NodeStatus>,
+    listener: std::net::TcpListener,
+    settings: watch::Receiver<Arc<Settings>>,
+) {
     let registered = listener.set_nonblocking(true).and_then(|()| TcpListener::from_std(listener));
     let listener = match registered {
         Ok(listener) => listener,
         Err(error) => return tracing::error!("cannot wait for connections: {error}"),
     };
-    let mut pace = Pace::new(StdInstant::now());
-    loop {
-        while let Some(wait) = pace.take(worker.settings().limits.accept_rate, StdInstant::now()) {
-            tokio::time::sleep(wait).await;
-        }
-        match listener.accept().await {
-            Ok((socket, peer)) => {
-                site.assign();
-                http::accept(&worker, &site, socket, (peer.ip(), StdInstant::now()));
-            }
-            Err(_) if site.is_closed() => return,
-            Err(error) if is_of_one_socket(&error) => {}
-            Err(error) => {
-                tracing::warn!("cannot accept: {error}");
-                tokio::time::sleep(EXHAUSTED).await;
-            }
-        }
-    }
-}
-
-/// The node ends: everybody is told to come back elsewhere, and given a moment to hear it.
-async fn end(worker: &Worker) {
-    let deadline = Instant::now() + FAREWELL;
-    let connections: Vec<_> = worker.connections.borrow().values().cloned().collect();
-    for some in connections.chunks(SLICE) {
-        some.iter().for_each(|connection| worker.close(connection, CloseCode::Restart));
-        tokio::task::yield_now().await;
-    }
-    drop(connections);
-    while !worker.connections.borrow().is_empty() && Instant::now() < deadline {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let take = async |socket, peer: SocketAddr| {
+        status.assign();
+        http::accept(&worker, &status, socket, (peer.ip(), StdInstant::now()));
+    };
+    accept_each(async || listener.accept().await, take, &status, &settings).await;
 }
 
 /// Turns the wheel, looks at deadlines, and shows that the worker lives.
-async fn watch_time(worker: Rc<Worker>, site: Arc<Site>) {
+async fn watch_time(worker: Rc<Worker>, status: Arc<NodeStatus>) {
     let seen: Gauge = worker.metrics.node.last_tick(worker.index);
-    let period = worker.heartbeats.borrow().period();
+    let period = worker.beat_period();
     let mut beat = interval_at(Instant::now() + period, period);
     // Ticks that are a little late are made up for, so that none adds to the time-outs.
     beat.set_missed_tick_behavior(MissedTickBehavior::Burst);
@@ -183,7 +162,7 @@ async fn watch_time(worker: Rc<Worker>, site: Arc<Site>) {
             _ = check.tick() => {
                 worker.check_arriving();
                 is_refusing = worker.refuse_late(Instant::now(), SLICE);
-                site.alive(worker.index, StdInstant::now());
+                status.alive(worker.index, StdInstant::now());
                 seen.set(now_ms() as f64 / 1_000.0);
             }
         }

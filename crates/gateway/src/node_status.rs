@@ -1,4 +1,5 @@
-//! What all workers' HTTP shares: how many sockets there are, whether the node lives and is ready.
+//! What all threads of a node share: how many sockets each worker has, whether the node lives, is
+//! ready, and takes connections. It knows no HTTP, and no connection.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -10,8 +11,8 @@ use roomcast_metrics::Metrics;
 /// A worker that has not ticked for so long hangs: it ticks four times a second.
 const ALIVE_WITHIN: Duration = Duration::from_secs(10);
 
-/// The node as its HTTP side sees it.
-pub(crate) struct Site {
+/// The node's state, behind atomics.
+pub(crate) struct NodeStatus {
     bus: Bus,
     metrics: Metrics,
     /// Sockets of each worker.
@@ -27,7 +28,7 @@ pub(crate) struct Site {
     pub(crate) metrics_apart: bool,
 }
 
-impl Site {
+impl NodeStatus {
     pub(crate) fn new(bus: Bus, metrics: Metrics, workers: usize, metrics_apart: bool) -> Self {
         Self {
             bus,
@@ -121,22 +122,22 @@ impl Site {
     }
 }
 
-/// A socket's place among those of its worker, given back when it is dropped.
-pub(crate) struct Place {
-    site: Arc<Site>,
+/// A socket's slot among those of its worker, given back when it is dropped.
+pub(crate) struct ConnectionSlot {
+    status: Arc<NodeStatus>,
     worker: usize,
 }
 
-impl Place {
+impl ConnectionSlot {
     /// Of a socket that was assigned to this worker.
-    pub(crate) fn new(site: Arc<Site>, worker: usize) -> Self {
-        Self { site, worker }
+    pub(crate) fn new(status: Arc<NodeStatus>, worker: usize) -> Self {
+        Self { status, worker }
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        self.site.release(self.worker);
+        self.status.release(self.worker);
     }
 }
 
@@ -151,8 +152,8 @@ mod tests {
     #[test]
     fn a_worker_that_no_longer_ticks_is_found() {
         let bus = Bus::memory(MemoryOptions::default()).0;
-        let site = Site::new(bus, Metrics::new(), 2, false);
-        let after = |ms| site.started + Duration::from_millis(ms);
+        let status = NodeStatus::new(bus, Metrics::new(), 2, false);
+        let after = |ms| status.started + Duration::from_millis(ms);
         for (ticks, now, is_alive) in [
             ([0, 0], 10_000, true),
             ([0, 0], 10_001, false),
@@ -162,8 +163,8 @@ mod tests {
             // A tick that is later than the question, as threads are not in step.
             ([90_000, 90_000], 80_000, true),
         ] {
-            (0..2).for_each(|worker| site.alive(worker, after(ticks[worker])));
-            assert_eq!(site.is_alive_at(after(now)), is_alive, "{ticks:?} at {now}");
+            (0..2).for_each(|worker| status.alive(worker, after(ticks[worker])));
+            assert_eq!(status.is_alive_at(after(now)), is_alive, "{ticks:?} at {now}");
         }
     }
 }

@@ -10,17 +10,17 @@ use tokio::task::AbortHandle;
 use super::Worker;
 
 /// What a socket may hold beside the head of its request: its task, and buffers.
-const VISIT_BYTES: usize = 12 * 1024;
+const SOCKET_BYTES: usize = 12 * 1024;
 
 /// Tasks of sockets that are not WebSockets yet, the oldest first.
 #[derive(Debug, Default)]
-pub(crate) struct Visits {
+pub(crate) struct HttpTasks {
     tasks: VecDeque<AbortHandle>,
     /// Above so many, those that ended are looked for: their memory is kept until then.
     sweep_above: usize,
 }
 
-impl Visits {
+impl HttpTasks {
     /// Adds one. Of more than `most` the oldest are ended; returns how many.
     pub(crate) fn add(&mut self, task: AbortHandle, most: usize) -> usize {
         while self.tasks.front().is_some_and(AbortHandle::is_finished) {
@@ -39,11 +39,11 @@ impl Visits {
 
 impl Worker {
     /// A socket begins to speak HTTP in this task.
-    pub(crate) fn note_visit(&self, task: AbortHandle) {
+    pub(crate) fn note_http_task(&self, task: AbortHandle) {
         let settings = self.settings.borrow();
-        let each = VISIT_BYTES + settings.http.max_header_bytes;
+        let each = SOCKET_BYTES + settings.http.max_header_bytes;
         let most = (settings.limits.handshake_bytes / each).max(1);
-        let ended = self.visits.borrow_mut().add(task, most);
+        let ended = self.http_tasks.borrow_mut().add(task, most);
         self.metrics.connections.refused[RefusalReason::Limit].inc_by(ended as u64);
     }
 }

@@ -1,19 +1,23 @@
-//! What RFC 6455 (section 4.2.1), RFC 9110 and RFC 9112 ask of a request's head: one `Host`, and
-//! the fields of an upgrade. Pure: it reads a head and says what is wrong with it.
+//! The handshake of a WebSocket (RFC 6455, section 4.2): what a request's head must say, and the
+//! head that answers it. Pure: it reads a head and says what is wrong with it; who may connect is not its question.
 
-use hyper::body::Body;
-use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, UPGRADE};
-use hyper::header::{SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION};
-use hyper::http::uri::Authority;
-use hyper::{Method, Request, Version};
+use http_body_util::Full;
+use hyper::body::{Body, Bytes};
+use hyper::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, UPGRADE};
+use hyper::header::{
+    SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
+};
+use hyper::http::request::Parts;
+use hyper::{Method, Response, StatusCode, Version};
+use roomcast_protocol::{Subprotocol, UnknownSubprotocol};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 /// The version of WebSocket that RFC 6455 describes.
-pub(super) const VERSION: &str = "13";
+const VERSION: &str = "13";
 
 /// What a request for a WebSocket's path asks for.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Wish {
+pub(crate) enum Wish {
     /// No upgrade: only what an upgrade would get.
     Answer,
     /// An upgrade, answered with this `Sec-WebSocket-Accept`.
@@ -22,45 +26,27 @@ pub(super) enum Wish {
 
 /// Why a handshake is none.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Flaw {
+pub(crate) enum Flaw {
     /// It speaks another version: 426, with the version to use.
     Version,
     /// A rule is broken: 400.
     Rule(&'static str),
 }
 
-/// Whether a request names its host as RFC 9112, section 3.2 demands; if not, what is wrong.
-pub(super) fn check_host<B>(request: &Request<B>) -> Result<(), &'static str> {
-    let mut hosts = request.headers().get_all(HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (Some(host), None) if is_host(host.as_bytes()) => Ok(()),
-        (Some(_), None) => Err("the value of Host is not a host with or without a port"),
-        (Some(_), Some(_)) => Err("there are several lines with Host: send one"),
-        (None, _) if request.version() < Version::HTTP_11 => Ok(()),
-        (None, _) => Err("the line with Host is missing"),
-    }
-}
-
-/// An empty value is one: a target may have no authority.
-fn is_host(value: &[u8]) -> bool {
-    if value.is_empty() {
-        return true;
-    }
-    let Ok(authority) = Authority::try_from(value) else { return false };
-    let port = &authority.as_str()[authority.host().len().min(value.len())..];
-    !value.contains(&b'@')
-        && (port.is_empty()
-            || port.strip_prefix(':').is_some_and(|p| p.bytes().all(|b| b.is_ascii_digit())))
+/// The encoding, and the subprotocol to name in the answer.
+pub(crate) fn negotiate(headers: &HeaderMap) -> Result<Subprotocol, UnknownSubprotocol> {
+    let offered = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
+    Subprotocol::negotiate(offered.filter_map(|value| value.to_str().ok()))
 }
 
 /// What the head of a request for a WebSocket's path asks for. In HTTP/1.0 `Upgrade` means nothing
 /// (RFC 9110, section 7.8).
-pub(super) fn read<B: Body>(request: &Request<B>) -> Result<Wish, Flaw> {
-    let headers = request.headers();
-    if !lists(headers, &UPGRADE, "websocket") || request.version() < Version::HTTP_11 {
+pub(crate) fn read(head: &Parts, body: &impl Body) -> Result<Wish, Flaw> {
+    let headers = &head.headers;
+    if !lists(headers, &UPGRADE, "websocket") || head.version < Version::HTTP_11 {
         return Ok(Wish::Answer);
     }
-    if request.method() != Method::GET {
+    if head.method != Method::GET {
         return Err(Flaw::Rule("the method of a handshake is GET"));
     }
     if !lists(headers, &CONNECTION, "upgrade") {
@@ -69,7 +55,7 @@ pub(super) fn read<B: Body>(request: &Request<B>) -> Result<Wish, Flaw> {
         ));
     }
     // Its bytes would be read as frames.
-    if !request.body().is_end_stream() {
+    if !body.is_end_stream() {
         return Err(Flaw::Rule("a handshake has no body"));
     }
     match only(headers, &SEC_WEBSOCKET_VERSION) {
@@ -81,6 +67,33 @@ pub(super) fn read<B: Body>(request: &Request<B>) -> Result<Wish, Flaw> {
     let key = key.ok_or(Flaw::Rule("Sec-WebSocket-Key is to be sent once, 16 bytes in base64"))?;
     let accept = HeaderValue::try_from(derive_accept_key(key.as_bytes()));
     Ok(Wish::Upgrade(accept.expect("base64 is visible ASCII")))
+}
+
+/// The answer that grants an upgrade (RFC 6455, section 4.2.2).
+pub(crate) fn switching(
+    accept: HeaderValue,
+    subprotocol: Option<&'static str>,
+) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    insert(headers, [(CONNECTION, "Upgrade"), (UPGRADE, "websocket")]);
+    headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    insert(headers, subprotocol.map(|protocol| (SEC_WEBSOCKET_PROTOCOL, protocol)));
+    response
+}
+
+/// What a 426 says besides its status: what to upgrade to (RFC 9110, section 15.5.22) and in which
+/// version (RFC 6455, section 4.4).
+pub(crate) fn offer(headers: &mut HeaderMap) {
+    let version = (SEC_WEBSOCKET_VERSION, VERSION);
+    insert(headers, [(CONNECTION, "Upgrade"), (UPGRADE, "websocket"), version]);
+}
+
+fn insert(headers: &mut HeaderMap, fields: impl IntoIterator<Item = (HeaderName, &'static str)>) {
+    for (name, value) in fields {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
 }
 
 /// Whether a list of words, in one line or several, has this one, in capitals or not.
@@ -112,16 +125,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts_are_told_from_what_is_none() {
-        for host in ["", "node", "node:8080", "node:", "a.b-c.example", "127.0.0.1:1", "[::1]:80"] {
-            assert!(is_host(host.as_bytes()), "{host}");
-        }
-        for other in ["a b", "a/b", "u@h", "a:b", "[::1", "::1", "a:80:80", "a?b", "a#b", "a\\b"] {
-            assert!(!is_host(other.as_bytes()), "{other}");
-        }
-    }
-
-    #[test]
     fn keys_are_told_from_what_is_none() {
         for key in
             ["dGhlIHNhbXBsZSBub25jZQ==", "////////////////////+w==", "AAAAAAAAAAAAAAAAAAAAAB=="]
@@ -136,11 +139,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn no_host_makes_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
-            is_host(&bytes);
-        }
-
         /// However a list is cut into lines, its words are found.
         #[test]
         fn a_list_is_one_list_however_it_is_cut(

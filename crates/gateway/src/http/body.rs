@@ -1,0 +1,139 @@
+//! A request's body, read within a bound of bytes and of time.
+
+use std::fmt::Display;
+use std::pin::pin;
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use hyper::StatusCode;
+use hyper::body::{Body, Bytes};
+use hyper::header::{CONNECTION, HeaderValue};
+use roomcast_metrics::RefusalReason;
+use tokio::time::timeout;
+
+use super::answer::HttpProblem;
+
+/// How much of a body a route takes, and how long the body may take to arrive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct BodyLimit {
+    pub(super) bytes: usize,
+    pub(super) time: Duration,
+}
+
+impl BodyLimit {
+    /// Of a route that takes no body: an empty one only.
+    pub(super) const NO_BODY: Self = Self { bytes: 0, time: Duration::from_secs(10) };
+}
+
+/// Reads a body to its end. After a problem the rest of the body is not read, and the connection
+/// ends: what follows on it may be the rest.
+pub(super) async fn read<B>(body: B, limit: BodyLimit) -> Result<Vec<u8>, HttpProblem>
+where
+    B: Body<Data = Bytes, Error: Display>,
+{
+    if body.is_end_stream() {
+        return Ok(Vec::new());
+    }
+    // The length that the head names is refused at once, before the client sends so much.
+    if body.size_hint().lower() > limit.bytes as u64 {
+        return Err(too_large(limit));
+    }
+    match timeout(limit.time, collect(body, limit)).await {
+        Ok(read) => read,
+        Err(_late) => {
+            let detail = format!("the body was not complete within {:?}", limit.time);
+            let problem = HttpProblem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", detail);
+            Err(last(problem.counted(RefusalReason::Timeout)))
+        }
+    }
+}
+
+async fn collect<B>(body: B, limit: BodyLimit) -> Result<Vec<u8>, HttpProblem>
+where
+    B: Body<Data = Bytes, Error: Display>,
+{
+    let mut body = pin!(body);
+    let mut read = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| {
+            last(HttpProblem::bad_request("bad_request", format!("the body is broken: {error}")))
+        })?;
+        let Ok(data) = frame.into_data() else { continue };
+        if data.len() > limit.bytes - read.len() {
+            return Err(too_large(limit));
+        }
+        // A copy: each piece, however small, would keep the buffer that it was read into.
+        read.extend_from_slice(&data);
+    }
+    Ok(read)
+}
+
+fn too_large(limit: BodyLimit) -> HttpProblem {
+    let detail = match limit.bytes {
+        0 => "this path takes no body".to_owned(),
+        bytes => format!("this path takes a body of at most {bytes} bytes"),
+    };
+    let problem = HttpProblem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail);
+    last(problem.counted(RefusalReason::BadRequest))
+}
+
+/// The connection ends after this answer.
+fn last(mut problem: HttpProblem) -> HttpProblem {
+    problem.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    problem
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures_util::stream;
+    use http_body_util::{Full, StreamBody};
+    use hyper::body::Frame;
+
+    use super::*;
+
+    const LIMIT: BodyLimit = BodyLimit { bytes: 5, time: Duration::from_secs(10) };
+
+    /// The bytes read, or the status and whether the connection ends.
+    async fn outcome<B>(body: B, limit: BodyLimit) -> Result<Vec<u8>, (u16, bool)>
+    where
+        B: Body<Data = Bytes, Error: Display>,
+    {
+        read(body, limit)
+            .await
+            .map_err(|problem| (problem.status.as_u16(), problem.headers.get(CONNECTION).is_some()))
+    }
+
+    /// A body in pieces, whose length is not known before.
+    fn pieces<E>(
+        pieces: impl IntoIterator<Item = Result<&'static [u8], E>>,
+    ) -> impl Body<Data = Bytes, Error = E> {
+        let pieces: Vec<_> = pieces.into_iter().collect();
+        let frame = |bytes| Frame::data(Bytes::from_static(bytes));
+        StreamBody::new(stream::iter(pieces.into_iter().map(move |piece| piece.map(frame))))
+    }
+
+    #[tokio::test]
+    async fn a_body_is_taken_up_to_its_bound() {
+        let full = |text: &'static str| Full::new(Bytes::from_static(text.as_bytes()));
+        let whole = |text: &str| Ok(text.as_bytes().to_vec());
+        assert_eq!(outcome(full(""), LIMIT).await, whole(""));
+        assert_eq!(outcome(full(""), BodyLimit::NO_BODY).await, whole(""));
+        assert_eq!(outcome(full("12345"), LIMIT).await, whole("12345"));
+        assert_eq!(outcome(full("123456"), LIMIT).await, Err((413, true)));
+        assert_eq!(outcome(full("1"), BodyLimit::NO_BODY).await, Err((413, true)));
+        let ok = |bytes| Ok::<&[u8], Infallible>(bytes);
+        assert_eq!(outcome(pieces([ok(b"12"), ok(b""), ok(b"345")]), LIMIT).await, whole("12345"));
+        assert_eq!(outcome(pieces([ok(b"12"), ok(b"3456")]), LIMIT).await, Err((413, true)));
+        assert_eq!(outcome(pieces([ok(b"")]), BodyLimit::NO_BODY).await, whole(""));
+        assert_eq!(outcome(pieces([Ok(&b"1"[..]), Err("cut off")]), LIMIT).await, Err((400, true)));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_come_in_time_is_refused() {
+        let silent = stream::pending::<Result<Frame<Bytes>, Infallible>>();
+        let limit = BodyLimit { time: Duration::ZERO, ..LIMIT };
+        assert_eq!(outcome(StreamBody::new(silent), limit).await, Err((408, true)));
+    }
+}

@@ -1,0 +1,85 @@
+//! The step from a granted handshake to a connection, and a connection's whole life with its
+//! metrics. It gets a socket on which HTTP has ended; it knows no HTTP.
+
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use roomcast_metrics::{CloseReason, Encoding as EncodingLabel, Label, Transport};
+use roomcast_protocol::{ConnectionId, Encoding, Subprotocol};
+use tokio::net::TcpStream;
+
+use crate::connection::{Connection, Ended, abandon, serve};
+use crate::identity::Hello;
+use crate::node_status::ConnectionSlot;
+use crate::worker::Worker;
+
+/// What a granted handshake settled.
+pub(crate) struct Grant {
+    pub(crate) hello: Hello,
+    pub(crate) subprotocol: Subprotocol,
+    /// Kept as long as the connection.
+    pub(crate) slot: Rc<ConnectionSlot>,
+    pub(crate) accepted: Instant,
+    /// Where the client is.
+    pub(crate) client: IpAddr,
+}
+
+/// Makes a connection of a socket whose handshake was answered, in a fresh, small task: what HTTP
+/// needed is given back. `early` are bytes that came with the handshake.
+pub(crate) fn start(worker: Rc<Worker>, socket: TcpStream, early: Bytes, grant: Grant) {
+    let id = ConnectionId(rand::random());
+    let connections = &worker.metrics.connections;
+    connections.handshake.observe(grant.accepted.elapsed().as_secs_f64());
+    connections.opened[grant.hello.kind()].inc();
+    let (encoding, stalled) = (grant.subprotocol.encoding, &worker.stalled_held);
+    let connection = Rc::new(Connection::new(id, grant.hello, encoding, socket, stalled));
+    tracing::debug!(%connection, client = %grant.client, "opened");
+    tokio::task::spawn_local(live(worker, connection, early, grant.slot));
+}
+
+/// A connection's whole life. A panic ends this connection only.
+async fn live(
+    worker: Rc<Worker>,
+    connection: Rc<Connection>,
+    early: Bytes,
+    _slot: Rc<ConnectionSlot>,
+) {
+    let begun = Instant::now();
+    let open =
+        &worker.metrics.connections.open[Transport::Websocket][label_of(connection.encoding)];
+    open.inc();
+    let served = AssertUnwindSafe(serve(&worker, &connection, early)).catch_unwind().await;
+    let ended = match served {
+        Ok(ended) => ended,
+        Err(_panic) => {
+            worker.metrics.node.panics.inc();
+            tracing::error!(%connection, "a panic ended this connection");
+            abandon(&worker, &connection).await
+        }
+    };
+    worker.dismiss(connection.id);
+    open.dec();
+    let reason = reason_of(ended);
+    worker.metrics.connections.closed[reason].inc();
+    worker.metrics.connections.duration.observe(begun.elapsed().as_secs_f64());
+    tracing::debug!(%connection, reason = reason.as_str(), "closed");
+}
+
+fn label_of(encoding: Encoding) -> EncodingLabel {
+    match encoding {
+        Encoding::Json => EncodingLabel::Json,
+        Encoding::MsgPack => EncodingLabel::Msgpack,
+    }
+}
+
+fn reason_of(ended: Ended) -> CloseReason {
+    match ended {
+        Ended::Client => CloseReason::Client,
+        Ended::Vanished => CloseReason::Gone,
+        Ended::Node(code) => CloseReason::parse(code.reason()).unwrap_or(CloseReason::Internal),
+    }
+}
