@@ -16,9 +16,9 @@ use hyper::header::{SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_
 use hyper::upgrade::{OnUpgrade, Parts};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use roomcast_metrics::{CloseReason, Encoding as EncodingLabel, Label};
+use roomcast_metrics::{CloseReason, Label};
 use roomcast_metrics::{RefusalReason, Transport};
-use roomcast_protocol::{ConnectionId, Encoding, Subprotocol};
+use roomcast_protocol::{ConnectionId, Subprotocol};
 use tokio::net::TcpStream;
 
 use super::client::forwarded;
@@ -212,8 +212,7 @@ async fn become_connection(worker: Rc<Worker>, upgrade: OnUpgrade, grant: Grant)
 /// A connection's whole life. A panic ends this connection only.
 async fn live(worker: Rc<Worker>, connection: Rc<Connection>, early: Bytes, _place: Rc<Place>) {
     let begun = Instant::now();
-    let open =
-        &worker.metrics.connections.open[Transport::Websocket][label_of(connection.encoding)];
+    let open = &worker.metrics.connections.open[Transport::Websocket][connection.encoding];
     open.inc();
     let served = AssertUnwindSafe(serve(&worker, &connection, early)).catch_unwind().await;
     let ended = match served {
@@ -232,17 +231,10 @@ async fn live(worker: Rc<Worker>, connection: Rc<Connection>, early: Bytes, _pla
     tracing::debug!(%connection, reason = reason.as_str(), "closed");
 }
 
-fn label_of(encoding: Encoding) -> EncodingLabel {
-    match encoding {
-        Encoding::Json => EncodingLabel::Json,
-        Encoding::MsgPack => EncodingLabel::Msgpack,
-    }
-}
-
 fn reason_of(ended: Ended) -> CloseReason {
     match ended {
         Ended::Client => CloseReason::Client,
         Ended::Vanished => CloseReason::Gone,
-        Ended::Node(code) => CloseReason::parse(code.reason()).unwrap_or(CloseReason::Internal),
+        Ended::Node(code) => CloseReason::Node(code),
     }
 }
