@@ -16,7 +16,9 @@ mod log;
 mod node;
 mod room;
 mod settings;
+// It drives the crate's own parts, and is no part of it: hence a module, and hence not in `src`.
 #[cfg(test)]
+#[path = "../tests/simulation/mod.rs"]
 mod simulation;
 mod traces;
 mod worker;
