@@ -17,7 +17,7 @@ use roomcast_protocol::{Data, DataError, EventName, Publish, PublishKey, RoomNam
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use crate::tail::{NodeArgs, note, status};
+use crate::tail::{TargetArgs, note, status};
 use crate::terminal::print;
 
 /// Lines of stdin read ahead: enough to keep the publishes in flight coming.
@@ -33,7 +33,7 @@ pub(crate) struct PublishArgs {
     /// each line of stdin
     data: Option<String>,
     #[command(flatten)]
-    node: NodeArgs,
+    node: TargetArgs,
     /// The application's word for what kind of message this is
     #[arg(long, value_parser = EventName::parse)]
     event: Option<EventName>,

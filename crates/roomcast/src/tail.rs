@@ -22,7 +22,7 @@ pub(crate) struct TailArgs {
     #[arg(required = true, value_name = "ROOM", value_parser = RoomName::parse)]
     rooms: Vec<RoomName>,
     #[command(flatten)]
-    node: NodeArgs,
+    node: TargetArgs,
     /// Begin after this position, as printed in "epoch" and "seq"; for one room
     #[arg(long, value_name = "EPOCH:SEQ", value_parser = parse_position)]
     since: Option<Position>,
@@ -36,7 +36,7 @@ pub(crate) struct TailArgs {
 
 /// Which nodes a command talks to, and as whom.
 #[derive(Debug, Args)]
-pub(crate) struct NodeArgs {
+pub(crate) struct TargetArgs {
     /// A node; repeat it to have others tried in turn
     #[arg(long = "url", value_name = "URL", default_value = "ws://127.0.0.1:8080/ws")]
     urls: Vec<String>,
@@ -45,7 +45,7 @@ pub(crate) struct NodeArgs {
     user: Option<UserName>,
 }
 
-impl NodeArgs {
+impl TargetArgs {
     pub(crate) fn options(self) -> Options {
         Options { user: self.user, ..Options::new(self.urls) }
     }

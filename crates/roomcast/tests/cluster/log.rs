@@ -77,6 +77,9 @@ async fn the_log_tells_each_thing_once() {
     let (lost, _) = take("lost the subscriptions");
     assert!((2..=4).contains(&lost), "{log:#?}");
     assert_eq!(take("reconnected the subscriptions").0, lost, "{log:#?}");
+    // One line at the start, and one for each fault that outlasts the lease.
+    let (leases, _) = take("this node has a lease");
+    assert!((1..=3).contains(&leases), "{log:#?}");
     // Rooms are told in numbers, at most one line for a connection and second.
     let (lines, rooms) = take("rooms went on in a new epoch");
     assert!(lines <= 3 && rooms == ROOMS.len() as u64, "{log:#?}");
