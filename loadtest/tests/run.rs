@@ -56,7 +56,7 @@ fn node() -> PathBuf {
     let path = Path::new(env!("CARGO_BIN_EXE_loadtest")).with_file_name("roomcast");
     if !path.exists() {
         let mut build = Command::new(env!("CARGO"));
-        assert!(build.args(["build", "-p", "roomcast-gateway"]).status().unwrap().success());
+        assert!(build.args(["build", "-p", "roomcast"]).status().unwrap().success());
     }
     path
 }

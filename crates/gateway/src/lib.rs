@@ -20,7 +20,9 @@ mod permit;
 mod publication;
 mod room;
 mod settings;
+// It drives the crate's own parts, and is no part of it: hence a module, and hence not in `src`.
 #[cfg(test)]
+#[path = "../tests/simulation/mod.rs"]
 mod simulation;
 mod traces;
 mod websocket;

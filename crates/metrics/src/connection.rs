@@ -1,6 +1,7 @@
 //! Families of connections: how many are open, why they came, why they went or were refused.
 
 use prometheus::{Histogram, IntCounter, IntGauge};
+use roomcast_protocol::{CloseCode, Encoding};
 
 use crate::family::{ByLabel, Families};
 use crate::{Label, buckets};
@@ -55,7 +56,7 @@ impl ConnectionMetrics {
 impl ConnectionMetrics {
     /// How many are open now.
     pub fn all_open(&self) -> i64 {
-        let of = |transport| Encoding::ALL.iter().map(move |&encoding| (transport, encoding));
+        let of = |transport| Encoding::ALL.into_iter().map(move |encoding| (transport, encoding));
         let all = Transport::ALL.iter().flat_map(|&transport| of(transport));
         all.map(|(transport, encoding)| self.open[transport][encoding].get()).sum()
     }
@@ -79,31 +80,6 @@ impl Label for Transport {
     fn as_str(self) -> &'static str {
         match self {
             Self::Websocket => "websocket",
-        }
-    }
-}
-
-/// How frames are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Encoding {
-    /// JSON text frames.
-    Json,
-    /// MessagePack binary frames.
-    Msgpack,
-}
-
-impl Label for Encoding {
-    const NAME: &'static str = "encoding";
-    const ALL: &'static [Self] = &[Self::Json, Self::Msgpack];
-
-    fn index(self) -> usize {
-        self as usize
-    }
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Json => "json",
-            Self::Msgpack => "msgpack",
         }
     }
 }
@@ -133,80 +109,48 @@ impl Label for ConnectionKind {
     }
 }
 
-/// What ended a connection: the word of the node's close code, or what the client did.
+/// What ended a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CloseReason {
-    /// The node closed with 1000.
-    Normal,
-    /// The node closed with 1001.
-    GoingAway,
-    /// 1002: broken framing.
-    Protocol,
-    /// 1003: the wrong kind of frame.
-    Unsupported,
-    /// 1007: text that is no UTF-8.
-    BadUtf8,
-    /// 1008: too many broken frames, or a message that took too long.
-    Policy,
-    /// 1009: a message above the limit.
-    TooBig,
-    /// 1011: a fault of the node's own.
-    Internal,
-    /// 1012: the node drains.
-    Restart,
-    /// 1013: the node has too much to do.
-    TryAgain,
-    /// 4000: it read too slowly.
-    Slow,
-    /// 4001: nothing came from it for the heartbeat's time-out.
-    Dead,
-    /// 4002: nothing came from the application.
-    Idle,
+    /// The node closed it with this code.
+    Node(CloseCode),
     /// The socket ended without a close from either side.
     Gone,
     /// The client sent the first Close.
     Client,
 }
 
+/// How many of the values of [`CloseReason`] are close codes; they come first.
+const CLOSE_CODES: usize = CloseCode::ALL.len();
+
+impl CloseReason {
+    const VALUES: [Self; CLOSE_CODES + 2] = {
+        let mut values = [Self::Gone; CLOSE_CODES + 2];
+        let mut index = 0;
+        while index < CLOSE_CODES {
+            values[index] = Self::Node(CloseCode::ALL[index]);
+            index += 1;
+        }
+        values[CLOSE_CODES + 1] = Self::Client;
+        values
+    };
+}
+
 impl Label for CloseReason {
     const NAME: &'static str = "reason";
-    const ALL: &'static [Self] = &[
-        Self::Normal,
-        Self::GoingAway,
-        Self::Protocol,
-        Self::Unsupported,
-        Self::BadUtf8,
-        Self::Policy,
-        Self::TooBig,
-        Self::Internal,
-        Self::Restart,
-        Self::TryAgain,
-        Self::Slow,
-        Self::Dead,
-        Self::Idle,
-        Self::Gone,
-        Self::Client,
-    ];
+    const ALL: &'static [Self] = &Self::VALUES;
 
     fn index(self) -> usize {
-        self as usize
+        match self {
+            Self::Node(code) => code as usize,
+            Self::Gone => CLOSE_CODES,
+            Self::Client => CLOSE_CODES + 1,
+        }
     }
 
     fn as_str(self) -> &'static str {
         match self {
-            Self::Normal => "normal",
-            Self::GoingAway => "going_away",
-            Self::Protocol => "protocol",
-            Self::Unsupported => "unsupported",
-            Self::BadUtf8 => "bad_utf8",
-            Self::Policy => "policy",
-            Self::TooBig => "too_big",
-            Self::Internal => "internal",
-            Self::Restart => "restart",
-            Self::TryAgain => "try_again",
-            Self::Slow => "slow",
-            Self::Dead => "dead",
-            Self::Idle => "idle",
+            Self::Node(code) => code.reason(),
             Self::Gone => "gone",
             Self::Client => "client",
         }

@@ -13,6 +13,7 @@ mod label;
 mod node;
 mod room;
 mod traffic;
+mod wire;
 
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{Registry, TextEncoder};
@@ -20,16 +21,14 @@ use prometheus::{Registry, TextEncoder};
 pub use bus::{
     BusCommand, BusConnection, BusMetrics, CircuitState, EpochResetCause, LeaseState, RepairCause,
 };
-pub use connection::{
-    CloseReason, ConnectionKind, ConnectionMetrics, Encoding, RefusalReason, Transport,
-};
+pub use connection::{CloseReason, ConnectionKind, ConnectionMetrics, RefusalReason, Transport};
 pub use delivery::{DeliveryMetrics, DeliveryStage, SlowAction};
 pub use family::ByLabel;
 pub use label::Label;
 pub use node::NodeMetrics;
 pub use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
 pub use room::{GapCause, NamespaceMetrics, ResumeOutcome, RoomMetrics};
-pub use traffic::{ErrorWord, FrameType, TrafficMetrics};
+pub use traffic::TrafficMetrics;
 
 use crate::family::Families;
 

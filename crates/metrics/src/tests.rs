@@ -1,5 +1,9 @@
+//! Labels, their words, and what observations show in the text form.
+
 use std::collections::HashSet;
 use std::fmt::Debug;
+
+use roomcast_protocol::{CloseCode, Encoding, ErrorCode, FrameType};
 
 use super::*;
 
@@ -26,8 +30,8 @@ fn labels_are_indexed_and_parsed_as_promised() {
     check_label::<ConnectionKind>();
     check_label::<CloseReason>();
     check_label::<RefusalReason>();
-    check_label::<FrameType>();
-    check_label::<ErrorWord>();
+    check_label::<Option<FrameType>>();
+    check_label::<ErrorCode>();
     check_label::<DeliveryStage>();
     check_label::<SlowAction>();
     check_label::<GapCause>();
@@ -46,14 +50,20 @@ fn check_line(metrics: &Metrics, line: &str) {
 #[test]
 fn observations_stand_in_the_text_under_their_labels() {
     let metrics = Metrics::new();
-    metrics.connections.open[Transport::Websocket][Encoding::Msgpack].inc();
+    metrics.connections.open[Transport::Websocket][Encoding::MsgPack].inc();
     metrics.connections.closed[CloseReason::Gone].inc();
+    metrics.connections.closed[CloseReason::Node(CloseCode::Slow)].inc_by(2);
+    metrics.traffic.frames_in[None].inc();
+    metrics.traffic.errors[ErrorCode::TooLarge].inc();
     metrics.traffic.messages_out.inc_by(1_000);
     metrics.bus.repairs[RepairCause::Tail].inc();
     check_line(&metrics, r#"roomcast_connections{encoding="msgpack",transport="websocket"} 1"#);
     check_line(&metrics, r#"roomcast_connections{encoding="json",transport="websocket"} 0"#);
     check_line(&metrics, r#"roomcast_connections_closed_total{reason="gone"} 1"#);
     check_line(&metrics, r#"roomcast_connections_closed_total{reason="client"} 0"#);
+    check_line(&metrics, r#"roomcast_connections_closed_total{reason="slow"} 2"#);
+    check_line(&metrics, r#"roomcast_frames_in_total{type="bad"} 1"#);
+    check_line(&metrics, r#"roomcast_errors_total{code="too_large"} 1"#);
     check_line(&metrics, "roomcast_messages_out_total 1000");
     check_line(&metrics, r#"roomcast_bus_repairs_total{cause="tail"} 1"#);
     check_line(

@@ -9,6 +9,7 @@ mod data;
 mod decode_error;
 mod encoding;
 mod error_code;
+mod frame_type;
 mod message;
 mod name;
 mod position;
@@ -22,6 +23,7 @@ pub use data::{Data, DataError, MAX_DATA_DEPTH};
 pub use decode_error::DecodeError;
 pub use encoding::{Encoding, Subprotocol, UnknownSubprotocol};
 pub use error_code::ErrorCode;
+pub use frame_type::FrameType;
 pub use message::Message;
 pub use name::{
     ConnectionId, EventKind, EventName, KeyKind, MAX_EVENT_BYTES, MAX_KEY_BYTES, MAX_NODE_BYTES,

@@ -1,6 +1,6 @@
 //! What a client may send: one variant for each frame type.
 
-use crate::{Data, EventName, Position, PublishKey, RoomName, Seq};
+use crate::{Data, EventName, FrameType, Position, PublishKey, RoomName, Seq};
 
 /// Largest page of history in messages, and the most that a `join` may begin with: a page is
 /// written in one go, and a client can ask for the next.
@@ -94,25 +94,19 @@ pub enum ClientFrame {
 }
 
 impl ClientFrame {
-    /// Every type, for tables, metrics and tests.
-    pub const TYPES: [&'static str; 10] = [
-        "join", "leave", "publish", "signal", "typing", "history", "members", "presence",
-        "refresh", "ping",
-    ];
-
-    /// Its `type` on the wire.
-    pub const fn type_name(&self) -> &'static str {
+    /// Its type.
+    pub const fn frame_type(&self) -> FrameType {
         match self {
-            Self::Join { .. } => "join",
-            Self::Leave { .. } => "leave",
-            Self::Publish(_) => "publish",
-            Self::Signal { .. } => "signal",
-            Self::Typing { .. } => "typing",
-            Self::History(_) => "history",
-            Self::Members { .. } => "members",
-            Self::Presence { .. } => "presence",
-            Self::Refresh { .. } => "refresh",
-            Self::Ping { .. } => "ping",
+            Self::Join { .. } => FrameType::Join,
+            Self::Leave { .. } => FrameType::Leave,
+            Self::Publish(_) => FrameType::Publish,
+            Self::Signal { .. } => FrameType::Signal,
+            Self::Typing { .. } => FrameType::Typing,
+            Self::History(_) => FrameType::History,
+            Self::Members { .. } => FrameType::Members,
+            Self::Presence { .. } => FrameType::Presence,
+            Self::Refresh { .. } => FrameType::Refresh,
+            Self::Ping { .. } => FrameType::Ping,
         }
     }
 

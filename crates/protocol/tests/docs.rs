@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use roomcast_protocol::{ClientFrame, CloseCode, Encoding, ErrorCode, ServerFrame};
+use roomcast_protocol::{ClientFrame, CloseCode, Encoding, ErrorCode, FrameType, ServerFrame};
 
 fn page() -> String {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/protocol.md");
@@ -58,7 +58,7 @@ fn the_examples_are_frames() {
             "client" => {
                 let frame = ClientFrame::decode(Encoding::Json, text.as_bytes()).expect(text);
                 frame.encode(Encoding::Json, &mut again);
-                frame.type_name()
+                frame.frame_type().as_str()
             }
             "server" => {
                 let frame = ServerFrame::decode(Encoding::Json, text.as_bytes()).expect(text);
@@ -70,7 +70,7 @@ fn the_examples_are_frames() {
         assert_eq!(String::from_utf8(again).unwrap(), text);
         seen.insert((direction.to_owned(), name));
     }
-    let client = ClientFrame::TYPES.map(|name| ("client".to_owned(), name));
+    let client = FrameType::ALL.map(|frame| ("client".to_owned(), frame.as_str()));
     let server = ServerFrame::TYPES.map(|name| ("server".to_owned(), name));
     assert_eq!(seen, client.into_iter().chain(server).collect());
 }

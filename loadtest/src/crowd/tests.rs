@@ -1,3 +1,5 @@
+//! Cases of opening and joining a crowd.
+
 use super::*;
 use crate::dialect::Encoding;
 use crate::fake::{self, Fault};

@@ -1,3 +1,5 @@
+//! Cases of the report's page.
+
 use super::*;
 use crate::run::sample_outcome;
 

@@ -1,3 +1,5 @@
+//! Payloads in Redis: all values come back, and no bytes make the decoder panic.
+
 use std::time::Duration;
 
 use proptest::prelude::*;

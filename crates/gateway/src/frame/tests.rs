@@ -1,7 +1,4 @@
-//! Outgoing frames, and the words of the wire as labels of metrics.
-
-use roomcast_metrics::{CloseReason, ErrorWord, Label};
-use roomcast_protocol::ErrorCode;
+//! Outgoing frames.
 
 use super::*;
 
@@ -38,27 +35,4 @@ fn a_ping_is_two_bytes() {
     let mut out = Vec::new();
     append_ping(&mut out);
     assert_eq!(out, [0x89, 0]);
-}
-
-#[test]
-fn every_close_code_is_a_label_and_every_label_a_close_code_or_the_clients() {
-    for code in CloseCode::ALL {
-        let label = CloseReason::parse(code.reason());
-        assert_eq!(label.map(CloseReason::as_str), Some(code.reason()));
-    }
-    for label in CloseReason::ALL {
-        let known = CloseCode::ALL.iter().any(|code| code.reason() == label.as_str());
-        let is_clients = matches!(label, CloseReason::Gone | CloseReason::Client);
-        assert_eq!(known, !is_clients, "{}", label.as_str());
-    }
-}
-
-#[test]
-fn error_codes_and_labels_are_the_same_words() {
-    let codes = ErrorCode::ALL.map(ErrorCode::as_str);
-    let labels: Vec<&str> = ErrorWord::ALL.iter().map(|word| word.as_str()).collect();
-    assert_eq!(codes.as_slice(), labels);
-    for code in ErrorCode::ALL {
-        assert!(ErrorWord::parse(code.as_str()).is_some_and(|word| word.as_str() == code.as_str()));
-    }
 }

@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use roomcast_metrics::{CloseReason, Encoding as EncodingLabel, Label, Transport};
-use roomcast_protocol::{ConnectionId, Encoding, Subprotocol};
+use roomcast_metrics::{CloseReason, Label, Transport};
+use roomcast_protocol::{ConnectionId, Subprotocol};
 use tokio::net::TcpStream;
 
 use crate::connection::{Connection, Ended, abandon, serve};
@@ -49,8 +49,7 @@ async fn live(
     _slot: Rc<ConnectionSlot>,
 ) {
     let begun = Instant::now();
-    let open =
-        &worker.metrics.connections.open[Transport::Websocket][label_of(connection.encoding)];
+    let open = &worker.metrics.connections.open[Transport::Websocket][connection.encoding];
     open.inc();
     let served = AssertUnwindSafe(serve(&worker, &connection, early)).catch_unwind().await;
     let ended = match served {
@@ -69,17 +68,10 @@ async fn live(
     tracing::debug!(%connection, reason = reason.as_str(), "closed");
 }
 
-fn label_of(encoding: Encoding) -> EncodingLabel {
-    match encoding {
-        Encoding::Json => EncodingLabel::Json,
-        Encoding::MsgPack => EncodingLabel::Msgpack,
-    }
-}
-
 fn reason_of(ended: Ended) -> CloseReason {
     match ended {
         Ended::Client => CloseReason::Client,
         Ended::Vanished => CloseReason::Gone,
-        Ended::Node(code) => CloseReason::parse(code.reason()).unwrap_or(CloseReason::Internal),
+        Ended::Node(code) => CloseReason::Node(code),
     }
 }

@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use roomcast_metrics::{ErrorWord, FrameType, Label};
 use roomcast_protocol::{
-    ClientFrame, CloseCode, ConnectionId, DecodeError, ErrorCode, RequestId, RoomName, ServerFrame,
+    ClientFrame, CloseCode, ConnectionId, DecodeError, ErrorCode, FrameType, RequestId, RoomName,
+    ServerFrame,
 };
 use tokio::time::Instant;
 
@@ -27,17 +27,17 @@ impl Worker {
                 if let ClientFrame::Join { rooms, .. } = &frame {
                     requests = rooms.len().max(1);
                 }
-                let kind = kind_of(&frame);
+                let kind = frame.frame_type();
                 // A `ping` shows that a client lives, not that it has anything to do.
                 if kind != FrameType::Ping {
                     connection.pulse.note_active();
                 }
                 self.dispatch(connection, frame);
-                kind
+                Some(kind)
             }
             Err(error) => {
                 self.refuse_frame(connection, error);
-                FrameType::Bad
+                None
             }
         };
         self.metrics.traffic.frames_in[kind].inc();
@@ -53,9 +53,7 @@ impl Worker {
         room: Option<&RoomName>,
         (code, message): (ErrorCode, &str),
     ) {
-        if let Some(word) = ErrorWord::parse(code.as_str()) {
-            self.metrics.traffic.errors[word].inc();
-        }
+        self.metrics.traffic.errors[code].inc();
         let retry_after_ms = match code {
             ErrorCode::Overloaded | ErrorCode::BusUnavailable => Some(1_000),
             _ => None,
@@ -102,21 +100,5 @@ impl Worker {
         if let Some(connection) = self.connections.borrow_mut().remove(&id) {
             self.forget(&connection);
         }
-    }
-}
-
-fn kind_of(frame: &ClientFrame) -> FrameType {
-    match frame {
-        ClientFrame::Join { .. } => FrameType::Join,
-        ClientFrame::Leave { .. } => FrameType::Leave,
-        ClientFrame::Publish(_) => FrameType::Publish,
-        ClientFrame::Signal { .. } => FrameType::Signal,
-        ClientFrame::Typing { .. } => FrameType::Typing,
-        ClientFrame::History(_) => FrameType::History,
-        ClientFrame::Members { .. } => FrameType::Members,
-        ClientFrame::Presence { .. } => FrameType::Presence,
-        ClientFrame::Refresh { .. } => FrameType::Refresh,
-        ClientFrame::Ping { .. } => FrameType::Ping,
-        _ => FrameType::Bad,
     }
 }

@@ -7,7 +7,7 @@ use crate::{ClientFrame, DEFAULT_HISTORY_LIMIT, Encoding, JoinRoom, Publish};
 impl ClientFrame {
     /// Appends the frame: a JSON text or a MessagePack map.
     pub fn encode(&self, encoding: Encoding, buffer: &mut Vec<u8>) {
-        let mut map = MapWriter::frame(encoding, buffer, self.type_name());
+        let mut map = MapWriter::frame(encoding, buffer, self.frame_type().as_str());
         map.opt_uint("id", self.id());
         match self {
             Self::Join { id: _, rooms } => match &rooms[..] {

@@ -1,3 +1,5 @@
+//! The checker finds what is lost, repeated or out of order.
+
 use super::*;
 
 /// Two members see and two authors are told of three messages; `change` plants a fault in what

@@ -1,3 +1,5 @@
+//! Cases of the cluster's load.
+
 use super::*;
 use crate::dialect::Encoding;
 use crate::fake::{self, Fault};

@@ -1,3 +1,5 @@
+//! Cases of one member's account.
+
 use roomcast_protocol::Epoch;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Cases of one load process.
+
 use super::*;
 use crate::fake::{self, Fault};
 use crate::run::peer::Peer;

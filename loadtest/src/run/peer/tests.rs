@@ -1,3 +1,5 @@
+//! Cases of how clients talk to each server.
+
 use roomcast_protocol::Epoch;
 
 use super::*;

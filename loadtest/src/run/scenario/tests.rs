@@ -1,3 +1,5 @@
+//! Cases of reading scenarios.
+
 use super::*;
 
 const LEAST: &str = "name = 'x'\nabout = 'y'\nclients = 100\nrooms = 10\npublishers = 4\n\

@@ -1,3 +1,5 @@
+//! Cases of the ledger of what members have.
+
 use std::sync::Arc;
 
 use bytes::Bytes;

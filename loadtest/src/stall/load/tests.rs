@@ -1,3 +1,5 @@
+//! Cases of the load with stalled members.
+
 use super::*;
 use crate::dialect::Encoding;
 use crate::fake::{self, Fault};

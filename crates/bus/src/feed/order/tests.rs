@@ -1,3 +1,5 @@
+//! Cases of a feed's order: openings, holes, repairs, other epochs.
+
 use roomcast_protocol::Data;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Cases of subscriptions: wanted, sent, confirmed, refused, dropped.
+
 use super::*;
 
 fn room(name: &str) -> RoomName {

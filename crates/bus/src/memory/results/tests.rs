@@ -1,3 +1,5 @@
+//! The windows and bounds of kept results of publishes.
+
 use std::time::Duration;
 
 use roomcast_protocol::{Epoch, Position, UserName};

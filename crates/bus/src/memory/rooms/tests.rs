@@ -1,3 +1,5 @@
+//! What rooms in memory keep, for how long, and what they refuse.
+
 use std::time::Duration;
 
 use roomcast_protocol::{Data, PublishKey};

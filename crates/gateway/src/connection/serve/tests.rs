@@ -3,8 +3,8 @@
 use std::cell::Cell;
 
 use roomcast_bus::{Bus, MemoryOptions};
-use roomcast_metrics::{FrameType, Metrics};
-use roomcast_protocol::NodeId;
+use roomcast_metrics::Metrics;
+use roomcast_protocol::{FrameType, NodeId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -72,7 +72,8 @@ async fn others_run_after_so_many_frames_of_one_connection() {
                 async move {
                     let mut before = 0;
                     while !is_over.get() {
-                        let now = worker.metrics.traffic.frames_in[FrameType::Ping].get() as usize;
+                        let now =
+                            worker.metrics.traffic.frames_in[Some(FrameType::Ping)].get() as usize;
                         most.set(most.get().max(now - before));
                         before = now;
                         yield_now().await;
@@ -83,7 +84,7 @@ async fn others_run_after_so_many_frames_of_one_connection() {
             assert_eq!(served.await.unwrap(), Ended::Vanished);
             is_over.set(true);
             watching.await.unwrap();
-            assert_eq!(worker.metrics.traffic.frames_in[FrameType::Ping].get() as usize, ALL);
+            assert_eq!(worker.metrics.traffic.frames_in[Some(FrameType::Ping)].get() as usize, ALL);
             assert!(most.get() <= 2 * TURN_FRAMES, "{} frames in one go", most.get());
             assert!(most.get() > TURN_FRAMES / 2, "{} frames: no flood", most.get());
             assert_eq!(worker.inbound_held.get(), 0);

@@ -1,3 +1,5 @@
+//! Which address counts as the client's behind proxies.
+
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use hyper::header::HeaderValue;

@@ -1,6 +1,5 @@
 //! What concerns many rooms or joins at once takes many turns, and all of it is done.
 
-use roomcast_metrics::{ErrorWord, Label};
 use roomcast_protocol::{ErrorCode, JoinRoom, RoomName};
 use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant};
@@ -46,8 +45,7 @@ async fn crowd(
 }
 
 fn refused(worker: &Worker) -> u64 {
-    let word = ErrorWord::parse(ErrorCode::BusUnavailable.as_str()).unwrap();
-    worker.metrics.traffic.errors[word].get()
+    worker.metrics.traffic.errors[ErrorCode::BusUnavailable].get()
 }
 
 #[tokio::test]

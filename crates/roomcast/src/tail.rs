@@ -1,0 +1,293 @@
+//! `roomcast tail ROOM…`: prints what comes in some rooms, one JSON value per line, and goes on by
+//! itself after a lost connection. What is not about a room goes to stderr.
+
+use std::collections::HashSet;
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+use futures_util::FutureExt;
+use roomcast_client::{Client, Event, JoinOptions, Options};
+use roomcast_protocol::{Data, Encoding, Epoch, Message, Position, RoomName, UserName};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::terminal::{plain, print};
+
+/// What `roomcast tail` is asked.
+#[derive(Debug, Args)]
+pub(crate) struct TailArgs {
+    /// Rooms to follow
+    #[arg(required = true, value_name = "ROOM", value_parser = RoomName::parse)]
+    rooms: Vec<RoomName>,
+    #[command(flatten)]
+    node: TargetArgs,
+    /// Begin after this position, as printed in "epoch" and "seq"; for one room
+    #[arg(long, value_name = "EPOCH:SEQ", value_parser = parse_position)]
+    since: Option<Position>,
+    /// Begin with up to this many of the latest messages
+    #[arg(long, value_name = "N", conflicts_with = "since")]
+    history: Option<u32>,
+    /// Receive MessagePack instead of JSON (what is printed is the same)
+    #[arg(long)]
+    msgpack: bool,
+}
+
+/// Which nodes a command talks to, and as whom.
+#[derive(Debug, Args)]
+pub(crate) struct TargetArgs {
+    /// A node; repeat it to have others tried in turn
+    #[arg(long = "url", value_name = "URL", default_value = "ws://127.0.0.1:8080/ws")]
+    urls: Vec<String>,
+    /// Name to go by where nodes do not authenticate
+    #[arg(long, value_parser = UserName::parse)]
+    user: Option<UserName>,
+}
+
+impl TargetArgs {
+    pub(crate) fn options(self) -> Options {
+        Options { user: self.user, ..Options::new(self.urls) }
+    }
+}
+
+fn parse_position(text: &str) -> Result<Position, &'static str> {
+    let shape = "a position is 16 hex digits, a colon and a number";
+    let (epoch, seq) = text.split_once(':').ok_or(shape)?;
+    let epoch = Epoch::parse(epoch).ok_or(shape)?;
+    Ok(Position { epoch, seq: seq.parse().map_err(|_| shape)? })
+}
+
+/// Follows rooms until Ctrl-C, a closed stdout (both a success), or until no room is left.
+pub(crate) async fn run(args: TailArgs) -> anyhow::Result<ExitCode> {
+    if args.since.is_some() && args.rooms.len() > 1 {
+        anyhow::bail!("--since is a position in one room; follow the others with another tail");
+    }
+    let mut options = args.node.options();
+    if args.msgpack {
+        options.encoding = Encoding::MsgPack;
+    }
+    let client = Client::connect(options)?;
+    for room in &args.rooms {
+        let options = JoinOptions { since: args.since, history: args.history };
+        client.join(room.clone(), options).await?;
+    }
+    let mut rooms = args.rooms.into_iter().collect();
+    let followed = tokio::select! {
+        followed = follow(&client, &mut rooms) => followed,
+        interrupt = tokio::signal::ctrl_c() => {
+            interrupt.context("cannot wait for Ctrl-C")?;
+            Ok(ExitCode::SUCCESS)
+        }
+    };
+    client.close().await;
+    match followed {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        followed => followed.context("cannot write to stdout"),
+    }
+}
+
+/// Prints events as they come, flushing whenever none is waiting.
+async fn follow(client: &Client, rooms: &mut HashSet<RoomName>) -> io::Result<ExitCode> {
+    let mut out = BufWriter::new(io::stdout());
+    while let Some(event) = client.next().await {
+        let mut waiting = Some(event);
+        while let Some(event) = waiting {
+            if let Some(lost) = tell(&mut out, event)? {
+                rooms.remove(&lost);
+            }
+            waiting = client.next().now_or_never().flatten();
+        }
+        out.flush()?;
+        if rooms.is_empty() {
+            break;
+        }
+    }
+    Ok(ExitCode::FAILURE)
+}
+
+/// One line for one event; returns the room if it is not followed any more.
+fn tell(out: &mut impl Write, event: Event) -> io::Result<Option<RoomName>> {
+    match &event {
+        Event::Message { room, position, message } => {
+            print(out, &MessageLine::new(room, *position, message)?)?;
+        }
+        Event::Gap { room, from, to, .. } => {
+            print(out, &Line::Gap { room: room.as_str(), from: *from, to: *to })?;
+        }
+        Event::Reset { room, position, lost } => {
+            let (room, epoch) = (room.as_str(), position.epoch.to_string());
+            print(out, &Line::Reset { room, epoch, seq: position.seq, lost: *lost })?;
+        }
+        _ => note(&status(&event)),
+    }
+    Ok(match event {
+        Event::Left { room, .. } | Event::Error { room: Some(room), retry_in: None, .. } => {
+            Some(room)
+        }
+        _ => None,
+    })
+}
+
+/// What an event that prints no line of its own says to people.
+pub(crate) fn status(event: &Event) -> String {
+    match event {
+        Event::Connected { node, attempt, .. } => format!("connected to {node} (try {attempt})"),
+        Event::Disconnected { url, reason, retry_in } => {
+            let pause = retry_in.as_millis();
+            format!("disconnected from {url}: {reason}; next try in {pause} ms")
+        }
+        Event::Joined { room, position: Position { epoch, seq }, recovered } => {
+            let how = match recovered {
+                Some(true) => ", nothing was missed",
+                Some(false) => ", something was missed",
+                None => "",
+            };
+            format!("joined {room} at {epoch}:{seq}{how}")
+        }
+        Event::Left { room, reason: Some(reason) } => format!("removed from {room}: {reason}"),
+        Event::Left { room, reason: None } => format!("left {room}"),
+        Event::Error { room, code, message, .. } => {
+            let room = room.as_ref().map(|room| format!("{room}: ")).unwrap_or_default();
+            format!("{room}{}: {message}", code.as_str())
+        }
+        Event::Closed { url, code: Some(code), reason } => {
+            format!("closed by {url} with {code}: {reason}")
+        }
+        Event::Closed { url, code: None, reason } => format!("no connection to {url}: {reason}"),
+        other => format!("{other:?}"),
+    }
+}
+
+/// A line to stderr, in which others' words steer no terminal; if that is closed, it is lost.
+pub(crate) fn note(text: &str) {
+    let _ = writeln!(io::stderr(), "{}", plain(text));
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Line<'a> {
+    Gap { room: &'a str, from: u64, to: u64 },
+    Reset { room: &'a str, epoch: String, seq: u64, lost: u64 },
+}
+
+#[derive(Serialize)]
+struct MessageLine<'a> {
+    r#type: &'static str,
+    room: &'a str,
+    epoch: String,
+    seq: u64,
+    time: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connection: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<&'a str>,
+    data: Box<RawValue>,
+}
+
+impl<'a> MessageLine<'a> {
+    fn new(room: &'a RoomName, position: Position, message: &'a Message) -> io::Result<Self> {
+        Ok(Self {
+            r#type: "message",
+            room: room.as_str(),
+            epoch: position.epoch.to_string(),
+            seq: position.seq,
+            time: message.time,
+            user: message.user.as_ref().map(|user| user.as_str()),
+            connection: message.connection.map(|connection| connection.to_string()),
+            event: message.event.as_ref().map(|event| event.as_str()),
+            data: on_one_line(&message.data)?,
+        })
+    }
+}
+
+/// The payload as JSON without line ends. Those stand between tokens only, where blanks do as well:
+/// within strings they are escaped.
+fn on_one_line(data: &Data) -> io::Result<Box<RawValue>> {
+    let mut json = Vec::with_capacity(data.len());
+    data.write_json(&mut json);
+    for byte in &mut json {
+        if matches!(byte, b'\n' | b'\r') {
+            *byte = b' ';
+        }
+    }
+    let text = String::from_utf8(json).map_err(io::Error::other)?;
+    RawValue::from_string(text).map_err(io::Error::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use roomcast_protocol::ConnectionId;
+
+    use super::*;
+
+    fn told(event: Event) -> String {
+        let mut out = Vec::new();
+        tell(&mut out, event).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    fn position() -> Position {
+        Position { epoch: Epoch(0xe1), seq: 7 }
+    }
+
+    fn room() -> RoomName {
+        RoomName::parse("lobby").unwrap()
+    }
+
+    #[test]
+    fn a_message_is_one_line_whatever_its_payload() {
+        let message = |user: Option<&str>, data: &'static str| {
+            let message = Message {
+                seq: 7,
+                time: 9,
+                user: user.map(|user| UserName::parse(user).unwrap()),
+                connection: user.map(|_| ConnectionId(1)),
+                event: None,
+                key: None,
+                echo: true,
+                traceparent: None,
+                data: Data::Json(data.into()),
+            };
+            told(Event::Message { room: room(), position: position(), message: message.into() })
+        };
+        assert_eq!(
+            message(Some("ann"), "{\n\"a\":\r\n1.50}"),
+            "{\"type\":\"message\",\"room\":\"lobby\",\"epoch\":\"00000000000000e1\",\"seq\":7,\
+             \"time\":9,\"user\":\"ann\",\"connection\":\"0000000000000001\",\
+             \"data\":{ \"a\":  1.50}}\n"
+        );
+        assert_eq!(
+            message(None, "\"a\\nb\""),
+            "{\"type\":\"message\",\"room\":\"lobby\",\"epoch\":\"00000000000000e1\",\"seq\":7,\
+             \"time\":9,\"data\":\"a\\nb\"}\n"
+        );
+        assert_eq!(
+            message(None, "{\"\u{9b}31m\":\"\u{7f}\u{2028}\u{202e}\"}"),
+            "{\"type\":\"message\",\"room\":\"lobby\",\"epoch\":\"00000000000000e1\",\"seq\":7,\
+             \"time\":9,\"data\":{\"\\u009b31m\":\"\\u007f\\u2028\\u202e\"}}\n"
+        );
+    }
+
+    #[test]
+    fn holes_are_lines_too() {
+        let gap = Event::Gap { room: room(), from: 3, to: 7, position: position() };
+        assert_eq!(told(gap), "{\"type\":\"gap\",\"room\":\"lobby\",\"from\":3,\"to\":7}\n");
+        let reset = Event::Reset { room: room(), position: position(), lost: 2 };
+        assert_eq!(
+            told(reset),
+            "{\"type\":\"reset\",\"room\":\"lobby\",\"epoch\":\"00000000000000e1\",\"seq\":7,\
+             \"lost\":2}\n"
+        );
+    }
+
+    #[test]
+    fn a_position_reads_as_it_is_printed() {
+        assert_eq!(parse_position("00000000000000e1:7"), Ok(position()));
+        for bad in ["", "7", "e1:7", "00000000000000e1:", "00000000000000e1:-1"] {
+            assert!(parse_position(bad).is_err(), "{bad}");
+        }
+    }
+}

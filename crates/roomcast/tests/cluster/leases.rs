@@ -1,0 +1,83 @@
+//! Leases over real processes: a node that is killed, or that stands still, counts as dead once; a
+//! Redis that stands still makes no node dead.
+
+use roomcast_protocol::Encoding;
+use roomcast_testkit::RedisServer;
+
+use super::support::{Process, Scrape, TestClient, eventually, get};
+
+/// What a node logs whose lease another one marked while it was in use.
+const COUNTED_AS_DEAD: &str = "this node counted as dead; it goes on as another one";
+
+async fn scrape(node: &Process) -> Scrape {
+    Scrape::parse(&get(node.address().await, "/metrics").await.body)
+}
+
+/// Waits until a node sees so many live and dead incarnations.
+async fn sees(node: &Process, live: f64, dead: f64) {
+    let what = format!("{live} live and {dead} dead");
+    eventually(&what, async || {
+        let scrape = scrape(node).await;
+        let leases = |state| scrape.with("roomcast_leases", state);
+        (leases("state=\"live\""), leases("state=\"dead\"")) == (live, dead)
+    })
+    .await;
+}
+
+/// The connections that all leases name.
+fn leased_connections(redis: &RedisServer) -> u64 {
+    let keys: Vec<String> = redis.ask(&["KEYS", "{roomcast:*}:leases"]).unwrap();
+    let fields: Vec<(String, String)> = redis.ask(&["HGETALL", &keys[0]]).unwrap();
+    let live = fields.iter().filter(|(field, _)| !field.starts_with("dead:"));
+    live.map(|(_, value)| value.split(' ').nth(1).unwrap().parse::<u64>().unwrap()).sum()
+}
+
+fn marks(nodes: &[&Process]) -> usize {
+    let marked = |node: &&Process| {
+        let log = node.log();
+        log.iter().filter(|line| line["message"] == "a node is dead: its lease stopped").count()
+    };
+    nodes.iter().map(marked).sum()
+}
+
+#[tokio::test]
+async fn a_node_that_ends_or_stands_still_is_marked_once_and_redis_alone_kills_none() {
+    let redis = RedisServer::start();
+    let url = format!("--redis-url={}", redis.url());
+    let [first, second, third] = [(); 3].map(|()| Process::serve(&[&url]));
+    for node in [&first, &second, &third] {
+        sees(node, 3.0, 0.0).await;
+    }
+    let _client = TestClient::connect(first.address().await, Encoding::Json, "").await;
+    eventually("a lease names its connections", async || leased_connections(&redis) == 1).await;
+
+    third.signal("-KILL");
+    for node in [&first, &second] {
+        sees(node, 2.0, 1.0).await;
+    }
+    assert_eq!(marks(&[&first, &second]), 1, "one of them marks it");
+
+    second.signal("-STOP");
+    sees(&first, 1.0, 2.0).await;
+    second.signal("-CONT");
+    second.until("this node has a lease", 2).await;
+    for node in [&first, &second] {
+        sees(node, 2.0, 2.0).await;
+    }
+
+    redis.pause();
+    for node in [&first, &second] {
+        eventually("no probe for longer than a judge needs", async || {
+            scrape(node).await.sum("roomcast_bus_probe_age_seconds") > 7.0
+        })
+        .await;
+    }
+    redis.resume();
+    // Both gave up the lives that they could not advance, and no life in use was marked.
+    for node in [&first, &second] {
+        sees(node, 2.0, 4.0).await;
+        let log = node.log();
+        assert!(log.iter().all(|line| line["message"] != COUNTED_AS_DEAD), "{log:?}");
+    }
+    assert_eq!(marks(&[&first, &second]), 4);
+}

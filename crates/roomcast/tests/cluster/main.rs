@@ -1,0 +1,16 @@
+//! The tests of several nodes on one Redis: that they show the same, and what they do as Redis fails.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod deaf;
+mod kill;
+mod leases;
+mod log;
+mod order;
+mod redis_faults;
+mod repair;
+mod resume;
+mod servers;
+mod start;
+#[path = "../support/mod.rs"]
+mod support;

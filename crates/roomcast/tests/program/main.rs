@@ -1,0 +1,11 @@
+//! The tests of the program `roomcast` as a process: its commands, pipes, signals, log and end.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod commands;
+mod drain;
+mod pipes;
+mod proxies;
+#[path = "../support/mod.rs"]
+mod support;
+mod traces;
