@@ -1,5 +1,5 @@
-//! Reads of rooms: where one stands and what its stream holds, by one atomic script call. Ranges
-//! go through a pool of their own, so that their bytes never stand before a publish.
+//! Reads of rooms: a room's position and a part of its stream, by one atomic script call. Ranges
+//! use their own pool of connections, so that their bytes never delay a publish.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,36 +21,36 @@ use crate::primary::link::LinkUp;
 use crate::scripts::{ScriptCall, millis};
 use crate::server_map::{CallFailure, CallRoute, ServerMap};
 
-/// A read takes at most this long, waiting for its connection included.
+/// Time limit of a read, waiting for its connection included.
 const READ_TIMEOUT: Duration = Duration::from_secs(2);
-/// Between two attempts, where a room is on its way to another primary.
+/// Pause between two attempts while a room moves to another primary.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 /// Messages per page of a repair.
 const REPAIR_LIMIT: u32 = 512;
 /// Payload bytes per page of a repair.
 const REPAIR_BYTES: usize = 1 << 20;
 
-/// Beyond every seq there is, and still exact in a script's arithmetic.
+/// Higher than every seq, and still exact in a script's arithmetic.
 const MAX_SEQ: Seq = 1 << 53;
 
-/// What a read may do besides reading.
+/// What a read may write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Purpose {
     /// Nothing.
     Look,
-    /// Begin a room, or its next epoch, and see to it that it lasts: somebody listens to it.
+    /// Create the room or its next epoch, and prolong its keys: a node listens to it.
     Hold,
 }
 
-/// Reads rooms, wherever they lie.
+/// Reads rooms on the primaries that have them.
 #[derive(Clone)]
 pub(crate) struct RoomReader {
     pub(crate) shards: ServerMap,
     pub(crate) keys: Keyspace,
-    /// How long a room that nobody published to is remembered.
+    /// How long Redis keeps a room without publications.
     pub(crate) linger: Duration,
     pub(crate) metrics: BusMetrics,
-    /// Answers that cannot be read, for the log.
+    /// Limits log lines about answers that cannot be read.
     pub(crate) unreadable_log: Arc<LogThrottle>,
 }
 
@@ -66,8 +66,8 @@ struct Span {
 }
 
 impl RoomReader {
-    /// Where a room stands that somebody listens to, or is about to: one that does not exist
-    /// begins by this.
+    /// The position of a room that a node listens to, or is about to: this creates a room that does
+    /// not exist.
     pub(crate) async fn standing(
         &self,
         room: &RoomName,
@@ -77,7 +77,8 @@ impl RoomReader {
         self.read(room, BusCommand::Meta, span).await
     }
 
-    /// What the stream holds after a seq, whatever users may see; for repair, likewise.
+    /// The messages of the stream after a seq, including those that users may not see; for repair.
+    /// This creates a room that does not exist.
     pub(crate) async fn after(
         &self,
         room: &RoomName,
@@ -89,7 +90,7 @@ impl RoomReader {
         self.read(room, BusCommand::History, span).await
     }
 
-    /// What users may see. Writes nothing.
+    /// The messages that users may see. Writes nothing.
     pub(crate) async fn history(
         &self,
         room: &RoomName,
@@ -98,7 +99,7 @@ impl RoomReader {
         let HistoryRequest { range, limit, max_bytes, retention } = request;
         let (mode, seq) = match range {
             HistoryRange::After(seq) => ("after", seq),
-            // Nothing stands before the first message.
+            // There is nothing before the first message.
             HistoryRange::Before(seq) => ("before", seq.max(1)),
             HistoryRange::Latest => ("before", 0),
         };
@@ -137,7 +138,7 @@ impl RoomReader {
         Err(ReadError::Unavailable)
     }
 
-    /// Reads until there is an answer; the caller's patience ends it.
+    /// Tries until there is an answer; the caller limits the time.
     async fn call(&self, room: &RoomName, span: &Span) -> Option<Vec<Value>> {
         let deadline = Instant::now() + READ_TIMEOUT;
         let line = if span.mode == "stand" { CallRoute::Room } else { CallRoute::Pool };
@@ -177,7 +178,7 @@ impl RoomReader {
     }
 }
 
-/// Reads the script's answer; `None` if it is nothing of the kind.
+/// Reads the script's answer; `None` if it has another form.
 fn read_answer(values: Vec<Value>) -> Option<(RoomPage, RoomFound)> {
     let mut values = values.into_iter();
     let mut text = || match values.next()? {
@@ -201,7 +202,7 @@ fn read_answer(values: Vec<Value>) -> Option<(RoomPage, RoomFound)> {
     while let Some(seq) = values.next() {
         let (seq, time) = (number(seq)?, number(values.next()?)?);
         let Value::BulkString(payload) = values.next()? else { return None };
-        // An entry that this version cannot read is missing to its readers, and told as a gap.
+        // An entry that this version cannot read is left out, and readers get a gap.
         if let Ok((message, _)) = payload::decode(&Bytes::from(payload), seq, time) {
             messages.push(Arc::new(message));
         }
