@@ -87,7 +87,7 @@ pub enum PublishError {
     #[error("the key was used with another payload")]
     KeyConflict,
     /// The room is at another position than `if_seq`; not stored. Read on and decide again.
-    #[error("the room stands at {}", .0.seq)]
+    #[error("the room is at seq {}", .0.seq)]
     SeqConflict(Position),
 }
 

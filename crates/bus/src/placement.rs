@@ -37,7 +37,7 @@ impl Placement {
         }
     }
 
-    /// The index of a partition's primary, likewise.
+    /// The index of a partition's primary; `None` where its slot has no owner.
     pub(crate) fn of_partition(&self, keys: &Keyspace, partition: Partition) -> Option<usize> {
         match self {
             Self::Names(names) => {

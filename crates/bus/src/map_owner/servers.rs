@@ -53,7 +53,7 @@ impl ServerListOwner {
             // refuse nodes with the older list, so that no room is written in two places.
             for address in self.servers.iter().chain(&servers) {
                 if let Err(error) = self.send_version(&address.target, version).await {
-                    warn!(server = address.name, %error, "cannot tell it of the new list");
+                    warn!(server = address.name, %error, "cannot send it the version of the new list");
                 }
             }
             let rooms = self.maker.events.rooms();

@@ -82,7 +82,7 @@ pub(crate) fn read(text: &str, ca: Option<&[u8]>) -> RedisResult<RedisTopology> 
             let nodes = parts.each_host(PORT, ca)?;
             return match urls.len() {
                 1 => Ok(RedisTopology::Cluster(nodes)),
-                _ => Err(invalid("a cluster stands alone: it places rooms itself")),
+                _ => Err(invalid("a cluster must be the only address: it places rooms itself")),
             };
         }
         let address = parts.address(url, ca)?;

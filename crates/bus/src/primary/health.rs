@@ -27,7 +27,7 @@ pub(crate) struct Vitals {
 struct LaneVitals {
     /// When a probe last came back, in ms since `started`.
     probed: AtomicU64,
-    /// Since when a subscription waits for its confirmation, likewise.
+    /// Since when a subscription waits for its confirmation, in ms since `started`.
     waiting: AtomicU64,
 }
 

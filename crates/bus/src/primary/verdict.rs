@@ -35,7 +35,7 @@ pub(crate) fn judge(info: &str, used: ServerUse) -> Result<(), RedisFault> {
             return Err(RedisFault::TooOld { product, found: found.to_owned(), needed });
         }
         Some(_) => {}
-        None => warn!("Redis does not tell its version; at least 6.2 is needed"),
+        None => warn!("Redis does not report its version; at least 6.2 is needed"),
     }
     match (used, field(info, "redis_mode")) {
         (ServerUse::Server, Some("cluster")) => {
@@ -57,7 +57,7 @@ pub(crate) fn judge(info: &str, used: ServerUse) -> Result<(), RedisFault> {
         (Some("0"), _) | (_, Some("noeviction")) => Ok(()),
         (Some(_), Some(policy)) => Err(RedisFault::Eviction(policy.to_owned())),
         _ => {
-            warn!("Redis does not tell its eviction policy; it must be noeviction");
+            warn!("Redis does not report its eviction policy; it must be noeviction");
             Ok(())
         }
     }
