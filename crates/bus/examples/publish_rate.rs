@@ -17,8 +17,11 @@ const TIME: Duration = Duration::from_secs(2);
 /// Publications on their way.
 const WINDOW: usize = 512;
 
-const SCRIPT: &str =
-    concat!(include_str!("../src/scripts/meta.lua"), include_str!("../src/scripts/publish.lua"));
+const SCRIPT: &str = concat!(
+    include_str!("../src/scripts/common.lua"),
+    include_str!("../src/scripts/meta.lua"),
+    include_str!("../src/scripts/publish.lua")
+);
 
 fn publication() -> Publication {
     Publication {

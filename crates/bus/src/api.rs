@@ -1,4 +1,5 @@
-//! What the node asks of a bus and what it gets back: plain data, the same for memory and Redis.
+//! The contract of a bus: what a node asks of it and what it answers, the same in memory and over
+//! Redis. Plain data only.
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use roomcast_protocol::{
     UserName,
 };
 
-/// How a room's namespace wants its messages kept.
+/// How long a room's messages are kept, by its namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
     /// Messages that users may read back.
@@ -18,29 +19,31 @@ pub struct Retention {
     pub history_age: Duration,
     /// Messages kept for repair between nodes even where users may read none.
     pub repair_window: u32,
-    /// Replicas that must have a message before its ack (Redis `WAIT`); 0: none.
+    /// Replicas that must have a message before its ack (Redis `WAIT`); 0 for none.
     pub replicas: u32,
     /// Keys that one author may use in the room within `KEY_WINDOW`.
     pub keys_per_user: u32,
-    /// Keys that all authors together may use there within it.
+    /// Keys that all authors together may use in the room within `KEY_WINDOW`.
     pub keys_per_room: u32,
 }
 
-/// A message on its way to being sequenced.
+/// A message before it has a seq.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Publication {
-    /// Who publishes, if known.
+    /// The user that publishes, if it is known.
     pub user: Option<UserName>,
-    /// What an author without a user calls itself over its connections, for the scope of `key`.
+    /// The name that a client without a user gives itself on each of its connections, for the scope
+    /// of `key`.
     pub client: Option<Arc<str>>,
-    /// The connection it came by.
+    /// The connection that it arrived on.
     pub connection: Option<ConnectionId>,
-    /// The application's word for its kind.
+    /// The application's name for its kind.
     pub event: Option<EventName>,
     /// Idempotency key, scoped to the room and the user; without a user to the client; without
-    /// either to all those in the room that have neither.
+    /// either to all authors in the room that have neither.
     pub key: Option<PublishKey>,
-    /// Only if the room stands exactly here; `Position::START`: only if it never had a message.
+    /// Publishes only if the room is exactly at this position; `Position::START`: only if the room
+    /// never had a message.
     pub if_seq: Option<Position>,
     /// Whether the author's own connection receives it.
     pub echo: bool,
@@ -52,46 +55,46 @@ pub struct Publication {
     pub retention: Retention,
 }
 
-/// The message is sequenced and kept.
+/// The message has a seq and is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PublishAck {
-    /// Where it stands.
+    /// The message's position.
     pub position: Position,
     /// Its time: Unix ms, by the bus's clock.
     pub time: u64,
 }
 
-/// Told the outcome of one submitted publication, exactly once.
+/// Called with the outcome of one submitted publication, exactly once.
 pub type PublishReply = Box<dyn FnOnce(Result<PublishAck, PublishError>) + Send>;
 
 /// Why a publication got no ack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PublishError {
-    /// Too much is waiting already; surely not stored. Try again later.
+    /// Too many publications wait already; certainly not stored. Try again later.
     #[error("too many publications are waiting for this room")]
     Overloaded,
-    /// Its author, or the room, used as many keys within `KEY_WINDOW` as are remembered; surely
+    /// The author, or the room, used as many keys within `KEY_WINDOW` as are remembered; certainly
     /// not stored. Try again later, or raise the namespace's bound.
     #[error("too many keys were used in this room within two minutes")]
     TooManyKeys,
-    /// The bus is away; surely not stored. Try again later.
+    /// The bus is unavailable; certainly not stored. Try again later.
     #[error("the bus is unavailable")]
     Unavailable,
-    /// Sent, but no answer came: stored or not. Retry with the same key.
+    /// Sent without an answer: stored or not. Retry with the same key.
     #[error("the outcome is unknown")]
     Unknown,
     /// The key was used with another payload; not stored. Use another key.
     #[error("the key was used with another payload")]
     KeyConflict,
-    /// `if_seq` did not hold; not stored. Read on and decide again.
-    #[error("the room stands at {}", .0.seq)]
+    /// The room is at another position than `if_seq`; not stored. Read on and decide again.
+    #[error("the room is at seq {}", .0.seq)]
     SeqConflict(Position),
 }
 
 /// Why a read failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
-    /// The bus is away. Try again later.
+    /// The bus is unavailable. Try again later.
     #[error("the bus is unavailable")]
     Unavailable,
 }
@@ -116,7 +119,7 @@ pub struct HistoryRequest {
     pub limit: u32,
     /// At most this many bytes of payload, but always one message if there is one.
     pub max_bytes: usize,
-    /// What users may see: `history_size` and `history_age` are honoured here.
+    /// What users may see: reads keep to `history_size` and `history_age`.
     pub retention: Retention,
 }
 
@@ -130,13 +133,13 @@ pub struct History {
     pub lineage: Lineage,
     /// The room's last seq when it was read; 0 if nothing was published yet.
     pub last: Seq,
-    /// Ascending, contiguous among themselves unless the stream itself has a hole.
+    /// Ascending, and contiguous unless the stream itself has a hole.
     pub messages: Vec<Arc<Message>>,
-    /// Whether there are more in the direction asked for.
+    /// Whether the room has more messages in the direction asked for.
     pub more: bool,
 }
 
-/// What a read of the bus said of the room, all at one moment.
+/// What a read of the bus found, all at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoomPage {
     /// The current epoch and its ancestors.
@@ -145,26 +148,26 @@ pub struct RoomPage {
     pub last: Seq,
     /// What the stream holds after the seq asked for, ascending.
     pub messages: Vec<Arc<Message>>,
-    /// Whether the stream holds more than fitted.
+    /// Whether the stream holds more than the page has.
     pub more: bool,
 }
 
-/// How a read found the room.
+/// In which state a read found the room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RoomFound {
-    /// As it was.
+    /// Unchanged.
     Known,
-    /// Unknown to Redis: it began anew by this read.
+    /// Redis did not know it: this read created it.
     New,
-    /// Of another life: it goes on in a new epoch by this read.
+    /// Of another life: this read gave it a new epoch.
     Forked,
-    /// Of another life, and Redis takes no writes: it goes on in a new epoch once it does.
+    /// Of another life, and Redis refuses writes: it gets a new epoch once Redis accepts them.
     Unforked,
-    /// Unknown to Redis, and left so.
+    /// Redis does not know it, and this read did not create it.
     Missing,
 }
 
-/// What a room's feed tells, in order. First `Opened`, then the rest.
+/// What a room's feed delivers, in order: first `Opened`, then the rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FeedEvent {
     /// The feed is open: everything after `last` will follow, each once.
@@ -183,14 +186,14 @@ pub enum FeedEvent {
         /// Last missing seq.
         to: Seq,
     },
-    /// The room goes on in another epoch; the next message is `last` + 1.
+    /// The room continues in another epoch; the next message is `last` + 1.
     Reset {
         /// The new epoch and its ancestors.
         lineage: Lineage,
-        /// The seq that the next messages continue from (never beyond what this feed has told if
-        /// the old epoch is an ancestor; what lies between is told as messages or a gap after).
+        /// The seq that the next messages continue from. If the old epoch is an ancestor it is at
+        /// most what this feed has delivered; later messages follow as messages or as a gap.
         last: Seq,
-        /// Messages this feed told of the old epoch that the new one does not have.
+        /// Messages of the old epoch that this feed delivered and the new epoch does not have.
         lost: u64,
     },
 }
@@ -207,22 +210,23 @@ pub struct RoomEvent {
 /// Whether the bus works, as readiness (P8) sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Health {
-    /// Redis was reached, and passed its checks, since the node started.
+    /// Redis was reached and passed its checks after the node started.
     pub reached: bool,
-    /// In the last 3 s a probe written to every primary came back on each subscribe connection.
+    /// In the last 3 s a probe that was written to every primary came back on each subscribe
+    /// connection.
     pub probed: bool,
     /// Every subscription wanted for 2 s is confirmed.
     pub subscribed: bool,
 }
 
 impl Health {
-    /// Whether the node may call itself ready.
+    /// Whether the node may report that it is ready.
     pub fn ready(self) -> bool {
         self.reached && self.probed && self.subscribed
     }
 }
 
-/// An epoch that a bus would start with; random, chosen by the node.
+/// A random epoch for a room that a bus creates.
 pub(crate) fn random_epoch() -> Epoch {
     Epoch(rand::random::<NonZeroU64>().get())
 }

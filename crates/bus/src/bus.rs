@@ -1,5 +1,5 @@
-//! The bus as the node sees it: one handle to publish and read, one set of feeds to listen to.
-//! It knows which kind of bus stands behind and nothing else.
+//! The bus as the node sees it: one handle to publish and read, one set of feeds to listen to. It
+//! only selects the kind of bus, in memory or over Redis.
 
 use roomcast_metrics::BusMetrics;
 use roomcast_protocol::{Lineage, RoomName, Seq};
@@ -26,14 +26,14 @@ enum Kind {
 }
 
 impl Bus {
-    /// A bus for one node alone, in its memory.
+    /// A bus for a single node, in its memory.
     pub fn memory(options: MemoryOptions) -> (Self, Feeds) {
         let (bus, feeds) = MemoryBus::new(options);
         (Self(Kind::Memory(bus)), Feeds(FeedsKind::Memory(feeds)))
     }
 
-    /// A bus over Redis, for any number of nodes. Its tasks run on the runtime that calls this; the
-    /// servers are checked first, and one that is away is an error.
+    /// A bus over Redis, for any number of nodes. Its tasks run on the runtime that calls this. The
+    /// servers are checked first; an unreachable server is an error.
     pub async fn redis(
         options: RedisOptions,
         metrics: BusMetrics,
@@ -43,8 +43,8 @@ impl Bus {
         Ok((bus, feeds))
     }
 
-    /// The same, before Redis is reached: until the opening has ended well publishes and reads
-    /// fail, and feeds are silent. Call it, and poll the opening, on the runtime of the bus.
+    /// The same, before Redis is reached: until the opening has succeeded, publishes and reads fail
+    /// and feeds deliver nothing. Call this, and poll the opening, on the runtime of the bus.
     pub fn redis_later(
         options: RedisOptions,
         metrics: BusMetrics,
@@ -56,7 +56,7 @@ impl Bus {
 
     /// Hands a publication over and returns at once. What one thread submits to one room is
     /// sequenced in the order of its calls. `reply` is called exactly once, from a task of the bus
-    /// or before this returns, whatever happens; it must be short and must not block.
+    /// or before this returns. It must be short and must not block.
     pub fn submit(&self, room: RoomName, publication: Publication, reply: PublishReply) {
         match &self.0 {
             Kind::Memory(bus) => reply(bus.publish(room, publication)),
@@ -72,15 +72,15 @@ impl Bus {
     ) -> Result<PublishAck, PublishError> {
         let (sender, outcome) = oneshot::channel();
         let reply = Box::new(move |result| {
-            // A caller that no longer waits needs no answer.
+            // The caller may have stopped waiting.
             let _ = sender.send(result);
         });
         self.submit(room, publication, reply);
         outcome.await.unwrap_or(Err(PublishError::Unknown))
     }
 
-    /// Reads what users may see of a room's history. A room that does not exist is not created by
-    /// this: its epoch is `Epoch::NONE`, its last seq 0. Works while Redis refuses writes.
+    /// Reads what users may see of a room's history. It does not create a room: the epoch of a room
+    /// that does not exist is `Epoch::NONE`, its last seq 0. It works while Redis refuses writes.
     pub async fn history(
         &self,
         room: &RoomName,
@@ -92,9 +92,9 @@ impl Bus {
         }
     }
 
-    /// Where a room stands now: its epoch with its ancestors, and its last seq. It is asked for
-    /// rooms that have members or are about to, so a room that does not exist begins here; of one
-    /// that exists it tells while Redis refuses writes, too.
+    /// A room's epoch with its ancestors, and its last seq. It is called for rooms that have
+    /// members or are about to, so it creates a room that does not exist. For a room that exists it
+    /// works while Redis refuses writes.
     pub async fn standing(&self, room: &RoomName) -> Result<(Lineage, Seq), ReadError> {
         match &self.0 {
             Kind::Memory(bus) => Ok(bus.standing(room)),
@@ -102,10 +102,10 @@ impl Bus {
         }
     }
 
-    /// Takes another list of Redis servers over, with its version: rooms whose server is another
-    /// one now begin anew there (`Reset`), and no others are touched. Nodes that have the older
-    /// list still are refused by the servers until they take the new one. Returns when the new
-    /// list is in force here.
+    /// Replaces the list of Redis servers by one of a later version: rooms that are placed on
+    /// another server now are created there (`Reset`), and no others are touched. The servers
+    /// refuse nodes that still have the older list until these take the new one. Returns when the
+    /// new list is in force here.
     pub async fn change_servers(&self, options: &RedisOptions) -> Result<(), ChangeError> {
         match &self.0 {
             Kind::Memory(_) => Err(ChangeError::Kind),
@@ -113,7 +113,7 @@ impl Bus {
         }
     }
 
-    /// Whether Redis was reached, and passed its checks, since the node started.
+    /// Whether Redis was reached and passed its checks after the node started.
     pub fn is_reached(&self) -> bool {
         match &self.0 {
             Kind::Memory(_) => true,
@@ -121,7 +121,7 @@ impl Bus {
         }
     }
 
-    /// Where the rooms are, in words without passwords.
+    /// Where the rooms are, for logs and errors; without passwords.
     pub fn place(&self) -> &str {
         match &self.0 {
             Kind::Memory(_) => "in memory",
@@ -129,7 +129,7 @@ impl Bus {
         }
     }
 
-    /// Whether the bus works, as readiness sees it.
+    /// Whether the bus works, for readiness.
     pub fn health(&self) -> Health {
         match &self.0 {
             Kind::Memory(_) => Health { reached: true, probed: true, subscribed: true },
@@ -138,7 +138,7 @@ impl Bus {
     }
 }
 
-/// The feeds of the rooms that a node listens to. One owner polls `next` all the time.
+/// The feeds of the rooms that a node listens to. One owner must poll `next` all the time.
 pub struct Feeds(FeedsKind);
 
 enum FeedsKind {
@@ -147,8 +147,8 @@ enum FeedsKind {
 }
 
 impl Feeds {
-    /// Begins to listen to a room: `Opened` follows, then its messages. A room that is open
-    /// already is left as it is.
+    /// Starts to listen to a room: `Opened` follows, then its messages. A room that is open already
+    /// is left as it is.
     pub fn open(&mut self, room: RoomName) {
         match &mut self.0 {
             FeedsKind::Memory(feeds) => feeds.open(room),
@@ -156,7 +156,7 @@ impl Feeds {
         }
     }
 
-    /// Stops listening to a room; nothing more is told of it unless it is opened again.
+    /// Stops listening to a room; nothing more of it is delivered unless it is opened again.
     pub fn close(&mut self, room: &RoomName) {
         match &mut self.0 {
             FeedsKind::Memory(feeds) => feeds.close(room),
@@ -164,9 +164,9 @@ impl Feeds {
         }
     }
 
-    /// Everything that is ready, in order within each room, with consecutive messages of a room
-    /// in one event; waits until there is something. Cancel-safe: what it did not return, the next
-    /// call does.
+    /// Every event that is ready, in order within each room, with consecutive messages of a room in
+    /// one event; waits until there is one. Cancel-safe: the next call returns what this one did
+    /// not.
     pub async fn next(&mut self) -> Vec<RoomEvent> {
         match &mut self.0 {
             FeedsKind::Memory(feeds) => feeds.next().await,

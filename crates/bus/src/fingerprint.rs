@@ -1,5 +1,6 @@
-//! A stable 64-bit fingerprint of what a publication carries, to tell a retry from another
-//! message under the same key. The same on every node and build (FNV-1a), so it may be stored.
+//! A stable 64-bit fingerprint of what a publication carries, to distinguish a retry from another
+//! message under the same key. It is the same on every node and build (FNV-1a), so it may be
+//! stored.
 
 use roomcast_protocol::Data;
 

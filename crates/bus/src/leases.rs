@@ -1,6 +1,6 @@
-//! Leases: how the nodes of a cluster know which of them live. Each node advances a counter in one
-//! hash in Redis every second and reads all others'; a pure judge decides which stopped. Nothing
-//! depends on a lease yet but metrics and the log.
+//! Leases: how the nodes of a cluster know which of them are alive. Each node advances a counter in
+//! one hash in Redis every second and reads all others'; a pure judge decides which stopped. Only
+//! metrics and the log use leases yet.
 
 mod holder;
 mod judge;
@@ -22,15 +22,15 @@ use crate::server_map::ServerMap;
 pub use holder::LeaseHolder;
 pub use judge::{Incarnation, Lease, LeaseJudge, LeaseTable};
 
-/// From the answer to an advance, or its failure, to the next.
+/// Pause after the answer to an advance, or after its failure.
 const ADVANCE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What an advance came to.
+/// The outcome of an advance.
 enum Advanced {
     Table(LeaseTable),
     /// The incarnation is marked dead.
     Dead,
-    /// A later advance of the same incarnation came first.
+    /// A later advance of the same incarnation arrived first.
     Late,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct LeaseKeeper {
     pub(crate) keys: Keyspace,
     pub(crate) shards: ServerMap,
     pub(crate) metrics: BusMetrics,
-    /// Connections of this node, as the others see them.
+    /// Connections of this node, which its lease shows to the others.
     pub(crate) connections: Option<ConnectionMetrics>,
 }
 
@@ -87,7 +87,7 @@ impl LeaseKeeper {
         read_advance(life, answer)
     }
 
-    /// Marks an incarnation as dead, unless it advanced meanwhile or another node was first.
+    /// Marks an incarnation as dead, unless it advanced meanwhile or another node marked it first.
     async fn bury(&self, Lease { incarnation, counter }: Lease) {
         let words = [incarnation.to_string(), counter.to_string()];
         match self.shards.control(ScriptCall::Bury, &self.keys.leases(), &words).await {

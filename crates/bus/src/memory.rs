@@ -1,5 +1,6 @@
-//! The bus of a node alone: rooms in this process's memory behind one short lock. It owns the lock,
-//! the clock and the wake-up of the feeds; what a room does is in `memory/`, without clock or lock.
+//! The bus of a single node: rooms in this process's memory behind one short lock. It owns the
+//! lock, the clock and the wake-up of the feeds; `memory/` has the logic of rooms, without clock or
+//! lock.
 
 mod clock;
 mod results;
@@ -18,8 +19,8 @@ use rooms::MemoryRooms;
 /// Settings of the bus in memory.
 #[derive(Debug, Clone, Copy)]
 pub struct MemoryOptions {
-    /// Payload bytes that may wait for the feeds' owner to poll; publications beyond that are
-    /// refused as overloaded. The owner polls always, so this is a guard, not a working size.
+    /// Payload bytes that may wait for the feeds' owner to poll; further publications are refused
+    /// as overloaded. The owner always polls, so this is a guard, not a working size.
     pub pending_bytes: usize,
 }
 
@@ -36,13 +37,13 @@ pub(crate) struct MemoryBus(Arc<Shared>);
 struct Shared {
     clock: MemoryClock,
     rooms: Mutex<MemoryRooms>,
-    /// Wakes the feeds when the first event of a burst is there.
+    /// Wakes the feeds when a first event waits.
     ready: Notify,
 }
 
 impl Shared {
     fn rooms(&self) -> MutexGuard<'_, MemoryRooms> {
-        // The rooms are changed by code without panics; were there one, the rest still holds.
+        // Code that changes rooms does not panic; if it did, the other rooms would still be valid.
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,5 +1,5 @@
-//! Whose keys a publication's `key` is one of. Each owner has a window of its own in a room; a user
-//! and a client of one name are two owners.
+//! The owner of a publication's `key`. Each owner has its own window of keys in a room; a user and
+//! a client of one name are two owners.
 
 use std::sync::Arc;
 
@@ -10,11 +10,11 @@ use crate::api::Publication;
 /// The owner of keys, within a room.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum KeyOwner {
-    /// A user, by whatever connection.
+    /// A user, on any of its connections.
     User(UserName),
     /// A client without a user, by the name that it gives itself.
     Client(Arc<str>),
-    /// All those who have neither.
+    /// All publications with neither.
     Nameless,
 }
 
@@ -28,8 +28,8 @@ impl KeyOwner {
         }
     }
 
-    /// As Redis knows it: the kind in one byte, then the name, which is printable. The byte `#` is
-    /// taken by what the script counts.
+    /// The form in Redis: the kind in one byte, then the name, which is printable. The byte `#` is
+    /// reserved for what the script counts.
     pub(crate) fn tagged(&self) -> String {
         match self {
             Self::User(user) => format!("+{user}"),

@@ -1,6 +1,6 @@
-//! A message as it lies in Redis: one compact MessagePack array, written by the node that
-//! publishes and never looked into by Redis. Seq, time and epoch are not in it: the script adds
-//! them before a push (one head line for the whole group) and in a stream entry.
+//! A message as it is stored in Redis: one compact MessagePack array, written by the publishing
+//! node and never read by Redis. Seq, time and epoch are not in it: the script adds them before a
+//! push (one head line for the whole group) and in a stream entry.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::Publication;
 
-/// What stands in Redis; an array in this order. `data` is last: where it ends, the payload ends.
+/// The stored form: an array in this order. `data` is last, so a payload ends where its data ends.
 #[derive(Serialize, Deserialize)]
 struct Stored<'a> {
     user: Option<&'a str>,
@@ -32,7 +32,7 @@ const MSGPACK: u8 = 1;
 /// Bytes of a payload beside its data, roughly.
 const HEAD_BYTES: usize = 96;
 
-/// What stands in Redis is not what a node writes; another program used the key or channel.
+/// The bytes are no payload of a node: another program used the key or channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a payload of this version")]
 pub(crate) struct BadPayload;
@@ -59,15 +59,15 @@ pub(crate) fn encode(publication: &Publication) -> Vec<u8> {
     out
 }
 
-/// What a push carried. Its head is one line, and the first word of that is its kind. A kind of
-/// upper-case letters carries a seq; one of lower-case letters is ephemeral.
+/// What a push carried. Its head is one line, whose first word is its kind. A kind of upper-case
+/// letters carries a seq; one of lower-case letters is ephemeral.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RoomPush {
     /// `M`: a group of messages of one epoch.
     Messages(Epoch, Vec<Arc<Message>>),
-    /// An ephemeral kind that this version does not know: nothing is missing without it.
+    /// An ephemeral kind that this version does not know: no message is missing without it.
     Ignored,
-    /// Bytes or a kind that this version cannot read: something may be missing.
+    /// Bytes or a kind that this version cannot read: messages may be missing.
     Unreadable,
 }
 

@@ -1,5 +1,5 @@
-//! Which primary a room lies on: by rendezvous hashing among named servers, by hash slot in a
-//! Redis Cluster. Pure; every node comes to the same answer from the same list.
+//! Which primary has a room: by rendezvous hashing among named servers, by hash slot in a Redis
+//! Cluster. Pure; every node computes the same answer from the same list.
 
 pub(crate) mod address;
 pub(crate) mod cluster_layout;
@@ -20,24 +20,24 @@ pub(crate) const SLOTS: u16 = 16384;
 /// How rooms are spread.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Placement {
-    /// Over servers with these names: a change of the list moves the rooms of the servers that
-    /// came or went, and no others.
+    /// Over servers with these names: a change of the list moves the rooms of the servers that were
+    /// added or removed, and no others.
     Names(Vec<String>),
     /// By the owner of the room's slot: for each slot the index of its primary.
     Slots(Vec<Option<u16>>),
 }
 
 impl Placement {
-    /// The index of a room's primary; `None` where nobody owns its slot.
+    /// The index of a room's primary; `None` where its slot has no owner.
     pub(crate) fn of(&self, keys: &Keyspace, room: &RoomName) -> Option<usize> {
         match self {
-            // One server holds every room, whatever its partition.
+            // One server has every room of every partition.
             Self::Names(names) if names.len() == 1 => Some(0),
             _ => self.of_partition(keys, Partition::of(room)),
         }
     }
 
-    /// The index of a partition's primary, likewise.
+    /// The index of a partition's primary; `None` where its slot has no owner.
     pub(crate) fn of_partition(&self, keys: &Keyspace, partition: Partition) -> Option<usize> {
         match self {
             Self::Names(names) => {
@@ -55,9 +55,9 @@ pub(crate) fn slot_of(keys: &Keyspace, room: &RoomName) -> u16 {
     keys.slot(Partition::of(room))
 }
 
-/// How much a partition prefers a server (rendezvous, or highest random weight, hashing). The value is
-/// part of what nodes of different builds must agree on: 64-bit FNV-1a, then a finalizer, since
-/// FNV alone leaves the last letters' bits too near to each other.
+/// How much a partition prefers a server (rendezvous, or highest random weight, hashing). Nodes of
+/// different builds must compute the same value: 64-bit FNV-1a, then a finalizer, because FNV alone
+/// leaves the bits of names that differ in their last letters too similar.
 fn weight(name: &str, partition: &str) -> u64 {
     let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
     hash.write(name.as_bytes());

@@ -1,5 +1,5 @@
-//! The task that publishes: one group in flight per room, the rest of the room's publications
-//! collecting for the next; rooms go side by side.
+//! The task that publishes: one group in flight per room, while the room's further publications
+//! wait for the next one. Rooms do not wait for each other.
 
 mod answer;
 pub(crate) mod group;
@@ -25,7 +25,7 @@ use queue::Queue;
 /// Submissions taken over in one turn.
 const SUBMISSIONS_PER_TURN: usize = 512;
 
-/// What every handle submits through.
+/// The handle that publications are submitted through.
 #[derive(Clone)]
 pub(crate) struct Submitter {
     /// Bounded by `load`, so that submitting never waits.
@@ -54,7 +54,7 @@ impl Submitter {
     /// Hands a publication over.
     pub(crate) fn submit(&self, room: RoomName, publication: &Publication, reply: PublishReply) {
         match PendingPublication::new(publication, reply, &self.load) {
-            // If the task is gone, the item that comes back answers as it is dropped.
+            // If the task has ended, the returned item answers when it is dropped.
             Ok(pending) => drop(self.queue.send((room, pending))),
             Err(reply) => {
                 self.metrics.overloaded.inc();
@@ -66,7 +66,7 @@ impl Submitter {
 
 struct Publisher {
     submitted: mpsc::UnboundedReceiver<(RoomName, PendingPublication)>,
-    /// Rooms with a group in flight and what waits behind it.
+    /// Rooms with a group in flight, and what waits for their next one.
     rooms: HashMap<RoomName, Queue>,
     /// The groups in flight; each ends with its room's name when its items are answered.
     running: FuturesUnordered<BoxFuture<'static, RoomName>>,

@@ -1,5 +1,5 @@
-//! Reads of rooms: where one stands and what its stream holds, by one atomic script call. Ranges
-//! go through a pool of their own, so that their bytes never stand before a publish.
+//! Reads of rooms: a room's position and a part of its stream, by one atomic script call. Ranges
+//! use their own pool of connections, so that their bytes never delay a publish.
 
 mod standings;
 
@@ -23,36 +23,36 @@ use crate::primary::link::LinkUp;
 use crate::scripts::{ScriptCall, millis};
 use crate::server_map::{CallFailure, CallRoute, ServerMap};
 
-/// A read takes at most this long, waiting for its connection included.
+/// Time limit of a read, waiting for its connection included.
 const READ_TIMEOUT: Duration = Duration::from_secs(2);
-/// Between two attempts, where a room is on its way to another primary.
+/// Pause between two attempts while a room moves to another primary.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 /// Messages per page of a repair.
 const REPAIR_LIMIT: u32 = 512;
 /// Payload bytes per page of a repair.
 const REPAIR_BYTES: usize = 1 << 20;
 
-/// Beyond every seq there is, and still exact in a script's arithmetic.
+/// Higher than every seq, and still exact in a script's arithmetic.
 const MAX_SEQ: Seq = 1 << 53;
 
-/// What a read may do besides reading.
+/// What a read may write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ReadPurpose {
     /// Nothing.
     Look,
-    /// Begin a room, or its next epoch, and see to it that it lasts: somebody listens to it.
+    /// Create the room or its next epoch, and prolong its keys: a node listens to it.
     Hold,
 }
 
-/// Reads rooms, wherever they lie.
+/// Reads rooms on the primaries that have them.
 #[derive(Clone)]
 pub(crate) struct RoomReader {
     pub(crate) shards: ServerMap,
     pub(crate) keys: Keyspace,
-    /// How long a room that nobody published to is remembered.
+    /// How long Redis keeps a room without publications.
     pub(crate) linger: Duration,
     pub(crate) metrics: BusMetrics,
-    /// Answers that cannot be read, for the log.
+    /// Limits log lines about answers that cannot be read.
     pub(crate) unreadable_log: Arc<LogThrottle>,
 }
 
@@ -68,7 +68,7 @@ struct ReadSpan {
 }
 
 impl ReadSpan {
-    /// No entries, only where the room stands.
+    /// No entries, only the position of the room.
     const STANDING: Self = Self {
         mode: "stand",
         seq: 0,
@@ -80,17 +80,18 @@ impl ReadSpan {
     };
 }
 
-/// What a read brings, and how the room was found.
+/// The answer of a read: a page, and in which state the room was found.
 type RoomStanding = (RoomPage, RoomFound);
 
 impl RoomReader {
-    /// Where a room stands that somebody listens to, or is about to: one that does not exist
-    /// begins by this.
+    /// The position of a room that a node listens to, or is about to: this creates a room that does
+    /// not exist.
     pub(crate) async fn standing(&self, room: &RoomName) -> Result<RoomStanding, ReadError> {
         self.read(room, BusCommand::Meta, ReadSpan::STANDING).await
     }
 
-    /// What the stream holds after a seq, whatever users may see; for repair, likewise.
+    /// The messages of the stream after a seq, including those that users may not see; for repair.
+    /// This creates a room that does not exist.
     pub(crate) async fn after(&self, room: &RoomName, seq: Seq) -> Result<RoomStanding, ReadError> {
         let (limit, bytes) = (REPAIR_LIMIT, REPAIR_BYTES);
         let purpose = ReadPurpose::Hold;
@@ -98,7 +99,7 @@ impl RoomReader {
         self.read(room, BusCommand::History, span).await
     }
 
-    /// What users may see. Writes nothing.
+    /// The messages that users may see. Writes nothing.
     pub(crate) async fn history(
         &self,
         room: &RoomName,
@@ -107,7 +108,7 @@ impl RoomReader {
         let HistoryRequest { range, limit, max_bytes, retention } = request;
         let (mode, seq) = match range {
             HistoryRange::After(seq) => ("after", seq),
-            // Nothing stands before the first message.
+            // There is nothing before the first message.
             HistoryRange::Before(seq) => ("before", seq.max(1)),
             HistoryRange::Latest => ("before", 0),
         };
@@ -146,7 +147,7 @@ impl RoomReader {
         Err(ReadError::Unavailable)
     }
 
-    /// Reads until there is an answer; the caller's patience ends it.
+    /// Tries until there is an answer; the caller limits the time.
     async fn call(&self, room: &RoomName, span: &ReadSpan) -> Option<Vec<Value>> {
         let deadline = Instant::now() + READ_TIMEOUT;
         let line = if span.mode == "stand" { CallRoute::Room } else { CallRoute::Pool };
@@ -195,7 +196,7 @@ impl RoomReader {
     }
 }
 
-/// Reads the script's answer; `None` if it is nothing of the kind.
+/// Reads the script's answer; `None` if it has another form.
 fn read_answer(values: Vec<Value>) -> Option<(RoomPage, RoomFound)> {
     let mut values = values.into_iter();
     let mut text = || match values.next()? {
@@ -219,7 +220,7 @@ fn read_answer(values: Vec<Value>) -> Option<(RoomPage, RoomFound)> {
     while let Some(seq) = values.next() {
         let (seq, time) = (number(seq)?, number(values.next()?)?);
         let Value::BulkString(payload) = values.next()? else { return None };
-        // An entry that this version cannot read is missing to its readers, and told as a gap.
+        // An entry that this version cannot read is left out, and readers get a gap.
         if let Ok((message, _)) = payload::decode(&Bytes::from(payload), seq, time) {
             messages.push(Arc::new(message));
         }

@@ -39,34 +39,34 @@ pub(crate) struct RedisBus {
     reader: RoomReader,
     shards: ServerMap,
     owner: Owner,
-    /// Redis was reached for the first time.
+    /// True after Redis was reached for the first time.
     reached: Arc<AtomicBool>,
-    /// Where that is, for people.
+    /// Where Redis is, for logs and errors.
     place: Arc<str>,
-    /// Dropped with the last handle: the lease's keeper ends.
+    /// Dropped with the last handle: then the task of the lease ends.
     _leased: Arc<oneshot::Sender<()>>,
 }
 
-/// Who owns the map of the primaries; its task ends when the last handle is gone.
+/// The owner of the server map; its task ends when the last handle is dropped.
 #[derive(Clone)]
 enum Owner {
     Servers(mpsc::UnboundedSender<ServerListChange>),
     Cluster { _user: mpsc::UnboundedSender<ServerListChange> },
 }
 
-/// Why another list of servers is not taken over by a running node.
+/// Why a running node does not take another list of servers.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ChangeError {
     /// Correct the URL.
     #[error("the Redis URL is not valid: {0}")]
     Url(String),
-    /// Restart the node: a cluster, and the bus in memory, have no list.
+    /// Restart the node: a cluster, or the bus in memory, has no list of servers.
     #[error("only a list of servers can be changed while the node runs")]
     Kind,
 }
 
 impl RedisBus {
-    /// A bus and what has to happen before it works.
+    /// A bus, its feeds and the opening that must succeed before they work.
     pub(crate) fn prepare(
         options: RedisOptions,
         metrics: BusMetrics,
@@ -171,7 +171,7 @@ impl RedisBus {
         &self.place
     }
 
-    /// Takes another list of servers over, with its version.
+    /// Takes another list of servers, with its version.
     pub(crate) async fn change(&self, options: &RedisOptions) -> Result<(), ChangeError> {
         let topology = address::read(&options.url, options.ca.as_deref())
             .map_err(|e| ChangeError::Url(e.to_string()))?;
@@ -180,7 +180,7 @@ impl RedisBus {
             return Err(ChangeError::Kind);
         };
         let (done, taken) = oneshot::channel();
-        // The owner ends with the last handle, and this is one.
+        // The owner ends with the last handle, and `self` is one.
         let _ = changes.send(ServerListChange { servers, version: options.version, done });
         let _ = taken.await;
         Ok(())

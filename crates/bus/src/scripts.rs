@@ -1,4 +1,4 @@
-//! The scripts: by hash, loaded again where the server forgot them.
+//! The scripts, called by hash and loaded again where the server does not have them.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -22,21 +22,21 @@ pub(crate) enum ScriptCall {
     Bury,
 }
 
-/// What goes out with a call, in one pipeline.
+/// A command that goes out with a call, in one pipeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Escort {
     /// Nothing.
     None,
-    /// Before it `ASKING`: the room is on its way to this server.
+    /// `ASKING` before it: the room's slot is moving to this server.
     Asking,
-    /// After it `WAIT`: this many replicas shall have what was written.
+    /// `WAIT` after it: for this many replicas to have what was written.
     Wait(u32),
 }
 
-/// Begins the error of a call that failed after it had stored something.
+/// First word of the error of a call that failed after it had stored something.
 pub(crate) const PARTIAL: &str = "ROOMCASTPARTIAL";
 
-/// How long a call waits for replicas; an answer must still come in time.
+/// Longest wait for replicas; shorter than the wait for the call's answer.
 const REPLICA_TIMEOUT_MS: u64 = 400;
 
 static PUBLISH: LazyLock<Script> = LazyLock::new(|| {
@@ -88,8 +88,8 @@ impl ScriptCall {
         command
     }
 
-    /// Sends a command made by `on` or `on_key`. With `Escort::Wait` the second value is the number of
-    /// replicas that have it.
+    /// Sends a command made by `on` or `on_key`. With `Escort::Wait` the second value is the number
+    /// of replicas that have what it wrote.
     pub(crate) async fn send(
         self,
         command: &Cmd,
@@ -113,19 +113,19 @@ async fn once(
 ) -> RedisResult<(Value, u32)> {
     let mut both = redis::pipe();
     match escort {
-        // Without a pipeline's bookkeeping: this is the way of nearly every message.
+        // Without a pipeline's bookkeeping: nearly every message is sent this way.
         Escort::None => return Ok((command.query_async(connection).await?, 0)),
         Escort::Asking => both.cmd("ASKING").ignore().add_command(command.clone()),
         Escort::Wait(replicas) => {
             both.add_command(command.clone()).cmd("WAIT").arg(replicas).arg(REPLICA_TIMEOUT_MS)
         }
     };
-    // The library would wrap an error in the pipeline's; its kind is needed as it is.
+    // The library would wrap an error into a pipeline's; callers need its own kind.
     let results: Vec<RedisResult<Value>> = both.ignore_errors().query_async(connection).await?;
     let mut results = results.into_iter();
     let missing = || Err((ErrorKind::UnexpectedReturnType, "an answer is missing").into());
     let answer = results.next().unwrap_or_else(missing)?;
-    // What the script did is done, whatever became of the `WAIT` after it.
+    // The script's writes are done, even if the `WAIT` after it failed.
     let count = results.next().and_then(Result::ok);
     let replicas = count.and_then(|count| redis::from_redis_value(count).ok()).unwrap_or(0);
     Ok((answer, replicas))
@@ -140,7 +140,7 @@ pub(crate) async fn load(connection: &mut impl ConnectionLike) -> RedisResult<()
     Ok(())
 }
 
-/// Milliseconds, within what Redis takes as an expiry.
+/// Milliseconds, at most what Redis accepts as an expiry.
 pub(crate) fn millis(duration: Duration) -> u64 {
     /// A hundred years.
     const MAX_EXPIRY_MS: u64 = 100 * 365 * 24 * 3600 * 1000;

@@ -1,5 +1,6 @@
-//! The primaries that hold the rooms, and which room lies where: a map that its owner replaces as
-//! a whole (`servers.rs` or `cluster.rs`), and everybody else looks into.
+//! The primaries and which of them has a room: a map that its owner replaces as a whole
+//! (`map_owner`) and all others read. It sends a room's calls to the right primary and follows
+//! redirections.
 
 mod moving;
 pub(crate) mod shard;
@@ -22,13 +23,13 @@ use crate::primary::link::LinkUp;
 use crate::scripts::{Escort, PARTIAL, ScriptCall};
 use shard::Shard;
 
-/// Where every room lies, at one moment.
+/// The place of every room at one moment.
 pub(crate) struct MapSnapshot {
     /// The primaries, in the placement's order.
     pub(crate) shards: Vec<Arc<Shard>>,
-    /// How rooms are spread over them.
+    /// How rooms are distributed over them.
     pub(crate) placement: Placement,
-    /// A cluster's slots on the move: pushes of their rooms may come from nowhere.
+    /// A cluster's slots on the move: this node may miss pushes of their rooms.
     pub(crate) moving: BTreeSet<u16>,
 }
 
@@ -37,24 +38,24 @@ pub(crate) struct MapSnapshot {
 pub(crate) struct ServerMap {
     map: watch::Receiver<Arc<MapSnapshot>>,
     keys: Keyspace,
-    /// Asks the owner to look again: a call met a server that does not have its room.
+    /// Asks the owner to check the map: a call met a server that does not have its room.
     doubt: Arc<Notify>,
 }
 
 /// Why a call has no answer.
 #[derive(Debug)]
 pub(crate) enum CallFailure {
-    /// The room is not here or may not be written here now; nothing was changed. Look at the map
-    /// again and retry.
+    /// Another primary has the room, or this one refuses to write it now; nothing was changed. Look
+    /// at the map again and retry.
     Elsewhere,
     /// The room's slot is on the move, and its keys are on both servers or on neither; nothing was
     /// changed. See `moving.rs`, and retry.
     Split,
-    /// The server said no before anything was stored.
+    /// The server refused before anything was stored.
     Refused(RedisError),
-    /// The script failed half-way: stored or not, and perhaps not pushed.
+    /// The script failed after it stored something: the rest may not be stored or pushed.
     Partial(RedisError),
-    /// No answer, or none that says what happened.
+    /// No answer, or none that says what was done.
     Lost,
 }
 
@@ -65,12 +66,12 @@ pub(crate) enum CallRoute {
     Room,
     /// One of the pool.
     Pool,
-    /// That of calls which wait for so many replicas.
+    /// The connection of calls that wait for this many replicas.
     Replicated(u32),
 }
 
 impl MapSnapshot {
-    /// Nothing lies anywhere.
+    /// A map without primaries.
     pub(crate) fn empty() -> Self {
         let placement = Placement::Slots(vec![None; usize::from(crate::placement::SLOTS)]);
         Self { shards: Vec::new(), placement, moving: BTreeSet::new() }
@@ -78,14 +79,15 @@ impl MapSnapshot {
 }
 
 impl ServerMap {
-    /// A handle, and what its owner needs: where to put maps, and the word that one is in doubt.
+    /// A handle, and what the map's owner needs: the sender of maps, and the notice that the map is
+    /// in doubt.
     pub(crate) fn new(keys: &Keyspace) -> (Self, watch::Sender<Arc<MapSnapshot>>, Arc<Notify>) {
         let (sender, map) = watch::channel(Arc::new(MapSnapshot::empty()));
         let doubt = Arc::new(Notify::new());
         (Self { map, keys: keys.clone(), doubt: doubt.clone() }, sender, doubt)
     }
 
-    /// The primary that holds a room; `None` where a cluster's slot has no owner.
+    /// The primary that has a room; `None` where a cluster's slot has no owner.
     pub(crate) fn of(&self, room: &RoomName) -> Option<Arc<Shard>> {
         let map = self.map.borrow();
         let index = map.placement.of(&self.keys, room)?;
@@ -97,18 +99,18 @@ impl ServerMap {
         !self.map.borrow().moving.is_empty()
     }
 
-    /// Whether a room's slot is.
+    /// Whether a room's slot is on the move.
     pub(crate) fn is_moving(&self, room: &RoomName) -> bool {
         self.map.borrow().moving.contains(&slot_of(&self.keys, room))
     }
 
-    /// Whether all of them work.
+    /// The health of all primaries together.
     pub(crate) fn health(&self) -> Health {
         let map = self.map.borrow();
         let all = map.shards.iter().map(|shard| shard.vitals.health());
         let whole = match &map.placement {
             Placement::Names(_) => !map.shards.is_empty(),
-            // Rooms without a primary are as unreachable as those of one that is away.
+            // A slot without an owner counts like an unreachable primary.
             Placement::Slots(owners) => owners.iter().all(Option::is_some),
         };
         all.fold(Health { reached: true, probed: whole, subscribed: whole }, |sum, one| Health {
@@ -118,12 +120,12 @@ impl ServerMap {
         })
     }
 
-    /// Whether none of them answers that it refuses writes.
+    /// Whether no primary refuses writes.
     fn are_writable(&self) -> bool {
         !self.map.borrow().shards.iter().any(|shard| shard.link.refuses_writes())
     }
 
-    /// Shows the same as metrics.
+    /// Sets the metrics of all primaries.
     pub(crate) fn show(&self, metrics: &BusMetrics) {
         metrics.writable.set(self.are_writable().into());
         let health = self.health();
@@ -146,7 +148,7 @@ impl ServerMap {
     pub(crate) async fn settle(&self, deadline: Instant) {
         let map = self.map.borrow().clone();
         for shard in &map.shards {
-            // Who is late is waited for by those who need it.
+            // A primary that is late delays only its own rooms.
             let _ = shard.link.by(deadline).await;
         }
     }
@@ -158,14 +160,14 @@ impl ServerMap {
         }
     }
 
-    /// The map may be wrong: have it looked at now.
+    /// Has the owner check the map: it may be wrong.
     pub(crate) fn doubt(&self) {
         self.doubt.notify_one();
     }
 
-    /// Sends one call of a room to a primary, or to where the room is just being moved to.
-    /// `command` makes it for the primary that gets it. The second value is the number of
-    /// replicas that have what it wrote, where the line asks for that.
+    /// Sends one call of a room to a primary, or to the one that its slot is moving to. `command`
+    /// makes the command for the primary that gets it. The second value is the number of replicas
+    /// that have what the call wrote, if the route asks for that.
     pub(crate) async fn call(
         &self,
         (call, room): (ScriptCall, &RoomName),
@@ -183,8 +185,9 @@ impl ServerMap {
         answer.map_err(|error| self.judge(error))
     }
 
-    /// Calls a script on one key of the control partition, such as the leases; the answer with the
-    /// life of the data that gave it. Every failure is an error: the caller's next call comes soon.
+    /// Calls a script on one key of the control partition, such as the leases. Returns the answer
+    /// with the life of the data it came from. Every failure is an error: callers try again with
+    /// their next interval.
     pub(crate) async fn control(
         &self,
         call: ScriptCall,
@@ -246,8 +249,8 @@ impl ServerMap {
                 CallFailure::Elsewhere
             }
             ErrorKind::Extension if error.code() == Some(PARTIAL) => CallFailure::Partial(error),
-            // Out of memory, no permission … What fails in a script after it stored something
-            // has the code above.
+            // Out of memory, no permission … An error after something was stored has the code
+            // above.
             ErrorKind::Server(_) | ErrorKind::Extension => CallFailure::Refused(error),
             _ => CallFailure::Lost,
         }

@@ -1,5 +1,5 @@
 //! A lane's reads: opening rooms, repairing them, comparing their tails. One read per room at a
-//! time, a bounded number over all, and pauses while Redis is away.
+//! time, a bounded number over all, and pauses while Redis is unavailable.
 
 use roomcast_metrics::RepairCause;
 use roomcast_protocol::{Epoch, RoomName, Seq};

@@ -109,7 +109,7 @@ impl Subscriptions {
         self.changed.push_back(room.clone());
     }
 
-    /// The next command to send; `None` once every wish is sent.
+    /// The next command to send; `None` once all are sent.
     pub(crate) fn next_command(&mut self) -> Option<(SubscriptionChange, Vec<RoomName>)> {
         let mut command: Option<(SubscriptionChange, Vec<RoomName>)> = None;
         while let Some(room) = self.changed.front() {

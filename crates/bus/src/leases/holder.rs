@@ -1,4 +1,4 @@
-//! One node's own lease: which incarnation it has and what its next advance says. Pure.
+//! One node's own lease: its incarnation and its next advance. Pure.
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 use super::judge::Incarnation;
 
-/// A node that could not advance for so long takes a new incarnation: by then the others may have
-/// judged it. It is shorter than the shortest time to a death.
+/// A node that could not advance for this long takes a new incarnation: the others may have judged
+/// the old one. It is shorter than the shortest time to a death.
 const RENEW_AFTER: Duration = Duration::from_secs(4);
 
 /// The lease of this node.
@@ -21,7 +21,7 @@ pub struct LeaseHolder {
 }
 
 impl LeaseHolder {
-    /// A lease that was never advanced.
+    /// A lease that has not been advanced.
     pub fn new(incarnation: Incarnation) -> Self {
         Self { incarnation, counter: 0, advanced: None }
     }
@@ -36,8 +36,8 @@ impl LeaseHolder {
         self.advanced.is_some()
     }
 
-    /// What the next advance says: the incarnation and its counter. `fresh` is taken as a new
-    /// incarnation if this one was silent for too long.
+    /// The incarnation and counter of the next advance. `fresh` becomes the incarnation if the
+    /// present one was silent for too long.
     pub fn next(&mut self, now: Instant, fresh: Incarnation) -> (Incarnation, u64) {
         if self.advanced.is_some_and(|at| now.duration_since(at) >= RENEW_AFTER) {
             self.renew(fresh);
@@ -51,7 +51,7 @@ impl LeaseHolder {
         self.advanced = Some(sent);
     }
 
-    /// This incarnation is dead, or counts as dead: the node goes on as another one.
+    /// This incarnation is dead or may be judged so: the node takes a new one.
     pub fn renew(&mut self, fresh: Incarnation) {
         *self = Self::new(fresh);
     }
@@ -68,7 +68,7 @@ mod tests {
         let mut lease = LeaseHolder::new(a);
         assert_eq!(lease.next(start, b), (a, 1));
         assert!(!lease.is_live());
-        // Nobody can have judged what was never written.
+        // What was never written cannot have been judged.
         assert_eq!(lease.next(start + RENEW_AFTER * 2, b), (a, 2));
         lease.answered(start);
         let just = RENEW_AFTER - Duration::from_millis(1);

@@ -1,7 +1,7 @@
-//! Which incarnations live: a pure judge of the leases that each advance returns. An incarnation is
-//! one life of a node process in the cluster; it shows that it lives by advancing its counter.
-//! Only the judge's own advances count time, so a Redis that does not answer, refuses writes or
-//! fails over makes no incarnation dead.
+//! Which incarnations are alive: a pure judge of the leases that each advance returns. An
+//! incarnation is one life of a node process in the cluster; it shows that it is alive by advancing
+//! its counter. Only the judge's own advances count time, so a Redis that does not answer, refuses
+//! writes or fails over makes no incarnation dead.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// a node that stopped is dead after about five seconds, and one that paused for three is not.
 pub(super) const DEAD_ADVANCES: u8 = 5;
 /// An advance less than this after the last counted one is not counted, in ms of Redis's clock:
-/// answers that were held up and come together must not look like time.
+/// answers that were delayed and arrive together must not count as time.
 const COUNTED_STEP_MS: u64 = 900;
 
 /// One life of a node process in the cluster.
@@ -36,7 +36,7 @@ impl fmt::Display for Incarnation {
 /// One incarnation's lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {
-    /// Whose it is.
+    /// The incarnation it belongs to.
     pub incarnation: Incarnation,
     /// Advances so far.
     pub counter: u64,
@@ -77,8 +77,8 @@ impl LeaseJudge {
     /// must be marked under the counter seen here, and is not dead before that succeeded.
     pub fn advanced(&mut self, own: Incarnation, table: &LeaseTable) -> Vec<Lease> {
         let is_other = self.life.as_ref().is_some_and(|life| *life != table.life);
-        // Another server may lack the last advances: a counter that it set back looks unchanged.
-        // And no time can be told from another clock, or from one that was set back.
+        // Another server may not have the last advances, so a counter that was set back looks
+        // unchanged. Another clock, or one that was set back, shows no elapsed time.
         if is_other || self.counted_at.is_some_and(|at| table.time < at) {
             self.interrupted();
         }
@@ -143,7 +143,7 @@ mod tests {
     fn five_advances_that_see_no_change_mean_death() {
         assert_eq!(dies_at(|n, _| Some(table(n * 1_000, &[(1, n), (2, 7)]))), Some(5));
         assert_eq!(dies_at(|n, _| Some(table(n * 1_000, &[(1, n), (2, 7 + n / 5)]))), None);
-        // Its own lease may stay as it is, whatever that means.
+        // The judge's own lease may stay unchanged.
         assert_eq!(dies_at(|n, _| Some(table(n * 1_000, &[(1, 3)]))), None);
     }
 
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn an_entry_that_comes_back_is_seen_anew() {
-        // A failover to a replica without the entry, which its owner then writes again.
+        // After a failover to a replica without the entry, its owner writes it again.
         let at = |n: u64, _: &mut LeaseJudge| {
             let entries: &[(u64, u64)] = if n == 4 { &[(1, 4)] } else { &[(1, 4), (2, 7)] };
             Some(table(n * 1_000, entries))

@@ -1,6 +1,6 @@
 //! A model of a cluster's leases: real holders and judges of several nodes against a hash that does
-//! what the scripts do, with nodes that pause and stop, answers that are lost, calls that arrive
-//! late, and a Redis that refuses, stands still, fails over or is emptied. Drawn from a seed.
+//! what the scripts do. Nodes pause and stop, answers are lost, calls arrive late, and Redis
+//! refuses writes, stops answering, fails over or loses its data. Drawn from a seed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -58,10 +58,10 @@ struct Node {
     judge: LeaseJudge,
     /// When it sends its next advance.
     next: u64,
-    /// It does nothing before this.
+    /// The time before which it does nothing, in ms.
     paused_until: u64,
     stopped: bool,
-    /// When Redis last took an advance of its present incarnation.
+    /// When Redis last accepted an advance of its present incarnation.
     taken: Option<u64>,
 }
 
@@ -79,9 +79,9 @@ struct World {
     start: Instant,
     now: u64,
     hash: Hash,
-    /// The hash some moments ago, which a replica has.
+    /// An earlier state of the hash, which a replica has.
     replica: Hash,
-    /// Redis refuses or does not answer before this.
+    /// Redis refuses or does not answer before this time, in ms.
     away_until: u64,
     nodes: Vec<Node>,
     /// Calls on abandoned connections.
@@ -207,8 +207,8 @@ impl World {
         }
     }
 
-    /// The promise: an incarnation that a node holds dies only if Redis did not hear of it for the
-    /// shortest time to a death, and never for an outage of Redis alone.
+    /// The promise: an incarnation that a node holds dies only if Redis got no advance of it for
+    /// the shortest time to a death, and never because of an outage of Redis alone.
     fn bury(&mut self, dead: Lease) {
         let now = self.now;
         let shortest = u64::from(DEAD_ADVANCES) * 900;

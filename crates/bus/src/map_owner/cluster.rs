@@ -1,5 +1,5 @@
-//! The owner of the map of a Redis Cluster: asks the nodes every second, and at each doubt, who
-//! owns which slots, and starts and ends shards as primaries come and go.
+//! The owner of the map of a Redis Cluster: asks the nodes every second, and whenever the map is in
+//! doubt, which slots each owns, and starts and ends shards as primaries are added and removed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,11 +23,11 @@ use crate::primary::server::{at, connect};
 use crate::server_map::MapSnapshot;
 use crate::server_map::shard::Shard;
 
-/// How often the nodes are asked.
+/// Interval between two rounds of questions.
 const ROUND_INTERVAL: Duration = Duration::from_secs(1);
-/// Between two rounds at least, whatever is in doubt.
+/// Least interval between two rounds, even if the map is in doubt.
 const MIN_ROUND_INTERVAL: Duration = Duration::from_millis(50);
-/// A node's answer is waited for at most this long.
+/// Longest wait for a node's answer.
 const NODE_ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The owner.
@@ -39,12 +39,12 @@ pub(crate) struct ClusterOwner {
     seeds: Vec<ConnectionInfo>,
     /// A connection to each node that answered, by its address.
     open: HashMap<(String, u16), MultiplexedConnection>,
-    /// What the map in force was made of.
+    /// The layout that the map in force was made of.
     known: ClusterLayout,
 }
 
 impl ClusterOwner {
-    /// An owner that knows nothing but these nodes yet.
+    /// An owner that has only the nodes of the configuration yet.
     pub(crate) fn new(
         map: watch::Sender<Arc<MapSnapshot>>,
         doubt: Arc<Notify>,
@@ -59,7 +59,7 @@ impl ClusterOwner {
         &self.seeds
     }
 
-    /// Looks until every slot has an owner, or the deadline.
+    /// Asks until every slot has an owner, or until the deadline.
     pub(crate) async fn settle(&mut self, deadline: Instant) {
         loop {
             self.look().await;
@@ -73,11 +73,11 @@ impl ClusterOwner {
         }
     }
 
-    /// Keeps the map right until nobody uses the bus any more; then nothing lies anywhere.
+    /// Keeps the map current until the last handle of the bus is dropped; then empties it.
     pub(crate) async fn run(mut self, mut users: mpsc::UnboundedReceiver<ServerListChange>) {
         loop {
             tokio::select! {
-                // The end comes as the end of this channel.
+                // A cluster takes no changes: the channel only ends.
                 _ = users.recv() => break,
                 () = self.doubt.notified() => sleep(MIN_ROUND_INTERVAL).await,
                 () = sleep(ROUND_INTERVAL) => {}
@@ -87,10 +87,10 @@ impl ClusterOwner {
         self.map.send_replace(Arc::new(MapSnapshot::empty()));
     }
 
-    /// Asks every node that is known, and replaces the map if they say something new.
+    /// Asks every known node, and replaces the map if their answers differ from it.
     async fn look(&mut self) {
         let views = self.ask_all().await;
-        // Nobody answers: what was known is the best there is.
+        // Without an answer the last map stays in force.
         if views.iter().all(|view| view.primaries.is_empty()) {
             return;
         }
@@ -123,7 +123,7 @@ impl ClusterOwner {
         let mut answered = HashMap::new();
         while let Some((address, answer)) = asked.next().await {
             let Some((connection, mut view)) = answer else { continue };
-            // A node that does not know its own address is where it was asked.
+            // A node that does not know its own address has the one where it was asked.
             for primary in view.primaries.iter_mut().filter(|primary| primary.host.is_empty()) {
                 primary.host.clone_from(&address.0);
             }

@@ -1,5 +1,5 @@
-//! The way from a bus that knows where Redis is to one that uses it: the servers are checked, again
-//! and again while they are away, then the owner of the map begins.
+//! The first way to Redis: the servers are checked, again and again while they are unreachable,
+//! then the owner of the map starts.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,23 +17,24 @@ use crate::primary::fault::RedisStartError;
 use crate::primary::start;
 use crate::server_map::ServerMap;
 
-/// A server that was there a moment ago is connected, and a cluster known, within this.
+/// After a successful check: longest wait until the servers are connected and a cluster's slots are
+/// known.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
-/// The reason why the node waits is logged when it changes, and again after this.
+/// The reason why the node waits is logged when it changes, and again after this time.
 const REMINDER_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Reaches Redis for the first time. Dropped, it leaves the bus as it is.
+/// Reaches Redis for the first time. If it is dropped, the bus stays unopened.
 #[must_use = "the bus does not work before its opening has ended"]
 pub struct RedisOpening {
     unopened: Unopened,
-    /// From the bus's handles; it ends with the last of them.
+    /// Changes from the bus's handles; the channel ends with the last of them.
     changes: mpsc::UnboundedReceiver<ServerListChange>,
     keys: Keyspace,
     shards: ServerMap,
     reached: Arc<AtomicBool>,
 }
 
-/// The owner of the map, before it begins.
+/// The owner of the map, before it starts.
 pub(crate) enum Unopened {
     Servers(ServerListOwner),
     Cluster(ClusterOwner),
@@ -48,8 +49,8 @@ impl RedisOpening {
         Self { unopened, changes, keys, shards, reached }
     }
 
-    /// Ends when Redis was reached; a server that is away is waited for, any other fault is the
-    /// error. Another list of servers that is given to the bus meanwhile is what it waits for then.
+    /// Returns when Redis was reached. It waits while a server is unreachable; any other fault is
+    /// an error. If the bus gets another list of servers meanwhile, it waits for those.
     pub async fn wait(mut self) -> Result<(), RedisStartError> {
         let mut circuit = Circuit::HalfOpen;
         let mut logged: Option<(RedisStartError, Instant)> = None;
@@ -66,7 +67,7 @@ impl RedisOpening {
                         circuit = Circuit::HalfOpen;
                         continue;
                     }
-                    // Nobody uses the bus any more.
+                    // The bus has no handle left.
                     None => return Ok(()),
                 }
             };
@@ -89,14 +90,15 @@ impl RedisOpening {
         Ok(())
     }
 
-    /// Ends when Redis was reached; a server that is away is an error.
+    /// Returns when Redis was reached; an unreachable server is an error.
     pub async fn try_once(self) -> Result<(), RedisStartError> {
         self.unopened.check(&self.keys).await?;
         self.open().await;
         Ok(())
     }
 
-    /// Starts to use the servers, which answered a moment ago, and waits until they are connected.
+    /// Starts the owner of the map with servers that passed their checks, and waits until they are
+    /// connected.
     async fn open(self) {
         let deadline = Instant::now() + SETTLE_TIMEOUT;
         match self.unopened {
@@ -126,14 +128,14 @@ impl Unopened {
         }
     }
 
-    /// Another list of servers: no room is anywhere yet, so that nothing has to move.
+    /// Takes another list of servers. No room is placed yet, so nothing has to move.
     fn take_over(&mut self, change: ServerListChange) {
-        // The bus refuses a change of a cluster before it gets here.
+        // The bus refuses to change a cluster before this.
         if let Self::Servers(owner) = self {
             owner.version.send_replace(change.version);
             owner.servers = change.servers;
         }
-        // Who asked for it may have gone.
+        // The caller may have stopped waiting.
         let _ = change.done.send(());
     }
 }

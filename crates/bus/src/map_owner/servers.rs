@@ -1,5 +1,5 @@
-//! The owner of the map where rooms are placed by the servers' names: one server, mostly, or a
-//! list of them that may change while nodes run.
+//! The owner of the map where rooms are placed by the servers' names: mostly one server, or a list
+//! that may change while nodes run.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,14 +18,14 @@ use crate::primary::version::stamp;
 use crate::server_map::MapSnapshot;
 use crate::server_map::shard::Shard;
 
-/// A server that does not take the new version within this is left to its own link.
+/// Longest wait for a server to take the new version; after that the server's own link sends it.
 const STAMP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Another list of servers, with its version.
 pub(crate) struct ServerListChange {
     pub(crate) servers: Vec<Address>,
     pub(crate) version: u64,
-    /// Told once rooms are looked for in the new places only.
+    /// Signalled once rooms are looked for in the new places only.
     pub(crate) done: oneshot::Sender<()>,
 }
 
@@ -34,26 +34,26 @@ pub(crate) struct ServerListOwner {
     pub(crate) map: watch::Sender<Arc<MapSnapshot>>,
     pub(crate) version: watch::Sender<u64>,
     pub(crate) maker: ShardMaker,
-    /// What the shards of the map are reached by.
+    /// The addresses of the shards in the map.
     pub(crate) servers: Vec<Address>,
 }
 
 impl ServerListOwner {
-    /// Puts the first map up.
+    /// Makes the first map.
     pub(crate) fn open(&mut self) {
         let servers = std::mem::take(&mut self.servers);
         self.replace(servers);
     }
 
-    /// Serves changes until nobody can send one any more; then nothing lies anywhere.
+    /// Takes changes until the last handle of the bus is dropped; then empties the map.
     pub(crate) async fn run(mut self, mut changes: mpsc::UnboundedReceiver<ServerListChange>) {
         while let Some(ServerListChange { servers, version, done }) = changes.recv().await {
             self.version.send_replace(version);
-            // First every server, those that leave as well: from then on nodes with the older list
-            // are refused, so that no room is written in two places.
+            // The new version goes to every server first, removed ones included: from then on they
+            // refuse nodes with the older list, so that no room is written in two places.
             for address in self.servers.iter().chain(&servers) {
                 if let Err(error) = self.send_version(&address.target, version).await {
-                    warn!(server = address.name, %error, "cannot tell it of the new list");
+                    warn!(server = address.name, %error, "cannot send it the version of the new list");
                 }
             }
             let rooms = self.maker.events.rooms();
@@ -68,7 +68,7 @@ impl ServerListOwner {
             let (moved, all) = (moved.count(), rooms.len());
             let servers = after.shards.len();
             info!(version, servers, moved, rooms = all, "the list of servers changed");
-            // Who asked for it may have gone.
+            // The caller may have stopped waiting.
             let _ = done.send(());
         }
         self.map.send_replace(Arc::new(MapSnapshot::empty()));
@@ -77,7 +77,7 @@ impl ServerListOwner {
     fn replace(&mut self, servers: Vec<Address>) {
         let before = self.map.borrow().clone();
         let kept = |address: &Address| -> Option<Arc<Shard>> {
-            // The same name at another address is another way to the same rooms.
+            // A server with the same name at another address is another way to the same rooms.
             let known = self.servers.iter().find(|known| known.name == address.name)?;
             let same = known.url == address.url;
             before.shards.iter().find(|shard| same && shard.id == address.name).cloned()

@@ -1,5 +1,5 @@
-//! What makes shards: it starts the tasks of one primary, its link's and its lanes', on the current
-//! runtime. It owns nothing that it starts.
+//! Makes shards: it starts the tasks of one primary, those of its link and its lanes, on the
+//! current runtime.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::reads::RoomReader;
 use crate::server_map::ServerMap;
 use crate::server_map::shard::Shard;
 
-/// What makes shards, and is the same for all of them.
+/// What shards are made with, the same for all.
 #[derive(Clone)]
 pub(crate) struct ShardMaker {
     pub(crate) keys: Keyspace,
@@ -28,11 +28,11 @@ pub(crate) struct ShardMaker {
     pub(crate) metrics: BusMetrics,
     /// Connections that publish, and that listen, to each.
     pub(crate) connections: (usize, usize),
-    /// How long a room is remembered beyond its last use.
+    /// How long Redis keeps a room after its last use.
     pub(crate) linger: Duration,
     /// How long a round of the sweep takes.
     pub(crate) sweep: Duration,
-    /// This run of this node.
+    /// The id of this run of this node.
     pub(crate) node: String,
     /// The version of the list of servers; `None` in a cluster.
     pub(crate) version: Option<watch::Receiver<u64>>,

@@ -1,4 +1,4 @@
-//! Unix time in ms that never goes back: the wall clock at the start, then tokio's own clock, which
+//! Unix time in ms that never goes back: the wall clock at the start, then tokio's clock, which
 //! tests may pause.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -24,7 +24,7 @@ impl MemoryClock {
         self.base + self.started.elapsed().as_millis() as u64
     }
 
-    /// Waits until `due` (Unix ms); without one, for ever.
+    /// Waits until `due` (Unix ms); never returns without one.
     pub(crate) async fn reached(&self, due: Option<u64>) {
         match due {
             Some(due) => {

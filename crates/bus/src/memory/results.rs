@@ -1,5 +1,5 @@
-//! The remembered results of publishes with a key: what makes a retry harmless. None is forgotten
-//! within `KEY_WINDOW`; how many there may be is bounded by refusing new ones.
+//! The results of publishes with a key, which make a retry harmless. None is forgotten within
+//! `KEY_WINDOW`; their number is bounded by refusing new keys.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use roomcast_protocol::PublishKey;
 use crate::api::{KEY_WINDOW, PublishAck, PublishError, Retention};
 use crate::owner::KeyOwner;
 
-/// Results forgotten in one go: others wait behind the lock meanwhile.
+/// Results removed in one call, while other threads wait for the lock.
 const RESULTS_PER_EXPIRY: usize = 1024;
 
-/// Who used which key.
+/// The owner of a key, and the key.
 pub(crate) type KeyScope = (KeyOwner, PublishKey);
 
 /// One room's results.
@@ -28,7 +28,7 @@ pub(crate) struct Results {
 }
 
 impl Results {
-    /// What a publish under this key came to, if it is remembered.
+    /// The result of a publish under this key, if it is remembered.
     pub(crate) fn find(
         &self,
         scope: &KeyScope,
@@ -61,12 +61,12 @@ impl Results {
         *self.counts.entry_ref(&scope.0).or_insert(0) += 1;
         self.order.push_back((ack.time, scope.clone()));
         if self.known.insert(scope.clone(), (print, ack)).is_some() {
-            // The result before it was beyond the window, and waits to be dropped.
+            // The earlier result is outside the window and waits to be dropped.
             self.forget_one_of(&scope.0);
         }
     }
 
-    /// Forgets what is older than the window, a bounded number.
+    /// Removes results older than the window, a bounded number.
     pub(crate) fn expire(&mut self, now: u64) {
         for _ in 0..RESULTS_PER_EXPIRY {
             if self.due().is_none_or(|due| due > now) {
@@ -75,7 +75,7 @@ impl Results {
             self.drop_oldest();
         }
         if self.known.len() < self.known.capacity() / 8 {
-            // A crowd has come and gone: its memory is given back.
+            // After a burst of keys its memory is released.
             let half_used = self.known.len() * 2;
             self.known.shrink_to(half_used);
             self.order.shrink_to(half_used);
@@ -83,14 +83,14 @@ impl Results {
         }
     }
 
-    /// When the next result is forgotten (Unix ms).
+    /// When the next result is due for removal (Unix ms).
     pub(crate) fn due(&self) -> Option<u64> {
         self.order.front().map(|&(time, _)| end(time))
     }
 
     fn drop_oldest(&mut self) {
         let Some((time, scope)) = self.order.pop_front() else { return };
-        // The key may have been used anew since.
+        // The key may have been used again since.
         if self.known.get(&scope).is_some_and(|(_, ack)| ack.time == time) {
             self.known.remove(&scope);
             self.forget_one_of(&scope.0);
@@ -106,7 +106,7 @@ impl Results {
     }
 }
 
-/// Until when a result of this time is remembered (Unix ms).
+/// When a result of this time expires (Unix ms).
 fn end(time: u64) -> u64 {
     time.saturating_add(KEY_WINDOW.as_millis() as u64)
 }

@@ -1,5 +1,5 @@
-//! One room in memory: its sequence, its recent messages and the results of keyed publishes. Time
-//! comes in as Unix ms; nothing here waits or wakes.
+//! One room in memory: its sequence, its recent messages and the results of keyed publishes. The
+//! time is passed in as Unix ms; nothing here waits or wakes.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,23 +14,23 @@ use crate::api::{
 use crate::fingerprint::fingerprint;
 use crate::owner::KeyOwner;
 
-/// How long a room that nobody published to, or that holds nothing any more, is remembered
-/// beyond that: enough to open it, read where it stands and come back once.
+/// How long a room is kept after its history, or without any publication: enough to open it, read
+/// its position and reconnect once.
 const LINGER_MS: u64 = 120_000;
 
 /// A room's state.
 pub(crate) struct MemoryRoom {
     pub(crate) lineage: Lineage,
     pub(crate) last: Seq,
-    /// Whether the feeds listen to it.
+    /// Whether the feeds listen to the room.
     pub(crate) open: bool,
-    /// Whether an expiry stands in the queue of `Rooms`.
+    /// Whether `MemoryRooms` has an expiry of it queued.
     pub(crate) queued: bool,
     /// Time of the last message; 0 before the first.
     time: u64,
-    /// When somebody last listened, published or created it.
+    /// When it was last listened to, published to or created.
     touched: u64,
-    /// How the last publication asked to be kept.
+    /// The retention of the last publication.
     kept: Option<Retention>,
     messages: VecDeque<Arc<Message>>,
     results: Results,
@@ -51,7 +51,7 @@ impl MemoryRoom {
         }
     }
 
-    /// Sequences a publication. `None` stands for a message that was stored before, under its key.
+    /// Sequences a publication. `None` means that the message was stored before, under its key.
     pub(crate) fn publish(
         &mut self,
         publication: Publication,
@@ -102,12 +102,12 @@ impl MemoryRoom {
         Ok((ack, Some(message)))
     }
 
-    /// Somebody cared for the room until now.
+    /// The room was in use until now.
     pub(crate) fn touch(&mut self, now: u64) {
         self.touched = self.touched.max(now);
     }
 
-    /// Drops what is too old or too much.
+    /// Drops messages that are too old or too many.
     pub(crate) fn trim(&mut self, now: u64) {
         self.results.expire(now);
         let Some(kept) = self.kept else { return };
@@ -121,7 +121,7 @@ impl MemoryRoom {
         }
     }
 
-    /// When there is next something to drop (Unix ms); the room itself, if `is_spent` by then.
+    /// When something is due to be dropped (Unix ms); the room itself, if `is_spent` by then.
     pub(crate) fn due(&self) -> Option<u64> {
         let age = self.kept.map_or(0, millis);
         let oldest = self.messages.front().map(|message| message.time.saturating_add(age));

@@ -1,4 +1,4 @@
-//! All rooms in memory, what they have to tell, and when each is next looked at to forget.
+//! All rooms in memory, their events for the feeds, and when each room is next checked for expiry.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -10,19 +10,19 @@ use super::room::MemoryRoom;
 use crate::api::{FeedEvent, History, HistoryRequest, Publication, PublishAck, PublishError};
 use crate::event_queue::pending_events::PendingEvents;
 
-/// A room is looked at for expiry at most this often, however its messages age.
+/// Least interval between two expiry checks of a room.
 const MIN_EXPIRY_INTERVAL_MS: u64 = 1_000;
-/// Rooms looked at per call, so that no call holds the lock for long.
+/// Rooms checked per call, so that no call holds the lock for long.
 const ROOMS_PER_EXPIRY: usize = 32;
 
-/// Every room this process knows.
+/// Every room of this process.
 pub(crate) struct MemoryRooms {
-    /// What the feeds have to tell.
+    /// Events for the feeds.
     pub(crate) pending: PendingEvents,
-    /// Payload bytes that may wait in the pending.
+    /// Payload bytes that may wait in `pending`.
     max_pending_bytes: usize,
     rooms: HashMap<RoomName, MemoryRoom>,
-    /// One entry per room that has something to forget: when to look.
+    /// One entry per room that has something to expire: when to check it.
     expiries: BinaryHeap<Reverse<(u64, RoomName)>>,
 }
 
@@ -108,7 +108,7 @@ impl MemoryRooms {
         standing
     }
 
-    /// Looks at the rooms that are due, a bounded number; returns when to look again (Unix ms).
+    /// Checks the rooms that are due, a bounded number; returns when to check again (Unix ms).
     pub(crate) fn expire(&mut self, now: u64) -> Option<u64> {
         for _ in 0..ROOMS_PER_EXPIRY {
             let due = self.expiries.peek().map(|Reverse((due, _))| *due)?;
@@ -128,7 +128,7 @@ impl MemoryRooms {
         self.expiries.peek().map(|Reverse((due, _))| *due)
     }
 
-    /// Sees to it that the room is looked at when it has something to forget.
+    /// Queues the room's next expiry check, unless one is queued.
     fn queue_expiry(&mut self, name: &RoomName, now: u64) {
         let Some(room) = self.rooms.get_mut(name).filter(|room| !room.queued) else { return };
         if let Some(due) = room.due() {

@@ -1,4 +1,4 @@
-//! Where Redis is, as the configuration says it: one URL, or several separated by blanks. Pure.
+//! The addresses of Redis in the configuration: one URL, or several separated by blanks. Pure.
 //!
 //! - `redis://[user:password@]host[:port][/db][?name=N]`, `rediss://` with TLS, `unix:///path`
 //! - `redis+sentinel://[user:password@]host[:port],host…/NAME[/db]`, the parameters
@@ -6,7 +6,7 @@
 //! - `redis+cluster://[user:password@]host[:port],host…`
 //!
 //! `rediss+…` is the same with TLS. `name` is what rooms are placed by where there are several
-//! servers: nodes that reach one server by different addresses must call it the same.
+//! servers: nodes that reach one server at different addresses must give it the same name.
 
 use redis::io::tcp::TcpSettings;
 use redis::{
@@ -15,26 +15,26 @@ use redis::{
 };
 use std::time::Duration;
 
-/// What was sent is acknowledged by the peer's kernel within this, or the connection is gone.
+/// The peer's kernel acknowledges sent bytes within this, or the connection is closed.
 const USER_TIMEOUT: Duration = Duration::from_secs(5);
-/// Where sentinels listen if nothing else is said.
+/// Default port of sentinels.
 const SENTINEL_PORT: u16 = 26379;
-/// Where servers do.
+/// Default port of servers.
 const PORT: u16 = 6379;
 
 /// The Redis of a deployment.
 pub(crate) enum RedisTopology {
-    /// Primaries with rooms placed by their names; mostly one.
+    /// Primaries, with rooms placed by their names; mostly one.
     Servers(Vec<Address>),
-    /// Nodes of a Redis Cluster, any of which knows the others.
+    /// Nodes of a Redis Cluster; any of them knows the others.
     Cluster(Vec<ConnectionInfo>),
 }
 
-/// One primary. It holds passwords, and so is never shown.
+/// One primary. It contains passwords, so it must never be shown.
 pub(crate) struct Address {
     /// The URL it was read from.
     pub(crate) url: String,
-    /// What rooms are placed by.
+    /// The name that rooms are placed by.
     pub(crate) name: String,
     /// How it is reached.
     pub(crate) target: Target,
@@ -43,15 +43,15 @@ pub(crate) struct Address {
 /// How a primary is reached.
 #[derive(Debug, Clone)]
 pub(crate) enum Target {
-    /// Always here.
+    /// Always at this address.
     At(ConnectionInfo),
-    /// Where its sentinels say.
+    /// At the address that its sentinels name.
     Sentinels {
         /// The sentinels.
         asked: Vec<ConnectionInfo>,
         /// The primary's name among them.
         name: String,
-        /// Settings of the primary's connections; its address is to be put in.
+        /// Settings of the primary's connections, to be completed with its address.
         settings: ConnectionInfo,
     },
 }
@@ -66,7 +66,7 @@ struct Parts<'a> {
     parameters: Vec<(&'a str, &'a str)>,
 }
 
-/// Reads one URL or several; `ca` is a certificate (PEM) to trust instead of the system's.
+/// Reads one URL or several. `ca` is a certificate (PEM) to trust instead of the system's.
 pub(crate) fn read(text: &str, ca: Option<&[u8]>) -> RedisResult<RedisTopology> {
     let urls: Vec<_> = text.split_whitespace().collect();
     let mut servers: Vec<Address> = Vec::new();
@@ -82,7 +82,7 @@ pub(crate) fn read(text: &str, ca: Option<&[u8]>) -> RedisResult<RedisTopology> 
             let nodes = parts.each_host(PORT, ca)?;
             return match urls.len() {
                 1 => Ok(RedisTopology::Cluster(nodes)),
-                _ => Err(invalid("a cluster stands alone: it places rooms itself")),
+                _ => Err(invalid("a cluster must be the only address: it places rooms itself")),
             };
         }
         let address = parts.address(url, ca)?;
@@ -186,11 +186,12 @@ fn with_port(host: &str, port: u16) -> String {
     if has_port { host.to_owned() } else { format!("{host}:{port}") }
 }
 
-/// What every connection has: RESP3, no delay, and an end when the peer's kernel is silent.
+/// Settings of every connection: RESP3, no delay, and a timeout for a peer whose kernel does not
+/// answer.
 fn settled(url: &str, ca: Option<&[u8]>) -> RedisResult<ConnectionInfo> {
     let mut info = url.into_connection_info()?;
     if matches!(info.addr(), redis::ConnectionAddr::TcpTls { .. }) {
-        // A provider that is there already, the program's own, is as good.
+        // If the program has installed its own provider already, that one is used.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let root_cert = ca.map(<[u8]>::to_vec);
         let client = Client::build_with_tls(info, TlsCertificates { client_tls: None, root_cert })?;
@@ -209,7 +210,7 @@ fn invalid(what: &'static str) -> redis::RedisError {
 mod tests {
     use super::*;
 
-    /// The topology in words; the password must arrive where it belongs.
+    /// The topology in words; each password must be at the right place.
     fn topology_text(text: &str) -> String {
         let at = |info: &ConnectionInfo| {
             let redis = info.redis_settings();

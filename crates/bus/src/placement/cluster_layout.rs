@@ -1,5 +1,5 @@
-//! A Redis Cluster as its nodes describe it: who is primary, who owns which slots, which slots are
-//! on the move. Pure: it reads `CLUSTER NODES` and merges what several nodes say.
+//! A Redis Cluster as its nodes describe it: the primaries, which slots each owns, and which slots
+//! are on the move. Pure: it reads `CLUSTER NODES` and merges the answers of several nodes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -11,26 +11,26 @@ use super::SLOTS;
 pub(crate) struct ClusterView {
     /// The primaries, as this node sees them.
     pub(crate) primaries: Vec<Primary>,
-    /// Slots that this node hands over or receives just now.
+    /// Slots that this node is exporting or importing.
     pub(crate) moving: Vec<u16>,
 }
 
 /// A primary in a view.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Primary {
-    /// Its id, for good.
+    /// Its id, which never changes.
     pub(crate) id: String,
-    /// Where clients reach it; an empty host is the one that was asked.
+    /// Its host for clients; empty means the host that was asked.
     pub(crate) host: String,
     /// Its port for clients.
     pub(crate) port: u16,
-    /// Of two claims to a slot the one with the higher epoch holds.
+    /// Of two primaries that claim a slot, the one with the higher epoch owns it.
     pub(crate) epoch: u64,
     /// The slots it owns.
     pub(crate) slots: Vec<RangeInclusive<u16>>,
 }
 
-/// What all views together say.
+/// The merged views.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct ClusterLayout {
     /// The primaries that own slots, by id: host and port.
@@ -41,8 +41,8 @@ pub(crate) struct ClusterLayout {
     pub(crate) moving: BTreeSet<u16>,
 }
 
-/// Reads the answer of `CLUSTER NODES`; lines that are nothing of the kind are left out. Each is
-/// `id host:port@busport[,hostname] flags primary ping pong epoch link slot…`.
+/// Reads the answer of `CLUSTER NODES`; lines of another form are left out. Each line is `id
+/// host:port@busport[,hostname] flags primary ping pong epoch link slot…`.
 pub(crate) fn read(text: &str) -> ClusterView {
     let mut view = ClusterView::default();
     for line in text.lines() {
@@ -62,7 +62,8 @@ pub(crate) fn read(text: &str) -> ClusterView {
     view
 }
 
-/// Merges views: a partitioned node's old claims give way to those with a higher epoch.
+/// Merges views: of two claims to a slot the one with the higher epoch wins, so a node that was cut
+/// off does not keep its old slots.
 pub(crate) fn merge(views: impl IntoIterator<Item = ClusterView>) -> ClusterLayout {
     let mut owners: Vec<Option<(u64, String)>> = vec![None; usize::from(SLOTS)];
     let (mut known, mut moving) = (BTreeMap::new(), BTreeSet::new());

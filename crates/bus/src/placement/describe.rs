@@ -1,4 +1,4 @@
-//! Where Redis is, in words for logs and errors: addresses without users and passwords. Pure.
+//! Texts for logs and errors about where Redis is: addresses without users and passwords. Pure.
 
 use redis::ConnectionAddr;
 use redis::ConnectionInfo;
@@ -15,7 +15,7 @@ pub(crate) fn place(address: &ConnectionAddr) -> String {
     }
 }
 
-/// All of them, with how they are used.
+/// All addresses, with how they are used.
 pub(crate) fn describe(topology: &RedisTopology) -> String {
     match topology {
         RedisTopology::Cluster(nodes) => format!("Redis Cluster at {}", places(nodes)),

@@ -1,6 +1,5 @@
-//! Names in Redis: a room's keys and channel under its partition's hash tag, and what belongs to
-//! the whole deployment. Each begins with the prefix, so that several deployments may share a
-//! server.
+//! Names in Redis: a room's keys and channel under its partition's hash tag, and the names of the
+//! whole deployment. Each begins with the prefix, so that several deployments may share a server.
 
 use std::sync::Arc;
 
@@ -13,11 +12,11 @@ use super::partition::{Partition, PartitionTags};
 pub struct Keyspace {
     prefix: Arc<str>,
     tags: Arc<PartitionTags>,
-    /// What a channel ends with: Pub/Sub knows no databases.
+    /// The end of every channel's name: Pub/Sub does not separate databases.
     database: Arc<str>,
 }
 
-/// Where a room is found in Redis, for operators and tests.
+/// The names of a room in Redis, for operators and tests.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct RoomNames {
     /// The room's partition, below 1,024.
@@ -33,7 +32,7 @@ pub struct RoomNames {
 /// The keys of a room.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct KeyNames {
-    /// The hash of what is one per room.
+    /// The hash with the room's epoch, seq and other single values.
     pub meta: String,
     /// The stream of its recent messages.
     pub stream: String,
@@ -41,7 +40,7 @@ pub struct KeyNames {
     pub results: [String; 2],
 }
 
-/// Where a room is found under a prefix (`bus.prefix`), in a database of a server.
+/// The names of a room under a prefix (`bus.prefix`), in a database of a server.
 pub fn room_names(prefix: &str, database: i64, room: &RoomName) -> RoomNames {
     let keys = Keyspace::new(prefix).in_database(database);
     let (partition, names) = (Partition::of(room), keys.room(room));
@@ -75,7 +74,7 @@ impl Keyspace {
         RoomKeys(format!("{{{}}}:{}", self.tag(Partition::of(room)), escape(room.as_str())))
     }
 
-    /// What is between the braces of a partition's keys: it decides over their slot in a cluster.
+    /// The text between the braces of a partition's keys: it decides their slot in a cluster.
     pub(crate) fn tag(&self, partition: Partition) -> String {
         format!("{}:{}", self.prefix, self.tags.number(partition))
     }
@@ -90,12 +89,12 @@ impl Keyspace {
         format!("{{{}}}:leases", self.tag(Partition::CONTROL))
     }
 
-    /// Where a server keeps the version of the list of servers that it belongs to.
+    /// The key of the version of the list of servers.
     pub(crate) fn version(&self) -> String {
         format!("{}:version", self.prefix)
     }
 
-    /// Where a server keeps the number of the layout of keys.
+    /// The key of the number of the layout of keys.
     pub(crate) fn layout(&self) -> String {
         format!("{}:layout", self.prefix)
     }
@@ -105,7 +104,7 @@ impl Keyspace {
         format!("{}:c{}", self.room(room).0, self.database)
     }
 
-    /// The channel on which one connection of one node hears its own probes. No room's channel
+    /// The channel on which one connection of one node receives its own probes. No room's channel
     /// begins like this.
     pub(crate) fn probe(&self, node: &str, lane: usize) -> String {
         format!("{}:probe:{node}:{lane}", self.prefix)
@@ -113,7 +112,7 @@ impl Keyspace {
 }
 
 impl RoomKeys {
-    /// Epoch, seq and what else is one per room; a hash.
+    /// Epoch, seq and other single values; a hash.
     pub(crate) fn meta(&self) -> String {
         format!("{}:m", self.0)
     }
@@ -129,7 +128,8 @@ impl RoomKeys {
     }
 }
 
-/// Braces would move the hash tag, and the escape character must tell itself apart.
+/// Braces in a name would change the hash tag; the escape character is escaped too, so that no two
+/// names become one.
 fn escape(name: &str) -> String {
     let mut escaped = String::with_capacity(name.len());
     for c in name.chars() {

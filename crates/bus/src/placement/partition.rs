@@ -1,5 +1,5 @@
 //! Partitions: 1,024 fixed shares of all rooms. A room's partition decides the hash tag of its keys
-//! and its channel, so its slot in a cluster and its server in a list. Pure.
+//! and its channel, and so its slot in a cluster and its server in a list. Pure.
 
 use roomcast_protocol::RoomName;
 
@@ -7,7 +7,7 @@ use super::SLOTS;
 
 /// Number of partitions: a constant of the layout of keys.
 pub(crate) const PARTITIONS: u16 = 1024;
-/// Slots of a cluster that one partition's tag may fall into.
+/// Slots of a cluster in which one partition's tag may be.
 const SLOTS_PER_PARTITION: u16 = SLOTS / PARTITIONS;
 
 /// One of the 1,024 shares.
@@ -15,7 +15,7 @@ const SLOTS_PER_PARTITION: u16 = SLOTS / PARTITIONS;
 pub(crate) struct Partition(u16);
 
 impl Partition {
-    /// The partition of what belongs to the whole cluster, such as leases.
+    /// The partition of data of the whole cluster, such as leases.
     pub(crate) const CONTROL: Self = Self(0);
 
     /// The partition of a room: its name's CRC-16/XMODEM, modulo the slots of a cluster, in shares
@@ -36,8 +36,8 @@ pub(crate) fn slot(tag: &str) -> u16 {
 }
 
 /// The hash tag of every partition under one prefix: `PREFIX:n`, where n is the smallest number
-/// whose slot lies in the partition's sixteen. So partitions are spread evenly over slots, and
-/// neighbours move together when a range of slots does.
+/// whose slot is one of the partition's sixteen. So partitions are spread evenly over slots, and
+/// neighbours move together when a range of slots moves.
 #[derive(Debug)]
 pub(crate) struct PartitionTags(Box<[PartitionTag]>);
 
@@ -84,7 +84,7 @@ mod tests {
 
     use super::*;
 
-    /// `CLUSTER KEYSLOT` of Redis says the same of these names.
+    /// The slots are those that `CLUSTER KEYSLOT` of Redis answers.
     #[test]
     fn the_checksum_is_rediss() {
         assert_eq!(slot("123456789"), 0x31c3 % SLOTS);

@@ -1,11 +1,13 @@
-//! Why a node cannot use a Redis, and whether that passes by itself. Pure: it reads the library's
-//! errors and what servers say; every text says what to do, and none holds a password.
+//! Why a node cannot use a Redis server, and whether that can end without a change of settings.
+//! Pure: it reads the library's errors and servers' answers. Every text says what to do, and none
+//! contains a password.
 
 use redis::{ErrorKind, RedisError};
 
-/// Longest part of what a server said that is shown.
+/// Longest part of a server's text that is shown, in characters.
 const MAX_QUOTED_CHARS: usize = 200;
-/// Codes of answers that end by themselves: a server that starts, fails over or refuses writes.
+/// Codes of errors that can end without a change of settings: a server that starts, fails over or
+/// refuses writes.
 const PASSING_CODES: [&str; 11] = [
     "LOADING",
     "MASTERDOWN",
@@ -20,7 +22,7 @@ const PASSING_CODES: [&str; 11] = [
     "MOVED",
 ];
 
-/// Why a node cannot start on this Redis.
+/// Why a node cannot start with this Redis.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RedisStartError {
     /// Correct the URL.
@@ -29,7 +31,7 @@ pub enum RedisStartError {
     /// Correct the prefix.
     #[error("the Redis prefix must be 1 to 64 printable characters without blanks")]
     Prefix,
-    /// The fault says what to do at this server.
+    /// The fault says what to do with this server.
     #[error("Redis at {at} {fault}")]
     Server {
         /// Its address: a host with its port, or a path.
@@ -40,7 +42,7 @@ pub enum RedisStartError {
 }
 
 impl RedisStartError {
-    /// Whether it may pass by itself, so that a node waits.
+    /// Whether the fault can end without a change of settings, so that the node waits.
     pub fn passes(&self) -> bool {
         matches!(self, Self::Server { fault: RedisFault::Away(_) | RedisFault::Busy(_), .. })
     }
@@ -49,10 +51,10 @@ impl RedisStartError {
 /// What is wrong with one Redis server.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RedisFault {
-    /// Start it, or correct the address. It passes.
+    /// Start the server, or correct the address. The node waits.
     #[error("cannot be reached: {0}; start it, or correct the address")]
     Away(String),
-    /// Wait: it loads its data, fails over or refuses writes. It passes.
+    /// Wait: the server loads its data, fails over or refuses writes. The node waits.
     #[error("does not serve yet: {0}")]
     Busy(String),
     /// Correct what it names.
@@ -73,18 +75,18 @@ pub enum RedisFault {
     /// Point the URL at the primary.
     #[error("is a replica; connect to its primary")]
     Replica,
-    /// Write the URL with the other scheme: `redis+cluster://` or `redis://`.
+    /// Change the URL's scheme: `redis+cluster://` or `redis://`.
     #[error("{0}")]
     Mode(&'static str),
     /// Correct the primary's name in the URL.
     #[error("is a sentinel that knows no primary of the name {0:?}; correct the name in the URL")]
     UnknownName(String),
-    /// Give the node the list of servers that the others have.
+    /// Give the node the list of servers that the other nodes have.
     #[error("has version {known} of the list of servers, and this node {own}; take the newer list")]
     Outdated {
-        /// What the server says.
+        /// The server's version of the list.
         known: u64,
-        /// What this node was given.
+        /// This node's version of the list.
         own: u64,
     },
     /// Upgrade Redis.
@@ -92,25 +94,25 @@ pub enum RedisFault {
     TooOld {
         /// Redis or Valkey.
         product: &'static str,
-        /// What runs there.
+        /// The version of the server.
         found: String,
-        /// The oldest version that is enough.
+        /// The oldest version that is supported.
         needed: &'static str,
     },
-    /// Set `maxmemory-policy noeviction`, else Redis would drop rooms silently.
+    /// Set `maxmemory-policy noeviction`, or Redis would delete rooms without an error.
     #[error("may evict keys (maxmemory-policy {0}); set maxmemory-policy to noeviction")]
     Eviction(String),
 }
 
 impl RedisFault {
-    /// At an address.
+    /// Adds the address of the server.
     pub(crate) fn at(self, at: impl Into<String>) -> RedisStartError {
         RedisStartError::Server { at: at.into(), fault: self }
     }
 
-    /// What an error of the library means.
+    /// Reads an error of the library.
     pub(crate) fn read(error: &RedisError) -> Self {
-        // Without HELLO, which came with 6.0, it cannot be asked for its version first.
+        // A server before 6.0 has no HELLO, so it cannot be asked for its version first.
         if error.kind() == ErrorKind::RESP3NotSupported {
             let found = "before 6.0".to_owned();
             return Self::TooOld { product: "Redis", found, needed: "6.2" };
@@ -119,7 +121,7 @@ impl RedisFault {
             return Self::answered(&format!("{code} {}", error.detail().unwrap_or_default()));
         }
         let text = error.to_string();
-        // The library hides rustls's own error.
+        // The library gives rustls's error as text only.
         match text.split_once("invalid peer certificate: ") {
             Some((_, reason)) => Self::Certificate(clean(reason)),
             None if text.contains("received corrupt message") => Self::NoTls(clean(&text)),
@@ -128,12 +130,12 @@ impl RedisFault {
             None if matches!(error.kind(), ErrorKind::Io | ErrorKind::Client) => {
                 Self::Away(clean(&text))
             }
-            // The library quotes what it cannot read, which may be a password sent back.
+            // The library quotes bytes that it cannot read; these may contain a password.
             None => Self::Away(error.category().to_owned()),
         }
     }
 
-    /// What an error that a server answered means: its code, a blank, and the rest.
+    /// Reads an error that a server answered: its code, a blank, and the rest.
     pub(crate) fn answered(said: &str) -> Self {
         let code = said.split(' ').next().unwrap_or_default();
         let said = clean(said);
@@ -158,12 +160,12 @@ fn help(said: &str) -> &'static str {
     }
 }
 
-/// A server's words as one short line. The arguments of a command that it quotes are left out: a
-/// password may be among them.
+/// A server's text as one short line. The arguments of a command that it quotes are left out, since
+/// they may contain a password.
 pub(crate) fn clean(said: &str) -> String {
     let said = said.split(", with args beginning with").next().unwrap_or_default();
     let line = said.split(['\r', '\n']).next().unwrap_or_default();
-    // A sentence is enough: Redis's are long.
+    // The first sentence is enough: Redis's texts are long.
     let line = line.split_once(". ").map_or(line, |(first, _)| first).trim_end_matches('.').trim();
     let shown: String =
         line.chars().take(MAX_QUOTED_CHARS).map(|c| if c.is_control() { '?' } else { c }).collect();

@@ -1,5 +1,5 @@
-//! What the lanes last saw of their connections, for readiness: written by the lanes, read by any
-//! thread.
+//! The last results of the lanes' probes and subscriptions, for readiness: written by the lanes,
+//! read by any thread.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,14 +9,14 @@ use tokio::time::Instant;
 
 use crate::api::Health;
 
-/// A probe older than this is no proof any more (P8).
+/// A probe that came back longer ago than this proves nothing (P8).
 const MAX_PROBE_AGE: Duration = Duration::from_secs(3);
 /// A subscription may stay unconfirmed this long (P8).
 const MAX_UNCONFIRMED_AGE: Duration = Duration::from_secs(2);
-/// Nothing yet, or nothing waits.
+/// No probe came back yet, or no subscription waits.
 const NEVER: u64 = u64::MAX;
 
-/// The lanes' report.
+/// The reports of all lanes of one primary.
 #[derive(Debug, Clone)]
 pub(crate) struct Vitals {
     started: Instant,
@@ -27,12 +27,12 @@ pub(crate) struct Vitals {
 struct LaneVitals {
     /// When a probe last came back, in ms since `started`.
     probed: AtomicU64,
-    /// Since when a subscription waits for its confirmation, likewise.
+    /// Since when a subscription waits for its confirmation, in ms since `started`.
     waiting: AtomicU64,
 }
 
 impl Vitals {
-    /// Nothing proved yet.
+    /// Reports without any result.
     pub(crate) fn new(lanes: usize) -> Self {
         let lane = || LaneVitals { probed: AtomicU64::new(NEVER), waiting: AtomicU64::new(NEVER) };
         Self { started: Instant::now(), lanes: (0..lanes).map(|_| lane()).collect() }
@@ -43,13 +43,13 @@ impl Vitals {
         self.lanes[lane].probed.store(self.ms(Instant::now()), Ordering::Relaxed);
     }
 
-    /// Since when this lane waits for a confirmation.
+    /// Since when a subscription of this lane waits for its confirmation; `None` if none waits.
     pub(crate) fn waiting(&self, lane: usize, since: Option<Instant>) {
         let since = since.map_or(NEVER, |since| self.ms(since));
         self.lanes[lane].waiting.store(since, Ordering::Relaxed);
     }
 
-    /// The judgement.
+    /// Health by the reports of all lanes.
     pub(crate) fn health(&self) -> Health {
         let now = self.ms(Instant::now());
         let within = |at: &AtomicU64, age: Duration| {
@@ -67,8 +67,8 @@ impl Vitals {
         }
     }
 
-    /// Since when the oldest of the last probes is back, and since when the longest waiting
-    /// subscription waits.
+    /// The age of the oldest of the lanes' last probes, and how long the longest waiting
+    /// subscription has waited.
     pub(crate) fn ages(&self) -> (Duration, Duration) {
         let now = self.ms(Instant::now());
         let age = |at: &AtomicU64, or: u64| match at.load(Ordering::Relaxed) {

@@ -1,5 +1,5 @@
-//! The number of the layout of keys, kept in Redis without an end: a node never works on keys that
-//! are laid out in another way than it knows.
+//! The number of the layout of keys, kept in Redis without an expiry: a node refuses to use keys of
+//! another layout.
 
 use redis::aio::ConnectionLike;
 use redis::{ErrorKind, RedisResult, ServerErrorKind};
@@ -9,8 +9,8 @@ use crate::placement::keys::Keyspace;
 /// The layout of this version: 1,024 partitions, hash tags `PREFIX:n`, kinds of pushes.
 pub(crate) const LAYOUT: &str = "1";
 
-/// Compares the server's layout with this version's and writes it down where there is none. In a
-/// cluster only the owner of the key's slot has an answer; the others are fine.
+/// Compares the server's layout with this version's, and stores it if the server has none. In a
+/// cluster only the owner of the key's slot answers; the other nodes are accepted.
 pub(crate) async fn check_layout(
     connection: &mut (impl ConnectionLike + Send),
     keys: &Keyspace,
@@ -27,7 +27,7 @@ pub(crate) async fn check_layout(
             let mut set = redis::cmd("SET");
             set.arg(keys.layout()).arg(LAYOUT).arg("NX");
             match set.query_async::<Option<String>>(connection).await {
-                // A server that refuses writes now is written to at a later connect.
+                // A server that refuses writes now gets the number at a later connect.
                 Err(error) if !matches!(error.kind(), ErrorKind::Server(_)) => Err(error),
                 _ => Ok(()),
             }

@@ -1,6 +1,6 @@
-//! The command connections to one primary: kept up by one task, shared by everyone who sends.
-//! They are made and dropped together, with the pool for reads; each time the server is asked who
-//! it is, since its life decides over epochs.
+//! The command connections to one primary: kept up by one task, shared by all senders. They are
+//! made and dropped together, with the pool for reads. The server's identity is checked each time,
+//! because its life decides over epochs.
 
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
@@ -41,9 +41,9 @@ pub(crate) struct LinkOptions {
 #[derive(Debug, Clone)]
 pub(crate) struct RedisLink {
     state: watch::Receiver<LinkState>,
-    /// Asks for a check now: a command failed or got no answer.
+    /// Asks for a check now, because a command failed or got no answer.
     doubt: Arc<Notify>,
-    /// The server answers, and refuses writes.
+    /// True while the server answers and refuses writes.
     refuses_writes: Arc<AtomicBool>,
 }
 
@@ -51,23 +51,23 @@ pub(crate) struct RedisLink {
 #[derive(Clone)]
 pub(crate) struct LinkUp {
     pub(super) connections: Arc<[MultiplexedConnection]>,
-    /// For publishes that wait for replicas: nothing else stands behind them.
+    /// For publishes that wait for replicas: no other command waits behind them.
     pub(super) waiting: MultiplexedConnection,
-    /// For ranges, so that their bytes never stand before a publish.
+    /// For ranges, so that their bytes never delay a publish.
     pub(crate) pool: Pool,
-    /// Where they lead to.
+    /// The primary's address.
     pub(crate) at: Arc<ConnectionInfo>,
     /// The server's replication id, `:`, and the version of the list of servers.
     pub(crate) life: Arc<str>,
     /// That version; 0 in a cluster.
     pub(crate) version: u64,
-    /// How it is asked whether it takes writes.
+    /// How the server is asked whether it accepts writes.
     pub(super) write_probe: WriteProbe,
     /// Names in the database of these connections.
     pub(crate) keys: Keyspace,
 }
 
-/// What a link is just now.
+/// The state of a link.
 #[derive(Debug, Clone)]
 pub(super) enum LinkState {
     /// Connected.
@@ -76,7 +76,7 @@ pub(super) enum LinkState {
     Away(Circuit),
 }
 
-/// The server is away, and is known to be.
+/// The server is unreachable, as far as the link knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Away;
 
@@ -87,13 +87,13 @@ impl std::fmt::Debug for LinkUp {
 }
 
 impl LinkUp {
-    /// The connection on which this room's commands go, always the same of one generation.
+    /// The connection for this room's commands; always the same one of one generation.
     pub(crate) fn of(&self, room: &RoomName) -> MultiplexedConnection {
         let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(room);
         self.connections[hash as usize % self.connections.len()].clone()
     }
 
-    /// A connection for what belongs to no room.
+    /// A connection for commands of no room.
     pub(crate) fn any(&self) -> MultiplexedConnection {
         self.connections[0].clone()
     }
@@ -110,7 +110,8 @@ impl LinkUp {
 }
 
 impl RedisLink {
-    /// A link that is about to connect; the future keeps it up until the last handle is gone.
+    /// A link that is about to connect; the future must run to keep it up, and ends when the last
+    /// handle is dropped.
     pub(crate) fn new(options: LinkOptions) -> (Self, impl Future<Output = ()> + Send) {
         let doubt = Arc::new(Notify::new());
         let (sender, state) = watch::channel(LinkState::Away(Circuit::HalfOpen));
@@ -127,7 +128,7 @@ impl RedisLink {
         }
     }
 
-    /// Whether the server answered a moment ago that it refuses writes.
+    /// Whether the server refused writes at the last check.
     pub(crate) fn refuses_writes(&self) -> bool {
         self.refuses_writes.load(Ordering::Relaxed)
     }
@@ -140,7 +141,7 @@ impl RedisLink {
         }
     }
 
-    /// How the connections are, for metrics.
+    /// The state of the connections, for metrics.
     pub(crate) fn circuit(&self) -> CircuitState {
         match &*self.state.borrow() {
             LinkState::Up(_) | LinkState::Away(Circuit::Closed) => CircuitState::Closed,
@@ -149,7 +150,8 @@ impl RedisLink {
         }
     }
 
-    /// The connections; waits only where they may be back at once, and not beyond the deadline.
+    /// The connections. Waits only while the first attempt to connect again is under way, and at
+    /// most until the deadline.
     pub(crate) async fn soon(&self, deadline: Instant) -> Result<LinkUp, Away> {
         self.wait(deadline, |state| !matches!(state, LinkState::Away(Circuit::HalfOpen))).await
     }
@@ -159,7 +161,7 @@ impl RedisLink {
         self.wait(deadline, |state| matches!(state, LinkState::Up(_))).await
     }
 
-    /// The connections, whenever that may be; for ever where nobody keeps the link.
+    /// The connections, without a deadline; never returns if the supervisor has ended.
     pub(crate) async fn some_day(&self) -> LinkUp {
         let mut state = self.state.clone();
         if let Ok(state) = state.wait_for(|state| matches!(state, LinkState::Up(_))).await
@@ -170,7 +172,7 @@ impl RedisLink {
         std::future::pending().await
     }
 
-    /// Waits until the link leads elsewhere than to this address.
+    /// Waits until the link leads to another address than this one.
     pub(crate) async fn leaves(&self, at: &ConnectionInfo) {
         let elsewhere = |state: &LinkState| match state {
             LinkState::Up(up) => up.at.addr() != at.addr(),
@@ -199,7 +201,7 @@ impl RedisLink {
         }
     }
 
-    /// A command failed or got no answer: have the server checked now.
+    /// Has the server checked now, because a command failed or got no answer.
     pub(crate) fn doubt(&self) {
         self.doubt.notify_one();
     }

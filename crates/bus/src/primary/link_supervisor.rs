@@ -1,4 +1,5 @@
-//! The task that keeps the command connections to one primary up, and watches who it is.
+//! The task that keeps the command connections to one primary up, and checks the primary's
+//! identity.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,11 +21,11 @@ use super::writable::WriteProbe;
 use crate::circuit::Circuit;
 use crate::scripts;
 
-/// How often the server's life is checked and its silence noticed.
+/// Interval of the checks of a server's life.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
-/// Connections for ranges; also how many ranges are read at the same time.
+/// Connections for reads of ranges; also how many ranges are read at the same time.
 const POOL_CONNECTIONS: usize = 6;
-/// A read waits this long for a connection.
+/// Longest wait of a read for a connection of the pool.
 const POOL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The task that keeps the connections up.
@@ -80,7 +81,7 @@ impl LinkSupervisor {
         }
     }
 
-    /// Checks the server every second and at each doubt, until something is wrong with it.
+    /// Checks the server every second and whenever an answer was in doubt, until a check fails.
     async fn watch(&self, up: LinkUp) -> Result<(), String> {
         let mut version = self.options.version.clone();
         self.look_at_writes(&up).await;
@@ -111,8 +112,8 @@ impl LinkSupervisor {
         }
     }
 
-    /// Asks whether the server takes writes, and says so where that has changed. Without an answer
-    /// nothing is known: whether the server is there at all shows elsewhere.
+    /// Asks whether the server accepts writes, and logs a change. Without an answer nothing
+    /// changes: the other checks find a server that is unreachable.
     async fn look_at_writes(&self, up: &LinkUp) {
         let asked = up.write_probe.refusal(&mut up.any(), &self.options.keys).await;
         let Ok(refusal) = asked else { return };
@@ -126,7 +127,8 @@ impl LinkSupervisor {
         }
     }
 
-    /// Asks a server who it is and tells it the version of the list; what makes up a life.
+    /// Checks a server's identity and sends it the version of the list; returns the life and the
+    /// version.
     async fn examine(&self, connection: &mut MultiplexedConnection) -> RedisResult<(String, u64)> {
         let identity = identify(connection).await?;
         if !identity.primary {

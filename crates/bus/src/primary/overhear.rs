@@ -1,6 +1,6 @@
-//! What a port says to somebody who is no Redis client, asked where a client heard nothing that it
-//! understands: Redis in protected mode closes before it is read, and an HTTP server or TLS is no
-//! Redis at all. Only for the words of an error.
+//! What a port answers to plain bytes or to a TLS greeting, asked where the client library got no
+//! answer that it understands: Redis in protected mode closes before its error is read, and an HTTP
+//! or TLS server is no Redis. Used only for the texts of errors.
 
 use std::io;
 use std::sync::Arc;
@@ -15,17 +15,17 @@ use tokio::time::timeout;
 
 use super::fault::{RedisFault, clean};
 
-/// A server that speaks first has spoken within this.
+/// A server that sends first does so within this.
 const GREETING_TIMEOUT: Duration = Duration::from_millis(200);
-/// One that answers has answered within this.
+/// Longest wait for a connection, and for an answer.
 const REPLY_TIMEOUT: Duration = Duration::from_millis(500);
-/// More than the first line of any answer.
+/// Bytes read of an answer: more than the first line of any.
 const MAX_HEARD_BYTES: usize = 512;
-/// Redis answers it, and an HTTP server says that it is no request.
+/// Redis answers this, and an HTTP server answers that it is no request.
 const PING: &[u8] = b"PING\r\n\r\n";
 
-/// What is wrong with a server, as the error of a connection to it tells, or the port itself where
-/// the error tells nothing.
+/// What is wrong with a server, by the error of a connection to it, or by what the port answers
+/// where the error does not say it.
 pub(crate) async fn explain(info: &ConnectionInfo, error: &RedisError) -> RedisFault {
     let fault = RedisFault::read(error);
     if !matches!(fault, RedisFault::Away(_)) || error.is_connection_refusal() {
@@ -36,14 +36,14 @@ pub(crate) async fn explain(info: &ConnectionInfo, error: &RedisError) -> RedisF
         ConnectionAddr::Tcp(host, port) if is_mute && !error.is_timeout() => {
             overhear(host, *port).await
         }
-        // A server without TLS waits for the end of what it takes for a line.
+        // A server without TLS reads the TLS greeting as an unfinished line and waits.
         ConnectionAddr::TcpTls { host, port, .. } if is_mute => answers_plainly(host, *port).await,
         _ => None,
     };
     heard.unwrap_or(fault)
 }
 
-/// Whether a port that should speak TLS answers without.
+/// A fault if a port that should use TLS answers without it.
 async fn answers_plainly(host: &str, port: u16) -> Option<RedisFault> {
     let words = listen(host, port, PING).await.ok()?;
     let is_redis = matches!(words.first(), Some(b'+' | b'-'));
@@ -54,7 +54,7 @@ async fn overhear(host: &str, port: u16) -> Option<RedisFault> {
     let words = listen(host, port, PING).await.ok()?;
     if words.is_empty() {
         let words = listen(host, port, &client_hello().ok()?).await.ok()?;
-        // A record of TLS: an alert or a handshake, of any version (RFC 8446, section 5.1).
+        // A TLS record: an alert or a handshake, of any version (RFC 8446, section 5.1).
         return matches!(words[..], [0x15 | 0x16, 0x03, ..]).then_some(RedisFault::Tls);
     }
     let text = String::from_utf8_lossy(&words);
@@ -65,13 +65,14 @@ async fn overhear(host: &str, port: u16) -> Option<RedisFault> {
     }
 }
 
-/// What a server says by itself, else what it answers to these bytes; its first bytes, or none.
+/// The first bytes that a server sends without a request, or else its answer to these bytes; empty
+/// if it sends none.
 async fn listen(host: &str, port: u16, bytes: &[u8]) -> io::Result<Vec<u8>> {
     let late = |_| io::Error::from(io::ErrorKind::TimedOut);
     let mut socket =
         timeout(REPLY_TIMEOUT, TcpStream::connect((host, port))).await.map_err(late)??;
     let mut words = vec![0; MAX_HEARD_BYTES];
-    // First without a word: a server that closes on unread bytes may take back what it said.
+    // First read without sending: a server that closes with unread bytes may discard what it sent.
     let mut count =
         timeout(GREETING_TIMEOUT, socket.read(&mut words)).await.unwrap_or(Ok(0)).unwrap_or(0);
     if count == 0 && socket.write_all(bytes).await.is_ok() {
@@ -81,7 +82,7 @@ async fn listen(host: &str, port: u16, bytes: &[u8]) -> io::Result<Vec<u8>> {
     Ok(words)
 }
 
-/// How a client of TLS begins.
+/// The first bytes of a TLS client.
 fn client_hello() -> Result<Vec<u8>, rustls::Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider)

@@ -1,11 +1,11 @@
-//! Whether `min-replicas-to-write` binds what nodes write. They write by scripts, and Redis looks
-//! at replicas for these only from 7.0 on. Pure.
+//! Whether `min-replicas-to-write` applies to what nodes write. They write by scripts, and Redis
+//! checks replicas for scripts only from 7.0 on. Pure.
 
 use tracing::warn;
 
 use super::server::field;
 
-/// Warns of a bound that is set and does not hold.
+/// Logs a warning if the bound is set and does not apply.
 pub(crate) fn warn_if_unbound(info: &str) {
     if are_unbound(info) {
         warn!(
@@ -15,8 +15,8 @@ pub(crate) fn warn_if_unbound(info: &str) {
     }
 }
 
-/// Whether the setting is in force and scripts are not held to it, by what INFO says: Redis counts
-/// the good replicas only where it is set.
+/// Whether the bound is set and does not apply to scripts, by the text of INFO: Redis counts the
+/// good replicas only where the bound is set.
 fn are_unbound(info: &str) -> bool {
     let is_old = |version: &str| {
         let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());

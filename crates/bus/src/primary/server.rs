@@ -1,6 +1,5 @@
-//! One Redis primary: where it is now, what it says of itself, and connections to it. Where
-//! sentinels watch over it they are asked anew each time, so that a connection is never made to
-//! an address of yesterday.
+//! One Redis primary: its address now, its identity, and connections to it. Where sentinels monitor
+//! it they are asked for each connection, so that none is made to an old address.
 
 use std::time::Duration;
 
@@ -14,24 +13,25 @@ use tokio::time::timeout;
 
 use crate::placement::address::Target;
 
-/// A connect with its handshake takes at most this long.
+/// Longest connect, handshake included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// A command's answer is waited for at most this long; three tries fit a publish's deadline.
+/// Longest wait for a command's answer; three tries fit into a publish's deadline.
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_millis(600);
-/// Commands that may wait for the connection's driver; the library's 50 would stall a burst.
+/// Commands that may wait for the connection's task; the library's default of 50 would stall a
+/// burst.
 const PIPELINE_COMMANDS: usize = 4096;
 
-/// What a server says of itself.
+/// A server's identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Identity {
-    /// The replication id: identity of its data.
+    /// The replication id: the identity of its data.
     pub(crate) life: String,
-    /// Whether it takes writes of its own.
+    /// Whether it is a primary, not a replica.
     pub(crate) primary: bool,
 }
 
 impl Target {
-    /// Where the primary is now.
+    /// The primary's address now.
     pub(crate) async fn locate(&self) -> RedisResult<ConnectionInfo> {
         match self {
             Self::At(info) => Ok(info.clone()),
@@ -53,7 +53,7 @@ impl Target {
         }
     }
 
-    /// The database that this node uses there.
+    /// The database that this node uses on the primary.
     pub(crate) fn database(&self) -> i64 {
         match self {
             Self::At(info) => info.redis_settings().db(),
@@ -61,7 +61,7 @@ impl Target {
         }
     }
 
-    /// Whether the primary may be found elsewhere after a while.
+    /// Whether the primary's address may change.
     pub(crate) fn may_move(&self) -> bool {
         matches!(self, Self::Sentinels { .. })
     }
@@ -81,7 +81,7 @@ pub(crate) fn at(settings: &ConnectionInfo, host: String, port: u16) -> Connecti
     settings.clone().set_addr(address)
 }
 
-/// Where one sentinel says the primary of that name is; `None` if it knows none.
+/// The primary's address by one sentinel; `None` if it knows no primary of that name.
 pub(crate) async fn ask(
     sentinel: &ConnectionInfo,
     name: &str,
@@ -96,8 +96,8 @@ pub(crate) async fn ask(
     timeout(CONNECT_TIMEOUT, asked).await.unwrap_or_else(silent)
 }
 
-/// A connection; `pushed` receives what the server pushes and the word that it is gone, on the
-/// connection's driver: it must not wait.
+/// A connection. `pushed` receives the server's pushes and the notice that the connection is lost,
+/// on the connection's task: it must not wait.
 pub(crate) async fn connect(
     info: &ConnectionInfo,
     pushed: impl Fn(PushInfo) + Send + Sync + 'static,
@@ -118,7 +118,7 @@ pub(crate) fn connection_config() -> AsyncConnectionConfig {
         .set_pipeline_buffer_size(PIPELINE_COMMANDS)
 }
 
-/// Asks a server who it is.
+/// Asks a server for its identity.
 pub(crate) async fn identify(connection: &mut impl ConnectionLike) -> RedisResult<Identity> {
     let info: String = redis::cmd("INFO").arg("replication").query_async(connection).await?;
     Ok(read_identity(&info))

@@ -1,5 +1,5 @@
-//! What is checked before a node uses a Redis: that it is there, lets the node do what it needs, is
-//! new enough and does not evict.
+//! The checks before a node uses a Redis: it is reachable, gives the node the permissions it needs,
+//! is new enough and does not evict.
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -47,7 +47,7 @@ async fn check_server(server: &Address, keys: &Keyspace, own: u64) -> Result<(),
     if known > own { Err(RedisFault::Outdated { known, own }.at(at())) } else { Ok(()) }
 }
 
-/// Where a primary is; of the sentinels the first that knows decides.
+/// A primary's address; the first sentinel that knows it decides.
 async fn locate(target: &Target) -> Result<ConnectionInfo, RedisStartError> {
     let (asked, name, settings) = match target {
         Target::At(info) => return Ok(info.clone()),
@@ -65,7 +65,7 @@ async fn locate(target: &Target) -> Result<ConnectionInfo, RedisStartError> {
     Ok(at(settings, host, port))
 }
 
-/// The first that succeeds, else the error that says most.
+/// The first success, or else the error that says most.
 async fn first<T>(
     mut tries: FuturesUnordered<impl Future<Output = Result<T, RedisStartError>>>,
 ) -> Result<T, RedisStartError> {
@@ -80,8 +80,8 @@ async fn first<T>(
     Err(worst.expect("a topology has at least one address"))
 }
 
-/// A refusal holds for all; a sentinel that does not know a name may be new, and those that are
-/// away know it.
+/// Ranks errors: a refusal applies to all addresses; a sentinel that does not know a name may be
+/// new, while unreachable ones may know it.
 fn weight(error: &RedisStartError) -> u8 {
     match error {
         RedisStartError::Server { fault: RedisFault::UnknownName(_), .. } => 0,
@@ -90,8 +90,8 @@ fn weight(error: &RedisStartError) -> u8 {
     }
 }
 
-/// Sentinels that name a replica have not heard yet of what they decide: this passes, unlike an
-/// address that is wrong.
+/// Sentinels may name a replica for a moment during a failover: the node waits. A fixed address of
+/// a replica is an error.
 fn in_failover(error: RedisStartError, may_move: bool) -> RedisStartError {
     match error {
         RedisStartError::Server { at, fault: RedisFault::Replica } if may_move => {
@@ -101,8 +101,8 @@ fn in_failover(error: RedisStartError, may_move: bool) -> RedisStartError {
     }
 }
 
-/// A connection to a node that passed: what it says of itself is right, and it lets this node load
-/// its scripts, subscribe and publish.
+/// A connection to a node that passed: its INFO is acceptable, and this node may load its scripts,
+/// subscribe and publish.
 async fn check_node(
     info: &ConnectionInfo,
     used: ServerUse,
@@ -121,7 +121,7 @@ async fn check_node(
     Ok(connection)
 }
 
-/// Does what a user may lack the permission for, without writing anything.
+/// Tries what a user may lack the permission for, without writing anything.
 async fn try_out(connection: &mut MultiplexedConnection, keys: &Keyspace) -> RedisResult<()> {
     let channel = keys.probe("start", 0);
     scripts::load(connection).await?;

@@ -1,5 +1,5 @@
-//! Whether a Redis is one that a node may use: its version, its role, its mode, and that it does
-//! not evict. Pure.
+//! Whether a node may use a Redis server: its version, role and mode, and that it does not evict.
+//! Pure.
 
 use tracing::warn;
 
@@ -7,24 +7,23 @@ use super::fault::RedisFault;
 use super::replicas::warn_if_unbound;
 use super::server::{field, read_identity};
 
-/// The oldest Redis whose commands suffice: exclusive ranges and `XTRIM MINID` came with 6.2.
-/// Tested: 7.0.15.
+/// The oldest supported Redis: exclusive ranges and `XTRIM MINID` came with 6.2. Tested: 7.0.15.
 const MIN_REDIS: (u32, u32) = (6, 2);
-/// The oldest Valkey: its first release, which is Redis 7.2's successor. Not tested here.
+/// The oldest supported Valkey: its first release, which succeeds Redis 7.2. Not tested here.
 const MIN_VALKEY: (u32, u32) = (7, 2);
-/// The oldest Redis whose cluster suffices: sharded Pub/Sub came with 7.0.
+/// The oldest Redis whose cluster is supported: sharded Pub/Sub came with 7.0.
 const MIN_CLUSTER: (u32, u32) = (7, 0);
 
-/// How a server is going to be used.
+/// How the node will use a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ServerUse {
-    /// As a primary that holds rooms by itself.
+    /// As a primary that has rooms by itself.
     Server,
     /// As one node of a cluster, primary or not.
     Cluster,
 }
 
-/// Judges what INFO says.
+/// Checks the text of INFO.
 pub(crate) fn judge(info: &str, used: ServerUse) -> Result<(), RedisFault> {
     let (product, found, least, needed) = match (field(info, "valkey_version"), used) {
         (Some(found), _) => ("Valkey", Some(found), MIN_VALKEY, "7.2"),
@@ -36,7 +35,7 @@ pub(crate) fn judge(info: &str, used: ServerUse) -> Result<(), RedisFault> {
             return Err(RedisFault::TooOld { product, found: found.to_owned(), needed });
         }
         Some(_) => {}
-        None => warn!("Redis does not tell its version; at least 6.2 is needed"),
+        None => warn!("Redis does not report its version; at least 6.2 is needed"),
     }
     match (used, field(info, "redis_mode")) {
         (ServerUse::Server, Some("cluster")) => {
@@ -58,7 +57,7 @@ pub(crate) fn judge(info: &str, used: ServerUse) -> Result<(), RedisFault> {
         (Some("0"), _) | (_, Some("noeviction")) => Ok(()),
         (Some(_), Some(policy)) => Err(RedisFault::Eviction(policy.to_owned())),
         _ => {
-            warn!("Redis does not tell its eviction policy; it must be noeviction");
+            warn!("Redis does not report its eviction policy; it must be noeviction");
             Ok(())
         }
     }

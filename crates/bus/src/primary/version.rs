@@ -1,5 +1,5 @@
-//! The version of the list of servers, as each server knows it. A node with an older list is
-//! refused by the scripts, so that no room is ever published to in two places.
+//! The version of the list of servers, as each server stores it. The scripts refuse a node with an
+//! older list, so that no room is ever published to in two places.
 
 use std::sync::LazyLock;
 
@@ -8,12 +8,13 @@ use redis::{RedisResult, Script};
 
 use crate::placement::keys::Keyspace;
 
-/// How long a server remembers it without any node: every key has an end.
+/// How long a server keeps the version without any node: every key has an expiry.
 pub(crate) const VERSION_TTL_MS: u64 = 24 * 3600 * 1000;
 
-/// Raises the server's version to the caller's and answers what holds then. A server that was
-/// never told has version 1, which is not written down. A server that refuses writes is in nobody's
-/// way: nothing is published to it by any version, and it is told again within a second.
+/// Raises the server's version to the caller's and answers the higher of both. A server without the
+/// key has version 1, which is not stored. A server that refuses writes is no hazard: nothing is
+/// published to it under any version, and it gets the version within a second after it accepts
+/// writes.
 static STAMP: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local known = tonumber(redis.call('GET', KEYS[1]) or 1)
@@ -25,8 +26,8 @@ static STAMP: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// Tells a server the version of the list it stands in; the answer is higher if another node
-/// knows a newer list.
+/// Sends a server the version of the list that names it; the answer is higher if another node has a
+/// newer list.
 pub(crate) async fn stamp(
     connection: &mut (impl ConnectionLike + Send),
     keys: &Keyspace,

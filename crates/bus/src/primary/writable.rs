@@ -1,5 +1,5 @@
-//! Whether a primary takes writes: it refuses them when its memory is full (OOM), its disk fails
-//! (MISCONF) or replicas are missing (NOREPLICAS), and goes on to answer everything else.
+//! Whether a primary accepts writes: it refuses them when its memory is full (OOM), its disk fails
+//! (MISCONF) or replicas are missing (NOREPLICAS), and still answers everything else.
 
 use std::sync::LazyLock;
 
@@ -13,12 +13,13 @@ use crate::placement::keys::Keyspace;
 /// The codes of refused writes.
 const REFUSAL_CODES: [&str; 3] = ["OOM", "MISCONF", "NOREPLICAS"];
 
-/// Writes nothing, and does not say so: from 7.0 on Redis refuses such a script before it runs
-/// wherever it refuses writes. It has no key, so that any node of a cluster takes it.
+/// A script that writes nothing and is not declared read-only: from 7.0 on Redis refuses such a
+/// script before it runs whenever it refuses writes. It has no key, so that any node of a cluster
+/// accepts it.
 static ASK: LazyLock<Script> = LazyLock::new(|| Script::new("#!lua\nreturn 1"));
 
-/// Before 7.0 only a write shows it: that of the key that says least. Version 1 is what a server
-/// has that holds none.
+/// Before 7.0 only a write shows a refusal. It writes the version's key with its own value; a
+/// server without the key has version 1.
 static WRITE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local known = redis.call('GET', KEYS[1]) or '1'
@@ -27,7 +28,7 @@ static WRITE: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// How a primary is asked whether it takes writes.
+/// How a primary is asked whether it accepts writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WriteProbe {
     /// By a script that could write, from 7.0 on.
@@ -37,11 +38,11 @@ pub(crate) enum WriteProbe {
 }
 
 impl WriteProbe {
-    /// Finds out which a server understands, and loads its script.
+    /// Finds out which of both a server supports, and loads its script.
     pub(crate) async fn load(connection: &mut impl ConnectionLike) -> RedisResult<Self> {
         match ASK.load_async(connection).await {
             Ok(_) => Ok(Self::Ask),
-            // Its first line is no Lua.
+            // Before 7.0 its first line is a syntax error.
             Err(error) if matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension) => {
                 WRITE.load_async(connection).await?;
                 Ok(Self::Write)
@@ -50,7 +51,7 @@ impl WriteProbe {
         }
     }
 
-    /// Why the server refuses writes, in its own words; `None` if it takes them.
+    /// Why the server refuses writes, in its own words; `None` if it accepts them.
     pub(crate) async fn refusal(
         self,
         connection: &mut MultiplexedConnection,

@@ -1,4 +1,4 @@
-//! What the publish script answers, read: one result per item, in the items' order.
+//! Reads the answer of the publish script: one result per item, in the items' order.
 
 use roomcast_protocol::{Epoch, Position, Seq};
 
@@ -9,11 +9,12 @@ use crate::api::{PublishAck, PublishError};
 pub(crate) enum GroupAnswer {
     /// One result per item.
     Results(Vec<Result<PublishAck, PublishError>>),
-    /// A later group of this node was stored already; this one surely was not, or was answered.
+    /// A later group of this node was stored already: this one was not stored, or was answered
+    /// before.
     Stale,
 }
 
-/// Reads `group epoch time first results`; `None` if it is nothing of the kind.
+/// Reads `group epoch time first results`; `None` if the text has another form.
 pub(crate) fn read(answer: &str) -> Option<GroupAnswer> {
     if answer == "stale" {
         return Some(GroupAnswer::Stale);
@@ -26,7 +27,7 @@ pub(crate) fn read(answer: &str) -> Option<GroupAnswer> {
     for word in words.next()?.split(',') {
         results.push(match word.split_at_checked(1)? {
             ("a", count) => {
-                // A number of messages in a row; there are no more than a group has.
+                // The number of messages in a row; at most as many as a group has items.
                 for _ in 0..count.parse::<u16>().ok()? {
                     results.push(Ok(PublishAck { position: Position { epoch, seq }, time }));
                     seq += 1;

@@ -1,5 +1,5 @@
-//! One group on its way to Redis: sent under its number, sent again under the same number while
-//! its outcome is unknown, and answered item by item.
+//! One group being sent to Redis: under its number, again under the same number while its outcome
+//! is unknown, and answered item by item.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,30 +22,30 @@ use crate::scripts::{ScriptCall, millis};
 use crate::server_map::shard::Shard;
 use crate::server_map::{CallFailure, CallRoute, ServerMap};
 
-/// From taking a publication to its outcome, at most.
+/// Longest time from taking a publication to its outcome.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Between two attempts.
+/// Pause between two attempts.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
 /// Sends groups under this node's incarnation.
 pub(crate) struct GroupSender {
-    /// Names this run of this node in the rooms' metas.
+    /// The id of this run of this node in the rooms' metas.
     pub(crate) node: String,
     pub(crate) keys: Keyspace,
     pub(crate) shards: ServerMap,
     /// `PUBLISH`, or `SPUBLISH` in a cluster.
     pub(crate) push: &'static str,
-    /// How long a room outlives its history and its readers.
+    /// How long Redis keeps a room after its history and its readers.
     pub(crate) linger: Duration,
     pub(crate) metrics: BusMetrics,
-    /// The last group's number. One count for all rooms: it rises in each.
+    /// The last group's number. One counter for all rooms, so that it rises in each.
     pub(crate) number: AtomicU64,
-    /// For the log.
+    /// Limits log lines about refused publishes.
     pub(crate) refusal_log: LogThrottle,
 }
 
-/// What an item comes to.
+/// The outcome of an item.
 type Outcome = Result<PublishAck, PublishError>;
 
 impl GroupSender {
@@ -73,7 +73,7 @@ impl GroupSender {
         group.into_iter().for_each(|pending| pending.answer(Err(error)));
     }
 
-    /// Sends the group until its outcome is known or the deadline is over.
+    /// Sends the group until its outcome is known or the deadline has passed.
     async fn resolve(
         &self,
         room: &RoomName,
@@ -81,7 +81,7 @@ impl GroupSender {
         deadline: Instant,
     ) -> Result<Vec<Outcome>, PublishError> {
         let number = self.number.fetch_add(1, Ordering::Relaxed) + 1;
-        // Where it was sent to without an answer: stored there or not.
+        // The shard that got the group without answering: it may have stored it.
         let mut sent: Option<Arc<Shard>> = None;
         let mut tried = false;
         loop {
@@ -90,8 +90,8 @@ impl GroupSender {
                 None => PublishError::Unavailable,
             };
             if let Some(shard) = self.shards.of(room) {
-                // In a cluster a room takes what is stored along to its next primary. A list of
-                // servers that changed leaves it behind: sent once more, it could be stored twice.
+                // In a cluster a room's data moves with it to its next primary. A changed list of
+                // servers leaves the data behind: sent again, the group could be stored twice.
                 if sent.as_ref().is_some_and(|at| at.address.is_empty() && at.id != shard.id) {
                     return Err(given_up);
                 }
@@ -121,7 +121,7 @@ impl GroupSender {
                             let _ = self.shards.make_keys(room).await;
                         }
                     }
-                    // A refusal says nothing of an earlier attempt: ask again under the same
+                    // A refusal does not say what an earlier attempt did: ask again under the same
                     // number.
                     Err(CallFailure::Elsewhere | CallFailure::Refused(_)) => link.doubt(),
                     Err(CallFailure::Lost) => {
@@ -130,7 +130,7 @@ impl GroupSender {
                     }
                 }
             }
-            // The link needs a moment to see for itself whether its connection still works.
+            // Time for the link to check its connection.
             sleep(RETRY_PAUSE).await;
             if Instant::now() >= deadline {
                 return Err(match sent {
@@ -144,7 +144,8 @@ impl GroupSender {
     async fn attempt(
         &self,
         room: &RoomName,
-        // Exclusive, though it is only read: what may be shared between threads it is not.
+        // Only read, but exclusive: a shared reference could not be sent between threads, because
+        // items are not `Sync`.
         group: &mut [PendingPublication],
         number: u64,
         (up, deadline): (&LinkUp, Instant),
@@ -154,14 +155,14 @@ impl GroupSender {
         let line = if replicas == 0 { CallRoute::Room } else { CallRoute::Replicated(replicas) };
         let command = move |up: &LinkUp| self.command(room, group, number, up);
         let answer = self.shards.call((ScriptCall::Publish, room), up, line, command);
-        // The connection has a timeout of its own; a second timer is only for the last attempt.
+        // The connection has its own timeout; the second timer is for the last attempt only.
         let answer = if deadline.duration_since(Instant::now()) > ANSWER_TIMEOUT {
             answer.await
         } else {
             timeout_at(deadline, answer).await.unwrap_or(Err(CallFailure::Lost))
         };
         let read = |(value, reached): (Value, u32)| match value {
-            // Stored, but not where it was to be as well: the same number asks again.
+            // Stored, but on too few replicas: the same number asks again.
             Value::BulkString(_) if reached < replicas => Err(CallFailure::Lost),
             Value::BulkString(text) => {
                 let text = std::str::from_utf8(&text).ok();
@@ -183,7 +184,7 @@ impl GroupSender {
         number: u64,
         up: &LinkUp,
     ) -> Cmd {
-        // The last item speaks for the room: its namespace's settings are the newest.
+        // The last item decides for the room: its settings of the namespace are the newest.
         let kept = group.last().expect("a group has items").retention;
         let entries = kept.history_size.max(kept.repair_window).max(1);
         let ttl = kept.history_age.saturating_add(self.linger).max(2 * KEY_WINDOW);

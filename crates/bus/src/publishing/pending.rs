@@ -1,5 +1,5 @@
-//! One publication on its way: encoded, counted against the node's bound, and sure to be answered
-//! exactly once, even if the task that holds it ends.
+//! One publication that waits for its outcome: encoded, counted against the node's bound, and
+//! answered exactly once, even if the task that holds it ends.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,12 +12,12 @@ use crate::fingerprint::fingerprint;
 use crate::owner::KeyOwner;
 use crate::payload;
 
-/// Publications that may wait in one node, over all rooms.
+/// Publications that may wait in one node, all rooms together.
 const MAX_ITEMS: usize = 1 << 16;
-/// Their payload bytes.
+/// Payload bytes that may wait in one node, all rooms together.
 const MAX_BYTES: usize = 64 << 20;
 
-/// What waits in one node, over all rooms.
+/// What waits in one node, all rooms together.
 #[derive(Debug, Default)]
 pub(crate) struct PendingLoad {
     items: AtomicUsize,
@@ -26,13 +26,13 @@ pub(crate) struct PendingLoad {
 
 /// A publication that waits for its outcome.
 pub(crate) struct PendingPublication {
-    /// As it will lie in Redis.
+    /// The payload as Redis will store it.
     pub(crate) payload: Vec<u8>,
     /// Fingerprint and scope of its key; empty without one.
     pub(crate) key: Vec<u8>,
-    /// Where the room must stand.
+    /// The position that the room must have.
     pub(crate) if_seq: Option<Position>,
-    /// How the room keeps it.
+    /// How long the room keeps it.
     pub(crate) retention: Retention,
     /// When the node took it.
     pub(crate) submitted: Instant,
@@ -43,7 +43,7 @@ pub(crate) struct PendingPublication {
 }
 
 impl PendingPublication {
-    /// Encodes a publication; gives the reply back if the node holds too many.
+    /// Encodes a publication; returns the reply if too much waits in the node.
     pub(crate) fn new(
         publication: &Publication,
         reply: PublishReply,
@@ -69,7 +69,7 @@ impl PendingPublication {
         })
     }
 
-    /// Tells the outcome.
+    /// Calls the reply with the outcome.
     pub(crate) fn answer(mut self, outcome: Result<PublishAck, PublishError>) {
         if let Some(reply) = self.reply.take() {
             reply(outcome);
@@ -88,8 +88,8 @@ impl Drop for PendingPublication {
     }
 }
 
-/// The fingerprint in 16 hex digits, then who used which key. Names are printable, so the zero
-/// byte ends the owner's.
+/// The fingerprint in 16 hex digits, then the owner and the key. Names are printable, so a zero
+/// byte separates the two.
 fn scope(publication: &Publication) -> Vec<u8> {
     let Some(key) = &publication.key else { return Vec::new() };
     let print = fingerprint(publication);

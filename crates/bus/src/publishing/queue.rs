@@ -1,4 +1,4 @@
-//! What waits to be published in one room, and which of it makes the next group. Pure.
+//! What waits to be published in one room, and which of it is the next group. Pure.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,15 +7,17 @@ use tokio::time::Instant;
 
 use super::pending::PendingPublication;
 
-/// Items in one group: enough to make a call's cost vanish, few enough for Redis to stay fair.
+/// Items in one group: enough that a call's own cost is small per item, few enough that Redis
+/// serves other clients between two calls.
 pub(crate) const GROUP_ITEMS: usize = 128;
-/// Payload bytes in one group, unless one item alone has more: a push is at most a log's batch.
+/// Payload bytes in one group, unless a single item has more: a push then fits into one batch of a
+/// log.
 pub(crate) const GROUP_BYTES: usize = 64 << 10;
 /// Items that may wait in one room: eight groups.
 const QUEUE_ITEMS: usize = 8 * GROUP_ITEMS;
 /// Payload bytes that may wait in one room.
 const QUEUE_BYTES: usize = 4 << 20;
-/// What waited longer is refused rather than sent: half of what a publish may take in all.
+/// An item that waited longer is refused instead of sent: half of a publish's time limit.
 const MAX_WAIT: Duration = Duration::from_secs(1);
 
 /// One room's queue.
@@ -26,7 +28,7 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    /// Adds an item; gives it back if there is no room.
+    /// Adds an item; returns it if the queue is full.
     #[must_use]
     pub(crate) fn push(&mut self, pending: PendingPublication) -> Option<PendingPublication> {
         let bytes = self.bytes + pending.payload.len();
@@ -39,7 +41,7 @@ impl Queue {
         None
     }
 
-    /// The next group; empty if nothing waits. `late` gets what waited too long.
+    /// The next group; empty if nothing waits. Items that waited too long are added to `late`.
     pub(crate) fn next_group(
         &mut self,
         now: Instant,

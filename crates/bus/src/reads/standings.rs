@@ -1,4 +1,4 @@
-//! Where many rooms stand: a crowd's rooms are opened by few pipelines, not by a call each.
+//! The positions of many rooms: pipelines of calls open the rooms of a crowd.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::api::ReadError;
 use crate::server_map::shard::Shard;
 
 impl RoomReader {
-    /// Where these rooms stand, by one pipeline of single-room calls to each primary. What a
+    /// The positions of these rooms, by one pipeline of single-room calls to each primary. What a
     /// pipeline did not bring is read by a call of its own.
     pub(crate) async fn standings(
         &self,

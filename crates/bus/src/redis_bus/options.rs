@@ -1,4 +1,4 @@
-//! Settings of the bus over Redis, and what can be said of them without asking a server.
+//! Settings of the bus over Redis, and answers about them that need no server.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::placement::address::{self, RedisTopology};
 use crate::placement::keys::{Keyspace, RoomNames, room_names};
 use crate::primary::fault::RedisStartError;
 
-/// Longest prefix: it stands in every key and channel.
+/// Longest prefix: it is part of every key and channel.
 const MAX_PREFIX_BYTES: usize = 64;
 
 /// Settings of the bus over Redis.
@@ -19,11 +19,11 @@ pub struct RedisOptions {
     /// One URL, or several separated by blanks: `redis://[user:password@]host[:port][/db]`,
     /// `redis+sentinel://host,host/NAME`, `redis+cluster://host,host`; with `rediss` for TLS.
     pub url: String,
-    /// Version of the list of servers in `url`: raised by one with each change of the list.
+    /// Version of the list of servers in `url`: raise it by one with each change of the list.
     pub version: u64,
     /// A certificate (PEM) to trust for TLS, instead of the system's.
     pub ca: Option<Vec<u8>>,
-    /// Stands before every key and channel, so that several deployments may share a server.
+    /// First part of every key and channel, so that several deployments may share a server.
     pub prefix: String,
     /// Connections to each primary that publishes share; one is enough until a core cannot fill
     /// it.
@@ -31,11 +31,11 @@ pub struct RedisOptions {
     /// Subscribe connections to each primary, rooms spread over them; one core takes about 400,000
     /// pushes a second.
     pub subscribe_connections: usize,
-    /// How long a room is remembered beyond its history, or without any: longer than any
-    /// reconnect, short enough to forget rooms that nobody published to in minutes.
+    /// How long Redis keeps a room after its history: longer than any reconnect, and short enough
+    /// that rooms without publications are removed within minutes.
     pub linger: Duration,
-    /// How long a round of the sweep takes that compares every open room with Redis; it finds what
-    /// no push and no reconnect tells of.
+    /// How long one round of the sweep takes, which compares every open room with Redis; it finds
+    /// losses that no push and no reconnect shows.
     pub sweep: Duration,
     /// Connections that this node has now: its lease names their number.
     pub connections: Option<ConnectionMetrics>,
@@ -58,9 +58,9 @@ impl RedisOptions {
     }
 }
 
-/// Checks the form of a URL, or of several; the message holds no part of the text.
+/// Checks the form of a URL, or of several; the message contains no part of the text.
 pub fn check_url(text: &str) -> Result<(), String> {
-    // The library adds its own word for the kind, which says nothing to users.
+    // The library appends the name of the error's kind, which does not help users.
     let words = |error: redis::RedisError| {
         let text = error.to_string();
         text.strip_suffix(" - InvalidClientConfig").unwrap_or(&text).to_owned()
@@ -68,7 +68,7 @@ pub fn check_url(text: &str) -> Result<(), String> {
     address::read(text, None).map(drop).map_err(words)
 }
 
-/// Where a room is found in the Redis that `options` name. Nothing is asked of a server.
+/// The names of a room in the Redis that `options` describe. No server is asked.
 pub fn locate_room(options: &RedisOptions, room: &RoomName) -> Result<RoomNames, RedisStartError> {
     let topology = address::read(&options.url, options.ca.as_deref())
         .map_err(|e| RedisStartError::Url(e.to_string()))?;

@@ -1,5 +1,5 @@
-//! One primary with all that this node has to do with it: the command link, the lanes that listen
-//! to its rooms, their health. Its tasks end when the last handle to it is dropped.
+//! One primary with this node's part of it: the command link, the lanes that listen to its rooms,
+//! their health. Its tasks end when the last handle is dropped.
 
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
@@ -17,9 +17,9 @@ pub(crate) struct Shard {
     pub(crate) address: String,
     /// The command connections.
     pub(crate) link: RedisLink,
-    /// What its lanes last saw.
+    /// The health reports of its lanes.
     pub(crate) vitals: Vitals,
-    /// One for each lane; what waits there is bounded by the rooms of the node.
+    /// The lanes' handles; what waits in each is bounded by the rooms of the node.
     pub(crate) lanes: Vec<LaneHandle>,
 }
 

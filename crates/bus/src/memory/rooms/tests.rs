@@ -54,7 +54,7 @@ fn every_room_is_forgotten_in_time() {
         rooms.standing(&room(&format!("s{number}")), 0);
     }
     settle(&mut rooms, 5 * MINUTE);
-    assert_eq!(rooms.rooms.len(), 200, "rooms that nobody published to go in minutes");
+    assert_eq!(rooms.rooms.len(), 200, "rooms without publications expire in minutes");
     settle(&mut rooms, 9 * MINUTE);
     assert_eq!(rooms.rooms.len(), 200, "messages are kept for their age");
     settle(&mut rooms, 11 * MINUTE);
