@@ -14,8 +14,8 @@ use super::query;
 use crate::identity::Hello;
 use crate::node_status::NodeStatus;
 
-/// Refuses a connection that the node cannot take, whoever asks: it is leaving, has not reached
-/// its Redis, or has as many sockets as it may have. It looks at nothing of the request.
+/// Refuses a connection that the node cannot take, whatever the client: it is leaving, has not
+/// reached its Redis, or has as many sockets as it may have. It looks at nothing of the request.
 pub(super) fn check_open(status: &NodeStatus, most_connections: usize) -> Result<(), HttpProblem> {
     let refused = |reason, code, detail| {
         Err(HttpProblem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).counted(reason))

@@ -76,7 +76,7 @@ async fn answer_client(
 }
 
 /// Answers a request on the metrics' own address.
-pub(crate) async fn answer_monitor(status: &NodeStatus, request: Request<Incoming>) -> Answer {
+pub(super) async fn answer_monitor(status: &NodeStatus, request: Request<Incoming>) -> Answer {
     let (head, body) = request.into_parts();
     answer_watcher(status, &head, body).await.unwrap_or_else(Answer::from)
 }

@@ -1,5 +1,6 @@
 //! The handshake of a WebSocket (RFC 6455, section 4.2): what a request's head must say, and the
-//! head that answers it. Pure: it reads a head and says what is wrong with it; who may connect is not its question.
+//! head that answers it. Pure: it reads a head and says what is wrong with it; admission is
+//! not its part.
 
 use http_body_util::Full;
 use hyper::body::{Body, Bytes};
@@ -125,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_told_from_what_is_none() {
+    fn only_16_bytes_in_base64_are_a_key() {
         for key in
             ["dGhlIHNhbXBsZSBub25jZQ==", "////////////////////+w==", "AAAAAAAAAAAAAAAAAAAAAB=="]
         {
