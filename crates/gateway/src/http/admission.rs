@@ -45,6 +45,7 @@ pub(super) async fn admit(head: &Parts) -> Result<Hello, HttpProblem> {
 #[cfg(test)]
 mod tests {
     use hyper::Request;
+    use hyper::header::RETRY_AFTER;
     use roomcast_bus::{Bus, MemoryOptions};
     use roomcast_metrics::Metrics;
 
@@ -67,7 +68,7 @@ mod tests {
         status.close();
         assert_eq!(code(check_open(&status, 1)), Some((503, "draining")), "before all others");
         let problem = check_open(&status, 2).unwrap_err();
-        assert_eq!(problem.headers["retry-after"], "1");
+        assert_eq!(problem.header(RETRY_AFTER).unwrap(), "1");
         assert_eq!(problem.reason, Some(RefusalReason::Draining));
     }
 

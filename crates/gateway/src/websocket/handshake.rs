@@ -16,6 +16,11 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 /// The version of WebSocket that RFC 6455 describes.
 const VERSION: &str = "13";
 
+/// The headers of a 426: what to upgrade to (RFC 9110, section 15.5.22), and in which version
+/// (RFC 6455, section 4.4).
+pub(crate) const OFFER: [(HeaderName, &str); 3] =
+    [(CONNECTION, "Upgrade"), (UPGRADE, "websocket"), (SEC_WEBSOCKET_VERSION, VERSION)];
+
 /// What a request for a WebSocket's path asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Wish {
@@ -82,13 +87,6 @@ pub(crate) fn switching(
     headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
     insert(headers, subprotocol.map(|protocol| (SEC_WEBSOCKET_PROTOCOL, protocol)));
     response
-}
-
-/// What a 426 says besides its status: what to upgrade to (RFC 9110, section 15.5.22) and in which
-/// version (RFC 6455, section 4.4).
-pub(crate) fn offer(headers: &mut HeaderMap) {
-    let version = (SEC_WEBSOCKET_VERSION, VERSION);
-    insert(headers, [(CONNECTION, "Upgrade"), (UPGRADE, "websocket"), version]);
 }
 
 fn insert(headers: &mut HeaderMap, fields: impl IntoIterator<Item = (HeaderName, &'static str)>) {
