@@ -1,5 +1,5 @@
-//! HTTP/1.1 on a worker: the handshake of WebSockets, health, metrics and the page. hyper parses;
-//! nothing here touches a room.
+//! HTTP/1.1: routes, admission, health, metrics and the page; where an upgrade is granted, the
+//! socket goes on to `websocket`. hyper parses; nothing here touches a room.
 
 mod admission;
 mod answer;
@@ -7,38 +7,32 @@ mod body;
 mod client_addr;
 mod host;
 mod http_connection;
+mod http_socket;
 mod pages;
 mod percent;
+mod progress;
 mod query;
 mod route;
 mod route_table;
+mod serve;
 mod upgrade;
 
-use std::convert::Infallible;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use hyper::Request;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use roomcast_metrics::RefusalReason;
 use tokio::net::TcpStream;
 
-pub(crate) use route::answer_monitor;
+pub(crate) use serve::serve_monitor;
 
-use self::answer::Answer;
 use self::http_connection::HttpConnection;
+use self::progress::{HttpProgress, HttpStage};
+use self::serve::{HttpEnd, serve};
 use crate::config::HttpConfig;
 use crate::node_status::{ConnectionSlot, NodeStatus};
 use crate::worker::Worker;
-
-/// A request's life from the accepted socket to the upgrade, or to the last answer of a socket
-/// that is kept alive.
-const HTTP_LIFE: Duration = Duration::from_secs(60);
 
 /// Serves a socket that was just accepted and assigned to this worker, in a task of its own.
 pub(crate) fn accept(
@@ -49,45 +43,33 @@ pub(crate) fn accept(
 ) {
     let slot = ConnectionSlot::new(status.clone(), worker.index);
     let (own, status) = (worker.clone(), status.clone());
+    let progress = HttpProgress::default();
+    let counter = progress.counter();
     let task = tokio::task::spawn_local(async move {
         let worker = own;
         let settings = worker.settings();
+        let refused = &worker.metrics.connections.refused;
         let mut peer = peer.to_canonical();
         if settings.http.proxy_protocol {
             match Box::pin(behind_proxy(&mut socket, peer, &settings.http)).await {
                 Ok(client) => peer = client,
-                Err(reason) => return worker.metrics.connections.refused[reason].inc(),
+                Err(reason) => return refused[reason].inc(),
             }
         }
-        let http = Rc::new(HttpConnection::new(worker.clone(), status, slot, (accepted, peer)));
-        let service = service_fn(|request: Request<Incoming>| {
-            let http = http.clone();
-            async move { Ok::<Answer, Infallible>(route::answer(&http, request).await) }
-        });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(settings.http.header_timeout)
-            .max_buf_size(settings.http.max_header_bytes)
-            // One small head: a copy costs less than a vectored write.
-            .writev(false)
-            .serve_connection(TokioIo::new(socket), service)
-            .with_upgrades();
-        match tokio::time::timeout(HTTP_LIFE, connection).await {
-            Ok(Ok(())) => http.leave().await,
-            Err(_too_long) => {}
-            Ok(Err(error)) if error.is_timeout() => {
-                worker.metrics.connections.refused[RefusalReason::Timeout].inc();
-            }
-            Ok(Err(error)) if error.is_parse() => {
-                worker.metrics.connections.refused[RefusalReason::BadRequest].inc();
-            }
-            Ok(Err(error)) => tracing::debug!("http: {error}"),
+        let http = HttpConnection::new(worker.clone(), status, slot, (accepted, peer));
+        let answer = |request| route::answer(&http, request);
+        match serve(socket, progress, &settings.http, answer).await {
+            HttpEnd::Done => http.leave().await,
+            HttpEnd::Late(HttpStage::Head) => refused[RefusalReason::Timeout].inc(),
+            HttpEnd::Late(stage) => tracing::debug!(?stage, "http: ended, it took too long"),
+            HttpEnd::Failed(error) if error.is_parse() => refused[RefusalReason::BadRequest].inc(),
+            HttpEnd::Failed(error) => tracing::debug!("http: {error}"),
         }
     });
-    worker.note_http_task(task.abort_handle());
+    worker.note_http_task(task.abort_handle(), counter);
 }
 
-/// The client's address as the head of the PROXY protocol tells it, or why the socket is refused.
+/// The client's address as the head of the PROXY protocol says, or why the socket is refused.
 async fn behind_proxy(
     socket: &mut TcpStream,
     peer: IpAddr,

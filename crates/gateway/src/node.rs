@@ -20,9 +20,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
-use self::acceptor::Acceptor;
+use self::acceptor::{Acceptor, Handoff};
 use self::threads::HubThread;
-use self::worker_loop::{Handoff, WorkerParts};
+use self::worker_loop::WorkerParts;
 use crate::config::Config;
 use crate::drain::{FAREWELL, Schedule};
 use crate::hub::{HubHandle, worker_queue};
@@ -111,7 +111,7 @@ impl Node {
             Arc::new(NodeStatus::new(bus.clone(), metrics.clone(), config.node.workers, apart));
         let (metrics_address, monitor) = match config.http.metrics_listen {
             Some(listen) => {
-                let (address, task) = monitor::start(listen, status.clone())
+                let (address, task) = monitor::start(listen, status.clone(), config.http.clone())
                     .await
                     .map_err(|error| StartError::Listen(listen, "http.metrics_listen", error))?;
                 (Some(address), Some(task))

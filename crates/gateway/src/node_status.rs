@@ -18,11 +18,11 @@ pub(crate) struct NodeStatus {
     /// Sockets of each worker.
     loads: Vec<AtomicUsize>,
     started: Instant,
-    /// When each worker last ticked, in ms since `started`: a clock that nobody sets.
+    /// When each worker last ticked, in ms since `started`: a monotonic clock.
     ticks: Vec<AtomicU64>,
     /// It says that it is not ready.
     draining: AtomicBool,
-    /// It takes nobody any more.
+    /// It takes no connections any more.
     closed: AtomicBool,
     /// `/metrics` has a listener of its own.
     pub(crate) metrics_apart: bool,
@@ -80,7 +80,7 @@ impl NodeStatus {
         at.saturating_duration_since(self.started).as_millis() as u64
     }
 
-    /// Whether Redis was reached since the node started: before, nobody can join.
+    /// Whether Redis was reached since the node started: before, no client can join.
     pub(crate) fn is_reached(&self) -> bool {
         self.bus.is_reached()
     }
@@ -98,18 +98,18 @@ impl NodeStatus {
         reasons.into_iter().filter(|(holds, _)| *holds).map(|(_, reason)| reason).collect()
     }
 
-    /// The node is about to leave: it is not ready, but still takes whoever comes.
+    /// The node is about to leave: it is not ready, but still takes connections.
     pub(crate) fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// The node takes nobody any more.
+    /// The node takes no connections any more.
     pub(crate) fn close(&self) {
         self.drain();
         self.closed.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it takes nobody any more.
+    /// Whether it takes no connections any more.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Relaxed)
     }

@@ -53,8 +53,18 @@ pub(super) const SECTION: Section = Section {
             default: "10s",
             kind: Kind::Time(Bounds::new(100, 300_000)),
             change: Change::Restart,
-            about: "From the accepted socket to the end of the request's head. A client that \
-                    sends it byte by byte holds a descriptor no longer than this.",
+            about: "From the accepted socket, and for further requests from the first byte, to \
+                    the end of the request's head. A client that sends it byte by byte holds a \
+                    descriptor no longer than this.",
+        },
+        Key {
+            name: "idle_timeout",
+            default: "75s",
+            kind: Kind::Time(Bounds::new(100, 3_600_000)),
+            change: Change::Restart,
+            about: "From an answer to the next request on the same socket, which then has \
+                    `http.header_timeout`. Longer than proxies keep idle sockets (60 s is \
+                    common), so that it is the proxy that ends them.",
         },
         Key {
             name: "max_header_bytes",
@@ -83,6 +93,9 @@ pub struct HttpConfig {
     /// How long a request's head may take.
     #[serde(deserialize_with = "value::from_millis")]
     pub header_timeout: Duration,
-    /// How large it may be.
+    /// How long a socket may be silent between two requests.
+    #[serde(deserialize_with = "value::from_millis")]
+    pub idle_timeout: Duration,
+    /// How large a request's head may be.
     pub max_header_bytes: usize,
 }

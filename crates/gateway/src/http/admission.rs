@@ -14,8 +14,8 @@ use super::query;
 use crate::identity::Hello;
 use crate::node_status::NodeStatus;
 
-/// Refuses a connection that the node cannot take, whoever asks: it is leaving, has not reached
-/// its Redis, or has as many sockets as it may have. It looks at nothing of the request.
+/// Refuses a connection that the node cannot take, whatever the client: it is leaving, has not
+/// reached its Redis, or has as many sockets as it may have. It looks at nothing of the request.
 pub(super) fn check_open(status: &NodeStatus, most_connections: usize) -> Result<(), HttpProblem> {
     let refused = |reason, code, detail| {
         Err(HttpProblem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).counted(reason))
@@ -45,6 +45,7 @@ pub(super) async fn admit(head: &Parts) -> Result<Hello, HttpProblem> {
 #[cfg(test)]
 mod tests {
     use hyper::Request;
+    use hyper::header::RETRY_AFTER;
     use roomcast_bus::{Bus, MemoryOptions};
     use roomcast_metrics::Metrics;
 
@@ -67,7 +68,7 @@ mod tests {
         status.close();
         assert_eq!(code(check_open(&status, 1)), Some((503, "draining")), "before all others");
         let problem = check_open(&status, 2).unwrap_err();
-        assert_eq!(problem.headers["retry-after"], "1");
+        assert_eq!(problem.header(RETRY_AFTER).unwrap(), "1");
         assert_eq!(problem.reason, Some(RefusalReason::Draining));
     }
 

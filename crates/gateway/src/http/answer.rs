@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 use roomcast_metrics::RefusalReason;
 
@@ -21,7 +21,7 @@ pub(super) struct HttpProblem {
     /// What it is counted as in `roomcast_connections_refused_total`; `None`: it is not counted.
     pub(super) reason: Option<RefusalReason>,
     /// Besides those of every problem.
-    pub(super) headers: HeaderMap,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl HttpProblem {
@@ -31,16 +31,28 @@ impl HttpProblem {
         code: &'static str,
         detail: impl Into<Cow<'static, str>>,
     ) -> Self {
-        let mut headers = HeaderMap::new();
+        let problem = Self { status, code, detail: detail.into(), reason: None, headers: vec![] };
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            return problem.with(RETRY_AFTER, HeaderValue::from_static("1"));
         }
-        Self { status, code, detail: detail.into(), reason: None, headers }
+        problem
     }
 
     /// A request that breaks a rule: 400.
     pub(super) fn bad_request(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, detail).counted(RefusalReason::BadRequest)
+    }
+
+    /// The same problem with one header more.
+    pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// The value of one of its headers.
+    #[cfg(test)]
+    pub(super) fn header(&self, name: HeaderName) -> Option<&HeaderValue> {
+        self.headers.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 
     /// The same problem, counted.

@@ -78,9 +78,8 @@ fn too_large(limit: BodyLimit) -> HttpProblem {
 }
 
 /// The connection ends after this answer.
-fn last(mut problem: HttpProblem) -> HttpProblem {
-    problem.headers.insert(CONNECTION, HeaderValue::from_static("close"));
-    problem
+fn last(problem: HttpProblem) -> HttpProblem {
+    problem.with(CONNECTION, HeaderValue::from_static("close"))
 }
 
 #[cfg(test)]
@@ -102,7 +101,7 @@ mod tests {
     {
         read(body, limit)
             .await
-            .map_err(|problem| (problem.status.as_u16(), problem.headers.get(CONNECTION).is_some()))
+            .map_err(|problem| (problem.status.as_u16(), problem.header(CONNECTION).is_some()))
     }
 
     /// A body in pieces, whose length is not known before.

@@ -1,6 +1,6 @@
-//! Who is at the other end: the client's address, as a proxy that is trusted tells it. The header
-//! `X-Forwarded-For` and the PROXY protocol (versions 1 and 2, as HAProxy's documentation
-//! `proxy-protocol.txt` defines them); from anybody else neither is believed.
+//! The client's address: the socket's, or what a trusted proxy says in the header `X-Forwarded-For`
+//! or by the PROXY protocol (versions 1 and 2, as HAProxy's documentation `proxy-protocol.txt`
+//! defines them). From other peers neither is believed.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -16,11 +16,11 @@ use crate::config::Networks;
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 /// The longest head of version 1, by its definition.
-const LONGEST_V1: usize = 107;
+const MAX_V1_BYTES: usize = 107;
 /// The longest head read: version 2 with a kilobyte of what proxies add.
-const LONGEST: usize = 1_024 + v2::PROTOCOL_PREFIX.len() + 4;
+const MAX_HEAD_BYTES: usize = 1_024 + v2::PROTOCOL_PREFIX.len() + 4;
 /// A head comes in one segment; if not, this is how often the rest is looked for.
-const LOOK: Duration = Duration::from_millis(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A socket that does not begin as the PROXY protocol says.
 #[derive(Debug, thiserror::Error)]
@@ -34,8 +34,8 @@ pub(super) enum NotProxied {
 }
 
 /// The client's address by the request's head: the last in `X-Forwarded-For` that is no trusted
-/// proxy itself, if a trusted one (`peer`) sent it. What stands before that, anybody may have
-/// written.
+/// proxy itself, if a trusted one (`peer`) sent it. Any client may
+/// have written what comes before that.
 pub(super) fn forwarded(peer: IpAddr, headers: &HeaderMap, trusted: &Networks) -> IpAddr {
     let mut client = peer;
     let lines = headers.get_all(FORWARDED_FOR).iter().rev();
@@ -57,7 +57,7 @@ fn hop_address(hop: &str) -> Option<IpAddr> {
     hop.parse().ok().or_else(with_port).or_else(bracketed)
 }
 
-/// Reads the head of the PROXY protocol off a socket: the address it tells, or the peer's own if
+/// Reads the head of the PROXY protocol off a socket: the address it names, or the peer's own if
 /// the proxy speaks for itself. The caller bounds how long this may take.
 pub(super) async fn proxied(
     socket: &mut TcpStream,
@@ -68,23 +68,23 @@ pub(super) async fn proxied(
         return Err(NotProxied::Untrusted(peer));
     }
     // Looked at first and taken off then, so that the request behind it stays in the socket.
-    let mut seen = [0; LONGEST];
+    let mut seen = [0; MAX_HEAD_BYTES];
     loop {
         let count = socket.peek(&mut seen).await?;
         if count == 0 {
             return Err(NotProxied::Malformed("it ended before"));
         }
         match read(&seen[..count])? {
-            Some((length, told)) => {
+            Some((length, named)) => {
                 socket.read_exact(&mut seen[..length]).await?;
-                return Ok(told.unwrap_or(peer));
+                return Ok(named.unwrap_or(peer));
             }
-            None => sleep(LOOK).await,
+            None => sleep(POLL_INTERVAL).await,
         }
     }
 }
 
-/// A head and its length, if all of it is there; its address, if it tells one.
+/// A head and its length, if all of it is there; its address, if it names one.
 fn read(bytes: &[u8]) -> Result<Option<(usize, Option<IpAddr>)>, NotProxied> {
     if begins(bytes, v2::PROTOCOL_PREFIX) {
         return read_v2(bytes);
@@ -92,40 +92,40 @@ fn read(bytes: &[u8]) -> Result<Option<(usize, Option<IpAddr>)>, NotProxied> {
     if !begins(bytes, v1::PROTOCOL_PREFIX.as_bytes()) {
         return Err(NotProxied::Malformed("neither version 1 nor 2"));
     }
-    let line = &bytes[..bytes.len().min(LONGEST_V1)];
+    let line = &bytes[..bytes.len().min(MAX_V1_BYTES)];
     let Some(end) = line.windows(2).position(|pair| pair == b"\r\n") else {
         return match line.len() {
-            LONGEST_V1 => Err(NotProxied::Malformed("its line does not end")),
+            MAX_V1_BYTES => Err(NotProxied::Malformed("its line does not end")),
             _ => Ok(None),
         };
     };
     let head = v1::Header::try_from(&line[..end + 2]);
     let head = head.map_err(|_| NotProxied::Malformed("a line that is no head"))?;
-    let told = match head.addresses {
+    let named = match head.addresses {
         v1::Addresses::Tcp4(addresses) => Some(addresses.source_address.into()),
         v1::Addresses::Tcp6(addresses) => Some(addresses.source_address.into()),
         v1::Addresses::Unknown => None,
     };
-    Ok(Some((end + 2, told)))
+    Ok(Some((end + 2, named)))
 }
 
 fn read_v2(bytes: &[u8]) -> Result<Option<(usize, Option<IpAddr>)>, NotProxied> {
     let head = v2::Header::try_from(bytes);
     if head.is_incomplete() {
         return match bytes.len() {
-            LONGEST => Err(NotProxied::Malformed("its head is too long")),
+            MAX_HEAD_BYTES => Err(NotProxied::Malformed("its head is too long")),
             _ => Ok(None),
         };
     }
     let head = head.map_err(|_| NotProxied::Malformed("bytes that are no head"))?;
-    let told = match (head.command, head.addresses) {
+    let named = match (head.command, head.addresses) {
         // A proxy that looks whether the node lives speaks for itself.
         (v2::Command::Local, _) => None,
         (_, v2::Addresses::IPv4(addresses)) => Some(addresses.source_address.into()),
         (_, v2::Addresses::IPv6(addresses)) => Some(addresses.source_address.into()),
         (_, v2::Addresses::Unspecified | v2::Addresses::Unix(_)) => None,
     };
-    Ok(Some((head.len(), told)))
+    Ok(Some((head.len(), named)))
 }
 
 /// Whether these are the first bytes of, or begin with, that.

@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts_are_told_from_what_is_none() {
+    fn only_a_host_with_or_without_a_port_is_one() {
         for host in ["", "node", "node:8080", "node:", "a.b-c.example", "127.0.0.1:1", "[::1]:80"] {
             assert!(is_host(host.as_bytes()), "{host}");
         }

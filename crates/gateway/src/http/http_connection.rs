@@ -9,9 +9,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use hyper::upgrade::{OnUpgrade, Parts};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 
+use super::http_socket::HttpSocket;
 use crate::node_status::{ConnectionSlot, NodeStatus};
 use crate::websocket::{self, Grant};
 use crate::worker::Worker;
@@ -50,8 +49,8 @@ impl HttpConnection {
         let Ok(upgraded) = upgrade.await else {
             return tracing::debug!("a socket was lost during its handshake");
         };
-        let parts: Parts<TokioIo<TcpStream>> =
-            upgraded.downcast().expect("sockets are served as TokioIo<TcpStream>");
+        let parts: Parts<HttpSocket> =
+            upgraded.downcast().expect("sockets are served as HttpSocket");
         // A copy: even an empty rest of hyper's buffer would keep all 8 KiB of it.
         let (socket, early) = (parts.io.into_inner(), Bytes::copy_from_slice(&parts.read_buf));
         websocket::start(self.worker.clone(), socket, early, grant);

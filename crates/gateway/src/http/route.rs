@@ -76,7 +76,7 @@ async fn answer_client(
 }
 
 /// Answers a request on the metrics' own address.
-pub(crate) async fn answer_monitor(status: &NodeStatus, request: Request<Incoming>) -> Answer {
+pub(super) async fn answer_monitor(status: &NodeStatus, request: Request<Incoming>) -> Answer {
     let (head, body) = request.into_parts();
     answer_watcher(status, &head, body).await.unwrap_or_else(Answer::from)
 }
@@ -114,10 +114,8 @@ fn nothing_here() -> HttpProblem {
 
 fn wrong_method(allowed: &str) -> HttpProblem {
     let detail = format!("this path takes {allowed} only");
-    let mut problem =
-        HttpProblem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
-            .counted(RefusalReason::Method);
     let allowed = HeaderValue::try_from(allowed).expect("names of methods are visible ASCII");
-    problem.headers.insert(ALLOW, allowed);
-    problem
+    HttpProblem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+        .counted(RefusalReason::Method)
+        .with(ALLOW, allowed)
 }

@@ -12,7 +12,7 @@ use super::percent;
 pub(super) enum Access {
     /// Everybody, on the node's address.
     Public,
-    /// Those who watch the node: also on the metrics' own address.
+    /// Programs that watch the node: also on the metrics' own address.
     Monitor,
 }
 
@@ -20,7 +20,7 @@ pub(super) enum Access {
 #[derive(Debug)]
 pub(super) struct Route<E> {
     pub(super) method: Method,
-    /// `{name}` stands for one segment that is not empty.
+    /// `{name}` is one segment that is not empty.
     pub(super) path: &'static str,
     pub(super) access: Access,
     pub(super) body: BodyLimit,

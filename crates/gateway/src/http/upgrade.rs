@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use hyper::body::Incoming;
+use hyper::header::HeaderValue;
 use hyper::http::request::Parts;
 use hyper::{Request, StatusCode};
 use roomcast_metrics::RefusalReason;
@@ -49,7 +50,8 @@ pub(super) async fn answer(
 }
 
 fn upgrade_required(code: &'static str, detail: &'static str) -> HttpProblem {
-    let mut problem = HttpProblem::new(StatusCode::UPGRADE_REQUIRED, code, detail);
-    handshake::offer(&mut problem.headers);
-    problem
+    handshake::OFFER.into_iter().fold(
+        HttpProblem::new(StatusCode::UPGRADE_REQUIRED, code, detail),
+        |problem, (name, value)| problem.with(name, HeaderValue::from_static(value)),
+    )
 }

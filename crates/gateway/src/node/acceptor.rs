@@ -1,7 +1,7 @@
 //! The acceptor: takes sockets off the listener and spreads them evenly over the workers.
 
 use std::io;
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,7 +12,6 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
 use super::pace::Pace;
-use super::worker_loop::Handoff;
 use crate::node_status::NodeStatus;
 use crate::settings::{Limits, Settings};
 
@@ -45,11 +44,19 @@ fn set_options(socket: SockRef<'_>, limits: &Limits) -> io::Result<()> {
     Ok(())
 }
 
+/// A socket on its way from the acceptor to a worker.
+#[derive(Debug)]
+pub(super) struct Handoff {
+    pub(super) socket: TcpStream,
+    pub(super) peer: IpAddr,
+    pub(super) accepted: Instant,
+}
+
 /// The listener, served by a thread of its own, or by the only worker itself: on one core a hop
 /// between threads costs more than accepting.
 pub(super) struct Acceptor {
     listener: Arc<TcpListener>,
-    /// Workers run as long as someone could still send them sockets.
+    /// Workers run until all senders of their sockets are dropped.
     _workers: Vec<mpsc::Sender<Handoff>>,
 }
 
@@ -102,7 +109,7 @@ async fn accept_for_all(
         let worker = status.assign();
         let handoff = Handoff { socket, peer: peer.ip(), accepted: Instant::now() };
         if workers[worker].send(handoff).await.is_err() {
-            // The worker died; its liveness fails, and others still serve.
+            // The worker's thread has ended: the node is no longer live, other workers still serve.
             status.release(worker);
         }
     };

@@ -1,6 +1,7 @@
-//! A worker's thread: its loop over events, answers, new sockets and time.
+//! The loop of a worker's thread: events, answers, new sockets and time. What they mean is the
+//! worker's own matter.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant as StdInstant};
@@ -12,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use super::acceptor::accept_each;
+use super::acceptor::{Handoff, accept_each};
 use crate::drain::Schedule;
 use crate::http;
 use crate::hub::{HubHandle, WorkerEvent, now_ms};
@@ -22,17 +23,9 @@ use crate::traces::Tracer;
 use crate::worker::{BusAnswer, SLICE, Worker};
 
 /// Events and answers taken in before passes run: what comes in a burst is written in one go.
-const BURST: usize = 256;
+const BURST_EVENTS: usize = 256;
 /// Deadlines of joins and messages are looked at this often.
-const CHECK: Duration = Duration::from_millis(250);
-
-/// A socket on its way from the acceptor to a worker.
-#[derive(Debug)]
-pub(super) struct Handoff {
-    pub(super) socket: std::net::TcpStream,
-    pub(super) peer: IpAddr,
-    pub(super) accepted: StdInstant,
-}
+const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// What a worker is made of.
 pub(super) struct WorkerParts {
@@ -72,17 +65,17 @@ pub(super) async fn run(parts: WorkerParts) {
         ));
     }
 
-    let mut event_burst: Vec<WorkerEvent> = Vec::with_capacity(BURST);
-    let mut answer_burst: Vec<BusAnswer> = Vec::with_capacity(BURST);
+    let mut event_burst: Vec<WorkerEvent> = Vec::with_capacity(BURST_EVENTS);
+    let mut answer_burst: Vec<BusAnswer> = Vec::with_capacity(BURST_EVENTS);
     loop {
         tokio::select! {
-            count = events.recv_many(&mut event_burst, BURST) => {
+            count = events.recv_many(&mut event_burst, BURST_EVENTS) => {
                 for event in event_burst.drain(..) {
                     worker.take_in(event);
                 }
                 rest_after(count).await;
             }
-            count = answers.recv_many(&mut answer_burst, BURST) => {
+            count = answers.recv_many(&mut answer_burst, BURST_EVENTS) => {
                 for answer in answer_burst.drain(..) {
                     worker.reply(answer);
                 }
@@ -105,7 +98,7 @@ pub(super) async fn run(parts: WorkerParts) {
 
 /// After a full burst others have their turn: clients are read and written.
 async fn rest_after(count: usize) {
-    if count == BURST {
+    if count == BURST_EVENTS {
         tokio::task::yield_now().await;
     }
 }
@@ -148,7 +141,7 @@ async fn watch_time(worker: Rc<Worker>, status: Arc<NodeStatus>) {
     let mut beat = interval_at(Instant::now() + period, period);
     // Ticks that are a little late are made up for, so that none adds to the time-outs.
     beat.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    let mut check = interval_at(Instant::now() + CHECK, CHECK);
+    let mut check = interval_at(Instant::now() + CHECK_INTERVAL, CHECK_INTERVAL);
     check.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut is_refusing = false;
     loop {

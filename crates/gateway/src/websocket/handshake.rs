@@ -1,5 +1,6 @@
 //! The handshake of a WebSocket (RFC 6455, section 4.2): what a request's head must say, and the
-//! head that answers it. Pure: it reads a head and says what is wrong with it; who may connect is not its question.
+//! head that answers it. Pure: it reads a head and says what is wrong with it; admission is
+//! not its part.
 
 use http_body_util::Full;
 use hyper::body::{Body, Bytes};
@@ -14,6 +15,11 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 /// The version of WebSocket that RFC 6455 describes.
 const VERSION: &str = "13";
+
+/// The headers of a 426: what to upgrade to (RFC 9110, section 15.5.22), and in which version
+/// (RFC 6455, section 4.4).
+pub(crate) const OFFER: [(HeaderName, &str); 3] =
+    [(CONNECTION, "Upgrade"), (UPGRADE, "websocket"), (SEC_WEBSOCKET_VERSION, VERSION)];
 
 /// What a request for a WebSocket's path asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -83,13 +89,6 @@ pub(crate) fn switching(
     response
 }
 
-/// What a 426 says besides its status: what to upgrade to (RFC 9110, section 15.5.22) and in which
-/// version (RFC 6455, section 4.4).
-pub(crate) fn offer(headers: &mut HeaderMap) {
-    let version = (SEC_WEBSOCKET_VERSION, VERSION);
-    insert(headers, [(CONNECTION, "Upgrade"), (UPGRADE, "websocket"), version]);
-}
-
 fn insert(headers: &mut HeaderMap, fields: impl IntoIterator<Item = (HeaderName, &'static str)>) {
     for (name, value) in fields {
         headers.insert(name, HeaderValue::from_static(value));
@@ -125,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_told_from_what_is_none() {
+    fn only_16_bytes_in_base64_are_a_key() {
         for key in
             ["dGhlIHNhbXBsZSBub25jZQ==", "////////////////////+w==", "AAAAAAAAAAAAAAAAAAAAAB=="]
         {

@@ -151,6 +151,12 @@ impl RawClient {
         while self.fill().await {}
     }
 
+    /// Everything that comes until the node has closed the socket.
+    pub async fn rest(&mut self) -> String {
+        self.ended().await;
+        String::from_utf8_lossy(&self.read).into_owned()
+    }
+
     /// Whether the node closes the socket without another byte.
     pub async fn ends_unanswered(&mut self) -> bool {
         self.ended().await;

@@ -75,8 +75,8 @@ fn what_is_no_head_is_refused() {
         &b"GET / HTTP/1.1\r\n"[..],
         b"PROXY TCP4 198.51.100.7 10.0.0.1 40000\r\n",
         b"PROXY UDP4 198.51.100.7 10.0.0.1 40000 443\r\n",
-        &[b"PROXY UNKNOWN ", &[b'x'; LONGEST_V1][..]].concat(),
-        &v2_head(v2::Command::Proxy, 2_000)[..LONGEST],
+        &[b"PROXY UNKNOWN ", &[b'x'; MAX_V1_BYTES][..]].concat(),
+        &v2_head(v2::Command::Proxy, 2_000)[..MAX_HEAD_BYTES],
     ] {
         assert!(read(bytes).is_err(), "{}", bytes.escape_ascii());
     }
