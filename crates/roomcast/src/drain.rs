@@ -48,7 +48,7 @@ pub(crate) fn run(args: &DrainArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The node that is meant: the process named, or the only one of this user. If it cannot be told,
+/// The node that is meant: the process named, or the only one of this user. If that is not one node,
 /// the error lists every node.
 fn choose(pid: Option<i32>, nodes: Vec<NodeProcess>) -> anyhow::Result<NodeProcess> {
     let meant = |node: &&NodeProcess| match pid {

@@ -21,7 +21,7 @@ use crate::tail::{TargetArgs, note, status};
 use crate::terminal::print;
 
 /// Lines of stdin read ahead: enough to keep the publishes in flight coming.
-const LINES: usize = 64;
+const READ_AHEAD_LINES: usize = 64;
 
 /// What `roomcast publish` is asked.
 #[derive(Debug, Args)]
@@ -44,7 +44,7 @@ pub(crate) struct PublishArgs {
 
 /// Publishes everything; fails if anything failed.
 pub(crate) async fn run(args: PublishArgs) -> anyhow::Result<ExitCode> {
-    // Someone waits for the acks: better told at once that there is no node.
+    // The caller waits for the acks, so the command fails at once if there is no node.
     let options = Options { first_try: FirstTry::Fail, ..args.node.options() };
     let client = Client::connect(options)?;
     let lines = match args.data.as_deref() {
@@ -62,11 +62,11 @@ pub(crate) async fn run(args: PublishArgs) -> anyhow::Result<ExitCode> {
         (None, _) => Keys::Numbered(format!("{:032x}", rand::random::<u128>())),
     };
     let template = Template { room: args.room, event: args.event, keys };
-    let told = publish_all(&client, lines, &template).await;
+    let published = publish_all(&client, lines, &template).await;
     client.close().await;
-    match told {
+    match published {
         Err(error) if is_broken_pipe(&error) => Ok(ExitCode::FAILURE),
-        told => told,
+        published => published,
     }
 }
 
@@ -123,7 +123,7 @@ async fn publish_all(
                     };
                     match client.start_publish(publish).await {
                         Ok(ack) => outcomes.push_back(Either::Right(ack.map(outcome_of as fn(_) -> _))),
-                        // Why, the events have told.
+                        // The events have said why.
                         Err(ClientClosed) => {
                             reading = false;
                             exit = ExitCode::FAILURE;
@@ -200,7 +200,7 @@ fn to_data(text: &str) -> Result<Data, DataError> {
 
 /// Reads stdin on a thread of its own: reading blocks, and nothing waits for it at the end.
 fn stdin_lines() -> Lines {
-    let (sender, lines) = mpsc::channel(LINES);
+    let (sender, lines) = mpsc::channel(READ_AHEAD_LINES);
     thread::spawn(move || {
         for line in io::stdin().lock().split(b'\n') {
             if sender.blocking_send(line.map(text_of)).is_err() {

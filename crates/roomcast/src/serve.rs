@@ -1,5 +1,5 @@
 //! `roomcast serve`: runs a node until SIGTERM or SIGINT; SIGHUP reloads its configuration, SIGUSR1
-//! and SIGUSR2 do nothing. Rust ignores SIGPIPE: a log that nobody reads ends nothing.
+//! and SIGUSR2 do nothing. Rust ignores SIGPIPE: a log without a reader ends nothing.
 
 use std::process::ExitCode;
 
