@@ -9,6 +9,7 @@ mod handshake;
 mod handshake_rules;
 mod health_and_metrics;
 mod heartbeat;
+mod keep_alive;
 mod order_and_echo;
 #[cfg(debug_assertions)]
 mod panic;

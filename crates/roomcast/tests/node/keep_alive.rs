@@ -1,11 +1,7 @@
 //! P6 and P10 on a socket that is kept for several requests: it lasts as long as its requests go
 //! on, each stage within its limit, and a body confuses nothing.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod support;
-
-use support::{RawClient, Scrape, TestNode, UPGRADE, eventually, get};
+use crate::support::{RawClient, Scrape, TestNode, UPGRADE, eventually, get};
 
 const LIVE: &str = "GET /health/live HTTP/1.1\r\nHost: node\r\n\r\n";
 
