@@ -9,7 +9,7 @@ use roomcast_protocol::{ErrorCode, Position, Seq, ServerFrame};
 use super::Worker;
 use super::backfill_joins::Start;
 use crate::connection::Connection;
-use crate::hub::{BackfillAnswer, BackfillPage, HubCommand};
+use crate::hub::{BackfillAnswer, BackfillPage};
 use crate::room::{Pending, Plan, Reader, Room, RoomState, plan};
 
 impl Worker {
@@ -26,8 +26,7 @@ impl Worker {
         drop(state);
         stalled.iter().for_each(|connection| self.owe(connection, room));
         if let Some(after) = wanted {
-            let (worker, room) = (self.index, room.name.clone());
-            self.ask_hub(HubCommand::Backfill { worker, room, after });
+            self.hub.backfill(room.name.clone(), after);
         }
     }
 

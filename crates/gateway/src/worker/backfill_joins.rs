@@ -9,7 +9,6 @@ use tokio::time::Instant;
 
 use super::chores::SLICE;
 use super::{BusAnswer, Worker};
-use crate::hub::HubCommand;
 use crate::room::{Attachment, Known, Pending, Plan, Reader, Room, plan};
 
 /// How a join begins.
@@ -111,15 +110,12 @@ impl Worker {
         }
         let now = Instant::now();
         state.pending.iter_mut().for_each(|pending| pending.deadline = now);
-        if let Some(watch) = state.watch.take() {
-            self.pending.borrow_mut().forget(watch);
-        }
-        let number = self.next_number();
+        self.rooms.unwatch(&mut state);
+        let number = self.rooms.next_number();
         state.attachment = Attachment::Asked(number);
         drop(state);
-        self.watch_pending(room);
-        let (worker, room) = (self.index, room.name.clone());
-        self.ask_hub(HubCommand::Attach { worker, room, number });
+        self.rooms.watch(room);
+        self.hub.attach(room.name.clone(), number);
     }
 
     pub(super) fn refuse_joins(&self, room: &Rc<Room>, refused: Vec<Pending>, code: ErrorCode) {
@@ -140,29 +136,17 @@ impl Worker {
         self.forget_if_empty(room);
     }
 
-    /// Sees to it that joins that wait do not wait for ever.
-    pub(super) fn watch_pending(&self, room: &Rc<Room>) {
-        let mut state = room.state.borrow_mut();
-        // The first has waited longest: all wait equally long.
-        if let (None, Some(first)) = (state.watch, state.pending.first()) {
-            let watch = self.pending.borrow_mut().watch(first.deadline, room.clone());
-            state.watch = Some(watch);
-        }
-    }
-
     /// Refuses joins that have waited too long, up to `count` of them; whether others may have.
     pub(crate) fn refuse_late(&self, now: Instant, count: usize) -> bool {
         let mut left = count;
         while left > 0 {
-            let due = self.pending.borrow_mut().take_due(now);
-            let Some(room) = due else { return false };
+            let Some(room) = self.rooms.take_due(now) else { return false };
             let mut state = room.state.borrow_mut();
-            state.watch = None;
             let is_late = |pending: &&Pending| pending.deadline <= now;
             let late = state.pending.iter().take(left).take_while(is_late).count();
             let refused: Vec<Pending> = state.pending.drain(..late).collect();
             drop(state);
-            self.watch_pending(&room);
+            self.rooms.watch(&room);
             self.refuse_joins(&room, refused, ErrorCode::BusUnavailable);
             left -= late.clamp(1, left);
         }

@@ -25,7 +25,7 @@ impl Worker {
     /// is closed as soon as it has them.
     pub(super) async fn drain(self: Rc<Self>, schedule: Schedule) {
         let begun = Instant::now();
-        self.moved_by.set(Some(begun + schedule.window));
+        self.connections.move_by(begun + schedule.window);
         let mut leaving = self.tell_all(&schedule, begun).await;
         let mut answered = Vec::new();
         while !leaving.is_empty() || !answered.is_empty() {
@@ -55,7 +55,7 @@ impl Worker {
         schedule: &Schedule,
         begun: Instant,
     ) -> VecDeque<(Instant, Weak<Connection>)> {
-        let mut all: Vec<_> = self.connections.borrow().values().cloned().collect();
+        let mut all = self.connections.all();
         // When one moves has nothing to do with when it came or what it is called.
         all.shuffle(&mut rand::rng());
         let moments = schedule.moments(all.len(), rand::random);
@@ -75,7 +75,7 @@ impl Worker {
     /// Tells a connection that was on its way in when all others were told. It is closed with the
     /// node.
     pub(super) fn move_latecomer(&self, connection: &Connection) {
-        if let Some(end) = self.moved_by.get() {
+        if let Some(end) = self.connections.moved_by() {
             let left = end.saturating_duration_since(Instant::now());
             ask_to_move(connection, left.mul_f64(rand::random()));
         }

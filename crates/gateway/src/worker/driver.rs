@@ -151,13 +151,13 @@ async fn accept_alone(worker: Rc<Worker>, site: Arc<Site>, listener: std::net::T
 /// The node ends: everybody is told to come back elsewhere, and given a moment to hear it.
 async fn end(worker: &Worker) {
     let deadline = Instant::now() + FAREWELL;
-    let connections: Vec<_> = worker.connections.borrow().values().cloned().collect();
+    let connections = worker.connections.all();
     for some in connections.chunks(SLICE) {
         some.iter().for_each(|connection| worker.close(connection, CloseCode::Restart));
         tokio::task::yield_now().await;
     }
     drop(connections);
-    while !worker.connections.borrow().is_empty() && Instant::now() < deadline {
+    while !worker.connections.is_empty() && Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -165,7 +165,7 @@ async fn end(worker: &Worker) {
 /// Turns the wheel, looks at deadlines, and shows that the worker lives.
 async fn watch_time(worker: Rc<Worker>, site: Arc<Site>) {
     let seen: Gauge = worker.metrics.node.last_tick(worker.index);
-    let period = worker.heartbeats.borrow().period();
+    let period = worker.beat_period();
     let mut beat = interval_at(Instant::now() + period, period);
     // Ticks that are a little late are made up for, so that none adds to the time-outs.
     beat.set_missed_tick_behavior(MissedTickBehavior::Burst);

@@ -9,6 +9,7 @@ use roomcast_protocol::{
 use tokio::time::Instant;
 
 use super::Worker;
+use super::heartbeat::Patience;
 use crate::connection::Connection;
 use crate::hub::now_ms;
 
@@ -82,8 +83,7 @@ impl Worker {
     /// Lets a connection in: its first frame, its place in the wheel.
     pub(crate) fn greet(&self, connection: &Rc<Connection>) {
         let settings = self.settings();
-        self.connections.borrow_mut().insert(connection.id, connection.clone());
-        self.watch(connection);
+        self.connections.add(connection, Patience::of(&settings));
         connection.send(&ServerFrame::Connected {
             connection: connection.id,
             user: connection.user.clone(),
@@ -99,9 +99,7 @@ impl Worker {
 
     /// The connection has ended.
     pub(crate) fn dismiss(&self, id: ConnectionId) {
-        if let Some(connection) = self.connections.borrow_mut().remove(&id) {
-            self.forget(&connection);
-        }
+        self.connections.remove(id);
     }
 }
 

@@ -56,6 +56,11 @@ impl Default for Pulse {
 }
 
 impl Pulse {
+    /// Bytes came at this moment.
+    pub(super) fn hear(&self, now: Moment) {
+        self.heard.set(now);
+    }
+
     /// The last bytes held an application frame.
     pub(crate) fn note_active(&self) {
         self.active.set(self.heard.get());
@@ -64,7 +69,7 @@ impl Pulse {
 
 /// After how much silence a connection ends. Pure.
 #[derive(Debug, Clone, Copy)]
-struct Patience {
+pub(super) struct Patience {
     /// Without any bytes.
     timeout: Duration,
     /// Without an application frame.
@@ -72,7 +77,8 @@ struct Patience {
 }
 
 impl Patience {
-    fn of(settings: &Settings) -> Self {
+    /// As configured.
+    pub(super) fn of(settings: &Settings) -> Self {
         Self { timeout: settings.heartbeat.timeout, idle: settings.limits.idle_timeout }
     }
 
@@ -110,8 +116,13 @@ impl Heartbeats {
         self.period
     }
 
+    /// Counts time in which the process was stopped.
+    pub(super) fn add_stopped(&mut self, time: Duration) {
+        self.stopped += time;
+    }
+
     /// The worker's time.
-    fn now(&self) -> Moment {
+    pub(super) fn now(&self) -> Moment {
         Moment::default().after(self.began.elapsed().saturating_sub(self.stopped))
     }
 
@@ -121,7 +132,7 @@ impl Heartbeats {
     }
 
     /// Takes a connection in, at a phase of its own choice.
-    fn add(&mut self, connection: &Rc<Connection>, patience: Patience, now: Moment) {
+    pub(super) fn add(&mut self, connection: &Rc<Connection>, patience: Patience, now: Moment) {
         let pulse = &connection.pulse;
         pulse.heard.set(now);
         pulse.active.set(now);
@@ -130,7 +141,7 @@ impl Heartbeats {
     }
 
     /// Has a connection looked at when its next ping is due, or its end if that is earlier.
-    fn schedule(&mut self, connection: &Rc<Connection>, patience: Patience) {
+    pub(super) fn schedule(&mut self, connection: &Rc<Connection>, patience: Patience) {
         let pulse = &connection.pulse;
         let (tick, round) = (self.wheel.tick(), self.wheel.round());
         let behind = (tick + round - u64::from(pulse.phase.get())) % round;
@@ -140,7 +151,7 @@ impl Heartbeats {
     }
 
     /// The next tick's connections, each with whether its ping is due.
-    fn turn(&mut self) -> Vec<(Rc<Connection>, bool)> {
+    pub(super) fn turn(&mut self) -> Vec<(Rc<Connection>, bool)> {
         let due = self.wheel.turn();
         let phase = self.wheel.tick() % self.wheel.round();
         due.into_iter()
@@ -153,7 +164,7 @@ impl Heartbeats {
     }
 
     /// Lets a connection go.
-    fn remove(&mut self, connection: &Connection) {
+    pub(super) fn remove(&mut self, connection: &Connection) {
         let place = connection.pulse.place.replace(Place::NOWHERE);
         if let Some(moved) = self.wheel.take(place) {
             moved.pulse.place.set(place);
@@ -162,36 +173,22 @@ impl Heartbeats {
 }
 
 impl Worker {
-    /// A connection is watched from now on.
-    pub(super) fn watch(&self, connection: &Rc<Connection>) {
-        let patience = Patience::of(&self.settings.borrow());
-        let mut heartbeats = self.heartbeats.borrow_mut();
-        let now = heartbeats.now();
-        heartbeats.add(connection, patience, now);
-    }
-
-    /// A connection has ended: nothing of it is kept.
-    pub(super) fn forget(&self, connection: &Connection) {
-        self.heartbeats.borrow_mut().remove(connection);
+    /// Time between two ticks.
+    pub(crate) fn beat_period(&self) -> Duration {
+        self.connections.beat_period()
     }
 
     /// Bytes came from a connection.
     pub(crate) fn hear(&self, connection: &Connection) {
-        connection.pulse.heard.set(self.heartbeats.borrow().now());
+        self.connections.hear(connection);
     }
 
     /// One tick, `late` after it was due. True if the process was stopped before it: then the next
     /// one is due a period from now.
     pub(super) fn beat(&self, late: Duration) -> bool {
         let was_stopped = late >= STOPPED;
-        let now = {
-            let mut heartbeats = self.heartbeats.borrow_mut();
-            if was_stopped {
-                heartbeats.stopped += late;
-            }
-            heartbeats.now()
-        };
-        self.beat_at(now);
+        let stopped = if was_stopped { late } else { Duration::ZERO };
+        self.beat_at(self.connections.now_after(stopped));
         was_stopped
     }
 
@@ -199,8 +196,7 @@ impl Worker {
     /// turn it is.
     fn beat_at(&self, now: Moment) {
         let patience = Patience::of(&self.settings.borrow());
-        let due = self.heartbeats.borrow_mut().turn();
-        for (connection, pings) in due {
+        for (connection, pings) in self.connections.next_tick() {
             if !connection.is_open() {
                 continue;
             }
@@ -212,7 +208,7 @@ impl Worker {
                 connection.send_control(frame::append_ping);
                 self.write(&connection);
             }
-            self.heartbeats.borrow_mut().schedule(&connection, patience);
+            self.connections.schedule(&connection, patience);
         }
     }
 
@@ -258,7 +254,7 @@ impl Worker {
         }
         let is_new = connection.arriving.get().is_none();
         if is_new {
-            self.arriving.borrow_mut().push(connection.clone());
+            self.connections.note_arriving(connection);
         }
         if is_new || arriving == Arriving::Begun {
             connection.arriving.set(Some(Instant::now()));
@@ -267,23 +263,8 @@ impl Worker {
 
     /// Ends connections whose message has been arriving for too long.
     pub(super) fn check_arriving(&self) {
-        let deadline = self.settings.borrow().limits.message_deadline;
-        let now = Instant::now();
-        let mut late = Vec::new();
-        let mut all = self.arriving.borrow_mut();
-        // A connection is listed again whenever a message begins after a rest.
-        all.sort_unstable_by_key(|connection| connection.id);
-        all.dedup_by(|a, b| Rc::ptr_eq(a, b));
-        all.retain(|connection| match connection.arriving.get() {
-            Some(since) if connection.is_open() && now - since >= deadline => {
-                late.push(connection.clone());
-                false
-            }
-            Some(_) => connection.is_open(),
-            None => false,
-        });
-        drop(all);
-        for connection in late {
+        let limit = self.settings.borrow().limits.message_deadline;
+        for connection in self.connections.take_late_arrivals(limit) {
             self.close(&connection, CloseCode::Policy);
         }
     }

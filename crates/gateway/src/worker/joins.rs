@@ -50,7 +50,7 @@ impl Worker {
         }
         self.resolve(&room);
         if !room.state.borrow().pending.is_empty() {
-            self.watch_pending(&room);
+            self.rooms.watch(&room);
         }
     }
 

@@ -48,21 +48,21 @@ impl Scene {
         let connection =
             Rc::new(Connection::new(id, Hello::default(), Encoding::Json, socket, &stalled));
         let patience = Patience::of(&self.worker.settings());
-        self.worker.heartbeats.borrow_mut().add(&connection, patience, self.now);
+        self.worker.connections.add_at(&connection, patience, self.now);
         self.connections.push((connection, pipe));
     }
 
     fn tick(&mut self) {
-        self.now = self.now.after(self.worker.heartbeats.borrow().period());
+        self.now = self.now.after(self.worker.connections.heartbeats().borrow().period());
         self.worker.beat_at(self.now);
     }
 
     fn ticks(&self, time: Duration) -> u32 {
-        time.div_duration_f64(self.worker.heartbeats.borrow().period()).round() as u32
+        time.div_duration_f64(self.worker.connections.heartbeats().borrow().period()).round() as u32
     }
 
     fn held(&self) -> usize {
-        self.worker.heartbeats.borrow().wheel.held()
+        self.worker.connections.heartbeats().borrow().wheel.held()
     }
 }
 
@@ -169,7 +169,7 @@ async fn a_tick_looks_at_what_is_due() {
     let mut scene = Scene::new(1_000, &["heartbeat.interval=1h"]);
     let mut looked_at = 0;
     for _ in 0..scene.ticks(3_600 * SECOND) {
-        looked_at += scene.worker.heartbeats.borrow().wheel.due_next();
+        looked_at += scene.worker.connections.heartbeats().borrow().wheel.due_next();
         scene.tick();
         for (connection, _) in &scene.connections {
             connection.pulse.heard.set(scene.now);
@@ -184,7 +184,7 @@ async fn time_in_which_the_process_was_stopped_does_not_count() {
     let scene = Scene::new(100, &["heartbeat.interval=1s", "heartbeat.missed=1"]);
     let stop = 100 * SECOND;
     assert!(scene.worker.beat(stop), "ticks begin anew");
-    assert!(scene.worker.heartbeats.borrow().now() < Moment::default().after(SECOND));
+    assert!(scene.worker.connections.heartbeats().borrow().now() < Moment::default().after(SECOND));
     assert!(!scene.worker.beat(STOPPED - Duration::from_nanos(1)));
     assert!(scene.connections.iter().all(|(connection, _)| connection.is_open()));
 }
@@ -207,7 +207,7 @@ async fn a_client_whose_bytes_were_not_read_yet_is_not_judged() {
     let patience = Patience::of(&worker.settings());
     let (link, mut client) = connection(1).await;
     let start = Moment::default();
-    worker.heartbeats.borrow_mut().add(&link, patience, start);
+    worker.connections.heartbeats().borrow_mut().add(&link, patience, start);
     assert_eq!(worker.end_of(&link, patience, start.after(SECOND)), None);
     assert_eq!(worker.end_of(&link, patience, start.after(2 * SECOND)), Some(CloseCode::Dead));
     client.write_all(b"x").await.unwrap();
@@ -246,7 +246,6 @@ async fn nothing_is_kept_of_connections_that_ended() {
     let scene = Scene::new(1_000, &["heartbeat.interval=1h"]);
     let worker = &scene.worker;
     for (connection, _) in scene.connections {
-        worker.connections.borrow_mut().insert(connection.id, connection.clone());
         let watched = Rc::downgrade(&connection);
         let id = connection.id;
         drop(connection);
@@ -254,7 +253,7 @@ async fn nothing_is_kept_of_connections_that_ended() {
         worker.dismiss(id);
         assert_eq!(watched.strong_count(), 0, "connection {id}");
     }
-    assert_eq!(worker.heartbeats.borrow().wheel.held(), 0);
+    assert_eq!(worker.connections.heartbeats().borrow().wheel.held(), 0);
 }
 
 /// The counter of requests holds as many as the configuration allows, and more, as what was read in
