@@ -4,6 +4,7 @@
 
 mod backfill;
 mod backfill_joins;
+mod backfill_members;
 mod chores;
 mod connections;
 mod deadlines;

@@ -1,5 +1,5 @@
-//! Heartbeats: each connection has a phase of its own, so that pings are spread over the interval,
-//! and is looked at when its ping or its end is due.
+//! Heartbeats: each connection has a phase of its own, so that pings are spread over the interval. A
+//! connection is looked at only when its ping or its end is due.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -14,15 +14,15 @@ use crate::connection::{Arriving, Connection};
 use crate::frame;
 use crate::settings::Settings;
 
-/// Fewest ticks in an interval: pings are spread over so many moments.
+/// Fewest ticks in an interval: the moments over which pings are spread.
 const MIN_TICKS: u32 = 100;
-/// Longest time between two ticks: a connection that is to end ends that much later at most.
-const MAX_PERIOD: Duration = Duration::from_millis(250);
-/// A tick this late means that the process was stopped: that time does not count as silence.
-const STOPPED: Duration = Duration::from_secs(1);
+/// Longest time between two ticks: a connection ends at most so much too late.
+const MAX_TICK_PERIOD: Duration = Duration::from_millis(250);
+/// A tick that is so late shows that the process was stopped. That time does not count as silence.
+const MIN_STOPPED: Duration = Duration::from_secs(1);
 
-/// A moment of a worker's time, in ns since it began. That time stands still while the process is
-/// stopped: no ping goes out meanwhile, so clients have nothing to answer.
+/// A moment of a worker's time, in ns since it began. That time does not go on while the process is
+/// stopped: no ping is sent meanwhile, so clients have nothing to answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment(u64);
 
@@ -39,7 +39,7 @@ pub(crate) struct Pulse {
     heard: Cell<Moment>,
     /// When its last application frame came.
     active: Cell<Moment>,
-    /// Its place in the round: its pings are due at ticks that leave this remainder.
+    /// Pings are due at ticks whose remainder, divided by the ticks of a round, is this.
     phase: Cell<u32>,
     place: Cell<Place>,
 }
@@ -61,13 +61,13 @@ impl Pulse {
         self.heard.set(now);
     }
 
-    /// The last bytes held an application frame.
+    /// The last bytes were an application frame.
     pub(crate) fn note_active(&self) {
         self.active.set(self.heard.get());
     }
 }
 
-/// After how much silence a connection ends. Pure.
+/// After how much silence a connection is closed. Pure.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Patience {
     /// Without any bytes.
@@ -82,7 +82,7 @@ impl Patience {
         Self { timeout: settings.heartbeat.timeout, idle: settings.limits.idle_timeout }
     }
 
-    /// What ends a connection first if nothing more comes, and when.
+    /// When a connection is closed if no more bytes come, and with which code.
     fn end(self, heard: Moment, active: Moment) -> (Moment, CloseCode) {
         let dead = (heard.after(self.timeout), CloseCode::Dead);
         let idle = self.idle.map(|idle| (active.after(idle), CloseCode::Idle));
@@ -90,7 +90,7 @@ impl Patience {
     }
 }
 
-/// When which connection of a worker is looked at.
+/// The times at which the connections of a worker are looked at.
 pub(super) struct Heartbeats {
     wheel: Wheel<Rc<Connection>>,
     period: Duration,
@@ -101,7 +101,7 @@ pub(super) struct Heartbeats {
 
 impl Heartbeats {
     pub(super) fn new(interval: Duration) -> Self {
-        let ticks = interval.as_nanos().div_ceil(MAX_PERIOD.as_nanos());
+        let ticks = interval.as_nanos().div_ceil(MAX_TICK_PERIOD.as_nanos());
         let ticks = u32::try_from(ticks).unwrap_or(u32::MAX).max(MIN_TICKS);
         Self {
             wheel: Wheel::new(ticks),
@@ -131,7 +131,7 @@ impl Heartbeats {
         moment.0.div_ceil(self.period.as_nanos() as u64)
     }
 
-    /// Takes a connection in, at a phase of its own choice.
+    /// Adds a connection, at a random phase.
     pub(super) fn add(&mut self, connection: &Rc<Connection>, patience: Patience, now: Moment) {
         let pulse = &connection.pulse;
         pulse.heard.set(now);
@@ -163,7 +163,7 @@ impl Heartbeats {
             .collect()
     }
 
-    /// Lets a connection go.
+    /// Removes a connection.
     pub(super) fn remove(&mut self, connection: &Connection) {
         let place = connection.pulse.place.replace(Place::NOWHERE);
         if let Some(moved) = self.wheel.take(place) {
@@ -183,17 +183,17 @@ impl Worker {
         self.connections.hear(connection);
     }
 
-    /// One tick, `late` after it was due. True if the process was stopped before it: then the next
-    /// one is due a period from now.
+    /// One tick, `late` after it was due. True if the process was stopped before it; then the next
+    /// tick is due one period from now.
     pub(super) fn beat(&self, late: Duration) -> bool {
-        let was_stopped = late >= STOPPED;
+        let was_stopped = late >= MIN_STOPPED;
         let stopped = if was_stopped { late } else { Duration::ZERO };
         self.beat_at(self.connections.now_after(stopped));
         was_stopped
     }
 
-    /// The next tick: ends the connections that were silent for too long, and pings those whose
-    /// turn it is.
+    /// The next tick: closes connections that were silent for too long, and pings those whose ping is
+    /// due.
     fn beat_at(&self, now: Moment) {
         let patience = Patience::of(&self.settings.borrow());
         for (connection, pings) in self.connections.next_tick() {
@@ -212,7 +212,7 @@ impl Worker {
         }
     }
 
-    /// Why a connection is to end now, if it is.
+    /// The code with which a connection is to be closed now, if it is.
     fn end_of(
         &self,
         connection: &Connection,
@@ -220,7 +220,7 @@ impl Worker {
         now: Moment,
     ) -> Option<CloseCode> {
         let pulse = &connection.pulse;
-        // What was read just after a stop is dated before the stop was known.
+        // Bytes that were read after a stop, before its tick was handled, have too late a time.
         pulse.heard.set(pulse.heard.get().min(now));
         pulse.active.set(pulse.active.get().min(now));
         let (end, code) = patience.end(pulse.heard.get(), pulse.active.get());
@@ -228,11 +228,11 @@ impl Worker {
             return None;
         }
         if self.may_read(connection) {
-            // What has come is read before it is judged: at the next tick.
+            // Bytes that have come are read first; then the next tick decides.
             return (!connection.has_unread()).then_some(code);
         }
         if connection.unread_control() > self.settings.borrow().limits.control_bytes {
-            // It is not read because it does not take its answers.
+            // It is not read because its client does not take its answers.
             return Some(code);
         }
         // It is not read because the node owes it answers.
@@ -241,7 +241,8 @@ impl Worker {
         None
     }
 
-    /// Notes whether a message is arriving on a connection, and keeps the worker's bound on them.
+    /// Notes whether a message is arriving on a connection. Closes the connection if all messages that
+    /// are arriving hold more than `limits.inbound_bytes`.
     pub(crate) fn note_arriving(&self, connection: &Rc<Connection>, arriving: Arriving) {
         if arriving == Arriving::Nothing {
             return connection.arriving.set(None);
@@ -261,7 +262,7 @@ impl Worker {
         }
     }
 
-    /// Ends connections whose message has been arriving for too long.
+    /// Closes connections whose message has been arriving for `limits.message_deadline`.
     pub(super) fn check_arriving(&self) {
         let limit = self.settings.borrow().limits.message_deadline;
         for connection in self.connections.take_late_arrivals(limit) {

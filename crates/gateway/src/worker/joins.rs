@@ -1,15 +1,17 @@
-//! Joining and leaving: a client's request to become a member, which waits until the room's log
-//! is here (`backfill_joins.rs`), and its request to be one no longer.
+//! Joining and leaving: a client's request to become a member, which waits until the worker has the
+//! room's log (`backfill_joins.rs`) or is refused, and its request to be a member no longer.
 
 use std::rc::Rc;
 use std::time::Duration;
 
+use roomcast_metrics::ResumeOutcome;
 use roomcast_protocol::{ErrorCode, JoinRoom, RequestId, RoomName, ServerFrame};
 use tokio::time::Instant;
 
 use super::Worker;
+use super::chores::SLICE;
 use crate::connection::Connection;
-use crate::room::{Known, Pending, Room};
+use crate::room::{Attachment, Known, Pending, Room};
 
 /// How long a join may wait for the bus before it is refused.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(3);
@@ -94,5 +96,60 @@ impl Worker {
             self.refuse(connection, id, Some(&room.name), reason);
         }
         self.publish_all(connection, then);
+    }
+
+    /// Refuses all joins of a room: at once if they are few, else in slices, as if they had waited too
+    /// long. Then the hub is asked again, for joins that come meanwhile.
+    pub(super) fn refuse_soon(&self, room: &Rc<Room>) {
+        let mut state = room.state.borrow_mut();
+        if state.pending.len() <= SLICE {
+            let refused = std::mem::take(&mut state.pending);
+            drop(state);
+            return self.refuse_joins(room, refused, ErrorCode::BusUnavailable);
+        }
+        let now = Instant::now();
+        state.pending.iter_mut().for_each(|pending| pending.deadline = now);
+        self.rooms.unwatch(&mut state);
+        let number = self.rooms.next_number();
+        state.attachment = Attachment::Asked(number);
+        drop(state);
+        self.rooms.watch(room);
+        self.hub.attach(room.name.clone(), number);
+    }
+
+    /// Refuses joins that were taken out of a room, and publishes what waited for them.
+    pub(super) fn refuse_joins(&self, room: &Rc<Room>, refused: Vec<Pending>, code: ErrorCode) {
+        for Pending { connection, id, since, then, .. } in refused {
+            connection.joining.borrow_mut().retain(|waiting| !Rc::ptr_eq(waiting, room));
+            if since.is_some() {
+                self.metrics.rooms.resumes[ResumeOutcome::Failed].inc();
+            }
+            self.refuse(
+                &connection,
+                id,
+                Some(&room.name),
+                (code, "the bus does not answer; try again"),
+            );
+            self.publish_all(&connection, then);
+            self.write_soon(&connection);
+        }
+        self.forget_if_empty(room);
+    }
+
+    /// Refuses up to `count` joins that have waited too long. True if others may be left.
+    pub(crate) fn refuse_late(&self, now: Instant, count: usize) -> bool {
+        let mut left = count;
+        while left > 0 {
+            let Some(room) = self.rooms.take_due(now) else { return false };
+            let mut state = room.state.borrow_mut();
+            let is_late = |pending: &&Pending| pending.deadline <= now;
+            let late = state.pending.iter().take(left).take_while(is_late).count();
+            let refused: Vec<Pending> = state.pending.drain(..late).collect();
+            drop(state);
+            self.rooms.watch(&room);
+            self.refuse_joins(&room, refused, ErrorCode::BusUnavailable);
+            left -= late.clamp(1, left);
+        }
+        true
     }
 }

@@ -1,6 +1,6 @@
-//! Sockets that speak HTTP: each may hold a whole request head until its time-out, so that their
-//! number is bounded. Above the bound the one that came first is ended: a handshake takes a round
-//! trip, a head that is sent byte by byte takes all the time there is.
+//! Sockets that speak HTTP. Each may hold a whole request head until its time-out, so their number is
+//! bounded. Above the bound the oldest one is ended: a handshake takes one round trip, while a head
+//! that is sent byte by byte takes all the time that it is given.
 
 use std::collections::VecDeque;
 
@@ -9,19 +9,19 @@ use tokio::task::AbortHandle;
 
 use super::Worker;
 
-/// What a socket may hold beside the head of its request: its task, and buffers.
+/// Bytes that a socket may hold besides the head of its request: its task and its buffers.
 const VISIT_BYTES: usize = 12 * 1024;
 
 /// Tasks of sockets that are not WebSockets yet, the oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct Visits {
     tasks: VecDeque<AbortHandle>,
-    /// Above so many, those that ended are looked for: their memory is kept until then.
+    /// Above so many, tasks that have ended are removed: their memory is kept until then.
     sweep_above: usize,
 }
 
 impl Visits {
-    /// Adds one. Of more than `most` the oldest are ended; returns how many.
+    /// Adds a task. If there are more than `most`, the oldest are ended. Returns how many were.
     pub(crate) fn add(&mut self, task: AbortHandle, most: usize) -> usize {
         while self.tasks.front().is_some_and(AbortHandle::is_finished) {
             self.tasks.pop_front();

@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::connection::Connection;
 use crate::hub::{HubCommand, HubHandle, QueuedBytes};
 use crate::log::{Batch, Budget, Cursor, RoomLog};
 use crate::tests::{EPOCH, at, connection, enter, entry, room_name, settings, worker};

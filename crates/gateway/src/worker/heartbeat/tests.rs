@@ -185,7 +185,7 @@ async fn time_in_which_the_process_was_stopped_does_not_count() {
     let stop = 100 * SECOND;
     assert!(scene.worker.beat(stop), "ticks begin anew");
     assert!(scene.worker.connections.heartbeats().borrow().now() < Moment::default().after(SECOND));
-    assert!(!scene.worker.beat(STOPPED - Duration::from_nanos(1)));
+    assert!(!scene.worker.beat(MIN_STOPPED - Duration::from_nanos(1)));
     assert!(scene.connections.iter().all(|(connection, _)| connection.is_open()));
 }
 
