@@ -13,7 +13,7 @@ mod peek;
 mod shares;
 mod upkeep;
 
-pub(crate) use commands::{Floor, HubCommand, HubHandle, PageAnswer, WorkerEvent};
+pub(crate) use commands::{HubCommand, HubHandle, PageAnswer, WorkerEvent};
 pub(crate) use driver::{Hub, now_ms};
 pub(crate) use outlet::{InQueue, outlet_queue};
 pub(crate) use page::Page;

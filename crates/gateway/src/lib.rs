@@ -9,7 +9,7 @@ pub mod config;
 mod connection;
 mod drain;
 mod fetch;
-mod frame;
+mod form;
 mod http;
 mod hub;
 mod log;
@@ -18,7 +18,9 @@ mod room;
 mod settings;
 #[cfg(test)]
 mod simulation;
+mod socket;
 mod traces;
+mod websocket;
 mod worker;
 
 #[doc(hidden)]

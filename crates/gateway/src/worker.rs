@@ -25,17 +25,16 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use roomcast_bus::Bus;
 use roomcast_metrics::Metrics;
-use roomcast_protocol::{ConnectionId, NodeId, RoomName};
+use roomcast_protocol::{ConnectionId, NodeId};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 pub(crate) use driver::{Handoff, WorkerParts, run};
-pub(crate) use heartbeat::Pulse;
 pub(crate) use session::Reply;
 
 use crate::connection::{Connection, TURN_BYTES};
 use crate::hub::HubHandle;
-use crate::room::Room;
+use crate::room::{Room, RoomSlab, write_turn};
 use crate::settings::Settings;
 use crate::traces::Tracer;
 use asks::Asks;
@@ -64,7 +63,7 @@ pub(crate) struct Worker {
     /// What the hub had no space for.
     asks: RefCell<Asks>,
     asks_wake: Notify,
-    rooms: RefCell<HashMap<RoomName, Rc<Room>>>,
+    rooms: RefCell<RoomSlab>,
     connections: RefCell<HashMap<ConnectionId, Rc<Connection>>>,
     /// Where sockets are read into.
     pub(crate) scratch: RefCell<Box<[u8]>>,
@@ -114,7 +113,7 @@ impl Worker {
             hub,
             asks: RefCell::default(),
             asks_wake: Notify::new(),
-            rooms: RefCell::new(HashMap::new()),
+            rooms: RefCell::default(),
             connections: RefCell::new(HashMap::new()),
             scratch: RefCell::new(vec![0; TURN_BYTES].into_boxed_slice()),
             inbound_held: Rc::default(),
@@ -170,7 +169,7 @@ impl Worker {
     /// Writes what waits for a connection, one turn of it; the rest comes after the others.
     pub(crate) fn write(&self, connection: &Rc<Connection>) {
         connection.queued.set(false);
-        let turn = connection.write_turn();
+        let turn = write_turn(connection, &self.rooms.borrow());
         self.metrics.traffic.messages_out.inc_by(turn.frames);
         self.metrics.traffic.bytes_out.inc_by(turn.bytes as u64);
         if turn.bytes > 0 {

@@ -25,11 +25,8 @@ pub(crate) struct KeysArgs {
 /// Prints the room's partition, slot, keys and channel as JSON.
 pub(crate) fn run(args: KeysArgs) -> anyhow::Result<ExitCode> {
     let room = RoomName::parse(&args.room).context("the room's name")?;
-    let config = config::load(&ServeArgs {
-        config: args.config,
-        set: args.set,
-        ..ServeArgs::default()
-    })?;
+    let config =
+        config::load(&ServeArgs { config: args.config, set: args.set, ..ServeArgs::default() })?;
     let names: RoomNames = match &config.bus.redis_url {
         Some(url) => {
             let prefix = config.bus.prefix.clone();

@@ -8,16 +8,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::Instant;
 
 use super::{InQueue, Page};
-use crate::log::{Batch, RoomLog};
-
-/// Which batches a log has dropped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Floor {
-    /// Batches before this one went because the room's log is full: who reads them is slow.
-    pub(crate) slow: u64,
-    /// Batches before this one are gone, some of them perhaps only for the node's memory budget.
-    pub(crate) all: u64,
-}
+use crate::log::{Batch, Floor, RoomLog};
 
 /// From a worker to the hub.
 #[derive(Debug)]

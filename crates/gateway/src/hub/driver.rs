@@ -19,8 +19,8 @@ use super::opening::Opening;
 use super::outlet::{Outlet, Sent, queue_bytes};
 use super::page::{Page, Part};
 use super::shares::Shares;
-use super::{Floor, HubCommand, PageAnswer, WorkerEvent};
-use crate::log::{Batch, Budget};
+use super::{HubCommand, PageAnswer, WorkerEvent};
+use crate::log::{Batch, Budget, Floor};
 use crate::settings::Settings;
 
 /// Opening deadlines, lingering rooms and full queues are looked at this often.

@@ -6,10 +6,9 @@ use roomcast_bus::FeedEvent;
 use roomcast_protocol::{Lineage, Position, RoomName};
 use tokio::time::Instant;
 
-use super::Floor;
 use super::catchup::CatchUp;
 use super::shares::Place;
-use crate::log::{Batch, Budget, Entry, RoomLog};
+use crate::log::{Batch, Budget, Entry, Floor, RoomLog};
 
 /// Largest batch, in bytes: a few hundred chat messages, and little enough to hold for one reader.
 const BATCH_BYTES: usize = 64 * 1024;

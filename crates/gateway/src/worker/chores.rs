@@ -28,7 +28,7 @@ impl Worker {
     /// other.
     pub(crate) fn configure(&self, settings: Arc<Settings>) {
         *self.settings.borrow_mut() = settings;
-        let rooms: Vec<Rc<Room>> = self.rooms.borrow().values().cloned().collect();
+        let rooms: Vec<Rc<Room>> = self.rooms.borrow().iter().cloned().collect();
         self.do_later(Chore::Configure(rooms.into_iter()));
     }
 
@@ -62,25 +62,24 @@ impl Worker {
 
     /// Whether rooms are left that the connection is in or about to be in.
     fn leave_some(&self, connection: &Rc<Connection>) -> bool {
-        let mut all = connection.joining.borrow_mut();
-        let kept = all.len().saturating_sub(SLICE);
-        let joining = all.split_off(kept);
-        drop(all);
-        for room in joining {
-            self.cancel_pending(connection, &room);
-            self.forget_if_empty(&room);
+        for id in connection.some_joining(SLICE) {
+            connection.end_join(id);
+            if let Some(room) = self.room_by_id(id) {
+                self.cancel_pending(connection, &room);
+                self.forget_if_empty(&room);
+            }
         }
-        for membership in connection.membership_indices().into_iter().take(SLICE) {
+        for membership in connection.some_memberships(SLICE) {
             self.exit(connection, membership);
         }
-        kept > 0 || connection.rooms() > 0
+        connection.joining() > 0 || connection.rooms() > 0
     }
 
     fn configure_some(&self, rooms: &mut vec::IntoIter<Rc<Room>>) -> bool {
         // There may be newer ones than those that the chore began with.
         let settings = self.settings();
         for room in rooms.by_ref().take(SLICE) {
-            if !self.room(&room.name).is_some_and(|known| Rc::ptr_eq(&known, &room)) {
+            if self.room_by_id(room.id).is_none() {
                 continue;
             }
             let namespace = settings.namespace_of(&room.name).clone();

@@ -1,7 +1,6 @@
 //! Heartbeats: each connection has a phase of its own, so that pings are spread over the interval,
 //! and is looked at when its ping or its end is due.
 
-use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -9,9 +8,8 @@ use roomcast_protocol::CloseCode;
 use tokio::time::Instant;
 
 use super::Worker;
-use super::wheel::{Place, Wheel};
-use crate::connection::{Arriving, Connection};
-use crate::frame;
+use super::wheel::Wheel;
+use crate::connection::{Arriving, Connection, WheelPlace, WorkerTime};
 use crate::settings::Settings;
 
 /// Fewest ticks in an interval: pings are spread over so many moments.
@@ -20,47 +18,6 @@ const MIN_TICKS: u32 = 100;
 const MAX_PERIOD: Duration = Duration::from_millis(250);
 /// A tick this late means that the process was stopped: that time does not count as silence.
 const STOPPED: Duration = Duration::from_secs(1);
-
-/// A moment of a worker's time, in ns since it began. That time stands still while the process is
-/// stopped: no ping goes out meanwhile, so clients have nothing to answer.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Moment(u64);
-
-impl Moment {
-    fn after(self, time: Duration) -> Self {
-        Self(self.0.saturating_add(time.as_nanos() as u64))
-    }
-}
-
-/// What a connection keeps for its heartbeat.
-#[derive(Debug)]
-pub(crate) struct Pulse {
-    /// When its last bytes came.
-    heard: Cell<Moment>,
-    /// When its last application frame came.
-    active: Cell<Moment>,
-    /// Its place in the round: its pings are due at ticks that leave this remainder.
-    phase: Cell<u32>,
-    place: Cell<Place>,
-}
-
-impl Default for Pulse {
-    fn default() -> Self {
-        Self {
-            heard: Cell::default(),
-            active: Cell::default(),
-            phase: Cell::default(),
-            place: Cell::new(Place::NOWHERE),
-        }
-    }
-}
-
-impl Pulse {
-    /// The last bytes held an application frame.
-    pub(crate) fn note_active(&self) {
-        self.active.set(self.heard.get());
-    }
-}
 
 /// After how much silence a connection ends. Pure.
 #[derive(Debug, Clone, Copy)]
@@ -77,7 +34,7 @@ impl Patience {
     }
 
     /// What ends a connection first if nothing more comes, and when.
-    fn end(self, heard: Moment, active: Moment) -> (Moment, CloseCode) {
+    fn end(self, heard: WorkerTime, active: WorkerTime) -> (WorkerTime, CloseCode) {
         let dead = (heard.after(self.timeout), CloseCode::Dead);
         let idle = self.idle.map(|idle| (active.after(idle), CloseCode::Idle));
         idle.filter(|idle| idle.0 < dead.0).unwrap_or(dead)
@@ -111,17 +68,17 @@ impl Heartbeats {
     }
 
     /// The worker's time.
-    fn now(&self) -> Moment {
-        Moment::default().after(self.began.elapsed().saturating_sub(self.stopped))
+    fn now(&self) -> WorkerTime {
+        WorkerTime::default().after(self.began.elapsed().saturating_sub(self.stopped))
     }
 
     /// The first tick that is not before a moment.
-    fn tick_at(&self, moment: Moment) -> u64 {
+    fn tick_at(&self, moment: WorkerTime) -> u64 {
         moment.0.div_ceil(self.period.as_nanos() as u64)
     }
 
     /// Takes a connection in, at a phase of its own choice.
-    fn add(&mut self, connection: &Rc<Connection>, patience: Patience, now: Moment) {
+    fn add(&mut self, connection: &Rc<Connection>, patience: Patience, now: WorkerTime) {
         let pulse = &connection.pulse;
         pulse.heard.set(now);
         pulse.active.set(now);
@@ -145,7 +102,7 @@ impl Heartbeats {
         let phase = self.wheel.tick() % self.wheel.round();
         due.into_iter()
             .map(|connection| {
-                connection.pulse.place.set(Place::NOWHERE);
+                connection.pulse.place.set(WheelPlace::NOWHERE);
                 let pings = u64::from(connection.pulse.phase.get()) == phase;
                 (connection, pings)
             })
@@ -154,7 +111,7 @@ impl Heartbeats {
 
     /// Lets a connection go.
     fn remove(&mut self, connection: &Connection) {
-        let place = connection.pulse.place.replace(Place::NOWHERE);
+        let place = connection.pulse.place.replace(WheelPlace::NOWHERE);
         if let Some(moved) = self.wheel.take(place) {
             moved.pulse.place.set(place);
         }
@@ -197,7 +154,7 @@ impl Worker {
 
     /// The next tick: ends the connections that were silent for too long, and pings those whose
     /// turn it is.
-    fn beat_at(&self, now: Moment) {
+    fn beat_at(&self, now: WorkerTime) {
         let patience = Patience::of(&self.settings.borrow());
         let due = self.heartbeats.borrow_mut().turn();
         for (connection, pings) in due {
@@ -209,7 +166,7 @@ impl Worker {
                 continue;
             }
             if pings {
-                connection.send_control(frame::append_ping);
+                connection.send_heartbeat();
                 self.write(&connection);
             }
             self.heartbeats.borrow_mut().schedule(&connection, patience);
@@ -221,7 +178,7 @@ impl Worker {
         &self,
         connection: &Connection,
         patience: Patience,
-        now: Moment,
+        now: WorkerTime,
     ) -> Option<CloseCode> {
         let pulse = &connection.pulse;
         // What was read just after a stop is dated before the stop was known.

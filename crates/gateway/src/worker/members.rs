@@ -6,20 +6,19 @@ use std::rc::Rc;
 use roomcast_protocol::{CloseCode, ConnectionId, RoomName};
 
 use super::Worker;
-use crate::connection::Connection;
+use crate::connection::{Connection, RoomId};
 use crate::hub::HubCommand;
 use crate::room::{Member, Reader, Room, RoomState};
-
-/// The map of rooms gives memory back when it holds less than one in so many of what it has space
-/// for …
-const SPARSE: usize = 4;
-/// … unless that is less than this.
-const SMALL: usize = 1024;
 
 impl Worker {
     /// A room that is known here.
     pub(crate) fn room(&self, name: &RoomName) -> Option<Rc<Room>> {
-        self.rooms.borrow().get(name).cloned()
+        self.rooms.borrow().by_name(name).cloned()
+    }
+
+    /// A room by its id, while it lasts.
+    pub(super) fn room_by_id(&self, id: RoomId) -> Option<Rc<Room>> {
+        self.rooms.borrow().by_id(id).cloned()
     }
 
     /// A room for a member to come: known here, or asked for now.
@@ -30,12 +29,12 @@ impl Worker {
         let number = self.next_number();
         let namespace = self.settings.borrow().namespace_of(name).clone();
         namespace.metrics.rooms.inc();
-        let room = Rc::new(Room {
+        let room = self.rooms.borrow_mut().add(|id| Room {
+            id,
             name: name.clone(),
             namespace: RefCell::new(namespace),
             state: RefCell::new(RoomState::asked(number)),
         });
-        self.rooms.borrow_mut().insert(name.clone(), room.clone());
         self.ask_hub(HubCommand::Attach { worker: self.index, room: name.clone(), number });
         room
     }
@@ -50,7 +49,7 @@ impl Worker {
     /// Makes a connection a member that reads from `reader`. What it is told first must be in its
     /// gate already: from here on passes write to it.
     pub(super) fn enter(&self, connection: &Rc<Connection>, room: &Rc<Room>, reader: Reader) {
-        let membership = connection.enter(room.clone());
+        let membership = connection.enter(room.id);
         let mut state = room.state.borrow_mut();
         let slot = state.members.add(Member {
             connection: Some(connection.clone()),
@@ -73,10 +72,11 @@ impl Worker {
 
     /// Ends a membership. After this no frame of the room is begun on the connection.
     pub(super) fn exit(&self, connection: &Rc<Connection>, membership: u32) {
-        let Some(left) = connection.exit(membership) else { return };
-        left.room.state.borrow_mut().members.remove(left.slot);
-        left.room.namespace.borrow().metrics.members.dec();
-        self.forget_if_empty(&left.room);
+        let Some((id, slot)) = connection.exit(membership) else { return };
+        let room = self.room_by_id(id).expect("a room lasts as long as its members");
+        room.state.borrow_mut().members.remove(slot);
+        room.namespace.borrow().metrics.members.dec();
+        self.forget_if_empty(&room);
     }
 
     /// Closes a connection: it leaves its rooms at once, and its task writes the Close.
@@ -95,14 +95,8 @@ impl Worker {
             self.pending.borrow_mut().forget(watch);
         }
         drop(state);
-        let mut rooms = self.rooms.borrow_mut();
-        // It may be gone already, and another of its name have come.
-        if rooms.get(&room.name).is_some_and(|known| Rc::ptr_eq(known, room)) {
-            rooms.remove(&room.name);
-            if rooms.capacity() > SMALL && rooms.len() < rooms.capacity() / SPARSE {
-                let enough = rooms.len() * 2;
-                rooms.shrink_to(enough);
-            }
+        // It may be gone already, and another of its name may have come.
+        if self.rooms.borrow_mut().remove(room) {
             room.namespace.borrow().metrics.rooms.dec();
             self.ask_hub(HubCommand::Detach { worker: self.index, room: room.name.clone() });
         }

@@ -93,7 +93,7 @@ impl Worker {
 
     /// A member has something to read, or is to ask for it once its socket takes more.
     pub(super) fn owe(&self, connection: &Rc<Connection>, room: &Rc<Room>) {
-        if let Some((membership, _)) = connection.membership_in(room)
+        if let Some((membership, _)) = connection.membership_in(room.id)
             && connection.owe(membership)
         {
             self.write_later(connection);

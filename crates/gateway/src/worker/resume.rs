@@ -74,7 +74,7 @@ impl Worker {
     /// The join is answered and the connection is a member.
     pub(super) fn admit(&self, room: &Rc<Room>, pending: Pending, start: Start) {
         let Pending { connection, id, since, then, .. } = pending;
-        connection.joining.borrow_mut().retain(|waiting| !Rc::ptr_eq(waiting, room));
+        connection.end_join(room.id);
         if !connection.is_open() {
             return self.publish_all(&connection, then);
         }
@@ -124,7 +124,7 @@ impl Worker {
 
     pub(super) fn refuse_joins(&self, room: &Rc<Room>, refused: Vec<Pending>, code: ErrorCode) {
         for Pending { connection, id, since, then, .. } in refused {
-            connection.joining.borrow_mut().retain(|waiting| !Rc::ptr_eq(waiting, room));
+            connection.end_join(room.id);
             if since.is_some() {
                 self.metrics.rooms.resumes[ResumeOutcome::Failed].inc();
             }

@@ -48,12 +48,14 @@ impl Worker {
     pub(super) fn join(&self, connection: &Rc<Connection>, id: Option<RequestId>, join: JoinRoom) {
         let settings = self.settings();
         let known = self.room(&join.room);
-        let is_joining = connection.joining.borrow().iter().any(|room| room.name == join.room);
-        if is_joining || known.is_some_and(|room| connection.membership_in(&room).is_some()) {
+        let is_its = |room: Rc<Room>| {
+            connection.is_joining(room.id) || connection.membership_in(room.id).is_some()
+        };
+        if known.is_some_and(is_its) {
             let reason = (ErrorCode::AlreadyJoined, "this connection is in that room already");
             return self.refuse(connection, id, Some(&join.room), reason);
         }
-        if connection.rooms() + connection.joining.borrow().len() >= settings.limits.rooms {
+        if connection.rooms() + connection.joining() >= settings.limits.rooms {
             let reason = (ErrorCode::TooManyRooms, "this connection is in too many rooms");
             return self.refuse(connection, id, Some(&join.room), reason);
         }
@@ -69,7 +71,7 @@ impl Worker {
             known: Known::Unasked,
             then: Vec::new(),
         };
-        connection.joining.borrow_mut().push(room.clone());
+        connection.begin_join(room.id);
         {
             let waiting = &mut room.state.borrow_mut().pending;
             if waiting.is_empty() {
@@ -87,7 +89,7 @@ impl Worker {
     /// A client wants to be a member no more.
     pub(super) fn leave(&self, connection: &Rc<Connection>, id: Option<RequestId>, name: RoomName) {
         let room = self.room(&name);
-        let membership = room.as_ref().and_then(|room| connection.membership_in(room));
+        let membership = room.as_ref().and_then(|room| connection.membership_in(room.id));
         match (membership, room) {
             (Some((membership, _)), _) => self.exit(connection, membership),
             (None, Some(room)) if self.cancel_join(connection, &room) => {}
@@ -101,12 +103,9 @@ impl Worker {
 
     /// Takes back a join that waits; false if there is none.
     fn cancel_join(&self, connection: &Rc<Connection>, room: &Rc<Room>) -> bool {
-        let mut joining = connection.joining.borrow_mut();
-        let Some(at) = joining.iter().position(|known| Rc::ptr_eq(known, room)) else {
+        if !connection.end_join(room.id) {
             return false;
-        };
-        joining.swap_remove(at);
-        drop(joining);
+        }
         self.cancel_pending(connection, room);
         self.forget_if_empty(room);
         true
@@ -138,10 +137,11 @@ impl Worker {
 
     /// Lets a publish wait for the connection's own join of that room; gives it back if none waits.
     fn wait_for_join(&self, connection: &Rc<Connection>, publish: Publish) -> Option<Publish> {
-        let joining = connection.joining.borrow();
-        let Some(room) = joining.iter().find(|room| room.name == publish.room) else {
+        if connection.joining() == 0 {
             return Some(publish);
-        };
+        }
+        let room = self.room(&publish.room).filter(|room| connection.is_joining(room.id));
+        let Some(room) = room else { return Some(publish) };
         let mut state = room.state.borrow_mut();
         let mut pending = state.pending.iter_mut();
         match pending.find(|join| Rc::ptr_eq(&join.connection, connection)) {
@@ -204,7 +204,7 @@ impl Worker {
     pub(crate) fn note_author(&self, connection: &Rc<Connection>, name: &RoomName) {
         connection.authored.set(true);
         let Some(room) = self.room(name) else { return };
-        if let Some((_, slot)) = connection.membership_in(&room) {
+        if let Some((_, slot)) = connection.membership_in(room.id) {
             room.state.borrow_mut().members.at_mut(slot).author = true;
         }
     }

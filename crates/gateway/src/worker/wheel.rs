@@ -1,17 +1,7 @@
 //! A wheel of slots: what is due at a tick stands in that tick's slot. A turn hands out what is due
 //! and looks at nothing else; what is taken out goes at once. Pure.
 
-/// Where something stands, so that it can be taken out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
-    slot: u32,
-    index: u32,
-}
-
-impl Place {
-    /// Of what stands in no wheel.
-    pub(crate) const NOWHERE: Self = Self { slot: u32::MAX, index: u32::MAX };
-}
+use crate::connection::WheelPlace;
 
 /// Things that are due within one round of ticks.
 #[derive(Debug)]
@@ -46,17 +36,17 @@ impl<T> Wheel<T> {
 
     /// Puts something in, due at this tick: at the next one at the earliest, and after a whole round
     /// at the latest.
-    pub(super) fn put(&mut self, due: u64, item: T) -> Place {
+    pub(super) fn put(&mut self, due: u64, item: T) -> WheelPlace {
         let due = due.clamp(self.tick + 1, self.tick + self.round());
         let slot = self.slot_of(due);
         let items = &mut self.slots[slot as usize];
         items.push(item);
-        Place { slot, index: items.len() as u32 - 1 }
+        WheelPlace { slot, index: items.len() as u32 - 1 }
     }
 
     /// Takes out what stands at a place. Returns what stands there now: something else has moved
     /// to it.
-    pub(super) fn take(&mut self, place: Place) -> Option<&T> {
+    pub(super) fn take(&mut self, place: WheelPlace) -> Option<&T> {
         let items = self.slots.get_mut(place.slot as usize)?;
         if place.index as usize >= items.len() {
             return None;
@@ -115,7 +105,7 @@ mod tests {
         fn each_comes_out_at_its_tick(steps in prop::collection::vec(step(), 1..200)) {
             let mut wheel = Wheel::new(ROUND);
             // By number: the tick it is due at, and its place.
-            let mut model: BTreeMap<u32, (u64, Place)> = BTreeMap::new();
+            let mut model: BTreeMap<u32, (u64, WheelPlace)> = BTreeMap::new();
             for (number, step) in (0..).zip(steps) {
                 match step {
                     Step::Put(after) => {
@@ -149,7 +139,7 @@ mod tests {
     fn what_stands_nowhere_is_not_taken_out() {
         let mut wheel = Wheel::new(ROUND);
         let place = wheel.put(1, 1);
-        assert_eq!(wheel.take(Place::NOWHERE), None);
+        assert_eq!(wheel.take(WheelPlace::NOWHERE), None);
         assert_eq!(wheel.turn(), [1]);
         assert_eq!(wheel.take(place), None);
     }
