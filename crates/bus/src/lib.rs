@@ -18,21 +18,22 @@ pub use api::{
 };
 pub use bus::{Bus, Feeds, Reply};
 pub use memory::MemoryOptions;
-pub use redis::{ChangeError, Opening, RedisFault, RedisOptions, StartError, check_url, locate_room};
 pub use redis::keys::{KeyNames, RoomNames, room_names};
+pub use redis::{
+    ChangeError, Opening, RedisFault, RedisOptions, StartError, check_url, locate_room,
+};
 
 /// The feed's pure part, for the simulation in `gateway`; not for use.
 #[doc(hidden)]
 pub mod simulation {
     pub use crate::feed::LaneHandle;
-    pub use crate::leases::{Incarnation, Lease, LeaseHolder, LeaseJudge, LeaseTable};
     pub use crate::feed::exit::{Exit as EventQueue, Session};
     pub use crate::feed::lane::{
-        Lane, LaneAction, LaneCommand, LaneEvent, LaneOptions, LaneRoom, Moment, ReadResult,
-        Tail,
+        Lane, LaneAction, LaneCommand, LaneEvent, LaneOptions, LaneRoom, Moment, ReadResult, Tail,
     };
     pub use crate::feed::order::{Found, Need, Order, Page};
     pub use crate::feed::subscriptions::Change;
+    pub use crate::leases::{Incarnation, Lease, LeaseHolder, LeaseJudge, LeaseTable};
     pub use crate::redis::keys::Keys;
     pub use crate::redis::payload::Push;
 }

@@ -54,9 +54,9 @@ use cluster::ClusterOwner;
 pub use fault::{RedisFault, StartError};
 use group::Sender;
 use keys::{Keys, RoomNames, room_names};
-use placement::Placement;
 pub use opening::Opening;
 use opening::Unopened;
+use placement::Placement;
 use publisher::Submitter;
 use reads::Reader;
 use servers::{Change, Servers};
@@ -236,16 +236,16 @@ impl RedisBus {
         };
         let (submitter, publisher) = Submitter::new(sender, metrics.clone());
         tokio::spawn(publisher);
-        let leases = LeaseKeeper {
-            keys,
-            shards: shards.clone(),
-            metrics,
-            connections: options.connections,
-        };
+        let leases =
+            LeaseKeeper { keys, shards: shards.clone(), metrics, connections: options.connections };
         let (leased, ended) = oneshot::channel();
         tokio::spawn(leases.run(ended));
         let feeds = RedisFeeds::new(exit, shards.clone());
-        Ok((Self { submitter, reader, shards, owner, reached, place, _leased: Arc::new(leased) }, feeds, opening))
+        Ok((
+            Self { submitter, reader, shards, owner, reached, place, _leased: Arc::new(leased) },
+            feeds,
+            opening,
+        ))
     }
 
     pub(crate) fn submit(&self, room: RoomName, publication: &Publication, reply: Reply) {

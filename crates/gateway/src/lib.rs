@@ -9,7 +9,7 @@ pub mod config;
 mod connection;
 mod drain;
 mod fetch;
-mod frame;
+mod form;
 mod http;
 mod hub;
 mod log;
@@ -20,7 +20,9 @@ mod room;
 mod settings;
 #[cfg(test)]
 mod simulation;
+mod socket;
 mod traces;
+mod websocket;
 mod worker;
 
 #[doc(hidden)]

@@ -36,7 +36,6 @@ use roomcast_protocol::NodeId;
 use tokio::sync::mpsc;
 
 pub(crate) use driver::{Handoff, WorkerParts, run};
-pub(crate) use heartbeat::Pulse;
 pub(crate) use requests::BusAnswer;
 
 use crate::connection::{Connection, TURN_BYTES};
@@ -160,7 +159,7 @@ impl Worker {
     /// Writes one turn of what waits for a connection. The rest is written after other connections.
     pub(crate) fn write(&self, connection: &Rc<Connection>) {
         connection.queued.set(false);
-        let turn = connection.write_turn();
+        let turn = self.rooms.write_turn(connection);
         self.metrics.traffic.messages_out.inc_by(turn.frames);
         self.metrics.traffic.bytes_out.inc_by(turn.bytes as u64);
         if turn.bytes > 0 {

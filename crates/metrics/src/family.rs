@@ -5,8 +5,8 @@ use std::ops::Index;
 use std::sync::Arc;
 
 use prometheus::core::Collector;
-use prometheus::{Gauge, 
-    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+use prometheus::{
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry,
 };
 

@@ -63,12 +63,7 @@ impl Lane {
         }
     }
 
-    pub(super) fn commanded(
-        &mut self,
-        generation: u64,
-        result: Result<(), String>,
-        at: &Moment,
-    ) {
+    pub(super) fn commanded(&mut self, generation: u64, result: Result<(), String>, at: &Moment) {
         if generation != self.generation {
             return;
         }

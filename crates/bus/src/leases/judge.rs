@@ -101,8 +101,7 @@ impl LeaseJudge {
                 (lease.incarnation, seen)
             })
             .collect();
-        let is_dead =
-            |lease: &&Lease| self.seen[&lease.incarnation].unchanged >= DEAD_ADVANCES;
+        let is_dead = |lease: &&Lease| self.seen[&lease.incarnation].unchanged >= DEAD_ADVANCES;
         others().filter(is_dead).copied().collect()
     }
 

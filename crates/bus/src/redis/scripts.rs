@@ -38,10 +38,20 @@ pub(crate) const PARTIAL: &str = "ROOMCASTPARTIAL";
 /// How long a call waits for replicas; an answer must still come in time.
 const WAIT_MS: u64 = 400;
 
-static PUBLISH: LazyLock<Script> =
-    LazyLock::new(|| Script::new(concat!(include_str!("common.lua"), include_str!("meta.lua"), include_str!("publish.lua"))));
-static READ: LazyLock<Script> =
-    LazyLock::new(|| Script::new(concat!(include_str!("common.lua"), include_str!("meta.lua"), include_str!("read.lua"))));
+static PUBLISH: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(
+        include_str!("common.lua"),
+        include_str!("meta.lua"),
+        include_str!("publish.lua")
+    ))
+});
+static READ: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(
+        include_str!("common.lua"),
+        include_str!("meta.lua"),
+        include_str!("read.lua")
+    ))
+});
 static ADVANCE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(include_str!("common.lua"), include_str!("../leases/advance.lua")))
 });

@@ -15,9 +15,9 @@ use super::keys::Keys;
 use super::link::{Link, LinkOptions};
 use super::reads::Reader;
 use super::shards::Shards;
-use crate::feed::exit::Exit;
 use crate::feed::LaneHandle;
 use crate::feed::driver::{LaneDriver, Tools};
+use crate::feed::exit::Exit;
 use crate::feed::subscriptions::Dialect;
 
 /// One primary.

@@ -125,10 +125,9 @@ impl Shards {
         metrics.subscribed.set(health.subscribed.into());
         let map = self.map.borrow().clone();
         let ages = map.shards.iter().map(|shard| shard.vitals.ages());
-        let (probed, waiting) =
-            ages.fold(Default::default(), |max: (Duration, Duration), age| {
-                (max.0.max(age.0), max.1.max(age.1))
-            });
+        let (probed, waiting) = ages.fold(Default::default(), |max: (Duration, Duration), age| {
+            (max.0.max(age.0), max.1.max(age.1))
+        });
         metrics.probe_age.set(probed.as_secs_f64());
         metrics.unconfirmed_age.set(waiting.as_secs_f64());
         for state in CircuitState::ALL {
@@ -192,7 +191,8 @@ impl Shards {
         words: &[String],
     ) -> RedisResult<(Arc<str>, Value)> {
         let unavailable = || RedisError::from((ErrorKind::Io, "partition 0 has no primary here"));
-        let up = self.control_primary().and_then(|shard| shard.link.up()).ok_or_else(unavailable)?;
+        let up =
+            self.control_primary().and_then(|shard| shard.link.up()).ok_or_else(unavailable)?;
         let command = |up: &Up| {
             let mut command = call.on_key(key);
             command.arg(up.version).arg(self.keys.version()).arg(words);

@@ -12,8 +12,8 @@ use roomcast_bus::{
     RoomEvent, room_names,
 };
 use roomcast_metrics::Metrics;
-use roomcast_testkit::RedisServer;
 use roomcast_protocol::{Data, Lineage, Message, PublishKey, RoomName, Seq, UserName};
+use roomcast_testkit::RedisServer;
 use tokio::time::{Instant, timeout_at};
 
 /// What should happen happens within this, however busy the machine is.
@@ -40,9 +40,8 @@ pub(crate) fn keys_of(name: &str) -> KeyNames {
 /// The keys of rooms that a server holds: all but those of the whole deployment.
 pub(crate) fn room_keys(server: &RedisServer) -> Vec<String> {
     let keys: Vec<String> = server.ask(&["KEYS", "*"]).unwrap();
-    let is_shared = |key: &String| {
-        ["}:leases", ":layout", ":version"].iter().any(|end| key.ends_with(end))
-    };
+    let is_shared =
+        |key: &String| ["}:leases", ":layout", ":version"].iter().any(|end| key.ends_with(end));
     keys.into_iter().filter(|key| !is_shared(key)).collect()
 }
 

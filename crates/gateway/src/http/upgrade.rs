@@ -25,7 +25,9 @@ use super::client::forwarded;
 use super::handshake::{self, Flaw, Wish};
 use super::query::Hello;
 use super::{Answer, Place, Site, answer};
-use crate::connection::{Connection, Ended, serve};
+use crate::connection::{Connection, Ended};
+use crate::form::Form;
+use crate::websocket::{abandon, serve};
 use crate::worker::Worker;
 
 /// One accepted socket while it speaks HTTP.
@@ -203,8 +205,9 @@ async fn become_connection(worker: Rc<Worker>, upgrade: OnUpgrade, grant: Grant)
     let connections = &worker.metrics.connections;
     connections.handshake.observe(grant.accepted.elapsed().as_secs_f64());
     connections.opened[grant.hello.kind()].inc();
-    let (encoding, stalled) = (grant.subprotocol.encoding, &worker.stalled_held);
-    let connection = Rc::new(Connection::new(id, grant.hello, encoding, socket, stalled));
+    let form = Form::websocket(grant.subprotocol.encoding);
+    let stalled = &worker.stalled_held;
+    let connection = Rc::new(Connection::new(id, grant.hello, form, socket, stalled));
     tracing::debug!(%connection, client = %grant.client, "opened");
     tokio::task::spawn_local(live(worker, connection, early, grant.place));
 }
@@ -213,7 +216,7 @@ async fn become_connection(worker: Rc<Worker>, upgrade: OnUpgrade, grant: Grant)
 async fn live(worker: Rc<Worker>, connection: Rc<Connection>, early: Bytes, _place: Rc<Place>) {
     let begun = Instant::now();
     let open =
-        &worker.metrics.connections.open[Transport::Websocket][label_of(connection.encoding)];
+        &worker.metrics.connections.open[Transport::Websocket][label_of(connection.encoding())];
     open.inc();
     let served = AssertUnwindSafe(serve(&worker, &connection, early)).catch_unwind().await;
     let ended = match served {
@@ -221,7 +224,7 @@ async fn live(worker: Rc<Worker>, connection: Rc<Connection>, early: Bytes, _pla
         Err(_panic) => {
             worker.metrics.node.panics.inc();
             tracing::error!(%connection, "a panic ended this connection");
-            crate::connection::abandon(&worker, &connection).await
+            abandon(&worker, &connection).await
         }
     };
     worker.dismiss(connection.id);

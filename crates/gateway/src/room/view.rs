@@ -9,14 +9,15 @@ use std::time::Instant;
 use roomcast_protocol::{Lineage, Position, RoomName, Seq};
 
 use super::{Known, Members, PassState, Pending, Plan, Reader, plan};
-use crate::connection::Connection;
-use crate::hub::Floor;
-use crate::log::{Batch, Cursor, RoomLog};
+use crate::connection::{Connection, RoomId};
+use crate::log::{Batch, Cursor, Floor, RoomLog};
 use crate::settings::Namespace;
 
 /// A room with local members, or one that is about to have some.
 #[derive(Debug)]
 pub(crate) struct Room {
+    /// Its place among the rooms of its worker.
+    pub(crate) id: RoomId,
     /// Its name.
     pub(crate) name: RoomName,
     /// The policy it follows; replaced when the configuration is.

@@ -74,7 +74,7 @@ impl Worker {
     /// Answers a join with `joined`; the connection is a member from now on.
     pub(super) fn admit(&self, room: &Rc<Room>, pending: Pending, start: JoinStart) {
         let Pending { connection, id, since, then, .. } = pending;
-        connection.joining.borrow_mut().retain(|waiting| !Rc::ptr_eq(waiting, room));
+        connection.end_join(room.id);
         if !connection.is_open() {
             return self.publish_all(&connection, then);
         }

@@ -14,7 +14,7 @@ impl Worker {
     /// A member has something to read, or needs a page once its socket takes bytes again: queues its
     /// connection.
     pub(super) fn owe(&self, connection: &Rc<Connection>, room: &Rc<Room>) {
-        if let Some((membership, _)) = connection.membership_in(room)
+        if let Some((membership, _)) = connection.membership_in(room.id)
             && connection.owe(membership)
         {
             self.write_later(connection);

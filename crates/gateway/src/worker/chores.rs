@@ -55,18 +55,17 @@ impl Worker {
 
     /// Takes a connection out of some of its rooms and joins. True if others are left.
     fn leave_some(&self, connection: &Rc<Connection>) -> bool {
-        let mut all = connection.joining.borrow_mut();
-        let kept = all.len().saturating_sub(SLICE);
-        let joining = all.split_off(kept);
-        drop(all);
-        for room in joining {
-            self.cancel_pending(connection, &room);
-            self.forget_if_empty(&room);
+        for id in connection.some_joining(SLICE) {
+            connection.end_join(id);
+            if let Some(room) = self.rooms.by_id(id) {
+                self.cancel_pending(connection, &room);
+                self.forget_if_empty(&room);
+            }
         }
-        for membership in connection.membership_indices().into_iter().take(SLICE) {
+        for membership in connection.some_memberships(SLICE) {
             self.exit(connection, membership);
         }
-        kept > 0 || connection.rooms() > 0
+        connection.joining() > 0 || connection.rooms() > 0
     }
 
     /// Gives some rooms their namespace's policy. True if others are left.
@@ -74,7 +73,7 @@ impl Worker {
         // The settings may have been replaced again since the chore began.
         let settings = self.settings();
         for room in rooms.by_ref().take(SLICE) {
-            if !self.rooms.contains(&room) {
+            if self.rooms.by_id(room.id).is_none() {
                 continue;
             }
             let namespace = settings.namespace_of(&room.name).clone();

@@ -10,8 +10,8 @@ use hashbrown::HashMap;
 use roomcast_protocol::ConnectionId;
 use tokio::time::Instant;
 
-use super::heartbeat::{Heartbeats, Moment, Patience};
-use crate::connection::Connection;
+use super::heartbeat::{Heartbeats, Patience};
+use crate::connection::{Connection, WorkerTime};
 
 /// The connections of one worker.
 pub(super) struct LiveConnections {
@@ -41,7 +41,7 @@ impl LiveConnections {
     }
 
     /// The same at a moment of the worker's time.
-    pub(super) fn add_at(&self, connection: &Rc<Connection>, patience: Patience, now: Moment) {
+    pub(super) fn add_at(&self, connection: &Rc<Connection>, patience: Patience, now: WorkerTime) {
         self.by_id.borrow_mut().insert(connection.id, connection.clone());
         self.heartbeats.borrow_mut().add(connection, patience, now);
     }
@@ -86,11 +86,11 @@ impl LiveConnections {
 
     /// Bytes came from a connection.
     pub(super) fn hear(&self, connection: &Connection) {
-        connection.pulse.hear(self.heartbeats.borrow().now());
+        connection.pulse.heard.set(self.heartbeats.borrow().now());
     }
 
     /// The worker's time. `stopped` is time in which the process did not run; it does not count.
-    pub(super) fn now_after(&self, stopped: Duration) -> Moment {
+    pub(super) fn now_after(&self, stopped: Duration) -> WorkerTime {
         let mut heartbeats = self.heartbeats.borrow_mut();
         heartbeats.add_stopped(stopped);
         heartbeats.now()

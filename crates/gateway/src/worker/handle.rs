@@ -23,7 +23,7 @@ impl Worker {
     pub(crate) fn handle(&self, connection: &Rc<Connection>, payload: &[u8]) -> usize {
         let begun = Instant::now();
         let mut requests = 1;
-        let kind = match ClientFrame::decode(connection.encoding, payload) {
+        let kind = match ClientFrame::decode(connection.encoding(), payload) {
             Ok(frame) => {
                 if let ClientFrame::Join { rooms, .. } = &frame {
                     requests = rooms.len().max(1);

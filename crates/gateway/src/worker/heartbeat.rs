@@ -1,7 +1,6 @@
 //! Heartbeats: each connection has a phase of its own, so that pings are spread over the interval. A
 //! connection is looked at only when its ping or its end is due.
 
-use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -9,9 +8,8 @@ use roomcast_protocol::CloseCode;
 use tokio::time::Instant;
 
 use super::Worker;
-use super::wheel::{Place, Wheel};
-use crate::connection::{Arriving, Connection};
-use crate::frame;
+use super::wheel::Wheel;
+use crate::connection::{Arriving, Connection, WheelPlace, WorkerTime};
 use crate::settings::Settings;
 
 /// Fewest ticks in an interval: the moments over which pings are spread.
@@ -20,52 +18,6 @@ const MIN_TICKS: u32 = 100;
 const MAX_TICK_PERIOD: Duration = Duration::from_millis(250);
 /// A tick that is so late shows that the process was stopped. That time does not count as silence.
 const MIN_STOPPED: Duration = Duration::from_secs(1);
-
-/// A moment of a worker's time, in ns since it began. That time does not go on while the process is
-/// stopped: no ping is sent meanwhile, so clients have nothing to answer.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Moment(u64);
-
-impl Moment {
-    fn after(self, time: Duration) -> Self {
-        Self(self.0.saturating_add(time.as_nanos() as u64))
-    }
-}
-
-/// What a connection keeps for its heartbeat.
-#[derive(Debug)]
-pub(crate) struct Pulse {
-    /// When its last bytes came.
-    heard: Cell<Moment>,
-    /// When its last application frame came.
-    active: Cell<Moment>,
-    /// Pings are due at ticks whose remainder, divided by the ticks of a round, is this.
-    phase: Cell<u32>,
-    place: Cell<Place>,
-}
-
-impl Default for Pulse {
-    fn default() -> Self {
-        Self {
-            heard: Cell::default(),
-            active: Cell::default(),
-            phase: Cell::default(),
-            place: Cell::new(Place::NOWHERE),
-        }
-    }
-}
-
-impl Pulse {
-    /// Bytes came at this moment.
-    pub(super) fn hear(&self, now: Moment) {
-        self.heard.set(now);
-    }
-
-    /// The last bytes were an application frame.
-    pub(crate) fn note_active(&self) {
-        self.active.set(self.heard.get());
-    }
-}
 
 /// After how much silence a connection is closed. Pure.
 #[derive(Debug, Clone, Copy)]
@@ -83,7 +35,7 @@ impl Patience {
     }
 
     /// When a connection is closed if no more bytes come, and with which code.
-    fn end(self, heard: Moment, active: Moment) -> (Moment, CloseCode) {
+    fn end(self, heard: WorkerTime, active: WorkerTime) -> (WorkerTime, CloseCode) {
         let dead = (heard.after(self.timeout), CloseCode::Dead);
         let idle = self.idle.map(|idle| (active.after(idle), CloseCode::Idle));
         idle.filter(|idle| idle.0 < dead.0).unwrap_or(dead)
@@ -122,17 +74,17 @@ impl Heartbeats {
     }
 
     /// The worker's time.
-    pub(super) fn now(&self) -> Moment {
-        Moment::default().after(self.began.elapsed().saturating_sub(self.stopped))
+    pub(super) fn now(&self) -> WorkerTime {
+        WorkerTime::default().after(self.began.elapsed().saturating_sub(self.stopped))
     }
 
     /// The first tick that is not before a moment.
-    fn tick_at(&self, moment: Moment) -> u64 {
+    fn tick_at(&self, moment: WorkerTime) -> u64 {
         moment.0.div_ceil(self.period.as_nanos() as u64)
     }
 
     /// Adds a connection, at a random phase.
-    pub(super) fn add(&mut self, connection: &Rc<Connection>, patience: Patience, now: Moment) {
+    pub(super) fn add(&mut self, connection: &Rc<Connection>, patience: Patience, now: WorkerTime) {
         let pulse = &connection.pulse;
         pulse.heard.set(now);
         pulse.active.set(now);
@@ -156,7 +108,7 @@ impl Heartbeats {
         let phase = self.wheel.tick() % self.wheel.round();
         due.into_iter()
             .map(|connection| {
-                connection.pulse.place.set(Place::NOWHERE);
+                connection.pulse.place.set(WheelPlace::NOWHERE);
                 let pings = u64::from(connection.pulse.phase.get()) == phase;
                 (connection, pings)
             })
@@ -165,7 +117,7 @@ impl Heartbeats {
 
     /// Removes a connection.
     pub(super) fn remove(&mut self, connection: &Connection) {
-        let place = connection.pulse.place.replace(Place::NOWHERE);
+        let place = connection.pulse.place.replace(WheelPlace::NOWHERE);
         if let Some(moved) = self.wheel.take(place) {
             moved.pulse.place.set(place);
         }
@@ -194,7 +146,7 @@ impl Worker {
 
     /// The next tick: closes connections that were silent for too long, and pings those whose ping is
     /// due.
-    fn beat_at(&self, now: Moment) {
+    fn beat_at(&self, now: WorkerTime) {
         let patience = Patience::of(&self.settings.borrow());
         for (connection, pings) in self.connections.next_tick() {
             if !connection.is_open() {
@@ -205,7 +157,7 @@ impl Worker {
                 continue;
             }
             if pings {
-                connection.send_control(frame::append_ping);
+                connection.send_heartbeat();
                 self.write(&connection);
             }
             self.connections.schedule(&connection, patience);
@@ -217,7 +169,7 @@ impl Worker {
         &self,
         connection: &Connection,
         patience: Patience,
-        now: Moment,
+        now: WorkerTime,
     ) -> Option<CloseCode> {
         let pulse = &connection.pulse;
         // Bytes that were read after a stop, before its tick was handled, have too late a time.

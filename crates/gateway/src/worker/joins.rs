@@ -21,12 +21,14 @@ impl Worker {
     pub(super) fn join(&self, connection: &Rc<Connection>, id: Option<RequestId>, join: JoinRoom) {
         let settings = self.settings();
         let known = self.room(&join.room);
-        let is_joining = connection.joining.borrow().iter().any(|room| room.name == join.room);
-        if is_joining || known.is_some_and(|room| connection.membership_in(&room).is_some()) {
+        let is_its = |room: Rc<Room>| {
+            connection.is_joining(room.id) || connection.membership_in(room.id).is_some()
+        };
+        if known.is_some_and(is_its) {
             let reason = (ErrorCode::AlreadyJoined, "this connection is in that room already");
             return self.refuse(connection, id, Some(&join.room), reason);
         }
-        if connection.rooms() + connection.joining.borrow().len() >= settings.limits.rooms {
+        if connection.rooms() + connection.joining() >= settings.limits.rooms {
             let reason = (ErrorCode::TooManyRooms, "this connection is in too many rooms");
             return self.refuse(connection, id, Some(&join.room), reason);
         }
@@ -41,7 +43,7 @@ impl Worker {
             known: Known::Unasked,
             then: Vec::new(),
         };
-        connection.joining.borrow_mut().push(room.clone());
+        connection.begin_join(room.id);
         {
             let waiting = &mut room.state.borrow_mut().pending;
             if waiting.is_empty() {
@@ -59,7 +61,7 @@ impl Worker {
     /// A client asks to be a member no longer, or takes back a join that is not answered yet.
     pub(super) fn leave(&self, connection: &Rc<Connection>, id: Option<RequestId>, name: RoomName) {
         let room = self.room(&name);
-        let membership = room.as_ref().and_then(|room| connection.membership_in(room));
+        let membership = room.as_ref().and_then(|room| connection.membership_in(room.id));
         match (membership, room) {
             (Some((membership, _)), _) => self.exit(connection, membership),
             (None, Some(room)) if self.cancel_join(connection, &room) => {}
@@ -73,12 +75,9 @@ impl Worker {
 
     /// Takes back a join that waits; false if there is none.
     fn cancel_join(&self, connection: &Rc<Connection>, room: &Rc<Room>) -> bool {
-        let mut joining = connection.joining.borrow_mut();
-        let Some(at) = joining.iter().position(|known| Rc::ptr_eq(known, room)) else {
+        if !connection.end_join(room.id) {
             return false;
-        };
-        joining.swap_remove(at);
-        drop(joining);
+        }
         self.cancel_pending(connection, room);
         self.forget_if_empty(room);
         true
@@ -120,7 +119,7 @@ impl Worker {
     /// Refuses joins that were taken out of a room, and publishes what waited for them.
     pub(super) fn refuse_joins(&self, room: &Rc<Room>, refused: Vec<Pending>, code: ErrorCode) {
         for Pending { connection, id, since, then, .. } in refused {
-            connection.joining.borrow_mut().retain(|waiting| !Rc::ptr_eq(waiting, room));
+            connection.end_join(room.id);
             if since.is_some() {
                 self.metrics.rooms.resumes[ResumeOutcome::Failed].inc();
             }

@@ -23,12 +23,12 @@ impl Worker {
         let number = self.rooms.next_number();
         let namespace = self.settings.borrow().namespace_of(name).clone();
         namespace.metrics.rooms.inc();
-        let room = Rc::new(Room {
+        let room = self.rooms.add(|id| Room {
+            id,
             name: name.clone(),
             namespace: RefCell::new(namespace),
             state: RefCell::new(RoomState::asked(number)),
         });
-        self.rooms.add(room.clone());
         self.hub.attach(name.clone(), number);
         room
     }
@@ -36,7 +36,7 @@ impl Worker {
     /// Makes a connection a member that reads from `reader`. Its `joined` must be in its gate already:
     /// from here on passes write to it.
     pub(super) fn enter(&self, connection: &Rc<Connection>, room: &Rc<Room>, reader: Reader) {
-        let membership = connection.enter(room.clone());
+        let membership = connection.enter(room.id);
         let mut state = room.state.borrow_mut();
         let slot = state.members.add(Member {
             connection: Some(connection.clone()),
@@ -59,10 +59,11 @@ impl Worker {
 
     /// Ends a membership. After this no frame of the room is begun on the connection.
     pub(super) fn exit(&self, connection: &Rc<Connection>, membership: u32) {
-        let Some(left) = connection.exit(membership) else { return };
-        left.room.state.borrow_mut().members.remove(left.slot);
-        left.room.namespace.borrow().metrics.members.dec();
-        self.forget_if_empty(&left.room);
+        let Some((id, slot)) = connection.exit(membership) else { return };
+        let room = self.rooms.by_id(id).expect("a room lasts as long as its members");
+        room.state.borrow_mut().members.remove(slot);
+        room.namespace.borrow().metrics.members.dec();
+        self.forget_if_empty(&room);
     }
 
     /// Closes a connection: it leaves its rooms at once, and its task writes the Close.

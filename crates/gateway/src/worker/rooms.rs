@@ -5,23 +5,17 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use hashbrown::HashMap;
 use roomcast_protocol::RoomName;
 use tokio::time::Instant;
 
 use super::deadlines::Deadlines;
-use crate::room::{Room, RoomState};
-
-/// The map of rooms gives memory back when its rooms fill less than one part in so many of its
-/// capacity.
-const SHRINK_BELOW_PART: usize = 4;
-/// Rooms for which the map keeps its memory in any case.
-const MIN_CAPACITY: usize = 1024;
+use crate::connection::{Connection, RoomId};
+use crate::room::{Room, RoomSlab, RoomState, WroteTurn, write_turn};
 
 /// The rooms of one worker.
 #[derive(Debug, Default)]
 pub(super) struct LocalRooms {
-    by_name: RefCell<HashMap<RoomName, Rc<Room>>>,
+    slab: RefCell<RoomSlab>,
     /// Rooms with joins that wait.
     waiting: RefCell<Deadlines>,
     /// The number of the last command to the hub.
@@ -31,37 +25,32 @@ pub(super) struct LocalRooms {
 impl LocalRooms {
     /// A room by its name.
     pub(super) fn get(&self, name: &RoomName) -> Option<Rc<Room>> {
-        self.by_name.borrow().get(name).cloned()
+        self.slab.borrow().by_name(name).cloned()
     }
 
-    /// Whether this very room is still one of the worker's: it may have been removed, and another
-    /// of the same name added.
-    pub(super) fn contains(&self, room: &Rc<Room>) -> bool {
-        self.by_name.borrow().get(&room.name).is_some_and(|known| Rc::ptr_eq(known, room))
+    /// A room by its id, until it is removed.
+    pub(super) fn by_id(&self, id: RoomId) -> Option<Rc<Room>> {
+        self.slab.borrow().by_id(id).cloned()
     }
 
     /// All rooms.
     pub(super) fn all(&self) -> Vec<Rc<Room>> {
-        self.by_name.borrow().values().cloned().collect()
+        self.slab.borrow().iter().cloned().collect()
     }
 
-    /// Adds a room.
-    pub(super) fn add(&self, room: Rc<Room>) {
-        self.by_name.borrow_mut().insert(room.name.clone(), room);
+    /// Adds a room, which is made with its id.
+    pub(super) fn add(&self, make: impl FnOnce(RoomId) -> Room) -> Rc<Room> {
+        self.slab.borrow_mut().add(make)
     }
 
     /// Removes this very room; false if it was removed before.
-    pub(super) fn remove(&self, room: &Rc<Room>) -> bool {
-        if !self.contains(room) {
-            return false;
-        }
-        let mut rooms = self.by_name.borrow_mut();
-        rooms.remove(&room.name);
-        if rooms.capacity() > MIN_CAPACITY && rooms.len() < rooms.capacity() / SHRINK_BELOW_PART {
-            let enough = rooms.len() * 2;
-            rooms.shrink_to(enough);
-        }
-        true
+    pub(super) fn remove(&self, room: &Room) -> bool {
+        self.slab.borrow_mut().remove(room)
+    }
+
+    /// Writes one turn of what waits for a connection, out of the rooms that it is in.
+    pub(super) fn write_turn(&self, connection: &Connection) -> WroteTurn {
+        write_turn(connection, &self.slab.borrow())
     }
 
     /// The number of the next command to the hub.
@@ -97,7 +86,7 @@ impl LocalRooms {
     /// How many rooms there are, for how many there is space, and how many are watched.
     #[cfg(test)]
     pub(super) fn counts(&self) -> [usize; 3] {
-        let rooms = self.by_name.borrow();
+        let rooms = self.slab.borrow();
         [rooms.len(), rooms.capacity(), self.waiting.borrow().len()]
     }
 }

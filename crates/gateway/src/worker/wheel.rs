@@ -1,17 +1,7 @@
 //! A timer wheel: items that are due at a tick are in that tick's slot. A turn returns the items that
 //! are due and looks at no others; an item that is taken out is dropped at once. Pure.
 
-/// The place of an item, by which it can be taken out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
-    slot: u32,
-    index: u32,
-}
-
-impl Place {
-    /// The place of an item that is in no wheel.
-    pub(crate) const NOWHERE: Self = Self { slot: u32::MAX, index: u32::MAX };
-}
+use crate::connection::WheelPlace;
 
 /// Items that are due within one round of ticks.
 #[derive(Debug)]
@@ -46,16 +36,16 @@ impl<T> Wheel<T> {
 
     /// Adds an item that is due at this tick, at the earliest at the next one and at the latest after
     /// a whole round.
-    pub(super) fn put(&mut self, due: u64, item: T) -> Place {
+    pub(super) fn put(&mut self, due: u64, item: T) -> WheelPlace {
         let due = due.clamp(self.tick + 1, self.tick + self.round());
         let slot = self.slot_of(due);
         let items = &mut self.slots[slot as usize];
         items.push(item);
-        Place { slot, index: items.len() as u32 - 1 }
+        WheelPlace { slot, index: items.len() as u32 - 1 }
     }
 
     /// Takes out the item at a place. Returns the item that has moved to that place, if one has.
-    pub(super) fn take(&mut self, place: Place) -> Option<&T> {
+    pub(super) fn take(&mut self, place: WheelPlace) -> Option<&T> {
         let items = self.slots.get_mut(place.slot as usize)?;
         if place.index as usize >= items.len() {
             return None;
@@ -114,7 +104,7 @@ mod tests {
         fn each_comes_out_at_its_tick(steps in prop::collection::vec(step(), 1..200)) {
             let mut wheel = Wheel::new(ROUND);
             // By number: the tick it is due at, and its place.
-            let mut model: BTreeMap<u32, (u64, Place)> = BTreeMap::new();
+            let mut model: BTreeMap<u32, (u64, WheelPlace)> = BTreeMap::new();
             for (number, step) in (0..).zip(steps) {
                 match step {
                     Step::Put(after) => {
@@ -148,7 +138,7 @@ mod tests {
     fn an_item_without_a_place_is_not_taken_out() {
         let mut wheel = Wheel::new(ROUND);
         let place = wheel.put(1, 1);
-        assert_eq!(wheel.take(Place::NOWHERE), None);
+        assert_eq!(wheel.take(WheelPlace::NOWHERE), None);
         assert_eq!(wheel.turn(), [1]);
         assert_eq!(wheel.take(place), None);
     }

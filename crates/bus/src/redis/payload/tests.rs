@@ -88,7 +88,8 @@ fn unknown_kinds_are_ignored_or_missing() {
     for ephemeral in [&b"t"[..], b"t 1 2\n\x00\xff", b"typing\n", b"zz who knows"] {
         assert_eq!(read(ephemeral), Push::Ignored, "{ephemeral:?}");
     }
-    for numbered in [&b""[..], b" ", b"P 1 2 3\n", b"M", b"M\n", b"Mm 1", b"0000000000000001 1 1\n"] {
+    for numbered in [&b""[..], b" ", b"P 1 2 3\n", b"M", b"M\n", b"Mm 1", b"0000000000000001 1 1\n"]
+    {
         assert_eq!(read(numbered), Push::Unreadable, "{numbered:?}");
     }
     let empty = Push::Messages(Epoch(1), Vec::new());
