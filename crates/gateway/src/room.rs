@@ -8,7 +8,7 @@ mod slab;
 mod view;
 mod write;
 
-pub(crate) use join::{Known, Pending, Plan, plan};
+pub(crate) use join::{PendingJoin, PositionCheck, StartPoint, start_point};
 pub(crate) use members::{Member, Members, Reader};
 use pass::PassState;
 pub(crate) use pass::{CHUNK, write_chunk};

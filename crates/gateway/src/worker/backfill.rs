@@ -10,7 +10,7 @@ use roomcast_protocol::{ErrorCode, Position, Seq, ServerFrame};
 use super::Worker;
 use super::backfill_joins::JoinStart;
 use crate::hub::{BackfillAnswer, BackfillPage};
-use crate::room::{Pending, Plan, Reader, Room, RoomState, plan};
+use crate::room::{PendingJoin, Reader, Room, RoomState, StartPoint, start_point};
 
 impl Worker {
     /// Asks the hub for the page that the oldest reader behind the log needs, unless a request is under
@@ -54,8 +54,8 @@ impl Worker {
         let mut ready = Vec::new();
         let mut kept = Vec::new();
         for pending in std::mem::take(&mut state.pending) {
-            match plan(&state.log, &state.lineage, &pending) {
-                Plan::Page { after } if page.serves(after) => {
+            match start_point(&state.log, &state.lineage, &pending) {
+                StartPoint::Page { after } if page.serves(after) => {
                     let start = start_in(room, page, after, &pending, &state);
                     ready.push((pending, start));
                 }
@@ -95,8 +95,8 @@ impl Worker {
     fn refuse_paged(&self, room: &Rc<Room>) {
         let mut state = room.state.borrow_mut();
         let all = std::mem::take(&mut state.pending);
-        let needs_page = |pending: &Pending| {
-            matches!(plan(&state.log, &state.lineage, pending), Plan::Page { .. })
+        let needs_page = |pending: &PendingJoin| {
+            matches!(start_point(&state.log, &state.lineage, pending), StartPoint::Page { .. })
         };
         let (refused, kept): (Vec<_>, Vec<_>) = all.into_iter().partition(needs_page);
         state.pending = kept;
@@ -118,7 +118,7 @@ fn start_in(
     room: &Room,
     page: &BackfillPage,
     after: Seq,
-    pending: &Pending,
+    pending: &PendingJoin,
     state: &RoomState,
 ) -> JoinStart {
     let reader = reader_in(page, after, state);

@@ -8,7 +8,7 @@ use roomcast_metrics::ResumeOutcome;
 use roomcast_protocol::{Lineage, Position, Seq, ServerFrame};
 
 use super::{BusAnswer, Worker};
-use crate::room::{Attachment, Known, Pending, Plan, Reader, Room, plan};
+use crate::room::{Attachment, PendingJoin, PositionCheck, Reader, Room, StartPoint, start_point};
 
 /// How a join begins.
 pub(super) struct JoinStart {
@@ -32,13 +32,13 @@ impl Worker {
         let mut kept = Vec::new();
         let (mut is_ahead, mut is_before) = (false, false);
         for pending in std::mem::take(&mut state.pending) {
-            match plan(&state.log, &state.lineage, &pending) {
-                Plan::Log { cursor, at } => {
+            match start_point(&state.log, &state.lineage, &pending) {
+                StartPoint::Log { cursor, at } => {
                     let outcome = pending.since.map(|_| ResumeOutcome::Recovered);
                     let reader = Reader::Log(cursor);
                     ready.push((pending, JoinStart { reader, at, outcome, notice: None }));
                 }
-                Plan::Reset => {
+                StartPoint::Reset => {
                     let (reader, at) = (Reader::Log(state.log.end_cursor()), state.log.end());
                     let lost = lost(&state.lineage, at, pending.since);
                     let (epoch, seq) = (at.epoch, at.seq);
@@ -47,12 +47,12 @@ impl Worker {
                     let outcome = Some(ResumeOutcome::Reset);
                     ready.push((pending, JoinStart { reader, at, outcome, notice }));
                 }
-                Plan::Page { .. } => {
+                StartPoint::Page { .. } => {
                     is_before = true;
                     kept.push(pending);
                 }
-                Plan::Ahead => {
-                    is_ahead |= pending.known == Known::Unasked;
+                StartPoint::Ahead => {
+                    is_ahead |= pending.known == PositionCheck::Unasked;
                     kept.push(pending);
                 }
             }
@@ -72,8 +72,8 @@ impl Worker {
     }
 
     /// Answers a join with `joined`; the connection is a member from now on.
-    pub(super) fn admit(&self, room: &Rc<Room>, pending: Pending, start: JoinStart) {
-        let Pending { connection, id, since, then, .. } = pending;
+    pub(super) fn admit(&self, room: &Rc<Room>, pending: PendingJoin, start: JoinStart) {
+        let PendingJoin { connection, id, since, then, .. } = pending;
         connection.end_join(room.id);
         if !connection.is_open() {
             return self.publish_all(&connection, then);
@@ -125,7 +125,8 @@ impl Worker {
             for pending in &mut state.pending {
                 let Some(since) = pending.since else { continue };
                 let good = lineage.admits(since, last);
-                pending.known = if good { Known::Good } else { Known::Bad(lineage.epoch) };
+                pending.known =
+                    if good { PositionCheck::Good } else { PositionCheck::Bad(lineage.epoch) };
             }
         }
         drop(state);

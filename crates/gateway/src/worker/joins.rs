@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::Worker;
 use super::chores::SLICE;
 use crate::connection::Connection;
-use crate::room::{Attachment, Known, Pending, Room};
+use crate::room::{Attachment, PendingJoin, PositionCheck, Room};
 
 /// How long a join may wait for the bus before it is refused.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(3);
@@ -34,13 +34,13 @@ impl Worker {
         }
         let room = self.room_or_ask(&join.room);
         let kept = room.namespace.borrow().retention.history_size;
-        let pending = Pending {
+        let pending = PendingJoin {
             connection: connection.clone(),
             id,
             since: join.since,
             history: join.history.unwrap_or(0).min(kept),
             deadline: Instant::now() + JOIN_TIMEOUT,
-            known: Known::Unasked,
+            known: PositionCheck::Unasked,
             then: Vec::new(),
         };
         connection.begin_join(room.id);
@@ -86,9 +86,9 @@ impl Worker {
     /// Answers a join that waits with `cancelled`, and publishes what waited for it.
     pub(super) fn cancel_pending(&self, connection: &Rc<Connection>, room: &Room) {
         let mut state = room.state.borrow_mut();
-        let is_its = |join: &Pending| Rc::ptr_eq(&join.connection, connection);
+        let is_its = |join: &PendingJoin| Rc::ptr_eq(&join.connection, connection);
         let Some(at) = state.pending.iter().position(is_its) else { return };
-        let Pending { id, then, .. } = state.pending.remove(at);
+        let PendingJoin { id, then, .. } = state.pending.remove(at);
         drop(state);
         if connection.is_open() {
             let reason = (ErrorCode::Cancelled, "the connection left before it had joined");
@@ -117,8 +117,8 @@ impl Worker {
     }
 
     /// Refuses joins that were taken out of a room, and publishes what waited for them.
-    pub(super) fn refuse_joins(&self, room: &Rc<Room>, refused: Vec<Pending>, code: ErrorCode) {
-        for Pending { connection, id, since, then, .. } in refused {
+    pub(super) fn refuse_joins(&self, room: &Rc<Room>, refused: Vec<PendingJoin>, code: ErrorCode) {
+        for PendingJoin { connection, id, since, then, .. } in refused {
             connection.end_join(room.id);
             if since.is_some() {
                 self.metrics.rooms.resumes[ResumeOutcome::Failed].inc();
@@ -141,9 +141,9 @@ impl Worker {
         while left > 0 {
             let Some(room) = self.rooms.take_due(now) else { return false };
             let mut state = room.state.borrow_mut();
-            let is_late = |pending: &&Pending| pending.deadline <= now;
+            let is_late = |pending: &&PendingJoin| pending.deadline <= now;
             let late = state.pending.iter().take(left).take_while(is_late).count();
-            let refused: Vec<Pending> = state.pending.drain(..late).collect();
+            let refused: Vec<PendingJoin> = state.pending.drain(..late).collect();
             drop(state);
             self.rooms.watch(&room);
             self.refuse_joins(&room, refused, ErrorCode::BusUnavailable);
