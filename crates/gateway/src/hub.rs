@@ -19,6 +19,6 @@ mod worker_queue;
 pub(crate) use backfill_page::BackfillPage;
 #[cfg(test)]
 pub(crate) use backfill_page::BackfillRange;
-pub(crate) use commands::{BackfillAnswer, Floor, HubCommand, HubHandle, WorkerEvent};
+pub(crate) use commands::{BackfillAnswer, HubCommand, HubHandle, WorkerEvent};
 pub(crate) use driver::{Hub, now_ms};
 pub(crate) use worker_queue::{QueuedBytes, worker_queue};

@@ -9,7 +9,7 @@ pub mod config;
 mod connection;
 mod drain;
 mod fetch;
-mod frame;
+mod form;
 mod http;
 mod hub;
 mod identity;
@@ -24,6 +24,7 @@ mod settings;
 #[cfg(test)]
 #[path = "../tests/simulation/mod.rs"]
 mod simulation;
+mod socket;
 mod traces;
 mod websocket;
 mod worker;

@@ -8,4 +8,4 @@ mod room_log;
 
 pub(crate) use batch::{Batch, Encoded, Entry, Special};
 pub(crate) use budget::Budget;
-pub(crate) use room_log::{Cursor, RoomLog};
+pub(crate) use room_log::{Cursor, Floor, RoomLog};

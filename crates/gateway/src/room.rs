@@ -4,11 +4,16 @@ mod join;
 mod members;
 mod pass;
 mod run;
+mod slab;
 mod view;
+mod write;
 
-pub(crate) use join::{Known, Pending, Plan, plan};
+pub(crate) use join::{PendingJoin, PositionCheck, StartPoint, start_point};
 pub(crate) use members::{Member, Members, Reader};
 use pass::PassState;
 pub(crate) use pass::{CHUNK, write_chunk};
 pub(crate) use run::{MAX_TURN_BYTES, Run, Settled};
+pub(crate) use slab::RoomSlab;
 pub(crate) use view::{Attachment, Laggard, Room, RoomState, Verdict, Watch};
+use write::write_run;
+pub(crate) use write::{WroteTurn, write_turn};

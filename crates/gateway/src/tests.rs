@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::io::Cursor;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use roomcast_bus::{Bus, MemoryOptions};
 use roomcast_metrics::Metrics;
@@ -18,7 +19,8 @@ use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data as DataOpCode, OpCode};
 
 use crate::config::Config;
-use crate::connection::Connection;
+use crate::connection::{Connection, RoomId};
+use crate::form::Form;
 use crate::hub::HubHandle;
 use crate::identity::Hello;
 use crate::log::{Batch, Budget, Entry};
@@ -26,6 +28,9 @@ use crate::room::{Member, Reader, Room, RoomState};
 use crate::settings::Settings;
 use crate::traces::Tracer;
 use crate::worker::Worker;
+
+/// Rooms that were made without a worker.
+static ROOMS_MADE: AtomicU32 = AtomicU32::new(0);
 
 /// The epoch of rooms that begin.
 pub(crate) const EPOCH: Epoch = Epoch(1);
@@ -95,10 +100,10 @@ pub(crate) enum Seen {
 }
 
 impl Seen {
-    /// A message that tells no key, as a reader of `encoding` gets it.
-    pub(crate) fn message(message: &Message, keyed: bool, encoding: Encoding) -> Self {
+    /// A message that tells no key, as a reader of this form gets it.
+    pub(crate) fn message(message: &Message, keyed: bool, form: Form) -> Self {
         let mut bytes = Vec::new();
-        let data = match encoding {
+        let data = match form.encoding() {
             Encoding::Json => {
                 message.data.write_json(&mut bytes);
                 Data::json(bytes).unwrap()
@@ -112,9 +117,9 @@ impl Seen {
     }
 
     /// An entry as readers see it that are not its author.
-    pub(crate) fn entry(entry: &Entry, encoding: Encoding) -> Self {
+    pub(crate) fn entry(entry: &Entry, form: Form) -> Self {
         match entry {
-            Entry::Message(message) => Self::message(message, false, encoding),
+            Entry::Message(message) => Self::message(message, false, form),
             Entry::Gap { from, to } => Self::Gap { from: *from, to: *to },
             Entry::Reset { lineage, seq, .. } => Self::Reset { epoch: lineage.epoch, seq: *seq },
         }
@@ -124,7 +129,8 @@ impl Seen {
 /// Reads a stream of whole outgoing frames, which must be unmasked, unfragmented and of the right
 /// kind; panics if anything is torn.
 #[track_caller]
-pub(crate) fn seen(mut bytes: &[u8], encoding: Encoding) -> Vec<Seen> {
+pub(crate) fn seen(mut bytes: &[u8], form: Form) -> Vec<Seen> {
+    let encoding = form.encoding();
     let kind = match encoding {
         Encoding::Json => OpCode::Data(DataOpCode::Text),
         Encoding::MsgPack => OpCode::Data(DataOpCode::Binary),
@@ -158,11 +164,12 @@ pub(crate) fn settings(changes: &[&str]) -> Settings {
     Settings::new(&Config::from_settings(changes).unwrap(), 1000, &Metrics::new())
 }
 
-/// A room nobody is in, with an empty log.
+/// A room without members, with an empty log. Each has an id of its own.
 pub(crate) fn room() -> Rc<Room> {
     let name = room_name();
     let namespace = RefCell::new(settings(&[]).namespace_of(&name).clone());
-    Rc::new(Room { name, namespace, state: RefCell::new(RoomState::asked(1)) })
+    let id = RoomId { index: ROOMS_MADE.fetch_add(1, Ordering::Relaxed), generation: 0 };
+    Rc::new(Room { id, name, namespace, state: RefCell::new(RoomState::asked(1)) })
 }
 
 /// A worker without connections, on a bus in memory.
@@ -179,12 +186,15 @@ pub(crate) async fn connection(id: u64) -> (Rc<Connection>, TcpStream) {
     let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (socket, _) = listener.accept().await.unwrap();
     let id = ConnectionId(id);
-    (Rc::new(Connection::new(id, Hello::default(), Encoding::Json, socket, &Rc::default())), client)
+    (
+        Rc::new(Connection::new(id, Hello::default(), Form::WebSocketJson, socket, &Rc::default())),
+        client,
+    )
 }
 
 /// Makes a connection a member of a room, as a worker does; its slot.
 pub(crate) fn enter(connection: &Rc<Connection>, room: &Rc<Room>, reader: Reader) -> u32 {
-    let membership = connection.enter(room.clone());
+    let membership = connection.enter(room.id);
     let mut state = room.state.borrow_mut();
     let member = Member {
         connection: Some(connection.clone()),
@@ -200,7 +210,7 @@ pub(crate) fn enter(connection: &Rc<Connection>, room: &Rc<Room>, reader: Reader
 
 /// Takes a connection out of a room.
 pub(crate) fn leave(connection: &Rc<Connection>, room: &Rc<Room>) {
-    let (membership, slot) = connection.membership_in(room).expect("it is a member");
+    let (membership, slot) = connection.membership_in(room.id).expect("it is a member");
     connection.exit(membership);
     room.state.borrow_mut().members.remove(slot);
 }

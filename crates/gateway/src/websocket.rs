@@ -1,7 +1,13 @@
-//! WebSocket (RFC 6455): its handshake, and the task of a connection that speaks it. It knows no
-//! HTTP beyond the head of a handshake.
+//! WebSocket (RFC 6455): its handshake, the task of a connection that speaks it, and how its bytes
+//! become messages. It knows no HTTP beyond the head of a handshake; what is written to a connection
+//! is a form of delivery (`form.rs`).
 
+mod boundary;
 pub(crate) mod handshake;
+mod inbound;
+mod inbound_share;
+mod serve;
 mod start;
+mod turn;
 
 pub(crate) use start::{Grant, start};

@@ -1,9 +1,12 @@
-//! A worker: one thread, one single-threaded runtime, its connections and its view of the rooms.
-//! Nothing here is shared with another thread; no lock, and no borrow across an await.
+//! A worker: one thread with a single-threaded runtime, its connections and its view of the rooms.
+//! It shares nothing with other threads, takes no lock and holds no borrow across an await. Three
+//! owners hold what changes: `connections.rs`, `rooms.rs` and `work_queue.rs`.
 
 mod backfill;
 mod backfill_joins;
+mod backfill_members;
 mod chores;
+mod connections;
 mod deadlines;
 mod deliver;
 mod dispatch;
@@ -18,89 +21,70 @@ mod members;
 mod passes;
 mod publish;
 mod requests;
+mod rooms;
 mod wheel;
+mod work_queue;
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
 use roomcast_bus::Bus;
 use roomcast_metrics::Metrics;
-use roomcast_protocol::{ConnectionId, NodeId, RoomName};
-use tokio::sync::{Notify, mpsc};
-use tokio::time::Instant;
+use roomcast_protocol::NodeId;
+use tokio::sync::mpsc;
 
 pub(crate) use chores::SLICE;
-pub(crate) use heartbeat::Pulse;
 pub(crate) use requests::BusAnswer;
 
 use crate::connection::{Connection, TURN_BYTES};
 use crate::hub::HubHandle;
-use crate::room::Room;
 use crate::settings::Settings;
 use crate::traces::Tracer;
-use chores::Chore;
-use deadlines::Deadlines;
-use heartbeat::Heartbeats;
+use connections::LiveConnections;
 use http_tasks::HttpTasks;
-use hub_requests::HubRequests;
+use hub_requests::HubClient;
+use rooms::LocalRooms;
+use work_queue::WorkQueue;
 
-/// Requests for history of one connection that are answered at a time; each answer holds up to 64
-/// KiB of data until the client takes it.
-const MAX_READING: u32 = 8;
-/// What any stalled connection may hold of a frame begun.
-const SMALL_REST: usize = 64 * 1024;
+/// Requests for history of one connection that may be unanswered; each answer holds up to 64 KiB of
+/// data until the client takes it.
+const MAX_HISTORY_REQUESTS: u32 = 8;
+/// Bytes of a frame begun that a stalled connection may hold in any case.
+const ALLOWED_REST_BYTES: usize = 64 * 1024;
 
-/// Everything one worker owns.
+/// One worker: three owners of what changes, and what all of its parts use.
 pub(crate) struct Worker {
-    /// Which one it is.
+    /// Its number on the node.
     pub(crate) index: usize,
     /// The node's name.
     pub(crate) node: NodeId,
-    /// All families; handles are shared, values atomic.
+    /// All metric families; handles are shared, values atomic.
     pub(crate) metrics: Metrics,
     settings: RefCell<Arc<Settings>>,
     bus: Bus,
-    hub: HubHandle,
-    /// What the hub had no space for.
-    hub_requests: RefCell<HubRequests>,
-    hub_wake: Notify,
-    rooms: RefCell<HashMap<RoomName, Rc<Room>>>,
-    connections: RefCell<HashMap<ConnectionId, Rc<Connection>>>,
-    /// Where sockets are read into.
+    hub: HubClient,
+    /// Answers of the bus. Bounded by the requests that connections may have in flight.
+    answers: mpsc::UnboundedSender<BusAnswer>,
+    tracer: Tracer,
+    /// Connections and their timers.
+    connections: LiveConnections,
+    /// Rooms with local members, or about to have some.
+    rooms: LocalRooms,
+    /// What the next turns write.
+    work: WorkQueue,
+    /// The buffer that sockets are read into.
     pub(crate) scratch: RefCell<Box<[u8]>>,
     /// Bytes of messages that are arriving, over all connections.
     pub(crate) inbound_held: Rc<Cell<usize>>,
-    /// Bytes of frames begun that their connections have not taken, over all of them.
+    /// Bytes of frames begun that the sockets have not taken, over all connections.
     pub(crate) stalled_held: Rc<Cell<usize>>,
     /// Sockets that are not WebSockets yet.
     http_tasks: RefCell<HttpTasks>,
-    /// Connections with a message that is arriving.
-    arriving: RefCell<Vec<Rc<Connection>>>,
-    /// Rooms with something to write, in turn.
-    passes: RefCell<VecDeque<Rc<Room>>>,
-    /// Connections with more to write than one turn takes.
-    later: RefCell<Vec<Rc<Connection>>>,
-    pass_wake: Notify,
-    /// Rooms with joins that wait.
-    pending: RefCell<Deadlines>,
-    /// Work on many rooms at once.
-    chores: RefCell<VecDeque<Chore>>,
-    heartbeats: RefCell<Heartbeats>,
-    /// Answers of the bus, bounded by what connections may have in flight.
-    answers: mpsc::UnboundedSender<BusAnswer>,
-    tracer: Tracer,
-    /// Numbers questions to the hub.
-    asked: Cell<u64>,
-    /// By when everybody is to have moved, once the node drains.
-    moved_by: Cell<Option<Instant>>,
 }
 
 impl Worker {
-    /// A worker without connections, by its index on its node; answers of the bus go to the last
-    /// of its means.
+    /// A worker without connections. The bus's answers to it go to `answers`.
     pub(crate) fn new(
         (index, node): (usize, NodeId),
         (bus, hub, answers): (Bus, HubHandle, mpsc::UnboundedSender<BusAnswer>),
@@ -111,28 +95,18 @@ impl Worker {
             index,
             node,
             metrics,
-            heartbeats: RefCell::new(Heartbeats::new(settings.heartbeat.interval)),
+            connections: LiveConnections::new(settings.heartbeat.interval),
+            rooms: LocalRooms::default(),
+            work: WorkQueue::default(),
             settings: RefCell::new(settings),
             bus,
-            hub,
-            hub_requests: RefCell::default(),
-            hub_wake: Notify::new(),
-            rooms: RefCell::new(HashMap::new()),
-            connections: RefCell::new(HashMap::new()),
+            hub: HubClient::new(index, hub),
             scratch: RefCell::new(vec![0; TURN_BYTES].into_boxed_slice()),
             inbound_held: Rc::default(),
             stalled_held: Rc::default(),
             http_tasks: RefCell::default(),
-            arriving: RefCell::default(),
-            passes: RefCell::new(VecDeque::new()),
-            later: RefCell::default(),
-            pass_wake: Notify::new(),
-            pending: RefCell::default(),
-            chores: RefCell::default(),
             answers,
             tracer,
-            asked: Cell::new(0),
-            moved_by: Cell::new(None),
         }
     }
 
@@ -141,28 +115,39 @@ impl Worker {
         self.settings.borrow().clone()
     }
 
-    /// Whether a connection may be read: it takes its answers, and has not too many requests
-    /// waiting.
+    /// Sends the hub the commands for which it had no space, as long as the node runs.
+    pub(super) async fn run_hub_requests(self: Rc<Self>) {
+        self.hub.run().await;
+    }
+
+    /// Sends the hub as many of these commands as it has space for.
+    #[cfg(test)]
+    pub(crate) fn tell_hub(&self) {
+        self.hub.flush();
+    }
+
+    /// Whether a connection may be read: it takes its answers, and fewer than
+    /// `limits.inflight_publishes` of its requests are unanswered.
     pub(crate) fn may_read(&self, connection: &Connection) -> bool {
         let requests = self.settings.borrow().limits.requests;
         (connection.in_flight.get() as usize) < requests && self.may_go_on(connection)
     }
 
-    /// Whether more of what was read of a connection may be handled in this turn: the answers that
-    /// wait for it, and those of history to come, are within their bounds.
+    /// Whether more of the bytes that were read of a connection may be handled in this turn: its
+    /// answers that its socket has not taken, and its requests for history, are within their bounds.
     pub(crate) fn may_go_on(&self, connection: &Connection) -> bool {
         connection.unread_control() <= self.settings.borrow().limits.control_bytes
-            && connection.reading.get() < MAX_READING
+            && connection.reading.get() < MAX_HISTORY_REQUESTS
     }
 
-    /// Whether a connection is to end because of what it holds of a large frame begun, while such
-    /// frames hold more than they may together.
+    /// Whether a connection is to end because of the memory that it holds: it holds much of a frame
+    /// begun, and all connections together hold more than `limits.stalled_bytes`.
     pub(crate) fn holds_too_much(&self, connection: &Connection) -> bool {
         self.stalled_held.get() > self.settings.borrow().limits.stalled_bytes
-            && connection.rest_held() > SMALL_REST
+            && connection.rest_held() > ALLOWED_REST_BYTES
     }
 
-    /// Lets a connection's task look again if it was held back and may be read by now.
+    /// Wakes a connection's task if the connection was held back and may be read now.
     pub(crate) fn release(&self, connection: &Connection) {
         if connection.held_back.get() && self.may_read(connection) {
             connection.held_back.set(false);
@@ -170,10 +155,10 @@ impl Worker {
         }
     }
 
-    /// Writes what waits for a connection, one turn of it; the rest comes after the others.
+    /// Writes one turn of what waits for a connection. The rest is written after other connections.
     pub(crate) fn write(&self, connection: &Rc<Connection>) {
         connection.queued.set(false);
-        let turn = connection.write_turn();
+        let turn = self.rooms.write_turn(connection);
         self.metrics.traffic.messages_out.inc_by(turn.frames);
         self.metrics.traffic.bytes_out.inc_by(turn.bytes as u64);
         if turn.bytes > 0 {

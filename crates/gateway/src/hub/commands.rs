@@ -8,17 +8,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::Instant;
 
 use super::{BackfillPage, QueuedBytes};
-use crate::log::{Batch, RoomLog};
-
-/// Which batches a log has dropped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Floor {
-    /// Batches before this one were dropped because the room's log is full. A member that still
-    /// needs one of them is slow.
-    pub(crate) slow: u64,
-    /// Batches before this one were dropped, some of them perhaps only for the node's memory budget.
-    pub(crate) all: u64,
-}
+use crate::log::{Batch, Floor, RoomLog};
 
 /// From a worker to the hub.
 #[derive(Debug)]

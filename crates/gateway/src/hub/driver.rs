@@ -19,8 +19,8 @@ use super::ledger::Ledger;
 use super::opening::Opening;
 use super::shares::Shares;
 use super::worker_queue::{Sent, WorkerQueue, queue_bytes};
-use super::{Floor, HubCommand, WorkerEvent};
-use crate::log::{Batch, Budget};
+use super::{HubCommand, WorkerEvent};
+use crate::log::{Batch, Budget, Floor};
 use crate::settings::Settings;
 
 /// Period of the hub's upkeep.

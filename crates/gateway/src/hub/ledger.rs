@@ -7,10 +7,9 @@ use roomcast_bus::FeedEvent;
 use roomcast_protocol::{Lineage, Position, RoomName};
 use tokio::time::Instant;
 
-use super::Floor;
 use super::backfill::Backfill;
 use super::shares::Place;
-use crate::log::{Batch, Budget, Entry, RoomLog};
+use crate::log::{Batch, Budget, Entry, Floor, RoomLog};
 
 /// Largest batch, in bytes: some hundred chat messages, and small enough to be kept for one reader.
 const BATCH_BYTES: usize = 64 * 1024;

@@ -4,10 +4,11 @@
 use roomcast_protocol::RoomName;
 use tokio::time::Instant;
 
+use super::WorkerEvent;
 use super::driver::{Hub, now_ms};
 use super::ledger::{Ledger, Phase};
 use super::worker_queue::{Sent, WorkerQueue};
-use super::{Floor, WorkerEvent};
+use crate::log::Floor;
 
 /// Ticks in which each room is looked at once (5 s).
 const TICKS_PER_ROUND: usize = 100;

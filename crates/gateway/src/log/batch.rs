@@ -1,16 +1,16 @@
 //! A batch: what one turn of the feed appended to a room, at most 64 KiB or one message. It encodes
-//! itself once per encoding, when the first reader of that encoding asks.
+//! itself once per form, when the first reader of that form asks.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use roomcast_protocol::{
-    ConnectionId, Encoding, Epoch, KeyVisibility, Lineage, Message, Position, RoomName, Seq,
-    ServerFrame, encode_message,
+    ConnectionId, Epoch, KeyVisibility, Lineage, Message, Position, RoomName, Seq, ServerFrame,
+    encode_message,
 };
 
 use super::Budget;
-use crate::frame;
+use crate::form::Form;
 
 /// Bytes of one message beside its data: envelope, names and bookkeeping, roughly.
 const ENTRY_BYTES: usize = 160;
@@ -44,7 +44,7 @@ impl Entry {
     }
 }
 
-/// Complete outgoing WebSocket frames of a batch, one after the other.
+/// Complete frames of a batch in one form of delivery, one after the other.
 #[derive(Debug)]
 pub(crate) struct Encoded {
     /// The frames.
@@ -86,7 +86,7 @@ pub(crate) struct Batch {
     start: Position,
     end: Position,
     weight: usize,
-    encoded: [OnceLock<Encoded>; 2],
+    encoded: [OnceLock<Encoded>; Form::COUNT],
     /// What the budget counts as leaving for it: 0 while the hub keeps it.
     leaving: AtomicUsize,
     budget: Budget,
@@ -173,7 +173,7 @@ impl Batch {
         self.budget.left(before);
     }
 
-    /// Number of entries, which is the number of frames in every encoding.
+    /// Number of entries, which is the number of frames in every form.
     pub(crate) fn len(&self) -> u32 {
         self.entries.len() as u32
     }
@@ -211,19 +211,19 @@ impl Batch {
         from + skipped as u32
     }
 
-    /// The frames in `encoding`, made now if nobody asked before.
-    pub(crate) fn encoded(&self, encoding: Encoding) -> &Encoded {
-        self.encoded[encoding as usize].get_or_init(|| self.encode(encoding))
+    /// The frames in `form`, encoded at the first call.
+    pub(crate) fn encoded(&self, form: Form) -> &Encoded {
+        self.encoded[form.index()].get_or_init(|| self.encode(form))
     }
 
-    fn encode(&self, encoding: Encoding) -> Encoded {
+    fn encode(&self, form: Form) -> Encoded {
         let mut bytes = Vec::with_capacity(self.weight);
         let mut ends = Vec::with_capacity(self.entries.len());
         let mut payload = Vec::with_capacity(self.weight / self.entries.len() + 64);
         for entry in &self.entries {
             payload.clear();
-            self.encode_entry(entry, encoding, &mut payload);
-            frame::append(encoding, &payload, &mut bytes);
+            self.encode_entry(entry, form, &mut payload);
+            form.append(&payload, &mut bytes);
             ends.push(bytes.len() as u32);
         }
         let encoded = Encoded { bytes: bytes.into_boxed_slice(), ends: ends.into_boxed_slice() };
@@ -231,8 +231,8 @@ impl Batch {
         encoded
     }
 
-    fn encode_entry(&self, entry: &Entry, encoding: Encoding, payload: &mut Vec<u8>) {
-        let room = self.room.clone();
+    fn encode_entry(&self, entry: &Entry, form: Form, payload: &mut Vec<u8>) {
+        let (room, encoding) = (self.room.clone(), form.encoding());
         match entry {
             Entry::Message(message) => {
                 encode_message(&self.room, message, KeyVisibility::Hidden, encoding, payload);
@@ -262,12 +262,13 @@ impl Batch {
     }
 
     /// The author's own version of frame `index`, with its key.
-    pub(crate) fn keyed_frame(&self, index: u32, encoding: Encoding) -> Vec<u8> {
+    pub(crate) fn keyed_frame(&self, index: u32, form: Form) -> Vec<u8> {
         let mut bytes = Vec::new();
         if let Entry::Message(message) = &self.entries[index as usize] {
             let mut payload = Vec::new();
-            encode_message(&self.room, message, KeyVisibility::Shown, encoding, &mut payload);
-            frame::append(encoding, &payload, &mut bytes);
+            let shown = KeyVisibility::Shown;
+            encode_message(&self.room, message, shown, form.encoding(), &mut payload);
+            form.append(&payload, &mut bytes);
         }
         bytes
     }

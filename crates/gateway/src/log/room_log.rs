@@ -7,6 +7,15 @@ use roomcast_protocol::{Position, Seq};
 
 use super::Batch;
 
+/// Which batches a log has dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Floor {
+    /// Batches before this one went because the room's log is full: a member that still reads them is slow.
+    pub(crate) slow: u64,
+    /// Batches before this one are gone, some of them perhaps only for the node's memory budget.
+    pub(crate) all: u64,
+}
+
 /// The next frame a reader has not had: a batch, by its number in the log, and a frame in it.
 /// Numbers are given once by the hub and are the same on every worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

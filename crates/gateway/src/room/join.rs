@@ -1,4 +1,4 @@
-//! How a join finds its place: what it waits for, and where it may continue. Pure.
+//! Where a join begins to read: what it waits for, and what the log and the lineage say. Pure.
 
 use std::rc::Rc;
 
@@ -10,47 +10,47 @@ use crate::log::{Cursor, RoomLog};
 
 /// A join that cannot be answered yet.
 #[derive(Debug)]
-pub(crate) struct Pending {
+pub(crate) struct PendingJoin {
     pub(crate) connection: Rc<Connection>,
     pub(crate) id: Option<RequestId>,
     pub(crate) since: Option<Position>,
     pub(crate) history: u32,
-    /// When it fails, because the bus is away.
+    /// When it is refused because the bus does not answer.
     pub(crate) deadline: Instant,
-    /// What the bus says of a position that this node has not come to.
-    pub(crate) known: Known,
-    /// What the connection published in the room meanwhile: sequenced after the join, so that its
-    /// author receives it.
+    /// What the bus says of a position that this node has not seen.
+    pub(crate) known: PositionCheck,
+    /// What the connection published in the room meanwhile. It is published after the join, so that
+    /// its author receives it.
     pub(crate) then: Vec<Publish>,
 }
 
 /// What the bus says of a position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Known {
-    /// It was not asked.
+pub(crate) enum PositionCheck {
+    /// The bus was not asked.
     Unasked,
-    /// It knows the position: the node's log will come to it.
+    /// The bus knows the position: the node's log will reach it.
     Good,
-    /// It does not: the room began anew since, and is in this epoch. Until the node's feed has told
-    /// of that, its log is of a life that is over.
+    /// The bus does not know it: the room is in this epoch now. Until the node's feed delivers that
+    /// reset, the node's log is of an older epoch.
     Bad(Epoch),
 }
 
-/// Where a join may continue.
+/// Where a join begins to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Plan {
+pub(crate) enum StartPoint {
     /// At this cursor of the log; for a resume, nothing is missing.
     Log { cursor: Cursor, at: Position },
-    /// In a page of history that begins after this seq of the current epoch.
+    /// In a page of backfill that begins after this seq of the current epoch.
     Page { after: Seq },
-    /// Beyond this node's log: Redis must say whether the position exists.
+    /// Beyond this node's log: the bus must say whether the position exists.
     Ahead,
-    /// At the end, after a `reset`: the position is of another life.
+    /// At the end, after a `reset`: the current epoch does not have the position.
     Reset,
 }
 
-/// Decides for a room whose log is here.
-pub(crate) fn plan(log: &RoomLog, lineage: &Lineage, pending: &Pending) -> Plan {
+/// Decides where a join begins, in a room whose log this worker has.
+pub(crate) fn start_point(log: &RoomLog, lineage: &Lineage, pending: &PendingJoin) -> StartPoint {
     let end = log.end();
     let Some(since) = pending.since else {
         let back = end.seq.saturating_sub(u64::from(pending.history));
@@ -58,22 +58,22 @@ pub(crate) fn plan(log: &RoomLog, lineage: &Lineage, pending: &Pending) -> Plan 
     };
     match lineage.kept_of(since.epoch, end.seq) {
         Some(base) if since.seq <= base => after(log, lineage, since.seq),
-        // Beyond what both epochs share: they parted before that message. The reader goes on
-        // at the end of the log, which must not lie before what it keeps.
-        Some(base) if since.epoch != lineage.epoch && base <= end.seq => Plan::Reset,
-        Some(_) if since.epoch != lineage.epoch => Plan::Ahead,
-        // An epoch or a seq this node has not heard of may be newer than what its feed has told.
-        _ if pending.known == Known::Bad(lineage.epoch) => Plan::Reset,
-        _ => Plan::Ahead,
+        // Beyond what both epochs share. The reader goes on at the end of the log, which must not
+        // lie before what it keeps.
+        Some(base) if since.epoch != lineage.epoch && base <= end.seq => StartPoint::Reset,
+        Some(_) if since.epoch != lineage.epoch => StartPoint::Ahead,
+        // An epoch or a seq that this node has not seen may be newer than its log.
+        _ if pending.known == PositionCheck::Bad(lineage.epoch) => StartPoint::Reset,
+        _ => StartPoint::Ahead,
     }
 }
 
-fn after(log: &RoomLog, lineage: &Lineage, seq: Seq) -> Plan {
+fn after(log: &RoomLog, lineage: &Lineage, seq: Seq) -> StartPoint {
     match log.cursor_after(seq) {
-        // A new epoch may share more of the old one than the feed has told of it.
-        None if seq > log.end().seq => Plan::Ahead,
-        Some(cursor) => Plan::Log { cursor, at: Position { epoch: lineage.epoch, seq } },
-        None => Plan::Page { after: seq },
+        // A new epoch may share more of the old one than the log has yet.
+        None if seq > log.end().seq => StartPoint::Ahead,
+        Some(cursor) => StartPoint::Log { cursor, at: Position { epoch: lineage.epoch, seq } },
+        None => StartPoint::Page { after: seq },
     }
 }
 

@@ -5,16 +5,15 @@
 use std::io::IoSlice;
 use std::rc::Rc;
 
-use roomcast_protocol::Encoding;
-
-use super::{MAX_TURN_BYTES, Member, Reader, RoomState, Run};
+use super::{MAX_TURN_BYTES, Member, Reader, RoomState, Run, write_run};
 use crate::connection::Connection;
+use crate::form::Form;
 use crate::log::{Cursor, RoomLog};
 
 /// Members written before the pass yields to the worker's other work: 2 ms or so.
 pub(crate) const CHUNK: usize = 512;
 
-/// Runs kept ready in a chunk. Members stand at one or two cursors, in two encodings; stragglers
+/// Runs kept ready in a chunk. Members are at one or two cursors, in two forms; stragglers
 /// share the last place.
 const MAX_PREPARED: usize = 8;
 
@@ -70,10 +69,10 @@ pub(crate) fn write_chunk(state: &mut RoomState) -> Chunk {
     chunk
 }
 
-/// A run that all members with the same cursor and encoding share, built once in a chunk.
+/// A run that all members with the same cursor and form share, built once in a chunk.
 struct Prepared<'a> {
     cursor: Cursor,
-    encoding: Encoding,
+    form: Form,
     run: Run<'a>,
     slices: Vec<IoSlice<'a>>,
 }
@@ -99,11 +98,11 @@ impl<'a> Writer<'a> {
         }
         let wrote = if member.author {
             let author = Some(connection.id);
-            let run = Run::of_log(self.log, *cursor, connection.encoding, author, MAX_TURN_BYTES);
-            connection.write_run(&run, &run.slices())
+            let run = Run::of_log(self.log, *cursor, connection.form, author, MAX_TURN_BYTES);
+            write_run(connection, &run, &run.slices())
         } else {
-            let prepared = self.prepared(*cursor, connection.encoding);
-            connection.write_run(&prepared.run, &prepared.slices)
+            let prepared = self.prepared(*cursor, connection.form);
+            write_run(connection, &prepared.run, &prepared.slices)
         };
         *cursor = wrote.cursor;
         self.chunk.delivered += wrote.frames;
@@ -121,13 +120,13 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn prepared(&mut self, cursor: Cursor, encoding: Encoding) -> &Prepared<'a> {
-        let known = self.prepared.iter().position(|p| p.cursor == cursor && p.encoding == encoding);
+    fn prepared(&mut self, cursor: Cursor, form: Form) -> &Prepared<'a> {
+        let known = self.prepared.iter().position(|p| p.cursor == cursor && p.form == form);
         let at = known.unwrap_or_else(|| {
-            let run = Run::of_log(self.log, cursor, encoding, None, MAX_TURN_BYTES);
+            let run = Run::of_log(self.log, cursor, form, None, MAX_TURN_BYTES);
             let slices = run.shared_slices();
             self.prepared.truncate(MAX_PREPARED - 1);
-            self.prepared.push(Prepared { cursor, encoding, run, slices });
+            self.prepared.push(Prepared { cursor, form, run, slices });
             self.prepared.len() - 1
         });
         &self.prepared[at]

@@ -3,8 +3,9 @@
 
 use std::io::IoSlice;
 
-use roomcast_protocol::{ConnectionId, Encoding};
+use roomcast_protocol::ConnectionId;
 
+use crate::form::Form;
 use crate::log::{Batch, Cursor, Encoded, RoomLog, Special};
 
 /// Most bytes written to one connection in one turn: large enough for a full burst, small enough
@@ -121,7 +122,7 @@ impl<'a> Run<'a> {
     pub(crate) fn of_log(
         log: &'a RoomLog,
         cursor: Cursor,
-        encoding: Encoding,
+        form: Form,
         author: Option<ConnectionId>,
         max: usize,
     ) -> Self {
@@ -130,7 +131,7 @@ impl<'a> Run<'a> {
         while run.bytes < max
             && let Some(batch) = log.batch(at.batch)
         {
-            if !run.add(batch, at, encoding, author, max) {
+            if !run.add(batch, at, form, author, max) {
                 break;
             }
             at = Cursor { batch: at.batch + 1, frame: 0 };
@@ -142,13 +143,13 @@ impl<'a> Run<'a> {
     pub(crate) fn of_page(
         page: &'a Batch,
         frame: u32,
-        encoding: Encoding,
+        form: Form,
         author: Option<ConnectionId>,
         max: usize,
     ) -> Self {
         let start = Cursor { batch: 0, frame };
         let mut run = Self { start, pieces: Vec::new(), bytes: 0, frames: 0 };
-        run.add(page, start, encoding, author, max);
+        run.add(page, start, form, author, max);
         run
     }
 
@@ -158,12 +159,12 @@ impl<'a> Run<'a> {
         &mut self,
         batch: &'a Batch,
         at: Cursor,
-        encoding: Encoding,
+        form: Form,
         author: Option<ConnectionId>,
         max: usize,
     ) -> bool {
         let shared = |from, to| {
-            let encoded = batch.encoded(encoding);
+            let encoded = batch.encoded(form);
             (from < to).then_some(Piece::Frames { encoded, number: at.batch, from, to })
         };
         let mut from = at.frame;
@@ -171,7 +172,7 @@ impl<'a> Run<'a> {
             let Some(special) = author.and_then(|id| batch.special(frame, id)) else { continue };
             let bytes = match special {
                 Special::Skipped => Vec::new(),
-                Special::Keyed => batch.keyed_frame(frame, encoding),
+                Special::Keyed => batch.keyed_frame(frame, form),
             };
             let own = Piece::Own { behind: behind(at.batch, frame + 1, batch.len()), bytes };
             if !self.push(shared(from, frame), max) || !self.push(Some(own), max) {

@@ -8,15 +8,16 @@ use std::time::Instant;
 
 use roomcast_protocol::{Lineage, Position, RoomName, Seq};
 
-use super::{Known, Members, PassState, Pending, Plan, Reader, plan};
-use crate::connection::Connection;
-use crate::hub::Floor;
-use crate::log::{Batch, Cursor, RoomLog};
+use super::{Members, PassState, PendingJoin, PositionCheck, Reader, StartPoint, start_point};
+use crate::connection::{Connection, RoomId};
+use crate::log::{Batch, Cursor, Floor, RoomLog};
 use crate::settings::Namespace;
 
 /// A room with local members, or one that is about to have some.
 #[derive(Debug)]
 pub(crate) struct Room {
+    /// Its place among the rooms of its worker.
+    pub(crate) id: RoomId,
     /// Its name.
     pub(crate) name: RoomName,
     /// The policy it follows; replaced when the configuration is.
@@ -60,7 +61,7 @@ pub(crate) struct RoomState {
     pub(crate) lineage: Arc<Lineage>,
     pub(crate) members: Members,
     /// Joins that wait for the log, a page or a position, the first of them longest.
-    pub(crate) pending: Vec<Pending>,
+    pub(crate) pending: Vec<PendingJoin>,
     /// Where it stands among the worker's rooms with joins that wait.
     pub(crate) watch: Option<Watch>,
     /// A page was asked for and has not come.
@@ -157,7 +158,7 @@ impl RoomState {
     /// The room goes on in this epoch. A position that the bus knew in an older one may never come.
     fn follow(&mut self, lineage: Arc<Lineage>) {
         if lineage.epoch != self.lineage.epoch {
-            self.pending.iter_mut().for_each(|pending| pending.known = Known::Unasked);
+            self.pending.iter_mut().for_each(|pending| pending.known = PositionCheck::Unasked);
         }
         self.lineage = lineage;
     }
@@ -264,8 +265,8 @@ impl RoomState {
         let waiting = self.waiting().into_iter().filter(takes);
         let members = waiting.map(|(_, _, position)| position.seq);
         let joins = self.pending.iter().filter_map(|pending| {
-            match plan(&self.log, &self.lineage, pending) {
-                Plan::Page { after } => Some(after),
+            match start_point(&self.log, &self.lineage, pending) {
+                StartPoint::Page { after } => Some(after),
                 _ => None,
             }
         });

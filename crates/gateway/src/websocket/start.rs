@@ -12,7 +12,9 @@ use roomcast_metrics::{CloseReason, Label, Transport};
 use roomcast_protocol::{ConnectionId, Subprotocol};
 use tokio::net::TcpStream;
 
-use crate::connection::{Connection, Ended, abandon, serve};
+use super::serve::{abandon, serve};
+use crate::connection::{Connection, Ended};
+use crate::form::Form;
 use crate::identity::Hello;
 use crate::node_status::ConnectionSlot;
 use crate::worker::Worker;
@@ -35,8 +37,8 @@ pub(crate) fn start(worker: Rc<Worker>, socket: TcpStream, early: Bytes, grant: 
     let connections = &worker.metrics.connections;
     connections.handshake.observe(grant.accepted.elapsed().as_secs_f64());
     connections.opened[grant.hello.kind()].inc();
-    let (encoding, stalled) = (grant.subprotocol.encoding, &worker.stalled_held);
-    let connection = Rc::new(Connection::new(id, grant.hello, encoding, socket, stalled));
+    let (form, stalled) = (Form::websocket(grant.subprotocol.encoding), &worker.stalled_held);
+    let connection = Rc::new(Connection::new(id, grant.hello, form, socket, stalled));
     tracing::debug!(%connection, client = %grant.client, "opened");
     tokio::task::spawn_local(live(worker, connection, early, grant.slot));
 }
@@ -49,7 +51,7 @@ async fn live(
     _slot: Rc<ConnectionSlot>,
 ) {
     let begun = Instant::now();
-    let open = &worker.metrics.connections.open[Transport::Websocket][connection.encoding];
+    let open = &worker.metrics.connections.open[Transport::Websocket][connection.encoding()];
     open.inc();
     let served = AssertUnwindSafe(serve(&worker, &connection, early)).catch_unwind().await;
     let ended = match served {

@@ -1,5 +1,6 @@
-//! Pages of history for members and joins that lie behind the log: asked for one at a time, read
-//! from there until the log is reached, or what is missing is told.
+//! Backfill of a room: pages of history for members and joins behind the log. The worker asks the hub
+//! for one page at a time, and its readers read pages until they reach the log. Where messages are
+//! missing, they get a `gap`.
 
 use std::rc::Rc;
 
@@ -7,14 +8,13 @@ use roomcast_metrics::{GapCause, ResumeOutcome};
 use roomcast_protocol::{ErrorCode, Position, Seq, ServerFrame};
 
 use super::Worker;
-use super::backfill_joins::Start;
-use crate::connection::Connection;
-use crate::hub::{BackfillAnswer, BackfillPage, HubCommand};
-use crate::room::{Pending, Plan, Reader, Room, RoomState, plan};
+use super::backfill_joins::JoinStart;
+use crate::hub::{BackfillAnswer, BackfillPage};
+use crate::room::{PendingJoin, Reader, Room, RoomState, StartPoint, start_point};
 
 impl Worker {
-    /// HubRequests the hub for the page that the oldest reader behind the log needs, one at a time. A member
-    /// whose socket takes nothing gets a turn of writing when it does, and asks then.
+    /// Asks the hub for the page that the oldest reader behind the log needs, unless a request is under
+    /// way. A member whose socket takes no bytes does not count: it asks in its next turn of writing.
     pub(super) fn request_backfill(&self, room: &Rc<Room>) {
         let mut state = room.state.borrow_mut();
         if state.page_asked {
@@ -26,19 +26,18 @@ impl Worker {
         drop(state);
         stalled.iter().for_each(|connection| self.owe(connection, room));
         if let Some(after) = wanted {
-            let (worker, room) = (self.index, room.name.clone());
-            self.ask_hub(HubCommand::Backfill { worker, room, after });
+            self.hub.backfill(room.name.clone(), after);
         }
     }
 
-    /// A page is here, or will not come.
+    /// The hub has answered a request for backfill.
     pub(super) fn take_backfill(&self, room: &Rc<Room>, answer: BackfillAnswer) {
         room.state.borrow_mut().page_asked = false;
         match answer {
             BackfillAnswer::InLog => {}
             BackfillAnswer::Page(page) => self.read_page(room, &page),
-            // Members wait on, as those do who stand at the log's end: history may still hold what
-            // they lack when the bus is back, and `joined` has promised it.
+            // Members go on waiting: the history may still hold what they lack when the bus answers
+            // again, and `joined` has promised it.
             BackfillAnswer::Failed => self.refuse_paged(room),
         }
         self.move_waiting(room);
@@ -46,6 +45,7 @@ impl Worker {
         self.request_backfill(room);
     }
 
+    /// Moves the joins and members that a page serves into it.
     fn read_page(&self, room: &Rc<Room>, page: &BackfillPage) {
         let mut state = room.state.borrow_mut();
         if state.lineage.epoch != page.epoch {
@@ -54,8 +54,8 @@ impl Worker {
         let mut ready = Vec::new();
         let mut kept = Vec::new();
         for pending in std::mem::take(&mut state.pending) {
-            match plan(&state.log, &state.lineage, &pending) {
-                Plan::Page { after } if page.serves(after) => {
+            match start_point(&state.log, &state.lineage, &pending) {
+                StartPoint::Page { after } if page.serves(after) => {
                     let start = start_in(room, page, after, &pending, &state);
                     ready.push((pending, start));
                 }
@@ -63,16 +63,16 @@ impl Worker {
             }
         }
         state.pending = kept;
-        let mut told = Vec::new();
+        let mut moved = Vec::new();
         for (slot, connection, position) in state.waiting() {
             if connection.is_blocked() {
                 continue;
             }
-            // After a reset it is moved to the new epoch, and told so, before it reads there.
+            // After a reset, a member gets `reset` first (`rebase_waiting`).
             if position.epoch == page.epoch && page.serves(position.seq) {
                 let reader = reader_in(page, position.seq, &state);
                 state.place(slot, reader);
-                told.push((connection, page.missing(position.seq)));
+                moved.push((connection, page.missing(position.seq)));
             }
         }
         drop(state);
@@ -82,7 +82,7 @@ impl Worker {
             }
             self.admit(room, pending, start);
         }
-        for (connection, missing) in told {
+        for (connection, missing) in moved {
             if let Some((from, to)) = missing {
                 self.metrics.rooms.gaps[GapCause::Budget].inc();
                 connection.send(&ServerFrame::Gap { room: room.name.clone(), from, to });
@@ -91,53 +91,12 @@ impl Worker {
         }
     }
 
-    /// A member has something to read, or is to ask for it once its socket takes more.
-    pub(super) fn owe(&self, connection: &Rc<Connection>, room: &Rc<Room>) {
-        if let Some((membership, _)) = connection.membership_in(room)
-            && connection.owe(membership)
-        {
-            self.write_later(connection);
-        }
-    }
-
-    /// Members that wait although the log reaches back to them by now go on there.
-    pub(super) fn move_waiting(&self, room: &Rc<Room>) {
-        self.rebase_waiting(room);
-        let mut moved = Vec::new();
-        let mut state = room.state.borrow_mut();
-        for (slot, connection, position) in state.waiting() {
-            let reader = state.after(position);
-            if let Reader::Log(_) = reader {
-                state.place(slot, reader);
-                moved.push(connection);
-            }
-        }
-        drop(state);
-        for connection in moved {
-            self.owe(&connection, room);
-        }
-    }
-
-    /// Members that wait at a position of an older epoch go on in the current one, from where it
-    /// still has what they had.
-    fn rebase_waiting(&self, room: &Rc<Room>) {
-        let mut state = room.state.borrow_mut();
-        for (slot, connection, position) in state.waiting() {
-            let kept = state.rebase(position);
-            if kept != position {
-                state.place(slot, Reader::Waiting(kept));
-                Self::tell_reset(room, &connection, position, kept);
-                self.write_soon(&connection);
-            }
-        }
-    }
-
-    /// The bus does not answer: joins that need a page are told so.
+    /// The bus does not answer: refuses the joins that need a page.
     fn refuse_paged(&self, room: &Rc<Room>) {
         let mut state = room.state.borrow_mut();
         let all = std::mem::take(&mut state.pending);
-        let needs_page = |pending: &Pending| {
-            matches!(plan(&state.log, &state.lineage, pending), Plan::Page { .. })
+        let needs_page = |pending: &PendingJoin| {
+            matches!(start_point(&state.log, &state.lineage, pending), StartPoint::Page { .. })
         };
         let (refused, kept): (Vec<_>, Vec<_>) = all.into_iter().partition(needs_page);
         state.pending = kept;
@@ -146,6 +105,7 @@ impl Worker {
     }
 }
 
+/// Where a reader goes on that has all messages up to `after`, which the page serves.
 fn reader_in(page: &BackfillPage, after: Seq, state: &RoomState) -> Reader {
     match &page.batch {
         Some(batch) => Reader::Page { page: batch.clone(), frame: batch.frame_after(after, 0) },
@@ -153,24 +113,24 @@ fn reader_in(page: &BackfillPage, after: Seq, state: &RoomState) -> Reader {
     }
 }
 
-/// How a join at `after` begins that finds its place in a page.
+/// How a join begins that the page serves at `after`.
 fn start_in(
     room: &Room,
     page: &BackfillPage,
     after: Seq,
-    pending: &Pending,
+    pending: &PendingJoin,
     state: &RoomState,
-) -> Start {
+) -> JoinStart {
     let reader = reader_in(page, after, state);
     if pending.since.is_none() {
         let at = Position { epoch: page.epoch, seq: after.max(page.start) };
-        return Start { reader, at, outcome: None, notice: None };
+        return JoinStart { reader, at, outcome: None, notice: None };
     }
     let at = Position { epoch: page.epoch, seq: after };
     let missing = page.missing(after);
     let notice = missing.map(|(from, to)| ServerFrame::Gap { room: room.name.clone(), from, to });
     let outcome = if missing.is_some() { ResumeOutcome::Gap } else { ResumeOutcome::Recovered };
-    Start { reader, at, outcome: Some(outcome), notice }
+    JoinStart { reader, at, outcome: Some(outcome), notice }
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Work on many rooms at once that nobody waits for: done a slice at a time, in turns with the
-//! worker's writing and its other tasks, so that it delays nobody.
+//! Work on many rooms at once for which no client waits. It is done a slice at a time, in turn with the
+//! worker's writing and its other tasks, so that it does not delay them.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,77 +10,70 @@ use crate::connection::Connection;
 use crate::room::Room;
 use crate::settings::Settings;
 
-/// Rooms looked at, joins refused or connections told before the worker's other work gets a turn:
-/// 1 ms at most.
+/// Rooms configured or left, joins refused or connections closed before the worker's other work gets
+/// a turn: 1 ms at most.
 pub(crate) const SLICE: usize = 256;
 
-/// Work that is left.
+/// Work of which a part is left.
 #[derive(Debug)]
 pub(super) enum Chore {
-    /// A connection that has ended leaves the rest of its rooms.
+    /// A connection that has ended leaves its other rooms.
     Leave(Rc<Connection>),
-    /// These rooms take over their namespace's new policy.
+    /// These rooms take their namespace's new policy.
     Configure(vec::IntoIter<Rc<Room>>),
 }
 
 impl Worker {
-    /// Puts another configuration in force: rooms take their namespace's new policy, one after the
-    /// other.
+    /// Puts another configuration in force. Rooms take their namespace's new policy in slices.
     pub(crate) fn configure(&self, settings: Arc<Settings>) {
         *self.settings.borrow_mut() = settings;
-        let rooms: Vec<Rc<Room>> = self.rooms.borrow().values().cloned().collect();
-        self.do_later(Chore::Configure(rooms.into_iter()));
+        self.work.add_chore(Chore::Configure(self.rooms.all().into_iter()));
     }
 
-    /// Takes a connection out of all rooms and all joins that wait; of very many rooms it leaves
-    /// the rest a little later, and hears nothing of them meanwhile.
+    /// Takes a connection out of all rooms and cancels all joins that wait. If they are many, a part
+    /// is left to later turns; no frame of those rooms is written to the connection meanwhile.
     pub(crate) fn leave_all(&self, connection: &Rc<Connection>) {
-        // Nothing of its rooms is written any more; taken out one by one, many would cost their square.
+        // At once: taking the rooms out of the gate one by one would cost the square of their number.
         connection.drop_rooms();
         if self.leave_some(connection) {
-            self.do_later(Chore::Leave(connection.clone()));
+            self.work.add_chore(Chore::Leave(connection.clone()));
         }
-    }
-
-    fn do_later(&self, chore: Chore) {
-        self.chores.borrow_mut().push_back(chore);
-        self.pass_wake.notify_one();
     }
 
     /// Does a slice of the oldest chore; false if there is none.
     pub(super) fn do_chore(&self) -> bool {
-        let Some(mut chore) = self.chores.borrow_mut().pop_front() else { return false };
+        let Some(mut chore) = self.work.next_chore() else { return false };
         let is_left = match &mut chore {
             Chore::Leave(connection) => self.leave_some(connection),
             Chore::Configure(rooms) => self.configure_some(rooms),
         };
         if is_left {
-            self.chores.borrow_mut().push_back(chore);
+            self.work.return_chore(chore);
         }
         true
     }
 
-    /// Whether rooms are left that the connection is in or about to be in.
+    /// Takes a connection out of some of its rooms and joins. True if others are left.
     fn leave_some(&self, connection: &Rc<Connection>) -> bool {
-        let mut all = connection.joining.borrow_mut();
-        let kept = all.len().saturating_sub(SLICE);
-        let joining = all.split_off(kept);
-        drop(all);
-        for room in joining {
-            self.cancel_pending(connection, &room);
-            self.forget_if_empty(&room);
+        for id in connection.some_joining(SLICE) {
+            connection.end_join(id);
+            if let Some(room) = self.rooms.by_id(id) {
+                self.cancel_pending(connection, &room);
+                self.forget_if_empty(&room);
+            }
         }
-        for membership in connection.membership_indices().into_iter().take(SLICE) {
+        for membership in connection.some_memberships(SLICE) {
             self.exit(connection, membership);
         }
-        kept > 0 || connection.rooms() > 0
+        connection.joining() > 0 || connection.rooms() > 0
     }
 
+    /// Gives some rooms their namespace's policy. True if others are left.
     fn configure_some(&self, rooms: &mut vec::IntoIter<Rc<Room>>) -> bool {
-        // There may be newer ones than those that the chore began with.
+        // The settings may have been replaced again since the chore began.
         let settings = self.settings();
         for room in rooms.by_ref().take(SLICE) {
-            if !self.room(&room.name).is_some_and(|known| Rc::ptr_eq(&known, &room)) {
+            if self.rooms.by_id(room.id).is_none() {
                 continue;
             }
             let namespace = settings.namespace_of(&room.name).clone();

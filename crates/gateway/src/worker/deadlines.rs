@@ -1,4 +1,4 @@
-//! Rooms with joins that wait, in the order in which their first join is to be refused. Pure.
+//! Rooms with joins that wait, ordered by the time at which their first join is refused. Pure.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -15,7 +15,7 @@ pub(super) struct Deadlines {
 }
 
 impl Deadlines {
-    /// The room is to be looked at then.
+    /// Has a room taken out at this time.
     pub(super) fn watch(&mut self, at: Instant, room: Rc<Room>) -> Watch {
         self.number += 1;
         let watch = Watch { at, number: self.number };
@@ -23,18 +23,18 @@ impl Deadlines {
         watch
     }
 
-    /// The room is looked at no more.
+    /// Has a room taken out no more.
     pub(super) fn forget(&mut self, watch: Watch) {
         self.rooms.remove(&watch);
     }
 
-    /// Rooms that are watched.
+    /// How many rooms are watched.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.rooms.len()
     }
 
-    /// A room whose moment has come.
+    /// Takes out a room whose time has come.
     pub(super) fn take_due(&mut self, now: Instant) -> Option<Rc<Room>> {
         let (watch, _) = self.rooms.first_key_value()?;
         if watch.at > now {

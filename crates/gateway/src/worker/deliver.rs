@@ -1,19 +1,19 @@
-//! What the hub tells: logs, batches, pages. They change the worker's mirror and queue passes.
+//! Events of the hub: logs, batches and pages. They change the worker's mirror of a room's log and
+//! queue passes.
 
 use std::rc::Rc;
 
 use roomcast_metrics::{DeliveryStage, GapCause, SlowAction};
-use roomcast_protocol::{CloseCode, Position, ServerFrame};
+use roomcast_protocol::CloseCode;
 
 use super::Worker;
 use crate::config::SlowPolicy;
-use crate::connection::Connection;
 use crate::hub::WorkerEvent;
 use crate::log::Entry;
 use crate::room::{Attachment, Laggard, Reader, Room, Verdict};
 
 impl Worker {
-    /// Takes in one event.
+    /// Handles an event of the hub.
     pub(crate) fn take_in(&self, event: WorkerEvent) {
         match event {
             WorkerEvent::Attached { room, number, log, lineage, slow, held: _held } => {
@@ -40,7 +40,7 @@ impl Worker {
                 way.observe(appended.elapsed().as_secs_f64());
                 let Some(room) = self.room(&room) else { return };
                 let mut state = room.state.borrow_mut();
-                // Before the log is here, or after it came again, events may be older than it.
+                // Before the log comes, and after it came again, events may be older than the log.
                 let expected = state.log.end_cursor().batch;
                 if !matches!(state.attachment, Attachment::Live(_)) || number < expected {
                     return;
@@ -75,7 +75,8 @@ impl Worker {
         self.metrics.rooms.gaps[GapCause::Bus].inc_by(gaps as u64);
     }
 
-    /// Does what is due to members that fell off the log.
+    /// Decides about members that need batches which the log has dropped: members that were too slow
+    /// are closed or skip to the end, by policy; the others wait for a page.
     fn judge(&self, room: &Rc<Room>, fallen: Vec<Laggard>) {
         let policy = room.namespace.borrow().slow;
         let (mut evicted, mut closed) = (false, Vec::new());
@@ -96,7 +97,7 @@ impl Worker {
                 }
             }
         }
-        // Last: who leaves may move others to other slots.
+        // Last: a member that leaves may change the slots of others.
         for connection in closed {
             self.close(&connection, CloseCode::Slow);
         }
@@ -104,43 +105,6 @@ impl Worker {
             self.move_waiting(room);
             self.request_backfill(room);
         }
-    }
-
-    /// Tells a member that the room goes on in another epoch, if it does, and how much of what it
-    /// was told is not part of that.
-    pub(super) fn tell_reset(
-        room: &Room,
-        connection: &Connection,
-        from: Position,
-        Position { epoch, seq }: Position,
-    ) {
-        if from.epoch != epoch {
-            let (room, lost) = (room.name.clone(), from.seq - seq);
-            connection.send(&ServerFrame::Reset { room, epoch, seq, lost });
-        }
-    }
-
-    /// Moves a member that stood at `position` to the end of the log and tells it what it misses.
-    pub(super) fn skip_to_end(
-        &self,
-        room: &Rc<Room>,
-        (connection, slot): (&Rc<Connection>, u32),
-        position: Position,
-        cause: GapCause,
-    ) {
-        let mut state = room.state.borrow_mut();
-        let to = state.log.end().seq;
-        let reader = Reader::Log(state.log.end_cursor());
-        state.place(slot, reader);
-        let kept = state.rebase(position);
-        drop(state);
-        Self::tell_reset(room, connection, position, kept);
-        let from = kept.seq + 1;
-        if from <= to {
-            self.metrics.rooms.gaps[cause].inc();
-            connection.send(&ServerFrame::Gap { room: room.name.clone(), from, to });
-        }
-        self.write(connection);
     }
 }
 

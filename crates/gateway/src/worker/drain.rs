@@ -1,5 +1,5 @@
-//! A worker's part in a drain: tells each of its connections when to move, and closes those that
-//! are still there after their moment.
+//! A worker's part in a drain: it sends `reconnect` to each of its connections, with a moment of its
+//! own, and closes those that are still open after it.
 
 use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
@@ -14,27 +14,28 @@ use super::chores::SLICE;
 use crate::connection::Connection;
 use crate::drain::Schedule;
 
-/// Connections told, or closed, before the worker does something else.
-const CHUNK: usize = 256;
-/// How often connections whose moment has passed are looked for.
-const LOOK: Duration = Duration::from_millis(50);
+/// Connections that get `reconnect`, or are closed, before the worker's other work gets a turn.
+const CHUNK_CONNECTIONS: usize = 256;
+/// Pause between two searches for connections whose moment has passed.
+const SEARCH_PERIOD: Duration = Duration::from_millis(50);
 /// How long connections may take to end when the node does.
 const END_TIMEOUT: Duration = Duration::from_secs(3);
-/// What clients are told.
+/// The reason in `reconnect`.
 const REASON: &str = "drain";
 
 impl Worker {
-    /// Empties the worker over the schedule's window. Whoever the last answers of the bus keep here
-    /// is closed as soon as it has them.
+    /// Empties the worker over the schedule's window. A connection that still waits for answers of the
+    /// bus is closed as soon as it has them.
     pub(crate) async fn drain(self: Rc<Self>, schedule: Schedule) {
         let begun = Instant::now();
-        self.moved_by.set(Some(begun + schedule.window));
+        self.connections.move_by(begun + schedule.window);
         let mut leaving = self.tell_all(&schedule, begun).await;
         let mut answered = Vec::new();
         while !leaving.is_empty() || !answered.is_empty() {
             let now = Instant::now();
-            let due = leaving.iter().take(CHUNK).take_while(|&&(due, _)| due <= now).count();
-            let is_burst = due == CHUNK;
+            let due =
+                leaving.iter().take(CHUNK_CONNECTIONS).take_while(|&&(due, _)| due <= now).count();
+            let is_burst = due == CHUNK_CONNECTIONS;
             answered
                 .extend(leaving.drain(..due).filter_map(|(_, connection)| connection.upgrade()));
             answered.retain(|connection: &Rc<Connection>| {
@@ -47,19 +48,19 @@ impl Worker {
             if is_burst {
                 tokio::task::yield_now().await;
             } else {
-                sleep(LOOK).await;
+                sleep(SEARCH_PERIOD).await;
             }
         }
     }
 
-    /// Sends `reconnect` to every connection; when each is to be gone, ascending.
+    /// Sends `reconnect` to every connection. Returns when each is to be gone, in ascending order.
     async fn tell_all(
         &self,
         schedule: &Schedule,
         begun: Instant,
     ) -> VecDeque<(Instant, Weak<Connection>)> {
-        let mut all: Vec<_> = self.connections.borrow().values().cloned().collect();
-        // When one moves has nothing to do with when it came or what it is called.
+        let mut all = self.connections.all();
+        // The moment of a connection does not depend on its age or its id.
         all.shuffle(&mut rand::rng());
         let moments = schedule.moments(all.len(), rand::random);
         let mut leaving = VecDeque::with_capacity(all.len());
@@ -68,7 +69,7 @@ impl Worker {
             ask_to_move(connection, moves.saturating_duration_since(Instant::now()));
             self.write(connection);
             leaving.push_back((moves + schedule.patience, Rc::downgrade(connection)));
-            if number % CHUNK == CHUNK - 1 {
+            if number % CHUNK_CONNECTIONS == CHUNK_CONNECTIONS - 1 {
                 tokio::task::yield_now().await;
             }
         }
@@ -78,21 +79,21 @@ impl Worker {
     /// Closes every connection (1012), and waits until they have ended, at most `END_TIMEOUT`.
     pub(crate) async fn end(&self) {
         let deadline = Instant::now() + END_TIMEOUT;
-        let connections: Vec<_> = self.connections.borrow().values().cloned().collect();
+        let connections = self.connections.all();
         for some in connections.chunks(SLICE) {
             some.iter().for_each(|connection| self.close(connection, CloseCode::Restart));
             tokio::task::yield_now().await;
         }
         drop(connections);
-        while !self.connections.borrow().is_empty() && Instant::now() < deadline {
+        while !self.connections.is_empty() && Instant::now() < deadline {
             sleep(Duration::from_millis(10)).await;
         }
     }
 
-    /// Tells a connection that was on its way in when all others were told. It is closed with the
-    /// node.
+    /// Sends `reconnect` to a connection that came after the drain had begun. It is closed when the
+    /// node ends.
     pub(super) fn move_latecomer(&self, connection: &Connection) {
-        if let Some(end) = self.moved_by.get() {
+        if let Some(end) = self.connections.moved_by() {
             let left = end.saturating_duration_since(Instant::now());
             ask_to_move(connection, left.mul_f64(rand::random()));
         }

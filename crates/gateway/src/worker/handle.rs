@@ -1,4 +1,5 @@
-//! One frame from a client: read, counted, and handed to what it asks for.
+//! One message from a client: decoded, counted and dispatched; and how a connection is let in and
+//! dismissed.
 
 use std::rc::Rc;
 
@@ -9,26 +10,26 @@ use roomcast_protocol::{
 use tokio::time::Instant;
 
 use super::Worker;
+use super::heartbeat::Patience;
 use crate::connection::Connection;
 use crate::hub::now_ms;
 
-/// Broken frames after which a connection is closed: a client that errs is told each time, one
-/// that does nothing else is ended.
-const MAX_BROKEN: u8 = 32;
+/// Malformed frames after which a connection is closed. Each of them is answered by an error.
+const MAX_BAD_FRAMES: u8 = 32;
 
 impl Worker {
-    /// Handles one message from a client. Returns how many requests it is: a list of joins is one
-    /// for each room, anything else is one.
+    /// Handles one message from a client. Returns for how many requests it counts: a join counts once
+    /// for each of its rooms, any other message once.
     pub(crate) fn handle(&self, connection: &Rc<Connection>, payload: &[u8]) -> usize {
         let begun = Instant::now();
         let mut requests = 1;
-        let kind = match ClientFrame::decode(connection.encoding, payload) {
+        let kind = match ClientFrame::decode(connection.encoding(), payload) {
             Ok(frame) => {
                 if let ClientFrame::Join { rooms, .. } = &frame {
                     requests = rooms.len().max(1);
                 }
                 let kind = frame.frame_type();
-                // A `ping` shows that a client lives, not that it has anything to do.
+                // A `ping` shows that the client is alive, but not that it is in use.
                 if kind != FrameType::Ping {
                     connection.pulse.note_active();
                 }
@@ -72,16 +73,15 @@ impl Worker {
         let room = error.room.as_deref().and_then(|name| RoomName::parse(name).ok());
         self.refuse(connection, error.id, room.as_ref(), (error.code, &error.message));
         connection.broken.set(connection.broken.get().saturating_add(1));
-        if connection.broken.get() >= MAX_BROKEN {
+        if connection.broken.get() >= MAX_BAD_FRAMES {
             self.close(connection, CloseCode::Policy);
         }
     }
 
-    /// Lets a connection in: its first frame, its place in the wheel.
+    /// Lets a connection in: its heartbeat begins, and it gets `connected`.
     pub(crate) fn greet(&self, connection: &Rc<Connection>) {
         let settings = self.settings();
-        self.connections.borrow_mut().insert(connection.id, connection.clone());
-        self.watch(connection);
+        self.connections.add(connection, Patience::of(&settings));
         connection.send(&ServerFrame::Connected {
             connection: connection.id,
             user: connection.user.clone(),
@@ -97,8 +97,6 @@ impl Worker {
 
     /// The connection has ended.
     pub(crate) fn dismiss(&self, id: ConnectionId) {
-        if let Some(connection) = self.connections.borrow_mut().remove(&id) {
-            self.forget(&connection);
-        }
+        self.connections.remove(id);
     }
 }

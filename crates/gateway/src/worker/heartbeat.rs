@@ -1,7 +1,6 @@
-//! Heartbeats: each connection has a phase of its own, so that pings are spread over the interval,
-//! and is looked at when its ping or its end is due.
+//! Heartbeats: each connection has a phase of its own, so that pings are spread over the interval. A
+//! connection is looked at only when its ping or its end is due.
 
-use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -9,62 +8,20 @@ use roomcast_protocol::CloseCode;
 use tokio::time::Instant;
 
 use super::Worker;
-use super::wheel::{Place, Wheel};
-use crate::connection::{Arriving, Connection};
-use crate::frame;
+use super::wheel::Wheel;
+use crate::connection::{Arriving, Connection, WheelPlace, WorkerTime};
 use crate::settings::Settings;
 
-/// Fewest ticks in an interval: pings are spread over so many moments.
+/// Fewest ticks in an interval: the moments over which pings are spread.
 const MIN_TICKS: u32 = 100;
-/// Longest time between two ticks: a connection that is to end ends that much later at most.
-const MAX_PERIOD: Duration = Duration::from_millis(250);
-/// A tick this late means that the process was stopped: that time does not count as silence.
-const STOPPED: Duration = Duration::from_secs(1);
+/// Longest time between two ticks: a connection ends at most so much too late.
+const MAX_TICK_PERIOD: Duration = Duration::from_millis(250);
+/// A tick that is so late shows that the process was stopped. That time does not count as silence.
+const MIN_STOPPED: Duration = Duration::from_secs(1);
 
-/// A moment of a worker's time, in ns since it began. That time stands still while the process is
-/// stopped: no ping goes out meanwhile, so clients have nothing to answer.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Moment(u64);
-
-impl Moment {
-    fn after(self, time: Duration) -> Self {
-        Self(self.0.saturating_add(time.as_nanos() as u64))
-    }
-}
-
-/// What a connection keeps for its heartbeat.
-#[derive(Debug)]
-pub(crate) struct Pulse {
-    /// When its last bytes came.
-    heard: Cell<Moment>,
-    /// When its last application frame came.
-    active: Cell<Moment>,
-    /// Its place in the round: its pings are due at ticks that leave this remainder.
-    phase: Cell<u32>,
-    place: Cell<Place>,
-}
-
-impl Default for Pulse {
-    fn default() -> Self {
-        Self {
-            heard: Cell::default(),
-            active: Cell::default(),
-            phase: Cell::default(),
-            place: Cell::new(Place::NOWHERE),
-        }
-    }
-}
-
-impl Pulse {
-    /// The last bytes held an application frame.
-    pub(crate) fn note_active(&self) {
-        self.active.set(self.heard.get());
-    }
-}
-
-/// After how much silence a connection ends. Pure.
+/// After how much silence a connection is closed. Pure.
 #[derive(Debug, Clone, Copy)]
-struct Patience {
+pub(super) struct Patience {
     /// Without any bytes.
     timeout: Duration,
     /// Without an application frame.
@@ -72,19 +29,20 @@ struct Patience {
 }
 
 impl Patience {
-    fn of(settings: &Settings) -> Self {
+    /// As configured.
+    pub(super) fn of(settings: &Settings) -> Self {
         Self { timeout: settings.heartbeat.timeout, idle: settings.limits.idle_timeout }
     }
 
-    /// What ends a connection first if nothing more comes, and when.
-    fn end(self, heard: Moment, active: Moment) -> (Moment, CloseCode) {
+    /// When a connection is closed if no more bytes come, and with which code.
+    fn end(self, heard: WorkerTime, active: WorkerTime) -> (WorkerTime, CloseCode) {
         let dead = (heard.after(self.timeout), CloseCode::Dead);
         let idle = self.idle.map(|idle| (active.after(idle), CloseCode::Idle));
         idle.filter(|idle| idle.0 < dead.0).unwrap_or(dead)
     }
 }
 
-/// When which connection of a worker is looked at.
+/// The times at which the connections of a worker are looked at.
 pub(super) struct Heartbeats {
     wheel: Wheel<Rc<Connection>>,
     period: Duration,
@@ -95,7 +53,7 @@ pub(super) struct Heartbeats {
 
 impl Heartbeats {
     pub(super) fn new(interval: Duration) -> Self {
-        let ticks = interval.as_nanos().div_ceil(MAX_PERIOD.as_nanos());
+        let ticks = interval.as_nanos().div_ceil(MAX_TICK_PERIOD.as_nanos());
         let ticks = u32::try_from(ticks).unwrap_or(u32::MAX).max(MIN_TICKS);
         Self {
             wheel: Wheel::new(ticks),
@@ -110,18 +68,23 @@ impl Heartbeats {
         self.period
     }
 
+    /// Counts time in which the process was stopped.
+    pub(super) fn add_stopped(&mut self, time: Duration) {
+        self.stopped += time;
+    }
+
     /// The worker's time.
-    fn now(&self) -> Moment {
-        Moment::default().after(self.began.elapsed().saturating_sub(self.stopped))
+    pub(super) fn now(&self) -> WorkerTime {
+        WorkerTime::default().after(self.began.elapsed().saturating_sub(self.stopped))
     }
 
     /// The first tick that is not before a moment.
-    fn tick_at(&self, moment: Moment) -> u64 {
+    fn tick_at(&self, moment: WorkerTime) -> u64 {
         moment.0.div_ceil(self.period.as_nanos() as u64)
     }
 
-    /// Takes a connection in, at a phase of its own choice.
-    fn add(&mut self, connection: &Rc<Connection>, patience: Patience, now: Moment) {
+    /// Adds a connection, at a random phase.
+    pub(super) fn add(&mut self, connection: &Rc<Connection>, patience: Patience, now: WorkerTime) {
         let pulse = &connection.pulse;
         pulse.heard.set(now);
         pulse.active.set(now);
@@ -130,7 +93,7 @@ impl Heartbeats {
     }
 
     /// Has a connection looked at when its next ping is due, or its end if that is earlier.
-    fn schedule(&mut self, connection: &Rc<Connection>, patience: Patience) {
+    pub(super) fn schedule(&mut self, connection: &Rc<Connection>, patience: Patience) {
         let pulse = &connection.pulse;
         let (tick, round) = (self.wheel.tick(), self.wheel.round());
         let behind = (tick + round - u64::from(pulse.phase.get())) % round;
@@ -140,21 +103,21 @@ impl Heartbeats {
     }
 
     /// The next tick's connections, each with whether its ping is due.
-    fn turn(&mut self) -> Vec<(Rc<Connection>, bool)> {
+    pub(super) fn turn(&mut self) -> Vec<(Rc<Connection>, bool)> {
         let due = self.wheel.turn();
         let phase = self.wheel.tick() % self.wheel.round();
         due.into_iter()
             .map(|connection| {
-                connection.pulse.place.set(Place::NOWHERE);
+                connection.pulse.place.set(WheelPlace::NOWHERE);
                 let pings = u64::from(connection.pulse.phase.get()) == phase;
                 (connection, pings)
             })
             .collect()
     }
 
-    /// Lets a connection go.
-    fn remove(&mut self, connection: &Connection) {
-        let place = connection.pulse.place.replace(Place::NOWHERE);
+    /// Removes a connection.
+    pub(super) fn remove(&mut self, connection: &Connection) {
+        let place = connection.pulse.place.replace(WheelPlace::NOWHERE);
         if let Some(moved) = self.wheel.take(place) {
             moved.pulse.place.set(place);
         }
@@ -162,50 +125,30 @@ impl Heartbeats {
 }
 
 impl Worker {
-    /// A connection is watched from now on.
-    pub(super) fn watch(&self, connection: &Rc<Connection>) {
-        let patience = Patience::of(&self.settings.borrow());
-        let mut heartbeats = self.heartbeats.borrow_mut();
-        let now = heartbeats.now();
-        heartbeats.add(connection, patience, now);
-    }
-
-    /// A connection has ended: nothing of it is kept.
-    pub(super) fn forget(&self, connection: &Connection) {
-        self.heartbeats.borrow_mut().remove(connection);
+    /// Time between two ticks.
+    pub(crate) fn beat_period(&self) -> Duration {
+        self.connections.beat_period()
     }
 
     /// Bytes came from a connection.
     pub(crate) fn hear(&self, connection: &Connection) {
-        connection.pulse.heard.set(self.heartbeats.borrow().now());
+        self.connections.hear(connection);
     }
 
-    /// Time between two ticks.
-    pub(crate) fn beat_period(&self) -> Duration {
-        self.heartbeats.borrow().period()
-    }
-
-    /// One tick, `late` after it was due. True if the process was stopped before it: then the next
-    /// one is due a period from now.
+    /// One tick, `late` after it was due. True if the process was stopped before it; then the next
+    /// tick is due one period from now.
     pub(crate) fn beat(&self, late: Duration) -> bool {
-        let was_stopped = late >= STOPPED;
-        let now = {
-            let mut heartbeats = self.heartbeats.borrow_mut();
-            if was_stopped {
-                heartbeats.stopped += late;
-            }
-            heartbeats.now()
-        };
-        self.beat_at(now);
+        let was_stopped = late >= MIN_STOPPED;
+        let stopped = if was_stopped { late } else { Duration::ZERO };
+        self.beat_at(self.connections.now_after(stopped));
         was_stopped
     }
 
-    /// The next tick: ends the connections that were silent for too long, and pings those whose
-    /// turn it is.
-    fn beat_at(&self, now: Moment) {
+    /// The next tick: closes connections that were silent for too long, and pings those whose ping is
+    /// due.
+    fn beat_at(&self, now: WorkerTime) {
         let patience = Patience::of(&self.settings.borrow());
-        let due = self.heartbeats.borrow_mut().turn();
-        for (connection, pings) in due {
+        for (connection, pings) in self.connections.next_tick() {
             if !connection.is_open() {
                 continue;
             }
@@ -214,22 +157,22 @@ impl Worker {
                 continue;
             }
             if pings {
-                connection.send_control(frame::append_ping);
+                connection.send_heartbeat();
                 self.write(&connection);
             }
-            self.heartbeats.borrow_mut().schedule(&connection, patience);
+            self.connections.schedule(&connection, patience);
         }
     }
 
-    /// Why a connection is to end now, if it is.
+    /// The code with which a connection is to be closed now, if it is.
     fn end_of(
         &self,
         connection: &Connection,
         patience: Patience,
-        now: Moment,
+        now: WorkerTime,
     ) -> Option<CloseCode> {
         let pulse = &connection.pulse;
-        // What was read just after a stop is dated before the stop was known.
+        // Bytes that were read after a stop, before its tick was handled, have too late a time.
         pulse.heard.set(pulse.heard.get().min(now));
         pulse.active.set(pulse.active.get().min(now));
         let (end, code) = patience.end(pulse.heard.get(), pulse.active.get());
@@ -237,11 +180,11 @@ impl Worker {
             return None;
         }
         if self.may_read(connection) {
-            // What has come is read before it is judged: at the next tick.
+            // Bytes that have come are read first; then the next tick decides.
             return (!connection.has_unread()).then_some(code);
         }
         if connection.unread_control() > self.settings.borrow().limits.control_bytes {
-            // It is not read because it does not take its answers.
+            // It is not read because its client does not take its answers.
             return Some(code);
         }
         // It is not read because the node owes it answers.
@@ -250,7 +193,8 @@ impl Worker {
         None
     }
 
-    /// Notes whether a message is arriving on a connection, and keeps the worker's bound on them.
+    /// Notes whether a message is arriving on a connection. Closes the connection if all messages that
+    /// are arriving hold more than `limits.inbound_bytes`.
     pub(crate) fn note_arriving(&self, connection: &Rc<Connection>, arriving: Arriving) {
         if arriving == Arriving::Nothing {
             return connection.arriving.set(None);
@@ -263,32 +207,17 @@ impl Worker {
         }
         let is_new = connection.arriving.get().is_none();
         if is_new {
-            self.arriving.borrow_mut().push(connection.clone());
+            self.connections.note_arriving(connection);
         }
         if is_new || arriving == Arriving::Begun {
             connection.arriving.set(Some(Instant::now()));
         }
     }
 
-    /// Ends connections whose message has been arriving for too long.
+    /// Closes connections whose message has been arriving for `limits.message_deadline`.
     pub(crate) fn check_arriving(&self) {
-        let deadline = self.settings.borrow().limits.message_deadline;
-        let now = Instant::now();
-        let mut late = Vec::new();
-        let mut all = self.arriving.borrow_mut();
-        // A connection is listed again whenever a message begins after a rest.
-        all.sort_unstable_by_key(|connection| connection.id);
-        all.dedup_by(|a, b| Rc::ptr_eq(a, b));
-        all.retain(|connection| match connection.arriving.get() {
-            Some(since) if connection.is_open() && now - since >= deadline => {
-                late.push(connection.clone());
-                false
-            }
-            Some(_) => connection.is_open(),
-            None => false,
-        });
-        drop(all);
-        for connection in late {
+        let limit = self.settings.borrow().limits.message_deadline;
+        for connection in self.connections.take_late_arrivals(limit) {
             self.close(&connection, CloseCode::Policy);
         }
     }

@@ -1,30 +1,30 @@
-//! What a worker asks of the hub and the hub's queue has no space for: per room only what the hub
-//! must hear to know what the worker wants now. A join and a leave that cancel out are forgotten,
-//! so that this holds one entry for each room of the worker, or that it just left.
+//! A worker's commands to the hub, and those for which the hub's queue has no space: for each room
+//! only the one that says what the worker wants now. An attach and a detach that both wait cancel
+//! out, so that there is at most one entry for each room of the worker, or that it just left.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::rc::Rc;
 
 use hashbrown::HashMap;
 use roomcast_protocol::{RoomName, Seq};
+use tokio::sync::Notify;
 
-use super::Worker;
-use crate::hub::HubCommand;
+use crate::hub::{HubCommand, HubHandle};
 
-/// What the hub was not told yet. Pure.
+/// The commands that wait for space in the hub's queue. Pure.
 #[derive(Debug, Default)]
 pub(crate) struct HubRequests {
     rooms: HashMap<RoomName, HubRequest>,
-    /// The rooms in the order in which they came.
+    /// The rooms in the order of their first waiting command.
     turns: BTreeMap<u64, RoomName>,
     turn: u64,
 }
 
-/// What the hub is to hear of one room.
+/// The command that waits for one room.
 #[derive(Debug)]
 struct HubRequest {
     turn: u64,
-    /// The hub believes that this worker is attached.
+    /// The last command that the hub got left this worker attached.
     is_known: bool,
     want: Want,
 }
@@ -37,7 +37,7 @@ enum Want {
 }
 
 impl HubRequests {
-    /// Whether the hub was told everything.
+    /// Whether no command waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.rooms.is_empty()
     }
@@ -63,12 +63,12 @@ impl HubRequests {
         self.rooms.insert(room, HubRequest { turn: self.turn, is_known, want });
     }
 
-    /// The next command for the hub.
+    /// Takes out the next command for the hub.
     pub(crate) fn next(&mut self, worker: usize) -> Option<HubCommand> {
         let (_, room) = self.turns.pop_first()?;
         let HubRequest { want, .. } = self.rooms.remove(&room)?;
         if self.rooms.is_empty() {
-            // A crowd that came and went leaves nothing behind.
+            // Give the memory of a crowd back.
             self.rooms = HashMap::new();
         }
         Some(match want {
@@ -79,37 +79,64 @@ impl HubRequests {
     }
 }
 
-impl Worker {
-    /// HubRequests the hub, at once if nothing waits before it.
-    pub(super) fn ask_hub(&self, command: HubCommand) {
-        let mut hub_requests = self.hub_requests.borrow_mut();
-        let refused =
-            if hub_requests.is_empty() { self.hub.ask(command).err() } else { Some(command) };
+/// One worker's way to the hub.
+pub(super) struct HubClient {
+    worker: usize,
+    hub: HubHandle,
+    waiting: RefCell<HubRequests>,
+    wake: Notify,
+}
+
+impl HubClient {
+    pub(super) fn new(worker: usize, hub: HubHandle) -> Self {
+        Self { worker, hub, waiting: RefCell::default(), wake: Notify::new() }
+    }
+
+    /// Asks the hub for the log of a room, by a command of this number.
+    pub(super) fn attach(&self, room: RoomName, number: u64) {
+        self.ask(HubCommand::Attach { worker: self.worker, room, number });
+    }
+
+    /// Says that the worker needs no more of a room.
+    pub(super) fn detach(&self, room: RoomName) {
+        self.ask(HubCommand::Detach { worker: self.worker, room });
+    }
+
+    /// Asks for the messages of a room that follow `after`.
+    pub(super) fn backfill(&self, room: RoomName, after: Seq) {
+        self.ask(HubCommand::Backfill { worker: self.worker, room, after });
+    }
+
+    /// Sends a command at once, unless the hub's queue is full or other commands wait already.
+    fn ask(&self, command: HubCommand) {
+        let mut waiting = self.waiting.borrow_mut();
+        let refused = if waiting.is_empty() { self.hub.ask(command).err() } else { Some(command) };
         if let Some(command) = refused {
-            hub_requests.keep(command);
-            self.hub_wake.notify_one();
+            waiting.keep(command);
+            self.wake.notify_one();
         }
     }
 
-    /// Tells the hub what it has space for now.
-    #[cfg(test)]
-    pub(crate) fn tell_hub(&self) {
-        while self.hub.has_space() {
-            let Some(command) = self.hub_requests.borrow_mut().next(self.index) else { return };
-            self.hub.ask(command).expect("there is space");
-        }
-    }
-
-    /// Tells the hub what it had no space for, as long as the node runs.
-    pub(crate) async fn run_hub_requests(self: Rc<Self>) {
+    /// Sends the commands that wait whenever the hub has space, as long as the node runs.
+    pub(crate) async fn run(&self) {
         loop {
-            self.hub_wake.notified().await;
-            while !self.hub_requests.borrow().is_empty() {
+            self.wake.notified().await;
+            while !self.waiting.borrow().is_empty() {
                 let Some(space) = self.hub.space().await else { return };
-                if let Some(command) = self.hub_requests.borrow_mut().next(self.index) {
+                let next = self.waiting.borrow_mut().next(self.worker);
+                if let Some(command) = next {
                     space.send(command);
                 }
             }
+        }
+    }
+
+    /// Sends as many of the commands that wait as the hub has space for.
+    #[cfg(test)]
+    pub(super) fn flush(&self) {
+        while self.hub.has_space() {
+            let Some(command) = self.waiting.borrow_mut().next(self.worker) else { return };
+            self.hub.ask(command).expect("there is space");
         }
     }
 }

@@ -1,15 +1,17 @@
-//! Joining and leaving: a client's request to become a member, which waits until the room's log
-//! is here (`backfill_joins.rs`), and its request to be one no longer.
+//! Joining and leaving: a client's request to become a member, which waits until the worker has the
+//! room's log (`backfill_joins.rs`) or is refused, and its request to be a member no longer.
 
 use std::rc::Rc;
 use std::time::Duration;
 
+use roomcast_metrics::ResumeOutcome;
 use roomcast_protocol::{ErrorCode, JoinRoom, RequestId, RoomName, ServerFrame};
 use tokio::time::Instant;
 
 use super::Worker;
+use super::chores::SLICE;
 use crate::connection::Connection;
-use crate::room::{Known, Pending, Room};
+use crate::room::{Attachment, PendingJoin, PositionCheck, Room};
 
 /// How long a join may wait for the bus before it is refused.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(3);
@@ -19,27 +21,29 @@ impl Worker {
     pub(super) fn join(&self, connection: &Rc<Connection>, id: Option<RequestId>, join: JoinRoom) {
         let settings = self.settings();
         let known = self.room(&join.room);
-        let is_joining = connection.joining.borrow().iter().any(|room| room.name == join.room);
-        if is_joining || known.is_some_and(|room| connection.membership_in(&room).is_some()) {
+        let is_its = |room: Rc<Room>| {
+            connection.is_joining(room.id) || connection.membership_in(room.id).is_some()
+        };
+        if known.is_some_and(is_its) {
             let reason = (ErrorCode::AlreadyJoined, "this connection is in that room already");
             return self.refuse(connection, id, Some(&join.room), reason);
         }
-        if connection.rooms() + connection.joining.borrow().len() >= settings.limits.rooms {
+        if connection.rooms() + connection.joining() >= settings.limits.rooms {
             let reason = (ErrorCode::TooManyRooms, "this connection is in too many rooms");
             return self.refuse(connection, id, Some(&join.room), reason);
         }
         let room = self.room_or_ask(&join.room);
         let kept = room.namespace.borrow().retention.history_size;
-        let pending = Pending {
+        let pending = PendingJoin {
             connection: connection.clone(),
             id,
             since: join.since,
             history: join.history.unwrap_or(0).min(kept),
             deadline: Instant::now() + JOIN_TIMEOUT,
-            known: Known::Unasked,
+            known: PositionCheck::Unasked,
             then: Vec::new(),
         };
-        connection.joining.borrow_mut().push(room.clone());
+        connection.begin_join(room.id);
         {
             let waiting = &mut room.state.borrow_mut().pending;
             if waiting.is_empty() {
@@ -50,14 +54,14 @@ impl Worker {
         }
         self.resolve(&room);
         if !room.state.borrow().pending.is_empty() {
-            self.watch_pending(&room);
+            self.rooms.watch(&room);
         }
     }
 
     /// A client asks to be a member no longer, or takes back a join that is not answered yet.
     pub(super) fn leave(&self, connection: &Rc<Connection>, id: Option<RequestId>, name: RoomName) {
         let room = self.room(&name);
-        let membership = room.as_ref().and_then(|room| connection.membership_in(room));
+        let membership = room.as_ref().and_then(|room| connection.membership_in(room.id));
         match (membership, room) {
             (Some((membership, _)), _) => self.exit(connection, membership),
             (None, Some(room)) if self.cancel_join(connection, &room) => {}
@@ -71,12 +75,9 @@ impl Worker {
 
     /// Takes back a join that waits; false if there is none.
     fn cancel_join(&self, connection: &Rc<Connection>, room: &Rc<Room>) -> bool {
-        let mut joining = connection.joining.borrow_mut();
-        let Some(at) = joining.iter().position(|known| Rc::ptr_eq(known, room)) else {
+        if !connection.end_join(room.id) {
             return false;
-        };
-        joining.swap_remove(at);
-        drop(joining);
+        }
         self.cancel_pending(connection, room);
         self.forget_if_empty(room);
         true
@@ -85,14 +86,69 @@ impl Worker {
     /// Answers a join that waits with `cancelled`, and publishes what waited for it.
     pub(super) fn cancel_pending(&self, connection: &Rc<Connection>, room: &Room) {
         let mut state = room.state.borrow_mut();
-        let is_its = |join: &Pending| Rc::ptr_eq(&join.connection, connection);
+        let is_its = |join: &PendingJoin| Rc::ptr_eq(&join.connection, connection);
         let Some(at) = state.pending.iter().position(is_its) else { return };
-        let Pending { id, then, .. } = state.pending.remove(at);
+        let PendingJoin { id, then, .. } = state.pending.remove(at);
         drop(state);
         if connection.is_open() {
             let reason = (ErrorCode::Cancelled, "the connection left before it had joined");
             self.refuse(connection, id, Some(&room.name), reason);
         }
         self.publish_all(connection, then);
+    }
+
+    /// Refuses all joins of a room: at once if they are few, else in slices, as if they had waited too
+    /// long. Then the hub is asked again, for joins that come meanwhile.
+    pub(super) fn refuse_soon(&self, room: &Rc<Room>) {
+        let mut state = room.state.borrow_mut();
+        if state.pending.len() <= SLICE {
+            let refused = std::mem::take(&mut state.pending);
+            drop(state);
+            return self.refuse_joins(room, refused, ErrorCode::BusUnavailable);
+        }
+        let now = Instant::now();
+        state.pending.iter_mut().for_each(|pending| pending.deadline = now);
+        self.rooms.unwatch(&mut state);
+        let number = self.rooms.next_number();
+        state.attachment = Attachment::Asked(number);
+        drop(state);
+        self.rooms.watch(room);
+        self.hub.attach(room.name.clone(), number);
+    }
+
+    /// Refuses joins that were taken out of a room, and publishes what waited for them.
+    pub(super) fn refuse_joins(&self, room: &Rc<Room>, refused: Vec<PendingJoin>, code: ErrorCode) {
+        for PendingJoin { connection, id, since, then, .. } in refused {
+            connection.end_join(room.id);
+            if since.is_some() {
+                self.metrics.rooms.resumes[ResumeOutcome::Failed].inc();
+            }
+            self.refuse(
+                &connection,
+                id,
+                Some(&room.name),
+                (code, "the bus does not answer; try again"),
+            );
+            self.publish_all(&connection, then);
+            self.write_soon(&connection);
+        }
+        self.forget_if_empty(room);
+    }
+
+    /// Refuses up to `count` joins that have waited too long. True if others may be left.
+    pub(crate) fn refuse_late(&self, now: Instant, count: usize) -> bool {
+        let mut left = count;
+        while left > 0 {
+            let Some(room) = self.rooms.take_due(now) else { return false };
+            let mut state = room.state.borrow_mut();
+            let is_late = |pending: &&PendingJoin| pending.deadline <= now;
+            let late = state.pending.iter().take(left).take_while(is_late).count();
+            let refused: Vec<PendingJoin> = state.pending.drain(..late).collect();
+            drop(state);
+            self.rooms.watch(&room);
+            self.refuse_joins(&room, refused, ErrorCode::BusUnavailable);
+            left -= late.clamp(1, left);
+        }
+        true
     }
 }

@@ -1,56 +1,42 @@
-//! Who is in which room: connections enter and leave, rooms come and go with their members.
+//! Memberships: connections enter and leave rooms, and rooms come and go with their members.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use roomcast_protocol::{CloseCode, ConnectionId, RoomName};
+use roomcast_protocol::{CloseCode, RoomName};
 
 use super::Worker;
 use crate::connection::Connection;
-use crate::hub::HubCommand;
 use crate::room::{Member, Reader, Room, RoomState};
 
-/// The map of rooms gives memory back when it holds less than one in so many of what it has space
-/// for …
-const SPARSE: usize = 4;
-/// … unless that is less than this.
-const SMALL: usize = 1024;
-
 impl Worker {
-    /// A room that is known here.
+    /// A room of this worker by its name.
     pub(crate) fn room(&self, name: &RoomName) -> Option<Rc<Room>> {
-        self.rooms.borrow().get(name).cloned()
+        self.rooms.get(name)
     }
 
-    /// A room for a member to come: known here, or asked for now.
+    /// The room for a join: one of the worker's, or a new one whose log the hub is asked for.
     pub(super) fn room_or_ask(&self, name: &RoomName) -> Rc<Room> {
         if let Some(room) = self.room(name) {
             return room;
         }
-        let number = self.next_number();
+        let number = self.rooms.next_number();
         let namespace = self.settings.borrow().namespace_of(name).clone();
         namespace.metrics.rooms.inc();
-        let room = Rc::new(Room {
+        let room = self.rooms.add(|id| Room {
+            id,
             name: name.clone(),
             namespace: RefCell::new(namespace),
             state: RefCell::new(RoomState::asked(number)),
         });
-        self.rooms.borrow_mut().insert(name.clone(), room.clone());
-        self.ask_hub(HubCommand::Attach { worker: self.index, room: name.clone(), number });
+        self.hub.attach(name.clone(), number);
         room
     }
 
-    /// The number of another question to the hub.
-    pub(super) fn next_number(&self) -> u64 {
-        let number = self.asked.get() + 1;
-        self.asked.set(number);
-        number
-    }
-
-    /// Makes a connection a member that reads from `reader`. What it is told first must be in its
-    /// gate already: from here on passes write to it.
+    /// Makes a connection a member that reads from `reader`. Its `joined` must be in its gate already:
+    /// from here on passes write to it.
     pub(super) fn enter(&self, connection: &Rc<Connection>, room: &Rc<Room>, reader: Reader) {
-        let membership = connection.enter(room.clone());
+        let membership = connection.enter(room.id);
         let mut state = room.state.borrow_mut();
         let slot = state.members.add(Member {
             connection: Some(connection.clone()),
@@ -73,10 +59,11 @@ impl Worker {
 
     /// Ends a membership. After this no frame of the room is begun on the connection.
     pub(super) fn exit(&self, connection: &Rc<Connection>, membership: u32) {
-        let Some(left) = connection.exit(membership) else { return };
-        left.room.state.borrow_mut().members.remove(left.slot);
-        left.room.namespace.borrow().metrics.members.dec();
-        self.forget_if_empty(&left.room);
+        let Some((id, slot)) = connection.exit(membership) else { return };
+        let room = self.rooms.by_id(id).expect("a room lasts as long as its members");
+        room.state.borrow_mut().members.remove(slot);
+        room.namespace.borrow().metrics.members.dec();
+        self.forget_if_empty(&room);
     }
 
     /// Closes a connection: it leaves its rooms at once, and its task writes the Close.
@@ -85,31 +72,17 @@ impl Worker {
         self.leave_all(connection);
     }
 
-    /// Lets go of a room without members and joins.
+    /// Removes a room that has neither members nor joins.
     pub(super) fn forget_if_empty(&self, room: &Rc<Room>) {
         let mut state = room.state.borrow_mut();
         if state.members.len() > 0 || !state.pending.is_empty() {
             return;
         }
-        if let Some(watch) = state.watch.take() {
-            self.pending.borrow_mut().forget(watch);
-        }
+        self.rooms.unwatch(&mut state);
         drop(state);
-        let mut rooms = self.rooms.borrow_mut();
-        // It may be gone already, and another of its name have come.
-        if rooms.get(&room.name).is_some_and(|known| Rc::ptr_eq(known, room)) {
-            rooms.remove(&room.name);
-            if rooms.capacity() > SMALL && rooms.len() < rooms.capacity() / SPARSE {
-                let enough = rooms.len() * 2;
-                rooms.shrink_to(enough);
-            }
+        if self.rooms.remove(room) {
             room.namespace.borrow().metrics.rooms.dec();
-            self.ask_hub(HubCommand::Detach { worker: self.index, room: room.name.clone() });
+            self.hub.detach(room.name.clone());
         }
-    }
-
-    /// A connection by its id, while it lasts.
-    pub(super) fn connection(&self, id: ConnectionId) -> Option<Rc<Connection>> {
-        self.connections.borrow().get(&id).cloned()
     }
 }

@@ -1,4 +1,5 @@
-//! The worker's passes: rooms with something to write take turns, a few hundred members at a time.
+//! The worker's turns of writing: rooms with something to write take turns, a chunk of members at a
+//! time, and connections with something of their own to write come first.
 
 use std::rc::Rc;
 
@@ -9,41 +10,40 @@ use crate::log::Entry;
 use crate::room::{CHUNK, Room, write_chunk};
 
 impl Worker {
-    /// A room has something new for its members.
+    /// A room has something new for its members: queues a pass over them.
     pub(super) fn queue_pass(&self, room: &Rc<Room>) {
         let mut state = room.state.borrow_mut();
         if state.members.len() > 0 && !std::mem::replace(&mut state.queued, true) {
-            self.passes.borrow_mut().push_back(room.clone());
-            self.pass_wake.notify_one();
+            self.work.add_room(room.clone());
         }
     }
 
-    /// Writes to rooms and connections as long as the node runs, and yields after every chunk's
-    /// worth of members: one room's, or those of many small rooms.
+    /// Writes to rooms and connections as long as the node runs. It yields after each chunk of members,
+    /// of one room or of many small ones.
     pub(crate) async fn run_passes(self: Rc<Self>) {
         loop {
             if self.turn() {
                 tokio::task::yield_now().await;
             } else {
-                self.pass_wake.notified().await;
+                self.work.wait().await;
             }
         }
     }
 
-    /// One turn of writing, and a slice of what else is to be done; false if there was nothing.
+    /// One turn of writing, and a slice of one chore; false if there was nothing to do.
     pub(crate) fn turn(&self) -> bool {
-        let later = self.next_later();
-        let mut written = later.len();
-        self.write_all(later);
+        let connections = self.work.next_connections();
+        let mut written = connections.len();
+        self.write_all(connections);
         while written < CHUNK {
-            let Some(room) = self.passes.borrow_mut().pop_front() else { break };
+            let Some(room) = self.work.next_room() else { break };
             written += self.step(room);
         }
         let is_chore = self.do_chore();
         written > 0 || is_chore
     }
 
-    /// Lets a connection be written once this turn's other work is done.
+    /// Has a connection written once this turn's other work is done.
     pub(crate) fn write_soon(&self, connection: &Rc<Connection>) {
         if !connection.queued.replace(true) {
             self.write_later(connection);
@@ -52,18 +52,10 @@ impl Worker {
 
     /// The same for a connection that was just marked as queued.
     pub(super) fn write_later(&self, connection: &Rc<Connection>) {
-        self.later.borrow_mut().push(connection.clone());
-        self.pass_wake.notify_one();
+        self.work.add_connection(connection.clone());
     }
 
-    /// Connections with more to write, a chunk of them.
-    fn next_later(&self) -> Vec<Rc<Connection>> {
-        let mut later = self.later.borrow_mut();
-        let count = later.len().min(CHUNK);
-        later.drain(..count).collect()
-    }
-
-    /// Writes to the next members of a room; returns how many there were, at least one.
+    /// Writes to the next chunk of members of a room. Returns how many there were, at least 1.
     fn step(&self, room: Rc<Room>) -> usize {
         let chunk = write_chunk(&mut room.state.borrow_mut());
         let traffic = &self.metrics.traffic;
@@ -78,12 +70,12 @@ impl Worker {
         if chunk.ended && chunk.done {
             room.state.borrow_mut().queued = false;
         } else {
-            self.passes.borrow_mut().push_back(room);
+            self.work.return_room(room);
         }
         chunk.members.max(1)
     }
 
-    /// Writes each once, across all that it is owed.
+    /// Writes to each connection once, across all rooms that it is owed frames of.
     fn write_all(&self, connections: Vec<Rc<Connection>>) {
         for connection in connections {
             self.write(&connection);

@@ -43,10 +43,11 @@ impl Worker {
     /// Keeps a publish until the connection's own join of that room is answered. Gives it back if no
     /// such join waits.
     fn wait_for_join(&self, connection: &Rc<Connection>, request: Publish) -> Option<Publish> {
-        let joining = connection.joining.borrow();
-        let Some(room) = joining.iter().find(|room| room.name == request.room) else {
+        if connection.joining() == 0 {
             return Some(request);
-        };
+        }
+        let room = self.room(&request.room).filter(|room| connection.is_joining(room.id));
+        let Some(room) = room else { return Some(request) };
         let mut state = room.state.borrow_mut();
         let mut pending = state.pending.iter_mut();
         match pending.find(|join| Rc::ptr_eq(&join.connection, connection)) {
@@ -75,7 +76,7 @@ impl Worker {
     pub(crate) fn note_author(&self, connection: &Rc<Connection>, name: &RoomName) {
         connection.authored.set(true);
         let Some(room) = self.room(name) else { return };
-        if let Some((_, slot)) = connection.membership_in(&room) {
+        if let Some((_, slot)) = connection.membership_in(room.id) {
             room.state.borrow_mut().members.at_mut(slot).author = true;
         }
     }

@@ -49,7 +49,7 @@ impl Worker {
 
     /// Counts a request as answered. Returns its connection unless that has ended.
     pub(super) fn end_request(&self, to: Requester) -> Option<Rc<Connection>> {
-        let connection = self.connection(to.connection)?;
+        let connection = self.connections.get(to.connection)?;
         connection.in_flight.set(connection.in_flight.get() - 1);
         self.release(&connection);
         Some(connection)

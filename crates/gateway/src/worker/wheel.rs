@@ -1,19 +1,9 @@
-//! A wheel of slots: what is due at a tick stands in that tick's slot. A turn hands out what is due
-//! and looks at nothing else; what is taken out goes at once. Pure.
+//! A timer wheel: items that are due at a tick are in that tick's slot. A turn returns the items that
+//! are due and looks at no others; an item that is taken out is dropped at once. Pure.
 
-/// Where something stands, so that it can be taken out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
-    slot: u32,
-    index: u32,
-}
+use crate::connection::WheelPlace;
 
-impl Place {
-    /// Of what stands in no wheel.
-    pub(crate) const NOWHERE: Self = Self { slot: u32::MAX, index: u32::MAX };
-}
-
-/// Things that are due within one round of ticks.
+/// Items that are due within one round of ticks.
 #[derive(Debug)]
 pub(super) struct Wheel<T> {
     slots: Vec<Vec<T>>,
@@ -36,27 +26,26 @@ impl<T> Wheel<T> {
         self.tick
     }
 
-    /// Goes on by one tick and hands out what is due then; none of it has a place any more.
+    /// Goes on by one tick and returns the items that are due then. They have no place any more.
     pub(super) fn turn(&mut self) -> Vec<T> {
         self.tick += 1;
         let slot = self.slot_of(self.tick);
-        // With its memory, so that a slot that was crowded once does not stay large.
+        // With its memory, so that a slot that was large once does not stay large.
         std::mem::take(&mut self.slots[slot as usize])
     }
 
-    /// Puts something in, due at this tick: at the next one at the earliest, and after a whole round
-    /// at the latest.
-    pub(super) fn put(&mut self, due: u64, item: T) -> Place {
+    /// Adds an item that is due at this tick, at the earliest at the next one and at the latest after
+    /// a whole round.
+    pub(super) fn put(&mut self, due: u64, item: T) -> WheelPlace {
         let due = due.clamp(self.tick + 1, self.tick + self.round());
         let slot = self.slot_of(due);
         let items = &mut self.slots[slot as usize];
         items.push(item);
-        Place { slot, index: items.len() as u32 - 1 }
+        WheelPlace { slot, index: items.len() as u32 - 1 }
     }
 
-    /// Takes out what stands at a place. Returns what stands there now: something else has moved
-    /// to it.
-    pub(super) fn take(&mut self, place: Place) -> Option<&T> {
+    /// Takes out the item at a place. Returns the item that has moved to that place, if one has.
+    pub(super) fn take(&mut self, place: WheelPlace) -> Option<&T> {
         let items = self.slots.get_mut(place.slot as usize)?;
         if place.index as usize >= items.len() {
             return None;
@@ -65,13 +54,13 @@ impl<T> Wheel<T> {
         items.get(place.index as usize)
     }
 
-    /// How much stands in it.
+    /// How many items it has.
     #[cfg(test)]
     pub(super) fn held(&self) -> usize {
         self.slots.iter().map(Vec::len).sum()
     }
 
-    /// How much the next turn hands out.
+    /// How many items the next turn returns.
     #[cfg(test)]
     pub(super) fn due_next(&self) -> usize {
         self.slots[self.slot_of(self.tick + 1) as usize].len()
@@ -115,7 +104,7 @@ mod tests {
         fn each_comes_out_at_its_tick(steps in prop::collection::vec(step(), 1..200)) {
             let mut wheel = Wheel::new(ROUND);
             // By number: the tick it is due at, and its place.
-            let mut model: BTreeMap<u32, (u64, Place)> = BTreeMap::new();
+            let mut model: BTreeMap<u32, (u64, WheelPlace)> = BTreeMap::new();
             for (number, step) in (0..).zip(steps) {
                 match step {
                     Step::Put(after) => {
@@ -146,10 +135,10 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_nowhere_is_not_taken_out() {
+    fn an_item_without_a_place_is_not_taken_out() {
         let mut wheel = Wheel::new(ROUND);
         let place = wheel.put(1, 1);
-        assert_eq!(wheel.take(Place::NOWHERE), None);
+        assert_eq!(wheel.take(WheelPlace::NOWHERE), None);
         assert_eq!(wheel.turn(), [1]);
         assert_eq!(wheel.take(place), None);
     }

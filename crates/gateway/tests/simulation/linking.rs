@@ -11,8 +11,10 @@ use super::room_index;
 use super::stream::Item;
 use super::wire::number;
 use super::world::World;
-use crate::connection::{Connection, Socket};
+use crate::connection::Connection;
+use crate::form::Form;
 use crate::identity::Hello;
+use crate::socket::Socket;
 
 impl World {
     /// A node takes a client's connection.
@@ -24,8 +26,13 @@ impl World {
         let (id, pipe) = (ConnectionId(self.connections), Pipe::new(self.climate.capacity));
         let encoding = self.clients[client].encoding;
         let socket = Socket::Memory(pipe.clone());
-        let connection =
-            Rc::new(Connection::new(id, Hello::default(), encoding, socket, &Rc::default()));
+        let connection = Rc::new(Connection::new(
+            id,
+            Hello::default(),
+            Form::websocket(encoding),
+            socket,
+            &Rc::default(),
+        ));
         self.nodes[node].desks[worker].worker.greet(&connection);
         self.clients[client].accepted((node, worker), connection, pipe);
         true
@@ -71,7 +78,7 @@ impl World {
             worker.leave_all(&up.connection);
             up.connection.drop_rooms();
             up.connection.unblock();
-            up.connection.write_turn();
+            up.connection.write_own();
         } else if up.connection.is_blocked() {
             up.connection.unblock();
             worker.write(&up.connection);

@@ -224,7 +224,7 @@ impl Node {
     pub(super) fn has_written_all(&self, worker: usize, connection: &Rc<Connection>) -> bool {
         let worker = &self.desks[worker].worker;
         let all = (0..ROOMS).filter_map(|room| worker.room(&room_name(room))).all(|room| {
-            let Some((_, slot)) = connection.membership_in(&room) else { return true };
+            let Some((_, slot)) = connection.membership_in(room.id) else { return true };
             let state = room.state.borrow();
             !state.is_behind(slot) && !state.is_waiting(slot)
         });

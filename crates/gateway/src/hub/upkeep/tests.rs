@@ -190,8 +190,8 @@ async fn encodings_count_when_they_are_made() {
     assert!(hub.budget.used() <= MAX);
     for number in 0..30 {
         let batch = hub.rooms[&name(number)].log.batch(0).cloned().unwrap();
-        batch.encoded(roomcast_protocol::Encoding::Json);
-        batch.encoded(roomcast_protocol::Encoding::MsgPack);
+        batch.encoded(crate::form::Form::WebSocketJson);
+        batch.encoded(crate::form::Form::WebSocketMessagePack);
     }
     assert!(hub.budget.used() > 2 * MAX);
     hub.tick(Instant::now());

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use roomcast_protocol::{Data, RoomName};
 
 use super::*;
+use crate::form::Form;
 use crate::tests::{EPOCH, Seen, at, entry, key, message, reset, room_name, seen};
 
 const MAX: usize = 64 * 1024;
@@ -59,14 +60,14 @@ proptest! {
         let budget = Budget::default();
         let entries: Vec<Entry> = (1u64..).zip(&sizes).map(|(seq, &n)| entry(seq, n)).collect();
         let batch = batch(0, entries.clone(), &budget);
-        for encoding in Encoding::ALL {
-            let encoded = batch.encoded(encoding);
+        for form in Form::ALL {
+            let encoded = batch.encoded(form);
             prop_assert_eq!(encoded.len(), batch.len());
             prop_assert_eq!(encoded.end(batch.len() - 1), encoded.bytes.len());
             for index in 0..batch.len() {
                 let (start, end) = (encoded.start(index), encoded.end(index));
-                let expected = Seen::entry(&entries[index as usize], encoding);
-                prop_assert_eq!(seen(&encoded.bytes[start..end], encoding), [expected]);
+                let expected = Seen::entry(&entries[index as usize], form);
+                prop_assert_eq!(seen(&encoded.bytes[start..end], form), [expected]);
                 for offset in start..end {
                     prop_assert_eq!(encoded.frame_at(offset), index);
                 }
@@ -81,12 +82,12 @@ fn encodes_once_and_gives_everything_back() {
     let budget = Budget::default();
     let batch = batch(0, vec![entry(1, 50), entry(2, 50)], &budget);
     assert_eq!(budget.used(), batch.weight());
-    let first = batch.encoded(Encoding::Json);
+    let first = batch.encoded(Form::WebSocketJson);
     let charged = batch.weight() + first.bytes.len();
     assert_eq!(budget.used(), charged);
-    assert!(std::ptr::eq(first, batch.encoded(Encoding::Json)), "made once");
+    assert!(std::ptr::eq(first, batch.encoded(Form::WebSocketJson)), "made once");
     assert_eq!(budget.used(), charged, "charged once");
-    let second = batch.encoded(Encoding::MsgPack).bytes.len();
+    let second = batch.encoded(Form::WebSocketMessagePack).bytes.len();
     assert_eq!(budget.used(), charged + second);
     drop(batch);
     assert_eq!(budget.used(), 0);
@@ -98,10 +99,10 @@ fn two_threads_that_ask_at_once_are_charged_once() {
     let batch = batch(0, vec![entry(1, 2000)], &budget);
     std::thread::scope(|scope| {
         for _ in 0..4 {
-            scope.spawn(|| batch.encoded(Encoding::Json).bytes.len());
+            scope.spawn(|| batch.encoded(Form::WebSocketJson).bytes.len());
         }
     });
-    let encoded = batch.encoded(Encoding::Json).bytes.len();
+    let encoded = batch.encoded(Form::WebSocketJson).bytes.len();
     assert_eq!(budget.used(), batch.weight() + encoded);
     drop(batch);
     assert_eq!(budget.used(), 0);
@@ -113,9 +114,9 @@ fn data_goes_to_the_other_encoding_transcoded() {
     let mut with_map = message(1, 2);
     with_map.data = Data::json(r#"{"a":[1,2.5,null]}"#).unwrap();
     let batch = batch(0, vec![Entry::Message(Arc::new(with_map.clone()))], &budget);
-    for encoding in Encoding::ALL {
-        let expected = Seen::message(&with_map, false, encoding);
-        assert_eq!(seen(&batch.encoded(encoding).bytes, encoding), [expected]);
+    for form in Form::ALL {
+        let expected = Seen::message(&with_map, false, form);
+        assert_eq!(seen(&batch.encoded(form).bytes, form), [expected]);
     }
 }
 
@@ -177,11 +178,11 @@ fn only_the_author_sees_its_frames_otherwise() {
     let (skipped, keyed) = (Some(Special::Skipped), Some(Special::Keyed));
     assert_eq!(special, [None, skipped, keyed, skipped, None, None]);
     assert!((0..6).all(|index| batch.special(index, other).is_none()));
-    for encoding in Encoding::ALL {
+    for form in Form::ALL {
         let Entry::Message(third) = &batch.entries()[2] else { unreachable!() };
-        let expected = Seen::message(third, true, encoding);
-        assert_eq!(seen(&batch.keyed_frame(2, encoding), encoding), [expected]);
-        let shared = seen(&batch.encoded(encoding).bytes, encoding);
+        let expected = Seen::message(third, true, form);
+        assert_eq!(seen(&batch.keyed_frame(2, form), form), [expected]);
+        let shared = seen(&batch.encoded(form).bytes, form);
         assert!(shared.iter().all(|seen| !matches!(seen, Seen::Message { keyed: true, .. })));
     }
 }

@@ -39,8 +39,14 @@ struct Case {
 
 impl Case {
     #[track_caller]
-    fn check(&self, since: Option<(Epoch, Seq)>, history: u32, known: Known, expected: Plan) {
-        let pending = Pending {
+    fn check(
+        &self,
+        since: Option<(Epoch, Seq)>,
+        history: u32,
+        known: PositionCheck,
+        expected: StartPoint,
+    ) {
+        let pending = PendingJoin {
             connection: self.connection.clone(),
             id: None,
             since: since.map(|(epoch, seq)| Position { epoch, seq }),
@@ -49,13 +55,13 @@ impl Case {
             known,
             then: Vec::new(),
         };
-        let got = plan(&log(self.floor), &lineage(), &pending);
+        let got = start_point(&log(self.floor), &lineage(), &pending);
         assert_eq!(got, expected, "since {since:?}, history {history}, {known:?}");
     }
 }
 
-fn in_log(batch: u64, frame: u32, seq: Seq) -> Plan {
-    Plan::Log { cursor: Cursor { batch, frame }, at: Position { epoch: CURRENT, seq } }
+fn in_log(batch: u64, frame: u32, seq: Seq) -> StartPoint {
+    StartPoint::Log { cursor: Cursor { batch, frame }, at: Position { epoch: CURRENT, seq } }
 }
 
 #[tokio::test]
@@ -63,44 +69,44 @@ async fn a_join_continues_where_its_position_is_good() {
     let (connection, _client) = connection(1).await;
     let whole = Case { connection: connection.clone(), floor: 0 };
     let trimmed = Case { connection, floor: 1 };
-    let all = [Known::Unasked, Known::Good, Known::Bad(CURRENT)];
+    let all = [PositionCheck::Unasked, PositionCheck::Good, PositionCheck::Bad(CURRENT)];
 
     // Without `since`: at the end, or so many messages before it.
-    whole.check(None, 0, Known::Unasked, in_log(2, 0, 40));
-    whole.check(None, 3, Known::Unasked, in_log(1, 7, 37));
-    whole.check(None, 10, Known::Unasked, in_log(1, 0, 30));
-    whole.check(None, 15, Known::Unasked, in_log(0, 3, 25));
-    whole.check(None, 16, Known::Unasked, Plan::Page { after: 24 });
-    whole.check(None, 1000, Known::Unasked, Plan::Page { after: 0 });
-    trimmed.check(None, 10, Known::Unasked, in_log(1, 0, 30));
-    trimmed.check(None, 11, Known::Unasked, Plan::Page { after: 29 });
+    whole.check(None, 0, PositionCheck::Unasked, in_log(2, 0, 40));
+    whole.check(None, 3, PositionCheck::Unasked, in_log(1, 7, 37));
+    whole.check(None, 10, PositionCheck::Unasked, in_log(1, 0, 30));
+    whole.check(None, 15, PositionCheck::Unasked, in_log(0, 3, 25));
+    whole.check(None, 16, PositionCheck::Unasked, StartPoint::Page { after: 24 });
+    whole.check(None, 1000, PositionCheck::Unasked, StartPoint::Page { after: 0 });
+    trimmed.check(None, 10, PositionCheck::Unasked, in_log(1, 0, 30));
+    trimmed.check(None, 11, PositionCheck::Unasked, StartPoint::Page { after: 29 });
 
     // The current epoch: inside the log, before it, at its end.
     for known in all {
         whole.check(Some((CURRENT, 33)), 0, known, in_log(1, 3, 33));
         whole.check(Some((CURRENT, 25)), 0, known, in_log(0, 3, 25));
-        whole.check(Some((CURRENT, 24)), 0, known, Plan::Page { after: 24 });
+        whole.check(Some((CURRENT, 24)), 0, known, StartPoint::Page { after: 24 });
         whole.check(Some((CURRENT, 40)), 0, known, in_log(2, 0, 40));
-        trimmed.check(Some((CURRENT, 29)), 0, known, Plan::Page { after: 29 });
+        trimmed.check(Some((CURRENT, 29)), 0, known, StartPoint::Page { after: 29 });
         trimmed.check(Some((CURRENT, 30)), 0, known, in_log(1, 0, 30));
     }
 
     // Beyond its end, or an epoch that nobody here has heard of: the bus must know.
     for since in [(CURRENT, 41), (Epoch(9), 0), (Epoch(9), 99)] {
-        whole.check(Some(since), 0, Known::Unasked, Plan::Ahead);
-        whole.check(Some(since), 0, Known::Good, Plan::Ahead);
-        whole.check(Some(since), 0, Known::Bad(CURRENT), Plan::Reset);
+        whole.check(Some(since), 0, PositionCheck::Unasked, StartPoint::Ahead);
+        whole.check(Some(since), 0, PositionCheck::Good, StartPoint::Ahead);
+        whole.check(Some(since), 0, PositionCheck::Bad(CURRENT), StartPoint::Reset);
         // The room is in an epoch that this log has yet to come to.
-        whole.check(Some(since), 0, Known::Bad(Epoch(8)), Plan::Ahead);
+        whole.check(Some(since), 0, PositionCheck::Bad(Epoch(8)), StartPoint::Ahead);
     }
 
     // Ancestors: below their base, at it, above it. The parent's base binds the grandparent too.
     for known in all {
         for ancestor in [GRAND, PARENT] {
-            whole.check(Some((ancestor, 7)), 0, known, Plan::Page { after: 7 });
+            whole.check(Some((ancestor, 7)), 0, known, StartPoint::Page { after: 7 });
             whole.check(Some((ancestor, 25)), 0, known, in_log(0, 3, 25));
-            whole.check(Some((ancestor, 26)), 0, known, Plan::Reset);
-            trimmed.check(Some((ancestor, 25)), 0, known, Plan::Page { after: 25 });
+            whole.check(Some((ancestor, 26)), 0, known, StartPoint::Reset);
+            trimmed.check(Some((ancestor, 25)), 0, known, StartPoint::Page { after: 25 });
         }
     }
 }
@@ -112,20 +118,20 @@ async fn what_the_log_has_not_come_to_of_an_ancestor_is_awaited() {
     let log = RoomLog::new(Position { epoch: CURRENT, seq: 5 });
     let (connection, _client) = connection(1).await;
     let plan_of = |seq, log: &RoomLog| {
-        let pending = Pending {
+        let pending = PendingJoin {
             connection: connection.clone(),
             id: None,
             since: Some(Position { epoch: PARENT, seq }),
             history: 0,
             deadline: Instant::now(),
-            known: Known::Bad(CURRENT),
+            known: PositionCheck::Bad(CURRENT),
             then: Vec::new(),
         };
-        plan(log, &lineage, &pending)
+        start_point(log, &lineage, &pending)
     };
-    assert_eq!(plan_of(8, &log), Plan::Ahead);
+    assert_eq!(plan_of(8, &log), StartPoint::Ahead);
     // Who goes on at the end after a reset must not be told again what it keeps.
-    assert_eq!(plan_of(12, &log), Plan::Ahead);
+    assert_eq!(plan_of(12, &log), StartPoint::Ahead);
     let log = RoomLog::new(Position { epoch: CURRENT, seq: 10 });
-    assert_eq!(plan_of(12, &log), Plan::Reset);
+    assert_eq!(plan_of(12, &log), StartPoint::Reset);
 }

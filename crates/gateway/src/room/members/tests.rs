@@ -35,7 +35,7 @@ fn check(
     let mut state = room.state.borrow_mut();
     prop_assert_eq!(state.members.len(), present.len());
     for (index, (connection, _)) in all.iter().enumerate() {
-        let membership = connection.membership_in(room);
+        let membership = connection.membership_in(room.id);
         prop_assert_eq!(membership.is_some(), present.contains(&index));
         let Some((membership, slot)) = membership else { continue };
         let member = state.members.at(slot);

@@ -73,7 +73,7 @@ fn log_of(batches: &[Vec<Item>], floor: u64) -> RoomLog {
 }
 
 /// What the reader should see from a cursor on, by its definition.
-fn expected(log: &RoomLog, cursor: Cursor, encoding: Encoding, author: bool) -> Vec<Seen> {
+fn expected(log: &RoomLog, cursor: Cursor, form: Form, author: bool) -> Vec<Seen> {
     let mut expected = Vec::new();
     for number in cursor.batch..log.end_cursor().batch {
         let from = if number == cursor.batch { cursor.frame as usize } else { 0 };
@@ -81,10 +81,10 @@ fn expected(log: &RoomLog, cursor: Cursor, encoding: Encoding, author: bool) -> 
             match entry {
                 Entry::Message(message) if author && message.connection == Some(READER) => {
                     if message.echo {
-                        expected.push(Seen::message(message, message.key.is_some(), encoding));
+                        expected.push(Seen::message(message, message.key.is_some(), form));
                     }
                 }
-                other => expected.push(Seen::entry(other, encoding)),
+                other => expected.push(Seen::entry(other, form)),
             }
         }
     }
@@ -94,13 +94,13 @@ fn expected(log: &RoomLog, cursor: Cursor, encoding: Encoding, author: bool) -> 
 /// A reader with its log.
 struct Reading<'a> {
     log: &'a RoomLog,
-    encoding: Encoding,
+    form: Form,
     author: Option<ConnectionId>,
 }
 
 impl<'a> Reading<'a> {
     fn run(&self, cursor: Cursor, max: usize) -> Run<'a> {
-        Run::of_log(self.log, cursor, self.encoding, self.author, max)
+        Run::of_log(self.log, cursor, self.form, self.author, max)
     }
 
     /// All bytes and frames from a cursor on.
@@ -129,8 +129,8 @@ fn batches() -> impl Strategy<Value = Vec<Vec<Item>>> {
     prop::collection::vec(prop::collection::vec(item(), 1..6), 0..6)
 }
 
-fn encoding() -> impl Strategy<Value = Encoding> {
-    prop_oneof![Just(Encoding::Json), Just(Encoding::MsgPack)]
+fn form() -> impl Strategy<Value = Form> {
+    prop_oneof![Just(Form::WebSocketJson), Just(Form::WebSocketMessagePack)]
 }
 
 proptest! {
@@ -139,16 +139,16 @@ proptest! {
     /// 300 logs; every number of bytes that a socket may take of the first run.
     #[test]
     fn whatever_is_written_the_rest_follows(
-        batches in batches(), floor in 0..3u64, encoding in encoding(), author in any::<bool>(),
+        batches in batches(), floor in 0..3u64, form in form(), author in any::<bool>(),
         pick in any::<prop::sample::Index>(), max in 1..3000usize,
     ) {
         let log = log_of(&batches, floor);
         let cursor = *pick.get(&cursors(&log));
-        let reading = Reading { log: &log, encoding, author: author.then_some(READER) };
+        let reading = Reading { log: &log, form, author: author.then_some(READER) };
         let (whole, frames) = reading.all(cursor);
-        let wanted = expected(&log, cursor, encoding, author);
+        let wanted = expected(&log, cursor, form, author);
         prop_assert_eq!(frames, wanted.len() as u64);
-        prop_assert_eq!(seen(&whole, encoding), wanted);
+        prop_assert_eq!(seen(&whole, form), wanted);
 
         let run = reading.run(cursor, max);
         let slices = run.slices();
@@ -180,13 +180,13 @@ proptest! {
     /// 300 readers that take a few bytes at a time, turn by turn, to the end of the log.
     #[test]
     fn short_writes_add_up_to_the_frames_owed(
-        batches in batches(), encoding in encoding(), author in any::<bool>(),
+        batches in batches(), form in form(), author in any::<bool>(),
         pick in any::<prop::sample::Index>(), max in 1..2000usize,
         takes in prop::collection::vec(0..700usize, 1..20),
     ) {
         let log = log_of(&batches, 0);
         let start = *pick.get(&cursors(&log));
-        let reading = Reading { log: &log, encoding, author: author.then_some(READER) };
+        let reading = Reading { log: &log, form, author: author.then_some(READER) };
         let (mut cursor, mut stream, mut frames) = (start, Vec::new(), 0);
         // The last one lets every reader come to an end.
         let mut takes = takes.into_iter().chain(std::iter::repeat(97));
@@ -200,16 +200,16 @@ proptest! {
             frames += settled.frames;
             cursor = settled.cursor;
         }
-        let wanted = expected(&log, start, encoding, author);
+        let wanted = expected(&log, start, form, author);
         prop_assert_eq!(frames, wanted.len() as u64);
-        prop_assert_eq!(seen(&stream, encoding), wanted);
+        prop_assert_eq!(seen(&stream, form), wanted);
     }
 
     /// 300 pages, which stand outside the log, from any of their frames, in turns of any size and
     /// writes of any length.
     #[test]
     fn a_page_is_read_like_a_log(
-        items in prop::collection::vec(item(), 1..9), encoding in encoding(),
+        items in prop::collection::vec(item(), 1..9), form in form(),
         author in any::<bool>(), pick in any::<prop::sample::Index>(), max in 1..2000usize,
         takes in prop::collection::vec(0..700usize, 1..20),
     ) {
@@ -220,7 +220,7 @@ proptest! {
         let (mut cursor, mut stream) = (start, Vec::new());
         let mut takes = takes.into_iter().chain(std::iter::repeat(97));
         while cursor.batch == 0 {
-            let run = Run::of_page(page, cursor.frame, encoding, author.then_some(READER), max);
+            let run = Run::of_page(page, cursor.frame, form, author.then_some(READER), max);
             prop_assert!(run.bytes() <= max || run.slices().len() == 1);
             let all: Vec<u8> = run.slices().iter().flat_map(|slice| slice.to_vec()).collect();
             let written = takes.next().unwrap().min(all.len());
@@ -230,7 +230,7 @@ proptest! {
             cursor = settled.cursor;
         }
         prop_assert_eq!(cursor, Cursor { batch: 1, frame: 0 });
-        prop_assert_eq!(seen(&stream, encoding), expected(&log, start, encoding, author));
+        prop_assert_eq!(seen(&stream, form), expected(&log, start, form, author));
     }
 }
 
@@ -249,11 +249,11 @@ fn alternating(count: u64, size: usize, echo: bool) -> RoomLog {
 
 #[test]
 fn an_authors_run_keeps_the_turns_bounds() {
-    for encoding in Encoding::ALL {
+    for form in Form::ALL {
         let log = alternating(400, 60, true);
-        let run = Run::of_log(&log, Cursor { batch: 0, frame: 0 }, encoding, Some(READER), 4000);
+        let run = Run::of_log(&log, Cursor { batch: 0, frame: 0 }, form, Some(READER), 4000);
         assert!(run.bytes() <= 4000, "{} bytes", run.bytes());
-        let run = Run::of_log(&log, Cursor { batch: 0, frame: 0 }, encoding, Some(READER), 1 << 20);
+        let run = Run::of_log(&log, Cursor { batch: 0, frame: 0 }, form, Some(READER), 1 << 20);
         assert!(run.slices().len() <= MAX_PIECES, "{} slices", run.slices().len());
     }
 }
@@ -265,7 +265,7 @@ fn a_run_of_own_frames_without_echo_moves_the_cursor_and_writes_nothing() {
     let entries = vec![Entry::Message(Arc::new(own))];
     log.append(Arc::new(Batch::new(room_name(), at(0), entries, &Budget::default())));
     let cursor = log.cursor_after(0).unwrap();
-    let run = Run::of_log(&log, cursor, Encoding::Json, Some(READER), 100);
+    let run = Run::of_log(&log, cursor, Form::WebSocketJson, Some(READER), 100);
     assert_eq!((run.bytes(), run.frames(), run.slices().len()), (0, 0, 0));
     let settled = Settled { cursor: log.end_cursor(), rest: Vec::new(), frames: 0 };
     assert_eq!(run.settle(0), settled);
@@ -274,7 +274,7 @@ fn a_run_of_own_frames_without_echo_moves_the_cursor_and_writes_nothing() {
 #[test]
 fn an_empty_run_stays_where_it_is() {
     let log = RoomLog::new(at(0));
-    let run = Run::of_log(&log, log.end_cursor(), Encoding::Json, None, 100);
+    let run = Run::of_log(&log, log.end_cursor(), Form::WebSocketJson, None, 100);
     assert_eq!((run.end(), run.bytes()), (log.end_cursor(), 0));
     assert_eq!(Run::empty().bytes(), 0);
     assert_eq!(EPOCH, log.end().epoch);

@@ -211,23 +211,23 @@ async fn what_the_bus_said_of_a_position_holds_for_its_epoch_only() {
     let (connection, _client) = connection(1).await;
     let mut state = RoomState::asked(1);
     state.attach(RoomLog::new(at(5)), Arc::new(Lineage::new(EPOCH)), 0);
-    state.pending.push(Pending {
+    state.pending.push(PendingJoin {
         connection,
         id: None,
         since: Some(at(9)),
         history: 0,
         deadline: tokio::time::Instant::now(),
-        known: Known::Good,
+        known: PositionCheck::Good,
         then: Vec::new(),
     });
     state.append(batch(at(5), 1), None);
-    assert_eq!(state.pending[0].known, Known::Good, "the log will come to it");
+    assert_eq!(state.pending[0].known, PositionCheck::Good, "the log will come to it");
     let next = roomcast_protocol::Epoch(2);
     let entries = vec![crate::tests::reset(next, 6)];
     let batch = Batch::new(room_name(), at(6), entries, &Budget::default());
     let lineage = Lineage::of(next, vec![(EPOCH, 6)]);
     state.append(Arc::new(batch), Some(Arc::new(lineage)));
-    assert_eq!(state.pending[0].known, Known::Unasked, "or perhaps it will not");
+    assert_eq!(state.pending[0].known, PositionCheck::Unasked, "or perhaps it will not");
 }
 
 #[test]

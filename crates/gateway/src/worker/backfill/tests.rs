@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant};
 
 use super::*;
-use crate::hub::{HubHandle, QueuedBytes, WorkerEvent};
+use crate::hub::{HubCommand, HubHandle, QueuedBytes, WorkerEvent};
 use crate::log::{Batch, Budget, RoomLog};
 use crate::tests::{EPOCH, at, connection, entry, room_name, settings, worker};
 

@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::connection::Connection;
 use crate::hub::{HubCommand, HubHandle, QueuedBytes};
 use crate::log::{Batch, Budget, Cursor, RoomLog};
 use crate::tests::{EPOCH, at, connection, enter, entry, room_name, settings, worker};
@@ -64,7 +65,7 @@ impl Scene {
     fn readers(&self) -> Vec<Option<String>> {
         let state = self.room.state.borrow();
         let reader = |(connection, _): &(Rc<Connection>, _)| {
-            let (_, slot) = connection.membership_in(&self.room)?;
+            let (_, slot) = connection.membership_in(self.room.id)?;
             let member = state.members.at(slot);
             assert!(member.connection.as_ref().is_some_and(|own| Rc::ptr_eq(own, connection)));
             Some(match &member.reader {

@@ -6,15 +6,16 @@ use std::sync::Arc;
 
 use roomcast_bus::{Bus, MemoryOptions};
 use roomcast_metrics::Metrics;
-use roomcast_protocol::{ConnectionId, Encoding, NodeId};
+use roomcast_protocol::{ConnectionId, NodeId};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::connection::Socket;
+use crate::form::Form;
 use crate::hub::HubHandle;
 use crate::identity::Hello;
 use crate::simulation::Pipe;
+use crate::socket::Socket;
 use crate::tests::{connection, settings};
 use crate::traces::Tracer;
 
@@ -31,12 +32,12 @@ fn worker(changes: &[&str]) -> Worker {
 struct Scene {
     worker: Worker,
     connections: Vec<(Rc<Connection>, Pipe)>,
-    now: Moment,
+    now: WorkerTime,
 }
 
 impl Scene {
     fn new(count: u64, changes: &[&str]) -> Self {
-        let (connections, now) = (Vec::new(), Moment::default());
+        let (connections, now) = (Vec::new(), WorkerTime::default());
         let mut scene = Self { worker: worker(changes), connections, now };
         (0..count).for_each(|id| scene.add(id, Pipe::new(1 << 20)));
         scene
@@ -46,23 +47,23 @@ impl Scene {
         let (id, socket) = (ConnectionId(id), Socket::Memory(pipe.clone()));
         let stalled = self.worker.stalled_held.clone();
         let connection =
-            Rc::new(Connection::new(id, Hello::default(), Encoding::Json, socket, &stalled));
+            Rc::new(Connection::new(id, Hello::default(), Form::WebSocketJson, socket, &stalled));
         let patience = Patience::of(&self.worker.settings());
-        self.worker.heartbeats.borrow_mut().add(&connection, patience, self.now);
+        self.worker.connections.add_at(&connection, patience, self.now);
         self.connections.push((connection, pipe));
     }
 
     fn tick(&mut self) {
-        self.now = self.now.after(self.worker.heartbeats.borrow().period());
+        self.now = self.now.after(self.worker.connections.heartbeats().borrow().period());
         self.worker.beat_at(self.now);
     }
 
     fn ticks(&self, time: Duration) -> u32 {
-        time.div_duration_f64(self.worker.heartbeats.borrow().period()).round() as u32
+        time.div_duration_f64(self.worker.connections.heartbeats().borrow().period()).round() as u32
     }
 
     fn held(&self) -> usize {
-        self.worker.heartbeats.borrow().wheel.held()
+        self.worker.connections.heartbeats().borrow().wheel.held()
     }
 }
 
@@ -112,7 +113,7 @@ async fn each_has_one_ping_in_an_interval_and_they_are_spread() {
 fn check_ends(changes: &[&str], (spread, after): (Duration, Duration), expected: CloseCode) {
     const COUNT: usize = 500;
     let mut scene = Scene::new(COUNT as u64, changes);
-    let mut last = vec![Moment::default(); COUNT];
+    let mut last = vec![WorkerTime::default(); COUNT];
     let mut ended = 0;
     for _ in 0..scene.ticks(spread + after + SECOND) {
         scene.tick();
@@ -122,7 +123,7 @@ fn check_ends(changes: &[&str], (spread, after): (Duration, Duration), expected:
             let end = last[id].after(after);
             if connection.is_open() {
                 assert!(now < end.after(SECOND), "late by {} ns", now.0 - end.0);
-                if now <= Moment::default().after(spread.mul_f64(id as f64 / COUNT as f64)) {
+                if now <= WorkerTime::default().after(spread.mul_f64(id as f64 / COUNT as f64)) {
                     last[id] = now;
                 }
                 let pulse = &connection.pulse;
@@ -134,7 +135,7 @@ fn check_ends(changes: &[&str], (spread, after): (Duration, Duration), expected:
                 return true;
             }
             assert!(now >= end, "{} ns before its end", end.0 - now.0);
-            connection.write_turn();
+            connection.write_own();
             let sent = pipe.read(usize::MAX);
             let code = expected.code().to_be_bytes();
             assert!(sent.windows(2).any(|bytes| bytes == code), "{sent:x?}");
@@ -169,7 +170,7 @@ async fn a_tick_looks_at_what_is_due() {
     let mut scene = Scene::new(1_000, &["heartbeat.interval=1h"]);
     let mut looked_at = 0;
     for _ in 0..scene.ticks(3_600 * SECOND) {
-        looked_at += scene.worker.heartbeats.borrow().wheel.due_next();
+        looked_at += scene.worker.connections.heartbeats().borrow().wheel.due_next();
         scene.tick();
         for (connection, _) in &scene.connections {
             connection.pulse.heard.set(scene.now);
@@ -184,8 +185,10 @@ async fn time_in_which_the_process_was_stopped_does_not_count() {
     let scene = Scene::new(100, &["heartbeat.interval=1s", "heartbeat.missed=1"]);
     let stop = 100 * SECOND;
     assert!(scene.worker.beat(stop), "ticks begin anew");
-    assert!(scene.worker.heartbeats.borrow().now() < Moment::default().after(SECOND));
-    assert!(!scene.worker.beat(STOPPED - Duration::from_nanos(1)));
+    assert!(
+        scene.worker.connections.heartbeats().borrow().now() < WorkerTime::default().after(SECOND)
+    );
+    assert!(!scene.worker.beat(MIN_STOPPED - Duration::from_nanos(1)));
     assert!(scene.connections.iter().all(|(connection, _)| connection.is_open()));
 }
 
@@ -193,7 +196,7 @@ async fn time_in_which_the_process_was_stopped_does_not_count() {
 #[tokio::test]
 async fn what_was_heard_after_a_stop_is_dated_back() {
     let mut scene = Scene::new(1, &["heartbeat.interval=1s", "heartbeat.missed=1"]);
-    scene.connections[0].0.pulse.heard.set(Moment::default().after(3_600 * SECOND));
+    scene.connections[0].0.pulse.heard.set(WorkerTime::default().after(3_600 * SECOND));
     for _ in 0..scene.ticks(4 * SECOND) {
         scene.tick();
     }
@@ -206,8 +209,8 @@ async fn a_client_whose_bytes_were_not_read_yet_is_not_judged() {
     let worker = worker(&["heartbeat.interval=1s", "heartbeat.missed=1"]);
     let patience = Patience::of(&worker.settings());
     let (link, mut client) = connection(1).await;
-    let start = Moment::default();
-    worker.heartbeats.borrow_mut().add(&link, patience, start);
+    let start = WorkerTime::default();
+    worker.connections.heartbeats().borrow_mut().add(&link, patience, start);
     assert_eq!(worker.end_of(&link, patience, start.after(SECOND)), None);
     assert_eq!(worker.end_of(&link, patience, start.after(2 * SECOND)), Some(CloseCode::Dead));
     client.write_all(b"x").await.unwrap();
@@ -228,7 +231,7 @@ async fn a_client_that_is_not_read_for_the_nodes_sake_is_not_judged() {
     let [waiting, stuck] = [0, 1].map(|at| scene.connections[at].0.clone());
     waiting.in_flight.set(1);
     let answers = scene.worker.settings().limits.control_bytes + 1;
-    stuck.send_control(|control| control.resize(answers, 0));
+    stuck.append_control(|control| control.resize(answers, 0));
     for _ in 0..scene.ticks(10 * SECOND) {
         scene.tick();
     }
@@ -246,7 +249,6 @@ async fn nothing_is_kept_of_connections_that_ended() {
     let scene = Scene::new(1_000, &["heartbeat.interval=1h"]);
     let worker = &scene.worker;
     for (connection, _) in scene.connections {
-        worker.connections.borrow_mut().insert(connection.id, connection.clone());
         let watched = Rc::downgrade(&connection);
         let id = connection.id;
         drop(connection);
@@ -254,7 +256,7 @@ async fn nothing_is_kept_of_connections_that_ended() {
         worker.dismiss(id);
         assert_eq!(watched.strong_count(), 0, "connection {id}");
     }
-    assert_eq!(worker.heartbeats.borrow().wheel.held(), 0);
+    assert_eq!(worker.connections.heartbeats().borrow().wheel.held(), 0);
 }
 
 /// The counter of requests holds as many as the configuration allows, and more, as what was read in

@@ -1,13 +1,22 @@
 //! Outgoing frames.
 
+use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
+
 use super::*;
+
+#[test]
+fn each_form_has_its_index_and_its_encoding() {
+    for (index, form) in Form::ALL.into_iter().enumerate() {
+        assert_eq!((form.index(), Form::websocket(form.encoding())), (index, form));
+    }
+}
 
 #[test]
 fn data_frames_carry_their_length_in_every_form() {
     for length in [0usize, 1, 125, 126, 65_535, 65_536] {
-        for (encoding, first) in [(Encoding::Json, 0x81), (Encoding::MsgPack, 0x82)] {
+        for (form, first) in [(Form::WebSocketJson, 0x81), (Form::WebSocketMessagePack, 0x82)] {
             let mut out = vec![9];
-            append(encoding, &vec![b'x'; length], &mut out);
+            form.append(&vec![b'x'; length], &mut out);
             assert_eq!(out[..2], [9, first], "appended, final, of its kind");
             let mut cursor = std::io::Cursor::new(&out[1..]);
             let (header, told) = FrameHeader::parse(&mut cursor).unwrap().unwrap();
@@ -22,7 +31,7 @@ fn data_frames_carry_their_length_in_every_form() {
 fn close_frames_tell_code_and_reason_and_are_short_enough() {
     for code in CloseCode::ALL {
         let mut out = Vec::new();
-        append_close(code, &mut out);
+        Form::WebSocketJson.append_close(code, &mut out);
         let [0x88, length, high, low, reason @ ..] = out.as_slice() else { panic!("{out:?}") };
         assert_eq!(u16::from_be_bytes([*high, *low]), code.code());
         assert_eq!(reason, code.reason().as_bytes());
@@ -33,6 +42,6 @@ fn close_frames_tell_code_and_reason_and_are_short_enough() {
 #[test]
 fn a_ping_is_two_bytes() {
     let mut out = Vec::new();
-    append_ping(&mut out);
+    Form::WebSocketMessagePack.append_heartbeat(&mut out);
     assert_eq!(out, [0x89, 0]);
 }

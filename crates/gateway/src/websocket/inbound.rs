@@ -2,8 +2,6 @@
 //! a message is arriving, so that an idle connection holds none. tungstenite is given whole frames;
 //! what is held of others is what has come of them.
 
-mod share;
-
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::io::{self, Read, Write};
@@ -19,8 +17,9 @@ use tokio_tungstenite::tungstenite::protocol::{
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::boundary::{Ahead, Boundary};
+use super::inbound_share::InboundShare;
 use super::turn::Turn;
-use share::InboundShare;
+use crate::connection::Arriving;
 
 /// tungstenite's read buffer: zero-filled at every read, so small; a larger frame grows it.
 const READ_BUFFER: usize = 2 * 1024;
@@ -42,19 +41,6 @@ pub(super) enum Arrival {
     Close,
     /// The client broke the protocol; close with this code.
     Broken(CloseCode),
-}
-
-/// Whether a message is on its way when the socket has nothing more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Arriving {
-    /// None is, and nothing is held.
-    Nothing,
-    /// None is, but frames that were read wait for their turn.
-    Postponed,
-    /// One is, and its first byte came with the last read.
-    Begun,
-    /// One is that began earlier.
-    Still,
 }
 
 /// The reading side of one connection.

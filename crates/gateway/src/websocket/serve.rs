@@ -8,12 +8,11 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use roomcast_protocol::{CloseCode, Encoding};
-use socket2::SockRef;
 use tokio::time::{Instant, timeout_at};
 
 use super::inbound::{Arrival, Inbound};
 use super::turn::Turn;
-use super::{Connection, Ended, Phase};
+use crate::connection::{Connection, Ended, Phase};
 use crate::worker::Worker;
 
 /// How long the last bytes may take to leave before the socket is reset.
@@ -91,30 +90,21 @@ fn ready(
         }
         if connection.is_blocked() {
             if worker.holds_too_much(connection) {
-                cut_off(connection);
+                connection.cut_off(CloseCode::TryAgain);
                 return Poll::Ready(Ready::End);
             }
-            if connection.socket.tcp().poll_write_ready(context).is_ready() {
+            if connection.poll_writable(context).is_ready() {
                 return Poll::Ready(Ready::Write);
             }
         }
         let may_read = worker.may_read(connection);
         connection.held_back.set(!may_read);
-        if may_read
-            && (inbound.has_postponed()
-                || connection.socket.tcp().poll_read_ready(context).is_ready())
-        {
+        if may_read && (inbound.has_postponed() || connection.poll_readable(context).is_ready()) {
             return Poll::Ready(Ready::Read);
         }
         *turn = Turn::new();
         Poll::Pending
     })
-}
-
-/// Ends a connection in mid-frame: a reset, so that the kernel keeps nothing of it either.
-fn cut_off(connection: &Connection) {
-    connection.cut_off(CloseCode::TryAgain);
-    let _best_effort = SockRef::from(connection.socket.tcp()).set_linger(Some(Duration::ZERO));
 }
 
 /// Reads once: what waited for this turn, or what the socket has.
@@ -135,7 +125,7 @@ fn read_some(
     }
     let mut scratch = worker.scratch.borrow_mut();
     let most = turn.bytes().min(scratch.len());
-    match connection.socket.tcp().try_read(&mut scratch[..most]) {
+    match connection.try_read(&mut scratch[..most]) {
         Ok(0) => connection.fail(),
         Ok(count) => {
             worker.hear(connection);
@@ -169,11 +159,9 @@ fn receive(
         let Some(run) = inbound.run(&mut input, max_message, turn) else { break };
         let mut run = &run[..];
         while connection.is_open() {
-            let arrival = {
-                let mut gate = connection.gate.borrow_mut();
-                inbound.next(&mut run, max_message, gate.control())
-            };
-            match (arrival, connection.encoding) {
+            let arrival =
+                connection.append_control(|control| inbound.next(&mut run, max_message, control));
+            match (arrival, connection.encoding()) {
                 (Arrival::Text(text), Encoding::Json) => {
                     turn.take_frames(worker.handle(connection, text.as_bytes()) - 1);
                 }
@@ -203,30 +191,29 @@ fn end_turn(worker: &Rc<Worker>, connection: &Rc<Connection>, inbound: &mut Inbo
 }
 
 /// Writes what the gate still holds, says that nothing more comes, and reads to the end, so that
-/// the client gets the Close. Whoever does not take part in time is reset.
+/// the client gets the Close. A client that does not take part in time
+/// gets a reset.
 async fn finish(connection: &Rc<Connection>) {
     let deadline = Instant::now() + DRAIN;
     if timeout_at(deadline, drain(connection)).await.is_err() {
-        // A reset: the kernel throws away what it still holds for this client.
-        let _best_effort = SockRef::from(connection.socket.tcp()).set_linger(Some(Duration::ZERO));
+        return connection.reset();
+    }
+    if connection.is_gone() {
         return;
     }
-    if matches!(connection.phase(), Phase::Gone(_)) {
-        return;
-    }
-    let _best_effort = SockRef::from(connection.socket.tcp()).shutdown(std::net::Shutdown::Write);
+    connection.shut_down();
     let _either_way = timeout_at(Instant::now() + LINGER, read_to_end(connection)).await;
 }
 
 async fn drain(connection: &Connection) {
     connection.drop_rooms();
     loop {
-        let turn = connection.write_turn();
-        if connection.gate.borrow().is_empty() || matches!(connection.phase(), Phase::Gone(_)) {
+        connection.write_own();
+        if connection.is_flushed() || connection.is_gone() {
             return;
         }
-        if !turn.more {
-            poll_fn(|context| connection.socket.tcp().poll_write_ready(context).map(|_| ())).await;
+        if connection.is_blocked() {
+            poll_fn(|context| connection.poll_writable(context)).await;
             connection.unblock();
         }
     }
@@ -235,8 +222,8 @@ async fn drain(connection: &Connection) {
 async fn read_to_end(connection: &Connection) {
     let mut scratch = [0; 1024];
     loop {
-        poll_fn(|context| connection.socket.tcp().poll_read_ready(context).map(|_| ())).await;
-        match connection.socket.tcp().try_read(&mut scratch) {
+        poll_fn(|context| connection.poll_readable(context)).await;
+        match connection.try_read(&mut scratch) {
             Ok(0) => return,
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => return,
             Ok(_) | Err(_) => {}

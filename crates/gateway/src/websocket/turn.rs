@@ -1,8 +1,8 @@
 //! A connection's turn: how much of it is handled before the other connections of its worker are.
 //! Pure.
 
-/// Bytes read from a connection in one turn: one buffer of the worker.
-pub(crate) const TURN_BYTES: usize = 64 * 1024;
+use crate::connection::TURN_BYTES;
+
 /// Frames handled of a connection in one turn.
 pub(super) const TURN_FRAMES: usize = 256;
 
