@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::children::Children;
-use crate::dialect::{Dialect, Encoding};
+use crate::dialect::{Dialect, WireEncoding};
 use crate::machine::{self, Cores};
 use crate::print;
 use crate::report::Report;
@@ -165,7 +165,7 @@ pub(crate) fn main(args: &ClusterArgs, children: &Children) -> Result<Report> {
         lag: args.lag,
         stall: STALL,
     };
-    let dialects: Vec<Dialect> = [Encoding::Json, Encoding::Msgpack]
+    let dialects: Vec<Dialect> = [WireEncoding::Json, WireEncoding::Msgpack]
         .iter()
         .flat_map(|&encoding| cluster.nodes.iter().map(move |node| Dialect::of(node, encoding)))
         .collect();

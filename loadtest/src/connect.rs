@@ -9,8 +9,8 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::children::Children;
-use crate::dialect::{Dialect, Encoding};
-use crate::engine::{Batch, Engine, Wait, What};
+use crate::dialect::{Dialect, WireEncoding};
+use crate::engine::{Engine, EngineBatch, Wait, What};
 use crate::floor::Mode;
 use crate::machine::{self, Cores};
 use crate::print;
@@ -38,7 +38,7 @@ pub(crate) struct ConnectArgs {
     first_frame: bool,
     /// The subprotocol that is offered.
     #[arg(long, value_enum, default_value = "json")]
-    encoding: Encoding,
+    encoding: WireEncoding,
     /// Run the floor beside the node, in the same rounds.
     #[arg(long)]
     floor: bool,
@@ -102,7 +102,7 @@ fn measure(args: &ConnectArgs, server: &Server, cores: &Cores, round: usize) -> 
         request: Dialect::of(server, args.encoding).request(&[]),
         server,
         engine: Engine::new()?,
-        batch: Batch::default(),
+        batch: EngineBatch::default(),
         wait: if cores.spin { Wait::Spin } else { Wait::Sleep(Duration::from_millis(10)) },
         to_first_frame: args.first_frame && server.kind == Kind::Node,
         inflight: args.inflight,
@@ -128,7 +128,7 @@ struct Churn<'a> {
     server: &'a Server,
     request: Rc<[u8]>,
     engine: Engine,
-    batch: Batch,
+    batch: EngineBatch,
     wait: Wait,
     to_first_frame: bool,
     inflight: usize,

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use roomcast_protocol::ServerFrame;
 
 use crate::dialect::Dialect;
-use crate::engine::{Batch, Engine, LinkId, Wait, What};
+use crate::engine::{Engine, EngineBatch, LinkId, Wait, What};
 use crate::print;
 use crate::server::Kind;
 
@@ -52,7 +52,7 @@ struct Arriving<'a> {
 pub(crate) fn gather(engine: &mut Engine, seats: &[Seat]) -> Result<Vec<LinkId>> {
     let (links, steps) = (Vec::new(), vec![Step::Connecting; seats.len()]);
     let mut arriving = Arriving { engine, seats, links, steps, seat_of: Vec::new(), ready: 0 };
-    let mut batch = Batch::default();
+    let mut batch = EngineBatch::default();
     let mut last_progress = Instant::now();
     while arriving.ready < seats.len() {
         arriving.open_more()?;
@@ -89,7 +89,7 @@ impl Arriving<'_> {
         Ok(())
     }
 
-    fn absorb(&mut self, batch: &Batch) -> Result<()> {
+    fn absorb(&mut self, batch: &EngineBatch) -> Result<()> {
         for arrival in &batch.arrivals {
             let Some(seat) = self.seat_of.get(arrival.link).copied().flatten() else { continue };
             self.advance(seat, &arrival.what, &batch.bytes)

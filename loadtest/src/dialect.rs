@@ -16,14 +16,14 @@ use crate::wire;
 
 /// The encoding of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Encoding {
+pub(crate) enum WireEncoding {
     /// Text frames, JSON.
     Json,
     /// Binary frames, MessagePack.
     Msgpack,
 }
 
-impl Encoding {
+impl WireEncoding {
     /// As it is typed.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -88,13 +88,13 @@ impl Encoding {
 #[derive(Debug, Clone)]
 pub(crate) struct Dialect {
     pub(crate) kind: Kind,
-    pub(crate) encoding: Encoding,
+    pub(crate) encoding: WireEncoding,
     pub(crate) addr: SocketAddr,
 }
 
 impl Dialect {
     /// The way to talk to this server.
-    pub(crate) fn of(server: &Server, encoding: Encoding) -> Self {
+    pub(crate) fn of(server: &Server, encoding: WireEncoding) -> Self {
         Self { kind: server.kind, encoding, addr: server.addr }
     }
 
@@ -194,23 +194,23 @@ mod tests {
     #[test]
     fn payloads_have_the_size_that_was_asked_for() {
         for bytes in [2, 16, 32, 33, 64, 128, 257, 258, 1024, 65_536, 100_000] {
-            for encoding in [Encoding::Json, Encoding::Msgpack] {
+            for encoding in [WireEncoding::Json, WireEncoding::Msgpack] {
                 let data = encoding.payload("", bytes);
                 // MessagePack has no string of exactly 33 or 258 bytes.
                 let slack = usize::from(bytes == 33 || bytes == 258);
                 assert!(data.len().abs_diff(bytes) <= slack, "{encoding:?} {bytes}");
             }
         }
-        let Data::Json(text) = Encoding::Json.payload("ab", 6) else { panic!("not JSON") };
+        let Data::Json(text) = WireEncoding::Json.payload("ab", 6) else { panic!("not JSON") };
         assert_eq!(text, r#""abxx""#);
-        assert_eq!(Encoding::Json.payload("abcdef", 2).len(), 8);
-        assert_eq!(Encoding::Msgpack.payload("abcdef", 2).len(), 7);
+        assert_eq!(WireEncoding::Json.payload("abcdef", 2).len(), 8);
+        assert_eq!(WireEncoding::Msgpack.payload("abcdef", 2).len(), 7);
     }
 
     #[test]
     fn texts_are_read_back() {
         for bytes in [2, 40, 128, 300, 70_000] {
-            for encoding in [Encoding::Json, Encoding::Msgpack] {
+            for encoding in [WireEncoding::Json, WireEncoding::Msgpack] {
                 let data = encoding.payload("r1p2n3|", bytes);
                 assert!(text_of(&data).unwrap().starts_with(b"r1p2n3|"), "{encoding:?} {bytes}");
             }

@@ -54,7 +54,7 @@ pub(crate) enum What {
 
 /// All that one turn brought. Kept and reused by the caller.
 #[derive(Debug, Default)]
-pub(crate) struct Batch {
+pub(crate) struct EngineBatch {
     /// In the order in which they were read.
     pub(crate) arrivals: Vec<Arrival>,
     /// The payloads of frames read whole.
@@ -123,7 +123,7 @@ impl Engine {
     }
 
     /// Waits, then reads every ready link once.
-    pub(crate) fn turn(&mut self, wait: Wait, batch: &mut Batch) -> Result<()> {
+    pub(crate) fn turn(&mut self, wait: Wait, batch: &mut EngineBatch) -> Result<()> {
         batch.arrivals.clear();
         batch.bytes.clear();
         let timeout = match wait {

@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::children::Children;
-use crate::dialect::Encoding;
+use crate::dialect::WireEncoding;
 use crate::floor::Mode;
 use crate::machine::{self, Cores};
 use crate::print;
@@ -47,7 +47,7 @@ pub(crate) struct FanoutArgs {
     pub(crate) seconds: f64,
     /// The members' and publishers' encoding.
     #[arg(long, value_enum, default_value = "json")]
-    pub(crate) encoding: Encoding,
+    pub(crate) encoding: WireEncoding,
     /// Lone messages for the delay, one every 100 ms; 0 leaves the delay out.
     #[arg(long, default_value_t = 12)]
     pub(crate) latency_messages: usize,

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::children::Children;
-use crate::dialect::Encoding;
+use crate::dialect::WireEncoding;
 use crate::fanout::{self, FanoutArgs};
 use crate::machine::{self, Cores};
 use crate::print;
@@ -54,7 +54,7 @@ pub(crate) struct GrowthArgs {
     rounds: usize,
     /// The members' encoding.
     #[arg(long, value_enum, default_value = "json")]
-    encoding: Encoding,
+    encoding: WireEncoding,
     /// Measure the floor alone.
     #[arg(long, conflicts_with_all = ["node_binary", "url"])]
     only_floor: bool,

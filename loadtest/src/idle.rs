@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use crate::children::Children;
 use crate::crowd::{Seat, gather};
-use crate::dialect::{Dialect, Encoding};
-use crate::engine::{Batch, Engine, Wait, What};
+use crate::dialect::{Dialect, WireEncoding};
+use crate::engine::{Engine, EngineBatch, Wait, What};
 use crate::floor::Mode;
 use crate::machine::{self, Cores};
 use crate::print;
@@ -37,7 +37,7 @@ pub(crate) struct IdleArgs {
     rooms: usize,
     /// The connections' encoding.
     #[arg(long, value_enum, default_value = "json")]
-    encoding: Encoding,
+    encoding: WireEncoding,
     /// Measure the floor too.
     #[arg(long)]
     floor: bool,
@@ -122,7 +122,7 @@ fn seat(args: &IdleArgs, dialect: &Dialect, number: usize) -> Seat {
 
 /// Answers pings for so long; fails if a connection ends.
 fn hold(engine: &mut Engine, time: Duration) -> Result<()> {
-    let mut batch = Batch::default();
+    let mut batch = EngineBatch::default();
     let until = std::time::Instant::now() + time;
     while std::time::Instant::now() < until {
         engine.turn(Wait::Sleep(Duration::from_millis(50)), &mut batch)?;

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::children::Children;
 use crate::cluster::fresh_room;
-use crate::dialect::{Dialect, Encoding};
+use crate::dialect::{Dialect, WireEncoding};
 use crate::machine::{self, Cores};
 use crate::print;
 use crate::report::Report;
@@ -91,7 +91,7 @@ pub(crate) fn main(args: &RedisArgs, children: &Children) -> Result<Report> {
     }
     let node = Server::node(&args.node.on_redis(&redis.url), &cores, children)?;
     let bench = Bench { redis_pid: redis.pid()?, node: &node };
-    let dialect = Dialect::of(&node, Encoding::Json);
+    let dialect = Dialect::of(&node, WireEncoding::Json);
     let first = fresh_room();
     let call = bare::Call::capture(&redis, &dialect, first, args.payload)?;
     let mut found = Vec::new();

@@ -34,12 +34,12 @@ pub(crate) enum Reply {
 }
 
 /// One connection.
-pub(crate) struct Connection {
+pub(crate) struct RespConnection {
     stream: TcpStream,
     input: BufReader<TcpStream>,
 }
 
-impl Connection {
+impl RespConnection {
     /// Connects without Nagle's delay.
     pub(crate) fn open(addr: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect(addr).with_context(|| format!("Redis at {addr}"))?;
@@ -116,7 +116,7 @@ impl Redis {
     pub(crate) fn at(url: Option<&str>, cores: Option<&str>, children: &Children) -> Result<Self> {
         if let Some(url) = url {
             let addr = address(url)?;
-            Connection::open(addr)?;
+            RespConnection::open(addr)?;
             return Ok(Self { addr, url: url.to_owned(), own: None });
         }
         let folder = tempfile::tempdir()?;
@@ -127,7 +127,7 @@ impl Redis {
         let own = children.start(quiet(&mut command))?;
         let addr = SocketAddr::from(([127, 0, 0, 1], port));
         let deadline = Instant::now() + START_WITHIN;
-        while Connection::open(addr).and_then(|mut redis| redis.call(&[b"PING"])).is_err() {
+        while RespConnection::open(addr).and_then(|mut redis| redis.call(&[b"PING"])).is_err() {
             own.check().context("redis-server failed")?;
             if Instant::now() > deadline {
                 bail!("redis-server did not start within 10 s");
@@ -142,7 +142,7 @@ impl Redis {
         if let Some((own, _)) = &self.own {
             return Ok(own.pid());
         }
-        let info = Connection::open(self.addr)?.call(&[b"INFO", b"server"])?;
+        let info = RespConnection::open(self.addr)?.call(&[b"INFO", b"server"])?;
         let Reply::Bulk(info) = info else { bail!("INFO answered {info:?}") };
         let info = String::from_utf8_lossy(&info);
         let line = info.lines().find_map(|line| line.strip_prefix("process_id:"));

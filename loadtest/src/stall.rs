@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::children::Children;
-use crate::dialect::{Dialect, Encoding};
+use crate::dialect::{Dialect, WireEncoding};
 use crate::machine::{self, Cores};
 use crate::print;
 use crate::report::Report;
@@ -53,7 +53,7 @@ pub(crate) struct StallArgs {
     seconds: f64,
     /// The members' and publishers' encoding.
     #[arg(long, value_enum, default_value = "json")]
-    encoding: Encoding,
+    encoding: WireEncoding,
     /// Move slow members to the newest message instead of closing them.
     #[arg(long)]
     conflate: bool,

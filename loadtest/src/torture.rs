@@ -51,7 +51,7 @@ use drive::Drive;
 use execute::{Stage, execute};
 use judges::Judges;
 use load::Load;
-use nodes::Node;
+use nodes::TortureNode;
 use plan::Outline;
 use repair::Repairs;
 use scene::Scene;
@@ -246,7 +246,7 @@ fn start_node(
     scene: &Scene,
     logs: &Logs,
     children: &Children,
-) -> Result<Node> {
+) -> Result<TortureNode> {
     let binary = beside_or(args.node_binary.as_deref())?;
     let mut arguments = vec!["--redis-url".to_owned(), scene.redis_url(number)];
     arguments.extend(["--node-id".to_owned(), format!("n{}", number + 1)]);
@@ -264,10 +264,10 @@ fn start_node(
         arguments.extend(["--set".to_owned(), setting.clone()]);
     }
     let log = logs.path.join(format!("node-{}.log", number + 1));
-    Node::start(&binary, arguments, &log, children)
+    TortureNode::start(&binary, arguments, &log, children)
 }
 
-fn wait_ready(nodes: &[Node]) -> Result<()> {
+fn wait_ready(nodes: &[TortureNode]) -> Result<()> {
     let deadline = std::time::Instant::now() + Duration::from_secs(20);
     for node in nodes {
         while !node.is_ready() {

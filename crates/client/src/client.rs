@@ -38,12 +38,12 @@ pub struct Client {
 pub(crate) enum Command {
     Join { room: RoomName, options: JoinOptions },
     Leave { room: RoomName },
-    Publish { publish: Publish, deadline: Instant, reply: Reply<Result<Ack, PublishFailure>> },
-    History { query: HistoryQuery, deadline: Instant, reply: Reply<HistoryResult> },
+    Publish { publish: Publish, deadline: Instant, reply: ReplySlot<Result<Ack, PublishFailure>> },
+    History { query: HistoryQuery, deadline: Instant, reply: ReplySlot<HistoryResult> },
 }
 
 /// The driver's ends of what connects it to its handles.
-pub(crate) struct Ends {
+pub(crate) struct DriverEnds {
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) events: mpsc::Sender<Event>,
     pub(crate) closing: Arc<Notify>,
@@ -54,12 +54,12 @@ pub(crate) type HistoryResult = Result<HistoryPage, HistoryFailure>;
 /// Where an answer goes. Its place among the requests in flight is free again afterwards, also
 /// if nobody waits for the answer any more.
 #[derive(Debug)]
-pub(crate) struct Reply<T> {
+pub(crate) struct ReplySlot<T> {
     sender: oneshot::Sender<T>,
     _place: OwnedSemaphorePermit,
 }
 
-impl<T> Reply<T> {
+impl<T> ReplySlot<T> {
     pub(crate) fn send(self, answer: T) {
         // An error means that the application has stopped waiting, which is its right.
         let _ = self.sender.send(answer);
@@ -97,7 +97,7 @@ impl Client {
             in_flight: Arc::new(Semaphore::new(options.in_flight)),
             request_timeout: options.request_timeout,
         };
-        let ends = Ends { commands: wishes, events: news, closing };
+        let ends = DriverEnds { commands: wishes, events: news, closing };
         tokio::spawn(Driver::new(options, urls, ends).run());
         Ok(client)
     }
@@ -163,9 +163,9 @@ impl Client {
         self.commands.send(command).await.map_err(|_| ClientClosed)
     }
 
-    async fn reply<T>(&self) -> Result<(Reply<T>, oneshot::Receiver<T>), ClientClosed> {
+    async fn reply<T>(&self) -> Result<(ReplySlot<T>, oneshot::Receiver<T>), ClientClosed> {
         let place = Arc::clone(&self.in_flight).acquire_owned().await.map_err(|_| ClientClosed)?;
         let (sender, receiver) = oneshot::channel();
-        Ok((Reply { sender, _place: place }, receiver))
+        Ok((ReplySlot { sender, _place: place }, receiver))
     }
 }

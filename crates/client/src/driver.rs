@@ -10,8 +10,8 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
-use crate::client::{Command, Ends, HistoryResult, Reply};
-use crate::session::{Action, Input, Request, Session};
+use crate::client::{Command, DriverEnds, HistoryResult, ReplySlot};
+use crate::session::{Action, ClientRequest, Input, Session};
 use crate::socket::{Greeting, Reading, Wire};
 use crate::{Ack, Event, Options, PublishFailure};
 
@@ -29,13 +29,13 @@ pub(crate) struct Driver {
     spare: Wire,
     /// Connections that only have to say goodbye; each has a deadline of its own.
     farewells: JoinSet<()>,
-    handles: Ends,
+    handles: DriverEnds,
     /// Told by the session, not yet taken by the application's queue. While it holds anything the
     /// socket is not read; requests are still taken and answered, at the latest by their deadline.
     outbox: VecDeque<Event>,
     reading: Reading,
-    publishes: HashMap<RequestId, Reply<Result<Ack, PublishFailure>>>,
-    histories: HashMap<RequestId, Reply<HistoryResult>>,
+    publishes: HashMap<RequestId, ReplySlot<Result<Ack, PublishFailure>>>,
+    histories: HashMap<RequestId, ReplySlot<HistoryResult>>,
 }
 
 /// Whether the loop goes on.
@@ -46,7 +46,7 @@ enum Going {
 }
 
 impl Driver {
-    pub(crate) fn new(options: Options, urls: Vec<Uri>, handles: Ends) -> Self {
+    pub(crate) fn new(options: Options, urls: Vec<Uri>, handles: DriverEnds) -> Self {
         Self {
             session: Session::new(&options, rand::random(), Instant::now()),
             greeting: Greeting::new(&options),
@@ -112,12 +112,12 @@ impl Driver {
             Some(Command::Publish { publish, deadline, reply }) => {
                 let id = self.session.next_id();
                 self.publishes.insert(id, reply);
-                Input::Request { id, request: Request::Publish(publish), deadline }
+                Input::Request { id, request: ClientRequest::Publish(publish), deadline }
             }
             Some(Command::History { query, deadline, reply }) => {
                 let id = self.session.next_id();
                 self.histories.insert(id, reply);
-                Input::Request { id, request: Request::History(query), deadline }
+                Input::Request { id, request: ClientRequest::History(query), deadline }
             }
             // The last handle is gone.
             None => Input::Close,

@@ -21,5 +21,5 @@ pub use outcome::{Ack, ClientClosed, HistoryFailure, HistoryPage, PublishFailure
 /// The client's pure part, for the simulation in `gateway`; not for use.
 #[doc(hidden)]
 pub mod simulation {
-    pub use crate::session::{Action, Failure, Input, Request, Session, Verdict};
+    pub use crate::session::{Action, ClientRequest, Failure, Input, RetryVerdict, Session};
 }

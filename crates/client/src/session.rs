@@ -21,9 +21,9 @@ mod rooms;
 #[cfg(test)]
 mod tests;
 
-pub use input::{Action, Failure, Input, Verdict};
-use link::{Link, Live, Step};
-pub use requests::Request;
+pub use input::{Action, Failure, Input, RetryVerdict};
+use link::{Live, SessionLink, Step};
+pub use requests::ClientRequest;
 use requests::Requests;
 use rooms::Rooms;
 
@@ -37,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// The state of one client.
 #[derive(Debug)]
 pub struct Session {
-    link: Link,
+    link: SessionLink,
     /// The URLs as they are shown.
     urls: Box<[Box<str>]>,
     /// The URL to try next, or the one in use.
@@ -61,7 +61,7 @@ impl Session {
     /// A client that connects at its first `Tick`.
     pub fn new(options: &Options, seed: u64, now: Instant) -> Self {
         Self {
-            link: Link::Waiting { until: now },
+            link: SessionLink::Waiting { until: now },
             urls: options.shown_urls(),
             url: 0,
             used: 0,
@@ -109,7 +109,7 @@ impl Session {
 
     /// Takes in what happened at `now`.
     pub fn handle(&mut self, now: Instant, input: Input) {
-        if matches!(self.link, Link::Ended) {
+        if matches!(self.link, SessionLink::Ended) {
             self.refuse(input);
             return;
         }
@@ -149,7 +149,7 @@ impl Session {
         match frame {
             ServerFrame::Connected { connection, user, node, heartbeat, limits, .. } => {
                 self.failures = 0;
-                self.link = Link::Live(Live::new(now, heartbeat, limits));
+                self.link = SessionLink::Live(Live::new(now, heartbeat, limits));
                 let attempt = self.attempt;
                 actions.push_back(Action::Tell(Event::Connected {
                     node,
@@ -211,8 +211,8 @@ impl Session {
 
     fn failed(&mut self, now: Instant, failure: Failure) {
         match failure.verdict {
-            Verdict::GiveUp => self.end(None, failure.reason),
-            Verdict::TryAgain => self.down(now, failure.reason, failure.retry_after),
+            RetryVerdict::GiveUp => self.end(None, failure.reason),
+            RetryVerdict::TryAgain => self.down(now, failure.reason, failure.retry_after),
         }
     }
 
@@ -248,7 +248,7 @@ impl Session {
     }
 
     fn wait(&mut self, now: Instant, reason: Box<str>, retry_in: Duration) {
-        self.link = Link::Waiting { until: now + retry_in };
+        self.link = SessionLink::Waiting { until: now + retry_in };
         let url = self.urls[self.used].clone();
         self.actions.push_back(Action::Tell(Event::Disconnected { url, reason, retry_in }));
     }
@@ -261,7 +261,7 @@ impl Session {
         self.wait(now, "the node asked to move".into(), Duration::ZERO);
         if is_prepared {
             self.used = self.url;
-            self.link = Link::Opening { deadline: now + self.open_timeout };
+            self.link = SessionLink::Opening { deadline: now + self.open_timeout };
             self.actions.push_back(Action::TakeOver);
         }
     }
@@ -277,13 +277,13 @@ impl Session {
     }
 
     fn disconnect(&mut self, code: CloseCode) {
-        if !matches!(self.link, Link::Waiting { .. }) {
+        if !matches!(self.link, SessionLink::Waiting { .. }) {
             self.actions.push_back(Action::Disconnect { code });
         }
     }
 
     fn end(&mut self, code: Option<u16>, reason: Box<str>) {
-        self.link = Link::Ended;
+        self.link = SessionLink::Ended;
         self.requests.end(&mut self.actions);
         let url = self.urls[self.used].clone();
         self.actions.push_back(Action::Tell(Event::Closed { url, code, reason }));
@@ -294,22 +294,22 @@ impl Session {
     fn advance(&mut self, now: Instant) {
         self.requests.expire(now, &mut self.actions);
         match &self.link {
-            Link::Waiting { until } if *until <= now => {
+            SessionLink::Waiting { until } if *until <= now => {
                 self.attempt += 1;
-                self.link = Link::Opening { deadline: now + self.open_timeout };
+                self.link = SessionLink::Opening { deadline: now + self.open_timeout };
                 let (url, attempt) = (self.url, self.attempt);
                 self.used = url;
                 self.actions.push_back(Action::Connect { url, attempt });
             }
-            Link::Opening { deadline } if *deadline <= now => {
+            SessionLink::Opening { deadline } if *deadline <= now => {
                 self.disconnect(CloseCode::Normal);
                 self.down(now, "the node did not answer in time".into(), Duration::ZERO);
             }
-            Link::Live(live) if live.dead_at().is_some_and(|at| at <= now) => {
+            SessionLink::Live(live) if live.dead_at().is_some_and(|at| at <= now) => {
                 self.disconnect(CloseCode::Normal);
                 self.down(now, "nothing was heard from the node".into(), Duration::ZERO);
             }
-            Link::Live(_) => self.advance_live(now),
+            SessionLink::Live(_) => self.advance_live(now),
             _ => {}
         }
     }
@@ -332,7 +332,7 @@ impl Session {
     }
 }
 
-impl Request {
+impl ClientRequest {
     /// Whether sending it twice is the same as sending it once.
     fn repeatable(&self) -> bool {
         match self {

@@ -25,7 +25,7 @@ pub(crate) use handshake::Greeting;
 /// A goodbye that takes longer is cut off.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-type Opening = Pin<Box<dyn Future<Output = Result<Socket, Failure>> + Send>>;
+type Opening = Pin<Box<dyn Future<Output = Result<ClientSocket, Failure>> + Send>>;
 
 /// Whether the socket is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub(crate) enum Reading {
 pub(crate) enum Wire {
     None,
     Opening(Opening),
-    Open(Box<Socket>),
+    Open(Box<ClientSocket>),
 }
 
 impl Wire {
@@ -97,7 +97,7 @@ impl Wire {
 }
 
 /// An open WebSocket.
-pub(crate) struct Socket {
+pub(crate) struct ClientSocket {
     stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
     encoding: Encoding,
     /// Not given to the stream yet. Bounded by the requests in flight and one `join` or `leave`
@@ -116,7 +116,7 @@ enum Writing {
     Broken,
 }
 
-impl Socket {
+impl ClientSocket {
     fn poll(&mut self, cx: &mut Context<'_>, reading: Reading) -> Poll<Input> {
         if self.writing != Writing::Broken
             && let Poll::Ready(Err(error)) = self.poll_write(cx)

@@ -38,7 +38,7 @@ pub use drain::DrainConfig;
 pub use error::{ConfigError, Problem};
 pub use http::HttpConfig;
 pub use key::{Change, Key, Section};
-pub use layers::{Entry, Sources};
+pub use layers::{ConfigEntry, Sources};
 pub use limits::LimitsConfig;
 pub use namespaces::{NamespaceConfig, Namespaces, SlowPolicy};
 pub use networks::Networks;
@@ -174,7 +174,7 @@ pub fn reload(args: &ServeArgs, running: &Config) -> Result<Config, ConfigError>
 
 /// Every key with its value and where that came from, whether or not the values are valid;
 /// secrets are masked.
-pub fn explain(args: &ServeArgs) -> Result<Vec<Entry>, ConfigError> {
+pub fn explain(args: &ServeArgs) -> Result<Vec<ConfigEntry>, ConfigError> {
     Sources::of(args).explain()
 }
 

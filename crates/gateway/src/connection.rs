@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 pub(crate) use arriving::Arriving;
 pub(crate) use memberships::Membership;
-pub(crate) use phase::{Ended, Phase};
+pub(crate) use phase::{ConnectionPhase, Ended};
 pub(crate) use pulse::{Pulse, WheelPlace, WorkerTime};
 pub(crate) use room_id::RoomId;
 
@@ -44,7 +44,7 @@ pub(crate) struct Connection {
     /// What its messages are written in.
     pub(crate) form: Form,
     socket: Socket,
-    phase: Cell<Phase>,
+    phase: Cell<ConnectionPhase>,
     gate: RefCell<Gate>,
     memberships: RefCell<Memberships>,
     /// Rooms it is in.
@@ -90,7 +90,7 @@ impl Connection {
             tag: hello.tag,
             form,
             socket: socket.into(),
-            phase: Cell::new(Phase::Open),
+            phase: Cell::new(ConnectionPhase::Open),
             gate: RefCell::default(),
             memberships: RefCell::default(),
             joined: Cell::new(0),

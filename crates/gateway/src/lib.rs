@@ -8,6 +8,7 @@ pub mod config;
 
 mod connection;
 mod drain;
+mod fault;
 mod fetch;
 mod form;
 mod http;
@@ -29,9 +30,10 @@ mod traces;
 mod websocket;
 mod worker;
 
+pub use fault::InjectedFault;
 #[doc(hidden)]
 pub use fetch::fetch;
-pub use node::{Fault, Node, StartError};
+pub use node::{Node, StartError};
 
 #[cfg(test)]
 mod tests;

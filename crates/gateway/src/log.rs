@@ -6,6 +6,6 @@ mod batch;
 mod budget;
 mod room_log;
 
-pub(crate) use batch::{Batch, Encoded, Entry, Special};
+pub(crate) use batch::{Batch, Encoded, LogEntry, Special};
 pub(crate) use budget::Budget;
 pub(crate) use room_log::{Cursor, Floor, RoomLog};

@@ -25,6 +25,7 @@ use self::threads::HubThread;
 use self::worker_loop::WorkerParts;
 use crate::config::Config;
 use crate::drain::{FAREWELL, Schedule};
+use crate::fault::InjectedFault;
 use crate::hub::{HubHandle, worker_queue};
 use crate::node_status::NodeStatus;
 use crate::settings::Settings;
@@ -48,14 +49,6 @@ pub enum StartError {
     /// The system gives no more threads or descriptors.
     #[error("the system refuses: {0}")]
     System(#[from] io::Error),
-}
-
-/// A fault that a test injects into a node of its own. Only builds with debug assertions act on
-/// it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fault {
-    /// A published message with this event panics in its connection's task.
-    PanicOnEvent(String),
 }
 
 /// A node that runs.
@@ -86,7 +79,10 @@ impl Node {
 
     /// The same, with a fault in it.
     #[doc(hidden)]
-    pub async fn start_with(config: Config, fault: Option<Fault>) -> Result<Self, StartError> {
+    pub async fn start_with(
+        config: Config,
+        fault: Option<InjectedFault>,
+    ) -> Result<Self, StartError> {
         let metrics = Metrics::new();
         let descriptors = descriptors::raise(&metrics);
         let mut settings = Settings::new(&config, descriptors, &metrics);

@@ -12,7 +12,7 @@ use crate::traces::{Followed, Tracer};
 
 /// The author of a message.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Author {
+pub(crate) struct PublicationAuthor {
     pub(crate) user: Option<UserName>,
     /// The name that the client gives itself over all its connections.
     pub(crate) client: Option<Arc<str>>,
@@ -34,7 +34,7 @@ pub(crate) struct Submission {
 impl Submission {
     /// Puts a publication together. If the tracer follows it, its span begins here.
     pub(crate) fn new(
-        author: Author,
+        author: PublicationAuthor,
         namespace: &Namespace,
         tracer: &Tracer,
         request: Publish,

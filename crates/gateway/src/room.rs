@@ -9,11 +9,11 @@ mod view;
 mod write;
 
 pub(crate) use join::{PendingJoin, PositionCheck, StartPoint, start_point};
-pub(crate) use members::{Member, Members, Reader};
+pub(crate) use members::{MemberReader, Members, RoomMember};
 use pass::PassState;
 pub(crate) use pass::{CHUNK, write_chunk};
 pub(crate) use run::{MAX_TURN_BYTES, Run, Settled};
 pub(crate) use slab::RoomSlab;
-pub(crate) use view::{Attachment, Laggard, Room, RoomState, Verdict, Watch};
+pub(crate) use view::{Attachment, Laggard, LaggardVerdict, PendingPlace, Room, RoomState};
 use write::write_run;
 pub(crate) use write::{WroteTurn, write_turn};

@@ -8,8 +8,8 @@ use roomcast_bus::Retention;
 use roomcast_metrics::{Metrics, NamespaceMetrics};
 use roomcast_protocol::RoomName;
 
-use crate::Fault;
 use crate::config::{Config, HttpConfig, LimitsConfig, NamespaceConfig, SlowPolicy};
+use crate::fault::InjectedFault;
 
 /// The name of the namespace of rooms without one, and of unknown ones.
 const DEFAULT: &str = "default";
@@ -17,18 +17,18 @@ const DEFAULT: &str = "default";
 /// The configuration in force.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    pub(crate) limits: Limits,
-    pub(crate) heartbeat: Heartbeat,
+    pub(crate) limits: NodeLimits,
+    pub(crate) heartbeat: HeartbeatSettings,
     pub(crate) http: HttpConfig,
     /// A fault that a test injected. Release builds do not look at it.
-    pub(crate) fault: Option<Fault>,
+    pub(crate) fault: Option<InjectedFault>,
     default: Arc<Namespace>,
     namespaces: HashMap<String, Arc<Namespace>>,
 }
 
 /// Bounds, each documented beside its default in the configuration.
 #[derive(Debug)]
-pub(crate) struct Limits {
+pub(crate) struct NodeLimits {
     pub(crate) connections: usize,
     /// New sockets in a second; 0: no bound.
     pub(crate) accept_rate: u32,
@@ -51,14 +51,14 @@ pub(crate) struct Limits {
 
 /// How connections are watched.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Heartbeat {
+pub(crate) struct HeartbeatSettings {
     /// A ping goes out so often.
     pub(crate) interval: Duration,
     /// A connection from which nothing came for so long ends.
     pub(crate) timeout: Duration,
 }
 
-impl Heartbeat {
+impl HeartbeatSettings {
     /// As clients are told; they may judge the node in the same way.
     pub(crate) fn told(&self) -> roomcast_protocol::Heartbeat {
         roomcast_protocol::Heartbeat {
@@ -68,7 +68,7 @@ impl Heartbeat {
     }
 }
 
-impl Limits {
+impl NodeLimits {
     fn new(config: &LimitsConfig, connections: usize) -> Self {
         Self {
             connections: if config.connections == 0 { connections } else { config.connections },
@@ -119,10 +119,10 @@ impl Settings {
             .collect();
         let default = namespaces.get(DEFAULT).expect("the configuration has a default namespace");
         Self {
-            limits: Limits::new(&config.limits, connections),
+            limits: NodeLimits::new(&config.limits, connections),
             http: config.http.clone(),
             fault: None,
-            heartbeat: Heartbeat {
+            heartbeat: HeartbeatSettings {
                 interval: config.heartbeat.interval,
                 timeout: config.heartbeat.timeout(),
             },

@@ -23,8 +23,8 @@ use crate::connection::{Connection, RoomId};
 use crate::form::Form;
 use crate::hub::HubHandle;
 use crate::identity::Hello;
-use crate::log::{Batch, Budget, Entry};
-use crate::room::{Member, Reader, Room, RoomState};
+use crate::log::{Batch, Budget, LogEntry};
+use crate::room::{MemberReader, Room, RoomMember, RoomState};
 use crate::settings::Settings;
 use crate::traces::Tracer;
 use crate::worker::Worker;
@@ -62,8 +62,8 @@ pub(crate) fn message(seq: Seq, size: usize) -> Message {
 }
 
 /// The same as an entry of a log.
-pub(crate) fn entry(seq: Seq, size: usize) -> Entry {
-    Entry::Message(Arc::new(message(seq, size)))
+pub(crate) fn entry(seq: Seq, size: usize) -> LogEntry {
+    LogEntry::Message(Arc::new(message(seq, size)))
 }
 
 /// A batch of one message of so many bytes.
@@ -72,8 +72,8 @@ pub(crate) fn batch(size: usize) -> Arc<Batch> {
 }
 
 /// A reset to a first epoch of its own kind.
-pub(crate) fn reset(epoch: Epoch, seq: Seq) -> Entry {
-    Entry::Reset { lineage: Arc::new(Lineage::new(epoch)), seq, lost: 0 }
+pub(crate) fn reset(epoch: Epoch, seq: Seq) -> LogEntry {
+    LogEntry::Reset { lineage: Arc::new(Lineage::new(epoch)), seq, lost: 0 }
 }
 
 pub(crate) fn key() -> PublishKey {
@@ -117,11 +117,11 @@ impl Seen {
     }
 
     /// An entry as readers see it that are not its author.
-    pub(crate) fn entry(entry: &Entry, form: Form) -> Self {
+    pub(crate) fn entry(entry: &LogEntry, form: Form) -> Self {
         match entry {
-            Entry::Message(message) => Self::message(message, false, form),
-            Entry::Gap { from, to } => Self::Gap { from: *from, to: *to },
-            Entry::Reset { lineage, seq, .. } => Self::Reset { epoch: lineage.epoch, seq: *seq },
+            LogEntry::Message(message) => Self::message(message, false, form),
+            LogEntry::Gap { from, to } => Self::Gap { from: *from, to: *to },
+            LogEntry::Reset { lineage, seq, .. } => Self::Reset { epoch: lineage.epoch, seq: *seq },
         }
     }
 }
@@ -193,10 +193,10 @@ pub(crate) async fn connection(id: u64) -> (Rc<Connection>, TcpStream) {
 }
 
 /// Makes a connection a member of a room, as a worker does; its slot.
-pub(crate) fn enter(connection: &Rc<Connection>, room: &Rc<Room>, reader: Reader) -> u32 {
+pub(crate) fn enter(connection: &Rc<Connection>, room: &Rc<Room>, reader: MemberReader) -> u32 {
     let membership = connection.enter(room.id);
     let mut state = room.state.borrow_mut();
-    let member = Member {
+    let member = RoomMember {
         connection: Some(connection.clone()),
         membership,
         author: false,

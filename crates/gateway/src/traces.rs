@@ -50,7 +50,7 @@ pub(crate) struct Followed {
 }
 
 /// How a followed publish ended, for its spans.
-pub(crate) struct Outcome<'a> {
+pub(crate) struct TracedOutcome<'a> {
     pub(crate) room: &'a RoomName,
     pub(crate) user: Option<&'a str>,
     pub(crate) connection: String,
@@ -81,7 +81,7 @@ impl Tracer {
     }
 
     /// A followed publish was answered, and the answer handed to its connection.
-    pub(crate) fn published(&self, followed: &Followed, outcome: &Outcome<'_>) {
+    pub(crate) fn published(&self, followed: &Followed, outcome: &TracedOutcome<'_>) {
         let Some(recorder) = &self.0 else { return };
         let room = KeyValue::new(ROOM, outcome.room.to_string());
         let (status, told) = match outcome.result {

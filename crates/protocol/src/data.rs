@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use crate::transcode::{msgpack::Reader, to_json, to_msgpack};
+use crate::transcode::{msgpack::MsgPackReader, to_json, to_msgpack};
 
 /// How deep a payload may nest, counted in its JSON form. Deep enough for documents people
 /// write, shallow enough that every reader may recurse; the same in both encodings, so that what
@@ -61,7 +61,7 @@ impl Data {
     /// Takes a MessagePack value after checking it.
     pub fn msgpack(value: impl Into<Bytes>) -> Result<Self, DataError> {
         let value = value.into();
-        let mut reader = Reader::new(&value);
+        let mut reader = MsgPackReader::new(&value);
         reader.value(MAX_DATA_DEPTH)?;
         reader.end()?;
         Ok(Self::MsgPack(value))

@@ -10,7 +10,7 @@ mod sentinels;
 mod wait;
 
 pub use ports::free_port;
-pub use proxy::{Direction, Fault, Proxy};
+pub use proxy::{Direction, Proxy, ProxyFault};
 pub use redis_cluster::{RedisCluster, SlotMove};
 pub use redis_server::{Launch, Login, RedisServer, is_replica};
 pub use sentinels::Sentinels;

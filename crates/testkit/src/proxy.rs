@@ -16,7 +16,7 @@ use tokio::time::sleep;
 
 use fault::State;
 
-pub use fault::{Direction, Fault};
+pub use fault::{Direction, ProxyFault};
 
 /// Between an accept that failed and the next.
 const RETRY: Duration = Duration::from_millis(10);
@@ -58,12 +58,12 @@ impl Proxy {
     }
 
     /// Puts both directions under a fault, from now on and whatever they were under.
-    pub fn set(&self, fault: Fault) {
+    pub fn set(&self, fault: ProxyFault) {
         self.state.send_modify(|state| state.faults = [fault; 2]);
     }
 
     /// Puts one direction under a fault; the other stays as it is.
-    pub fn set_toward(&self, direction: Direction, fault: Fault) {
+    pub fn set_toward(&self, direction: Direction, fault: ProxyFault) {
         self.state.send_modify(|state| state.faults[direction as usize] = fault);
     }
 
@@ -77,7 +77,7 @@ impl Proxy {
 
     /// Requests reach the server, its answers reach nobody.
     pub fn swallow_answers(&self) {
-        self.set_toward(Direction::ToClient, Fault::BlackHole);
+        self.set_toward(Direction::ToClient, ProxyFault::BlackHole);
     }
 
     /// New connections are reset at once, until `pass`.

@@ -5,7 +5,7 @@ mod slot_move;
 
 use crate::redis_server::{Launch, Login, RedisServer};
 use crate::wait::until;
-use nodes::Node;
+use nodes::ClusterNode;
 
 pub use slot_move::SlotMove;
 
@@ -129,7 +129,7 @@ impl RedisCluster {
         Some(agree && up.iter().all(is_ok) && up.iter().all(follows))
     }
 
-    fn view(&self, server: &RedisServer) -> Option<Vec<Node>> {
+    fn view(&self, server: &RedisServer) -> Option<Vec<ClusterNode>> {
         let answer: String = server.ask(&["CLUSTER", "NODES"]).ok()?;
         nodes::parse(&answer)
     }

@@ -5,7 +5,7 @@
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
-use roomcast_testkit::{Direction, Fault, Proxy, RedisServer};
+use roomcast_testkit::{Direction, Proxy, ProxyFault, RedisServer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -93,7 +93,7 @@ async fn latency_delays_and_nothing_else() {
     let scene = Scene::start().await;
     let (mut client, mut server) = scene.connect().await;
     let (least, jitter) = (Duration::from_millis(300), Duration::from_millis(100));
-    scene.proxy.set_toward(Direction::ToServer, Fault::Latency { least, jitter });
+    scene.proxy.set_toward(Direction::ToServer, ProxyFault::Latency { least, jitter });
     // The whole is delayed once, not each of its pieces.
     let (_, took) = carry(&mut client, &mut server, &bytes(3_000_000)).await;
     assert!(took >= least && took < Duration::from_secs(8), "{took:?}");
@@ -105,7 +105,7 @@ async fn latency_delays_and_nothing_else() {
 async fn a_throttle_limits_and_nothing_else() {
     let scene = Scene::start().await;
     let (mut client, mut server) = scene.connect().await;
-    scene.proxy.set(Fault::Throttle { bytes_per_second: 200_000 });
+    scene.proxy.set(ProxyFault::Throttle { bytes_per_second: 200_000 });
     let (_, took) = carry(&mut client, &mut server, &bytes(100_000)).await;
     assert!(took >= Duration::from_millis(480) && took < Duration::from_secs(10), "{took:?}");
 }
@@ -114,7 +114,7 @@ async fn a_throttle_limits_and_nothing_else() {
 async fn slices_are_single_bytes() {
     let scene = Scene::start().await;
     let (mut client, mut server) = scene.connect().await;
-    scene.proxy.set(Fault::Slices);
+    scene.proxy.set(ProxyFault::Slices);
     let (reads, _) = carry(&mut client, &mut server, &bytes(500)).await;
     assert!(reads > 20, "{reads} reads");
     carry(&mut server, &mut client, &bytes(20_000)).await;
@@ -126,11 +126,11 @@ async fn faults_that_change_in_a_stream_leave_it_whole() {
     let (mut client, mut server) = scene.connect().await;
     let ms = Duration::from_millis(1);
     let faults = [
-        Fault::Latency { least: 20 * ms, jitter: 20 * ms },
-        Fault::Slices,
-        Fault::Hold,
-        Fault::Throttle { bytes_per_second: 50_000 },
-        Fault::Pass,
+        ProxyFault::Latency { least: 20 * ms, jitter: 20 * ms },
+        ProxyFault::Slices,
+        ProxyFault::Hold,
+        ProxyFault::Throttle { bytes_per_second: 50_000 },
+        ProxyFault::Pass,
     ];
     let turns = async {
         for fault in faults.iter().cycle().take(50) {
@@ -148,7 +148,7 @@ async fn a_black_hole_swallows_and_cuts_when_it_ends() {
     let scene = Scene::start().await;
     let (mut client, mut server) = scene.connect().await;
     let (mut idle_client, mut idle_server) = scene.connect().await;
-    scene.proxy.set(Fault::BlackHole);
+    scene.proxy.set(ProxyFault::BlackHole);
     let (mut late_client, mut late_server) = scene.connect().await;
     // More than all buffers together hold.
     timeout(LONG, client.write_all(&bytes(30_000_000))).await.unwrap().unwrap();
@@ -179,7 +179,7 @@ async fn answers_alone_can_be_swallowed() {
 async fn a_held_stream_fills_its_senders_buffers_and_arrives_later() {
     let scene = Scene::start().await;
     let (mut client, mut server) = scene.connect().await;
-    scene.proxy.set(Fault::Hold);
+    scene.proxy.set(ProxyFault::Hold);
     let sent = bytes(30_000_000);
     let mut written = 0;
     while let Ok(count) = timeout(SHORT, client.write(&sent[written..])).await {
@@ -260,7 +260,7 @@ async fn cut_and_dropped_it_closes_what_is_open() {
 async fn redis_works_through_slices() {
     let server = RedisServer::start();
     let proxy = Proxy::start(server.port()).await;
-    proxy.set(Fault::Slices);
+    proxy.set(ProxyFault::Slices);
     let client = redis::Client::open(proxy.redis_url()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     let echo: String = redis::cmd("ECHO").arg("hello").query_async(&mut connection).await.unwrap();
@@ -273,7 +273,7 @@ async fn a_fault_begins_even_while_the_receiver_does_not_read() {
     let (mut client, mut server) = scene.connect().await;
     let sent = bytes(30_000_000);
     assert!(timeout(SHORT, client.write_all(&sent)).await.is_err(), "the buffers take everything");
-    scene.proxy.set(Fault::BlackHole);
+    scene.proxy.set(ProxyFault::BlackHole);
     timeout(LONG, client.write_all(&sent)).await.unwrap().unwrap();
     scene.proxy.pass();
     let mut rest = Vec::new();

@@ -12,7 +12,7 @@ use super::checker::{Checker, Violation};
 use super::mark::{Mark, content};
 use crate::crowd::{Seat, gather};
 use crate::dialect::{Dialect, text_of};
-use crate::engine::{Arrival, Batch, Engine, LinkId, Wait, What};
+use crate::engine::{Arrival, Engine, EngineBatch, LinkId, Wait, What};
 use crate::print;
 use crate::stats::{millis, percentile};
 
@@ -92,7 +92,7 @@ struct Drive<'a> {
 pub(crate) fn run(plan: &Plan, dialects: &[Dialect]) -> Result<Findings> {
     let mut drive = Drive::gather(plan, dialects)?;
     let began = Instant::now();
-    let mut batch = Batch::default();
+    let mut batch = EngineBatch::default();
     let (mut last, mut shown, mut progress) = (began, began, 0);
     while !drive.finished() && !drive.broken && last.elapsed() < plan.stall {
         drive.publish()?;
@@ -222,7 +222,7 @@ impl<'a> Drive<'a> {
         Ok(())
     }
 
-    fn absorb(&mut self, batch: &Batch) -> Result<()> {
+    fn absorb(&mut self, batch: &EngineBatch) -> Result<()> {
         for Arrival { link, at, what } in &batch.arrivals {
             let (role, dialect) = self.roles.get(link).context("a link without a role")?;
             let room = match *role {

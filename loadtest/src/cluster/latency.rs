@@ -10,11 +10,11 @@ use serde_json::json;
 
 use super::{Cluster, Place, fresh_room};
 use crate::crowd::{Seat, gather};
-use crate::dialect::{Dialect, Encoding};
-use crate::engine::{Batch, Engine, LinkId, Wait, What};
+use crate::dialect::{Dialect, WireEncoding};
+use crate::engine::{Engine, EngineBatch, LinkId, Wait, What};
 use crate::print;
 use crate::report::Report;
-use crate::resp::{Connection, Redis, Reply};
+use crate::resp::{Redis, Reply, RespConnection};
 use crate::server::Server;
 use crate::stats::{digits, micros, percentile};
 use crate::table::Table;
@@ -90,7 +90,7 @@ fn middle_and_tail(mut delays: Vec<Duration>) -> [f64; 2] {
 /// A publisher on one node, a member on another.
 struct Relay {
     engine: Engine,
-    batch: Batch,
+    batch: EngineBatch,
     publisher: LinkId,
     member: LinkId,
     frame: Vec<u8>,
@@ -99,13 +99,19 @@ struct Relay {
 impl Relay {
     fn open(nodes: [&Server; 2]) -> Result<Self> {
         let room = fresh_room();
-        let [from, to] = nodes.map(|node| Dialect::of(node, Encoding::Json));
+        let [from, to] = nodes.map(|node| Dialect::of(node, WireEncoding::Json));
         let mut engine = Engine::new()?;
         let frame = from.publish(room, from.encoding.payload("", PAYLOAD), None)?;
         let seats =
             [Seat { dialect: from, rooms: Vec::new() }, Seat { dialect: to, rooms: vec![room] }];
         let links = gather(&mut engine, &seats)?;
-        Ok(Self { engine, batch: Batch::default(), publisher: links[0], member: links[1], frame })
+        Ok(Self {
+            engine,
+            batch: EngineBatch::default(),
+            publisher: links[0],
+            member: links[1],
+            frame,
+        })
     }
 
     fn once(&mut self) -> Result<Duration> {
@@ -133,8 +139,8 @@ impl Relay {
 
 /// The same with nothing but Redis between.
 struct Bare {
-    publisher: Connection,
-    subscriber: Connection,
+    publisher: RespConnection,
+    subscriber: RespConnection,
     channel: String,
     data: Vec<u8>,
 }
@@ -142,9 +148,9 @@ struct Bare {
 impl Bare {
     fn open(redis: &Redis) -> Result<Self> {
         let channel = format!("loadtest-{}", std::process::id());
-        let mut subscriber = Connection::open(redis.addr)?;
+        let mut subscriber = RespConnection::open(redis.addr)?;
         subscriber.call(&[b"SUBSCRIBE", channel.as_bytes()])?;
-        let publisher = Connection::open(redis.addr)?;
+        let publisher = RespConnection::open(redis.addr)?;
         Ok(Self { publisher, subscriber, channel, data: vec![b'x'; PAYLOAD] })
     }
 

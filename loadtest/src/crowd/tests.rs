@@ -1,14 +1,14 @@
 //! Cases of opening and joining a crowd.
 
 use super::*;
-use crate::dialect::Encoding;
+use crate::dialect::WireEncoding;
 use crate::fake::{self, Fault};
 
 #[test]
 fn everyone_is_seated_in_order_and_in_both_encodings() {
     let addr = fake::nodes(1, Fault::None)[0];
     let seat = |number: usize| {
-        let encoding = [Encoding::Json, Encoding::Msgpack][number % 2];
+        let encoding = [WireEncoding::Json, WireEncoding::Msgpack][number % 2];
         let dialect = Dialect { kind: Kind::Node, encoding, addr };
         Seat { dialect, rooms: (0..number % 4).collect() }
     };
@@ -22,7 +22,7 @@ fn everyone_is_seated_in_order_and_in_both_encodings() {
 #[test]
 fn a_refused_connection_is_told() {
     let addr = ([127, 0, 0, 1], 1).into();
-    let dialect = Dialect { kind: Kind::Node, encoding: Encoding::Json, addr };
+    let dialect = Dialect { kind: Kind::Node, encoding: WireEncoding::Json, addr };
     let seat = Seat { dialect, rooms: vec![] };
     let error = gather(&mut Engine::new().unwrap(), &[seat]).unwrap_err();
     assert!(format!("{error:#}").contains("refused"), "{error:#}");

@@ -9,7 +9,7 @@ use mio::event::Event;
 use mio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::{Arrival, Batch, LinkId, What};
+use super::{Arrival, EngineBatch, LinkId, What};
 use crate::reader::{Depth, Reader};
 use crate::wire;
 
@@ -59,7 +59,7 @@ impl Link {
         event: &Event,
         buffer: &mut [u8],
         id: LinkId,
-        batch: &mut Batch,
+        batch: &mut EngineBatch,
     ) -> Result<()> {
         if self.stage == Stage::Connecting && !self.connected()? {
             return Ok(());
@@ -114,7 +114,7 @@ impl Link {
         Ok(())
     }
 
-    fn receive(&mut self, input: &[u8], id: LinkId, batch: &mut Batch) -> Result<()> {
+    fn receive(&mut self, input: &[u8], id: LinkId, batch: &mut EngineBatch) -> Result<()> {
         let at = Instant::now();
         if self.stage == Stage::Open {
             return self.frames(input, (id, at), batch);
@@ -133,7 +133,12 @@ impl Link {
         self.frames(&head[end..], (id, at), batch)
     }
 
-    fn frames(&mut self, input: &[u8], here: (LinkId, Instant), batch: &mut Batch) -> Result<()> {
+    fn frames(
+        &mut self,
+        input: &[u8],
+        here: (LinkId, Instant),
+        batch: &mut EngineBatch,
+    ) -> Result<()> {
         let (link, at) = here;
         let (mut frames, mut counted) = (0, 0);
         let mut pongs = Vec::new();

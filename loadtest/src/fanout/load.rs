@@ -9,7 +9,7 @@ use roomcast_protocol::ServerFrame;
 use super::FanoutArgs;
 use crate::crowd::{Seat, gather};
 use crate::dialect::Dialect;
-use crate::engine::{Batch, Engine, LinkId, Wait, What};
+use crate::engine::{Engine, EngineBatch, LinkId, Wait, What};
 use crate::machine::Cores;
 use crate::reader::Depth;
 use crate::server::{Kind, Server};
@@ -39,7 +39,7 @@ pub(super) struct Load<'a> {
     pub(super) server: &'a Server,
     dialect: Dialect,
     engine: Engine,
-    batch: Batch,
+    batch: EngineBatch,
     wait: Wait,
     /// By link.
     roles: Vec<Role>,
@@ -83,7 +83,7 @@ impl<'a> Load<'a> {
             frames: frames.collect::<Result<_>>()?,
             dialect,
             engine,
-            batch: Batch::default(),
+            batch: EngineBatch::default(),
             wait: if cores.spin { Wait::Spin } else { Wait::Sleep(Duration::from_millis(10)) },
             roles,
             outgoing: vec![Vec::new(); publishers.len()],

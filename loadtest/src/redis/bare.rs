@@ -9,7 +9,7 @@ use super::Way;
 use crate::crowd::{Seat, gather};
 use crate::dialect::{Dialect, room_name};
 use crate::engine::Engine;
-use crate::resp::{Connection, Redis, Reply, push_command};
+use crate::resp::{Redis, Reply, RespConnection, push_command};
 
 /// How long the call may take to show.
 const SEEN_WITHIN: Duration = Duration::from_secs(10);
@@ -37,7 +37,7 @@ impl Call {
     ) -> Result<Self> {
         let mut engine = Engine::new()?;
         let links = gather(&mut engine, &[Seat { dialect: dialect.clone(), rooms: Vec::new() }])?;
-        let mut monitor = Connection::open(redis.addr)?;
+        let mut monitor = RespConnection::open(redis.addr)?;
         monitor.call(&[b"MONITOR"])?;
         let data = dialect.encoding.payload("", payload);
         engine.send(links[0], &dialect.publish(room, data, None)?)?;
@@ -102,7 +102,7 @@ fn find(word: &[u8], what: &[u8]) -> Option<usize> {
 
 /// One connection that repeats the call.
 pub(super) struct Bare {
-    connection: Connection,
+    connection: RespConnection,
     /// The call for each room.
     rooms: Vec<Vec<Vec<u8>>>,
     calls: u64,
@@ -124,7 +124,7 @@ impl Bare {
         // Group numbers only grow, also over several runs on the same rooms.
         let calls = std::time::UNIX_EPOCH.elapsed()?.as_micros() as u64;
         let rooms = rooms.collect::<Result<_>>()?;
-        Ok(Self { connection: Connection::open(redis.addr)?, rooms, calls, half: depth / 2 })
+        Ok(Self { connection: RespConnection::open(redis.addr)?, rooms, calls, half: depth / 2 })
     }
 
     fn send_half(&mut self) -> Result<()> {

@@ -8,7 +8,7 @@ use roomcast_protocol::{ErrorCode, ServerFrame};
 use super::{RedisArgs, Way};
 use crate::crowd::{Seat, gather};
 use crate::dialect::Dialect;
-use crate::engine::{Batch, Engine, LinkId, Wait, What};
+use crate::engine::{Engine, EngineBatch, LinkId, Wait, What};
 
 /// How long no ack at all may come.
 const STALL: Duration = Duration::from_secs(10);
@@ -23,7 +23,7 @@ struct Publisher {
 pub(super) struct Path {
     dialect: Dialect,
     engine: Engine,
-    batch: Batch,
+    batch: EngineBatch,
     publishers: Vec<Publisher>,
     /// One publish frame for each room.
     frames: Vec<Vec<u8>>,
@@ -54,7 +54,7 @@ impl Path {
         Ok(Self {
             dialect: dialect.clone(),
             engine,
-            batch: Batch::default(),
+            batch: EngineBatch::default(),
             publishers: publishers.collect(),
             frames: frames.collect::<Result<_>>()?,
             window: args.window,

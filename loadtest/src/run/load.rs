@@ -11,10 +11,10 @@ use super::agenda::Agenda;
 use super::clock::Clock;
 use super::delays::Delays;
 use super::line::Line;
-use super::member::Member;
+use super::member::LoadMember;
 use super::publisher::{Press, Publisher};
 use super::talk::{Found, Outage, Share};
-use crate::engine::{Batch, Engine, Wait, What};
+use crate::engine::{Engine, EngineBatch, Wait, What};
 use crate::pace::Pace;
 use crate::random::Random;
 
@@ -33,7 +33,7 @@ const NODES: usize = 64;
 
 /// What a client is for.
 enum Role {
-    Member(Box<Member>),
+    Member(Box<LoadMember>),
     Publisher(Publisher),
 }
 
@@ -56,7 +56,7 @@ pub(super) struct Load {
     press: Press,
     pub(super) clock: Clock,
     engine: Engine,
-    batch: Batch,
+    batch: EngineBatch,
     random: Random,
     agenda: Agenda,
     /// Members first, then publishers.
@@ -107,7 +107,7 @@ impl Load {
             let room = client % rooms;
             let from_start = !scenario.is_late(client);
             let account = Account::new(scenario.streams_of(room), from_start);
-            let mut member = Box::new(Member::new(room, account));
+            let mut member = Box::new(LoadMember::new(room, account));
             member.slow = scenario.is_slow(client);
             let line = Line::new(scenario.node_of(client, share.addrs.len()));
             clients.push(Client { line, role: Role::Member(member) });
@@ -126,7 +126,7 @@ impl Load {
             press,
             clock: Clock::new(),
             engine: Engine::new()?,
-            batch: Batch::default(),
+            batch: EngineBatch::default(),
             random: Random::new(share.number as u64 + 1),
             agenda: Agenda::default(),
             clients,
@@ -255,11 +255,11 @@ impl Load {
         self.members().all(|member| member.account.is_settled(|it| self.sent_of(sent, member, it)))
     }
 
-    fn sent_of(&self, sent: &[u32], member: &Member, stream: usize) -> u32 {
+    fn sent_of(&self, sent: &[u32], member: &LoadMember, stream: usize) -> u32 {
         sent.get(member.room + stream * self.press.rooms).copied().unwrap_or_default()
     }
 
-    fn members(&self) -> impl Iterator<Item = &Member> {
+    fn members(&self) -> impl Iterator<Item = &LoadMember> {
         self.clients.iter().filter_map(|client| match &client.role {
             Role::Member(member) => Some(&**member),
             Role::Publisher(_) => None,
@@ -272,7 +272,7 @@ impl Load {
         for member in self.members() {
             tally.add(&member.account.close(|stream| self.sent_of(sent, member, stream)));
         }
-        let unfinished: Vec<Outage> = self.members().filter_map(Member::unfinished).collect();
+        let unfinished: Vec<Outage> = self.members().filter_map(LoadMember::unfinished).collect();
         self.outages.extend(unfinished);
         Found {
             tally,

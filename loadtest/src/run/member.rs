@@ -7,7 +7,7 @@ use super::talk::Outage;
 
 /// One member; its connection is the load's.
 #[derive(Debug)]
-pub(super) struct Member {
+pub(super) struct LoadMember {
     /// Its room, of the scenario's.
     pub(super) room: usize,
     /// It stops reading for a while.
@@ -29,7 +29,7 @@ pub(super) struct Receipt {
     pub(super) outage: Option<Outage>,
 }
 
-impl Member {
+impl LoadMember {
     /// Not connected yet.
     pub(super) fn new(room: usize, account: Account) -> Self {
         let bookmark = Bookmark::default();
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn an_outage_ends_with_the_first_message_after_the_join() {
-        let mut member = Member::new(1, Account::new(1, true));
+        let mut member = LoadMember::new(1, Account::new(1, true));
         assert_eq!(member.hear(&message("@1.1.50@"), 60, 2).unwrap().intended, 50);
         assert_eq!(member.bookmark().last_id, b"7:1");
         member.lost(2, 100);
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_message_of_another_room_is_none_of_its_own() {
-        let mut member = Member::new(1, Account::new(1, true));
+        let mut member = LoadMember::new(1, Account::new(1, true));
         assert_eq!(member.hear(&message("@0.1.50@"), 60, 2), None);
         assert_eq!(member.account.close(|_| 0).repeated, 1);
         assert_eq!(member.hear(&message("no stamp"), 60, 2), None);

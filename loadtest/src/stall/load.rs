@@ -11,7 +11,7 @@ use super::ledger::Ledger;
 use super::woken::{Ends, Woken};
 use crate::crowd::{Seat, gather};
 use crate::dialect::Dialect;
-use crate::engine::{Batch, Engine, LinkId, Wait, What};
+use crate::engine::{Engine, EngineBatch, LinkId, Wait, What};
 use crate::pace::Pace;
 
 /// Parts in which the members come, so that readers and stalled ones mix in the room's order.
@@ -45,7 +45,7 @@ pub(super) struct Load {
     plan: Plan,
     dialect: Dialect,
     engine: Engine,
-    batch: Batch,
+    batch: EngineBatch,
     /// By link.
     roles: Vec<Role>,
     publishers: Vec<LinkId>,
@@ -62,7 +62,7 @@ impl Load {
     pub(super) fn gather(plan: Plan, dialect: Dialect) -> Result<Self> {
         let mut load = Self {
             engine: Engine::new()?,
-            batch: Batch::default(),
+            batch: EngineBatch::default(),
             roles: Vec::new(),
             publishers: Vec::new(),
             stalled: Vec::new(),

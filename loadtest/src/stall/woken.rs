@@ -117,7 +117,7 @@ mod tests {
     use roomcast_protocol::{Data, Encoding as Wire, Message};
 
     use super::*;
-    use crate::dialect::{Encoding, room_name};
+    use crate::dialect::{WireEncoding, room_name};
     use crate::server::Kind;
 
     fn bytes(frame: &ServerFrame) -> Vec<u8> {
@@ -141,7 +141,7 @@ mod tests {
     /// What becomes of a member of a room with the seqs 3, 4 and 5.
     fn check(frames: &[Vec<u8>], end: Option<&str>, expected: Ends) {
         let addr = ([127, 0, 0, 1], 1).into();
-        let dialect = Dialect { kind: Kind::Node, encoding: Encoding::Json, addr };
+        let dialect = Dialect { kind: Kind::Node, encoding: WireEncoding::Json, addr };
         let mut woken = Woken::new(dialect, 1);
         woken.expect((3, 6));
         for frame in frames {

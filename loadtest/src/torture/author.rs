@@ -12,7 +12,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::client::{Line, Told};
 use super::journal::Content;
-use crate::dialect::Encoding;
+use crate::dialect::WireEncoding;
 
 /// Messages without ack, at most.
 const WINDOW: u32 = 64;
@@ -87,8 +87,8 @@ impl Author {
 
     fn publication(&self, content: Content) -> Publish {
         let encoding = match self.line.encoding {
-            Wire::Json => Encoding::Json,
-            Wire::MsgPack => Encoding::Msgpack,
+            Wire::Json => WireEncoding::Json,
+            Wire::MsgPack => WireEncoding::Msgpack,
         };
         let key = format!("{}", content.number);
         Publish {

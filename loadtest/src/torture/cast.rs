@@ -11,11 +11,11 @@ use super::TortureArgs;
 use super::author::Author;
 use super::checker::{Checker, MemberId};
 use super::client::{Line, Seat};
-use super::member::Member;
+use super::member::TortureMember;
 use super::past::Past;
 use super::publisher::Publisher;
 use super::way::Way;
-use crate::dialect::{Encoding, room_name};
+use crate::dialect::{WireEncoding, room_name};
 
 /// One client of so many goes through the proxies.
 const BEHIND_PROXY: usize = 3;
@@ -32,7 +32,7 @@ pub(super) struct Cast<'a> {
 }
 
 /// Thin members, the memberships of each room, and the seats of Rust clients.
-type Members = (Vec<Member>, Vec<Vec<MemberId>>, Vec<Seat>);
+type Members = (Vec<TortureMember>, Vec<Vec<MemberId>>, Vec<Seat>);
 
 impl Cast<'_> {
     /// The members of all rooms. Every second client is in two rooms.
@@ -56,7 +56,7 @@ impl Cast<'_> {
                 } else {
                     let way = self.way(number, &format!("m{number}"));
                     let seats = seats.into_iter().map(|(id, _, name)| (id, name)).collect();
-                    members.push(Member::new(way, seats, number % FORGETS == FORGETS - 1));
+                    members.push(TortureMember::new(way, seats, number % FORGETS == FORGETS - 1));
                 }
             }
         }
@@ -108,6 +108,6 @@ impl Cast<'_> {
     }
 }
 
-fn encoding(number: usize) -> Encoding {
-    if number.is_multiple_of(2) { Encoding::Json } else { Encoding::Msgpack }
+fn encoding(number: usize) -> WireEncoding {
+    if number.is_multiple_of(2) { WireEncoding::Json } else { WireEncoding::Msgpack }
 }

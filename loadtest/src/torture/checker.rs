@@ -21,7 +21,7 @@ mod tests;
 use doubts::Doubt;
 pub(super) use end::HistoryRead;
 use harms::Harms;
-use room::Room;
+use room::CheckedRoom;
 
 /// Entries of a membership that are shown around a violation, on each side.
 const AROUND: usize = 6;
@@ -102,7 +102,7 @@ pub(super) struct Counts {
 
 /// Takes everything in.
 pub(super) struct Checker {
-    rooms: Vec<Room>,
+    rooms: Vec<CheckedRoom>,
     members: Vec<Membership>,
     harms: Harms,
     /// How many messages of a room history holds.
@@ -119,7 +119,7 @@ impl Checker {
     /// A checker for so many rooms, whose history holds so many messages.
     pub(super) fn new(rooms: usize, retention: u64, may_return: bool) -> Self {
         Self {
-            rooms: (0..rooms).map(|_| Room::default()).collect(),
+            rooms: (0..rooms).map(|_| CheckedRoom::default()).collect(),
             members: Vec::new(),
             harms: Harms::default(),
             retention,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use super::fault::Kind;
-use super::nodes::Node;
+use super::nodes::TortureNode;
 use super::plan::Fault;
 use super::scene::Scene;
 use crate::children::Children;
@@ -36,12 +36,12 @@ pub(super) enum News {
 /// What faults are done to.
 pub(super) struct Stage {
     pub(super) scene: Scene,
-    pub(super) nodes: Vec<Arc<Mutex<Node>>>,
+    pub(super) nodes: Vec<Arc<Mutex<TortureNode>>>,
 }
 
 impl Stage {
     /// One of the nodes.
-    pub(super) fn node(&self, number: usize) -> std::sync::MutexGuard<'_, Node> {
+    pub(super) fn node(&self, number: usize) -> std::sync::MutexGuard<'_, TortureNode> {
         self.nodes[number].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -197,7 +197,11 @@ fn carefully(work: impl FnOnce() -> Result<()>) -> Result<()> {
     })
 }
 
-fn drain(node: &Mutex<Node>, (number, target, lasts): (usize, usize, u64), news: &Sender<News>) {
+fn drain(
+    node: &Mutex<TortureNode>,
+    (number, target, lasts): (usize, usize, u64),
+    news: &Sender<News>,
+) {
     let lock = || node.lock().unwrap_or_else(PoisonError::into_inner);
     let again = Instant::now() + Duration::from_millis(lasts);
     let drained = lock().drain();

@@ -8,11 +8,11 @@ use anyhow::{Result, anyhow};
 use super::checker::{MemberId, Rule};
 use super::journal::Entry;
 use super::judges::Judges;
-use super::member::Member;
+use super::member::TortureMember;
 use super::past::Past;
 use super::publisher::Publisher;
 use super::way::{Turn, Way};
-use crate::engine::{Arrival, Batch, Engine, LinkId, Wait, What};
+use crate::engine::{Arrival, Engine, EngineBatch, LinkId, Wait, What};
 use crate::random::Random;
 
 /// How long one turn may sleep.
@@ -29,10 +29,10 @@ enum Role {
 /// All thin clients.
 pub(super) struct Load {
     engine: Engine,
-    batch: Batch,
+    batch: EngineBatch,
     roles: Vec<Option<Role>>,
     random: Random,
-    pub(super) members: Vec<Member>,
+    pub(super) members: Vec<TortureMember>,
     pub(super) publishers: Vec<Publisher>,
     pub(super) pasts: Vec<Past>,
     /// Whose turn to publish it is.
@@ -44,10 +44,10 @@ pub(super) struct Load {
 
 impl Load {
     /// A load of these clients.
-    pub(super) fn new(members: Vec<Member>, publishers: Vec<Publisher>, seed: u64) -> Result<Self> {
+    pub(super) fn new(members: Vec<TortureMember>, publishers: Vec<Publisher>, seed: u64) -> Result<Self> {
         Ok(Self {
             engine: Engine::new()?,
-            batch: Batch::default(),
+            batch: EngineBatch::default(),
             roles: Vec::new(),
             random: Random::new(seed),
             members,
@@ -229,7 +229,7 @@ impl Load {
 }
 
 fn way<'a>(
-    members: &'a mut [Member],
+    members: &'a mut [TortureMember],
     publishers: &'a mut [Publisher],
     pasts: &'a mut [Past],
     role: Role,

@@ -22,7 +22,7 @@ const PATIENCE: u64 = 12;
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// One thin client.
-pub(super) struct Member {
+pub(super) struct TortureMember {
     pub(super) way: Way,
     pub(super) seats: Vec<Seat>,
     forgets: bool,
@@ -43,7 +43,7 @@ enum Standing {
     Joined,
 }
 
-impl Member {
+impl TortureMember {
     /// A client that will be in these rooms.
     pub(super) fn new(way: Way, rooms: Vec<(MemberId, RoomName)>, forgets: bool) -> Self {
         let standing = Standing::Wanted { from: None };

@@ -19,7 +19,7 @@ const NOT_STARTED: &str = "roomcast: the node did not start: Redis";
 const DRAIN: Duration = Duration::from_secs(30);
 
 /// One node.
-pub(super) struct Node {
+pub(super) struct TortureNode {
     pub(super) addr: SocketAddr,
     binary: std::ffi::OsString,
     arguments: Vec<String>,
@@ -28,7 +28,7 @@ pub(super) struct Node {
     running: Option<Running>,
 }
 
-impl Node {
+impl TortureNode {
     /// Starts a node; it may take a while to be ready.
     pub(super) fn start(
         binary: &std::ffi::OsStr,

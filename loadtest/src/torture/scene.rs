@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Result;
-use roomcast_testkit::{Direction, Fault, Proxy};
+use roomcast_testkit::{Direction, Proxy, ProxyFault};
 
 use super::fault::{Kind, Scope, Trouble};
 use super::plan;
@@ -89,18 +89,18 @@ fn hit(way: &Proxy, trouble: Trouble, aim: u64) {
             let directions = [Direction::ToServer, Direction::ToClient];
             way.half_close(directions[random.index(2)]);
         }
-        Trouble::Black => way.set(Fault::BlackHole),
+        Trouble::Black => way.set(ProxyFault::BlackHole),
         Trouble::Mute => way.swallow_answers(),
-        Trouble::Held => way.set(Fault::Hold),
+        Trouble::Held => way.set(ProxyFault::Hold),
         Trouble::Late => {
             let millis = |random: &mut Random, most| Duration::from_millis(random.between(5, most));
             let (least, jitter) = (millis(&mut random, 150), millis(&mut random, 50));
-            way.set(Fault::Latency { least, jitter });
+            way.set(ProxyFault::Latency { least, jitter });
         }
         Trouble::Narrow => {
             let bytes_per_second = random.between(20_000, 400_000) as u32;
-            way.set(Fault::Throttle { bytes_per_second });
+            way.set(ProxyFault::Throttle { bytes_per_second });
         }
-        Trouble::Sliced => way.set(Fault::Slices),
+        Trouble::Sliced => way.set(ProxyFault::Slices),
     }
 }

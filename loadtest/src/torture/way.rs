@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use roomcast_protocol::{ClientFrame, RequestId, ServerFrame};
 
-use crate::dialect::{Dialect, Encoding};
+use crate::dialect::{Dialect, WireEncoding};
 use crate::engine::{Engine, LinkId};
 use crate::random::Random;
 use crate::server::Kind;
@@ -28,7 +28,7 @@ const PING_ID: RequestId = 1 << 50;
 #[derive(Debug)]
 pub(super) struct Way {
     addrs: Rc<[SocketAddr]>,
-    encoding: Encoding,
+    encoding: WireEncoding,
     user: String,
     state: State,
     /// Pongs of this connection: how many seconds it has been alive.
@@ -74,13 +74,13 @@ pub(super) enum Turn {
 
 impl Way {
     /// A way to any of these addresses, not open yet.
-    pub(super) fn new(addrs: Rc<[SocketAddr]>, encoding: Encoding, user: String) -> Self {
+    pub(super) fn new(addrs: Rc<[SocketAddr]>, encoding: WireEncoding, user: String) -> Self {
         let state = State::Waiting { until: Instant::now() };
         Self { addrs, encoding, user, state, pongs: 0 }
     }
 
     /// How it talks.
-    pub(super) fn encoding(&self) -> Encoding {
+    pub(super) fn encoding(&self) -> WireEncoding {
         self.encoding
     }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use roomcast_protocol::{ClientFrame, CloseCode, RequestId, RoomName, ServerFrame};
 
-use super::Request;
+use super::ClientRequest;
 use crate::{Ack, Event, HistoryFailure, HistoryPage, JoinOptions, PublishFailure};
 
 /// What can happen to a client.
@@ -31,7 +31,7 @@ pub enum Input {
     /// The application wants to be out of a room.
     Leave { room: RoomName },
     /// The application publishes or reads; `id` is from `next_id`.
-    Request { id: RequestId, request: Request, deadline: Instant },
+    Request { id: RequestId, request: ClientRequest, deadline: Instant },
     /// The frame of this request is above the node's limit; it was not sent.
     Unsendable { id: RequestId, bytes: u64, limit: u64 },
     /// The application wants to end.
@@ -46,12 +46,12 @@ pub struct Failure {
     pub reason: Box<str>,
     /// The shortest pause the node asked for.
     pub retry_after: Duration,
-    pub verdict: Verdict,
+    pub verdict: RetryVerdict,
 }
 
 /// Whether trying again can help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum RetryVerdict {
     TryAgain,
     GiveUp,
 }

@@ -8,7 +8,7 @@ use super::SETTLE;
 
 /// Where the connection stands.
 #[derive(Debug)]
-pub(super) enum Link {
+pub(super) enum SessionLink {
     /// None; the next try begins then.
     Waiting { until: Instant },
     /// The driver is opening one, or `connected` has not come yet.
@@ -74,7 +74,7 @@ impl Live {
     }
 }
 
-impl Link {
+impl SessionLink {
     pub(super) fn live(&self) -> Option<&Live> {
         match self {
             Self::Live(live) => Some(live),

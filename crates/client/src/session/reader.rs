@@ -5,7 +5,7 @@ use roomcast_protocol::{Position, Seq};
 
 /// The application as a reader of one room.
 #[derive(Debug)]
-pub(super) struct Reader {
+pub(super) struct ApplicationReader {
     /// It has everything up to here, or was told what is missing. `None` before the first join.
     position: Option<Position>,
     /// Where a join that did not recover continues from. The position stays behind until the
@@ -13,7 +13,7 @@ pub(super) struct Reader {
     beyond: Option<Position>,
 }
 
-impl Reader {
+impl ApplicationReader {
     pub(super) fn new(since: Option<Position>) -> Self {
         Self { position: since, beyond: None }
     }

@@ -11,7 +11,7 @@ use crate::{Ack, HistoryFailure, HistoryPage, PublishFailure};
 
 /// What an application may ask that has an answer of its own.
 #[derive(Debug, Clone)]
-pub enum Request {
+pub enum ClientRequest {
     /// A message to publish.
     Publish(Publish),
     /// A page to read.
@@ -34,7 +34,7 @@ pub(super) struct Requests {
 
 #[derive(Debug)]
 struct Pending {
-    request: Request,
+    request: ClientRequest,
     deadline: Instant,
     state: State,
     /// Whether it was sent once without a sure answer: it may have been stored.
@@ -54,7 +54,7 @@ enum State {
 }
 
 impl Requests {
-    pub(super) fn add(&mut self, id: RequestId, request: Request, deadline: Instant) {
+    pub(super) fn add(&mut self, id: RequestId, request: ClientRequest, deadline: Instant) {
         let (state, uncertain, refusals) = (State::Queued, false, 0);
         self.pending.insert(id, Pending { request, deadline, state, uncertain, refusals });
     }
@@ -96,7 +96,7 @@ impl Requests {
     }
 
     pub(super) fn acked(&mut self, id: RequestId, ack: Ack, actions: &mut VecDeque<Action>) {
-        let is_publish = |pending: &Pending| matches!(pending.request, Request::Publish(_));
+        let is_publish = |pending: &Pending| matches!(pending.request, ClientRequest::Publish(_));
         if self.pending.get(&id).is_some_and(is_publish) {
             self.pending.remove(&id);
             actions.push_back(Action::Published { id, result: Ok(ack) });
@@ -109,7 +109,7 @@ impl Requests {
         page: HistoryPage,
         actions: &mut VecDeque<Action>,
     ) {
-        let is_history = |pending: &Pending| matches!(pending.request, Request::History(_));
+        let is_history = |pending: &Pending| matches!(pending.request, ClientRequest::History(_));
         if self.pending.get(&id).is_some_and(is_history) {
             self.pending.remove(&id);
             actions.push_back(Action::HistoryRead { id, result: Ok(page) });
@@ -183,10 +183,10 @@ impl Requests {
     pub(super) fn end(&mut self, actions: &mut VecDeque<Action>) {
         for (id, pending) in std::mem::take(&mut self.pending) {
             actions.push_back(match pending.request {
-                Request::History(_) => {
+                ClientRequest::History(_) => {
                     Action::HistoryRead { id, result: Err(HistoryFailure::Closed) }
                 }
-                Request::Publish(_) => pending.give_up(id, PublishFailure::Closed),
+                ClientRequest::Publish(_) => pending.give_up(id, PublishFailure::Closed),
             });
         }
     }
@@ -221,13 +221,13 @@ impl Pending {
 
     fn answer(self, id: RequestId, publish: PublishFailure, read: HistoryFailure) -> Action {
         match self.request {
-            Request::Publish(_) => Action::Published { id, result: Err(publish) },
-            Request::History(_) => Action::HistoryRead { id, result: Err(read) },
+            ClientRequest::Publish(_) => Action::Published { id, result: Err(publish) },
+            ClientRequest::History(_) => Action::HistoryRead { id, result: Err(read) },
         }
     }
 }
 
-impl Request {
+impl ClientRequest {
     fn frame(&self, id: RequestId) -> ClientFrame {
         match self {
             Self::Publish(publish) => {

@@ -10,7 +10,7 @@ use roomcast_protocol::{
 };
 
 use super::Action;
-use super::reader::Reader;
+use super::reader::ApplicationReader;
 use super::requests::Refusal;
 use crate::backoff::Pauses;
 use crate::{Event, JoinOptions};
@@ -29,7 +29,7 @@ pub(super) struct Rooms {
 struct Room {
     /// For the first entry.
     options: JoinOptions,
-    reader: Reader,
+    reader: ApplicationReader,
     standing: Standing,
     /// Joins refused in a row.
     refusals: u32,
@@ -50,7 +50,7 @@ enum Standing {
 impl Room {
     fn new(options: JoinOptions) -> Self {
         let standing = Standing::Wanted { from: None };
-        Self { options, reader: Reader::new(options.since), standing, refusals: 0 }
+        Self { options, reader: ApplicationReader::new(options.since), standing, refusals: 0 }
     }
 
     fn request(&self, room: &RoomName) -> JoinRoom {
@@ -270,7 +270,7 @@ impl Rooms {
         tell(actions, Event::Left { room: name, reason });
     }
 
-    fn reader_of_member(&mut self, name: &RoomName) -> Option<&mut Reader> {
+    fn reader_of_member(&mut self, name: &RoomName) -> Option<&mut ApplicationReader> {
         let room = self.rooms.get_mut(name)?;
         (room.standing == Standing::Joined).then_some(&mut room.reader)
     }

@@ -43,8 +43,8 @@ pub(super) fn message(seq: u64, payload: u64) -> Arc<Message> {
     })
 }
 
-pub(super) fn publish(name: &str, payload: u64, key: Option<&str>) -> Request {
-    Request::Publish(Publish {
+pub(super) fn publish(name: &str, payload: u64, key: Option<&str>) -> ClientRequest {
+    ClientRequest::Publish(Publish {
         id: None,
         room: room(name),
         data: Data::Json(payload.to_string().into_bytes().into()),
@@ -106,7 +106,7 @@ impl Bench {
         self.give(Input::Closed { code, reason: "lost".into() })
     }
 
-    fn request(&mut self, request: Request) -> (RequestId, Vec<Action>) {
+    fn request(&mut self, request: ClientRequest) -> (RequestId, Vec<Action>) {
         let (id, deadline) = (self.session.next_id(), self.now + Duration::from_secs(15));
         (id, self.give(Input::Request { id, request, deadline }))
     }
@@ -182,7 +182,7 @@ fn urls_are_tried_in_turn_with_pauses_between_rounds_only() {
         };
         assert_eq!((*url, *told), ((attempt as usize - 1) % 2, attempt));
         let (reason, retry_after) = ("refused".into(), Duration::ZERO);
-        let verdict = Verdict::TryAgain;
+        let verdict = RetryVerdict::TryAgain;
         tried = bench.give(Input::Failed(Failure { reason, retry_after, verdict }));
         let shown = ["ws://a/ws", "ws://b/ws"][(attempt as usize - 1) % 2];
         assert!(

@@ -13,9 +13,9 @@ use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::{Socket, Writing};
+use super::{ClientSocket, Writing};
 use crate::Options;
-use crate::session::{Failure, Verdict};
+use crate::session::{Failure, RetryVerdict};
 
 /// The largest frame taken from a node: a message of 1 MiB, the ceiling of any namespace, may be a
 /// third longer as base64, and a page of history holds several.
@@ -66,7 +66,11 @@ impl Greeting {
     }
 }
 
-pub(super) async fn open(url: Uri, greeting: Greeting, attempt: u32) -> Result<Socket, Failure> {
+pub(super) async fn open(
+    url: Uri,
+    greeting: Greeting,
+    attempt: u32,
+) -> Result<ClientSocket, Failure> {
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
         .max_message_size(Some(MAX_FRAME_BYTES))
@@ -76,7 +80,7 @@ pub(super) async fn open(url: Uri, greeting: Greeting, attempt: u32) -> Result<S
     let (stream, _) =
         connect_async_with_config(request, Some(config), true).await.map_err(failure)?;
     let encoding = greeting.encoding;
-    Ok(Socket { stream, encoding, outgoing: Default::default(), writing: Writing::Done })
+    Ok(ClientSocket { stream, encoding, outgoing: Default::default(), writing: Writing::Done })
 }
 
 fn failure(error: Error) -> Failure {
@@ -85,7 +89,7 @@ fn failure(error: Error) -> Failure {
         error => Failure {
             reason: error.to_string().into(),
             retry_after: Duration::ZERO,
-            verdict: Verdict::TryAgain,
+            verdict: RetryVerdict::TryAgain,
         },
     }
 }
@@ -97,7 +101,8 @@ fn refusal<B>(response: &Response<B>) -> Failure {
     let seconds = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
     let seconds = seconds.and_then(|text| text.parse().ok()).unwrap_or(0);
     let final_ones = [StatusCode::BAD_REQUEST, StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN];
-    let verdict = if final_ones.contains(&status) { Verdict::GiveUp } else { Verdict::TryAgain };
+    let verdict =
+        if final_ones.contains(&status) { RetryVerdict::GiveUp } else { RetryVerdict::TryAgain };
     Failure {
         reason: format!("the handshake was refused with {status}").into(),
         retry_after: Duration::from_secs(seconds),
@@ -152,10 +157,10 @@ mod tests {
             failure.verdict
         };
         for status in [400, 401, 403] {
-            assert_eq!(verdict(status), Verdict::GiveUp);
+            assert_eq!(verdict(status), RetryVerdict::GiveUp);
         }
         for status in [404, 429, 500, 502, 503] {
-            assert_eq!(verdict(status), Verdict::TryAgain);
+            assert_eq!(verdict(status), RetryVerdict::TryAgain);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::SecretUrl;
-use super::key::{Change, Key, Kind, Section};
+use super::key::{Change, Key, Section, ValueKind};
 use super::value::Bounds;
 
 pub(super) const SECTION: Section = Section {
@@ -15,7 +15,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "redis_url",
             default: "",
-            kind: Kind::RedisUrl,
+            kind: ValueKind::RedisUrl,
             change: Change::Reload,
             about: "The Redis that all nodes share. Empty: this node stands alone, with its rooms \
                     in memory. One server is `redis://[user:password@]host[:port][/db]`; one \
@@ -32,7 +32,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "servers_version",
             default: "1",
-            kind: Kind::Count(Bounds::new(1, 1_000_000_000)),
+            kind: ValueKind::Count(Bounds::new(1, 1_000_000_000)),
             change: Change::Reload,
             about: "Version of the list of servers in `redis_url`. Raise it by one with every \
                     change of the list, in every node's configuration: a node with an older list \
@@ -42,7 +42,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "redis_ca",
             default: "",
-            kind: Kind::FileOrEmpty,
+            kind: ValueKind::FileOrEmpty,
             change: Change::Restart,
             about: "Certificate (PEM) of the authority that signed Redis's certificate, for \
                     `rediss`. Empty: those that the system trusts.",
@@ -50,7 +50,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "prefix",
             default: "roomcast",
-            kind: Kind::Prefix,
+            kind: ValueKind::Prefix,
             change: Change::Restart,
             about: "Stands before every key and channel, so that several clusters can share a \
                     Redis.",
@@ -58,7 +58,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "publish_connections",
             default: "1",
-            kind: Kind::Count(Bounds::new(1, 64)),
+            kind: ValueKind::Count(Bounds::new(1, 64)),
             change: Change::Restart,
             about: "Connections that publish; a room stays on one. Calls are pipelined: one \
                     connection fills Redis before a core of the node is full.",
@@ -66,7 +66,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "subscribe_connections",
             default: "2",
-            kind: Kind::Count(Bounds::new(1, 64)),
+            kind: ValueKind::Count(Bounds::new(1, 64)),
             change: Change::Restart,
             about: "Connections that receive; a room stays on one. Two: a large push delays only \
                     half of the rooms, and each costs a probe per second.",

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::key::{Change, Key, Kind, Section};
+use super::key::{Change, Key, Section, ValueKind};
 use super::value::{self, Bounds};
 
 pub(super) const SECTION: Section = Section {
@@ -17,7 +17,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "total",
             default: "25s",
-            kind: Kind::Time(Bounds::new(1_000, 300_000)),
+            kind: ValueKind::Time(Bounds::new(1_000, 300_000)),
             change: Change::Reload,
             about: "From the signal to the end of the process, all in all. Whoever runs the node \
                     must give it longer: Kubernetes' and systemd's own 30 and 90 s do.",
@@ -25,7 +25,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "pause",
             default: "5s",
-            kind: Kind::Time(Bounds::new(0, 60_000)),
+            kind: ValueKind::Time(Bounds::new(0, 60_000)),
             change: Change::Reload,
             about: "How long the node still takes connections while it says that it is not ready: \
                     as long as the load balancer may take to notice. At most half of `drain.total`.",

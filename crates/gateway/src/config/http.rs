@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::key::{Change, Key, Kind, Section};
+use super::key::{Change, Key, Section, ValueKind};
 use super::networks::Networks;
 use super::value::{self, Bounds};
 
@@ -16,7 +16,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "listen",
             default: "127.0.0.1:8080",
-            kind: Kind::Address,
+            kind: ValueKind::Address,
             change: Change::Restart,
             about: "Where clients connect; port 0 takes a free one. Only this machine unless \
                     `insecure` is set, as there is no authentication.",
@@ -24,7 +24,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "metrics_listen",
             default: "",
-            kind: Kind::AddressOrEmpty,
+            kind: ValueKind::AddressOrEmpty,
             change: Change::Restart,
             about: "An address of its own for `/metrics`, which then is not served on \
                     `http.listen`. Empty: served there. It shows counts only, so it may be any \
@@ -33,7 +33,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "trusted_proxies",
             default: "",
-            kind: Kind::Networks,
+            kind: ValueKind::Networks,
             change: Change::Restart,
             about: "Networks of the load balancers in front of the node, such as `10.0.0.0/8`. \
                     Only what comes from there is believed about a client's address \
@@ -42,7 +42,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "proxy_protocol",
             default: "false",
-            kind: Kind::Flag,
+            kind: ValueKind::Flag,
             change: Change::Restart,
             about: "Every connection to `http.listen` begins with a head of the PROXY protocol, \
                     version 1 or 2, as balancers of layer 4 send it; others are refused. Needs \
@@ -51,7 +51,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "header_timeout",
             default: "10s",
-            kind: Kind::Time(Bounds::new(100, 300_000)),
+            kind: ValueKind::Time(Bounds::new(100, 300_000)),
             change: Change::Restart,
             about: "From the accepted socket, and for further requests from the first byte, to \
                     the end of the request's head. A client that sends it byte by byte holds a \
@@ -60,7 +60,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "idle_timeout",
             default: "75s",
-            kind: Kind::Time(Bounds::new(100, 3_600_000)),
+            kind: ValueKind::Time(Bounds::new(100, 3_600_000)),
             change: Change::Restart,
             about: "From an answer to the next request on the same socket, which then has \
                     `http.header_timeout`. Longer than proxies keep idle sockets (60 s is \
@@ -69,7 +69,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "max_header_bytes",
             default: "16KiB",
-            kind: Kind::Bytes(Bounds::new(8 << 10, 1 << 20)),
+            kind: ValueKind::Bytes(Bounds::new(8 << 10, 1 << 20)),
             change: Change::Restart,
             about: "Largest request head. Holds several cookies and a token; the memory is \
                     taken only while a handshake lasts.",

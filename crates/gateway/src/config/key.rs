@@ -28,7 +28,7 @@ pub struct Key {
     /// Its default, as it would be typed.
     pub default: &'static str,
     /// What values it takes.
-    pub(super) kind: Kind,
+    pub(super) kind: ValueKind,
     /// Whether a running node takes over a new value.
     pub change: Change,
     /// Meaning, and the reason for the default.
@@ -56,7 +56,7 @@ pub enum Change {
 
 /// What values a key takes.
 #[derive(Debug)]
-pub(super) enum Kind {
+pub(super) enum ValueKind {
     Flag,
     Count(Bounds),
     Bytes(Bounds),
@@ -75,7 +75,7 @@ pub(super) enum Kind {
     LogFilter,
 }
 
-impl Kind {
+impl ValueKind {
     /// The value in the one form that configurations are compared and read in, or what is wrong
     /// with it.
     pub(super) fn read(&self, text: &str) -> Result<String, String> {

@@ -25,7 +25,7 @@ pub struct Sources {
 
 /// One key as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct ConfigEntry {
     /// The key in full.
     pub key: String,
     /// Its value as typed; what is or may be a secret is masked.
@@ -80,12 +80,12 @@ impl Sources {
     }
 
     /// Every key with its value and origin, sorted by key, whether or not the values are valid.
-    pub fn explain(&self) -> Result<Vec<Entry>, ConfigError> {
+    pub fn explain(&self) -> Result<Vec<ConfigEntry>, ConfigError> {
         let entry = |(key, value): (String, Value)| {
             let typed = value.to_string();
             let secret = key::find(&key).is_some_and(|key| key.kind.is_secret());
             let shown = if secret { secret::mask(&typed) } else { value::shown(&typed).into() };
-            Entry { key, value: shown, origin: origin(&value) }
+            ConfigEntry { key, value: shown, origin: origin(&value) }
         };
         let (layered, _told_by_load) = self.layered("")?;
         Ok(layered.values.into_iter().map(entry).collect())

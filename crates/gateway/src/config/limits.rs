@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::key::{Change, Key, Kind, Section};
+use super::key::{Change, Key, Section, ValueKind};
 use super::value::{self, Bounds};
 
 pub(super) const SECTION: Section = Section {
@@ -14,7 +14,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "connections",
             default: "0",
-            kind: Kind::Count(Bounds::new(1, 10_000_000).or_zero("by the descriptor limit")),
+            kind: ValueKind::Count(Bounds::new(1, 10_000_000).or_zero("by the descriptor limit")),
             change: Change::Reload,
             about: "Connections of the node; more are refused with 503. By default as many as \
                     the raised descriptor limit leaves after the node's own needs.",
@@ -22,7 +22,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "accept_rate",
             default: "2000",
-            kind: Kind::Count(Bounds::new(1, 1_000_000).or_zero("no bound")),
+            kind: ValueKind::Count(Bounds::new(1, 1_000_000).or_zero("no bound")),
             change: Change::Reload,
             about: "New sockets taken in a second; more wait in the kernel's backlog. A crowd that \
                     returns is let in as fast as one core greets it and its rooms are read, and the \
@@ -31,7 +31,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "rooms_per_connection",
             default: "128",
-            kind: Kind::Count(Bounds::new(1, 65_536)),
+            kind: ValueKind::Count(Bounds::new(1, 65_536)),
             change: Change::Reload,
             about: "More are refused as `too_many_rooms`. A person follows dozens of rooms; each \
                     costs a slot in the room and one in the connection.",
@@ -39,7 +39,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "message_bytes",
             default: "1MiB",
-            kind: Kind::Bytes(Bounds::new(1 << 10, 16 << 20)),
+            kind: ValueKind::Bytes(Bounds::new(1 << 10, 16 << 20)),
             change: Change::Reload,
             about: "Largest WebSocket message a client may send, envelope included; a larger one \
                     ends the connection with 1009. The ceiling of every namespace's \
@@ -48,7 +48,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "inbound_bytes",
             default: "64MiB",
-            kind: Kind::Bytes(Bounds::new(64 << 10, 16 << 30)),
+            kind: ValueKind::Bytes(Bounds::new(64 << 10, 16 << 30)),
             change: Change::Reload,
             about: "What one worker holds of inbound messages that are unfinished, or whose turn \
                     has not come, buffers included: a frame counts as up to one and a half times \
@@ -58,7 +58,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "stalled_bytes",
             default: "128MiB",
-            kind: Kind::Bytes(Bounds::new(64 << 10, 16 << 30)),
+            kind: ValueKind::Bytes(Bounds::new(64 << 10, 16 << 30)),
             change: Change::Reload,
             about: "What one worker holds of frames whose members took a part and stalled; a frame \
                     in the other encoding may have seven times its `message_bytes`. Beyond it a \
@@ -67,7 +67,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "handshake_bytes",
             default: "128MiB",
-            kind: Kind::Bytes(Bounds::new(1 << 20, 16 << 30)),
+            kind: ValueKind::Bytes(Bounds::new(1 << 20, 16 << 30)),
             change: Change::Reload,
             about: "What sockets of one worker that are not WebSockets yet may hold: each counts as \
                     `http.max_header_bytes` and 12 KiB. Beyond it the one that came first is \
@@ -76,7 +76,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "lag_bytes",
             default: "1MiB",
-            kind: Kind::Bytes(Bounds::new(64 << 10, 1 << 30)),
+            kind: ValueKind::Bytes(Bounds::new(64 << 10, 1 << 30)),
             change: Change::Reload,
             about: "How much of a room's log is kept for its slowest member; one further behind \
                     is slow (`namespaces.*.slow`). Some seconds of a busy room.",
@@ -84,7 +84,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "log_bytes",
             default: "256MiB",
-            kind: Kind::Bytes(Bounds::new(1 << 20, 1 << 40)),
+            kind: ValueKind::Bytes(Bounds::new(1 << 20, 1 << 40)),
             change: Change::Reload,
             about: "Memory of all logs together, encodings and pages of history included. Beyond \
                     it come only the batch that was appended last (64 KiB, or one message), an \
@@ -97,7 +97,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "control_bytes",
             default: "64KiB",
-            kind: Kind::Bytes(Bounds::new(4 << 10, 16 << 20)),
+            kind: ValueKind::Bytes(Bounds::new(4 << 10, 16 << 20)),
             change: Change::Reload,
             about: "Answers that may wait for one connection; above it the node stops reading \
                     from that connection until it has taken some.",
@@ -105,7 +105,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "send_buffer",
             default: "0",
-            kind: Kind::Bytes(Bounds::new(4 << 10, 64 << 20).or_zero("the kernel decides")),
+            kind: ValueKind::Bytes(Bounds::new(4 << 10, 64 << 20).or_zero("the kernel decides")),
             change: Change::Reload,
             about: "`SO_SNDBUF` of each connection. The kernel's own choice grows with the path's \
                     need; a fixed one bounds a stalled member more tightly and costs throughput \
@@ -114,7 +114,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "notsent_lowat",
             default: "128KiB",
-            kind: Kind::Bytes(Bounds::new(4 << 10, 64 << 20).or_zero("no bound")),
+            kind: ValueKind::Bytes(Bounds::new(4 << 10, 64 << 20).or_zero("no bound")),
             change: Change::Reload,
             about: "`TCP_NOTSENT_LOWAT` of each connection: bytes in the kernel that are not yet \
                     on the wire. Keeps a stalled member's backlog in the shared log instead of in \
@@ -123,7 +123,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "message_deadline",
             default: "30s",
-            kind: Kind::Time(Bounds::new(100, 3_600_000)),
+            kind: ValueKind::Time(Bounds::new(100, 3_600_000)),
             change: Change::Reload,
             about: "From an inbound message's first byte to its last; a slower one ends the \
                     connection with 1008. The largest message at 300 kbit/s.",
@@ -131,7 +131,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "inflight_publishes",
             default: "64",
-            kind: Kind::Count(Bounds::new(1, 65_536)),
+            kind: ValueKind::Count(Bounds::new(1, 65_536)),
             change: Change::Reload,
             about: "Publishes of one connection that wait for the bus; above it the connection is \
                     not read. At 1 ms per answer that still is 64,000 a second.",
@@ -139,7 +139,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "idle_timeout",
             default: "0",
-            kind: Kind::Time(Bounds::new(1_000, 7 * 86_400_000).or_zero("off")),
+            kind: ValueKind::Time(Bounds::new(1_000, 7 * 86_400_000).or_zero("off")),
             change: Change::Reload,
             about: "Ends a connection from which no frame but `ping` came for so long (4002), at \
                     most a second later; after a reload, from its next heartbeat on. Off, as most \
@@ -148,7 +148,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "room_linger",
             default: "10s",
-            kind: Kind::Time(Bounds::new(0, 3_600_000)),
+            kind: ValueKind::Time(Bounds::new(0, 3_600_000)),
             change: Change::Reload,
             about: "How long a room keeps its log and subscription after its last member left: a \
                     page that reloads comes back within seconds.",

@@ -8,7 +8,7 @@ use roomcast_bus::Retention;
 use roomcast_protocol::RoomName;
 use serde::Deserialize;
 
-use super::key::{Change, Key, Kind, Section};
+use super::key::{Change, Key, Section, ValueKind};
 use super::value::{self, Bounds};
 
 /// The namespace of every room that names none or an unknown one.
@@ -24,7 +24,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "history_size",
             default: "100",
-            kind: Kind::Count(Bounds::new(0, 1_000_000)),
+            kind: ValueKind::Count(Bounds::new(0, 1_000_000)),
             change: Change::Reload,
             about: "Messages that users may read back; 0: none. A screen or two of a \
                     conversation.",
@@ -32,7 +32,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "history_age",
             default: "10m",
-            kind: Kind::Time(Bounds::new(1_000, 30 * 86_400_000)),
+            kind: ValueKind::Time(Bounds::new(1_000, 30 * 86_400_000)),
             change: Change::Reload,
             about: "How long a message may be read back. Bounds what Redis holds for rooms that \
                     fell silent.",
@@ -40,7 +40,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "repair_window",
             default: "256",
-            kind: Kind::Count(Bounds::new(16, 1_000_000)),
+            kind: ValueKind::Count(Bounds::new(16, 1_000_000)),
             change: Change::Reload,
             about: "Messages kept for nodes that missed them, whatever users may read. Seconds \
                     of a busy room: as long as a lost connection to Redis takes to come back.",
@@ -48,7 +48,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "wait_replicas",
             default: "0",
-            kind: Kind::Count(Bounds::new(0, 100)),
+            kind: ValueKind::Count(Bounds::new(0, 100)),
             change: Change::Reload,
             about: "Redis replicas that must have a message before its author gets the ack (Redis \
                     `WAIT`); if they do not have it in time, the answer is `publish_unknown`. None: \
@@ -58,7 +58,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "message_bytes",
             default: "64KiB",
-            kind: Kind::Bytes(Bounds::new(1, 16 << 20)),
+            kind: ValueKind::Bytes(Bounds::new(1, 16 << 20)),
             change: Change::Reload,
             about: "Largest `data`; more is refused as `too_large`. What is larger belongs in a \
                     store, and its address in the message.",
@@ -66,7 +66,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "publish_rate",
             default: "10",
-            kind: Kind::Count(Bounds::new(1, 1_000_000).or_zero("no limit")),
+            kind: ValueKind::Count(Bounds::new(1, 1_000_000).or_zero("no limit")),
             change: Change::Reload,
             about: "Publishes per second and connection. Faster than anybody types. (Read and \
                     checked already; this version does not enforce it yet.)",
@@ -74,14 +74,14 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "publish_burst",
             default: "50",
-            kind: Kind::Count(Bounds::new(1, 1_000_000)),
+            kind: ValueKind::Count(Bounds::new(1, 1_000_000)),
             change: Change::Reload,
             about: "Publishes that a connection which was quiet may send at once. (As above.)",
         },
         Key {
             name: "keys_per_user",
             default: "10000",
-            kind: Kind::Count(Bounds::new(1, 10_000_000)),
+            kind: ValueKind::Count(Bounds::new(1, 10_000_000)),
             change: Change::Reload,
             about: "Publishes with a `key` that one user may make in one room within two minutes, \
                     the time for which a key is remembered; more are refused as `overloaded`. \
@@ -92,7 +92,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "keys_per_room",
             default: "250000",
-            kind: Kind::Count(Bounds::new(1, 10_000_000)),
+            kind: ValueKind::Count(Bounds::new(1, 10_000_000)),
             change: Change::Reload,
             about: "The same for all users of a room together: a backend's 1,000 a second, \
                     twice over. Bounds the memory of a room's keys: 200 bytes each in Redis, which \
@@ -101,7 +101,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "slow",
             default: "close",
-            kind: Kind::Word(&["close", "conflate"]),
+            kind: ValueKind::Word(&["close", "conflate"]),
             change: Change::Reload,
             about: "What happens to a member more than `limits.lag_bytes` behind. `close`: its \
                     connection ends with 4000 and its client resumes, without loss. `conflate`: \

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
-use super::key::{Change, Key, Kind, Section};
+use super::key::{Change, Key, Section, ValueKind};
 use super::log_filter;
 use super::value::{self, Bounds};
 
@@ -17,7 +17,7 @@ pub(super) const TOP: Section = Section {
     keys: &[Key {
         name: "insecure",
         default: "false",
-        kind: Kind::Flag,
+        kind: ValueKind::Flag,
         change: Change::Restart,
         about: "Allows `http.listen` beyond this machine although there is no authentication: \
                 whoever reaches the port reads and writes every room. Off, so that nobody does \
@@ -32,7 +32,7 @@ pub(super) const NODE: Section = Section {
         Key {
             name: "id",
             default: "",
-            kind: Kind::NodeName,
+            kind: ValueKind::NodeName,
             change: Change::Restart,
             about: "The node's name, unique among its nodes; it stands in log lines and in \
                     `connected`. Without it the node takes `node-` and eight random digits, which \
@@ -41,7 +41,7 @@ pub(super) const NODE: Section = Section {
         Key {
             name: "workers",
             default: "0",
-            kind: Kind::Count(Bounds::new(1, 1_024).or_zero("one per core")),
+            kind: ValueKind::Count(Bounds::new(1, 1_024).or_zero("one per core")),
             change: Change::Restart,
             about: "Threads that own connections. A worker is never idle while it has work, so \
                     more than one per core only adds switches.",
@@ -56,7 +56,7 @@ pub(super) const HEARTBEAT: Section = Section {
         Key {
             name: "interval",
             default: "25s",
-            kind: Kind::Time(Bounds::new(1_000, 3_600_000)),
+            kind: ValueKind::Time(Bounds::new(1_000, 3_600_000)),
             change: Change::Restart,
             about: "Time between the WebSocket pings of a connection. Proxies commonly cut what \
                     is silent for 30 or 60 s.",
@@ -64,7 +64,7 @@ pub(super) const HEARTBEAT: Section = Section {
         Key {
             name: "missed",
             default: "2",
-            kind: Kind::Count(Bounds::new(1, 100)),
+            kind: ValueKind::Count(Bounds::new(1, 100)),
             change: Change::Restart,
             about: "Unanswered pings after which the connection ends, each with an interval to be \
                     answered in: a connection from which nothing came for `missed` + 1 intervals \
@@ -81,7 +81,7 @@ pub(super) const LOG: Section = Section {
         Key {
             name: "level",
             default: "info",
-            kind: Kind::LogFilter,
+            kind: ValueKind::LogFilter,
             change: Change::Reload,
             about: "What is logged: a level for all, or one for each part \
                     (`info,roomcast_bus=debug`). `info` is a line per event of the node, none per \
@@ -91,7 +91,7 @@ pub(super) const LOG: Section = Section {
         Key {
             name: "format",
             default: "text",
-            kind: Kind::Word(&["text", "json"]),
+            kind: ValueKind::Word(&["text", "json"]),
             change: Change::Restart,
             about: "`text` for people, `json` (an object per line) for collectors.",
         },

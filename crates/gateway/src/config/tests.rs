@@ -2,7 +2,7 @@
 
 use roomcast_protocol::RoomName;
 
-use super::key::Kind;
+use super::key::ValueKind;
 use super::*;
 
 fn keys() -> impl Iterator<Item = (String, &'static Key)> {
@@ -35,9 +35,9 @@ fn another_value(name: &str) -> &'static str {
         "log.format" => "json",
         "namespaces.default.slow" => "conflate",
         _ => match key::find(name).map(|key| &key.kind) {
-            Some(Kind::Time(_)) => "7s",
-            Some(Kind::Bytes(_)) => "32MiB",
-            Some(Kind::Count(_)) => "17",
+            Some(ValueKind::Time(_)) => "7s",
+            Some(ValueKind::Bytes(_)) => "32MiB",
+            Some(ValueKind::Count(_)) => "17",
             other => panic!("no other value for {name}: {other:?}"),
         },
     }
@@ -97,11 +97,13 @@ fn check_refused(name: &str, value: &str) {
 fn every_bound_holds_on_both_sides() {
     let mut bounded = 0;
     for (name, key) in keys() {
-        let (Kind::Count(bounds) | Kind::Bytes(bounds) | Kind::Time(bounds)) = &key.kind else {
+        let (ValueKind::Count(bounds) | ValueKind::Bytes(bounds) | ValueKind::Time(bounds)) =
+            &key.kind
+        else {
             continue;
         };
         bounded += 1;
-        let unit = if matches!(key.kind, Kind::Time(_)) { "ms" } else { "" };
+        let unit = if matches!(key.kind, ValueKind::Time(_)) { "ms" } else { "" };
         let (min, max) = (bounds.min, bounds.max);
         for good in [min, max, if bounds.zero.is_some() { 0 } else { min }] {
             let text = format!("{good}{unit}");
@@ -121,10 +123,12 @@ fn every_bound_holds_on_both_sides() {
 #[test]
 fn the_largest_values_fit_their_fields() {
     for (name, key) in keys() {
-        let (Kind::Count(bounds) | Kind::Bytes(bounds) | Kind::Time(bounds)) = &key.kind else {
+        let (ValueKind::Count(bounds) | ValueKind::Bytes(bounds) | ValueKind::Time(bounds)) =
+            &key.kind
+        else {
             continue;
         };
-        let unit = if matches!(key.kind, Kind::Time(_)) { "ms" } else { "" };
+        let unit = if matches!(key.kind, ValueKind::Time(_)) { "ms" } else { "" };
         let setting = format!("{name}={}{unit}", bounds.max);
         let room =
             ["limits.inbound_bytes=16GiB", "limits.lag_bytes=1GiB", "limits.log_bytes=1024GiB"];

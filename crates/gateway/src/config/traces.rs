@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::SecretUrl;
-use super::key::{Change, Key, Kind, Section};
+use super::key::{Change, Key, Section, ValueKind};
 
 pub(super) const SECTION: Section = Section {
     name: "traces",
@@ -15,7 +15,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "endpoint",
             default: "",
-            kind: Kind::HttpOrEmpty,
+            kind: ValueKind::HttpOrEmpty,
             change: Change::Restart,
             about: "A collector's address for OTLP over HTTP (protobuf), such as \
                     `http://127.0.0.1:4318`; spans are posted to `/v1/traces` there. Plain HTTP: \
@@ -24,7 +24,7 @@ pub(super) const SECTION: Section = Section {
         Key {
             name: "sample",
             default: "0",
-            kind: Kind::Fraction,
+            kind: ValueKind::Fraction,
             change: Change::Restart,
             about: "Which part of the publishes that bring no `traceparent` is followed. One that \
                     brings it is followed if its flag `sampled` says so.",

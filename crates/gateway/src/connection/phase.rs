@@ -7,7 +7,7 @@ use super::Connection;
 
 /// How far a connection has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Phase {
+pub(crate) enum ConnectionPhase {
     /// Frames go both ways.
     Open,
     /// A Close is in the gate: nothing else is begun, and the rest is written under a deadline.
@@ -29,25 +29,25 @@ pub(crate) enum Ended {
 
 impl Connection {
     /// How far it has come.
-    pub(crate) fn phase(&self) -> Phase {
+    pub(crate) fn phase(&self) -> ConnectionPhase {
         self.phase.get()
     }
 
     /// Whether frames still go to it.
     pub(crate) fn is_open(&self) -> bool {
-        self.phase.get() == Phase::Open
+        self.phase.get() == ConnectionPhase::Open
     }
 
     /// Whether the socket is dead, or is to be dropped at once.
     pub(crate) fn is_gone(&self) -> bool {
-        matches!(self.phase.get(), Phase::Gone(_))
+        matches!(self.phase.get(), ConnectionPhase::Gone(_))
     }
 
     /// Ends it in mid-frame, where a Close cannot follow: a reset, so that the kernel keeps nothing
     /// of it either.
     pub(crate) fn cut_off(&self, code: CloseCode) {
         if self.is_open() {
-            self.end(Phase::Gone(Ended::Node(code)));
+            self.end(ConnectionPhase::Gone(Ended::Node(code)));
         }
         self.socket.reset();
     }
@@ -59,26 +59,26 @@ impl Connection {
             return;
         }
         self.form.append_close(code, self.gate.borrow_mut().control());
-        self.end(Phase::Closing(Ended::Node(code)));
+        self.end(ConnectionPhase::Closing(Ended::Node(code)));
     }
 
     /// The answer to the client's Close is in the gate.
     pub(crate) fn close_answered(&self) {
         if self.is_open() {
-            self.end(Phase::Closing(Ended::Client));
+            self.end(ConnectionPhase::Closing(Ended::Client));
         }
     }
 
     /// The socket is dead.
     pub(crate) fn fail(&self) {
         match self.phase.get() {
-            Phase::Open => self.end(Phase::Gone(Ended::Vanished)),
-            Phase::Closing(ended) => self.end(Phase::Gone(ended)),
-            Phase::Gone(_) => {}
+            ConnectionPhase::Open => self.end(ConnectionPhase::Gone(Ended::Vanished)),
+            ConnectionPhase::Closing(ended) => self.end(ConnectionPhase::Gone(ended)),
+            ConnectionPhase::Gone(_) => {}
         }
     }
 
-    fn end(&self, phase: Phase) {
+    fn end(&self, phase: ConnectionPhase) {
         self.phase.set(phase);
         self.wake();
     }

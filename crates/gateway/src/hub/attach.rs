@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::WorkerEvent;
 use super::driver::Hub;
-use super::ledger::{Ledger, Phase};
+use super::ledger::{FeedPhase, RoomLedger};
 use super::worker_queue::{Sent, queue_bytes};
 
 /// How long the feed of a room may take to open. After it, the hub refuses the workers that wait for
@@ -22,12 +22,12 @@ impl Hub {
         let ledger = self.rooms.entry(room.clone()).or_insert_with(|| {
             feeds.open(room.clone());
             self.round.push_back(room.clone());
-            Ledger::opening(Instant::now() + OPEN_TIMEOUT)
+            RoomLedger::opening(Instant::now() + OPEN_TIMEOUT)
         });
         ledger.attach(worker, number);
         match &mut ledger.phase {
-            Phase::Open => self.send_log(worker, &room),
-            Phase::Opening { until } => {
+            FeedPhase::Open => self.send_log(worker, &room),
+            FeedPhase::Opening { until } => {
                 *until = (*until).max(Instant::now() + OPEN_TIMEOUT);
                 if !std::mem::replace(&mut ledger.is_watched, true) {
                     self.opening.watch(*until, room);
@@ -60,7 +60,7 @@ impl Hub {
     /// worker is not attached or the feed is not open.
     pub(super) fn send_log(&mut self, worker: usize, room: &RoomName) {
         let Some(ledger) = self.rooms.get(room) else { return };
-        if ledger.phase != Phase::Open {
+        if ledger.phase != FeedPhase::Open {
             return;
         }
         let Some(&(_, number)) = ledger.workers.iter().find(|(known, _)| *known == worker) else {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use roomcast_bus::{History, HistoryRange, HistoryRequest, Retention};
 use roomcast_protocol::{Epoch, Message, Position, RoomName, Seq};
 
-use crate::log::{Batch, Budget, Entry, RoomLog};
+use crate::log::{Batch, Budget, LogEntry, RoomLog};
 
 /// Largest page, in bytes of data: as large as a batch may be.
 const PAGE_BYTES: usize = 64 * 1024;
@@ -106,7 +106,7 @@ impl BackfillPage {
         let is_whole = !history.more || matches!(part, BackfillRange::UpTo(..));
         let (mut entries, mut to) = entries(messages, start, until);
         if is_whole && to < until {
-            entries.push(Entry::Gap { from: to + 1, to: until });
+            entries.push(LogEntry::Gap { from: to + 1, to: until });
             to = until;
         }
         let begin = Position { epoch, seq: start };
@@ -117,19 +117,19 @@ impl BackfillPage {
 
 /// The entries for readers at `start`, and the seq at which they end. A message that is missing
 /// before `until` is lost. Where one is missing after it, the log has it and the page ends.
-fn entries(messages: Vec<Arc<Message>>, start: Seq, until: Seq) -> (Vec<Entry>, Seq) {
+fn entries(messages: Vec<Arc<Message>>, start: Seq, until: Seq) -> (Vec<LogEntry>, Seq) {
     let (mut entries, mut at) = (Vec::with_capacity(messages.len()), start);
     for message in messages {
         let before = until.min(message.seq - 1);
         if at < before {
-            entries.push(Entry::Gap { from: at + 1, to: before });
+            entries.push(LogEntry::Gap { from: at + 1, to: before });
             at = before;
         }
         if message.seq != at + 1 {
             break;
         }
         at = message.seq;
-        entries.push(Entry::Message(message));
+        entries.push(LogEntry::Message(message));
     }
     (entries, at)
 }

@@ -15,7 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::backfill_page::BackfillRange;
 use super::backfill_reads::BackfillRead;
 use super::commands::MAX_COMMANDS;
-use super::ledger::Ledger;
+use super::ledger::RoomLedger;
 use super::opening::Opening;
 use super::shares::Shares;
 use super::worker_queue::{Sent, WorkerQueue, queue_bytes};
@@ -33,7 +33,7 @@ pub(super) const BURST: usize = 512;
 pub(crate) struct Hub {
     pub(super) bus: Bus,
     pub(super) feeds: Feeds,
-    pub(super) rooms: HashMap<RoomName, Ledger>,
+    pub(super) rooms: HashMap<RoomName, RoomLedger>,
     /// Every room of `rooms`, in the order in which the upkeep looks at them.
     pub(super) round: VecDeque<RoomName>,
     /// Rooms that the upkeep is to look at now.
@@ -227,7 +227,7 @@ fn pass_on(
     queues: &mut [WorkerQueue],
     metrics: &Metrics,
     room: &RoomName,
-    ledger: &Ledger,
+    ledger: &RoomLedger,
     (append, max): (&AppendedBatch, usize),
 ) {
     let number = ledger.log.end_cursor().batch - 1;

@@ -8,16 +8,16 @@ use roomcast_protocol::{Lineage, Position, RoomName};
 use tokio::time::Instant;
 
 use super::backfill::Backfill;
-use super::shares::Place;
-use crate::log::{Batch, Budget, Entry, Floor, RoomLog};
+use super::shares::SharePlace;
+use crate::log::{Batch, Budget, Floor, LogEntry, RoomLog};
 
 /// Largest batch, in bytes: some hundred chat messages, and small enough to be kept for one reader.
 const BATCH_BYTES: usize = 64 * 1024;
 
 /// One room on this node.
 #[derive(Debug)]
-pub(super) struct Ledger {
-    pub(super) phase: Phase,
+pub(super) struct RoomLedger {
+    pub(super) phase: FeedPhase,
     pub(super) log: RoomLog,
     pub(super) lineage: Arc<Lineage>,
     /// Workers that are attached, with the number of their command.
@@ -26,7 +26,7 @@ pub(super) struct Ledger {
     pub(super) idle_since: Option<Instant>,
     pub(super) backfill: Backfill,
     /// Its place in the order in which rooms give up memory.
-    pub(super) place: Option<Place>,
+    pub(super) place: Option<SharePlace>,
     /// It is in the hub's list of rooms that wait to be opened.
     pub(super) is_watched: bool,
     /// Batches before this one were dropped because the log was full.
@@ -35,18 +35,18 @@ pub(super) struct Ledger {
 
 /// Whether the room's feed is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(super) enum FeedPhase {
     /// The bus was asked to open it. Workers that wait are refused at this time.
     Opening { until: Instant },
     /// The log follows the feed.
     Open,
 }
 
-impl Ledger {
+impl RoomLedger {
     pub(super) fn opening(until: Instant) -> Self {
         let nowhere = Position { epoch: roomcast_protocol::Epoch(0), seq: 0 };
         Self {
-            phase: Phase::Opening { until },
+            phase: FeedPhase::Opening { until },
             log: RoomLog::new(nowhere),
             lineage: Arc::new(Lineage::new(nowhere.epoch)),
             workers: Vec::new(),
@@ -60,7 +60,7 @@ impl Ledger {
 
     /// The feed is open: the log begins at its end.
     pub(super) fn open(&mut self, lineage: Lineage, last: u64) {
-        self.phase = Phase::Open;
+        self.phase = FeedPhase::Open;
         self.drop_before(u64::MAX);
         self.log = RoomLog::new(Position { epoch: lineage.epoch, seq: last });
         self.lineage = Arc::new(lineage);
@@ -74,12 +74,12 @@ impl Ledger {
         event: FeedEvent,
         budget: &Budget,
     ) -> Vec<Arc<Batch>> {
-        let entries: Vec<Entry> = match event {
-            FeedEvent::Messages(messages) => messages.into_iter().map(Entry::Message).collect(),
-            FeedEvent::Gap { from, to } => vec![Entry::Gap { from, to }],
+        let entries: Vec<LogEntry> = match event {
+            FeedEvent::Messages(messages) => messages.into_iter().map(LogEntry::Message).collect(),
+            FeedEvent::Gap { from, to } => vec![LogEntry::Gap { from, to }],
             FeedEvent::Reset { lineage, last, lost } => {
                 self.lineage = Arc::new(lineage);
-                vec![Entry::Reset { lineage: self.lineage.clone(), seq: last, lost }]
+                vec![LogEntry::Reset { lineage: self.lineage.clone(), seq: last, lost }]
             }
             FeedEvent::Opened { .. } => Vec::new(),
         };

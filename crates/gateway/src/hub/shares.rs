@@ -10,7 +10,7 @@ use roomcast_protocol::RoomName;
 
 /// A room's place in the order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
+pub(super) struct SharePlace {
     /// The log's size when the room was placed lay between 2^class and twice that.
     class: Reverse<u32>,
     /// Rises each time a room is placed.
@@ -20,7 +20,7 @@ pub(super) struct Place {
 /// All rooms with a log that is not empty.
 #[derive(Debug, Default)]
 pub(super) struct Shares {
-    rooms: BTreeMap<Place, RoomName>,
+    rooms: BTreeMap<SharePlace, RoomName>,
     number: u64,
     /// How often a room was placed: the work that was done.
     #[cfg(test)]
@@ -30,24 +30,24 @@ pub(super) struct Shares {
 impl Shares {
     /// A room's log holds so many bytes now. The room keeps its place until the log has left its
     /// class upwards, or fallen to half of it: a log that swings about a power of two stays.
-    pub(super) fn settle(&mut self, place: &mut Option<Place>, bytes: usize, room: &RoomName) {
+    pub(super) fn settle(&mut self, place: &mut Option<SharePlace>, bytes: usize, room: &RoomName) {
         let class = bytes.checked_ilog2();
         match (*place, class) {
             (None, None) => {}
-            (Some(Place { class: Reverse(known), .. }), Some(class))
+            (Some(SharePlace { class: Reverse(known), .. }), Some(class))
                 if class == known || class + 1 == known => {}
             _ => self.put(place, bytes, room),
         }
     }
 
     /// The same after the log dropped batches: the room takes the place of its size.
-    pub(super) fn put(&mut self, place: &mut Option<Place>, bytes: usize, room: &RoomName) {
+    pub(super) fn put(&mut self, place: &mut Option<SharePlace>, bytes: usize, room: &RoomName) {
         if let Some(place) = place.take() {
             self.rooms.remove(&place);
         }
         if let Some(class) = bytes.checked_ilog2() {
             self.number += 1;
-            let new = Place { class: Reverse(class), number: self.number };
+            let new = SharePlace { class: Reverse(class), number: self.number };
             self.rooms.insert(new, room.clone());
             *place = Some(new);
         }

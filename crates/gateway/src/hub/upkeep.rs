@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::WorkerEvent;
 use super::driver::{Hub, now_ms};
-use super::ledger::{Ledger, Phase};
+use super::ledger::{FeedPhase, RoomLedger};
 use super::worker_queue::{Sent, WorkerQueue};
 use crate::log::Floor;
 
@@ -73,7 +73,7 @@ impl Hub {
             };
             let Some(ledger) = self.rooms.get_mut(&room) else { continue };
             ledger.is_watched = false;
-            let Phase::Opening { until } = ledger.phase else { continue };
+            let FeedPhase::Opening { until } = ledger.phase else { continue };
             if ledger.workers.is_empty() {
                 continue;
             }
@@ -184,7 +184,7 @@ impl Hub {
 pub(super) fn expire(
     queues: &mut [WorkerQueue],
     room: &RoomName,
-    ledger: &mut Ledger,
+    ledger: &mut RoomLedger,
     oldest: u64,
 ) {
     if let Some(floor) = ledger.expire(oldest) {
@@ -192,7 +192,7 @@ pub(super) fn expire(
     }
 }
 
-fn trim(queues: &mut [WorkerQueue], room: &RoomName, ledger: &Ledger, floor: Floor) {
+fn trim(queues: &mut [WorkerQueue], room: &RoomName, ledger: &RoomLedger, floor: Floor) {
     for &(worker, _) in &ledger.workers {
         // If the queue is full, the room is marked, and the worker gets the trimmed log later.
         let _marked = queues[worker].send(room, WorkerEvent::Trim { room: room.clone(), floor });

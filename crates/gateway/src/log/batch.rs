@@ -17,7 +17,7 @@ const ENTRY_BYTES: usize = 160;
 
 /// One thing a reader of a room is told.
 #[derive(Debug, Clone)]
-pub(crate) enum Entry {
+pub(crate) enum LogEntry {
     /// The next message.
     Message(Arc<Message>),
     /// Messages `from` to `to`, both included, are lost to this node.
@@ -26,7 +26,7 @@ pub(crate) enum Entry {
     Reset { lineage: Arc<Lineage>, seq: Seq, lost: u64 },
 }
 
-impl Entry {
+impl LogEntry {
     /// Where a reader stands after this entry, if it stood in `epoch` before.
     fn end(&self, epoch: Epoch) -> Position {
         match self {
@@ -82,7 +82,7 @@ impl Encoded {
 #[derive(Debug)]
 pub(crate) struct Batch {
     room: RoomName,
-    entries: Box<[Entry]>,
+    entries: Box<[LogEntry]>,
     start: Position,
     end: Position,
     weight: usize,
@@ -97,11 +97,11 @@ impl Batch {
     pub(crate) fn new(
         room: RoomName,
         start: Position,
-        entries: Vec<Entry>,
+        entries: Vec<LogEntry>,
         budget: &Budget,
     ) -> Self {
         let end = entries.iter().fold(start, |at, entry| entry.end(at.epoch));
-        let weight = entries.iter().map(Entry::weight).sum();
+        let weight = entries.iter().map(LogEntry::weight).sum();
         budget.charge(weight);
         let entries = entries.into_boxed_slice();
         Self {
@@ -120,13 +120,13 @@ impl Batch {
     pub(crate) fn split(
         room: &RoomName,
         start: Position,
-        entries: Vec<Entry>,
+        entries: Vec<LogEntry>,
         max: usize,
         budget: &Budget,
     ) -> Vec<Self> {
         let mut batches: Vec<Self> = Vec::new();
         let (mut open, mut weight) = (Vec::new(), 0);
-        let mut close = |entries: Vec<Entry>| {
+        let mut close = |entries: Vec<LogEntry>| {
             let start = batches.last().map_or(start, |batch| batch.end);
             batches.push(Self::new(room.clone(), start, entries, budget));
         };
@@ -179,15 +179,15 @@ impl Batch {
     }
 
     /// The entries.
-    pub(crate) fn entries(&self) -> &[Entry] {
+    pub(crate) fn entries(&self) -> &[LogEntry] {
         &self.entries
     }
 
     /// The time of its last message, Unix ms; `None` if it has only gaps and resets.
     pub(crate) fn newest(&self) -> Option<u64> {
         self.entries.iter().rev().find_map(|entry| match entry {
-            Entry::Message(message) => Some(message.time),
-            Entry::Gap { .. } | Entry::Reset { .. } => None,
+            LogEntry::Message(message) => Some(message.time),
+            LogEntry::Gap { .. } | LogEntry::Reset { .. } => None,
         })
     }
 
@@ -199,7 +199,7 @@ impl Batch {
 
     /// The first frame after the last `Reset`, and the position there.
     pub(crate) fn after_reset(&self) -> Option<(u32, Position)> {
-        let at = self.entries.iter().rposition(|entry| matches!(entry, Entry::Reset { .. }))?;
+        let at = self.entries.iter().rposition(|entry| matches!(entry, LogEntry::Reset { .. }))?;
         Some((at as u32 + 1, self.position_before(at as u32 + 1)))
     }
 
@@ -231,16 +231,16 @@ impl Batch {
         encoded
     }
 
-    fn encode_entry(&self, entry: &Entry, form: Form, payload: &mut Vec<u8>) {
+    fn encode_entry(&self, entry: &LogEntry, form: Form, payload: &mut Vec<u8>) {
         let (room, encoding) = (self.room.clone(), form.encoding());
         match entry {
-            Entry::Message(message) => {
+            LogEntry::Message(message) => {
                 encode_message(&self.room, message, KeyVisibility::Hidden, encoding, payload);
             }
-            Entry::Gap { from, to } => {
+            LogEntry::Gap { from, to } => {
                 ServerFrame::Gap { room, from: *from, to: *to }.encode(encoding, payload);
             }
-            Entry::Reset { lineage, seq, lost } => {
+            LogEntry::Reset { lineage, seq, lost } => {
                 ServerFrame::Reset { room, epoch: lineage.epoch, seq: *seq, lost: *lost }
                     .encode(encoding, payload);
             }
@@ -250,7 +250,7 @@ impl Batch {
     /// Whether a member with this id sees frame `index` otherwise than everybody else: it is the
     /// author and asked for no echo, or sees its own key.
     pub(crate) fn special(&self, index: u32, reader: ConnectionId) -> Option<Special> {
-        let Entry::Message(message) = &self.entries[index as usize] else { return None };
+        let LogEntry::Message(message) = &self.entries[index as usize] else { return None };
         if message.connection != Some(reader) {
             return None;
         }
@@ -264,7 +264,7 @@ impl Batch {
     /// The author's own version of frame `index`, with its key.
     pub(crate) fn keyed_frame(&self, index: u32, form: Form) -> Vec<u8> {
         let mut bytes = Vec::new();
-        if let Entry::Message(message) = &self.entries[index as usize] {
+        if let LogEntry::Message(message) = &self.entries[index as usize] {
             let mut payload = Vec::new();
             let shown = KeyVisibility::Shown;
             encode_message(&self.room, message, shown, form.encoding(), &mut payload);

@@ -11,9 +11,9 @@ use tokio::runtime;
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
-use super::pace::Pace;
+use super::pace::AcceptPace;
 use crate::node_status::NodeStatus;
-use crate::settings::{Limits, Settings};
+use crate::settings::{NodeLimits, Settings};
 
 /// Handshakes that the kernel keeps while we are busy; it takes the smaller of this and
 /// `net.core.somaxconn`.
@@ -22,7 +22,7 @@ const BACKLOG: i32 = 4096;
 const NO_DESCRIPTOR_PAUSE: Duration = Duration::from_millis(100);
 
 /// Binds the listener.
-pub(super) fn bind(address: SocketAddr, limits: &Limits) -> io::Result<TcpListener> {
+pub(super) fn bind(address: SocketAddr, limits: &NodeLimits) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
@@ -32,7 +32,7 @@ pub(super) fn bind(address: SocketAddr, limits: &Limits) -> io::Result<TcpListen
 }
 
 /// Options of every connection: set once on the listener, whose sockets inherit them (tcp(7)).
-fn set_options(socket: SockRef<'_>, limits: &Limits) -> io::Result<()> {
+fn set_options(socket: SockRef<'_>, limits: &NodeLimits) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     if limits.send_buffer > 0 {
         socket.set_send_buffer_size(limits.send_buffer)?;
@@ -82,7 +82,7 @@ impl Acceptor {
     }
 
     /// Puts the limits of another configuration in force, for sockets to come.
-    pub(super) fn configure(&self, limits: &Limits) {
+    pub(super) fn configure(&self, limits: &NodeLimits) {
         if let Err(error) = set_options(SockRef::from(&*self.listener), limits) {
             tracing::warn!("socket options stay as they are: {error}");
         }
@@ -125,7 +125,7 @@ pub(super) async fn accept_each<S>(
     settings: &watch::Receiver<Arc<Settings>>,
 ) {
     let rate = || settings.borrow().limits.accept_rate;
-    let mut pace = Pace::new(Instant::now());
+    let mut pace = AcceptPace::new(Instant::now());
     loop {
         while let Some(wait) = pace.take(rate(), Instant::now()) {
             sleep(wait).await;

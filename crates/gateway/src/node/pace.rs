@@ -7,13 +7,13 @@ const BURST: f64 = 0.1;
 
 /// The bucket.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct AcceptPace {
     /// Sockets that may be taken now.
     credit: f64,
     at: Instant,
 }
 
-impl Pace {
+impl AcceptPace {
     /// An empty bucket.
     pub(super) fn new(now: Instant) -> Self {
         Self { credit: 0.0, at: now }
@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn without_a_rate_nobody_waits() {
-        let mut pace = Pace::new(Instant::now());
+        let mut pace = AcceptPace::new(Instant::now());
         assert!((0..10_000).all(|_| pace.take(0, pace.at).is_none()));
     }
 
@@ -55,7 +55,7 @@ mod tests {
         #[test]
         fn it_keeps_to_the_rate(rate in 1_u32..10_000, calls in 1_u64..20_000, idle in 0_u64..10_000) {
             let begun = Instant::now();
-            let mut pace = Pace::new(begun);
+            let mut pace = AcceptPace::new(begun);
             let mut now = begun + Duration::from_millis(idle);
             let from = now;
             for _ in 0..calls {

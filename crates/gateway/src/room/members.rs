@@ -11,7 +11,7 @@ use crate::log::{Batch, Cursor};
 
 /// Where a member reads.
 #[derive(Debug, Clone)]
-pub(crate) enum Reader {
+pub(crate) enum MemberReader {
     /// In the room's log: live, or catching up with it.
     Log(Cursor),
     /// In a page of older history, which leads to the log.
@@ -22,7 +22,7 @@ pub(crate) enum Reader {
 
 /// One connection in one room.
 #[derive(Debug)]
-pub(crate) struct Member {
+pub(crate) struct RoomMember {
     /// Whose; `None` once it left while a pass was under way.
     pub(crate) connection: Option<Rc<Connection>>,
     /// Index of this membership in the connection's list.
@@ -30,13 +30,13 @@ pub(crate) struct Member {
     /// It published here with a key or without echo, so its own frames may differ.
     pub(crate) author: bool,
     /// Where it reads.
-    pub(crate) reader: Reader,
+    pub(crate) reader: MemberReader,
 }
 
 /// Invariant: outside of passes there are no holes.
 #[derive(Debug, Default)]
 pub(crate) struct Members {
-    slots: Vec<Member>,
+    slots: Vec<RoomMember>,
     holes: Vec<u32>,
     /// A pass is under way: nobody moves.
     pinned: bool,
@@ -54,29 +54,29 @@ impl Members {
     }
 
     /// Adds a member at the end, where a pass under way still finds it; returns its slot.
-    pub(crate) fn add(&mut self, member: Member) -> u32 {
+    pub(crate) fn add(&mut self, member: RoomMember) -> u32 {
         self.slots.push(member);
         self.slots.len() as u32 - 1
     }
 
     /// A member by its slot.
-    pub(crate) fn at(&self, slot: u32) -> &Member {
+    pub(crate) fn at(&self, slot: u32) -> &RoomMember {
         &self.slots[slot as usize]
     }
 
     /// A member by its slot.
-    pub(crate) fn at_mut(&mut self, slot: u32) -> &mut Member {
+    pub(crate) fn at_mut(&mut self, slot: u32) -> &mut RoomMember {
         &mut self.slots[slot as usize]
     }
 
     /// Everyone present, with slots.
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut Member)> {
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut RoomMember)> {
         let slots = self.slots.iter_mut().enumerate();
         slots.filter(|(_, m)| m.connection.is_some()).map(|(slot, m)| (slot as u32, m))
     }
 
     /// A range of slots for one chunk of a pass.
-    pub(crate) fn chunk(&mut self, from: usize, to: usize) -> &mut [Member] {
+    pub(crate) fn chunk(&mut self, from: usize, to: usize) -> &mut [RoomMember] {
         let to = to.min(self.slots.len());
         &mut self.slots[from.min(to)..to]
     }
@@ -106,7 +106,7 @@ impl Members {
         while let Some(slot) = self.holes.pop() {
             self.slots.swap_remove(slot as usize);
             let moved = self.slots.get(slot as usize);
-            if let Some(Member { connection: Some(connection), membership, .. }) = moved {
+            if let Some(RoomMember { connection: Some(connection), membership, .. }) = moved {
                 connection.moved(*membership, slot);
             }
         }

@@ -5,7 +5,7 @@
 use std::io::IoSlice;
 use std::rc::Rc;
 
-use super::{MAX_TURN_BYTES, Member, Reader, RoomState, Run, write_run};
+use super::{MAX_TURN_BYTES, MemberReader, RoomMember, RoomState, Run, write_run};
 use crate::connection::Connection;
 use crate::form::Form;
 use crate::log::{Cursor, RoomLog};
@@ -85,8 +85,9 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    fn write(&mut self, member: &mut Member) {
-        let (Some(connection), Reader::Log(cursor)) = (&member.connection, &mut member.reader)
+    fn write(&mut self, member: &mut RoomMember) {
+        let (Some(connection), MemberReader::Log(cursor)) =
+            (&member.connection, &mut member.reader)
         else {
             return;
         };

@@ -8,7 +8,9 @@ use std::time::Instant;
 
 use roomcast_protocol::{Lineage, Position, RoomName, Seq};
 
-use super::{Members, PassState, PendingJoin, PositionCheck, Reader, StartPoint, start_point};
+use super::{
+    MemberReader, Members, PassState, PendingJoin, PositionCheck, StartPoint, start_point,
+};
 use crate::connection::{Connection, RoomId};
 use crate::log::{Batch, Cursor, Floor, RoomLog};
 use crate::settings::Namespace;
@@ -46,7 +48,7 @@ impl Attachment {
 
 /// Where a room stands among a worker's rooms with joins that wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Watch {
+pub(crate) struct PendingPlace {
     /// When it is looked at.
     pub(crate) at: tokio::time::Instant,
     /// Tells it from others of the same moment.
@@ -63,7 +65,7 @@ pub(crate) struct RoomState {
     /// Joins that wait for the log, a page or a position, the first of them longest.
     pub(crate) pending: Vec<PendingJoin>,
     /// Where it stands among the worker's rooms with joins that wait.
-    pub(crate) watch: Option<Watch>,
+    pub(crate) watch: Option<PendingPlace>,
     /// A page was asked for and has not come.
     pub(crate) page_asked: bool,
     /// The bus was asked where the room stands.
@@ -86,7 +88,7 @@ pub(crate) struct RoomState {
 
 /// What is to be done with a member that fell off the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum LaggardVerdict {
     /// It was slower than the room's log is long.
     Slow,
     /// The node's memory budget took its messages: it catches up from history.
@@ -99,7 +101,7 @@ pub(crate) struct Laggard {
     pub(crate) connection: Rc<Connection>,
     pub(crate) slot: u32,
     pub(crate) position: Position,
-    pub(crate) verdict: Verdict,
+    pub(crate) verdict: LaggardVerdict,
 }
 
 impl RoomState {
@@ -171,11 +173,11 @@ impl RoomState {
     }
 
     /// Moves a member, and remembers the oldest batch that anybody reads.
-    pub(crate) fn place(&mut self, slot: u32, reader: Reader) {
+    pub(crate) fn place(&mut self, slot: u32, reader: MemberReader) {
         match reader {
-            Reader::Log(Cursor { batch, .. }) => self.lowest = self.lowest.min(batch),
-            Reader::Waiting(_) => self.may_wait = true,
-            Reader::Page { .. } => {}
+            MemberReader::Log(Cursor { batch, .. }) => self.lowest = self.lowest.min(batch),
+            MemberReader::Waiting(_) => self.may_wait = true,
+            MemberReader::Page { .. } => {}
         }
         self.members.at_mut(slot).reader = reader;
     }
@@ -183,12 +185,12 @@ impl RoomState {
     /// A member's write got as far as `cursor`: in the log, or in its page.
     pub(crate) fn advance(&mut self, slot: u32, cursor: Cursor) {
         let next = match &self.members.at(slot).reader {
-            Reader::Log(_) => Reader::Log(cursor),
-            Reader::Page { page, .. } if cursor.batch == 0 => {
-                Reader::Page { page: page.clone(), frame: cursor.frame }
+            MemberReader::Log(_) => MemberReader::Log(cursor),
+            MemberReader::Page { page, .. } if cursor.batch == 0 => {
+                MemberReader::Page { page: page.clone(), frame: cursor.frame }
             }
-            Reader::Page { page, .. } => self.after(page.end()),
-            Reader::Waiting(_) => return,
+            MemberReader::Page { page, .. } => self.after(page.end()),
+            MemberReader::Waiting(_) => return,
         };
         self.place(slot, next);
     }
@@ -196,18 +198,18 @@ impl RoomState {
     /// A member in a page, whose socket takes nothing, lets go of it: it asks for it again when the
     /// socket takes more.
     pub(crate) fn put_page_down(&mut self, slot: u32) {
-        if let Reader::Page { page, frame } = &self.members.at(slot).reader {
+        if let MemberReader::Page { page, frame } = &self.members.at(slot).reader {
             let position = page.position_before(*frame);
-            self.place(slot, Reader::Waiting(position));
+            self.place(slot, MemberReader::Waiting(position));
         }
     }
 
     /// Where a reader goes on that has everything up to `position`: in the log if it reaches back.
-    pub(crate) fn after(&self, position: Position) -> Reader {
+    pub(crate) fn after(&self, position: Position) -> MemberReader {
         let known = (position.epoch == self.lineage.epoch).then_some(position.seq);
         match known.and_then(|seq| self.log.cursor_after(seq)) {
-            Some(cursor) => Reader::Log(cursor),
-            None => Reader::Waiting(position),
+            Some(cursor) => MemberReader::Log(cursor),
+            None => MemberReader::Waiting(position),
         }
     }
 
@@ -225,15 +227,15 @@ impl RoomState {
     /// Whether there are frames for this member.
     pub(crate) fn is_behind(&self, slot: u32) -> bool {
         match &self.members.at(slot).reader {
-            Reader::Log(cursor) => *cursor < self.log.end_cursor(),
-            Reader::Page { .. } => true,
-            Reader::Waiting(_) => false,
+            MemberReader::Log(cursor) => *cursor < self.log.end_cursor(),
+            MemberReader::Page { .. } => true,
+            MemberReader::Waiting(_) => false,
         }
     }
 
     /// Whether this member waits for a page.
     pub(crate) fn is_waiting(&self, slot: u32) -> bool {
-        matches!(self.members.at(slot).reader, Reader::Waiting(_))
+        matches!(self.members.at(slot).reader, MemberReader::Waiting(_))
     }
 
     /// Members that wait for a page, with their slots and positions.
@@ -243,7 +245,7 @@ impl RoomState {
         }
         let waiting: Vec<_> = (self.members.iter_mut())
             .filter_map(|(slot, member)| match (&member.reader, &member.connection) {
-                (Reader::Waiting(position), Some(connection)) => {
+                (MemberReader::Waiting(position), Some(connection)) => {
                     Some((slot, connection.clone(), *position))
                 }
                 _ => None,
@@ -292,7 +294,8 @@ impl RoomState {
         let mut fallen = Vec::new();
         let mut lowest = u64::MAX;
         for (slot, member) in self.members.iter_mut() {
-            let (Reader::Log(cursor), Some(connection)) = (&member.reader, &member.connection)
+            let (MemberReader::Log(cursor), Some(connection)) =
+                (&member.reader, &member.connection)
             else {
                 continue;
             };
@@ -301,7 +304,11 @@ impl RoomState {
                 continue;
             }
             let position = self.log.position_of(*cursor);
-            let verdict = if cursor.batch < floor.slow { Verdict::Slow } else { Verdict::Evicted };
+            let verdict = if cursor.batch < floor.slow {
+                LaggardVerdict::Slow
+            } else {
+                LaggardVerdict::Evicted
+            };
             fallen.push(Laggard { connection: connection.clone(), slot, position, verdict });
         }
         self.lowest = lowest;

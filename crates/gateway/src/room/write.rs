@@ -5,7 +5,7 @@ use std::cell::Ref;
 use std::io::IoSlice;
 use std::rc::Rc;
 
-use super::{MAX_TURN_BYTES, Reader, Room, RoomSlab, RoomState, Run, Settled};
+use super::{MAX_TURN_BYTES, MemberReader, Room, RoomSlab, RoomState, Run, Settled};
 use crate::connection::Connection;
 use crate::log::Cursor;
 
@@ -99,9 +99,13 @@ fn run<'a>(connection: &Connection, state: &'a RoomState, slot: u32, share: usiz
     let member = state.members.at(slot);
     let author = member.author.then_some(connection.id);
     match &member.reader {
-        Reader::Log(cursor) => Run::of_log(&state.log, *cursor, connection.form, author, share),
-        Reader::Page { page, frame } => Run::of_page(page, *frame, connection.form, author, share),
-        Reader::Waiting(_) => Run::empty(),
+        MemberReader::Log(cursor) => {
+            Run::of_log(&state.log, *cursor, connection.form, author, share)
+        }
+        MemberReader::Page { page, frame } => {
+            Run::of_page(page, *frame, connection.form, author, share)
+        }
+        MemberReader::Waiting(_) => Run::empty(),
     }
 }
 

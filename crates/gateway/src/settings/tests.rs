@@ -35,7 +35,7 @@ fn an_idle_timeout_of_zero_is_none() {
 #[test]
 fn clients_are_told_when_the_node_is_dead_and_what_it_takes() {
     let heartbeat =
-        Heartbeat { interval: Duration::from_secs(25), timeout: Duration::from_secs(75) };
+        HeartbeatSettings { interval: Duration::from_secs(25), timeout: Duration::from_secs(75) };
     let told = heartbeat.told();
     assert_eq!((told.interval_ms, told.timeout_ms), (25_000, 75_000));
     let settings = settings(&["limits.message_bytes=64KiB", "limits.rooms_per_connection=3"]);

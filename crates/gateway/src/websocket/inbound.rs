@@ -18,7 +18,7 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::boundary::{Ahead, Boundary};
 use super::inbound_share::InboundShare;
-use super::turn::Turn;
+use super::turn::ReadTurn;
 use crate::connection::Arriving;
 
 /// tungstenite's read buffer: zero-filled at every read, so small; a larger frame grows it.
@@ -30,7 +30,7 @@ const RUN_BYTES: usize = 4 * 1024;
 
 /// What arrived.
 #[derive(Debug)]
-pub(super) enum Arrival {
+pub(super) enum InboundEvent {
     /// A text message, valid UTF-8.
     Text(Utf8Bytes),
     /// A binary message.
@@ -96,7 +96,7 @@ impl Inbound {
         &mut self,
         input: &mut &'a [u8],
         max_message: usize,
-        turn: &mut Turn,
+        turn: &mut ReadTurn,
     ) -> Option<Cow<'a, [u8]>> {
         let open = self.open.as_mut()?;
         if input.is_empty() || turn.frames() == 0 || open.refused.is_some() {
@@ -142,28 +142,28 @@ impl Inbound {
         run: &mut &[u8],
         max_message: usize,
         control: &mut Vec<u8>,
-    ) -> Arrival {
-        let Some(open) = &mut self.open else { return Arrival::Pause };
+    ) -> InboundEvent {
+        let Some(open) = &mut self.open else { return InboundEvent::Pause };
         let context = open.context.get_or_insert_with(|| context(max_message));
         let mut wire = Wire { input: run, control };
         loop {
             return match context.read(&mut wire) {
-                Ok(Message::Text(text)) => Arrival::Text(text),
-                Ok(Message::Binary(bytes)) => Arrival::Binary(bytes),
+                Ok(Message::Text(text)) => InboundEvent::Text(text),
+                Ok(Message::Binary(bytes)) => InboundEvent::Binary(bytes),
                 Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => continue,
                 Ok(Message::Close(Some(close))) if is_tungstenites_own(&close) => {
-                    Arrival::Broken(CloseCode::Protocol)
+                    InboundEvent::Broken(CloseCode::Protocol)
                 }
                 Ok(Message::Close(_)) => {
                     // Writes the answer; that the connection is over is what we want to hear.
                     let _over = context.flush(&mut wire);
-                    Arrival::Close
+                    InboundEvent::Close
                 }
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
-                    Arrival::Pause
+                    InboundEvent::Pause
                 }
-                Err(Error::ConnectionClosed | Error::AlreadyClosed) => Arrival::Close,
-                Err(error) => Arrival::Broken(code_of(&error)),
+                Err(Error::ConnectionClosed | Error::AlreadyClosed) => InboundEvent::Close,
+                Err(error) => InboundEvent::Broken(code_of(&error)),
             };
         }
     }

@@ -10,9 +10,9 @@ use bytes::{Buf, Bytes};
 use roomcast_protocol::{CloseCode, Encoding};
 use tokio::time::{Instant, timeout_at};
 
-use super::inbound::{Arrival, Inbound};
-use super::turn::Turn;
-use crate::connection::{Connection, Ended, Phase};
+use super::inbound::{Inbound, InboundEvent};
+use super::turn::ReadTurn;
+use crate::connection::{Connection, ConnectionPhase, Ended};
 use crate::worker::Worker;
 
 /// How long the last bytes may take to leave before the socket is reset.
@@ -31,7 +31,7 @@ enum Ready {
 /// handshake.
 pub(crate) async fn serve(worker: &Rc<Worker>, connection: &Rc<Connection>, early: Bytes) -> Ended {
     let mut inbound = Inbound::default();
-    let mut turn = Turn::new();
+    let mut turn = ReadTurn::new();
     worker.greet(connection);
     if !early.is_empty() {
         worker.metrics.traffic.bytes_in.inc_by(early.len() as u64);
@@ -43,7 +43,7 @@ pub(crate) async fn serve(worker: &Rc<Worker>, connection: &Rc<Connection>, earl
         if turn.is_spent() {
             // The worker's other tasks, and what sockets have for them, come first.
             tokio::task::yield_now().await;
-            turn = Turn::new();
+            turn = ReadTurn::new();
         }
         match ready(worker, connection, &inbound, &mut turn).await {
             Ready::Write => {
@@ -66,12 +66,12 @@ pub(crate) async fn abandon(worker: &Rc<Worker>, connection: &Rc<Connection>) ->
 
 async fn end(worker: &Rc<Worker>, connection: &Rc<Connection>) -> Ended {
     worker.leave_all(connection);
-    if connection.phase() != Phase::Gone(Ended::Vanished) {
+    if connection.phase() != ConnectionPhase::Gone(Ended::Vanished) {
         Box::pin(finish(connection)).await;
     }
     match connection.phase() {
-        Phase::Closing(ended) | Phase::Gone(ended) => ended,
-        Phase::Open => Ended::Vanished,
+        ConnectionPhase::Closing(ended) | ConnectionPhase::Gone(ended) => ended,
+        ConnectionPhase::Open => Ended::Vanished,
     }
 }
 
@@ -81,7 +81,7 @@ fn ready(
     worker: &Worker,
     connection: &Connection,
     inbound: &Inbound,
-    turn: &mut Turn,
+    turn: &mut ReadTurn,
 ) -> impl Future<Output = Ready> {
     poll_fn(move |context| {
         connection.remember(context.waker());
@@ -102,7 +102,7 @@ fn ready(
         if may_read && (inbound.has_postponed() || connection.poll_readable(context).is_ready()) {
             return Poll::Ready(Ready::Read);
         }
-        *turn = Turn::new();
+        *turn = ReadTurn::new();
         Poll::Pending
     })
 }
@@ -112,7 +112,7 @@ fn read_some(
     worker: &Rc<Worker>,
     connection: &Rc<Connection>,
     inbound: &mut Inbound,
-    turn: &mut Turn,
+    turn: &mut ReadTurn,
 ) {
     let (mut postponed, held) = inbound.take_postponed();
     if !postponed.is_empty() {
@@ -149,7 +149,7 @@ fn receive(
     worker: &Rc<Worker>,
     connection: &Rc<Connection>,
     inbound: &mut Inbound,
-    turn: &mut Turn,
+    turn: &mut ReadTurn,
     bytes: &[u8],
 ) -> usize {
     let max_message = worker.settings().limits.message_bytes;
@@ -162,18 +162,18 @@ fn receive(
             let arrival =
                 connection.append_control(|control| inbound.next(&mut run, max_message, control));
             match (arrival, connection.encoding()) {
-                (Arrival::Text(text), Encoding::Json) => {
+                (InboundEvent::Text(text), Encoding::Json) => {
                     turn.take_frames(worker.handle(connection, text.as_bytes()) - 1);
                 }
-                (Arrival::Binary(bytes), Encoding::MsgPack) => {
+                (InboundEvent::Binary(bytes), Encoding::MsgPack) => {
                     turn.take_frames(worker.handle(connection, &bytes) - 1);
                 }
-                (Arrival::Text(_) | Arrival::Binary(_), _) => {
+                (InboundEvent::Text(_) | InboundEvent::Binary(_), _) => {
                     connection.close(CloseCode::Unsupported);
                 }
-                (Arrival::Close, _) => connection.close_answered(),
-                (Arrival::Broken(code), _) => connection.close(code),
-                (Arrival::Pause, _) => break,
+                (InboundEvent::Close, _) => connection.close_answered(),
+                (InboundEvent::Broken(code), _) => connection.close(code),
+                (InboundEvent::Pause, _) => break,
             }
         }
     }

@@ -8,12 +8,12 @@ pub(super) const TURN_FRAMES: usize = 256;
 
 /// What is left of a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Turn {
+pub(super) struct ReadTurn {
     bytes: u32,
     frames: u32,
 }
 
-impl Turn {
+impl ReadTurn {
     /// A turn that begins.
     pub(super) fn new() -> Self {
         Self { bytes: TURN_BYTES as u32, frames: TURN_FRAMES as u32 }

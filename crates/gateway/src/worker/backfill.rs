@@ -10,7 +10,7 @@ use roomcast_protocol::{ErrorCode, Position, Seq, ServerFrame};
 use super::Worker;
 use super::backfill_joins::JoinStart;
 use crate::hub::{BackfillAnswer, BackfillPage};
-use crate::room::{PendingJoin, Reader, Room, RoomState, StartPoint, start_point};
+use crate::room::{MemberReader, PendingJoin, Room, RoomState, StartPoint, start_point};
 
 impl Worker {
     /// Asks the hub for the page that the oldest reader behind the log needs, unless a request is under
@@ -106,9 +106,11 @@ impl Worker {
 }
 
 /// Where a reader goes on that has all messages up to `after`, which the page serves.
-fn reader_in(page: &BackfillPage, after: Seq, state: &RoomState) -> Reader {
+fn reader_in(page: &BackfillPage, after: Seq, state: &RoomState) -> MemberReader {
     match &page.batch {
-        Some(batch) => Reader::Page { page: batch.clone(), frame: batch.frame_after(after, 0) },
+        Some(batch) => {
+            MemberReader::Page { page: batch.clone(), frame: batch.frame_after(after, 0) }
+        }
         None => state.after(Position { epoch: page.epoch, seq: page.to }),
     }
 }

@@ -8,11 +8,13 @@ use roomcast_metrics::ResumeOutcome;
 use roomcast_protocol::{Lineage, Position, Seq, ServerFrame};
 
 use super::{BusAnswer, Worker};
-use crate::room::{Attachment, PendingJoin, PositionCheck, Reader, Room, StartPoint, start_point};
+use crate::room::{
+    Attachment, MemberReader, PendingJoin, PositionCheck, Room, StartPoint, start_point,
+};
 
 /// How a join begins.
 pub(super) struct JoinStart {
-    pub(super) reader: Reader,
+    pub(super) reader: MemberReader,
     /// The position in `joined`.
     pub(super) at: Position,
     /// Of a join with `since`: what became of the resume.
@@ -35,11 +37,11 @@ impl Worker {
             match start_point(&state.log, &state.lineage, &pending) {
                 StartPoint::Log { cursor, at } => {
                     let outcome = pending.since.map(|_| ResumeOutcome::Recovered);
-                    let reader = Reader::Log(cursor);
+                    let reader = MemberReader::Log(cursor);
                     ready.push((pending, JoinStart { reader, at, outcome, notice: None }));
                 }
                 StartPoint::Reset => {
-                    let (reader, at) = (Reader::Log(state.log.end_cursor()), state.log.end());
+                    let (reader, at) = (MemberReader::Log(state.log.end_cursor()), state.log.end());
                     let lost = lost(&state.lineage, at, pending.since);
                     let (epoch, seq) = (at.epoch, at.seq);
                     let notice =

@@ -8,7 +8,7 @@ use roomcast_protocol::{Position, ServerFrame};
 
 use super::Worker;
 use crate::connection::Connection;
-use crate::room::{Reader, Room};
+use crate::room::{MemberReader, Room};
 
 impl Worker {
     /// A member has something to read, or needs a page once its socket takes bytes again: queues its
@@ -28,7 +28,7 @@ impl Worker {
         let mut state = room.state.borrow_mut();
         for (slot, connection, position) in state.waiting() {
             let reader = state.after(position);
-            if let Reader::Log(_) = reader {
+            if let MemberReader::Log(_) = reader {
                 state.place(slot, reader);
                 moved.push(connection);
             }
@@ -46,7 +46,7 @@ impl Worker {
         for (slot, connection, position) in state.waiting() {
             let kept = state.rebase(position);
             if kept != position {
-                state.place(slot, Reader::Waiting(kept));
+                state.place(slot, MemberReader::Waiting(kept));
                 Self::send_reset(room, &connection, position, kept);
                 self.write_soon(&connection);
             }
@@ -77,7 +77,7 @@ impl Worker {
     ) {
         let mut state = room.state.borrow_mut();
         let to = state.log.end().seq;
-        let reader = Reader::Log(state.log.end_cursor());
+        let reader = MemberReader::Log(state.log.end_cursor());
         state.place(slot, reader);
         let kept = state.rebase(position);
         drop(state);

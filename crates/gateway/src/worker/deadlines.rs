@@ -5,26 +5,26 @@ use std::rc::Rc;
 
 use tokio::time::Instant;
 
-use crate::room::{Room, Watch};
+use crate::room::{PendingPlace, Room};
 
 /// Each watched room once.
 #[derive(Debug, Default)]
 pub(super) struct Deadlines {
-    rooms: BTreeMap<Watch, Rc<Room>>,
+    rooms: BTreeMap<PendingPlace, Rc<Room>>,
     number: u64,
 }
 
 impl Deadlines {
     /// Has a room taken out at this time.
-    pub(super) fn watch(&mut self, at: Instant, room: Rc<Room>) -> Watch {
+    pub(super) fn watch(&mut self, at: Instant, room: Rc<Room>) -> PendingPlace {
         self.number += 1;
-        let watch = Watch { at, number: self.number };
+        let watch = PendingPlace { at, number: self.number };
         self.rooms.insert(watch, room);
         watch
     }
 
     /// Has a room taken out no more.
-    pub(super) fn forget(&mut self, watch: Watch) {
+    pub(super) fn forget(&mut self, watch: PendingPlace) {
         self.rooms.remove(&watch);
     }
 

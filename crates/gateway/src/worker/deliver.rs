@@ -9,8 +9,8 @@ use roomcast_protocol::CloseCode;
 use super::Worker;
 use crate::config::SlowPolicy;
 use crate::hub::WorkerEvent;
-use crate::log::Entry;
-use crate::room::{Attachment, Laggard, Reader, Room, Verdict};
+use crate::log::LogEntry;
+use crate::room::{Attachment, Laggard, LaggardVerdict, MemberReader, Room};
 
 impl Worker {
     /// Handles an event of the hub.
@@ -70,8 +70,8 @@ impl Worker {
         }
     }
 
-    fn count_gaps(&self, entries: &[Entry]) {
-        let gaps = entries.iter().filter(|entry| matches!(entry, Entry::Gap { .. })).count();
+    fn count_gaps(&self, entries: &[LogEntry]) {
+        let gaps = entries.iter().filter(|entry| matches!(entry, LogEntry::Gap { .. })).count();
         self.metrics.rooms.gaps[GapCause::Bus].inc_by(gaps as u64);
     }
 
@@ -82,17 +82,17 @@ impl Worker {
         let (mut evicted, mut closed) = (false, Vec::new());
         for Laggard { connection, slot, position, verdict } in fallen {
             match (verdict, policy) {
-                (Verdict::Slow, SlowPolicy::Close) => {
+                (LaggardVerdict::Slow, SlowPolicy::Close) => {
                     self.metrics.delivery.slow[SlowAction::Closed].inc();
                     tracing::info!(%connection, room = %room.name, "closed: reads too slowly");
                     closed.push(connection);
                 }
-                (Verdict::Slow, SlowPolicy::Conflate) => {
+                (LaggardVerdict::Slow, SlowPolicy::Conflate) => {
                     self.metrics.delivery.slow[SlowAction::Conflated].inc();
                     self.skip_to_end(room, (&connection, slot), position, GapCause::Slow);
                 }
-                (Verdict::Evicted, _) => {
-                    room.state.borrow_mut().place(slot, Reader::Waiting(position));
+                (LaggardVerdict::Evicted, _) => {
+                    room.state.borrow_mut().place(slot, MemberReader::Waiting(position));
                     evicted = true;
                 }
             }

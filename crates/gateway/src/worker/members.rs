@@ -7,7 +7,7 @@ use roomcast_protocol::{CloseCode, RoomName};
 
 use super::Worker;
 use crate::connection::Connection;
-use crate::room::{Member, Reader, Room, RoomState};
+use crate::room::{MemberReader, Room, RoomMember, RoomState};
 
 impl Worker {
     /// A room of this worker by its name.
@@ -35,10 +35,10 @@ impl Worker {
 
     /// Makes a connection a member that reads from `reader`. Its `joined` must be in its gate already:
     /// from here on passes write to it.
-    pub(super) fn enter(&self, connection: &Rc<Connection>, room: &Rc<Room>, reader: Reader) {
+    pub(super) fn enter(&self, connection: &Rc<Connection>, room: &Rc<Room>, reader: MemberReader) {
         let membership = connection.enter(room.id);
         let mut state = room.state.borrow_mut();
-        let slot = state.members.add(Member {
+        let slot = state.members.add(RoomMember {
             connection: Some(connection.clone()),
             membership,
             author: connection.authored.get(),

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::Worker;
 use crate::connection::Connection;
 use crate::hub::now_ms;
-use crate::log::Entry;
+use crate::log::LogEntry;
 use crate::room::{CHUNK, Room, write_chunk};
 
 impl Worker {
@@ -89,7 +89,7 @@ impl Worker {
         let now = now_ms();
         let (since, batches) = state.passed();
         for entry in batches.iter().flat_map(|batch| batch.entries()) {
-            if let Entry::Message(message) = entry {
+            if let LogEntry::Message(message) = entry {
                 self.metrics.delivery.observe(message.time, now);
                 if let Some(context) = &message.traceparent {
                     let took = since.map(|since| since.elapsed()).unwrap_or_default();

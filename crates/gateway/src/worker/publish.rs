@@ -10,8 +10,9 @@ use roomcast_protocol::{Publish, RoomName, ServerFrame, UserName};
 use super::Worker;
 use super::requests::{BusAnswer, Requester};
 use crate::connection::Connection;
-use crate::publication::{Author, PublishOutcome, Submission, publish_error_code};
-use crate::traces::{Followed, Outcome};
+use crate::fault::InjectedFault;
+use crate::publication::{PublicationAuthor, PublishOutcome, Submission, publish_error_code};
+use crate::traces::{Followed, TracedOutcome};
 
 impl Worker {
     /// A client publishes.
@@ -24,7 +25,7 @@ impl Worker {
         if request.key.is_some() || !request.echo {
             self.note_author(connection, &room);
         }
-        let author = Author {
+        let author = PublicationAuthor {
             user: connection.user.clone(),
             client: connection.client().cloned(),
             connection: Some(connection.id),
@@ -125,14 +126,14 @@ impl Worker {
         };
         tracing::debug!(%connection, user, %room, trace = %followed.trace, ?result, "published");
         let connection = connection.id.to_string();
-        self.tracer.published(followed, &Outcome { room, user, connection, result });
+        self.tracer.published(followed, &TracedOutcome { room, user, connection, result });
     }
 }
 
 /// Panics where a test asked for it. Not part of a release build.
 #[cfg(debug_assertions)]
-fn inject(fault: Option<&crate::Fault>, event: Option<&roomcast_protocol::EventName>) {
-    if let (Some(crate::Fault::PanicOnEvent(fatal)), Some(event)) = (fault, event) {
+fn inject(fault: Option<&InjectedFault>, event: Option<&roomcast_protocol::EventName>) {
+    if let (Some(InjectedFault::PanicOnEvent(fatal)), Some(event)) = (fault, event) {
         assert_ne!(event.as_str(), fatal, "a test asked for this");
     }
 }

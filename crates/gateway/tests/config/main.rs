@@ -11,7 +11,7 @@ use clap::Parser;
 use proptest::prelude::*;
 use proptest::sample::select;
 use roomcast_gateway::config::{
-    self, Config, ConfigError, Entry, LogFormat, SECTIONS, ServeArgs, SlowPolicy, Sources,
+    self, Config, ConfigEntry, ConfigError, LogFormat, SECTIONS, ServeArgs, SlowPolicy, Sources,
 };
 use tempfile::TempDir;
 
@@ -60,7 +60,7 @@ fn args(settings: &[&str]) -> ServeArgs {
     ServeArgs { set, ..ServeArgs::default() }
 }
 
-fn entry(entries: &[Entry], key: &str) -> (String, String) {
+fn entry(entries: &[ConfigEntry], key: &str) -> (String, String) {
     let entry = entries.iter().find(|entry| entry.key == key).expect(key);
     (entry.value.clone(), entry.origin.clone())
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use roomcast_client::simulation::{Action, Input, Request, Session};
+use roomcast_client::simulation::{Action, ClientRequest, Input, Session};
 use roomcast_client::{Ack, Event, JoinOptions, Options, PublishFailure};
 use roomcast_protocol::{
     ClientFrame, ConnectionId, Encoding, Position, Publish, PublishKey, RequestId, RoomName,
@@ -251,7 +251,8 @@ impl Client {
         let publish = publication(room_name(room), id, key, echo);
         self.asked.insert(request, Asked { room, id, keyed, outcome: None });
         let deadline = self.now + DEADLINE;
-        let input = Input::Request { id: request, request: Request::Publish(publish), deadline };
+        let input =
+            Input::Request { id: request, request: ClientRequest::Publish(publish), deadline };
         self.give(input, truth);
     }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::object::{Known, Object, Value, clip};
 use crate::data::check_json_depth;
 use crate::transcode::escapes::unescape;
-use crate::transcode::msgpack::{Item, Reader};
+use crate::transcode::msgpack::{Item, MsgPackReader};
 use crate::{
     ConnectionId, Data, DecodeError, Epoch, ErrorCode, MAX_ROOM_BYTES, Name, NameKind, RequestId,
     RoomName, Seq,
@@ -20,7 +20,7 @@ pub(super) const MAX_SAFE: u64 = (1 << 53) - 1;
 impl<'a> Value<'a> {
     fn item(self) -> Option<Item<'a>> {
         match self {
-            Self::MsgPack(bytes) => Reader::new(bytes).item().ok(),
+            Self::MsgPack(bytes) => MsgPackReader::new(bytes).item().ok(),
             Self::Json(_) | Self::List { .. } | Self::NoList => None,
         }
     }

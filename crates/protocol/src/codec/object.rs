@@ -8,7 +8,7 @@ use serde::de::{self, DeserializeSeed, Deserializer as _, IgnoredAny, MapAccess,
 use serde_json::value::RawValue;
 
 use super::entries::Entries;
-use crate::transcode::msgpack::{Item, Reader};
+use crate::transcode::msgpack::{Item, MsgPackReader};
 use crate::{DataError, DecodeError, Encoding, MAX_DATA_DEPTH};
 
 /// One value of a frame, still in its encoding and valid in it.
@@ -126,7 +126,7 @@ impl<'a> Object<'a> {
     }
 
     fn read_msgpack(&mut self, bytes: &'a [u8], known: &'static Known) -> Result<(), String> {
-        let mut reader = Reader::new(bytes);
+        let mut reader = MsgPackReader::new(bytes);
         let Item::Map(len) = reader.item().map_err(|problem| problem.to_string())? else {
             return Err(NO_MAP.to_owned());
         };
@@ -155,13 +155,13 @@ impl<'a> Object<'a> {
     fn read_msgpack_list(
         &mut self,
         key: &str,
-        reader: &mut Reader<'a>,
+        reader: &mut MsgPackReader<'a>,
         max: usize,
     ) -> Result<Value<'a>, String> {
         let mut inside = *reader;
         let Item::Array(len) = inside.item().map_err(about(key))? else {
             let value = reader.value(MAX_DATA_DEPTH).map_err(about(key))?;
-            let is_null = Reader::new(value).item() == Ok(Item::Nil);
+            let is_null = MsgPackReader::new(value).item() == Ok(Item::Nil);
             return Ok(if is_null { Value::MsgPack(value) } else { Value::NoList });
         };
         if len as usize > max {

@@ -300,7 +300,7 @@ proptest! {
 
     #[test]
     fn any_valid_messagepack_becomes_valid_json(bytes in vec(any::<u8>(), 1..60)) {
-        let mut reader = Reader::new(&bytes);
+        let mut reader = MsgPackReader::new(&bytes);
         if let Ok(value) = reader.value(MAX_DATA_DEPTH) {
             let mut text = Vec::new();
             Data::msgpack(value.to_vec()).unwrap().write_json(&mut text);

@@ -23,11 +23,11 @@ pub(crate) enum Item<'a> {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Reader<'a> {
+pub(crate) struct MsgPackReader<'a> {
     rest: &'a [u8],
 }
 
-impl<'a> Reader<'a> {
+impl<'a> MsgPackReader<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
@@ -104,7 +104,10 @@ impl<'a> Reader<'a> {
                 self.has_room_for(2 * u64::from(len))?;
                 (0..len).try_for_each(|_| {
                     // As JSON text within a text, each level of such keys would double the size.
-                    if matches!(Reader::new(self.rest).item()?, Item::Array(_) | Item::Map(_)) {
+                    if matches!(
+                        MsgPackReader::new(self.rest).item()?,
+                        Item::Array(_) | Item::Map(_)
+                    ) {
                         return Err(DataError::BadKey);
                     }
                     self.skip(levels)?;

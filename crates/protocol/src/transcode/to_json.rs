@@ -3,17 +3,21 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::msgpack::{Item, Reader, nested};
+use super::msgpack::{Item, MsgPackReader, nested};
 use crate::data::{DataError, MAX_DATA_DEPTH};
 
 /// Appends the JSON form of one MessagePack value.
 pub(crate) fn write(value: &[u8], out: &mut Vec<u8>) -> Result<(), DataError> {
-    let mut reader = Reader::new(value);
+    let mut reader = MsgPackReader::new(value);
     write_value(&mut reader, out, MAX_DATA_DEPTH)?;
     reader.end()
 }
 
-fn write_value(reader: &mut Reader<'_>, out: &mut Vec<u8>, levels: usize) -> Result<(), DataError> {
+fn write_value(
+    reader: &mut MsgPackReader<'_>,
+    out: &mut Vec<u8>,
+    levels: usize,
+) -> Result<(), DataError> {
     match reader.item()? {
         Item::Array(len) => {
             let levels = nested(levels, 1)?;

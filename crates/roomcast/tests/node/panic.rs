@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use crate::support::{self, TestClient, TestNode, eventually, get};
-use roomcast_gateway::Fault;
+use roomcast_gateway::InjectedFault;
 use roomcast_protocol::{ClientFrame, CloseCode, Encoding, EventName, Publish};
 
 #[tokio::test]
 async fn a_panic_ends_one_connection() {
-    let fault = Fault::PanicOnEvent("fatal".into());
+    let fault = InjectedFault::PanicOnEvent("fatal".into());
     let node = TestNode::start_with(&["node.workers=1"], fault).await;
     let mut others: Vec<TestClient> = vec![node.json().await, node.msgpack().await];
     for other in &mut others {
@@ -57,7 +57,9 @@ async fn a_panic_ends_one_connection() {
 /// The node ends in time after a panic, too.
 #[tokio::test]
 async fn members_in_mid_frame_of_a_panic_are_served() {
-    let node = TestNode::start_with(&["node.workers=1"], Fault::PanicOnEvent("fatal".into())).await;
+    let node =
+        TestNode::start_with(&["node.workers=1"], InjectedFault::PanicOnEvent("fatal".into()))
+            .await;
     let mut member = node.json().await;
     member.join("room").await;
     let mut unlucky = node.json().await;

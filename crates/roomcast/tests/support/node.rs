@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use roomcast_gateway::config::Config;
-use roomcast_gateway::{Fault, Node};
+use roomcast_gateway::{InjectedFault, Node};
 use roomcast_protocol::Encoding;
 
 use super::{Scrape, TestClient, eventually, get, soon};
@@ -25,7 +25,7 @@ impl TestNode {
     }
 
     /// The same, with a fault in it.
-    pub async fn start_with(settings: &[&str], fault: Fault) -> Self {
+    pub async fn start_with(settings: &[&str], fault: InjectedFault) -> Self {
         let started = Node::start_with(Self::config(settings), Some(fault));
         Self::opened(soon("the node's start", started).await.unwrap()).await
     }

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::sleep_until;
 
 use super::fault::{Direction, State};
-use super::line::Line;
+use super::line::ProxyLine;
 
 /// How much is read at once.
 const READ: usize = 64 << 10;
@@ -82,7 +82,7 @@ async fn carry(
 ) -> Result<(), End> {
     let way = direction as usize;
     let seed = from.peer_addr().map_or(0, |peer| u64::from(peer.port()));
-    let mut line = Line::new(Instant::now(), seed);
+    let mut line = ProxyLine::new(Instant::now(), seed);
     let mut buffer = vec![0; READ];
     loop {
         let state = *orders.state.borrow_and_update();

@@ -14,7 +14,7 @@ pub enum Direction {
 /// What happens to the bytes of one direction. No fault reorders or changes bytes; only the black
 /// hole loses any. A change of fault lets go at once what the one before delayed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub enum ProxyFault {
     /// None: what arrives is passed on.
     Pass,
     /// Every piece arrives so much later, and by a random part of the jitter later still. The
@@ -45,7 +45,7 @@ pub enum Fault {
 /// What a proxy is set to. The counts rise with each order to the connections of the moment.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct State {
-    pub(super) faults: [Fault; 2],
+    pub(super) faults: [ProxyFault; 2],
     pub(super) refuses: bool,
     pub(super) cuts: u64,
     pub(super) resets: u64,
@@ -53,6 +53,11 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) const PASS: Self =
-        Self { faults: [Fault::Pass; 2], refuses: false, cuts: 0, resets: 0, half_closes: [0; 2] };
+    pub(super) const PASS: Self = Self {
+        faults: [ProxyFault::Pass; 2],
+        refuses: false,
+        cuts: 0,
+        resets: 0,
+        half_closes: [0; 2],
+    };
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-use super::fault::Fault;
+use super::fault::ProxyFault;
 
 /// The most that is on its way: bounds the memory of a connection with latency.
 const MAX_ON_THE_WAY: usize = 8 << 20;
@@ -17,8 +17,8 @@ const SLICED_AT_ONCE: usize = 4096;
 const THROTTLE_STEPS: u32 = 20;
 
 #[derive(Debug)]
-pub(super) struct Line {
-    fault: Fault,
+pub(super) struct ProxyLine {
+    fault: ProxyFault,
     /// When each is due, in order. An empty piece is the end of the stream.
     pieces: VecDeque<(Instant, Vec<u8>)>,
     /// How much of the first is written.
@@ -33,11 +33,11 @@ pub(super) struct Line {
     random: SmallRng,
 }
 
-impl Line {
+impl ProxyLine {
     /// The seed decides on the jitter.
     pub(super) fn new(now: Instant, seed: u64) -> Self {
         Self {
-            fault: Fault::Pass,
+            fault: ProxyFault::Pass,
             pieces: VecDeque::new(),
             written: 0,
             bytes: 0,
@@ -49,14 +49,14 @@ impl Line {
     }
 
     /// Puts it under this fault from now on.
-    pub(super) fn set(&mut self, fault: Fault, now: Instant) {
+    pub(super) fn set(&mut self, fault: ProxyFault, now: Instant) {
         if fault == self.fault {
             return;
         }
         self.fault = fault;
         self.last_due = now;
         self.pieces.iter_mut().for_each(|(due, _)| *due = now);
-        if fault == Fault::BlackHole && !self.pieces.is_empty() {
+        if fault == ProxyFault::BlackHole && !self.pieces.is_empty() {
             self.has_lost = true;
             (self.bytes, self.written) = (0, 0);
             self.pieces.clear();
@@ -70,7 +70,7 @@ impl Line {
 
     /// Whether what is taken reaches nobody.
     pub(super) fn swallows(&self) -> bool {
-        self.fault == Fault::BlackHole
+        self.fault == ProxyFault::BlackHole
     }
 
     /// How many bytes may be taken now.
@@ -78,11 +78,15 @@ impl Line {
         let if_empty = |count| if self.pieces.is_empty() { count } else { 0 };
         match self.fault {
             _ if self.has_ended => 0,
-            Fault::Pass | Fault::Latency { .. } => MAX_ON_THE_WAY.saturating_sub(self.bytes),
-            Fault::Throttle { bytes_per_second } => if_empty(throttled_at_once(bytes_per_second)),
-            Fault::Slices => if_empty(SLICED_AT_ONCE),
-            Fault::BlackHole => usize::MAX,
-            Fault::Hold => 0,
+            ProxyFault::Pass | ProxyFault::Latency { .. } => {
+                MAX_ON_THE_WAY.saturating_sub(self.bytes)
+            }
+            ProxyFault::Throttle { bytes_per_second } => {
+                if_empty(throttled_at_once(bytes_per_second))
+            }
+            ProxyFault::Slices => if_empty(SLICED_AT_ONCE),
+            ProxyFault::BlackHole => usize::MAX,
+            ProxyFault::Hold => 0,
         }
     }
 
@@ -95,18 +99,18 @@ impl Line {
         }
         let after_the_last = now.max(self.last_due);
         self.last_due = match self.fault {
-            Fault::Latency { least, jitter } => {
+            ProxyFault::Latency { least, jitter } => {
                 let arrival = now + least + jitter.mul_f64(self.random.random());
                 arrival.max(self.last_due)
             }
-            Fault::Throttle { bytes_per_second } => {
+            ProxyFault::Throttle { bytes_per_second } => {
                 let seconds = read.len() as f64 / f64::from(bytes_per_second.max(1));
                 after_the_last + Duration::from_secs_f64(seconds)
             }
             _ => after_the_last,
         };
         self.bytes += read.len();
-        let at_once = if self.fault == Fault::Slices { 1 } else { read.len().max(1) };
+        let at_once = if self.fault == ProxyFault::Slices { 1 } else { read.len().max(1) };
         self.pieces.extend(read.chunks(at_once).map(|piece| (self.last_due, piece.to_vec())));
         if read.is_empty() {
             self.pieces.push_back((self.last_due, Vec::new()));
@@ -116,7 +120,7 @@ impl Line {
     /// When the next piece is to be written, if nothing changes.
     pub(super) fn due(&self) -> Option<Instant> {
         let first = self.pieces.front().map(|(due, _)| *due);
-        first.filter(|_| self.fault != Fault::Hold)
+        first.filter(|_| self.fault != ProxyFault::Hold)
     }
 
     /// What of the next piece is left to write, if it is due.
@@ -148,14 +152,14 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    fn pop(line: &mut Line, now: Instant) -> Option<Vec<u8>> {
+    fn pop(line: &mut ProxyLine, now: Instant) -> Option<Vec<u8>> {
         let piece = line.next(now)?.to_vec();
         line.advance(piece.len());
         Some(piece)
     }
 
     /// All that is due by then, each with its time.
-    fn written(line: &mut Line, until: Instant) -> Vec<(Instant, Vec<u8>)> {
+    fn written(line: &mut ProxyLine, until: Instant) -> Vec<(Instant, Vec<u8>)> {
         let mut all = Vec::new();
         while let Some(due) = line.due().filter(|due| *due <= until) {
             all.push((due, pop(line, due).unwrap_or_default()));
@@ -166,8 +170,8 @@ mod tests {
     #[test]
     fn jitter_keeps_the_order_and_its_bounds() {
         let start = Instant::now();
-        let mut line = Line::new(start, 1);
-        line.set(Fault::Latency { least: 10 * MS, jitter: 50 * MS }, start);
+        let mut line = ProxyLine::new(start, 1);
+        line.set(ProxyFault::Latency { least: 10 * MS, jitter: 50 * MS }, start);
         (0..100_u8).for_each(|n| line.push(&[n], start + u32::from(n) * MS));
         line.push(&[], start + 100 * MS);
         assert_eq!(line.room(), 0, "the stream has ended");
@@ -184,8 +188,8 @@ mod tests {
     #[test]
     fn a_throttled_stream_moves_evenly() {
         let start = Instant::now();
-        let mut line = Line::new(start, 1);
-        line.set(Fault::Throttle { bytes_per_second: 1000 }, start);
+        let mut line = ProxyLine::new(start, 1);
+        line.set(ProxyFault::Throttle { bytes_per_second: 1000 }, start);
         assert_eq!(line.room(), 50);
         line.push(&[7; 50], start);
         assert_eq!((line.room(), line.due()), (0, Some(start + 50 * MS)));
@@ -200,13 +204,13 @@ mod tests {
     fn a_black_hole_breaks_only_the_streams_that_lost_something() {
         let start = Instant::now();
         for (before, during) in [(1, 0), (0, 1), (0, 0)] {
-            let mut line = Line::new(start, 1);
-            line.set(Fault::Latency { least: MS, jitter: Duration::ZERO }, start);
+            let mut line = ProxyLine::new(start, 1);
+            line.set(ProxyFault::Latency { least: MS, jitter: Duration::ZERO }, start);
             (0..before).for_each(|_| line.push(b"x", start));
-            line.set(Fault::BlackHole, start);
+            line.set(ProxyFault::BlackHole, start);
             (0..during).for_each(|_| line.push(b"x", start));
             assert!(!line.is_broken() && line.due().is_none());
-            line.set(Fault::Pass, start);
+            line.set(ProxyFault::Pass, start);
             assert_eq!(line.is_broken(), before + during > 0);
         }
     }
@@ -214,12 +218,12 @@ mod tests {
     #[test]
     fn a_change_of_fault_lets_go_what_was_delayed() {
         let start = Instant::now();
-        let mut line = Line::new(start, 1);
-        line.set(Fault::Latency { least: 1000 * MS, jitter: Duration::ZERO }, start);
+        let mut line = ProxyLine::new(start, 1);
+        line.set(ProxyFault::Latency { least: 1000 * MS, jitter: Duration::ZERO }, start);
         line.push(b"one", start);
-        line.set(Fault::Hold, start + MS);
+        line.set(ProxyFault::Hold, start + MS);
         assert_eq!((line.room(), line.due()), (0, None));
-        line.set(Fault::Slices, start + 2 * MS);
+        line.set(ProxyFault::Slices, start + 2 * MS);
         line.advance(1);
         assert_eq!(pop(&mut line, start + 2 * MS), Some(b"ne".to_vec()));
         line.push(b"two", start + 2 * MS);

@@ -2,7 +2,7 @@
 
 /// A node as another, or it itself, sees it.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Node {
+pub(super) struct ClusterNode {
     pub(super) id: String,
     /// The id of its primary if it is a replica.
     pub(super) primary: Option<String>,
@@ -10,7 +10,7 @@ pub(super) struct Node {
     pub(super) slots: Vec<(u16, u16)>,
 }
 
-impl Node {
+impl ClusterNode {
     pub(super) fn owns(&self, slot: u16) -> bool {
         self.slots.iter().any(|(first, last)| (first..=last).contains(&&slot))
     }
@@ -18,13 +18,13 @@ impl Node {
 
 /// The nodes in the order of their ids, so that two nodes' views can be compared. `None` while any
 /// is still being met.
-pub(super) fn parse(answer: &str) -> Option<Vec<Node>> {
+pub(super) fn parse(answer: &str) -> Option<Vec<ClusterNode>> {
     let mut nodes = answer.lines().map(node).collect::<Option<Vec<_>>>()?;
     nodes.sort();
     Some(nodes)
 }
 
-fn node(line: &str) -> Option<Node> {
+fn node(line: &str) -> Option<ClusterNode> {
     let words: Vec<_> = line.split_whitespace().collect();
     let [id, _address, flags, primary, _ping, _pong, _epoch, _link, slots @ ..] = &words[..] else {
         return None;
@@ -39,7 +39,11 @@ fn node(line: &str) -> Option<Node> {
         Some((first.parse().ok()?, last.parse().ok()?))
     };
     let primary = (*primary != "-").then(|| (*primary).to_owned());
-    Some(Node { id: (*id).to_owned(), primary, slots: own.map(range).collect::<Option<_>>()? })
+    Some(ClusterNode {
+        id: (*id).to_owned(),
+        primary,
+        slots: own.map(range).collect::<Option<_>>()?,
+    })
 }
 
 #[cfg(test)]
@@ -53,8 +57,11 @@ mod tests {
                       a 127.0.0.1:1@2 slave b 0 1 2 connected\n";
         let slots = vec![(5, 5), (7, 9)];
         let nodes = parse(answer).unwrap();
-        assert_eq!(nodes[0], Node { id: "a".into(), primary: Some("b".into()), slots: vec![] });
-        assert_eq!(nodes[1], Node { id: "b".into(), primary: None, slots });
+        assert_eq!(
+            nodes[0],
+            ClusterNode { id: "a".into(), primary: Some("b".into()), slots: vec![] }
+        );
+        assert_eq!(nodes[1], ClusterNode { id: "b".into(), primary: None, slots });
         assert!(nodes[1].owns(8) && !nodes[1].owns(6));
         assert_eq!(parse("c :0@0 master,handshake - 0 0 0 connected\n"), None);
     }

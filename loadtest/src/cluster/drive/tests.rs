@@ -1,7 +1,7 @@
 //! Cases of the cluster's load.
 
 use super::*;
-use crate::dialect::Encoding;
+use crate::dialect::WireEncoding;
 use crate::fake::{self, Fault};
 use crate::server::Kind;
 
@@ -18,7 +18,7 @@ fn findings(fault: Fault) -> Findings {
         stall: Duration::from_millis(300),
     };
     let nodes = fake::nodes(3, fault);
-    let dialects = [Encoding::Json, Encoding::Msgpack].into_iter().flat_map(|encoding| {
+    let dialects = [WireEncoding::Json, WireEncoding::Msgpack].into_iter().flat_map(|encoding| {
         nodes.iter().map(move |&addr| Dialect { kind: Kind::Node, encoding, addr })
     });
     run(&plan, &dialects.collect::<Vec<_>>()).unwrap()

@@ -31,7 +31,7 @@ pub(super) fn publish(message: &Outgoing<'_>) -> Result<Vec<u8>> {
     Ok(frame(&ClientFrame::Publish(Publish {
         id: Some(message.id),
         room: room_name(message.room)?,
-        data: dialect::Encoding::Json.payload(message.text, message.bytes),
+        data: dialect::WireEncoding::Json.payload(message.text, message.bytes),
         event: None,
         key: Some(PublishKey::parse(&message.id.to_string())?),
         if_seq: None,

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use roomcast_protocol::{Data, Encoding as Wire};
 
 use super::*;
-use crate::dialect::{Encoding, room_name};
+use crate::dialect::{WireEncoding, room_name};
 use crate::server::Kind;
 
 /// A frame of message `n` at a seq, as a node sends it.
@@ -28,7 +28,7 @@ fn encoded(frame: &ServerFrame) -> Vec<u8> {
 /// Two members and three messages, one every 10 ms; the first does not count.
 fn ledger(began: Instant) -> Ledger {
     let addr = ([127, 0, 0, 1], 1).into();
-    let dialect = Dialect { kind: Kind::Node, encoding: Encoding::Json, addr };
+    let dialect = Dialect { kind: Kind::Node, encoding: WireEncoding::Json, addr };
     let mut ledger = Ledger::new(dialect, 2);
     for n in 0..3 {
         assert_eq!(ledger.text(), format!("n{n}|"));

@@ -1,12 +1,12 @@
 //! Cases of the load with stalled members.
 
 use super::*;
-use crate::dialect::Encoding;
+use crate::dialect::WireEncoding;
 use crate::fake::{self, Fault};
 use crate::server::Kind;
 
 /// Five members and three stalled ones of a fake node, 3 messages at once and 20 paced.
-fn run(fault: Fault, encoding: Encoding) -> (Load, Ends) {
+fn run(fault: Fault, encoding: WireEncoding) -> (Load, Ends) {
     let addr = fake::nodes(1, fault)[0];
     let plan = Plan {
         members: 5,
@@ -26,7 +26,7 @@ fn run(fault: Fault, encoding: Encoding) -> (Load, Ends) {
 
 #[test]
 fn a_good_node_passes_in_both_encodings() {
-    for encoding in [Encoding::Json, Encoding::Msgpack] {
+    for encoding in [WireEncoding::Json, WireEncoding::Msgpack] {
         let (load, ends) = run(Fault::None, encoding);
         assert_eq!((load.ledger.violations, load.ledger.missing()), (0, 0));
         assert_eq!(load.ledger.published(), 23);
@@ -40,7 +40,7 @@ fn a_good_node_passes_in_both_encodings() {
 #[test]
 fn faults_towards_one_member_are_found() {
     for fault in [Fault::Drop, Fault::Twice, Fault::Late, Fault::Forge] {
-        let (load, ends) = run(fault, Encoding::Json);
+        let (load, ends) = run(fault, WireEncoding::Json);
         // Whoever of two members reads a forged message first, the other one is told of.
         assert!(load.ledger.violations > 0, "{fault:?}");
         assert!(load.ledger.missing() > 0, "{fault:?}");

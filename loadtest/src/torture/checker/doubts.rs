@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use roomcast_protocol::Seq;
 
-use super::room::Room;
+use super::room::CheckedRoom;
 use super::{Checker, MemberId, Rule, Violation};
 use crate::torture::fault::Harm;
 
@@ -31,7 +31,7 @@ pub(super) enum About {
 }
 
 impl Doubt {
-    fn is_ripe(&self, rooms: &[Room], now: Duration) -> bool {
+    fn is_ripe(&self, rooms: &[CheckedRoom], now: Duration) -> bool {
         match self.about {
             About::Gap { life, .. } => {
                 rooms[self.room].lives[life].is_acked && self.violation.at + TELLING <= now

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use roomcast_protocol::{Epoch, Seq};
 
-use super::room::{How, Room};
+use super::room::{CheckedRoom, How};
 use super::{Checker, Rule};
 use crate::torture::fault::Harm;
 use crate::torture::journal::Content;
@@ -159,6 +159,6 @@ impl Checker {
 }
 
 /// Whether a seq of one epoch is known to be part of a later one.
-fn lives_on(room: &Room, from: usize, to: usize, seq: Seq) -> bool {
+fn lives_on(room: &CheckedRoom, from: usize, to: usize, seq: Seq) -> bool {
     room.forks.get(&(from, to)).is_some_and(|fork| seq <= fork.shared())
 }

@@ -31,7 +31,7 @@ pub(super) enum How {
 
 /// One room.
 #[derive(Debug, Default)]
-pub(super) struct Room {
+pub(super) struct CheckedRoom {
     pub(super) lives: Vec<Life>,
     by_epoch: HashMap<Epoch, usize>,
     /// How one life grew from another, by their numbers.
@@ -111,7 +111,7 @@ impl Life {
     }
 }
 
-impl Room {
+impl CheckedRoom {
     /// The number of an epoch's life, which begins if it is new.
     pub(super) fn life(&mut self, epoch: Epoch, now: Duration) -> usize {
         *self.by_epoch.entry(epoch).or_insert_with(|| {

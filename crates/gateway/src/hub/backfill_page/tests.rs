@@ -41,9 +41,9 @@ fn check(
         assert_eq!(page.epoch, EPOCH);
         let frames: Vec<String> = (page.batch.iter().flat_map(|batch| batch.entries()))
             .map(|entry| match entry {
-                Entry::Message(message) => message.seq.to_string(),
-                Entry::Gap { from, to } => format!("gap {from}-{to}"),
-                Entry::Reset { .. } => "reset".to_owned(),
+                LogEntry::Message(message) => message.seq.to_string(),
+                LogEntry::Gap { from, to } => format!("gap {from}-{to}"),
+                LogEntry::Reset { .. } => "reset".to_owned(),
             })
             .collect();
         if let Some(batch) = &page.batch {

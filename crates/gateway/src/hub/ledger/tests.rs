@@ -8,11 +8,11 @@ use roomcast_protocol::Epoch;
 use super::*;
 use crate::tests::{EPOCH, at, message, room_name};
 
-fn ledger(last: u64) -> Ledger {
-    let mut ledger = Ledger::opening(Instant::now());
-    assert!(matches!(ledger.phase, Phase::Opening { .. }));
+fn ledger(last: u64) -> RoomLedger {
+    let mut ledger = RoomLedger::opening(Instant::now());
+    assert!(matches!(ledger.phase, FeedPhase::Opening { .. }));
     ledger.open(Lineage::new(EPOCH), last);
-    assert_eq!(ledger.phase, Phase::Open);
+    assert_eq!(ledger.phase, FeedPhase::Open);
     ledger
 }
 
@@ -21,7 +21,7 @@ fn messages(from: u64, count: u64, size: usize) -> FeedEvent {
 }
 
 /// Appends all batches of an event as the hub does; the last floor.
-fn feed(ledger: &mut Ledger, event: FeedEvent, max: usize, budget: &Budget) -> Floor {
+fn feed(ledger: &mut RoomLedger, event: FeedEvent, max: usize, budget: &Budget) -> Floor {
     let batches = ledger.batches(&room_name(), event, budget);
     let mut floor = ledger.floor();
     for batch in batches {

@@ -11,7 +11,7 @@ fn name(room: usize) -> RoomName {
 #[derive(Debug, Default)]
 struct World {
     shares: Shares,
-    rooms: Vec<(Option<Place>, usize)>,
+    rooms: Vec<(Option<SharePlace>, usize)>,
 }
 
 impl World {

@@ -30,7 +30,7 @@ fn hub_with(workers: usize, rooms: usize) -> (Hub, Vec<mpsc::Receiver<WorkerEven
     let (queues, events) = (0..workers).map(|_| worker_queue()).unzip();
     let mut hub = Hub::new(bus, queues, commands, settings, Metrics::new());
     for number in 0..rooms {
-        let mut ledger = Ledger::opening(Instant::now());
+        let mut ledger = RoomLedger::opening(Instant::now());
         ledger.open(Lineage::new(EPOCH), LAST);
         (0..workers).for_each(|worker| ledger.attach(worker, 1));
         hub.rooms.insert(name(number), ledger);

@@ -9,7 +9,7 @@ use crate::tests::{EPOCH, Seen, at, entry, key, message, reset, room_name, seen}
 
 const MAX: usize = 64 * 1024;
 
-fn batch(start: u64, entries: Vec<Entry>, budget: &Budget) -> Batch {
+fn batch(start: u64, entries: Vec<LogEntry>, budget: &Budget) -> Batch {
     Batch::new(room_name(), at(start), entries, budget)
 }
 
@@ -58,7 +58,7 @@ proptest! {
     #[test]
     fn frames_lie_where_they_say(sizes in prop::collection::vec(2..400usize, 1..20)) {
         let budget = Budget::default();
-        let entries: Vec<Entry> = (1u64..).zip(&sizes).map(|(seq, &n)| entry(seq, n)).collect();
+        let entries: Vec<LogEntry> = (1u64..).zip(&sizes).map(|(seq, &n)| entry(seq, n)).collect();
         let batch = batch(0, entries.clone(), &budget);
         for form in Form::ALL {
             let encoded = batch.encoded(form);
@@ -113,7 +113,7 @@ fn data_goes_to_the_other_encoding_transcoded() {
     let budget = Budget::default();
     let mut with_map = message(1, 2);
     with_map.data = Data::json(r#"{"a":[1,2.5,null]}"#).unwrap();
-    let batch = batch(0, vec![Entry::Message(Arc::new(with_map.clone()))], &budget);
+    let batch = batch(0, vec![LogEntry::Message(Arc::new(with_map.clone()))], &budget);
     for form in Form::ALL {
         let expected = Seen::message(&with_map, false, form);
         assert_eq!(seen(&batch.encoded(form).bytes, form), [expected]);
@@ -123,7 +123,7 @@ fn data_goes_to_the_other_encoding_transcoded() {
 #[test]
 fn frame_after_skips_what_the_reader_has() {
     let budget = Budget::default();
-    let entries = vec![entry(5, 9), Entry::Gap { from: 6, to: 9 }, entry(10, 9), entry(11, 9)];
+    let entries = vec![entry(5, 9), LogEntry::Gap { from: 6, to: 9 }, entry(10, 9), entry(11, 9)];
     let batch = batch(4, entries, &budget);
     let frames: Vec<u32> = (4..12).map(|seq| batch.frame_after(seq, 0)).collect();
     // Whoever stands inside of the gap is told of it.
@@ -152,7 +152,7 @@ fn the_current_epoch_begins_after_the_last_reset() {
 #[test]
 fn newest_is_the_time_of_the_last_message() {
     let budget = Budget::default();
-    let gap = Entry::Gap { from: 7, to: 9 };
+    let gap = LogEntry::Gap { from: 7, to: 9 };
     assert_eq!(batch(4, vec![entry(5, 9), entry(6, 9), gap.clone()], &budget).newest(), Some(60));
     assert_eq!(batch(6, vec![gap, reset(EPOCH, 9)], &budget).newest(), None);
 }
@@ -163,7 +163,7 @@ fn only_the_author_sees_its_frames_otherwise() {
     let (author, other) = (ConnectionId(1), ConnectionId(2));
     let own = |seq, echo, key: Option<_>| {
         let message = Message { connection: Some(author), echo, key, ..message(seq, 9) };
-        Entry::Message(Arc::new(message))
+        LogEntry::Message(Arc::new(message))
     };
     let entries = vec![
         own(1, true, None),
@@ -171,7 +171,7 @@ fn only_the_author_sees_its_frames_otherwise() {
         own(3, true, Some(key())),
         own(4, false, Some(key())),
         entry(5, 9),
-        Entry::Gap { from: 6, to: 6 },
+        LogEntry::Gap { from: 6, to: 6 },
     ];
     let batch = Batch::new(room, at(0), entries, &budget);
     let special: Vec<_> = (0..6).map(|index| batch.special(index, author)).collect();
@@ -179,7 +179,7 @@ fn only_the_author_sees_its_frames_otherwise() {
     assert_eq!(special, [None, skipped, keyed, skipped, None, None]);
     assert!((0..6).all(|index| batch.special(index, other).is_none()));
     for form in Form::ALL {
-        let Entry::Message(third) = &batch.entries()[2] else { unreachable!() };
+        let LogEntry::Message(third) = &batch.entries()[2] else { unreachable!() };
         let expected = Seen::message(third, true, form);
         assert_eq!(seen(&batch.keyed_frame(2, form), form), [expected]);
         let shared = seen(&batch.encoded(form).bytes, form);

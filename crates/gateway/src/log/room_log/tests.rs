@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use roomcast_protocol::{Epoch, RoomName};
 
 use super::*;
-use crate::log::{Budget, Entry};
+use crate::log::{Budget, LogEntry};
 use crate::tests::{EPOCH, at, entry, reset, room_name};
 
 #[derive(Debug, Clone)]
@@ -106,7 +106,7 @@ impl Model {
     }
 
     /// The entries of the next batch, recorded.
-    fn append(&mut self, items: &[Item]) -> Vec<Entry> {
+    fn append(&mut self, items: &[Item]) -> Vec<LogEntry> {
         let batch = self.weights.len() as u64;
         let mut entries = Vec::new();
         for (frame, item) in items.iter().enumerate() {
@@ -116,7 +116,7 @@ impl Model {
                 Item::Message { size } => (entry(next, size), Position { seq: next, ..before }),
                 Item::Gap { more } => {
                     let to = next + more;
-                    (Entry::Gap { from: next, to }, Position { seq: to, ..before })
+                    (LogEntry::Gap { from: next, to }, Position { seq: to, ..before })
                 }
                 Item::Reset { back, restart } => {
                     let epoch = Epoch(before.epoch.0 + 1);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use roomcast_protocol::Epoch;
 
 use super::*;
-use crate::log::{Batch, Budget, Entry};
+use crate::log::{Batch, Budget, LogEntry};
 use crate::tests::{connection, entry, reset, room_name};
 
 const GRAND: Epoch = Epoch(1);
@@ -23,7 +23,7 @@ fn log(floor: u64) -> RoomLog {
     let budget = Budget::default();
     let start = Position { epoch: PARENT, seq: 24 };
     let mut log = RoomLog::new(start);
-    let mut entries: Vec<Entry> = vec![entry(25, 9), entry(26, 9), reset(CURRENT, 25)];
+    let mut entries: Vec<LogEntry> = vec![entry(25, 9), entry(26, 9), reset(CURRENT, 25)];
     entries.extend((26..=30).map(|seq| entry(seq, 9)));
     log.append(Arc::new(Batch::new(room_name(), start, entries, &budget)));
     let entries = (31..=40).map(|seq| entry(seq, 9)).collect();

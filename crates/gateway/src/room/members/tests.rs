@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use tokio::net::TcpStream;
 
 use crate::connection::Connection;
-use crate::room::{Reader, Room};
+use crate::room::{MemberReader, Room};
 use crate::tests::{at, connection, enter, leave, room};
 use std::rc::Rc;
 
@@ -63,7 +63,7 @@ proptest! {
         });
         let (room, second) = (room(), room());
         for (connection, _) in all.iter().step_by(2) {
-            enter(connection, &second, Reader::Waiting(at(0)));
+            enter(connection, &second, MemberReader::Waiting(at(0)));
         }
         let (mut present, mut pinned): (Vec<usize>, bool) = (Vec::new(), false);
         for op in ops {
@@ -71,7 +71,7 @@ proptest! {
             match op {
                 Op::Add(index) if !present.contains(&index) => {
                     present.push(index);
-                    let slot = enter(&all[index].0, &room, Reader::Waiting(at(0)));
+                    let slot = enter(&all[index].0, &room, MemberReader::Waiting(at(0)));
                     prop_assert_eq!(slot as usize, slots, "a pass under way still finds it");
                 }
                 Op::Remove(index) if present.contains(&index) => {
@@ -112,7 +112,7 @@ async fn a_chunk_ends_with_the_members() {
     let mut all = Vec::new();
     for id in 0..5 {
         let (connection, client) = connection(id).await;
-        enter(&connection, &room, Reader::Waiting(at(0)));
+        enter(&connection, &room, MemberReader::Waiting(at(0)));
         all.push((connection, client));
     }
     let mut state = room.state.borrow_mut();

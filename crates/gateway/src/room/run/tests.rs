@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use roomcast_protocol::{Epoch, Message};
 
 use super::*;
-use crate::log::{Budget, Entry};
+use crate::log::{Budget, LogEntry};
 use crate::tests::{EPOCH, Seen, at, entry, key, message, reset, room_name, seen};
 
 const READER: ConnectionId = ConnectionId(7);
@@ -53,11 +53,11 @@ fn log_of(batches: &[Vec<Item>], floor: u64) -> RoomLog {
                     };
                     let key = keyed.then(key);
                     let message = Message { connection, echo, key, ..message(seq, size) };
-                    Entry::Message(Arc::new(message))
+                    LogEntry::Message(Arc::new(message))
                 }
                 Item::Gap => {
                     seq += 2;
-                    Entry::Gap { from: seq - 1, to: seq }
+                    LogEntry::Gap { from: seq - 1, to: seq }
                 }
                 Item::Reset => {
                     epoch = Epoch(epoch.0 + 1);
@@ -79,7 +79,7 @@ fn expected(log: &RoomLog, cursor: Cursor, form: Form, author: bool) -> Vec<Seen
         let from = if number == cursor.batch { cursor.frame as usize } else { 0 };
         for entry in &log.batch(number).unwrap().entries()[from..] {
             match entry {
-                Entry::Message(message) if author && message.connection == Some(READER) => {
+                LogEntry::Message(message) if author && message.connection == Some(READER) => {
                     if message.echo {
                         expected.push(Seen::message(message, message.key.is_some(), form));
                     }
@@ -239,7 +239,7 @@ fn alternating(count: u64, size: usize, echo: bool) -> RoomLog {
     let mut log = RoomLog::new(at(0));
     let own = |seq| {
         let (connection, key) = (Some(READER), Some(key()));
-        Entry::Message(Arc::new(Message { connection, key, echo, ..message(seq, size) }))
+        LogEntry::Message(Arc::new(Message { connection, key, echo, ..message(seq, size) }))
     };
     let entries = (1..=count).map(|seq| if seq % 2 == 0 { own(seq) } else { entry(seq, size) });
     let batch = Batch::new(room_name(), at(0), entries.collect(), &Budget::default());
@@ -262,7 +262,7 @@ fn an_authors_run_keeps_the_turns_bounds() {
 fn a_run_of_own_frames_without_echo_moves_the_cursor_and_writes_nothing() {
     let mut log = RoomLog::new(at(0));
     let own = Message { connection: Some(READER), echo: false, ..message(1, 9) };
-    let entries = vec![Entry::Message(Arc::new(own))];
+    let entries = vec![LogEntry::Message(Arc::new(own))];
     log.append(Arc::new(Batch::new(room_name(), at(0), entries, &Budget::default())));
     let cursor = log.cursor_after(0).unwrap();
     let run = Run::of_log(&log, cursor, Form::WebSocketJson, Some(READER), 100);

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use tokio::net::TcpStream;
 
 use super::*;
-use crate::log::{Budget, Entry};
+use crate::log::{Budget, LogEntry};
 use crate::tests::{EPOCH, at, connection, enter, entry, leave, room, room_name};
 
 const MEMBERS: usize = 6;
@@ -51,7 +51,7 @@ fn onward(log: &RoomLog, mut cursor: Cursor, frames: usize) -> Cursor {
 
 fn cursor_of(state: &RoomState, slot: usize) -> Cursor {
     match state.members.at(slot as u32).reader {
-        Reader::Log(cursor) => cursor,
+        MemberReader::Log(cursor) => cursor,
         ref other => panic!("unexpected {other:?}"),
     }
 }
@@ -63,18 +63,18 @@ fn check_fallen(
     before: &[(Cursor, Position)],
     floor: Floor,
 ) -> Result<(), TestCaseError> {
-    let mut expected: Vec<(u32, Position, Verdict)> = Vec::new();
+    let mut expected: Vec<(u32, Position, LaggardVerdict)> = Vec::new();
     for (slot, (cursor, position)) in before.iter().enumerate() {
         if cursor.batch < floor.all {
             let slow = cursor.batch < floor.slow;
-            let verdict = if slow { Verdict::Slow } else { Verdict::Evicted };
+            let verdict = if slow { LaggardVerdict::Slow } else { LaggardVerdict::Evicted };
             expected.push((slot as u32, *position, verdict));
         }
     }
     let got: Vec<_> = fallen.iter().map(|l| (l.slot, l.position, l.verdict)).collect();
     prop_assert_eq!(got, expected);
     for Laggard { slot, .. } in fallen {
-        let end = Reader::Log(state.log.end_cursor());
+        let end = MemberReader::Log(state.log.end_cursor());
         state.place(slot, end);
     }
     Ok(())
@@ -101,7 +101,7 @@ proptest! {
         let first = room.state.borrow_mut().attach(hub.clone(), lineage.clone(), 0);
         prop_assert!(first.is_empty());
         for (connection, _) in &all {
-            enter(connection, &room, Reader::Log(hub.end_cursor()));
+            enter(connection, &room, MemberReader::Log(hub.end_cursor()));
         }
         for op in ops {
             let mut state = room.state.borrow_mut();
@@ -162,10 +162,10 @@ async fn a_page_leads_to_the_log_or_to_the_next_page() {
     log.append(batch(at(20), 5));
     room.state.borrow_mut().attach(log, Arc::new(Lineage::new(EPOCH)), 0);
     let page = batch(at(10), 4);
-    let slot = enter(&connection, &room, Reader::Page { page: page.clone(), frame: 0 });
+    let slot = enter(&connection, &room, MemberReader::Page { page: page.clone(), frame: 0 });
     let mut state = room.state.borrow_mut();
     state.advance(slot, Cursor { batch: 0, frame: 3 });
-    assert!(matches!(state.members.at(slot).reader, Reader::Page { frame: 3, .. }));
+    assert!(matches!(state.members.at(slot).reader, MemberReader::Page { frame: 3, .. }));
     assert!(state.is_behind(slot) && state.waiting().is_empty());
 
     // It ends at 14, and the log begins at 20.
@@ -174,14 +174,14 @@ async fn a_page_leads_to_the_log_or_to_the_next_page() {
     assert_eq!(state.oldest_wanted(), Some(14));
 
     let next = batch(at(14), 8);
-    state.place(slot, Reader::Page { page: next, frame: 0 });
+    state.place(slot, MemberReader::Page { page: next, frame: 0 });
     assert_eq!(state.oldest_wanted(), None);
     state.advance(slot, Cursor { batch: 1, frame: 0 });
     assert_eq!(cursor_of(&state, slot as usize), Cursor { batch: 0, frame: 2 }, "behind 22");
 
     // A page of another epoch leads nowhere by itself.
     state.lineage = Arc::new(Lineage::new(roomcast_protocol::Epoch(2)));
-    assert!(matches!(state.after(at(22)), Reader::Waiting(position) if position == at(22)));
+    assert!(matches!(state.after(at(22)), MemberReader::Waiting(position) if position == at(22)));
     drop(state);
     leave(&connection, &room);
 }
@@ -200,7 +200,7 @@ fn what_a_pass_has_finished_is_measured_once() {
     assert!(since.is_some());
     let seqs: Vec<Seq> = batches.iter().map(|batch| batch.end().seq).collect();
     assert_eq!(seqs, [4], "not what came with the log, nor what the pass has not reached");
-    assert!(matches!(batches[0].entries()[..], [Entry::Message(_)]));
+    assert!(matches!(batches[0].entries()[..], [LogEntry::Message(_)]));
     state.passed = 3;
     assert_eq!(state.passed().1.len(), 1);
     assert!(state.passed().1.is_empty());

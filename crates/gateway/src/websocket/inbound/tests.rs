@@ -105,10 +105,10 @@ struct Reading {
 impl Reading {
     /// Reads what one system call brought, in as many turns as it takes; `Some` if that ended the
     /// connection.
-    fn read(&mut self, bytes: &[u8]) -> Option<Arrival> {
+    fn read(&mut self, bytes: &[u8]) -> Option<InboundEvent> {
         let mut left = bytes;
         loop {
-            let end = self.turn(&mut left, &mut Turn::new());
+            let end = self.turn(&mut left, &mut ReadTurn::new());
             if end.is_some() || left.is_empty() {
                 return end;
             }
@@ -116,21 +116,21 @@ impl Reading {
     }
 
     /// One turn, which may leave some of the bytes.
-    fn turn(&mut self, bytes: &mut &[u8], turn: &mut Turn) -> Option<Arrival> {
+    fn turn(&mut self, bytes: &mut &[u8], turn: &mut ReadTurn) -> Option<InboundEvent> {
         self.inbound.begin(&self.held);
         while let Some(run) = self.inbound.run(bytes, MAX, turn) {
             let mut run = &run[..];
             loop {
                 match self.inbound.next(&mut run, MAX, &mut self.control) {
-                    Arrival::Text(text) => self.got.push(Got::Text(text.as_str().to_owned())),
-                    Arrival::Binary(bytes) => self.got.push(Got::Binary(bytes.to_vec())),
-                    Arrival::Pause => break,
+                    InboundEvent::Text(text) => self.got.push(Got::Text(text.as_str().to_owned())),
+                    InboundEvent::Binary(bytes) => self.got.push(Got::Binary(bytes.to_vec())),
+                    InboundEvent::Pause => break,
                     end => return Some(end),
                 }
             }
             assert!(run.is_empty(), "tungstenite leaves nothing of a run");
         }
-        self.inbound.refused().map(Arrival::Broken)
+        self.inbound.refused().map(InboundEvent::Broken)
     }
 
     /// What it holds besides its state's own size.
@@ -223,10 +223,13 @@ fn a_pong_alone_leaves_nothing_behind() {
 #[track_caller]
 fn check_broken(what: &str, bytes: &[u8], expected: CloseCode) {
     let whole = Reading::default().read(bytes);
-    assert!(matches!(whole, Some(Arrival::Broken(code)) if code == expected), "{what}: {whole:?}");
+    assert!(
+        matches!(whole, Some(InboundEvent::Broken(code)) if code == expected),
+        "{what}: {whole:?}"
+    );
     let mut reading = Reading::default();
     let end = bytes.chunks(1).find_map(|byte| reading.read(byte));
-    assert!(matches!(end, Some(Arrival::Broken(code)) if code == expected), "{what}: {end:?}");
+    assert!(matches!(end, Some(InboundEvent::Broken(code)) if code == expected), "{what}: {end:?}");
     assert_eq!(reading.got, [], "{what}");
     drop(reading.inbound);
     assert_eq!(reading.held.get(), 0, "{what}");
@@ -292,7 +295,7 @@ fn messages_above_the_limit_are_too_big() {
 fn check_close(payload: &[u8], expected: &[u8]) {
     let mut reading = Reading::default();
     let end = reading.read(&frame(OpCode::Control(Control::Close), true, payload));
-    assert!(matches!(end, Some(Arrival::Close)), "{payload:?}: {end:?}");
+    assert!(matches!(end, Some(InboundEvent::Close)), "{payload:?}: {end:?}");
     let [0x88, length, answer @ ..] = reading.control.as_slice() else {
         panic!("no Close: {:?}", reading.control)
     };
@@ -318,7 +321,7 @@ fn what_follows_a_close_is_not_read() {
     let mut reading = Reading::default();
     let close = frame(OpCode::Control(Control::Close), true, b"\x03\xe8");
     let end = reading.read(&[text(b"before"), close, text(b"after")].concat());
-    assert!(matches!(end, Some(Arrival::Close)));
+    assert!(matches!(end, Some(InboundEvent::Close)));
     assert_eq!(reading.got, [Got::Text("before".to_owned())]);
 }
 
@@ -351,7 +354,7 @@ fn a_turn_ends_after_so_many_frames() {
     let stream = [text(b"hi").repeat(ALL), text(b"cut")[..5].to_vec()].concat();
     let mut left = &stream[..];
     for turn in 1..=3 {
-        assert!(reading.turn(&mut left, &mut Turn::new()).is_none());
+        assert!(reading.turn(&mut left, &mut ReadTurn::new()).is_none());
         assert_eq!(reading.got.len(), turn * TURN_FRAMES);
         reading.inbound.postpone(Bytes::copy_from_slice(left), left.len());
         assert_eq!(reading.inbound.settle(), Arriving::Postponed);
@@ -359,7 +362,7 @@ fn a_turn_ends_after_so_many_frames() {
         assert!(reading.inbound.has_postponed());
         assert_eq!(reading.inbound.take_postponed().0, left);
     }
-    assert!(reading.turn(&mut left, &mut Turn::new()).is_none());
+    assert!(reading.turn(&mut left, &mut ReadTurn::new()).is_none());
     assert_eq!((reading.got.len(), left.len()), (ALL, 0));
     assert_eq!(reading.inbound.settle(), Arriving::Begun);
     assert_eq!(reading.held_bytes(), 5);

@@ -33,7 +33,7 @@ async fn a_member_that_stalls_in_history_holds_no_page() {
     let (number, slow, held) = (1, 0, QueuedBytes::default());
     let name = room_name();
     worker.take_in(WorkerEvent::Attached { room: name, number, log, lineage, slow, held });
-    worker.enter(&connection, &room, Reader::Waiting(at(10)));
+    worker.enter(&connection, &room, MemberReader::Waiting(at(10)));
     assert_eq!(asked(&mut commands), Some(10));
 
     let entries = (11..=20).map(|seq| entry(seq, if seq < 15 { MESSAGE } else { 9 })).collect();
@@ -51,7 +51,7 @@ async fn a_member_that_stalls_in_history_holds_no_page() {
 
     // It goes on where it was, as often as it stalls.
     let (mut position, mut sink) = (10, vec![0; 1 << 20]);
-    let is_in_log = || matches!(room.state.borrow().members.at(0).reader, Reader::Log(_));
+    let is_in_log = || matches!(room.state.borrow().members.at(0).reader, MemberReader::Log(_));
     let deadline = Instant::now() + Duration::from_secs(30);
     while !is_in_log() {
         assert!(Instant::now() < deadline, "stuck at {position}");

@@ -45,7 +45,7 @@ impl Scene {
         let mut members = Vec::new();
         for (id, &batch) in (0..).zip(readers) {
             let (connection, socket) = connection(id).await;
-            enter(&connection, &room, Reader::Log(Cursor { batch, frame: 0 }));
+            enter(&connection, &room, MemberReader::Log(Cursor { batch, frame: 0 }));
             members.push((connection, socket));
         }
         Self { worker, room, asked, members }
@@ -69,9 +69,9 @@ impl Scene {
             let member = state.members.at(slot);
             assert!(member.connection.as_ref().is_some_and(|own| Rc::ptr_eq(own, connection)));
             Some(match &member.reader {
-                Reader::Log(cursor) => format!("batch {}", cursor.batch),
-                Reader::Waiting(position) => format!("waits at {}", position.seq),
-                Reader::Page { .. } => "page".to_owned(),
+                MemberReader::Log(cursor) => format!("batch {}", cursor.batch),
+                MemberReader::Waiting(position) => format!("waits at {}", position.seq),
+                MemberReader::Page { .. } => "page".to_owned(),
             })
         };
         self.members.iter().map(reader).collect()

@@ -166,9 +166,9 @@ fn check_told(page: &BackfillPage, reader: Seq, world: &World) {
     if let Some(batch) = &page.batch {
         for entry in &batch.entries()[batch.frame_after(reader, 0) as usize..] {
             match entry {
-                Entry::Message(message) => told.push((message.seq, true)),
-                Entry::Gap { from, to } => told.extend((*from..=*to).map(|seq| (seq, false))),
-                Entry::Reset { .. } => panic!("no page has a reset"),
+                LogEntry::Message(message) => told.push((message.seq, true)),
+                LogEntry::Gap { from, to } => told.extend((*from..=*to).map(|seq| (seq, false))),
+                LogEntry::Reset { .. } => panic!("no page has a reset"),
             }
         }
     }
