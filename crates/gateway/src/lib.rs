@@ -14,12 +14,12 @@ mod form;
 mod http;
 mod hub;
 mod identity;
-mod log;
 mod node;
 mod node_status;
 mod permit;
 mod publication;
 mod room;
+mod room_log;
 mod settings;
 // It drives the crate's own parts, and is no part of it: hence a module, and hence not in `src`.
 #[cfg(test)]

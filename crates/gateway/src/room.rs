@@ -5,6 +5,7 @@ mod members;
 mod pass;
 mod run;
 mod slab;
+mod slow;
 mod view;
 mod write;
 
@@ -14,6 +15,7 @@ use pass::PassState;
 pub(crate) use pass::{CHUNK, write_chunk};
 pub(crate) use run::{MAX_TURN_BYTES, Run, Settled};
 pub(crate) use slab::RoomSlab;
-pub(crate) use view::{Attachment, Laggard, LaggardVerdict, PendingPlace, Room, RoomState};
+pub(crate) use slow::{Laggard, LaggardVerdict};
+pub(crate) use view::{Attachment, PendingPlace, Room, RoomState};
 use write::write_run;
 pub(crate) use write::{WroteTurn, write_turn};

@@ -44,7 +44,11 @@ pub(super) struct Load {
 
 impl Load {
     /// A load of these clients.
-    pub(super) fn new(members: Vec<TortureMember>, publishers: Vec<Publisher>, seed: u64) -> Result<Self> {
+    pub(super) fn new(
+        members: Vec<TortureMember>,
+        publishers: Vec<Publisher>,
+        seed: u64,
+    ) -> Result<Self> {
         Ok(Self {
             engine: Engine::new()?,
             batch: EngineBatch::default(),

@@ -9,7 +9,7 @@ use roomcast_protocol::Seq;
 
 use super::BackfillAnswer;
 use super::backfill_page::{BackfillPage, BackfillRange, PAGE_MESSAGES};
-use crate::log::RoomLog;
+use crate::room_log::RoomLog;
 
 /// Fewest messages in the page right before the log; it has twice as many as the first reader misses
 /// if that is more. The positions of a crowd that lost its node differ by less, and reading so many

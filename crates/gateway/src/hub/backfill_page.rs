@@ -6,7 +6,7 @@ use std::sync::Arc;
 use roomcast_bus::{History, HistoryRange, HistoryRequest, Retention};
 use roomcast_protocol::{Epoch, Message, Position, RoomName, Seq};
 
-use crate::log::{Batch, Budget, LogEntry, RoomLog};
+use crate::room_log::{Batch, Budget, LogEntry, RoomLog};
 
 /// Largest page, in bytes of data: as large as a batch may be.
 const PAGE_BYTES: usize = 64 * 1024;

@@ -8,7 +8,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::Instant;
 
 use super::{BackfillPage, QueuedBytes};
-use crate::log::{Batch, Floor, RoomLog};
+use crate::room_log::{Batch, Floor, RoomLog};
 
 /// From a worker to the hub.
 #[derive(Debug)]

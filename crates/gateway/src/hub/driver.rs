@@ -20,7 +20,7 @@ use super::opening::Opening;
 use super::shares::Shares;
 use super::worker_queue::{Sent, WorkerQueue, queue_bytes};
 use super::{HubCommand, WorkerEvent};
-use crate::log::{Batch, Budget, Floor};
+use crate::room_log::{Batch, Budget, Floor};
 use crate::settings::Settings;
 
 /// Period of the hub's upkeep.

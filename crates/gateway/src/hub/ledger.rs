@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::backfill::Backfill;
 use super::shares::SharePlace;
-use crate::log::{Batch, Budget, Floor, LogEntry, RoomLog};
+use crate::room_log::{Batch, Budget, Floor, LogEntry, RoomLog};
 
 /// Largest batch, in bytes: some hundred chat messages, and small enough to be kept for one reader.
 const BATCH_BYTES: usize = 64 * 1024;

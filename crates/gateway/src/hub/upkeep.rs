@@ -8,7 +8,7 @@ use super::WorkerEvent;
 use super::driver::{Hub, now_ms};
 use super::ledger::{FeedPhase, RoomLedger};
 use super::worker_queue::{Sent, WorkerQueue};
-use crate::log::Floor;
+use crate::room_log::Floor;
 
 /// Ticks in which each room is looked at once (5 s).
 const TICKS_PER_ROUND: usize = 100;

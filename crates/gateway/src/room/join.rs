@@ -6,7 +6,7 @@ use roomcast_protocol::{Epoch, Lineage, Position, Publish, RequestId, Seq};
 use tokio::time::Instant;
 
 use crate::connection::Connection;
-use crate::log::{Cursor, RoomLog};
+use crate::room_log::{Cursor, RoomLog};
 
 /// A join that cannot be answered yet.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use roomcast_protocol::Position;
 
 use crate::connection::Connection;
-use crate::log::{Batch, Cursor};
+use crate::room_log::{Batch, Cursor};
 
 /// Where a member reads.
 #[derive(Debug, Clone)]

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use super::{MAX_TURN_BYTES, MemberReader, RoomMember, RoomState, Run, write_run};
 use crate::connection::Connection;
 use crate::form::Form;
-use crate::log::{Cursor, RoomLog};
+use crate::room_log::{Cursor, RoomLog};
 
 /// Members written before the pass yields to the worker's other work: 2 ms or so.
 pub(crate) const CHUNK: usize = 512;

@@ -6,7 +6,7 @@ use std::io::IoSlice;
 use roomcast_protocol::ConnectionId;
 
 use crate::form::Form;
-use crate::log::{Batch, Cursor, Encoded, RoomLog, Special};
+use crate::room_log::{Batch, Cursor, Encoded, RoomLog, Special};
 
 /// Most bytes written to one connection in one turn: large enough for a full burst, small enough
 /// that a fast reader of a flood does not hold the pass (rule: 256 KiB a turn).

@@ -8,11 +8,12 @@ use std::time::Instant;
 
 use roomcast_protocol::{Lineage, Position, RoomName, Seq};
 
+use super::slow::Laggard;
 use super::{
     MemberReader, Members, PassState, PendingJoin, PositionCheck, StartPoint, start_point,
 };
 use crate::connection::{Connection, RoomId};
-use crate::log::{Batch, Cursor, Floor, RoomLog};
+use crate::room_log::{Batch, Cursor, Floor, RoomLog};
 use crate::settings::Namespace;
 
 /// A room with local members, or one that is about to have some.
@@ -79,29 +80,11 @@ pub(crate) struct RoomState {
     /// A member may be waiting for a page.
     may_wait: bool,
     /// No member reads the log before this batch.
-    lowest: u64,
+    pub(super) lowest: u64,
     /// Batches before this one were written by a whole pass …
     pub(super) passed: u64,
     /// … and of those, the ones before this were measured.
     measured: u64,
-}
-
-/// What is to be done with a member that fell off the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LaggardVerdict {
-    /// It was slower than the room's log is long.
-    Slow,
-    /// The node's memory budget took its messages: it catches up from history.
-    Evicted,
-}
-
-/// A member that fell off the log, and where it stood.
-#[derive(Debug)]
-pub(crate) struct Laggard {
-    pub(crate) connection: Rc<Connection>,
-    pub(crate) slot: u32,
-    pub(crate) position: Position,
-    pub(crate) verdict: LaggardVerdict,
 }
 
 impl RoomState {
@@ -283,36 +266,6 @@ impl RoomState {
         let batches = batches.collect();
         self.measured = self.passed;
         (self.arrived.take(), batches)
-    }
-
-    /// Members whose cursor lies before the floor, told before the log is trimmed. Looks at all
-    /// members only if one may lie there.
-    fn fallen(&mut self, floor: Floor) -> Vec<Laggard> {
-        if floor.all <= self.lowest.max(self.log.base()) {
-            return Vec::new();
-        }
-        let mut fallen = Vec::new();
-        let mut lowest = u64::MAX;
-        for (slot, member) in self.members.iter_mut() {
-            let (MemberReader::Log(cursor), Some(connection)) =
-                (&member.reader, &member.connection)
-            else {
-                continue;
-            };
-            if cursor.batch >= floor.all {
-                lowest = lowest.min(cursor.batch);
-                continue;
-            }
-            let position = self.log.position_of(*cursor);
-            let verdict = if cursor.batch < floor.slow {
-                LaggardVerdict::Slow
-            } else {
-                LaggardVerdict::Evicted
-            };
-            fallen.push(Laggard { connection: connection.clone(), slot, position, verdict });
-        }
-        self.lowest = lowest;
-        fallen
     }
 }
 

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use super::{MAX_TURN_BYTES, MemberReader, Room, RoomSlab, RoomState, Run, Settled};
 use crate::connection::Connection;
-use crate::log::Cursor;
+use crate::room_log::Cursor;
 
 /// Rooms written in one turn; 7 runs of at most 128 slices and two of the gate's own stay below
 /// IOV_MAX (1024).

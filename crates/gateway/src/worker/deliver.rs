@@ -9,8 +9,8 @@ use roomcast_protocol::CloseCode;
 use super::Worker;
 use crate::config::SlowPolicy;
 use crate::hub::WorkerEvent;
-use crate::log::LogEntry;
 use crate::room::{Attachment, Laggard, LaggardVerdict, MemberReader, Room};
+use crate::room_log::LogEntry;
 
 impl Worker {
     /// Handles an event of the hub.

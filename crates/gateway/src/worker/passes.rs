@@ -6,8 +6,8 @@ use std::rc::Rc;
 use super::Worker;
 use crate::connection::Connection;
 use crate::hub::now_ms;
-use crate::log::LogEntry;
 use crate::room::{CHUNK, Room, write_chunk};
+use crate::room_log::LogEntry;
 
 impl Worker {
     /// A room has something new for its members: queues a pass over them.

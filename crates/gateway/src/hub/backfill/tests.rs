@@ -7,7 +7,7 @@ use roomcast_protocol::Epoch;
 
 use super::*;
 use crate::hub::backfill_page::tests::{history, log};
-use crate::log::{Batch, Budget, LogEntry};
+use crate::room_log::{Batch, Budget, LogEntry};
 use crate::tests::{at, entry, reset, room_name};
 
 mod storm;

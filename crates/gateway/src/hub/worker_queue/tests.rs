@@ -1,7 +1,7 @@
 //! A worker's queue that is full.
 
 use super::*;
-use crate::log::Floor;
+use crate::room_log::Floor;
 
 fn room(name: &str) -> RoomName {
     RoomName::parse(name).unwrap()

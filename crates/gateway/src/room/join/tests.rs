@@ -5,7 +5,7 @@ use std::sync::Arc;
 use roomcast_protocol::Epoch;
 
 use super::*;
-use crate::log::{Batch, Budget, LogEntry};
+use crate::room_log::{Batch, Budget, LogEntry};
 use crate::tests::{connection, entry, reset, room_name};
 
 const GRAND: Epoch = Epoch(1);

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use roomcast_protocol::{Epoch, Message};
 
 use super::*;
-use crate::log::{Budget, LogEntry};
+use crate::room_log::{Budget, LogEntry};
 use crate::tests::{EPOCH, Seen, at, entry, key, message, reset, room_name, seen};
 
 const READER: ConnectionId = ConnectionId(7);

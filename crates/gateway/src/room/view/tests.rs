@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use tokio::net::TcpStream;
 
 use super::*;
-use crate::log::{Budget, LogEntry};
+use crate::room::LaggardVerdict;
+use crate::room_log::{Budget, LogEntry};
 use crate::tests::{EPOCH, at, connection, enter, entry, leave, room, room_name};
 
 const MEMBERS: usize = 6;

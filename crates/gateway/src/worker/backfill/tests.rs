@@ -8,7 +8,7 @@ use tokio::time::{Duration, Instant};
 
 use super::*;
 use crate::hub::{HubCommand, HubHandle, QueuedBytes, WorkerEvent};
-use crate::log::{Batch, Budget, RoomLog};
+use crate::room_log::{Batch, Budget, RoomLog};
 use crate::tests::{EPOCH, at, connection, entry, room_name, settings, worker};
 
 /// More than the sockets of both ends hold.

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::*;
 use crate::connection::Connection;
 use crate::hub::{HubCommand, HubHandle, QueuedBytes};
-use crate::log::{Batch, Budget, Cursor, RoomLog};
+use crate::room_log::{Batch, Budget, Cursor, RoomLog};
 use crate::tests::{EPOCH, at, connection, enter, entry, room_name, settings, worker};
 
 /// Batches in the log before anybody falls off, of two messages each.

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use roomcast_protocol::{Epoch, RoomName};
 
 use super::*;
-use crate::log::{Budget, LogEntry};
+use crate::room_log::{Budget, LogEntry};
 use crate::tests::{EPOCH, at, entry, reset, room_name};
 
 #[derive(Debug, Clone)]

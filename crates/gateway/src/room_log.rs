@@ -1,11 +1,17 @@
-//! A room's log: a bounded, contiguous run of batches, and cursors into it.
+//! A room's log on a node: its recent messages as batches, each encoded once per form of delivery,
+//! and cursors into them. Pure: it knows no socket, no clock and no task. Batches are immutable and
+//! shared by the hub, which owns each log, and the workers, which mirror it.
+
+mod batch;
+mod budget;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use roomcast_protocol::{Position, Seq};
 
-use super::Batch;
+pub(crate) use batch::{Batch, Encoded, LogEntry, Special};
+pub(crate) use budget::Budget;
 
 /// Which batches a log has dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
