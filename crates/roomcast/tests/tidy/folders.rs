@@ -38,7 +38,7 @@ fn graph(modules: &[Module]) -> PartGraph {
 fn differences(graph: &PartGraph, rows: &[Vec<String>]) -> Vec<String> {
     let mut drawn = BTreeMap::<&str, BTreeSet<String>>::new();
     for row in rows {
-        let [part, imports] = &row[..] else { panic!("two cells: {row:?}") };
+        let [part, imports, ..] = &row[..] else { panic!("two cells or more: {row:?}") };
         drawn.insert(part, table::list(imports).collect());
     }
     let mut found = Vec::new();
@@ -57,14 +57,14 @@ fn differences(graph: &PartGraph, rows: &[Vec<String>]) -> Vec<String> {
 const CRATES: [&str; 2] = ["bus", "gateway"];
 
 #[test]
-#[ignore = "the parts of bus and of gateway import each other in circles"]
+
 fn no_parts_import_each_other_in_a_circle() {
     let graphs = CRATES.map(|name| graph(&modules(&format!("crates/{name}"))));
     crate::assert_none("no circle of parts", &graphs.each_ref().map(circles).concat());
 }
 
 #[test]
-#[ignore = "ARCHITECTURE.md has no tables of parts yet"]
+
 fn parts_import_each_other_as_drawn() {
     let document = read("ARCHITECTURE.md");
     let found = CRATES.map(|name| {

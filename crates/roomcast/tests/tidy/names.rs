@@ -55,7 +55,7 @@ fn shared(types: &[Declared]) -> Vec<String> {
 }
 
 #[test]
-#[ignore = "84 names are used twice or more"]
+
 fn no_two_types_share_a_name() {
     let mut types = Vec::new();
     for package in packages() {
