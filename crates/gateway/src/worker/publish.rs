@@ -10,6 +10,7 @@ use roomcast_protocol::{Publish, RoomName, ServerFrame, UserName};
 use super::Worker;
 use super::requests::{BusAnswer, Requester};
 use crate::connection::Connection;
+#[cfg(debug_assertions)]
 use crate::fault::InjectedFault;
 use crate::publication::{PublicationAuthor, PublishOutcome, Submission, publish_error_code};
 use crate::traces::{Followed, TracedOutcome};
