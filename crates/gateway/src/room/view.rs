@@ -75,6 +75,8 @@ pub(crate) struct RoomState {
     pub(super) pass: Option<PassState>,
     /// It stands in the worker's queue of passes.
     pub(crate) queued: bool,
+    /// Joins are being answered: the room is kept although none of them may be a member yet.
+    pub(crate) admitting: bool,
     /// When the oldest message that no pass has finished came to this worker.
     pub(crate) arrived: Option<Instant>,
     /// A member may be waiting for a page.
@@ -102,6 +104,7 @@ impl RoomState {
             standing_asked: false,
             pass: None,
             queued: false,
+            admitting: false,
             arrived: None,
             may_wait: false,
             lowest: u64::MAX,

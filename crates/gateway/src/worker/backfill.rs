@@ -76,12 +76,10 @@ impl Worker {
             }
         }
         drop(state);
-        for (pending, start) in ready {
-            if let Some(ServerFrame::Gap { .. }) = start.notice {
-                self.metrics.rooms.gaps[GapCause::History].inc();
-            }
-            self.admit(room, pending, start);
-        }
+        let gaps =
+            ready.iter().filter(|(_, start)| matches!(start.notice, Some(ServerFrame::Gap { .. })));
+        self.metrics.rooms.gaps[GapCause::History].inc_by(gaps.count() as u64);
+        self.admit_all(room, ready);
         for (connection, missing) in moved {
             if let Some((from, to)) = missing {
                 self.metrics.rooms.gaps[GapCause::Budget].inc();

@@ -62,9 +62,7 @@ impl Worker {
         state.pending = kept;
         let ask_standing = is_ahead && !std::mem::replace(&mut state.standing_asked, is_ahead);
         drop(state);
-        for (pending, start) in ready {
-            self.admit(room, pending, start);
-        }
+        self.admit_all(room, ready);
         if ask_standing {
             self.ask_standing(room);
         }
@@ -73,8 +71,24 @@ impl Worker {
         }
     }
 
+    /// Answers these joins of a room. Connections that ended meanwhile do not become members, so the
+    /// room may have none afterwards.
+    pub(super) fn admit_all(&self, room: &Rc<Room>, ready: Vec<(PendingJoin, JoinStart)>) {
+        if ready.is_empty() {
+            return;
+        }
+        // An answer may end its connection, which takes it out of this room: the others' joins are
+        // no longer listed by then.
+        room.state.borrow_mut().admitting = true;
+        for (pending, start) in ready {
+            self.admit(room, pending, start);
+        }
+        room.state.borrow_mut().admitting = false;
+        self.forget_if_empty(room);
+    }
+
     /// Answers a join with `joined`; the connection is a member from now on.
-    pub(super) fn admit(&self, room: &Rc<Room>, pending: PendingJoin, start: JoinStart) {
+    fn admit(&self, room: &Rc<Room>, pending: PendingJoin, start: JoinStart) {
         let PendingJoin { connection, id, since, then, .. } = pending;
         connection.end_join(room.id);
         if !connection.is_open() {

@@ -75,7 +75,7 @@ impl Worker {
     /// Removes a room that has neither members nor joins.
     pub(super) fn forget_if_empty(&self, room: &Rc<Room>) {
         let mut state = room.state.borrow_mut();
-        if state.members.len() > 0 || !state.pending.is_empty() {
+        if state.members.len() > 0 || !state.pending.is_empty() || state.admitting {
             return;
         }
         self.rooms.unwatch(&mut state);

@@ -1,12 +1,15 @@
 //! What concerns many rooms or joins at once takes many turns, and all of it is done.
 
-use roomcast_protocol::{ErrorCode, JoinRoom, RoomName};
+use std::sync::Arc;
+
+use roomcast_protocol::{ErrorCode, JoinRoom, Lineage, RoomName};
 use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant};
 
 use super::*;
-use crate::hub::{HubCommand, HubHandle, WorkerEvent};
-use crate::tests::{connection, settings, worker};
+use crate::hub::{HubCommand, HubHandle, QueuedBytes, WorkerEvent};
+use crate::room_log::RoomLog;
+use crate::tests::{EPOCH, at, connection, settings, worker};
 
 const ROOMS: usize = 1000;
 
@@ -116,6 +119,21 @@ async fn a_connection_leaves_many_rooms_in_slices() {
     assert_eq!((&left[..3], left.last()), (&expected[..], Some(&0)));
     assert!(connection.joining() == 0 && worker.rooms.all().is_empty());
     assert_eq!(worker.rooms.counts()[2], 0);
+}
+
+/// The logs come between two slices, and find that the connection which waited is closed.
+#[tokio::test]
+async fn rooms_whose_logs_come_while_a_connection_leaves_are_not_kept() {
+    let (worker, connection, _ends) = scene(ROOMS).await;
+    worker.close(&connection, roomcast_protocol::CloseCode::Restart);
+    for room in 0..ROOMS {
+        let (log, lineage) = (RoomLog::new(at(0)), Arc::new(Lineage::new(EPOCH)));
+        let held = QueuedBytes::default();
+        let (room, number, slow) = (name(room), room as u64 + 1, 0);
+        worker.take_in(WorkerEvent::Attached { room, number, log, lineage, slow, held });
+    }
+    while worker.turn() {}
+    assert!(connection.joining() == 0 && worker.rooms.all().is_empty());
 }
 
 #[tokio::test]
