@@ -29,7 +29,7 @@ use rooms::Rooms;
 
 /// How long a client that was asked to move waits for its next connection, and then for the answers
 /// it still expects, so that no publish without a key ends unknown just because a node drains.
-const SETTLE: Duration = Duration::from_secs(2);
+const SETTLE_TIME: Duration = Duration::from_secs(2);
 
 /// What a node that closes with 1013 is spared, besides the usual pause.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -23,7 +23,7 @@ mod handshake;
 pub(crate) use handshake::Greeting;
 
 /// A goodbye that takes longer is cut off.
-const FAREWELL: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 type Opening = Pin<Box<dyn Future<Output = Result<ClientSocket, Failure>> + Send>>;
 
@@ -185,7 +185,7 @@ impl ClientSocket {
             Ok::<(), Error>(())
         };
         // Whether the node heard it does not matter any more.
-        let _ = timeout(FAREWELL, goodbye).await;
+        let _ = timeout(CLOSE_TIMEOUT, goodbye).await;
     }
 }
 

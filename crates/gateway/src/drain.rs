@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 /// The longest time between a client's moment to move and its close.
-const PATIENCE: Duration = Duration::from_secs(2);
+const MOVE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The longest time for the last words to the last connections.
-pub(crate) const FAREWELL: Duration = Duration::from_secs(5);
+pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The parts of a drain, one after the other; together they are no longer than what it was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,7 @@ impl Schedule {
     /// Of a drain that may take so long, and pauses first.
     pub(crate) fn new(total: Duration, pause: Duration) -> Self {
         let rest = total.saturating_sub(pause);
-        let (patience, farewell) = (PATIENCE.min(rest / 10), FAREWELL.min(rest / 5));
+        let (patience, farewell) = (MOVE_TIMEOUT.min(rest / 10), CLOSE_TIMEOUT.min(rest / 5));
         Self { pause, window: rest - patience - farewell, patience, farewell }
     }
 

@@ -24,7 +24,7 @@ use self::acceptor::{Acceptor, Handoff};
 use self::threads::HubThread;
 use self::worker_loop::WorkerParts;
 use crate::config::Config;
-use crate::drain::{FAREWELL, Schedule};
+use crate::drain::{CLOSE_TIMEOUT, Schedule};
 use crate::fault::InjectedFault;
 use crate::hub::{HubHandle, worker_queue};
 use crate::node_status::NodeStatus;
@@ -228,7 +228,7 @@ impl Node {
     /// Ends the node: nobody is let in any more, every connection is closed with 1012, and the
     /// threads end.
     pub async fn stop(self) {
-        self.stop_within(FAREWELL).await;
+        self.stop_within(CLOSE_TIMEOUT).await;
     }
 
     async fn stop_within(self, farewell: Duration) {

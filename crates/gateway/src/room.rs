@@ -1,4 +1,4 @@
-//! A room on one worker: its mirror of the node's log, its local members, and who waits to join.
+//! A room on one worker: its mirror of the node's log, its local members, and the joins that wait.
 
 mod join;
 mod members;

@@ -16,7 +16,8 @@ pub(crate) use budget::Budget;
 /// Which batches a log has dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Floor {
-    /// Batches before this one went because the room's log is full: a member that still reads them is slow.
+    /// Batches before this one went because the room's log is full: a member that still reads them
+    /// is slow.
     pub(crate) slow: u64,
     /// Batches before this one are gone, some of them perhaps only for the node's memory budget.
     pub(crate) all: u64,
@@ -45,7 +46,7 @@ pub(crate) struct RoomLog {
 }
 
 impl RoomLog {
-    /// An empty log of a room that stands at `position`.
+    /// An empty log of a room at `position`.
     pub(crate) fn new(position: Position) -> Self {
         let origin = Cursor { batch: 0, frame: 0 };
         Self {
@@ -136,7 +137,7 @@ impl RoomLog {
         self.batches.get(usize::try_from(number.checked_sub(self.base)?).ok()?)
     }
 
-    /// Where a reader stands whose next frame is `cursor`; the log's start if that is gone.
+    /// The position of a reader whose next frame is `cursor`; the log's start if that is gone.
     pub(crate) fn position_of(&self, cursor: Cursor) -> Position {
         if cursor.batch < self.base {
             return self.start;

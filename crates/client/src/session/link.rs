@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use roomcast_protocol::{Heartbeat, Limits};
 
-use super::SETTLE;
+use super::SETTLE_TIME;
 
 /// Where the connection stands.
 #[derive(Debug)]
@@ -131,7 +131,7 @@ impl SessionLink {
         if let Self::Live(live) = self {
             live.moving = match live.moving {
                 Moving::Preparing { .. } => {
-                    Moving::Settling { until: now + SETTLE, is_prepared: is_open }
+                    Moving::Settling { until: now + SETTLE_TIME, is_prepared: is_open }
                 }
                 Moving::Settling { until, .. } => Moving::Settling { until, is_prepared: is_open },
                 still => still,
@@ -144,11 +144,11 @@ impl SessionLink {
         let Self::Live(live) = self else { return Step::Stay };
         match live.moving {
             Moving::At(at) if at <= now => {
-                live.moving = Moving::Preparing { until: now + SETTLE };
+                live.moving = Moving::Preparing { until: now + SETTLE_TIME };
                 Step::Prepare
             }
             Moving::Preparing { until } if until <= now => {
-                live.moving = Moving::Settling { until: now + SETTLE, is_prepared: false };
+                live.moving = Moving::Settling { until: now + SETTLE_TIME, is_prepared: false };
                 Step::Stay
             }
             Moving::Settling { until, is_prepared } if !expects_answers || until <= now => {

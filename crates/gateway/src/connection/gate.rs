@@ -1,5 +1,5 @@
 //! The gate: the one place that says what may be written to a connection next. Order: the frame
-//! that was begun, control bytes, then the rooms it is owed, in turn. Pure.
+//! that was begun, control bytes, then the rooms with frames for it, in turn. Pure.
 
 use std::collections::VecDeque;
 

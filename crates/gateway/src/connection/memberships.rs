@@ -16,7 +16,7 @@ pub(crate) struct Membership {
     pub(crate) room: RoomId,
     /// Its slot among the room's members; `None` as long as it waits.
     pub(crate) slot: Option<u32>,
-    /// It is in the gate's list of rooms that are owed frames.
+    /// It is in the gate's list of rooms with frames to write.
     pub(super) owed: bool,
 }
 

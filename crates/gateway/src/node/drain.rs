@@ -6,12 +6,12 @@ use tokio::time::{Instant, sleep};
 
 use super::Node;
 use crate::config::DrainConfig;
-use crate::drain::{FAREWELL, Schedule};
+use crate::drain::{CLOSE_TIMEOUT, Schedule};
 
-/// How often it looks whether everybody has gone.
-const LOOK: Duration = Duration::from_millis(50);
-/// How often it says how many have not.
-const PROGRESS: Duration = Duration::from_secs(1);
+/// Time between two checks whether all connections have ended.
+const CHECK_PERIOD: Duration = Duration::from_millis(50);
+/// Time between two log lines with the number that has not.
+const PROGRESS_LOG_PERIOD: Duration = Duration::from_secs(1);
 
 impl Node {
     /// Ends the node gently (P9): it says that it is not ready, takes nobody any more after a pause,
@@ -27,7 +27,7 @@ impl Node {
             () = self.empty(&schedule) => schedule.farewell,
             () = at_once => {
                 tracing::warn!(connections = self.open(), "draining no longer: told to end at once");
-                FAREWELL
+                CLOSE_TIMEOUT
             }
         };
         self.stop_within(farewell).await;
@@ -57,8 +57,8 @@ impl Node {
         let end = Instant::now() + window + patience;
         let mut told = Instant::now();
         while self.open() > 0 && Instant::now() < end {
-            sleep(LOOK).await;
-            if told.elapsed() >= PROGRESS {
+            sleep(CHECK_PERIOD).await;
+            if told.elapsed() >= PROGRESS_LOG_PERIOD {
                 told = Instant::now();
                 let left = end.saturating_duration_since(told).as_secs();
                 tracing::info!(connections = self.open(), seconds = left, "draining: still here");

@@ -1,5 +1,5 @@
 //! The members of a room on one worker: dense, so that a pass walks memory in order. While a pass
-//! is under way nobody moves: those who leave become holes, filled when it has ended.
+//! is under way no member moves: a leaving member becomes a hole, which is filled after the pass.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub(crate) struct RoomMember {
 pub(crate) struct Members {
     slots: Vec<RoomMember>,
     holes: Vec<u32>,
-    /// A pass is under way: nobody moves.
+    /// A pass is under way: no member moves.
     pinned: bool,
 }
 

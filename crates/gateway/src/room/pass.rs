@@ -34,7 +34,7 @@ pub(crate) struct Chunk {
     pub(crate) ended: bool,
     /// Members looked at.
     pub(crate) members: usize,
-    /// Connections that are owed frames of several rooms, or have control bytes waiting: to be
+    /// Connections with frames of several rooms or control bytes waiting: to be
     /// written once, across all of it, after the chunk.
     pub(crate) deferred: Vec<Rc<Connection>>,
     /// Frames written to members.

@@ -1,4 +1,4 @@
-//! A run: what one reader is owed from a log, as slices of the encoded batches themselves, and what
+//! A run: what one reader gets next from a log, as slices of the encoded batches, and what
 //! it means when only part of it was written. Pure.
 
 use std::io::IoSlice;
@@ -93,7 +93,7 @@ impl<'a> Piece<'a> {
 /// What a write of a run came to.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Settled {
-    /// Where the reader stands: behind the last frame that was begun.
+    /// The reader's position: after the last frame that was begun.
     pub(crate) cursor: Cursor,
     /// What is left of that frame; empty if it was finished.
     pub(crate) rest: Vec<u8>,
@@ -101,7 +101,7 @@ pub(crate) struct Settled {
     pub(crate) frames: u64,
 }
 
-/// What one reader is owed.
+/// What one reader gets next.
 #[derive(Debug)]
 pub(crate) struct Run<'a> {
     start: Cursor,
@@ -139,7 +139,7 @@ impl<'a> Run<'a> {
         run
     }
 
-    /// What follows frame `frame` of a page, which stands outside the log.
+    /// What follows frame `frame` of a page, which is not in the log.
     pub(crate) fn of_page(
         page: &'a Batch,
         frame: u32,
@@ -212,7 +212,7 @@ impl<'a> Run<'a> {
         self.pieces.iter().map(|piece| IoSlice::new(piece.frame_bytes())).collect()
     }
 
-    /// Where the reader stands when all of it is written.
+    /// The reader's position when all of it is written.
     pub(crate) fn end(&self) -> Cursor {
         self.pieces.last().map_or(self.start, Piece::end)
     }

@@ -1,4 +1,4 @@
-//! A room's state on one worker. Everything that changes stands in [`RoomState`], which is borrowed
+//! A room's state on one worker. Everything that changes is in [`RoomState`], which is borrowed
 //! for one step at a time and never across an await.
 
 use std::cell::RefCell;
@@ -32,7 +32,7 @@ pub(crate) struct Room {
 /// Whether the worker has the room's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Attachment {
-    /// The hub was asked; the number tells its answer from that to an earlier question.
+    /// The hub was asked; the number distinguishes its answer from that to an earlier question.
     Asked(u64),
     /// The log is here and follows the hub's; the number is still that of the question.
     Live(u64),
@@ -47,7 +47,7 @@ impl Attachment {
     }
 }
 
-/// Where a room stands among a worker's rooms with joins that wait.
+/// A room's place among a worker's rooms with waiting joins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct PendingPlace {
     /// When it is looked at.
@@ -65,15 +65,15 @@ pub(crate) struct RoomState {
     pub(crate) members: Members,
     /// Joins that wait for the log, a page or a position, the first of them longest.
     pub(crate) pending: Vec<PendingJoin>,
-    /// Where it stands among the worker's rooms with joins that wait.
+    /// Its place among the worker's rooms with waiting joins.
     pub(crate) watch: Option<PendingPlace>,
     /// A page was asked for and has not come.
     pub(crate) page_asked: bool,
-    /// The bus was asked where the room stands.
+    /// The bus was asked for the room's position.
     pub(crate) standing_asked: bool,
     /// The pass under way.
     pub(super) pass: Option<PassState>,
-    /// It stands in the worker's queue of passes.
+    /// It is in the worker's queue of passes.
     pub(crate) queued: bool,
     /// Joins are being answered: the room is kept although none of them may be a member yet.
     pub(crate) admitting: bool,
@@ -158,7 +158,7 @@ impl RoomState {
         fallen
     }
 
-    /// Moves a member, and remembers the oldest batch that anybody reads.
+    /// Moves a member, and remembers the oldest batch that a member reads.
     pub(crate) fn place(&mut self, slot: u32, reader: MemberReader) {
         match reader {
             MemberReader::Log(Cursor { batch, .. }) => self.lowest = self.lowest.min(batch),
@@ -199,8 +199,8 @@ impl RoomState {
         }
     }
 
-    /// Where a reader stands in the current epoch that stood at `position`, perhaps of an older one:
-    /// it keeps what both share, as far as the log has come.
+    /// The position in the current epoch of a reader at `position`, perhaps of an older epoch: it keeps
+    /// the messages that both epochs share, as far as the log has come.
     pub(crate) fn rebase(&self, position: Position) -> Position {
         let Lineage { epoch, .. } = *self.lineage;
         if position.epoch == epoch {

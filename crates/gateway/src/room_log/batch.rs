@@ -15,7 +15,7 @@ use crate::form::Form;
 /// Bytes of one message beside its data: envelope, names and bookkeeping, roughly.
 const ENTRY_BYTES: usize = 160;
 
-/// One thing a reader of a room is told.
+/// One entry of a room's log: what a reader gets.
 #[derive(Debug, Clone)]
 pub(crate) enum LogEntry {
     /// The next message.
@@ -27,7 +27,7 @@ pub(crate) enum LogEntry {
 }
 
 impl LogEntry {
-    /// Where a reader stands after this entry, if it stood in `epoch` before.
+    /// A reader's position after this entry, if it was in `epoch` before.
     fn end(&self, epoch: Epoch) -> Position {
         match self {
             Self::Message(message) => Position { epoch, seq: message.seq },
@@ -191,7 +191,7 @@ impl Batch {
         })
     }
 
-    /// Where a reader stands before frame `index`.
+    /// A reader's position before frame `index`.
     pub(crate) fn position_before(&self, index: u32) -> Position {
         let before = &self.entries[..index as usize];
         before.iter().fold(self.start, |at, entry| entry.end(at.epoch))
@@ -203,7 +203,7 @@ impl Batch {
         Some((at as u32 + 1, self.position_before(at as u32 + 1)))
     }
 
-    /// The first frame at or after `from` that tells something after `seq`; only meaningful within
+    /// The first frame at or after `from` that holds something after `seq`; only meaningful within
     /// one epoch.
     pub(crate) fn frame_after(&self, seq: Seq, from: u32) -> u32 {
         let rest = &self.entries[from as usize..];
@@ -247,7 +247,7 @@ impl Batch {
         }
     }
 
-    /// Whether a member with this id sees frame `index` otherwise than everybody else: it is the
+    /// Whether a member with this id sees frame `index` differently from the others: it is the
     /// author and asked for no echo, or sees its own key.
     pub(crate) fn special(&self, index: u32, reader: ConnectionId) -> Option<Special> {
         let LogEntry::Message(message) = &self.entries[index as usize] else { return None };

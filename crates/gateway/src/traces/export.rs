@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use crate::fetch::fetch;
 
 /// From the connect to the collector's answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 const USUAL_PORT: u16 = 80;
 
 /// Queues spans and sends them to a collector.
@@ -27,7 +27,7 @@ pub(super) fn processor(endpoint: &str, node: &NodeId) -> Result<BatchSpanProces
         .with_http_client(Sender { runtime: Handle::current(), fails: AtomicBool::new(false) })
         .with_protocol(Protocol::HttpBinary)
         .with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
-        .with_timeout(PATIENCE)
+        .with_timeout(EXPORT_TIMEOUT)
         .build()
         .map_err(|error| error.to_string())?;
     let mut processor = BatchSpanProcessor::builder(exporter).build();
@@ -52,7 +52,7 @@ struct Sender {
 impl HttpClient for Sender {
     /// Called on the library's thread, which knows no runtime.
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let sent = self.runtime.spawn(async { timeout(PATIENCE, send(request)).await });
+        let sent = self.runtime.spawn(async { timeout(EXPORT_TIMEOUT, send(request)).await });
         let outcome = match sent.await? {
             Ok(outcome) => outcome,
             Err(late) => Err(late.into()),

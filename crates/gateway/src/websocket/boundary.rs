@@ -101,7 +101,7 @@ impl Boundary {
     }
 }
 
-/// The length of the header that begins so, as far as these bytes tell.
+/// The length of the header that begins with these bytes, as far as they contain it.
 fn header_length(bytes: &[u8]) -> usize {
     let Some(second) = bytes.get(1) else { return 2 };
     let length = match second & 0x7f {

@@ -75,7 +75,7 @@ impl Worker {
         chunk.members.max(1)
     }
 
-    /// Writes to each connection once, across all rooms that it is owed frames of.
+    /// Writes to each connection once, for all rooms that have frames for it.
     fn write_all(&self, connections: Vec<Rc<Connection>>) {
         for connection in connections {
             self.write(&connection);

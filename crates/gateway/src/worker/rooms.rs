@@ -1,5 +1,5 @@
 //! Owner of a worker's rooms: those with local members, or with joins that wait. It also numbers
-//! the worker's commands to the hub, by which an answer is told from an older one, and knows when
+//! the worker's commands to the hub, which distinguish an answer from an older one, and knows when
 //! the joins that wait are to be refused. It knows no hub and refuses no join itself.
 
 use std::cell::{Cell, RefCell};

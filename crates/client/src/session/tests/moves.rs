@@ -41,7 +41,9 @@ fn a_hint_is_followed_without_a_next_connection_too() {
         bench.give(Input::Frame(ServerFrame::Reconnect { after_ms: 0, reason: "drain".into() }));
         let actions = match refused {
             true => bench.give(Input::Prepared { is_open: false }),
-            false => bench.pass(SETTLE).into_iter().chain(bench.pass(Duration::ZERO)).collect(),
+            false => {
+                bench.pass(SETTLE_TIME).into_iter().chain(bench.pass(Duration::ZERO)).collect()
+            }
         };
         assert!(
             matches!(actions[..], [Action::Disconnect { .. }, Action::Tell(_), ..]),
