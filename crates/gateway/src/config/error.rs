@@ -31,7 +31,7 @@ pub enum ConfigError {
 pub struct Problem {
     /// The key in full, as typed; the line or the variable if the key cannot be told.
     pub key: String,
-    /// Where its value came from, as [`super::Entry::origin`] says it.
+    /// Where its value came from, as [`super::ConfigEntry::origin`] says it.
     pub origin: String,
     /// What is wrong and what to do.
     pub message: String,

@@ -2,7 +2,7 @@
 //! Pure but for one timer; it reads and writes nothing.
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
@@ -99,13 +99,13 @@ impl HttpProgress {
 }
 
 /// Runs what serves a socket; ends it with the stage that took too long, if one does. Stages change
-/// only while `serving` is polled.
+/// only while `serving` is polled. It is pinned by the caller: it is large, and each move of it would
+/// cost a handshake a copy.
 pub(super) async fn within<S: Future>(
     limits: StageLimits,
     progress: &HttpProgress,
-    serving: S,
+    mut serving: Pin<&mut S>,
 ) -> Result<S::Output, HttpStage> {
-    let mut serving = pin!(serving);
     let mut seen = progress.count();
     let mut timer = pin!(sleep(limits.of(progress.stage())));
     poll_fn(|context| {
@@ -175,7 +175,7 @@ mod tests {
     async fn a_socket_has_no_bound_on_its_whole_life() {
         let progress = HttpProgress::default();
         let begun = Instant::now();
-        assert_eq!(within(LIMITS, &progress, go_through(&progress, 400)).await, Ok(()));
+        assert_eq!(within(LIMITS, &progress, pin!(go_through(&progress, 400))).await, Ok(()));
         assert!(begun.elapsed() > 99 * Duration::from_secs(100), "{:?}", begun.elapsed());
     }
 
@@ -187,7 +187,7 @@ mod tests {
                 go_through(&progress, stages).await;
                 pending::<()>().await;
             };
-            assert_eq!(within(LIMITS, &progress, serving).await, Err(last), "{stages}");
+            assert_eq!(within(LIMITS, &progress, pin!(serving)).await, Err(last), "{stages}");
         }
     }
 
@@ -203,7 +203,7 @@ mod tests {
                 sleep(LIMITS.head / 7).await;
             }
         };
-        let ended: Result<(), _> = within(LIMITS, &progress, serving).await;
+        let ended: Result<(), _> = within(LIMITS, &progress, pin!(serving)).await;
         assert_eq!(ended, Err(HttpStage::Head));
         assert!(begun.elapsed() < LIMITS.head + Duration::from_millis(10));
     }

@@ -2,6 +2,7 @@
 //! no route.
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,23 +47,24 @@ pub(super) async fn serve<F: Future<Output = Answer>>(
         write: ANSWER_TIMEOUT,
         idle: config.idle_timeout,
     };
-    let noted = &progress;
+    let (noted, answer) = (&progress, &answer);
     let service = service_fn(move |request| {
         noted.note_request();
-        let answering = answer(request);
         async move {
-            let answer = answering.await;
+            let answer = answer(request).await;
             noted.note_answer();
             Ok::<_, Infallible>(answer)
         }
     });
     // Without a timer hyper's own time-out of heads is off: it would run between requests too.
-    let serving = http1::Builder::new()
-        .max_buf_size(config.max_header_bytes)
-        // One small head: a copy costs less than a vectored write.
-        .writev(false)
-        .serve_connection(HttpSocket::new(socket, progress.clone()), service)
-        .with_upgrades();
+    let serving = pin!(
+        http1::Builder::new()
+            .max_buf_size(config.max_header_bytes)
+            // One small head: a copy costs less than a vectored write.
+            .writev(false)
+            .serve_connection(HttpSocket::new(socket, progress.clone()), service)
+            .with_upgrades()
+    );
     match within(limits, &progress, serving).await {
         Ok(Ok(())) => HttpEnd::Done,
         Ok(Err(error)) => HttpEnd::Failed(error),
