@@ -13,7 +13,7 @@ use roomcast_bus::{
     Bus, HistoryRange, HistoryRequest, Publication, PublishError, RedisFault, RedisOptions,
     RedisStartError, Retention,
 };
-use roomcast_metrics::{BusMetrics, EpochResetCause, Label, Metrics, RepairCause};
+use roomcast_metrics::{BusMetrics, EpochResetCause, Label, LeaseState, Metrics, RepairCause};
 use roomcast_protocol::{Position, RoomName};
 use roomcast_testkit::{Login, RedisCluster, RedisServer, Sentinels};
 use support::*;
@@ -400,8 +400,9 @@ async fn a_user_with_just_the_permissions_it_needs_is_enough() {
     cluster.servers().iter().for_each(|server| allow(server, &rule));
     for url in [server.url(), cluster.url()] {
         let url = url.replace("://", "://app:geheim@");
-        let (bus, mut listener, _) = counted(RedisOptions::new(url)).await;
+        let (bus, mut listener, metrics) = counted(RedisOptions::new(url)).await;
         ready(&bus).await;
+        eventually("a lease", async || metrics.leases[LeaseState::Live].get() == 1).await;
         for number in 0..10 {
             let room = room(&format!("chat:{number}"));
             listener.open(&room).await;

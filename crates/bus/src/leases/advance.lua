@@ -8,7 +8,7 @@
 
 local DEAD_MARK_MS, LEASES_MS = 3600000, 7200000
 local mine, now = ARGV[3], clock()
-if redis.call('HEXISTS', KEYS[1], 'dead:' .. mine) == 1 then
+if redis.call('HGET', KEYS[1], 'dead:' .. mine) then
   return { 'dead' }
 end
 local known = redis.call('HGET', KEYS[1], mine)
