@@ -3,7 +3,8 @@
 //! with one key still work, so the meta key alone says whether the room exists, and a new room's
 //! keys are made one by one.
 
-use redis::{ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
 use roomcast_protocol::RoomName;
 
 use super::ServerMap;
@@ -20,7 +21,7 @@ impl ServerMap {
         let key = self.keys.room(room).meta();
         let mut look = redis::cmd("HGET");
         look.arg(key).arg("epoch");
-        let epoch = self.ask_one(&up, room, look).await.ok()?;
+        let epoch = self.ask(&up, room, &[look]).await.ok()?;
         Some(epoch != Value::Nil)
     }
 
@@ -34,42 +35,53 @@ impl ServerMap {
         for key in std::iter::once(names.meta()).chain(names.results()) {
             let mut set = redis::cmd("HSET");
             set.arg(&key).arg("").arg("");
-            self.ask_one(&up, room, set).await?;
-            self.ask_one(&up, room, expiry(&key)).await?;
+            self.ask(&up, room, &[set, expiry(&key)]).await?;
         }
         let stream = names.stream();
         let mut add = redis::cmd("XADD");
         add.arg(&stream).arg("MAXLEN").arg(0).arg("0-1").arg("t").arg(0);
-        match self.ask_one(&up, room, add).await {
+        match self.ask(&up, room, &[add, expiry(&stream)]).await {
             // A stream that is in use has a later id than this one, and refuses it.
             Err(error) if error.kind() != ErrorKind::Server(ServerErrorKind::ResponseError) => {
                 Err(error)
             }
-            _ => self.ask_one(&up, room, expiry(&stream)).await.map(drop),
+            _ => Ok(()),
         }
     }
 
-    /// Sends a command on one key to its owner, or to the server the key is on its way to.
-    async fn ask_one(
-        &self,
-        up: &LinkUp,
-        room: &RoomName,
-        command: redis::Cmd,
-    ) -> RedisResult<Value> {
-        let error = match command.query_async(&mut up.of(room)).await {
+    /// Sends commands on one key to its owner, or to the server the key is on its way to; the
+    /// answer of the first.
+    async fn ask(&self, up: &LinkUp, room: &RoomName, commands: &[Cmd]) -> RedisResult<Value> {
+        let error = match together(commands, false, &mut up.of(room)).await {
             Ok(value) => return Ok(value),
             Err(error) => error,
         };
         let Some(target) = self.redirected(&error) else { return Err(error) };
-        let mut both = Pipeline::new();
-        both.cmd("ASKING").ignore().add_command(command).ignore_errors();
-        let answers: Vec<RedisResult<Value>> = both.query_async(&mut target.of(room)).await?;
-        answers.into_iter().next().unwrap_or(Err(error))
+        together(commands, true, &mut target.of(room)).await
     }
 }
 
+/// Sends commands in one write: a node or a server that stops between two calls would leave a key
+/// without an end.
+async fn together(
+    commands: &[Cmd],
+    asking: bool,
+    connection: &mut MultiplexedConnection,
+) -> RedisResult<Value> {
+    let mut all = Pipeline::new();
+    for command in commands {
+        if asking {
+            all.cmd("ASKING").ignore();
+        }
+        all.add_command(command.clone());
+    }
+    let answers: Vec<RedisResult<Value>> = all.ignore_errors().query_async(connection).await?;
+    let missing = || Err((ErrorKind::UnexpectedReturnType, "an answer is missing").into());
+    answers.into_iter().next().unwrap_or_else(missing)
+}
+
 /// An end for a key that has none yet.
-fn expiry(key: &str) -> redis::Cmd {
+fn expiry(key: &str) -> Cmd {
     let mut expire = redis::cmd("PEXPIRE");
     expire.arg(key).arg(ALONE_TTL_MS).arg("NX");
     expire
