@@ -176,3 +176,14 @@ async fn reading_leaves_no_key() {
     listener.open(&room("r0")).await;
     assert_eq!(room_keys(&server), [keys_of("r0").meta], "a join opens the room");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_refuses_to_store_the_layout_is_connected() {
+    for (name, refuse, accept) in REFUSALS {
+        let server = RedisServer::start();
+        refuse(&server);
+        let (bus, _listener) = node(&server).await;
+        eventually(name, async || bus.health().ready()).await;
+        accept(&server);
+    }
+}

@@ -27,8 +27,13 @@ pub(crate) async fn check_layout(
             let mut set = redis::cmd("SET");
             set.arg(keys.layout()).arg(LAYOUT).arg("NX");
             match set.query_async::<Option<String>>(connection).await {
-                // A server that refuses writes now gets the number at a later connect.
-                Err(error) if !matches!(error.kind(), ErrorKind::Server(_)) => Err(error),
+                // A server that refuses writes now (also for lack of memory or replicas, whose errors
+                // are extensions) gets the number at a later connect.
+                Err(error)
+                    if !matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension) =>
+                {
+                    Err(error)
+                }
                 _ => Ok(()),
             }
         }
