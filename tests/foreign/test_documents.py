@@ -216,12 +216,13 @@ ASKED = [
     ("hello", [], 400, ""),
     ("GET /nothing", [], 404, "not_found"),
     ("POST /ws", ["Content-Length: 0"], 405, "method_not_allowed"),
+    ("GET /", ["Content-Length: 5"], 413, "body_too_large"),
     ("GET /ws", [], 426, "upgrade_required"),
     ("GET /ws", [*UPGRADE[:2], "Sec-WebSocket-Version: 8", UPGRADE[3]], 426, "bad_handshake"),
     ("GET /ws", ["X-Long: " + "a" * 20_000], 431, ""),
     ("GET /ws", ["X-Short: a"] * 101, 431, ""),
 ]
-ELSEWHERE = {(503, "not_ready"), (503, "draining"), (503, "full")}
+ELSEWHERE = {(408, "body_timeout"), (503, "not_ready"), (503, "draining"), (503, "full")}
 
 
 async def test_documents_http_statuses(place):

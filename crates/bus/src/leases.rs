@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
+use crate::log_throttle::LogThrottle;
 use crate::placement::keys::Keyspace;
 use crate::scripts::ScriptCall;
 use crate::server_map::ServerMap;
@@ -48,6 +49,7 @@ impl LeaseKeeper {
     pub(crate) async fn run(self, mut ended: oneshot::Receiver<()>) {
         let mut holder = LeaseHolder::new(fresh());
         let mut judge = LeaseJudge::default();
+        let refusals = LogThrottle::new();
         loop {
             let sent = Instant::now();
             let (incarnation, counter) = holder.next(sent, fresh());
@@ -69,7 +71,14 @@ impl LeaseKeeper {
                 }
                 Ok(Advanced::Late) => {}
                 Err(error) => {
-                    tracing::debug!(%error, "no lease was advanced");
+                    // A server that is away is logged by its link; one that refuses is not.
+                    let refused =
+                        matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension);
+                    if refused && !error.is_cluster_error() && refusals.is_time() {
+                        warn!(%error, "Redis refuses this node's lease");
+                    } else {
+                        tracing::debug!(%error, "no lease was advanced");
+                    }
                     judge.interrupted();
                 }
             }

@@ -104,7 +104,8 @@ fn decode_messages(push: &Bytes) -> Result<(Epoch, Vec<Arc<Message>>), BadPayloa
         let (message, used) = decode(&rest, seq, time)?;
         messages.push(Arc::new(message));
         rest = rest.slice(used..);
-        seq += 1;
+        // No seq follows the highest.
+        seq = seq.checked_add(1).ok_or(BadPayload)?;
     }
     Ok((epoch, messages))
 }

@@ -29,6 +29,8 @@ pub(crate) enum Escort {
     None,
     /// `ASKING` before it: the room's slot is moving to this server.
     Asking,
+    /// Both: `ASKING` before it, and `WAIT` after it for this many replicas.
+    AskingAndWait(u32),
     /// `WAIT` after it: for this many replicas to have what was written.
     Wait(u32),
 }
@@ -118,6 +120,10 @@ async fn once(
         Escort::Asking => both.cmd("ASKING").ignore().add_command(command.clone()),
         Escort::Wait(replicas) => {
             both.add_command(command.clone()).cmd("WAIT").arg(replicas).arg(REPLICA_TIMEOUT_MS)
+        }
+        Escort::AskingAndWait(replicas) => {
+            both.cmd("ASKING").ignore().add_command(command.clone());
+            both.cmd("WAIT").arg(replicas).arg(REPLICA_TIMEOUT_MS)
         }
     };
     // The library would wrap an error into a pipeline's; callers need its own kind.

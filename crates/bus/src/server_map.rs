@@ -180,8 +180,11 @@ impl ServerMap {
             Err(error) => error,
         };
         let Some(target) = self.redirected(&error) else { return Err(self.judge(error)) };
-        let escort = Escort::Asking;
-        let answer = call.send(&command(&target), escort, &mut target.of(room)).await;
+        let (escort, mut connection) = match line {
+            CallRoute::Replicated(replicas) => (Escort::AskingAndWait(replicas), target.waiting()),
+            CallRoute::Room | CallRoute::Pool => (Escort::Asking, target.of(room)),
+        };
+        let answer = call.send(&command(&target), escort, &mut connection).await;
         answer.map_err(|error| self.judge(error))
     }
 

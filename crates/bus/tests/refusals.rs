@@ -180,7 +180,7 @@ async fn reading_leaves_no_key() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_refuses_to_store_the_layout_is_connected() {
     for (name, refuse, accept) in REFUSALS {
-        let server = RedisServer::start();
+        let server = RedisServer::with(&["--enable-protected-configs", "yes"]);
         refuse(&server);
         let (bus, _listener) = node(&server).await;
         eventually(name, async || bus.health().ready()).await;

@@ -359,6 +359,28 @@ async fn an_ack_that_waits_for_replicas_tells_if_they_do_not_have_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_ack_that_waits_for_replicas_comes_while_the_slot_moves() {
+    let cluster = RedisCluster::start(2, 1);
+    let (bus, mut listener, _) = counted(RedisOptions::new(cluster.url())).await;
+    ready(&bus).await;
+    let room = room("chat:moving");
+    listener.open(&room).await;
+    let careful = Publication { retention: Retention { replicas: 1, ..RETENTION }, ..json("1") };
+    bus.publish(room.clone(), careful.clone()).await.unwrap();
+    let slot = cluster.slot_of(&keys_of("chat:moving").meta);
+    let target = 1 - cluster.owner_of(slot);
+    let on_its_way = tokio::task::block_in_place(|| {
+        let on_its_way = cluster.begin_move(slot, target);
+        cluster.move_keys(&on_its_way);
+        on_its_way
+    });
+    // The room is at its new primary, and its own primary sends every call there.
+    let ack = bus.publish(room.clone(), careful).await.unwrap();
+    assert_eq!(ack.position.seq, 2);
+    tokio::task::block_in_place(|| cluster.finish_move(on_its_way));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tls_is_spoken_and_a_foreign_certificate_refused() {
     let server = RedisServer::tls();
     let ca = std::fs::read(server.ca_file()).unwrap();

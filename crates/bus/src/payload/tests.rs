@@ -46,6 +46,13 @@ fn message(publication: Publication, seq: Seq, time: u64) -> Message {
 
 proptest! {
     #[test]
+    fn no_seq_follows_the_highest(group in proptest::collection::vec(publications(), 1..8)) {
+        let mut push = format!("M {} 1700000000000 {}\n", Epoch(1), u64::MAX).into_bytes();
+        group.iter().for_each(|publication| push.extend(encode(publication)));
+        prop_assert_eq!(decode_push(&push.into()), RoomPush::Unreadable);
+    }
+
+    #[test]
     fn a_push_carries_a_group_unchanged(
         group in proptest::collection::vec(publications(), 1..8),
         first in 1u64..1 << 53,

@@ -9,6 +9,7 @@ use roomcast_protocol::RoomName;
 
 use super::ServerMap;
 use crate::primary::link::LinkUp;
+use crate::scripts::Escort;
 
 /// How long a key that was made alone lasts, unless a script prolongs it, in ms: longer than a
 /// call is tried for.
@@ -52,12 +53,12 @@ impl ServerMap {
     /// Sends commands on one key to its owner, or to the server the key is on its way to; the
     /// answer of the first.
     async fn ask(&self, up: &LinkUp, room: &RoomName, commands: &[Cmd]) -> RedisResult<Value> {
-        let error = match together(commands, false, &mut up.of(room)).await {
+        let error = match together(commands, Escort::None, &mut up.of(room)).await {
             Ok(value) => return Ok(value),
             Err(error) => error,
         };
         let Some(target) = self.redirected(&error) else { return Err(error) };
-        together(commands, true, &mut target.of(room)).await
+        together(commands, Escort::Asking, &mut target.of(room)).await
     }
 }
 
@@ -65,12 +66,12 @@ impl ServerMap {
 /// without an end.
 async fn together(
     commands: &[Cmd],
-    asking: bool,
+    escort: Escort,
     connection: &mut MultiplexedConnection,
 ) -> RedisResult<Value> {
     let mut all = Pipeline::new();
     for command in commands {
-        if asking {
+        if escort == Escort::Asking {
             all.cmd("ASKING").ignore();
         }
         all.add_command(command.clone());
