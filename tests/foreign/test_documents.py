@@ -207,7 +207,7 @@ UPGRADE = [
     "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
 ]
 # What is asked → the row of protocol.md that answers. What needs a node in a state of its own (full,
-# draining, not ready) is in crates/roomcast/tests.
+# draining, not ready; a body that does not end) is in crates/roomcast/tests and crates/gateway.
 ASKED = [
     ("GET /ws?user=a%20b", UPGRADE, 400, "bad_query"),
     ("GET /ws", [*UPGRADE, "Sec-WebSocket-Protocol: chat"], 400, "unknown_subprotocol"),
