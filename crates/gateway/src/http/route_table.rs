@@ -7,10 +7,10 @@ use matchit::Router;
 use super::body::BodyLimit;
 use super::percent;
 
-/// Who a route is for.
+/// Which clients may use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
-    /// Everybody, on the node's address.
+    /// All clients, on the node's address.
     Public,
     /// Programs that watch the node: also on the metrics' own address.
     Monitor,

@@ -1,5 +1,5 @@
-//! Leases over real processes: a node that is killed, or that stands still, counts as dead once; a
-//! Redis that stands still makes no node dead.
+//! Leases over real processes: a node that is killed, or is stopped for long, counts as dead once; a
+//! stopped Redis makes no incarnation dead that is in use.
 
 use roomcast_protocol::Encoding;
 use roomcast_testkit::RedisServer;

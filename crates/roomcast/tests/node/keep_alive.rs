@@ -148,7 +148,7 @@ async fn a_body_is_no_request() {
         let request = format!("GET /health/live HTTP/1.1\r\nHost: node\r\n{rest}");
         assert_eq!(status(&mut client, &request).await, 200, "{rest:?}");
     }
-    // Nobody is asked to send what would be refused.
+    // The node does not ask for a body that it would refuse.
     let asks = "Content-Length: 5\r\nExpect: 100-continue\r\n\r\n";
     let request = format!("GET /health/live HTTP/1.1\r\nHost: node\r\n{asks}");
     assert_eq!(status(&mut client, &request).await, 413);

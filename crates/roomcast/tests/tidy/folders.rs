@@ -34,7 +34,7 @@ fn graph(modules: &[Module]) -> PartGraph {
 }
 
 /// What differs between the edges of the code and the rows of a table: a part and its imports. Each
-/// difference is told as the row that the table should have.
+/// difference is written as the row that the table should have.
 fn differences(graph: &PartGraph, rows: &[Vec<String>]) -> Vec<String> {
     let mut drawn = BTreeMap::<&str, BTreeSet<String>>::new();
     for row in rows {

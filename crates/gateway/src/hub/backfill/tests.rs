@@ -102,7 +102,7 @@ fn a_page_of_another_epoch_serves_nobody() {
 
 #[test]
 fn a_read_that_a_reset_overtook_starts_no_other() {
-    // So far back that each is read for from where it stands.
+    // So far back that each needs a read from its own position.
     let log = log(2000, 2005);
     let mut backfill = Backfill::default();
     let (stale, second) = (BackfillRange::After(10), BackfillRange::After(12));
