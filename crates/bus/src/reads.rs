@@ -158,15 +158,13 @@ impl RoomReader {
                 match self.shards.call((ScriptCall::Read, room), &up, line, command).await {
                     Ok((Value::Array(values), _)) => return Some(values),
                     Err(CallFailure::Elsewhere) => shard.link.doubt(),
-                    Err(CallFailure::Split) => {
-                        if self.shards.exists(room).await == Some(false) {
-                            if span.purpose == ReadPurpose::Look {
-                                return Some(no_room());
-                            }
-                            // What fails now is tried again with the call.
-                            let _ = self.shards.make_keys(room).await;
-                        }
+                    Err(CallFailure::Split) if span.purpose == ReadPurpose::Hold => {
+                        self.shards.prepare(room).await;
                     }
+                    Err(CallFailure::Split) if self.shards.exists(room).await == Some(false) => {
+                        return Some(no_room());
+                    }
+                    Err(CallFailure::Split) => {}
                     Ok(_) | Err(_) => return None,
                 }
             }

@@ -115,12 +115,7 @@ impl GroupSender {
                         }
                         return Err(PublishError::Unknown);
                     }
-                    Err(CallFailure::Split) => {
-                        if self.shards.exists(room).await == Some(false) {
-                            // What fails now is tried again with the call.
-                            let _ = self.shards.make_keys(room).await;
-                        }
-                    }
+                    Err(CallFailure::Split) => self.shards.prepare(room).await,
                     // A refusal does not say what an earlier attempt did: ask again under the same
                     // number.
                     Err(CallFailure::Elsewhere | CallFailure::Refused(_)) => link.doubt(),

@@ -26,10 +26,18 @@ impl ServerMap {
         Some(epoch != Value::Nil)
     }
 
+    /// Makes the keys of the room if it does not exist, so that the call which was refused succeeds
+    /// when it is tried again. What fails here is tried again with it.
+    pub(crate) async fn prepare(&self, room: &RoomName) {
+        if self.exists(room).await == Some(false) {
+            let _ = self.make_keys(room).await;
+        }
+    }
+
     /// Makes the keys of a room that does not exist, where its slot is on its way to. Without an
     /// epoch they are no room yet: the script that comes next begins it. Each call changes nothing
     /// if its key is in use.
-    pub(crate) async fn make_keys(&self, room: &RoomName) -> RedisResult<()> {
+    async fn make_keys(&self, room: &RoomName) -> RedisResult<()> {
         let away = || RedisError::from((ErrorKind::Io, "the room has no primary"));
         let up = self.of(room).and_then(|shard| shard.link.up()).ok_or_else(away)?;
         let names = self.keys.room(room);

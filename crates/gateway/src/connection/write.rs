@@ -53,6 +53,7 @@ impl Connection {
         let lent = self.gate.borrow_mut().lend();
         let first = lent.slices().into_iter().filter(|bytes| !bytes.is_empty());
         let mut slices: Vec<IoSlice<'_>> = first.map(IoSlice::new).collect();
+        // Not `extend`, by which the slices of rooms would have to live as long as the lent bytes.
         for slice in rooms {
             slices.push(slice);
         }

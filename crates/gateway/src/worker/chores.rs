@@ -10,8 +10,8 @@ use crate::connection::Connection;
 use crate::room::Room;
 use crate::settings::Settings;
 
-/// Rooms configured or left, joins refused or connections closed before the worker's other work gets
-/// a turn: 1 ms at most.
+/// Rooms configured or left, joins refused, connections closed or asked to move before the worker's
+/// other work gets a turn: 1 ms at most.
 pub(crate) const SLICE: usize = 256;
 
 /// Work of which a part is left.

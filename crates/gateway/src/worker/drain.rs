@@ -14,8 +14,6 @@ use super::chores::SLICE;
 use crate::connection::Connection;
 use crate::drain::Schedule;
 
-/// Connections that get `reconnect`, or are closed, before the worker's other work gets a turn.
-const CHUNK_CONNECTIONS: usize = 256;
 /// Pause between two searches for connections whose moment has passed.
 const SEARCH_PERIOD: Duration = Duration::from_millis(50);
 /// How long connections may take to end when the node does.
@@ -33,9 +31,8 @@ impl Worker {
         let mut answered = Vec::new();
         while !leaving.is_empty() || !answered.is_empty() {
             let now = Instant::now();
-            let due =
-                leaving.iter().take(CHUNK_CONNECTIONS).take_while(|&&(due, _)| due <= now).count();
-            let is_burst = due == CHUNK_CONNECTIONS;
+            let due = leaving.iter().take(SLICE).take_while(|&&(due, _)| due <= now).count();
+            let is_burst = due == SLICE;
             answered
                 .extend(leaving.drain(..due).filter_map(|(_, connection)| connection.upgrade()));
             answered.retain(|connection: &Rc<Connection>| {
@@ -69,7 +66,7 @@ impl Worker {
             ask_to_move(connection, moves.saturating_duration_since(Instant::now()));
             self.write(connection);
             leaving.push_back((moves + schedule.patience, Rc::downgrade(connection)));
-            if number % CHUNK_CONNECTIONS == CHUNK_CONNECTIONS - 1 {
+            if number % SLICE == SLICE - 1 {
                 tokio::task::yield_now().await;
             }
         }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::support::{Incoming, TestClient, TestNode, foreign, frame, plain, room};
+use crate::support::{Incoming, TestClient, TestNode, foreign, frame, id_of, plain, room};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -78,19 +78,6 @@ fn asks() -> impl Strategy<Value = Vec<(Ask, usize)>> {
     prop::collection::vec((ask, 0..3usize), 1..60)
 }
 
-/// The id of an answer.
-fn answered(frame: &ServerFrame) -> Option<RequestId> {
-    match frame {
-        ServerFrame::Ack { id, .. } => Some(*id),
-        ServerFrame::Joined { id, .. }
-        | ServerFrame::Left { id, .. }
-        | ServerFrame::History { id, .. }
-        | ServerFrame::Pong { id, .. }
-        | ServerFrame::Error { id, .. } => *id,
-        _ => None,
-    }
-}
-
 /// Sends these in one write, and reads until each is answered; then proves that nothing else comes.
 async fn check_burst(client: &mut TestClient, asks: &[(Ask, usize)]) {
     let mut waiting: HashMap<RequestId, usize> = HashMap::new();
@@ -127,7 +114,7 @@ async fn note(
         Incoming::Ping => return,
         other => panic!("{other:?} while {waiting:?} wait of {asks:?}"),
     };
-    let Some(id) = answered(&frame) else { return };
+    let Some(id) = id_of(&frame) else { return };
     match waiting.get_mut(&id) {
         Some(1) => drop(waiting.remove(&id)),
         Some(left) => *left -= 1,

@@ -298,7 +298,8 @@ pub fn publish_of(name: &str, data: Data) -> Publish {
     }
 }
 
-fn id_of(frame: &ServerFrame) -> Option<RequestId> {
+/// The id of the request that a frame answers.
+pub fn id_of(frame: &ServerFrame) -> Option<RequestId> {
     match frame {
         ServerFrame::Ack { id, .. } => Some(*id),
         ServerFrame::Joined { id, .. }

@@ -24,7 +24,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 pub use calls::{Call, note_calls, noted_calls};
-pub use client::{Incoming, Joined, TestClient, foreign, plain, publish_of, seqs, text};
+pub use client::{Incoming, Joined, TestClient, foreign, id_of, plain, publish_of, seqs, text};
 pub use cluster::{Cluster, cluster_node, is_ready};
 pub use deaf::DeafWay;
 pub use follow::Follow;
