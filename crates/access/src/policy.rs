@@ -1,0 +1,270 @@
+//! The one decision: may this caller do this in this room? A pure function of the caller, the
+//! namespace's policy, the action, and the caller's place in the room.
+
+use crate::api_key::{ApiScope, ApiScopes};
+use crate::capability::{Capabilities, Capability};
+use crate::identity::AccessIdentity;
+
+/// How far back a `since` reaches for a reader without `history`: long enough to come back after
+/// a lost link or a deployment, too short to read the past. In milliseconds.
+pub const RETURN_WINDOW_MS: u64 = 120_000;
+
+/// Whether any source of keys for tokens is configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Authentication {
+    /// At least one.
+    Configured,
+    /// None: clients name themselves.
+    NotConfigured,
+}
+
+/// Whom a policy admits to an action without a capability.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccessRule {
+    /// Every connection.
+    Public,
+    /// Connections with a user.
+    User,
+    /// Members of the room.
+    Member,
+    /// No connection: it needs the capability.
+    Capability,
+    /// API keys only; a capability does not help.
+    Server,
+}
+
+impl AccessRule {
+    /// Every rule, for tables and tests.
+    pub const ALL: [Self; 5] =
+        [Self::Public, Self::User, Self::Member, Self::Capability, Self::Server];
+
+    /// The word for it in the configuration.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::User => "user",
+            Self::Member => "member",
+            Self::Capability => "capability",
+            Self::Server => "server",
+        }
+    }
+
+    /// The rule that a word names.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|rule| rule.word() == word)
+    }
+
+    /// What counts where the configuration leaves the rule empty: with authentication nothing is
+    /// allowed by default, without it nothing could give a capability.
+    pub fn default_for(authentication: Authentication) -> Self {
+        match authentication {
+            Authentication::Configured => Self::Capability,
+            Authentication::NotConfigured => Self::Public,
+        }
+    }
+}
+
+/// The rules of a namespace, one for each action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccessPolicy {
+    rules: [AccessRule; Capability::ALL.len()],
+}
+
+impl AccessPolicy {
+    /// The policy that the configuration's rules make; `configured` gives the rule of each action,
+    /// `None` where it is empty.
+    pub fn new(
+        authentication: Authentication,
+        configured: impl Fn(Capability) -> Option<AccessRule>,
+    ) -> Self {
+        let default = AccessRule::default_for(authentication);
+        Self { rules: Capability::ALL.map(|action| configured(action).unwrap_or(default)) }
+    }
+
+    /// The rule for an action.
+    pub fn rule(&self, action: Capability) -> AccessRule {
+        self.rules[action as usize]
+    }
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Copy)]
+pub enum Caller<'a> {
+    /// A connection.
+    Connection(&'a AccessIdentity),
+    /// A backend with an API key of these scopes.
+    ApiKey(ApiScopes),
+}
+
+/// A connection's place in the room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RoomStanding {
+    /// It is no member.
+    Outside,
+    /// It asks to join with a room token that gives these capabilities.
+    Entering(Capabilities),
+    /// It is a member; its room token, if it has one, gives these capabilities.
+    Inside(Capabilities),
+}
+
+/// Why an action is refused: `forbidden`, with this text as its message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AccessDenied {
+    /// Come with a token that gives the capability for this room.
+    #[error("the capability \"{0}\" is missing for this room")]
+    Capability(Capability),
+    /// Let a backend do it: the policy of the namespace admits API keys only.
+    #[error("\"{0}\" is for API keys only in this room")]
+    ServerOnly(Capability),
+    /// Use an API key with this scope.
+    #[error("the API key lacks the scope \"{}\"", .0.word())]
+    Scope(ApiScope),
+}
+
+/// Decides whether the caller may take the action in the room.
+///
+/// A policy of `member` admits nobody to `join`: else a membership would be its own reason, and a
+/// capability that was taken away would not end it.
+pub fn decide(
+    caller: Caller<'_>,
+    policy: &AccessPolicy,
+    action: Capability,
+    room: &str,
+    standing: RoomStanding,
+) -> Result<(), AccessDenied> {
+    let identity = match caller {
+        Caller::Connection(identity) => identity,
+        Caller::ApiKey(scopes) => {
+            let scope = ApiScope::for_action(action);
+            return if scopes.has(scope) { Ok(()) } else { Err(AccessDenied::Scope(scope)) };
+        }
+    };
+    let admitted = match policy.rule(action) {
+        AccessRule::Server => return Err(AccessDenied::ServerOnly(action)),
+        AccessRule::Public => true,
+        AccessRule::User => identity.user().is_some(),
+        AccessRule::Member => {
+            action != Capability::Join && matches!(standing, RoomStanding::Inside(_))
+        }
+        AccessRule::Capability => false,
+    };
+    if admitted || capabilities(identity, room, standing).has(action) {
+        Ok(())
+    } else {
+        Err(AccessDenied::Capability(action))
+    }
+}
+
+/// What the connection's token and its room token give together.
+fn capabilities(identity: &AccessIdentity, room: &str, standing: RoomStanding) -> Capabilities {
+    let own = identity.capabilities_in(room);
+    match standing {
+        RoomStanding::Outside => own,
+        RoomStanding::Entering(extra) | RoomStanding::Inside(extra) => own.union(extra),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pattern::{PatternText, RoomGrant};
+    use roomcast_protocol::UserName;
+
+    const NONE: Capabilities = Capabilities::NONE;
+
+    fn policy(rule: AccessRule) -> AccessPolicy {
+        AccessPolicy::new(Authentication::Configured, |_| Some(rule))
+    }
+
+    fn named(words: &[&str]) -> AccessIdentity {
+        let rooms = PatternText::parse("chat:*").of_user("u");
+        let can = Capabilities::from_words(words.iter().copied());
+        AccessIdentity::named(UserName::parse("u").unwrap())
+            .with_grants([RoomGrant { rooms, can }].into_iter().collect())
+    }
+
+    /// Every rule, for each action, against identities with and without user and capability.
+    #[test]
+    fn rules_and_capabilities_decide_together() {
+        for action in Capability::ALL {
+            for rule in AccessRule::ALL {
+                for (identity, has_user, can) in [
+                    (AccessIdentity::anonymous(), false, false),
+                    (named(&[]), true, false),
+                    (named(&[action.word()]), true, true),
+                ] {
+                    for (standing, inside, extra) in [
+                        (RoomStanding::Outside, false, false),
+                        (RoomStanding::Entering([action].into_iter().collect()), false, true),
+                        (RoomStanding::Inside(NONE), true, false),
+                        (RoomStanding::Inside([action].into_iter().collect()), true, true),
+                    ] {
+                        let by_policy = match rule {
+                            AccessRule::Public => true,
+                            AccessRule::User => has_user,
+                            AccessRule::Member => inside && action != Capability::Join,
+                            AccessRule::Capability | AccessRule::Server => false,
+                        };
+                        let expected = rule != AccessRule::Server && (by_policy || can || extra);
+                        let caller = Caller::Connection(&identity);
+                        let decided = decide(caller, &policy(rule), action, "chat:1", standing);
+                        assert_eq!(decided.is_ok(), expected, "{action} {rule:?} {standing:?}");
+                        if let Err(denied) = decided {
+                            assert!(denied.to_string().contains(action.word()), "{denied}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_capability_counts_in_the_rooms_of_its_pattern_only() {
+        let identity = named(&["join"]);
+        let join = |room: &str| {
+            let caller = Caller::Connection(&identity);
+            let policy = policy(AccessRule::Capability);
+            decide(caller, &policy, Capability::Join, room, RoomStanding::Outside)
+        };
+        assert_eq!(join("chat:1"), Ok(()));
+        assert_eq!(join("lobby"), Err(AccessDenied::Capability(Capability::Join)));
+    }
+
+    #[test]
+    fn an_api_key_needs_its_scope_and_no_policy() {
+        for rule in AccessRule::ALL {
+            for action in Capability::ALL {
+                let right = ApiScope::for_action(action);
+                for scope in ApiScope::ALL {
+                    let scopes = [scope].into_iter().collect();
+                    let caller = Caller::ApiKey(scopes);
+                    let decided =
+                        decide(caller, &policy(rule), action, "any", RoomStanding::Outside);
+                    let expected =
+                        if scope == right { Ok(()) } else { Err(AccessDenied::Scope(right)) };
+                    assert_eq!(decided, expected);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_rule_depends_on_authentication() {
+        let join_only = |action| (action == Capability::Join).then_some(AccessRule::User);
+        let with = AccessPolicy::new(Authentication::Configured, join_only);
+        let without = AccessPolicy::new(Authentication::NotConfigured, join_only);
+        assert_eq!(with.rule(Capability::Join), AccessRule::User);
+        assert_eq!(with.rule(Capability::Publish), AccessRule::Capability);
+        assert_eq!(without.rule(Capability::Join), AccessRule::User);
+        assert_eq!(without.rule(Capability::History), AccessRule::Public);
+    }
+
+    #[test]
+    fn rules_are_named_by_their_words() {
+        for rule in AccessRule::ALL {
+            assert_eq!(AccessRule::parse(rule.word()), Some(rule));
+        }
+        assert_eq!(AccessRule::parse(""), None);
+        assert_eq!(AccessRule::parse("Public"), None);
+    }
+}
