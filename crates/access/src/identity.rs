@@ -1,5 +1,5 @@
-//! Who a connection is: its user, what others see of it, what its token lets it do, and when that
-//! ends. A token, a ticket or nothing at all makes one.
+//! The identity of a connection: its user, what others see of it, what its token lets it do, and
+//! its end. It comes from a token, from a ticket, or from neither.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub struct AccessIdentity {
 /// When an identity ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IdentityLife {
-    /// The end that the token names (`exp`): what clients are told.
+    /// The end that the token names (`exp`): what clients see.
     pub expires: u64,
     /// When the connection is closed: `expires` and the leeway.
     pub ends: u64,
@@ -86,7 +86,7 @@ impl AccessIdentity {
         self.key.as_deref()
     }
 
-    /// Whether a token or a ticket vouched for it. Limits by user hold for such identities only.
+    /// Whether it comes from a token or a ticket. Limits by user hold for such identities only.
     pub fn is_verified(&self) -> bool {
         self.life.is_some()
     }
@@ -97,7 +97,7 @@ impl AccessIdentity {
     }
 
     /// Replaces the identity by that of a new token: info, capabilities and end as a whole. Refuses
-    /// another user's, and any on an identity that no token vouched for.
+    /// the token of another user, and any token for an identity that did not come from one.
     pub fn refresh(&mut self, new: Self) -> Result<(), RefreshError> {
         if !self.is_verified() {
             return Err(RefreshError::Anonymous);

@@ -41,13 +41,13 @@ pub(crate) struct WrongShape;
 
 impl<'de> Deserialize<'de> for UniqueObject {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        input.deserialize_map(Members)
+        input.deserialize_map(UniqueMembers)
     }
 }
 
-struct Members;
+struct UniqueMembers;
 
-impl<'de> Visitor<'de> for Members {
+impl<'de> Visitor<'de> for UniqueMembers {
     type Value = UniqueObject;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,6 +5,8 @@
 
 use std::collections::HashMap;
 
+use crate::keys::VerifyingKey;
+
 /// How often the keys are fetched without being asked for: a withdrawn key is good for so long.
 pub const REFRESH_INTERVAL_MS: u64 = 300_000;
 /// The least time between two fetches that unknown names cause: strangers can name any.
@@ -41,10 +43,10 @@ pub enum KeyAnswer {
 }
 
 /// How a fetch ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FetchOutcome {
-    /// Its keys have been taken into the key set.
-    Fetched,
+#[derive(Debug, Clone, Copy)]
+pub enum FetchOutcome<'a> {
+    /// These keys came, and are in the key set already.
+    Fetched(&'a [VerifyingKey]),
     /// It failed, or what came was no JWKS. The old keys stay.
     Failed,
 }
@@ -70,7 +72,7 @@ pub struct JwksFetching {
 struct UnknownName {
     /// The first fetch that began after it was asked for.
     decided_by: u64,
-    /// When it is forgotten, and asked for afresh the next time: the key may come later.
+    /// When it is forgotten. Asked for after that, it causes a fetch again: the key may come later.
     forget: u64,
 }
 
@@ -131,10 +133,15 @@ impl JwksFetching {
     }
 
     /// The fetch that was under way has ended.
-    pub fn ended(&mut self, outcome: FetchOutcome, now: u64) {
+    pub fn ended(&mut self, outcome: FetchOutcome<'_>, now: u64) {
         self.under_way = false;
         match outcome {
-            FetchOutcome::Fetched => {
+            FetchOutcome::Fetched(keys) => {
+                // A token may have been looked up among the old keys just before: without this the name
+                // would be refused although its key is here now.
+                for name in keys.iter().filter_map(VerifyingKey::name) {
+                    self.unknown.remove(name);
+                }
                 self.fetched = Some((self.next - 1, now));
                 self.retry_ms = RETRY_MS;
                 self.due = now.saturating_add(REFRESH_INTERVAL_MS);

@@ -38,7 +38,7 @@ pub enum KeyError {
     UnknownForm,
     /// Give RSA of 2,048 to 8,192 bits, EC on P-256 or P-384, or Ed25519.
     #[error(
-        "key {0} in it is none that verifies tokens: give RSA of 2,048 to 8,192 bits, EC on P-256 or P-384, or Ed25519"
+        "key {0} in it cannot verify tokens: give RSA of 2,048 to 8,192 bits, EC on P-256 or P-384, or Ed25519"
     )]
     UnusableKey(usize),
     /// Give at least one key that verifies signatures.

@@ -1,5 +1,5 @@
 //! Orders that hold on every node until their end: bans and disconnects. The book of a node is
-//! the union of what it read, heard and was told. It must not know Redis.
+//! the union of what it read in Redis and heard in the control room. It must not know Redis.
 //!
 //! Times are milliseconds since 1970 by the clock of Redis.
 
@@ -23,13 +23,13 @@ pub use order::{
 #[derive(Debug, Default)]
 pub struct OrderBook {
     orders: BTreeMap<OrderId, AccessOrder>,
-    users: Index<UserName>,
-    token_ids: Index<TokenId>,
-    connections: Index<ConnectionId>,
+    users: OrderIndex<UserName>,
+    token_ids: OrderIndex<TokenId>,
+    connections: OrderIndex<ConnectionId>,
     networks: NetworkIndex,
 }
 
-type Index<K> = HashMap<K, BTreeSet<OrderId>>;
+type OrderIndex<K> = HashMap<K, BTreeSet<OrderId>>;
 
 /// A connection or a handshake that is judged.
 #[derive(Debug, Clone, Copy)]
@@ -66,7 +66,7 @@ pub enum OrderNews {
 
 impl OrderBook {
     /// Takes an order in. Of two with the same id the later end and a lift win, so that all nodes
-    /// come to the same book, in whatever order they hear.
+    /// come to the same book, in any order of hearing.
     pub fn merge(&mut self, order: AccessOrder, now: u64) -> OrderNews {
         if order.end <= now {
             return OrderNews::Nothing;
@@ -113,8 +113,8 @@ impl OrderBook {
         self.orders().filter(move |order| order.is_ban() && order.holds(now))
     }
 
-    /// What the orders say; a ban comes before a disconnect, and one that ends the connection for
-    /// good before one that lets it come back.
+    /// What the orders say; a ban comes before a disconnect, and one that ends the connection
+    /// finally before one that lets it come back.
     pub fn judge(&self, subject: OrderSubject<'_>, now: u64) -> Option<OrderVerdict<'_>> {
         let mut disconnect = None;
         for order in self.concerning(subject).filter(|order| order.holds(now)) {
@@ -189,7 +189,7 @@ impl OrderBook {
     }
 }
 
-fn remove<K: std::hash::Hash + Eq>(index: &mut Index<K>, key: &K, id: OrderId) {
+fn remove<K: std::hash::Hash + Eq>(index: &mut OrderIndex<K>, key: &K, id: OrderId) {
     if let Some(ids) = index.get_mut(key) {
         ids.remove(&id);
         if ids.is_empty() {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::capability::{Capabilities, Capability};
 
-/// What stands for the user's name in a pattern.
+/// The variable for the user's name in a pattern.
 const USER: &str = "{sub}";
 /// Names that begin with one of these belong to the nodes. No pattern reaches them.
 const RESERVED_STARTS: [char; 2] = ['$', '@'];
@@ -183,7 +183,7 @@ mod tests {
     }
 
     proptest! {
-        /// A user's name, whatever it is, reaches the room that it spells and no other.
+        /// Any user's name reaches the room that it spells and no other.
         #[test]
         fn a_users_literal_pattern_matches_one_room(
             user in "[a*{}subx]{1,8}", room in "[a*{}subx:d]{1,12}",

@@ -18,7 +18,7 @@ pub enum Authentication {
     NotConfigured,
 }
 
-/// Whom a policy admits to an action without a capability.
+/// Which connections a policy admits to an action without a capability.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AccessRule {
     /// Every connection.
@@ -87,7 +87,7 @@ impl AccessPolicy {
     }
 }
 
-/// Who asks.
+/// The side that asks for an action.
 #[derive(Debug, Clone, Copy)]
 pub enum Caller<'a> {
     /// A connection.
@@ -123,7 +123,7 @@ pub enum AccessDenied {
 
 /// Decides whether the caller may take the action in the room.
 ///
-/// A policy of `member` admits nobody to `join`: else a membership would be its own reason, and a
+/// A policy of `member` admits no connection to `join`: a membership would be its own reason, and a
 /// capability that was taken away would not end it.
 pub fn decide(
     caller: Caller<'_>,

@@ -1,4 +1,4 @@
-//! Tickets: a ticket is a random text that stands for an identity for a short time and for one
+//! Tickets: a ticket is a random text that gives an identity, for a short time and to one
 //! connection. Here: its text, and the record that is kept under it.
 
 use std::fmt;
@@ -93,8 +93,8 @@ pub enum TicketRequestError {
     Member(&'static str),
 }
 
-/// Writes an identity as the record of a ticket; `None` for one that has no end, which no ticket
-/// stands for.
+/// Writes an identity as the record of a ticket; `None` for one without an end: such
+/// an identity has no ticket.
 pub fn encode_ticket(identity: &AccessIdentity) -> Option<String> {
     let life = identity.life?;
     let info = match &identity.info {
@@ -117,7 +117,7 @@ pub fn encode_ticket(identity: &AccessIdentity) -> Option<String> {
     serde_json::to_string(&record).ok()
 }
 
-/// Reads the record of a ticket; `None` if it is none that `encode_ticket` wrote.
+/// Reads the record of a ticket; `None` if `encode_ticket` did not write it.
 pub fn decode_ticket(text: &str) -> Option<AccessIdentity> {
     let record: TicketRecord = serde_json::from_str(text).ok()?;
     let info = record.info.map(|info| Data::json(info.get().to_owned().into_bytes()));

@@ -1,5 +1,5 @@
-//! Tokens: JWTs (RFC 7519) that say who a connection is and what it may do, or what it may do in
-//! one room. jsonwebtoken checks the signature; header and claims are read here, more strictly.
+//! Tokens: JWTs (RFC 7519) that name the user of a connection and what it may do, or what it may
+//! do in one room. jsonwebtoken checks the signature; header and claims are read here, more strictly.
 
 mod claims;
 mod error;
@@ -40,7 +40,7 @@ pub struct TokenRules {
     pub leeway_ms: u64,
 }
 
-/// Checks a token of a connection at `now` (milliseconds since 1970), and says who it makes the
+/// Checks a token of a connection at `now` (milliseconds since 1970), and gives the identity of the
 /// connection.
 pub fn verify_connection(
     token: &str,
@@ -98,7 +98,7 @@ pub fn verify_room(
     })
 }
 
-/// The header and the claims of a token as JSON texts, without any check of who signed it: for
+/// The header and the claims of a token as JSON texts, without a check of the signature: for
 /// showing, never for deciding.
 pub fn unverified(token: &str) -> Result<(String, String), TokenError> {
     let parts = TokenParts::split(token)?;
@@ -113,7 +113,7 @@ struct Verified {
     key: Option<Arc<str>>,
 }
 
-/// The signature comes first: the claims of a token that nobody vouched for are not looked at. Of
+/// The signature comes first: the claims of a token without a good one are not looked at. Of
 /// the claims the end comes last: a token that would be refused with a later end too is bad, not
 /// expired.
 fn verify(

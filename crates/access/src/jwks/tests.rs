@@ -2,13 +2,18 @@
 //! key.
 
 use super::*;
+use crate::keys::read_jwks;
+use crate::testing::{self, TestKey};
 use proptest::prelude::*;
+
+/// A fetch that brought no key which is asked for here.
+const FETCHED: FetchOutcome<'static> = FetchOutcome::Fetched(&[]);
 
 /// A state with a first JWKS fetched at 0.
 fn fetched() -> JwksFetching {
     let mut jwks = JwksFetching::new(0);
     assert!(jwks.begin_due(0));
-    jwks.ended(FetchOutcome::Fetched, 0);
+    jwks.ended(FETCHED, 0);
     jwks
 }
 
@@ -41,7 +46,7 @@ fn retries_slow_down_to_a_minute_and_start_again_after_a_success() {
         now += wait;
     }
     assert!(jwks.begin_due(now));
-    jwks.ended(FetchOutcome::Fetched, now);
+    jwks.ended(FETCHED, now);
     assert_eq!(jwks.next_due(), Some(now + REFRESH_INTERVAL_MS));
     assert_eq!(jwks.fetched_at(), Some(now));
     assert!(jwks.begin_due(now + REFRESH_INTERVAL_MS));
@@ -55,7 +60,7 @@ fn one_shared_fetch_answers_for_all_names() {
     let mut jwks = fetched();
     assert_eq!(jwks.unknown_name("a", 10), KeyAnswer::Fetch);
     assert_eq!(jwks.unknown_name("a", 11), KeyAnswer::Wait);
-    jwks.ended(FetchOutcome::Fetched, 12);
+    jwks.ended(FETCHED, 12);
     assert_eq!(jwks.unknown_name("a", 13), KeyAnswer::Unknown);
 }
 
@@ -64,11 +69,22 @@ fn a_fetch_that_began_before_the_name_came_does_not_refuse_it() {
     let mut jwks = fetched();
     assert_eq!(jwks.unknown_name("stranger", 10), KeyAnswer::Fetch);
     assert_eq!(jwks.unknown_name("new", 11), KeyAnswer::Wait);
-    jwks.ended(FetchOutcome::Fetched, 12);
+    jwks.ended(FETCHED, 12);
     assert_eq!(jwks.unknown_name("new", 13), KeyAnswer::NotReady { retry_after_ms: 9_997 });
     assert_eq!(jwks.unknown_name("new", 10_010), KeyAnswer::Fetch);
-    jwks.ended(FetchOutcome::Fetched, 10_020);
+    jwks.ended(FETCHED, 10_020);
     assert_eq!(jwks.unknown_name("new", 10_021), KeyAnswer::Unknown);
+}
+
+/// Two tokens with one new key: the second was looked up among the old keys, and comes to the
+/// state when the fetch has brought the key.
+#[test]
+fn a_name_that_a_fetch_brought_is_not_refused() {
+    let mut jwks = fetched();
+    assert_eq!(jwks.unknown_name("new", 10), KeyAnswer::Fetch);
+    let set = testing::jwks(&[TestKey::ed25519().jwk(r#","kid":"new""#)]);
+    jwks.ended(FetchOutcome::Fetched(&read_jwks(set.as_bytes()).unwrap()), 20);
+    assert!(matches!(jwks.unknown_name("new", 20), KeyAnswer::NotReady { .. }));
 }
 
 #[test]
@@ -79,15 +95,15 @@ fn a_failed_fetch_refuses_nothing() {
     assert_eq!(jwks.unknown_name("a", 21), KeyAnswer::NotReady { retry_after_ms: 1_000 });
     assert!(jwks.begin_due(1_020));
     assert_eq!(jwks.unknown_name("a", 1_030), KeyAnswer::Wait);
-    jwks.ended(FetchOutcome::Fetched, 1_040);
+    jwks.ended(FETCHED, 1_040);
     assert_eq!(jwks.unknown_name("a", 1_041), KeyAnswer::Unknown);
 }
 
 #[test]
-fn an_unknown_name_is_asked_for_afresh_later() {
+fn an_unknown_name_is_fetched_for_again_later() {
     let mut jwks = fetched();
     assert_eq!(jwks.unknown_name("a", 0), KeyAnswer::Fetch);
-    jwks.ended(FetchOutcome::Fetched, 1);
+    jwks.ended(FETCHED, 1);
     assert_eq!(jwks.unknown_name("a", 19_999), KeyAnswer::Unknown);
     assert_eq!(jwks.unknown_name("a", 20_000), KeyAnswer::Fetch);
 }
@@ -98,11 +114,11 @@ fn a_full_table_refuses_no_further_name() {
     for name in 0..MAX_UNKNOWN_NAMES {
         jwks.unknown_name(&name.to_string(), 0);
     }
-    jwks.ended(FetchOutcome::Fetched, 1);
+    jwks.ended(FETCHED, 1);
     assert_eq!(jwks.unknown_name("0", 2), KeyAnswer::Unknown);
     assert!(matches!(jwks.unknown_name("one more", 2), KeyAnswer::NotReady { .. }));
     assert_eq!(jwks.unknown_name("one more", 10_000), KeyAnswer::Fetch);
-    jwks.ended(FetchOutcome::Fetched, 10_001);
+    jwks.ended(FETCHED, 10_001);
     assert!(matches!(jwks.unknown_name("one more", 10_002), KeyAnswer::NotReady { .. }));
     assert_eq!(jwks.unknown.len(), MAX_UNKNOWN_NAMES);
     assert_eq!(jwks.unknown_name("one more", 20_000), KeyAnswer::Fetch);
@@ -110,20 +126,20 @@ fn a_full_table_refuses_no_further_name() {
 }
 
 #[derive(Debug, Clone)]
-enum Step {
+enum FetchStep {
     Pass(u64),
     Tick,
     Ask(u8),
-    End(FetchOutcome),
+    End(FetchOutcome<'static>),
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let outcome = prop_oneof![Just(FetchOutcome::Fetched), Just(FetchOutcome::Failed)];
+fn steps() -> impl Strategy<Value = Vec<FetchStep>> {
+    let outcome = prop_oneof![Just(FETCHED), Just(FetchOutcome::Failed)];
     let step = prop_oneof![
-        (0_u64..8_000).prop_map(Step::Pass),
-        Just(Step::Tick),
-        (0_u8..6).prop_map(Step::Ask),
-        outcome.prop_map(Step::End),
+        (0_u64..8_000).prop_map(FetchStep::Pass),
+        Just(FetchStep::Tick),
+        (0_u8..6).prop_map(FetchStep::Ask),
+        outcome.prop_map(FetchStep::End),
     ];
     prop::collection::vec(step, 0..200)
 }
@@ -142,17 +158,17 @@ proptest! {
         for step in steps {
             clock += 1;
             match step {
-                Step::Pass(ms) => now += ms,
-                Step::Tick => if jwks.begin_due(now) {
+                FetchStep::Pass(ms) => now += ms,
+                FetchStep::Tick => if jwks.begin_due(now) {
                     prop_assert_eq!(under_way.replace(clock), None);
                 },
-                Step::End(outcome) => if let Some(began) = under_way.take() {
+                FetchStep::End(outcome) => if let Some(began) = under_way.take() {
                     jwks.ended(outcome, now);
-                    if outcome == FetchOutcome::Fetched {
+                    if matches!(outcome, FetchOutcome::Fetched(_)) {
                         last_good_begin = Some(began);
                     }
                 },
-                Step::Ask(name) => {
+                FetchStep::Ask(name) => {
                     let first = *first_asked.entry(name).or_insert(clock);
                     match jwks.unknown_name(&name.to_string(), now) {
                         KeyAnswer::Fetch => {

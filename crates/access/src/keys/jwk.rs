@@ -28,7 +28,7 @@ pub(crate) const MAX_KID_BYTES: usize = 256;
 
 /// Where a JWK comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Origin {
+enum JwkSource {
     /// A file of the operator.
     File,
     /// The network: a secret there is none.
@@ -44,7 +44,7 @@ pub fn read_jwks(bytes: &[u8]) -> Result<Arc<[VerifyingKey]>, KeyError> {
     }
     let set = UniqueObject::parse(bytes).ok_or(KeyError::UnknownForm)?;
     let keys = members(&set)?.ok_or(KeyError::UnknownForm)?;
-    let usable = keys.iter().filter_map(|jwk| read_key(jwk, Origin::Remote).ok().flatten());
+    let usable = keys.iter().filter_map(|jwk| read_key(jwk, JwkSource::Remote).ok().flatten());
     bounded(usable.collect()).map(Into::into)
 }
 
@@ -61,7 +61,8 @@ pub(super) fn read_file(file: &str, bytes: &[u8]) -> Result<Vec<VerifyingKey>, K
     };
     let mut keys = Vec::new();
     for (place, jwk) in jwks.iter().enumerate() {
-        let key = read_key(jwk, Origin::File).map_err(|Broken| KeyError::UnusableKey(place + 1))?;
+        let key =
+            read_key(jwk, JwkSource::File).map_err(|BrokenJwk| KeyError::UnusableKey(place + 1))?;
         keys.extend(
             key.map(|key| VerifyingKey { name: key.name.or_else(|| Some(file.into())), ..key }),
         );
@@ -81,16 +82,16 @@ fn bounded(keys: Vec<VerifyingKey>) -> Result<Vec<VerifyingKey>, KeyError> {
 }
 
 /// The key should verify tokens and cannot.
-struct Broken;
+struct BrokenJwk;
 
-impl From<crate::json::WrongShape> for Broken {
+impl From<crate::json::WrongShape> for BrokenJwk {
     fn from(_: crate::json::WrongShape) -> Self {
         Self
     }
 }
 
 /// The key of one JWK; `Ok(None)` if it is for something else than verifying tokens.
-fn read_key(jwk: &UniqueObject, origin: Origin) -> Result<Option<VerifyingKey>, Broken> {
+fn read_key(jwk: &UniqueObject, source: JwkSource) -> Result<Option<VerifyingKey>, BrokenJwk> {
     let usage: Option<String> = jwk.read("use")?;
     let operations: Option<Vec<String>> = jwk.read("key_ops")?;
     let verifies = operations.is_none_or(|all| all.iter().any(|one| one == "verify"));
@@ -105,26 +106,26 @@ fn read_key(jwk: &UniqueObject, origin: Origin) -> Result<Option<VerifyingKey>, 
             Err(_) => return Ok(None),
         },
     };
-    let kty: String = jwk.read("kty")?.ok_or(Broken)?;
+    let kty: String = jwk.read("kty")?.ok_or(BrokenJwk)?;
     let found = match kty.as_str() {
         "RSA" => rsa(jwk)?,
         "EC" => curve(jwk, &EC_CURVES)?,
         "OKP" => curve(jwk, &OKP_CURVES)?,
-        "oct" if origin == Origin::File => Some(secret(jwk)?),
+        "oct" if source == JwkSource::File => Some(secret(jwk)?),
         _ => None,
     };
     let Some((family, key)) = found else { return Ok(None) };
     let name: Option<String> = jwk.read("kid")?;
     let too_long = name.as_ref().is_some_and(|name| name.len() > MAX_KID_BYTES);
     if too_long || only.is_some_and(|only| !family.serves(only)) {
-        return Err(Broken);
+        return Err(BrokenJwk);
     }
     Ok(Some(VerifyingKey { name: name.map(Into::into), family, only, key }))
 }
 
-type Found = Option<(KeyFamily, DecodingKey)>;
+type FoundKey = Option<(KeyFamily, DecodingKey)>;
 
-fn rsa(jwk: &UniqueObject) -> Result<Found, Broken> {
+fn rsa(jwk: &UniqueObject) -> Result<FoundKey, BrokenJwk> {
     let (modulus, exponent) = (number(jwk, "n")?, number(jwk, "e")?);
     let fits = RSA_MODULUS_BYTES.contains(&modulus.len())
         && (modulus.len() > *RSA_MODULUS_BYTES.start() || modulus[0] >= 0x80)
@@ -132,24 +133,24 @@ fn rsa(jwk: &UniqueObject) -> Result<Found, Broken> {
         && exponent.last().is_some_and(|byte| byte % 2 == 1)
         && exponent != [1];
     if !fits {
-        return Err(Broken);
+        return Err(BrokenJwk);
     }
     let key = DecodingKey::from_rsa_raw_components(&modulus, &exponent);
     Ok(Some((KeyFamily::Rsa, key)))
 }
 
 /// A curve: its name, its family, the bytes of a coordinate, and how its keys are checked.
-type Curve = (&'static str, KeyFamily, usize, &'static dyn VerificationAlgorithm);
+type JwkCurve = (&'static str, KeyFamily, usize, &'static dyn VerificationAlgorithm);
 
-static EC_CURVES: [Curve; 2] = [
+static EC_CURVES: [JwkCurve; 2] = [
     ("P-256", KeyFamily::P256, 32, &ECDSA_P256_SHA256_FIXED),
     ("P-384", KeyFamily::P384, 48, &ECDSA_P384_SHA384_FIXED),
 ];
-static OKP_CURVES: [Curve; 1] = [("Ed25519", KeyFamily::Ed25519, 32, &ED25519)];
+static OKP_CURVES: [JwkCurve; 1] = [("Ed25519", KeyFamily::Ed25519, 32, &ED25519)];
 
 /// A key on one of these curves; `Ok(None)` on another.
-fn curve(jwk: &UniqueObject, curves: &[Curve]) -> Result<Found, Broken> {
-    let name: String = jwk.read("crv")?.ok_or(Broken)?;
+fn curve(jwk: &UniqueObject, curves: &[JwkCurve]) -> Result<FoundKey, BrokenJwk> {
+    let name: String = jwk.read("crv")?.ok_or(BrokenJwk)?;
     let Some((_, family, length, check)) = curves.iter().find(|curve| curve.0 == name) else {
         return Ok(None);
     };
@@ -160,11 +161,11 @@ fn curve(jwk: &UniqueObject, curves: &[Curve]) -> Result<Found, Broken> {
     for coordinate in if *family == KeyFamily::Ed25519 { &["x"][..] } else { &["x", "y"] } {
         let bytes = bytes(jwk, coordinate)?;
         if bytes.len() != *length {
-            return Err(Broken);
+            return Err(BrokenJwk);
         }
         point.extend(bytes);
     }
-    ParsedPublicKey::new(*check, &point).map_err(|_| Broken)?;
+    ParsedPublicKey::new(*check, &point).map_err(|_| BrokenJwk)?;
     let key = match family {
         KeyFamily::Ed25519 => DecodingKey::from_ed_der(&point),
         _ => DecodingKey::from_ec_der(&point),
@@ -172,23 +173,23 @@ fn curve(jwk: &UniqueObject, curves: &[Curve]) -> Result<Found, Broken> {
     Ok(Some((*family, key)))
 }
 
-fn secret(jwk: &UniqueObject) -> Result<(KeyFamily, DecodingKey), Broken> {
+fn secret(jwk: &UniqueObject) -> Result<(KeyFamily, DecodingKey), BrokenJwk> {
     let secret = bytes(jwk, "k")?;
     if secret.len() < super::MIN_SECRET_BYTES {
-        return Err(Broken);
+        return Err(BrokenJwk);
     }
     Ok((KeyFamily::Secret, DecodingKey::from_secret(&secret)))
 }
 
 /// A member as bytes.
-fn bytes(jwk: &UniqueObject, member: &str) -> Result<Vec<u8>, Broken> {
-    let text: String = jwk.read(member)?.ok_or(Broken)?;
-    BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| Broken)
+fn bytes(jwk: &UniqueObject, member: &str) -> Result<Vec<u8>, BrokenJwk> {
+    let text: String = jwk.read(member)?.ok_or(BrokenJwk)?;
+    BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| BrokenJwk)
 }
 
 /// A member as a big-endian number without leading zeros, which some writers leave in.
-fn number(jwk: &UniqueObject, member: &str) -> Result<Vec<u8>, Broken> {
+fn number(jwk: &UniqueObject, member: &str) -> Result<Vec<u8>, BrokenJwk> {
     let bytes = bytes(jwk, member)?;
-    let start = bytes.iter().position(|byte| *byte != 0).ok_or(Broken)?;
+    let start = bytes.iter().position(|byte| *byte != 0).ok_or(BrokenJwk)?;
     Ok(bytes[start..].to_vec())
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::BanNetwork;
 use crate::identity::TokenId;
 
-/// Longest reason in bytes: a sentence for the one who is banned.
+/// Longest reason in bytes: a sentence for the banned user.
 pub const MAX_REASON_BYTES: usize = 256;
 
 /// The id of an order: a random number, written as 16 hex digits.
@@ -44,7 +44,7 @@ pub struct AccessOrder {
     pub kind: OrderKind,
     /// When it ends, in milliseconds since 1970 by the clock of Redis.
     pub end: u64,
-    /// Why, for the one it concerns.
+    /// Why, for the user it concerns.
     pub reason: Option<String>,
     /// Whether it is in force.
     pub state: OrderState,

@@ -10,7 +10,7 @@ pub(super) enum HostName {
 }
 
 impl HostName {
-    /// Reads a host; an IPv6 address stands in brackets.
+    /// Reads a host; an IPv6 address is in brackets.
     pub(super) fn parse(text: &str) -> Option<Self> {
         if let Some(inner) = text.strip_prefix('[') {
             let address: Ipv6Addr = inner.strip_suffix(']')?.parse().ok()?;

@@ -1,4 +1,4 @@
-//! Why a token is refused, and what that means for the one who presented it.
+//! Why a token is refused, and what that means for the client.
 
 use super::MAX_TOKEN_BYTES;
 
@@ -21,7 +21,7 @@ pub enum TokenError {
     #[error("the token has more than {MAX_TOKEN_BYTES} bytes")]
     TooLong,
     /// Sign with an algorithm of the documents.
-    #[error("the token's algorithm is none that this node takes")]
+    #[error("this node does not take the token's algorithm")]
     Algorithm,
     /// Leave `crit` and `b64` out of the header.
     #[error(
@@ -96,7 +96,7 @@ pub enum TokenOutcome {
 }
 
 impl TokenError {
-    /// What it means for the one who presented the token.
+    /// What it means for the client.
     pub fn outcome(&self) -> TokenOutcome {
         match self {
             Self::Expired => TokenOutcome::Expired,

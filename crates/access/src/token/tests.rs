@@ -129,7 +129,7 @@ fn a_public_key_is_no_secret() {
         for secret in [pem.as_bytes(), pem.trim().as_bytes(), &key.public_der(), jwk.as_bytes()] {
             for alg in ["HS256", "HS384", "HS512"] {
                 let forged = TestKey::Secret(secret.to_vec()).token(alg, "", CLAIMS);
-                for keys in [file(&pem), file(&jwk), fetched(&[jwk.clone()])] {
+                for keys in [file(&pem), file(&jwk), fetched(std::slice::from_ref(&jwk))] {
                     assert_eq!(check(&forged, &keys), Err(TokenError::NoKey));
                 }
             }
