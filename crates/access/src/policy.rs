@@ -107,6 +107,19 @@ pub enum RoomStanding {
     Inside(Capabilities),
 }
 
+/// What allows an action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AllowedBy {
+    /// The namespace's policy.
+    Policy(AccessRule),
+    /// A capability of the connection's own token.
+    Token,
+    /// A capability of the room's token.
+    RoomToken,
+    /// The scope of the API key.
+    ApiKey,
+}
+
 /// Why an action is refused: `forbidden`, with this text as its message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AccessDenied {
@@ -131,15 +144,19 @@ pub fn decide(
     action: Capability,
     room: &str,
     standing: RoomStanding,
-) -> Result<(), AccessDenied> {
+) -> Result<AllowedBy, AccessDenied> {
     let identity = match caller {
         Caller::Connection(identity) => identity,
         Caller::ApiKey(scopes) => {
             let scope = ApiScope::for_action(action);
-            return if scopes.has(scope) { Ok(()) } else { Err(AccessDenied::Scope(scope)) };
+            return match scopes.has(scope) {
+                true => Ok(AllowedBy::ApiKey),
+                false => Err(AccessDenied::Scope(scope)),
+            };
         }
     };
-    let admitted = match policy.rule(action) {
+    let rule = policy.rule(action);
+    let is_admitted = match rule {
         AccessRule::Server => return Err(AccessDenied::ServerOnly(action)),
         AccessRule::Public => true,
         AccessRule::User => identity.user().is_some(),
@@ -148,20 +165,20 @@ pub fn decide(
         }
         AccessRule::Capability => false,
     };
-    if admitted || capabilities(identity, room, standing).has(action) {
-        Ok(())
-    } else {
-        Err(AccessDenied::Capability(action))
+    if is_admitted {
+        return Ok(AllowedBy::Policy(rule));
     }
-}
-
-/// What the connection's token and its room token give together.
-fn capabilities(identity: &AccessIdentity, room: &str, standing: RoomStanding) -> Capabilities {
-    let own = identity.capabilities_in(room);
-    match standing {
-        RoomStanding::Outside => own,
-        RoomStanding::Entering(extra) | RoomStanding::Inside(extra) => own.union(extra),
+    if identity.capabilities_in(room).has(action) {
+        return Ok(AllowedBy::Token);
     }
+    let of_room = match standing {
+        RoomStanding::Outside => Capabilities::NONE,
+        RoomStanding::Entering(can) | RoomStanding::Inside(can) => can,
+    };
+    if of_room.has(action) {
+        return Ok(AllowedBy::RoomToken);
+    }
+    Err(AccessDenied::Capability(action))
 }
 
 #[cfg(test)]
@@ -205,10 +222,16 @@ mod tests {
                             AccessRule::Member => inside && action != Capability::Join,
                             AccessRule::Capability | AccessRule::Server => false,
                         };
-                        let expected = rule != AccessRule::Server && (by_policy || can || extra);
+                        let expected = match (rule, by_policy, can, extra) {
+                            (AccessRule::Server, ..) => Err(AccessDenied::ServerOnly(action)),
+                            (_, true, _, _) => Ok(AllowedBy::Policy(rule)),
+                            (_, _, true, _) => Ok(AllowedBy::Token),
+                            (_, _, _, true) => Ok(AllowedBy::RoomToken),
+                            _ => Err(AccessDenied::Capability(action)),
+                        };
                         let caller = Caller::Connection(&identity);
                         let decided = decide(caller, &policy(rule), action, "chat:1", standing);
-                        assert_eq!(decided.is_ok(), expected, "{action} {rule:?} {standing:?}");
+                        assert_eq!(decided, expected, "{action} {rule:?} {standing:?}");
                         if let Err(denied) = decided {
                             assert!(denied.to_string().contains(action.word()), "{denied}");
                         }
@@ -226,7 +249,7 @@ mod tests {
             let policy = policy(AccessRule::Capability);
             decide(caller, &policy, Capability::Join, room, RoomStanding::Outside)
         };
-        assert_eq!(join("chat:1"), Ok(()));
+        assert_eq!(join("chat:1"), Ok(AllowedBy::Token));
         assert_eq!(join("lobby"), Err(AccessDenied::Capability(Capability::Join)));
     }
 
@@ -240,8 +263,11 @@ mod tests {
                     let caller = Caller::ApiKey(scopes);
                     let decided =
                         decide(caller, &policy(rule), action, "any", RoomStanding::Outside);
-                    let expected =
-                        if scope == right { Ok(()) } else { Err(AccessDenied::Scope(right)) };
+                    let expected = if scope == right {
+                        Ok(AllowedBy::ApiKey)
+                    } else {
+                        Err(AccessDenied::Scope(right))
+                    };
                     assert_eq!(decided, expected);
                 }
             }

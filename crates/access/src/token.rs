@@ -2,6 +2,7 @@
 //! do in one room. jsonwebtoken checks the signature; header and claims are read here, more strictly.
 
 mod claims;
+mod draft;
 mod error;
 mod header;
 mod sign;
@@ -14,6 +15,7 @@ use roomcast_protocol::{RoomName, UserName};
 
 pub use claims::MAX_ROOM_PATTERNS;
 pub(crate) use claims::{Claims, read_info, read_rooms};
+pub use draft::{RoomWords, RoomWordsError, TokenDraft};
 pub use error::{TokenError, TokenOutcome};
 use header::TokenHeader;
 #[cfg(test)]

@@ -10,6 +10,7 @@ use aws_lc_rs::signature::{
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey};
+use serde_json::value::RawValue;
 
 use super::{KeyError, KeyFamily, VerifyingKey};
 use crate::json::UniqueObject;
@@ -44,7 +45,7 @@ pub fn read_jwks(bytes: &[u8]) -> Result<Arc<[VerifyingKey]>, KeyError> {
     }
     let set = UniqueObject::parse(bytes).ok_or(KeyError::UnknownForm)?;
     let keys = members(&set)?.ok_or(KeyError::UnknownForm)?;
-    let usable = keys.iter().filter_map(|jwk| read_key(jwk, JwkSource::Remote).ok().flatten());
+    let usable = keys.iter().flatten().filter_map(|jwk| read_key(jwk, JwkSource::Remote).ok()?);
     bounded(usable.collect()).map(Into::into)
 }
 
@@ -56,13 +57,13 @@ pub(super) fn read_file(file: &str, bytes: &[u8]) -> Result<Vec<VerifyingKey>, K
     let object = UniqueObject::parse(bytes).ok_or(KeyError::UnknownForm)?;
     let jwks = match members(&object)? {
         Some(members) => members,
-        None if object.raw("kty").is_some() => vec![object],
+        None if object.raw("kty").is_some() => vec![Some(object)],
         None => return Err(KeyError::UnknownForm),
     };
     let mut keys = Vec::new();
     for (place, jwk) in jwks.iter().enumerate() {
-        let key =
-            read_key(jwk, JwkSource::File).map_err(|BrokenJwk| KeyError::UnusableKey(place + 1))?;
+        let key = jwk.as_ref().ok_or(BrokenJwk).and_then(|jwk| read_key(jwk, JwkSource::File));
+        let key = key.map_err(|BrokenJwk| KeyError::UnusableKey(place + 1))?;
         keys.extend(
             key.map(|key| VerifyingKey { name: key.name.or_else(|| Some(file.into())), ..key }),
         );
@@ -73,8 +74,11 @@ pub(super) fn read_file(file: &str, bytes: &[u8]) -> Result<Vec<VerifyingKey>, K
     bounded(keys)
 }
 
-fn members(set: &UniqueObject) -> Result<Option<Vec<UniqueObject>>, KeyError> {
-    set.read("keys").map_err(|_| KeyError::UnknownForm)
+/// The keys of a set; `None` for one that is no object or has a member twice.
+fn members(set: &UniqueObject) -> Result<Option<Vec<Option<UniqueObject>>>, KeyError> {
+    let keys: Option<Vec<Box<RawValue>>> = set.read("keys").map_err(|_| KeyError::UnknownForm)?;
+    let parse = |key: Box<RawValue>| UniqueObject::parse(key.get().as_bytes());
+    Ok(keys.map(|keys| keys.into_iter().map(parse).collect()))
 }
 
 fn bounded(keys: Vec<VerifyingKey>) -> Result<Vec<VerifyingKey>, KeyError> {

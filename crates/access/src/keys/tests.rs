@@ -83,6 +83,8 @@ fn a_jwk_names_itself_or_takes_the_files_name() {
     let long = format!(r#","kid":"{}""#, "k".repeat(MAX_KID_BYTES + 1));
     assert_eq!(error(&key.jwk(&long)), KeyError::UnusableKey(1));
     assert_eq!(error(&key.jwk(r#","kid":7"#)), KeyError::UnusableKey(1));
+    assert_eq!(error(&jwks(&[key.jwk(""), "1".to_owned()])), KeyError::UnusableKey(2));
+    assert_eq!(error(&key.jwk(r#","kty":"EC""#)), KeyError::UnknownForm);
 }
 
 #[test]
@@ -114,6 +116,8 @@ fn keys_for_other_uses_and_remote_secrets_are_left_out() {
         r#"{"kty":"AKP","alg":"ML-DSA-44","pub":"AA"}"#.to_owned(),
         r#"{"kid":"no type"}"#.to_owned(),
         key.jwk(r#","kid":7"#),
+        key.jwk(r#","kid":"a","kid":"b""#),
+        "1".to_owned(),
     ];
     assert_eq!(remote(&left_out), []);
     let good = key.jwk(
@@ -161,9 +165,7 @@ fn a_jwks_is_bounded_and_may_be_empty() {
     let long = format!("{}{}", jwks(&[]), " ".repeat(MAX_JWKS_BYTES));
     assert_eq!(read_jwks(long.as_bytes()).unwrap_err(), KeyError::TooLong);
     let single = TestKey::p256().jwk("");
-    for bad in
-        ["", "[]", "{}", r#"{"keys":{}}"#, r#"{"keys":[1]}"#, r#"{"keys":[],"keys":[]}"#, &single]
-    {
+    for bad in ["", "[]", "{}", r#"{"keys":{}}"#, r#"{"keys":[],"keys":[]}"#, &single] {
         assert_eq!(read_jwks(bad.as_bytes()).unwrap_err(), KeyError::UnknownForm, "{bad}");
     }
 }

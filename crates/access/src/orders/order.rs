@@ -53,7 +53,7 @@ pub struct AccessOrder {
 /// What is ordered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OrderKind {
-    /// Nothing of the target gets in or stays.
+    /// Handshakes of the target are refused and its connections end.
     Ban(BanTarget),
     /// Connections of the target that began before a time end.
     Disconnect {
