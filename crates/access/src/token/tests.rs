@@ -137,6 +137,20 @@ fn a_public_key_is_no_secret() {
     }
 }
 
+/// A modulus that is no product of two primes, an even one among them, costs a failed
+/// verification and nothing else.
+#[test]
+fn a_broken_modulus_verifies_nothing() {
+    let token = TestKey::rsa().token("RS256", "", CLAIMS);
+    for (bytes, first, last) in [(256, 0x80, 0), (256, 0xff, 1), (1_024, 0xff, 0xff), (511, 1, 3)] {
+        let mut modulus = vec![0x5a; bytes];
+        (modulus[0], modulus[bytes - 1]) = (first, last);
+        let n = BASE64_URL_SAFE_NO_PAD.encode(&modulus);
+        let keys = fetched(&[format!(r#"{{"kty":"RSA","n":"{n}","e":"AQAB"}}"#)]);
+        assert_eq!(check(&token, &keys), Err(TokenError::Signature), "{bytes}");
+    }
+}
+
 #[test]
 fn a_remote_secret_is_no_key() {
     let secret = TestKey::secret(7);
