@@ -79,6 +79,7 @@ impl Together<'_> {
         }
         problems.extend(self.pause_too_long());
         problems.extend(self.proxied_by_nobody());
+        problems.extend(self.two_secrets());
         problems.extend(self.exposed());
         problems.extend(self.same_address());
         problems
@@ -116,15 +117,29 @@ impl Together<'_> {
         self.text(key)?.parse().ok()
     }
 
-    /// Without authentication, whoever reaches the port reads and writes everything.
+    /// Whether any source of keys for tokens is configured.
+    fn has_keys(&self) -> bool {
+        let sources = ["auth.hs_secret", "auth.hs_secret_file", "auth.keys", "auth.jwks_url"];
+        sources.into_iter().any(|key| self.text(key).is_some_and(|text| !text.trim().is_empty()))
+    }
+
+    fn two_secrets(&self) -> Option<Problem> {
+        let both = ["auth.hs_secret", "auth.hs_secret_file"].map(|key| self.text(key));
+        let message = || "give either auth.hs_secret or auth.hs_secret_file".to_owned();
+        let is_both = both.iter().all(|text| text.is_some_and(|text| !text.is_empty()));
+        is_both.then(|| problem(self.layered, "auth.hs_secret_file", message()))
+    }
+
+    /// Without authentication, everyone who reaches the port reads and writes everything.
     fn exposed(&self) -> Option<Problem> {
         let listen = self.address("http.listen")?;
-        if is_loopback(listen) || self.text("insecure")? == "true" {
+        if self.has_keys() || is_loopback(listen) || self.text("insecure")? == "true" {
             return None;
         }
         let message = format!(
-            "{listen} can be reached from other machines, and there is no authentication: listen \
-             on 127.0.0.1 (behind a proxy that checks its clients), or set insecure = true \
+            "{listen} can be reached from other machines, and there is no authentication: set \
+             a key of the section auth, listen on 127.0.0.1 (behind a proxy that checks its \
+             clients), or set insecure = true \
              (--insecure) if everybody who reaches it may read and write every room"
         );
         Some(problem(self.layered, "http.listen", message))

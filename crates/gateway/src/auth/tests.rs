@@ -1,0 +1,1 @@
+//! Keys that come, go and are waited for.
