@@ -1,9 +1,10 @@
 //! Owner of the keys that tokens are checked with: those of the configuration, and those fetched
 //! from a JWKS. It checks tokens, and lets a token with an unknown key wait for a fetch. It knows
-//! no HTTP request, no connection and no network; `node` fetches.
+//! no HTTP request and no connection. `node` runs its fetches.
 
 mod check;
 mod cookie_ends;
+mod jwks_source;
 mod key_sources;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,8 +15,10 @@ use roomcast_access::keys::{KeySet, RemoteKeys, VerifyingKey};
 use tokio::sync::{Notify, watch};
 
 pub(crate) use check::{RefusedToken, TokenRefusal};
+pub(crate) use jwks_source::JwksSource;
+pub use jwks_source::fetch_key_set;
 pub use key_sources::KeySourceError;
-pub(crate) use key_sources::{JwksSource, KeySources};
+pub(crate) use key_sources::KeySources;
 
 use cookie_ends::CookieEnds;
 

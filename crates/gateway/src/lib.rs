@@ -31,7 +31,7 @@ mod traces;
 mod websocket;
 mod worker;
 
-pub use auth::KeySourceError;
+pub use auth::{KeySourceError, fetch_key_set};
 pub use fault::InjectedFault;
 #[doc(hidden)]
 pub use fetch::fetch;

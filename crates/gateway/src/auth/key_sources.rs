@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use roomcast_access::keys::{KeyError, VerifyingKey, read_key_file, read_secrets};
 
+use super::JwksSource;
 use crate::config::AuthConfig;
 
 /// Largest key file in bytes: a JWKS of 64 keys with certificates.
@@ -36,18 +37,12 @@ pub enum KeySourceError {
         /// What is wrong with it.
         error: KeyError,
     },
+    /// Correct the address, or wait until its server answers.
+    #[error("the keys of auth.jwks_url cannot be fetched: {0}")]
+    Fetch(String),
     /// Correct the secret.
     #[error("auth.hs_secret: {0}")]
     Secret(KeyError),
-}
-
-/// The address of a JWKS, and the authorities that its server is checked against.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct JwksSource {
-    /// `https`, or `http` to this machine.
-    pub(crate) url: String,
-    /// PEM; `None`: the system's.
-    pub(crate) authorities: Option<Vec<u8>>,
 }
 
 /// What the configuration says of keys, with the files read.

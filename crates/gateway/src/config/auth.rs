@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use roomcast_access::policy::Authentication;
+use roomcast_access::token::TokenRules;
 use serde::{Deserialize, Deserializer};
 
 use super::key::{Change, Key, Section, ValueKind};
@@ -144,6 +145,15 @@ pub struct AuthConfig {
 }
 
 impl AuthConfig {
+    /// What a token must say.
+    pub fn token_rules(&self) -> TokenRules {
+        TokenRules {
+            issuer: self.issuer.clone(),
+            audience: self.audience.clone(),
+            leeway_ms: self.leeway.as_millis() as u64,
+        }
+    }
+
     /// Whether any source of keys is configured.
     pub fn authentication(&self) -> Authentication {
         let Self { hs_secret, hs_secret_file, keys, jwks_url, .. } = self;

@@ -34,11 +34,7 @@ impl AuthSettings {
             if config.anonymous { WithoutToken::Anonymous } else { WithoutToken::Refused };
         Self {
             authentication: config.authentication(),
-            rules: TokenRules {
-                issuer: config.issuer.clone(),
-                audience: config.audience.clone(),
-                leeway_ms: config.leeway.as_millis() as u64,
-            },
+            rules: config.token_rules(),
             cookie: config.cookie.clone(),
             query_tokens,
             without_token,
