@@ -13,7 +13,7 @@ use tokio::time::sleep_until;
 use crate::client::{Command, DriverEnds, HistoryResult, ReplySlot};
 use crate::session::{Action, ClientRequest, Input, Session};
 use crate::socket::{Greeting, Reading, Wire};
-use crate::token::{PendingToken, TokenOutcome};
+use crate::token::{FetchedToken, PendingToken};
 use crate::{Ack, Event, Options, PublishFailure, TokenSource};
 
 /// Events that may wait beside the application's queue before its wishes wait too. Only leaving
@@ -233,7 +233,7 @@ async fn deliver(events: &mpsc::Sender<Event>, outbox: &mut VecDeque<Event>) -> 
 }
 
 /// Waits for the token that is being fetched. Cancelling loses nothing.
-async fn fetched(fetching: &mut Option<PendingToken>) -> TokenOutcome {
+async fn fetched(fetching: &mut Option<PendingToken>) -> FetchedToken {
     match fetching {
         Some(pending) => {
             let token = pending.await;

@@ -6,9 +6,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use roomcast_protocol::{
-    ClientFrame, CloseCode, Position, Publish, RequestId, RoomName, ServerFrame,
-};
+use roomcast_protocol::{CloseCode, Position, Publish, RequestId, RoomName, ServerFrame};
 
 use crate::backoff::Pauses;
 use crate::{Ack, Event, FirstTry, HistoryPage, Options};
@@ -26,7 +24,7 @@ mod tests;
 
 pub use input::{Action, Failure, Input, RetryVerdict};
 use link::{Live, SessionLink, Step};
-use renewal::TokenRenewal;
+use renewal::{TokenRenewal, life};
 pub use requests::ClientRequest;
 use requests::Requests;
 use rooms::Rooms;
@@ -267,24 +265,6 @@ impl Session {
         self.down(now, reason, if asks_patience { PATIENCE } else { Duration::ZERO });
     }
 
-    /// The application's new token for the connection in use.
-    fn take_token(&mut self, now: Instant, token: Result<Box<str>, Box<str>>) {
-        if !self.renewal.waits() {
-            return;
-        }
-        match token {
-            Ok(token) => {
-                let id = self.next_id();
-                self.renewal.sent(id);
-                self.actions.push_back(Action::Send(ClientFrame::Refresh { id: Some(id), token }));
-            }
-            Err(error) => {
-                tracing::warn!("there is no new token: {error}");
-                self.renewal.failed(now, Duration::ZERO);
-            }
-        }
-    }
-
     /// The connection or the attempt is over; wait for the next one.
     fn down(&mut self, now: Instant, reason: Box<str>, at_least: Duration) {
         let life = self.link.live().map(|live| now.saturating_duration_since(live.since));
@@ -390,11 +370,6 @@ impl Session {
             }
         }
     }
-}
-
-/// How long a token lives that ends at `expires`, by the node's clock, which says `time`.
-fn life(time: u64, expires: u64) -> Duration {
-    Duration::from_millis(expires.saturating_sub(time))
 }
 
 impl ClientRequest {

@@ -7,8 +7,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 /// A token, or why there is none, for people.
-pub(crate) type TokenOutcome = Result<String, Box<str>>;
-pub(crate) type PendingToken = Pin<Box<dyn Future<Output = TokenOutcome> + Send>>;
+pub(crate) type FetchedToken = Result<String, Box<str>>;
+pub(crate) type PendingToken = Pin<Box<dyn Future<Output = FetchedToken> + Send>>;
 
 /// Gives tokens: the same one, or a new one whenever it is asked. Cheap to clone.
 #[derive(Clone)]

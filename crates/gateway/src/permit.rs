@@ -4,7 +4,7 @@
 
 use roomcast_access::capability::{Capabilities, Capability};
 use roomcast_access::policy::{AccessDenied, Caller, RoomStanding, decide};
-use roomcast_protocol::{ErrorCode, RoomName};
+use roomcast_protocol::{ErrorCode, JoinRoom, RoomName};
 
 use crate::settings::Settings;
 
@@ -24,6 +24,12 @@ pub(crate) enum RoomAction {
 }
 
 impl RoomAction {
+    /// That of a `join`. Its `history` has no effect beside a `since`.
+    pub(crate) fn of_join(join: &JoinRoom) -> Self {
+        let history = join.history.filter(|_| join.since.is_none());
+        Self::Join { history: history.unwrap_or(0) }
+    }
+
     /// The capabilities that it needs where no policy admits it.
     pub(crate) fn needs(self) -> &'static [Capability] {
         match self {

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use roomcast_protocol::RequestId;
+use roomcast_protocol::{ClientFrame, RequestId};
+
+use super::{Action, Session};
 
 /// How long before the end of a token the next one is fetched, at most: time for a few tries.
 const MOST_LEAD: Duration = Duration::from_secs(60);
@@ -92,6 +94,31 @@ impl TokenRenewal {
         let is_in_time = self.ends.is_none_or(|ends| next < ends);
         self.state = if is_in_time { RenewalState::Due(next) } else { RenewalState::Idle };
     }
+}
+
+impl Session {
+    /// The application's new token for the connection in use.
+    pub(super) fn take_token(&mut self, now: Instant, token: Result<Box<str>, Box<str>>) {
+        if !self.renewal.waits() {
+            return;
+        }
+        match token {
+            Ok(token) => {
+                let id = self.next_id();
+                self.renewal.sent(id);
+                self.actions.push_back(Action::Send(ClientFrame::Refresh { id: Some(id), token }));
+            }
+            Err(error) => {
+                tracing::warn!("there is no new token: {error}");
+                self.renewal.failed(now, Duration::ZERO);
+            }
+        }
+    }
+}
+
+/// How long a token lives that ends at `expires`, by the node's clock, which says `time`.
+pub(super) fn life(time: u64, expires: u64) -> Duration {
+    Duration::from_millis(expires.saturating_sub(time))
 }
 
 #[cfg(test)]

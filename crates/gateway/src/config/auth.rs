@@ -32,8 +32,7 @@ pub(super) const SECTION: Section = Section {
             default: "",
             kind: ValueKind::FileOrEmpty,
             change: Change::Reload,
-            about: "A file with up to 8 such secrets, one a line, instead of `auth.hs_secret`. \
-                    All are tried, so that one can be replaced without a break; `roomcast token \
+            about: "A file with up to 8 such secrets, one a line. All are tried, so that one can be replaced without a break; `roomcast token \
                     make` signs with the first.",
         },
         Key {

@@ -79,7 +79,6 @@ impl Together<'_> {
         }
         problems.extend(self.pause_too_long());
         problems.extend(self.proxied_by_nobody());
-        problems.extend(self.two_secrets());
         problems.extend(self.exposed());
         problems.extend(self.same_address());
         problems
@@ -121,13 +120,6 @@ impl Together<'_> {
     fn has_keys(&self) -> bool {
         let sources = ["auth.hs_secret", "auth.hs_secret_file", "auth.keys", "auth.jwks_url"];
         sources.into_iter().any(|key| self.text(key).is_some_and(|text| !text.trim().is_empty()))
-    }
-
-    fn two_secrets(&self) -> Option<Problem> {
-        let both = ["auth.hs_secret", "auth.hs_secret_file"].map(|key| self.text(key));
-        let message = || "give either auth.hs_secret or auth.hs_secret_file".to_owned();
-        let is_both = both.iter().all(|text| text.is_some_and(|text| !text.is_empty()));
-        is_both.then(|| problem(self.layered, "auth.hs_secret_file", message()))
     }
 
     /// Without authentication, everyone who reaches the port reads and writes everything.

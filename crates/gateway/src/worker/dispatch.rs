@@ -24,10 +24,7 @@ impl RoomRequest {
     /// What is to be permitted: the request's number, the room and the action.
     fn parts(&self) -> (Option<RequestId>, &RoomName, RoomAction) {
         match self {
-            Self::Join { id, join } => {
-                let history = join.history.unwrap_or(0);
-                (*id, &join.room, RoomAction::Join { history })
-            }
+            Self::Join { id, join } => (*id, &join.room, RoomAction::of_join(join)),
             Self::Leave { id, room } => (*id, room, RoomAction::Leave),
             Self::Publish(Publish { id, room, data, .. }) => {
                 (*id, room, RoomAction::Publish { data_bytes: data.len() })

@@ -115,7 +115,7 @@ impl Worker {
         pass: RoomPass,
     ) {
         let standing = RoomStanding::Entering(pass.can);
-        let action = RoomAction::Join { history: join.history.unwrap_or(0) };
+        let action = RoomAction::of_join(&join);
         let decision = connection.judge(|identity| {
             let settings = self.settings.borrow();
             permit(&settings, (Caller::Connection(identity), standing), &join.room, action)
