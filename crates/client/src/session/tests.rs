@@ -12,6 +12,7 @@ use crate::{JoinOptions, PublishFailure};
 
 mod moves;
 mod publishes;
+mod tokens;
 
 pub(super) fn room(name: &str) -> RoomName {
     RoomName::parse(name).unwrap()

@@ -51,8 +51,7 @@ fn a_token_is_made_shown_and_used() {
     let (good, text) = run(&["token", "show", &other, "--config", config]);
     assert!(!good && text.contains("refused: the token's signature does not fit"), "{text}");
 
-    let (node, address) =
-        Program::serve(&["--config", config, "--set", "http.listen=127.0.0.1:0"]);
+    let (node, address) = Program::serve(&["--config", config, "--set", "http.listen=127.0.0.1:0"]);
     let url = format!("ws://{address}/ws");
     let file = folder.path().join("token");
     fs::write(&file, format!("{token}\n")).unwrap();
