@@ -97,6 +97,9 @@ CLUSTER = ("cluster", "Roomcast: nodes", [
         ("lines", "Last tick of the slowest worker", "s",
          [(f"max by (instance) (timestamp({TICK}) - {TICK})", NODE)],
          "How long ago it was when Prometheus asked. Above a few seconds the worker hangs."),
+        ("lines", "Age of the tokens' keys", "s",
+         [(f"time() - (roomcast_jwks_fetched_timestamp_seconds{{{NODES}}} > 0)", NODE)],
+         "Since the keys of auth.jwks_url were last fetched, which happens every five minutes. Empty without them."),
     ]),
     ("Leases", [
         ("lines", "Nodes with a lease", "none", [(total("roomcast_leases", "instance", ',state="live"'), NODE)],

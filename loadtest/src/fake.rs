@@ -104,6 +104,7 @@ fn connected() -> ServerFrame {
         user: None,
         node: NodeId::parse("fake").unwrap(),
         time: 0,
+        expires: None,
         online: None,
         heartbeat: Heartbeat { interval_ms: 25_000, timeout_ms: 50_000 },
         limits: Limits { message_bytes: 65_536, rooms: 128 },

@@ -85,7 +85,11 @@ REDIS = 'redis-server --save "" --appendonly no &'
 FIRST = "target/quick/roomcast serve --redis-url redis://127.0.0.1:6379 --listen 127.0.0.1:8081"
 SECOND = "target/quick/roomcast serve --redis-url redis://127.0.0.1:6379 --listen 127.0.0.1:8082"
 BOTH = "target/quick/roomcast tail chat --url ws://127.0.0.1:8081/ws --url ws://127.0.0.1:8082/ws"
-RUN = {TAIL, PUBLISH, COUNT, ORDER, WSCAT, CHECK, REDIS, FIRST, SECOND, BOTH}
+SECRET = "(umask 077; head -c 32 /dev/urandom | base64 > secret)"
+GUARDED = "target/quick/roomcast serve --set auth.hs_secret_file=secret --set http.listen=127.0.0.1:8090 &"
+MAKE = "target/quick/roomcast token make --secret-file secret --sub alice --for 1h --room 'chat*=join,publish' > token"
+TOKENED = "target/quick/roomcast publish chat '{\"text\":\"hi\"}' --url ws://127.0.0.1:8090/ws --token-file token"
+RUN = {TAIL, PUBLISH, COUNT, ORDER, WSCAT, CHECK, REDIS, FIRST, SECOND, BOTH, SECRET, GUARDED, MAKE, TOKENED}
 
 
 def shell(place, command, replaced):
@@ -149,6 +153,20 @@ async def test_commands_wscat(place):
         for row in wanted:
             if not row.endswith("…}"):
                 assert alike(row, real[json.loads(row)["type"]]), (row, real)
+
+
+async def test_commands_with_a_token(place):
+    folder = place.work / "token"
+    folder.mkdir(exist_ok=True)
+    files = {"--secret-file secret": f"--secret-file {folder}/secret", "secret_file=secret": f"secret_file={folder}/secret"}
+    files |= {"> secret": f"> {folder}/secret", "> token": f"> {folder}/token", "--token-file token": f"--token-file {folder}/token"}
+    files["8090"] = str(free_port())
+    await succeeds(place, *shell(place, SECRET, files))
+    node = ["bash", "-c", "exec " + shell(place, GUARDED.removesuffix(" &"), files)[2]]
+    async with program(node, place.logs / "guarded.log"):
+        await succeeds(place, *shell(place, MAKE, files))
+        published = await succeeds(place, *shell(place, f"for n in {{1..50}}; do {TOKENED} && exit; sleep 0.1; done; exit 1", files))
+        assert '"type":"ack"' in published, published
 
 
 async def test_commands_two_nodes_on_a_redis(place):

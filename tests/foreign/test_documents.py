@@ -135,7 +135,8 @@ async def test_documents_rust_client(place):
 
 
 async def test_documents_toml(place):
-    manifest, configuration = sorted(blocks("toml"), key=lambda block: block.page, reverse=True)
+    (manifest,) = (block for block in blocks("toml") if "[dependencies]" in block.text)
+    configurations = [block for block in blocks("toml") if block != manifest]
     clone = ROOT.parent / "roomcast"
     workspace = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["dependencies"]
     for name, wanted in tomllib.loads(manifest.text)["dependencies"].items():
@@ -147,9 +148,11 @@ async def test_documents_toml(place):
             used = used if isinstance(used, str) else used["version"]
             shown = wanted if isinstance(wanted, str) else wanted["version"]
             assert used.split(".")[0] == shown, f"{manifest}: {name}"
+    assert len(configurations) == 2, configurations
     path = place.logs / "shown.toml"
-    path.write_text(configuration.text)
-    await succeeds(place, place.roomcast, "config", "check", path)
+    for configuration in configurations:
+        path.write_text(configuration.text)
+        await succeeds(place, place.roomcast, "config", "check", path)
 
 
 async def test_documents_others_programs_parse(place):

@@ -81,6 +81,12 @@ impl AccessPolicy {
         Self { rules: Capability::ALL.map(|action| configured(action).unwrap_or(default)) }
     }
 
+    /// Whether a decision about this action looks at the connection's place in the room: by the
+    /// rule, whatever a room's token gives.
+    pub fn asks_membership(&self, action: Capability) -> bool {
+        self.rule(action) == AccessRule::Member
+    }
+
     /// The rule for an action.
     pub fn rule(&self, action: Capability) -> AccessRule {
         self.rules[action as usize]

@@ -13,7 +13,8 @@ use tokio::time::sleep_until;
 use crate::client::{Command, DriverEnds, HistoryResult, ReplySlot};
 use crate::session::{Action, ClientRequest, Input, Session};
 use crate::socket::{Greeting, Reading, Wire};
-use crate::{Ack, Event, Options, PublishFailure};
+use crate::token::{FetchedToken, PendingToken};
+use crate::{Ack, Event, Options, PublishFailure, TokenSource};
 
 /// Events that may wait beside the application's queue before its wishes wait too. Only leaving
 /// rooms while the queue is full makes them grow at all: one event each.
@@ -30,6 +31,9 @@ pub(crate) struct Driver {
     /// Connections that only have to say goodbye; each has a deadline of its own.
     farewells: JoinSet<()>,
     handles: DriverEnds,
+    token: Option<TokenSource>,
+    /// The token that the application fetches for the connection in use.
+    fetching: Option<PendingToken>,
     /// Told by the session, not yet taken by the application's queue. While it holds anything the
     /// socket is not read; requests are still taken and answered, at the latest by their deadline.
     outbox: VecDeque<Event>,
@@ -55,6 +59,8 @@ impl Driver {
             spare: Wire::None,
             farewells: JoinSet::new(),
             handles,
+            token: options.token,
+            fetching: None,
             outbox: VecDeque::new(),
             reading: Reading::On,
             publishes: HashMap::new(),
@@ -87,6 +93,7 @@ impl Driver {
             command = self.handles.commands.recv(), if accepting => command,
             input = self.wire.next(self.reading) => return input,
             input = self.spare.opened() => return input,
+            token = fetched(&mut self.fetching) => return Input::Token(token.map(Into::into)),
             () = until(deadline) => return Input::Tick,
         };
         self.command(command)
@@ -142,6 +149,7 @@ impl Driver {
                         self.farewells.spawn(farewell);
                     }
                 }
+                Action::FetchToken => self.fetching = self.token.as_ref().map(TokenSource::fetch),
                 Action::Send(frame) => self.send(frame),
                 Action::Tell(event) => self.tell(event),
                 Action::Published { id, result } => {
@@ -221,6 +229,18 @@ async fn deliver(events: &mpsc::Sender<Event>, outbox: &mut VecDeque<Event>) -> 
             outbox.clear();
             Input::Close
         }
+    }
+}
+
+/// Waits for the token that is being fetched. Cancelling loses nothing.
+async fn fetched(fetching: &mut Option<PendingToken>) -> FetchedToken {
+    match fetching {
+        Some(pending) => {
+            let token = pending.await;
+            *fetching = None;
+            token
+        }
+        None => std::future::pending().await,
     }
 }
 

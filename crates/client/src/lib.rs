@@ -12,11 +12,13 @@ mod options;
 mod outcome;
 mod session;
 mod socket;
+mod token;
 
 pub use client::{Client, PendingAck};
 pub use event::{Event, JoinOptions};
 pub use options::{Backoff, FirstTry, Options, OptionsError};
 pub use outcome::{Ack, ClientClosed, HistoryFailure, HistoryPage, PublishFailure};
+pub use token::TokenSource;
 
 /// The client's pure part, for the simulation in `gateway`; not for use.
 #[doc(hidden)]

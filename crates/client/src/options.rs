@@ -6,6 +6,8 @@ use http::Uri;
 use rand::Rng;
 use roomcast_protocol::{Encoding, UserName};
 
+use crate::TokenSource;
+
 /// How a client connects.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -13,6 +15,8 @@ pub struct Options {
     pub urls: Vec<String>,
     /// The name to go by where nodes do not authenticate.
     pub user: Option<UserName>,
+    /// Where tokens come from; `None`: nodes ask for none.
+    pub token: Option<TokenSource>,
     /// Tells a returning client from a new one in the node's metrics and logs. Random by default:
     /// it names this process, not a person.
     pub client: String,
@@ -91,6 +95,7 @@ impl Options {
         Self {
             urls: urls.into_iter().map(Into::into).collect(),
             user: None,
+            token: None,
             client: format!("{:016x}", rand::rng().random::<u64>()),
             encoding: Encoding::Json,
             first_try: FirstTry::Retry,

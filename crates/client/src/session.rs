@@ -16,6 +16,7 @@ mod link;
 #[cfg(test)]
 mod model;
 mod reader;
+mod renewal;
 mod requests;
 mod rooms;
 #[cfg(test)]
@@ -23,6 +24,7 @@ mod tests;
 
 pub use input::{Action, Failure, Input, RetryVerdict};
 use link::{Live, SessionLink, Step};
+use renewal::{TokenRenewal, life};
 pub use requests::ClientRequest;
 use requests::Requests;
 use rooms::Rooms;
@@ -50,6 +52,9 @@ pub struct Session {
     attempt: u32,
     /// Tries that failed since a node last said `connected`.
     failures: usize,
+    /// A refused token was already replaced since a node last said `connected`.
+    has_replaced: bool,
+    renewal: TokenRenewal,
     pauses: Pauses,
     rooms: Rooms,
     requests: Requests,
@@ -69,6 +74,8 @@ impl Session {
             open_timeout: options.open_timeout,
             attempt: 0,
             failures: 0,
+            has_replaced: false,
+            renewal: TokenRenewal::new(options.token.is_some()),
             pauses: Pauses::new(options.backoff, seed),
             rooms: Rooms::default(),
             requests: Requests::default(),
@@ -94,7 +101,8 @@ impl Session {
         let expiry = self.requests.next_expiry();
         let sending = self.link.sends().then(|| self.requests.next_repeat()).flatten();
         let joining = self.link.live().and_then(|_| self.rooms.next_join());
-        [link, expiry, sending, joining].into_iter().flatten().min()
+        let renewal = self.link.sends().then(|| self.renewal.next_deadline()).flatten();
+        [link, expiry, sending, joining, renewal].into_iter().flatten().min()
     }
 
     /// The largest frame the node takes, in bytes.
@@ -119,6 +127,7 @@ impl Session {
             Input::Paused => self.link.paused(),
             Input::Failed(failure) => self.failed(now, failure),
             Input::Closed { code, reason } => self.closed(now, code, reason),
+            Input::Token(token) => self.take_token(now, token),
             Input::Prepared { is_open } => self.link.prepared(now, is_open),
             Input::Join { room, options } => self.rooms.join(room, options),
             Input::Leave { room } => self.leave(&room),
@@ -147,8 +156,19 @@ impl Session {
         self.link.heard(now);
         let actions = &mut self.actions;
         match frame {
-            ServerFrame::Connected { connection, user, node, heartbeat, limits, .. } => {
+            ServerFrame::Connected {
+                connection,
+                user,
+                node,
+                time,
+                expires,
+                heartbeat,
+                limits,
+                ..
+            } => {
                 self.failures = 0;
+                self.has_replaced = false;
+                self.renewal.taken(now, expires.map(|expires| life(time, expires)));
                 self.link = SessionLink::Live(Live::new(now, heartbeat, limits));
                 let attempt = self.attempt;
                 actions.push_back(Action::Tell(Event::Connected {
@@ -157,6 +177,9 @@ impl Session {
                     user,
                     attempt,
                 }));
+            }
+            ServerFrame::Refreshed { time, expires, .. } => {
+                self.renewal.taken(now, Some(life(time, expires)));
             }
             ServerFrame::Reconnect { after_ms, .. } => {
                 self.link.move_at(now + Duration::from_millis(after_ms));
@@ -189,6 +212,10 @@ impl Session {
         let refusal = requests::Refusal { code, message, retry_after };
         let actions = &mut self.actions;
         match id {
+            Some(id) if self.renewal.is_its(id) => {
+                tracing::debug!("a new token was refused: {}", refusal.message);
+                self.renewal.failed(now, refusal.retry_after.unwrap_or_default());
+            }
             Some(id) if self.requests.knows(id) => {
                 self.requests.refused(now, id, refusal, &mut self.pauses, actions);
             }
@@ -212,6 +239,15 @@ impl Session {
     fn failed(&mut self, now: Instant, failure: Failure) {
         match failure.verdict {
             RetryVerdict::GiveUp => self.end(None, failure.reason),
+            RetryVerdict::ReplaceToken if self.has_replaced || !self.renewal.has_source() => {
+                self.end(None, failure.reason);
+            }
+            RetryVerdict::ReplaceToken => {
+                self.has_replaced = true;
+                self.failures += 1;
+                let pause = self.pauses.after_failure();
+                self.wait(now, failure.reason, pause);
+            }
             RetryVerdict::TryAgain => self.down(now, failure.reason, failure.retry_after),
         }
     }
@@ -272,6 +308,7 @@ impl Session {
 
     /// What a connection's end means for rooms and requests.
     fn lose(&mut self) {
+        self.renewal.lost();
         self.requests.lost(&mut self.actions);
         self.rooms.lost(&mut self.actions);
     }
@@ -328,6 +365,9 @@ impl Session {
         self.rooms.send_joins(now, &mut self.last_id, &mut self.actions);
         if self.link.sends() {
             self.requests.send(now, &mut self.actions);
+            if self.renewal.begin(now) {
+                self.actions.push_back(Action::FetchToken);
+            }
         }
     }
 }

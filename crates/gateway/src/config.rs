@@ -5,6 +5,7 @@
 //! `docs/configuration.md` is made from the same tables.
 
 mod args;
+mod auth;
 mod bus;
 mod drain;
 mod error;
@@ -33,6 +34,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 pub use args::{ServeArgs, Setting};
+pub use auth::AuthConfig;
 pub use bus::BusConfig;
 pub use drain::DrainConfig;
 pub use error::{ConfigError, Problem};
@@ -44,14 +46,15 @@ pub use namespaces::{NamespaceConfig, Namespaces, SlowPolicy};
 pub use networks::Networks;
 pub use node::{HeartbeatConfig, LogConfig, LogFormat, NodeConfig};
 pub use page::page;
-pub use secret::SecretUrl;
+pub use secret::{SecretText, SecretUrl};
 pub use traces::TracesConfig;
 
 /// Every section, in the order of the page. `namespaces.default` stands for every namespace.
-pub const SECTIONS: [&Section; 10] = [
+pub const SECTIONS: [&Section; 11] = [
     &node::TOP,
     &node::NODE,
     &http::SECTION,
+    &auth::SECTION,
     &bus::SECTION,
     &node::HEARTBEAT,
     &limits::SECTION,
@@ -72,6 +75,8 @@ pub struct Config {
     pub node: NodeConfig,
     /// Its listeners.
     pub http: HttpConfig,
+    /// Who may connect.
+    pub auth: AuthConfig,
     /// Its link to the other nodes.
     pub bus: BusConfig,
     /// When a silent connection is taken for dead.
@@ -145,9 +150,18 @@ impl Config {
         }
     }
 
+    /// Leaves the section `auth` as another configuration has it.
+    pub(crate) fn keep_auth_of(&mut self, old: &Self) {
+        self.auth.clone_from(&old.auth);
+        self.canonical.0.retain(|key, _| !key.starts_with("auth."));
+        let kept = old.canonical.0.iter().filter(|(key, _)| key.starts_with("auth."));
+        self.canonical.0.extend(kept.map(|(key, value)| (key.clone(), value.clone())));
+    }
+
     /// This configuration with the reloadable parts of another.
     pub fn with_reloadable_of(&self, new: &Self) -> Self {
         let mut merged = self.clone();
+        merged.auth = new.auth.clone();
         merged.limits = new.limits.clone();
         merged.drain = new.drain.clone();
         merged.log.level = new.log.level.clone();

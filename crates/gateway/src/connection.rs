@@ -1,6 +1,7 @@
 //! A connection: its socket, its gate, and the ids of the rooms it is in. One worker owns it, and it
 //! is only touched on that worker's thread. It knows no room.
 
+mod access;
 mod arriving;
 mod gate;
 mod link;
@@ -19,6 +20,7 @@ use std::task::Waker;
 use roomcast_protocol::{ConnectionId, Encoding, ServerFrame, UserName};
 use tokio::time::Instant;
 
+pub(crate) use access::EndPlace;
 pub(crate) use arriving::Arriving;
 pub(crate) use memberships::Membership;
 pub(crate) use phase::{ConnectionPhase, Ended};
@@ -28,6 +30,7 @@ pub(crate) use room_id::RoomId;
 use crate::form::Form;
 use crate::identity::{Hello, Tag};
 use crate::socket::Socket;
+use access::HeldAccess;
 use gate::Gate;
 use memberships::Memberships;
 
@@ -41,6 +44,8 @@ pub(crate) struct Connection {
     pub(crate) user: Option<UserName>,
     /// What its client calls itself.
     tag: Option<Box<Tag>>,
+    /// What its tokens let it do.
+    access: HeldAccess,
     /// What its messages are written in.
     pub(crate) form: Form,
     socket: Socket,
@@ -88,6 +93,7 @@ impl Connection {
             id,
             user: hello.user,
             tag: hello.tag,
+            access: HeldAccess::new(hello.verified),
             form,
             socket: socket.into(),
             phase: Cell::new(ConnectionPhase::Open),

@@ -5,6 +5,7 @@ mod admission;
 mod answer;
 mod body;
 mod client_addr;
+mod credentials;
 mod host;
 mod http_connection;
 mod http_socket;

@@ -1,17 +1,36 @@
-//! Who a connection is, by its own word: a user's name, and the client's name for itself. Nothing
-//! here knows how the client said it (a query, a token) or what a connection does with it.
+//! The identity of a connection: its user, by its own word or by a token, and the client's name for
+//! itself. Nothing here knows how the client said it or what a connection does with it.
 
 use std::fmt;
 use std::sync::Arc;
 
+use roomcast_access::identity::AccessIdentity;
 use roomcast_metrics::ConnectionKind;
 use roomcast_protocol::UserName;
 
-/// What a client says of itself. Nothing of it is proved.
+/// What a client says of itself. The user is proved if there is a `verified` identity.
 #[derive(Debug, Default)]
 pub(crate) struct Hello {
     pub(crate) user: Option<UserName>,
     pub(crate) tag: Option<Box<Tag>>,
+    /// The identity that a token gave, and the way in which the token came.
+    pub(crate) verified: Option<Box<VerifiedIdentity>>,
+}
+
+/// An identity that a token or a ticket gave.
+#[derive(Debug)]
+pub(crate) struct VerifiedIdentity {
+    pub(crate) identity: AccessIdentity,
+    pub(crate) way: CredentialWay,
+}
+
+/// How a credential came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CredentialWay {
+    /// The page or program put it there itself, and can send `refresh`.
+    Presented,
+    /// By the cookie alone: only another handshake brings a new one.
+    Cookie,
 }
 
 /// The client's own name for itself over its connections, and how often it has tried: for logs,

@@ -6,6 +6,7 @@
 
 pub mod config;
 
+mod auth;
 mod connection;
 mod drain;
 mod fault;
@@ -30,6 +31,7 @@ mod traces;
 mod websocket;
 mod worker;
 
+pub use auth::{KeySourceError, fetch_key_set};
 pub use fault::InjectedFault;
 #[doc(hidden)]
 pub use fetch::fetch;

@@ -3,6 +3,7 @@
 mod acceptor;
 mod descriptors;
 mod drain;
+mod key_fetch;
 mod monitor;
 mod pace;
 mod threads;
@@ -23,6 +24,7 @@ use tokio::time::{Instant, timeout_at};
 use self::acceptor::{Acceptor, Handoff};
 use self::threads::HubThread;
 use self::worker_loop::WorkerParts;
+use crate::auth::{KeySourceError, KeySources, TokenKeys};
 use crate::config::Config;
 use crate::drain::{CLOSE_TIMEOUT, Schedule};
 use crate::fault::InjectedFault;
@@ -43,6 +45,9 @@ pub enum StartError {
     /// Correct `bus.redis_ca`, or let the node read the file.
     #[error("cannot read {0} (key bus.redis_ca): {1}")]
     Authority(PathBuf, io::Error),
+    /// The keys of the section `auth` cannot be had.
+    #[error(transparent)]
+    Keys(#[from] KeySourceError),
     /// The Redis of `bus.redis_url` does not serve.
     #[error(transparent)]
     Bus(#[from] roomcast_bus::RedisStartError),
@@ -59,6 +64,8 @@ pub struct Node {
     descriptors: usize,
     metrics: Metrics,
     tracer: Tracer,
+    keys: Arc<TokenKeys>,
+    key_fetch: JoinHandle<()>,
     settings: watch::Sender<Arc<Settings>>,
     drain: watch::Sender<Option<Schedule>>,
     bus: Bus,
@@ -87,6 +94,8 @@ impl Node {
         let descriptors = descriptors::raise(&metrics);
         let mut settings = Settings::new(&config, descriptors, &metrics);
         settings.fault = fault.clone();
+        let keys = Arc::new(TokenKeys::default());
+        keys.configure(KeySources::read(&config.auth)?);
         let listener = acceptor::bind(config.http.listen, &settings.limits)
             .map_err(|error| StartError::Listen(config.http.listen, "http.listen", error))?;
         let address = listener.local_addr()?;
@@ -105,6 +114,8 @@ impl Node {
         let apart = config.http.metrics_listen.is_some();
         let status =
             Arc::new(NodeStatus::new(bus.clone(), metrics.clone(), config.node.workers, apart));
+        status.await_keys(keys.is_awaited());
+        let key_fetch = key_fetch::run(keys.clone(), status.clone(), metrics.connections.clone());
         let (metrics_address, monitor) = match config.http.metrics_listen {
             Some(listen) => {
                 let (address, task) = monitor::start(listen, status.clone(), config.http.clone())
@@ -127,6 +138,7 @@ impl Node {
                 hub: hub.clone(),
                 metrics: metrics.clone(),
                 tracer: tracer.clone(),
+                keys: keys.clone(),
                 status: status.clone(),
                 settings: watched.clone(),
                 drain: drains.clone(),
@@ -153,6 +165,8 @@ impl Node {
             descriptors,
             metrics,
             tracer,
+            keys,
+            key_fetch: tokio::spawn(key_fetch),
             settings,
             drain,
             bus,
@@ -196,6 +210,10 @@ impl Node {
             tracing::error!("the Redis servers stay as they are: {error}");
             new.keep_servers_of(&self.config);
         }
+        if let Err(error) = self.change_keys(&new) {
+            tracing::error!("the section auth stays as it is: {error}");
+            new.keep_auth_of(&self.config);
+        }
         let differences = self.config.differences(&new);
         self.config = self.config.with_reloadable_of(&new);
         let mut settings = Settings::new(&self.config, self.descriptors, &self.metrics);
@@ -206,6 +224,13 @@ impl Node {
         if !differences.need_restart.is_empty() {
             tracing::warn!(keys = ?differences.need_restart, "these changes need a restart");
         }
+    }
+
+    /// Takes the keys of another configuration over. Files are read also if no key changed.
+    fn change_keys(&self, new: &Config) -> Result<(), KeySourceError> {
+        self.keys.configure(KeySources::read(&new.auth)?);
+        self.status.await_keys(self.keys.is_awaited());
+        Ok(())
     }
 
     /// Takes another list of Redis servers over, if it is one.
@@ -235,6 +260,7 @@ impl Node {
         self.status.close();
         self.acceptor.close();
         drop(self.acceptor);
+        self.key_fetch.abort();
         if let Some(monitor) = &self.monitor {
             monitor.abort();
         }

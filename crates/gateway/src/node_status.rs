@@ -24,6 +24,8 @@ pub(crate) struct NodeStatus {
     draining: AtomicBool,
     /// It takes no connections any more.
     closed: AtomicBool,
+    /// The first keys of `auth.jwks_url` have not come.
+    keys_awaited: AtomicBool,
     /// `/metrics` has a listener of its own.
     pub(crate) metrics_apart: bool,
 }
@@ -38,6 +40,7 @@ impl NodeStatus {
             ticks: (0..workers).map(|_| AtomicU64::new(0)).collect(),
             draining: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            keys_awaited: AtomicBool::new(false),
             metrics_apart,
         }
     }
@@ -91,11 +94,17 @@ impl NodeStatus {
         let reasons = [
             (self.draining.load(Ordering::Relaxed), "draining"),
             (!self.is_alive(), "worker_stalled"),
+            (self.keys_awaited.load(Ordering::Relaxed), "keys_missing"),
             (!health.reached, "bus_starting"),
             (health.reached && !health.probed, "bus_probe_missing"),
             (health.reached && !health.subscribed, "subscriptions_missing"),
         ];
         reasons.into_iter().filter(|(holds, _)| *holds).map(|(_, reason)| reason).collect()
+    }
+
+    /// Whether the first keys of `auth.jwks_url` have not come yet.
+    pub(crate) fn await_keys(&self, awaited: bool) {
+        self.keys_awaited.store(awaited, Ordering::Relaxed);
     }
 
     /// The node is about to leave: it is not ready, but still takes connections.

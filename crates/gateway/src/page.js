@@ -45,6 +45,11 @@ function socketUrl(place, query) {
   return `${scheme}//${place.host}/ws?${query}`;
 }
 
+/** The token in the page's address, after `#token=`: browsers do not send that part to a server. */
+function tokenIn(hash) {
+  return new URLSearchParams(hash.slice(1)).get("token");
+}
+
 /** What a reset means to a reader. */
 function resetText(lost) {
   if (!lost) return "The room was started again. No message above is lost.";
@@ -165,7 +170,9 @@ function connect() {
   attempt += 1;
   status("connecting", "connecting");
   const query = new URLSearchParams({ client, attempt, ...(wish.user && { user: wish.user }) });
-  const own = new WebSocket(socketUrl(location, query), "roomcast.v1.json");
+  const token = tokenIn(location.hash);
+  const protocols = token ? ["roomcast.v1.json", `roomcast.token.${token}`] : ["roomcast.v1.json"];
+  const own = new WebSocket(socketUrl(location, query), protocols);
   const began = Date.now();
   socket = own;
   own.onmessage = ({ data }) => {
@@ -187,7 +194,9 @@ function connect() {
 async function refused(query, own) {
   let answer = null, problem = {};
   try {
-    answer = await fetch(`/ws?${query}`, { cache: "no-store", signal: AbortSignal.timeout(5_000) });
+    const token = tokenIn(location.hash);
+    const headers = token ? { authorization: `Bearer ${token}` } : {};
+    answer = await fetch(`/ws?${query}`, { headers, cache: "no-store", signal: AbortSignal.timeout(5_000) });
     problem = await answer.json();
   } catch { /* Nothing answers, or not in JSON. */ }
   if (own !== socket) return;

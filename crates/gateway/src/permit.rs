@@ -2,21 +2,44 @@
 //! road by which requests come calls [`permit`] at one place. A pure function: it knows no
 //! connection, no clock and no state of a room, so limits that depend on these are not checked here.
 
-use roomcast_protocol::{ErrorCode, RoomName};
+use roomcast_access::capability::{Capabilities, Capability};
+use roomcast_access::policy::{AccessDenied, Caller, RoomStanding, decide};
+use roomcast_protocol::{ErrorCode, JoinRoom, RoomName};
 
 use crate::settings::Settings;
 
 /// What a client asks to do with a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RoomAction {
-    /// Become a member, perhaps from an earlier position on.
-    Join,
+    /// Become a member, perhaps from an earlier position on, and with so many earlier messages.
+    Join { history: u32 },
+    /// Stay a member.
+    Stay,
     /// Stop being a member.
     Leave,
     /// Publish a message whose `data` has so many bytes.
     Publish { data_bytes: usize },
     /// Read messages that were published before.
     ReadHistory,
+}
+
+impl RoomAction {
+    /// That of a `join`. Its `history` has no effect beside a `since`.
+    pub(crate) fn of_join(join: &JoinRoom) -> Self {
+        let history = join.history.filter(|_| join.since.is_none());
+        Self::Join { history: history.unwrap_or(0) }
+    }
+
+    /// The capabilities that it needs where no policy admits it.
+    pub(crate) fn needs(self) -> &'static [Capability] {
+        match self {
+            Self::Join { history: 0 } | Self::Stay => &[Capability::Join],
+            Self::Join { .. } => &[Capability::Join, Capability::History],
+            Self::Leave => &[],
+            Self::Publish { .. } => &[Capability::Publish],
+            Self::ReadHistory => &[Capability::History],
+        }
+    }
 }
 
 /// Why an action is refused: what the client reads.
@@ -26,25 +49,46 @@ pub(crate) struct Denial {
     pub(crate) message: String,
 }
 
-/// Allows or refuses an action on a room, by the policy of the room's namespace. Reserved names do
-/// not come here: a [`RoomName`] that was parsed from a request is none.
+impl From<AccessDenied> for Denial {
+    fn from(denied: AccessDenied) -> Self {
+        Self { code: ErrorCode::Forbidden, message: denied.to_string() }
+    }
+}
+
+/// Allows or refuses an action on a room, by the policy of the room's namespace, the caller's
+/// capabilities and its place in the room. Reserved names do not come here: a [`RoomName`] that was
+/// parsed from a request is none.
 pub(crate) fn permit(
     settings: &Settings,
+    (caller, standing): (Caller<'_>, RoomStanding),
     room: &RoomName,
     action: RoomAction,
 ) -> Result<(), Denial> {
+    let namespace = settings.namespace_of(room);
+    for capability in action.needs() {
+        let standing = match (action, capability) {
+            // It reads as the member that the join makes it.
+            (RoomAction::Join { .. }, Capability::History) => as_member(standing),
+            _ => standing,
+        };
+        decide(caller, &namespace.policy, *capability, room.as_str(), standing)?;
+    }
     match action {
-        // A room that keeps no history for users answers with an empty page, not with an error.
-        RoomAction::Join | RoomAction::Leave | RoomAction::ReadHistory => Ok(()),
-        RoomAction::Publish { data_bytes } => {
-            let limit = settings.namespace_of(room).message_bytes;
-            if data_bytes <= limit {
-                return Ok(());
-            }
+        RoomAction::Publish { data_bytes } if data_bytes > namespace.message_bytes => {
+            let limit = namespace.message_bytes;
             let message =
                 format!("data has {data_bytes} bytes, this room's namespace allows {limit}");
             Err(Denial { code: ErrorCode::TooLarge, message })
         }
+        // A room that keeps no history for users answers with an empty page, not with an error.
+        _ => Ok(()),
+    }
+}
+
+fn as_member(standing: RoomStanding) -> RoomStanding {
+    match standing {
+        RoomStanding::Outside => RoomStanding::Inside(Capabilities::NONE),
+        RoomStanding::Entering(can) | RoomStanding::Inside(can) => RoomStanding::Inside(can),
     }
 }
 

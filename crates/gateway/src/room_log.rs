@@ -164,6 +164,20 @@ impl RoomLog {
         Some(Cursor { batch: low, frame: batch.frame_after(seq, from) })
     }
 
+    /// The first message at or after a cursor that is of this time or later, in ms since 1970; the
+    /// end if there is none.
+    pub(crate) fn cursor_since(&self, time: u64, cursor: Cursor) -> Cursor {
+        let Cursor { mut batch, mut frame } = cursor;
+        while let Some(here) = self.batch(batch) {
+            frame = here.frame_since(time, frame);
+            if frame < here.len() {
+                return Cursor { batch, frame };
+            }
+            (batch, frame) = (batch + 1, 0);
+        }
+        self.end_cursor()
+    }
+
     /// The oldest position of the current epoch that a reader can continue from in this log.
     pub(crate) fn reach(&self) -> Position {
         self.epoch_start

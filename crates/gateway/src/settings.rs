@@ -1,15 +1,20 @@
 //! What the node's parts need of the configuration, resolved; replaced as a whole at a reload.
 
+mod auth;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
+use roomcast_access::policy::{AccessPolicy, Authentication};
 use roomcast_bus::Retention;
 use roomcast_metrics::{Metrics, NamespaceMetrics};
 use roomcast_protocol::RoomName;
 
 use crate::config::{Config, HttpConfig, LimitsConfig, NamespaceConfig, SlowPolicy};
 use crate::fault::InjectedFault;
+
+pub(crate) use auth::{AuthSettings, WithoutToken};
 
 /// The name of the namespace of rooms without one, and of unknown ones.
 const DEFAULT: &str = "default";
@@ -20,6 +25,7 @@ pub(crate) struct Settings {
     pub(crate) limits: NodeLimits,
     pub(crate) heartbeat: HeartbeatSettings,
     pub(crate) http: HttpConfig,
+    pub(crate) auth: AuthSettings,
     /// A fault that a test injected. Release builds do not look at it.
     pub(crate) fault: Option<InjectedFault>,
     default: Arc<Namespace>,
@@ -105,15 +111,19 @@ pub(crate) struct Namespace {
     pub(crate) retention: Retention,
     pub(crate) message_bytes: usize,
     pub(crate) slow: SlowPolicy,
+    /// What connections may do without a capability.
+    pub(crate) policy: AccessPolicy,
     pub(crate) metrics: NamespaceMetrics,
 }
 
 impl Settings {
     /// Resolves a configuration; `connections` is what the descriptor limit allows.
     pub(crate) fn new(config: &Config, connections: usize, metrics: &Metrics) -> Self {
+        let auth = AuthSettings::new(&config.auth);
         let namespaces: HashMap<String, Arc<Namespace>> = (config.namespaces.iter())
             .map(|(name, config)| {
-                let namespace = Namespace::new(config, metrics.namespace(name));
+                let namespace =
+                    Namespace::new(config, auth.authentication, metrics.namespace(name));
                 (name.to_owned(), Arc::new(namespace))
             })
             .collect();
@@ -121,6 +131,7 @@ impl Settings {
         Self {
             limits: NodeLimits::new(&config.limits, connections),
             http: config.http.clone(),
+            auth,
             fault: None,
             heartbeat: HeartbeatSettings {
                 interval: config.heartbeat.interval,
@@ -131,6 +142,16 @@ impl Settings {
         }
     }
 
+    /// Whether connections may do the same in every room as under these settings, by policy.
+    pub(crate) fn admits_as(&self, other: &Self) -> bool {
+        let policy = |(name, namespace): (&String, &Arc<Namespace>)| {
+            other.namespaces.get(name).unwrap_or(&other.default).policy == namespace.policy
+        };
+        self.default.policy == other.default.policy
+            && self.namespaces.iter().all(policy)
+            && self.namespaces.len() == other.namespaces.len()
+    }
+
     /// The policy of a room.
     pub(crate) fn namespace_of(&self, room: &RoomName) -> &Arc<Namespace> {
         room.namespace().and_then(|name| self.namespaces.get(name)).unwrap_or(&self.default)
@@ -138,11 +159,16 @@ impl Settings {
 }
 
 impl Namespace {
-    fn new(config: &NamespaceConfig, metrics: NamespaceMetrics) -> Self {
+    fn new(
+        config: &NamespaceConfig,
+        authentication: Authentication,
+        metrics: NamespaceMetrics,
+    ) -> Self {
         Self {
             retention: config.retention(),
             message_bytes: config.message_bytes,
             slow: config.slow,
+            policy: config.access_policy(authentication),
             metrics,
         }
     }

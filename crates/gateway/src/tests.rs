@@ -177,7 +177,13 @@ pub(crate) fn worker(settings: Settings, hub: HubHandle) -> Worker {
     let (replies, _) = mpsc::unbounded_channel();
     let (bus, _) = Bus::memory(MemoryOptions::default());
     let (named, means) = ((0, NodeId::parse("n").unwrap()), (bus, hub, replies));
-    Worker::new(named, means, Arc::new(settings), (Metrics::new(), Tracer::default()))
+    Worker::new(
+        named,
+        means,
+        Arc::new(settings),
+        (Metrics::new(), Tracer::default()),
+        Arc::default(),
+    )
 }
 
 /// A connection and the client's end of it.

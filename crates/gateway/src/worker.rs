@@ -2,6 +2,8 @@
 //! It shares nothing with other threads, takes no lock and holds no borrow across an await. Three
 //! owners hold what changes: `connections.rs`, `rooms.rs` and `work_queue.rs`.
 
+mod access;
+mod access_ends;
 mod backfill;
 mod backfill_joins;
 mod backfill_members;
@@ -22,6 +24,7 @@ mod passes;
 mod publish;
 mod requests;
 mod rooms;
+mod tokens;
 mod wheel;
 mod work_queue;
 
@@ -37,10 +40,12 @@ use tokio::sync::mpsc;
 pub(crate) use chores::SLICE;
 pub(crate) use requests::BusAnswer;
 
+use crate::auth::TokenKeys;
 use crate::connection::{Connection, TURN_BYTES};
 use crate::hub::HubHandle;
 use crate::settings::Settings;
 use crate::traces::Tracer;
+use access_ends::AccessEnds;
 use connections::LiveConnections;
 use http_tasks::HttpTasks;
 use hub_requests::HubClient;
@@ -67,6 +72,10 @@ pub(crate) struct Worker {
     /// Answers of the bus. Bounded by the requests that connections may have in flight.
     answers: mpsc::UnboundedSender<BusAnswer>,
     tracer: Tracer,
+    /// The keys that tokens are checked with, shared by the node's threads.
+    pub(crate) keys: Arc<TokenKeys>,
+    /// The ends of identities and of rooms' tokens.
+    access_ends: RefCell<AccessEnds>,
     /// Connections and their timers.
     connections: LiveConnections,
     /// Rooms with local members, or about to have some.
@@ -90,6 +99,7 @@ impl Worker {
         (bus, hub, answers): (Bus, HubHandle, mpsc::UnboundedSender<BusAnswer>),
         settings: Arc<Settings>,
         (metrics, tracer): (Metrics, Tracer),
+        keys: Arc<TokenKeys>,
     ) -> Self {
         Self {
             index,
@@ -107,6 +117,8 @@ impl Worker {
             http_tasks: RefCell::default(),
             answers,
             tracer,
+            keys,
+            access_ends: RefCell::default(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Families of connections: how many are open, why they came, why they went or were refused.
 
-use prometheus::{Histogram, IntCounter, IntGauge};
+use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
 use roomcast_protocol::{CloseCode, Encoding};
 
 use crate::family::{ByLabel, Families};
@@ -17,6 +17,10 @@ pub struct ConnectionMetrics {
     pub closed: ByLabel<CloseReason, IntCounter>,
     /// Connections and requests turned away before there was a connection of ours.
     pub refused: ByLabel<RefusalReason, IntCounter>,
+    /// When the keys of `auth.jwks_url` were last fetched, in seconds since 1970; 0: never.
+    pub jwks_fetched: Gauge,
+    /// Fetches of the keys of `auth.jwks_url` that failed.
+    pub jwks_failures: IntCounter,
     /// From the end of the handshake to the end of the connection, in seconds.
     pub duration: Histogram,
     /// From the accepted socket to the written answer, in seconds; successful ones only.
@@ -38,6 +42,14 @@ impl ConnectionMetrics {
             refused: families.counters(
                 "connections_refused_total",
                 "Handshakes refused, by reason; each was answered if it could be.",
+            ),
+            jwks_fetched: families.real_gauge(
+                "jwks_fetched_timestamp_seconds",
+                "When the keys of auth.jwks_url were last fetched, as Unix time; 0: never.",
+            ),
+            jwks_failures: families.counter(
+                "jwks_fetch_failures_total",
+                "Fetches of the keys of auth.jwks_url that failed; the old keys stay.",
             ),
             duration: families.histogram(
                 "connection_duration_seconds",
@@ -168,7 +180,7 @@ pub enum RefusalReason {
     Limit,
     /// The node drains.
     Draining,
-    /// The node has not reached Redis since it started.
+    /// The node has not reached Redis since it started, or the key that a token needs has not come.
     NotReady,
     /// No such path.
     NotFound,
@@ -176,6 +188,14 @@ pub enum RefusalReason {
     Method,
     /// The request's head did not arrive in time.
     Timeout,
+    /// Authentication is configured, and the request presents neither token nor ticket.
+    NoToken,
+    /// The token is not good.
+    BadToken,
+    /// The token was good once.
+    ExpiredToken,
+    /// The ticket is unknown, used or too old.
+    SpentTicket,
 }
 
 impl Label for RefusalReason {
@@ -189,6 +209,10 @@ impl Label for RefusalReason {
         Self::NotFound,
         Self::Method,
         Self::Timeout,
+        Self::NoToken,
+        Self::BadToken,
+        Self::ExpiredToken,
+        Self::SpentTicket,
     ];
 
     fn index(self) -> usize {
@@ -205,6 +229,10 @@ impl Label for RefusalReason {
             Self::NotFound => "not_found",
             Self::Method => "method",
             Self::Timeout => "timeout",
+            Self::NoToken => "no_token",
+            Self::BadToken => "bad_token",
+            Self::ExpiredToken => "expired_token",
+            Self::SpentTicket => "spent_ticket",
         }
     }
 }

@@ -21,7 +21,7 @@ impl Encoding {
         }
     }
 
-    /// One word for logs and metric labels.
+    /// One word for logs and metric labels; offered as a subprotocol it means the present version.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Json => "json",
@@ -57,8 +57,12 @@ impl Subprotocol {
                 continue;
             }
             offered = true;
-            if let Some(encoding) = Encoding::ALL.into_iter().find(|e| e.subprotocol() == name) {
-                return Ok(Self { encoding, chosen: Some(encoding.subprotocol()) });
+            for encoding in Encoding::ALL {
+                let names = [encoding.subprotocol(), encoding.as_str()];
+                // The answer has to be one of the offered names, letter by letter.
+                if let Some(chosen) = names.into_iter().find(|known| *known == name) {
+                    return Ok(Self { encoding, chosen: Some(chosen) });
+                }
             }
         }
         if offered {
@@ -90,6 +94,9 @@ mod tests {
         check(&[MSGPACK], Ok((Encoding::MsgPack, Some(MSGPACK))));
         check(&["roomcast.v1.msgpack, roomcast.v1.json"], Ok((Encoding::MsgPack, Some(MSGPACK))));
         check(&["graphql-ws", "roomcast.v1.json"], Ok((Encoding::Json, Some(JSON))));
+        check(&["roomcast.token.a.b.c, json"], Ok((Encoding::Json, Some("json"))));
+        check(&["msgpack, json"], Ok((Encoding::MsgPack, Some("msgpack"))));
+        check(&["roomcast.token.a.b.c"], Err(UnknownSubprotocol));
         check(&["graphql-ws"], Err(UnknownSubprotocol));
         check(&["ROOMCAST.V1.JSON"], Err(UnknownSubprotocol));
         check(&["roomcast.v2.json"], Err(UnknownSubprotocol));

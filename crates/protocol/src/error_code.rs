@@ -20,8 +20,12 @@ pub enum ErrorCode {
     TooManyRooms,
     /// The payload is larger than the room's namespace allows.
     TooLarge,
-    /// The namespace does not allow this.
+    /// The namespace's policy does not allow this, and no capability does.
     Forbidden,
+    /// The token is not good: take a new one.
+    BadToken,
+    /// The key that the token needs has not come yet; try again later.
+    NotReady,
     /// The same key was used with another payload.
     KeyConflict,
     /// `if_seq` did not hold.
@@ -40,7 +44,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, for tables and tests.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::BadFrame,
         Self::UnknownType,
         Self::Unsupported,
@@ -50,6 +54,8 @@ impl ErrorCode {
         Self::TooManyRooms,
         Self::TooLarge,
         Self::Forbidden,
+        Self::BadToken,
+        Self::NotReady,
         Self::KeyConflict,
         Self::SeqConflict,
         Self::Overloaded,
@@ -71,6 +77,8 @@ impl ErrorCode {
             Self::TooManyRooms => "too_many_rooms",
             Self::TooLarge => "too_large",
             Self::Forbidden => "forbidden",
+            Self::BadToken => "bad_token",
+            Self::NotReady => "not_ready",
             Self::KeyConflict => "key_conflict",
             Self::SeqConflict => "seq_conflict",
             Self::Overloaded => "overloaded",

@@ -26,6 +26,8 @@ pub enum ServerFrame {
         node: NodeId,
         /// The node's clock, Unix time in ms.
         time: u64,
+        /// When the identity ends unless it is refreshed, Unix time in ms; `None` if it does not.
+        expires: Option<u64>,
         /// Connections in the cluster, if known.
         online: Option<u64>,
         /// When the client may take the node for dead.
@@ -188,6 +190,8 @@ pub enum ServerFrame {
         id: Option<RequestId>,
         /// When it ends, Unix time in ms.
         expires: u64,
+        /// The node's clock, Unix time in ms.
+        time: u64,
     },
     /// Answer to `ping`.
     Pong {

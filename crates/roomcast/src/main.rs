@@ -13,6 +13,7 @@ mod publish;
 mod serve;
 mod tail;
 mod terminal;
+mod token;
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -48,6 +49,9 @@ enum Command {
     Tail(tail::TailArgs),
     /// Publish one message, or one for each line of stdin
     Publish(publish::PublishArgs),
+    /// Make a token, or show what one says and what it allows
+    #[command(subcommand)]
+    Token(token::TokenCommand),
 }
 
 fn main() -> ExitCode {
@@ -59,6 +63,7 @@ fn main() -> ExitCode {
         Command::Drain(args) => drain::run(&args),
         Command::Tail(args) => block_on(tail::run(args)),
         Command::Publish(args) => block_on(publish::run(args)),
+        Command::Token(command) => block_on(token::run(command)),
     };
     outcome.unwrap_or_else(|error| {
         terminal::complain(&format!("{error:#}"));

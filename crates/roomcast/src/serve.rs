@@ -4,6 +4,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
+use roomcast_access::policy::Authentication;
 use roomcast_gateway::Node;
 use roomcast_gateway::config::{self, Config};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -38,7 +39,8 @@ fn keep_pages_small() {
 async fn serve(args: &ServeArgs, config: Config, filter: &Filter) -> anyhow::Result<ExitCode> {
     let mut hang_up = signal(SignalKind::hangup())?;
     let mut ends = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
-    if config.insecure && !config.http.listen.ip().is_loopback() {
+    let is_public = config.auth.authentication() == Authentication::NotConfigured;
+    if is_public && config.insecure && !config.http.listen.ip().is_loopback() {
         tracing::warn!(listen = %config.http.listen, "insecure: whoever reaches this port reads and writes every room");
     }
     let mut unused = [signal(SignalKind::user_defined1())?, signal(SignalKind::user_defined2())?];

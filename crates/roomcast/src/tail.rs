@@ -2,13 +2,16 @@
 //! itself after a lost connection. What is not about a room goes to stderr.
 
 use std::collections::HashSet;
+use std::fs;
+use std::future::ready;
 use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
 use futures_util::FutureExt;
-use roomcast_client::{Client, Event, JoinOptions, Options};
+use roomcast_client::{Client, Event, JoinOptions, Options, TokenSource};
 use roomcast_protocol::{Data, Encoding, Epoch, Message, Position, RoomName, UserName};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -43,12 +46,29 @@ pub(crate) struct TargetArgs {
     /// Name to go by where nodes do not authenticate
     #[arg(long, value_parser = UserName::parse)]
     user: Option<UserName>,
+    /// Token to connect with; other users of this machine see it, so a file is better
+    #[arg(long, value_name = "TOKEN", conflicts_with = "token_file")]
+    token: Option<String>,
+    /// File with the token; it is read again before each connection and before the token ends
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
 }
 
 impl TargetArgs {
     pub(crate) fn options(self) -> Options {
-        Options { user: self.user, ..Options::new(self.urls) }
+        let token = match (self.token, self.token_file) {
+            (Some(token), _) => Some(TokenSource::fixed(token)),
+            (None, Some(file)) => Some(TokenSource::from_fn(move || ready(read_token(&file)))),
+            (None, None) => None,
+        };
+        Options { user: self.user, token, ..Options::new(self.urls) }
     }
+}
+
+/// The token in a file; blanks and line ends around it do not count.
+fn read_token(file: &Path) -> Result<String, String> {
+    let read = fs::read_to_string(file);
+    read.map(|text| text.trim().to_owned()).map_err(|e| format!("{}: {e}", file.display()))
 }
 
 fn parse_position(text: &str) -> Result<Position, &'static str> {

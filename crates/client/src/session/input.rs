@@ -24,6 +24,8 @@ pub enum Input {
     Failed(Failure),
     /// The connection is gone.
     Closed { code: Option<u16>, reason: Box<str> },
+    /// The application's answer to `FetchToken`: a token, or why there is none.
+    Token(Result<Box<str>, Box<str>>),
     /// The connection beside the one in use is open, or could not be made.
     Prepared { is_open: bool },
     /// The application wants to be in a room.
@@ -53,6 +55,8 @@ pub struct Failure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetryVerdict {
     TryAgain,
+    /// Try again with a new token, once.
+    ReplaceToken,
     GiveUp,
 }
 
@@ -67,6 +71,8 @@ pub enum Action {
     TakeOver,
     /// Give up the connection, or the attempt, with this close code.
     Disconnect { code: CloseCode },
+    /// Ask the application for a new token.
+    FetchToken,
     /// Send this frame.
     Send(ClientFrame),
     /// Tell the application.

@@ -95,7 +95,7 @@ impl World {
                     let (_, answer) = self.app.asked.get_mut(&id).expect("asked for");
                     assert!(answer.replace(result).is_none(), "two answers to {id}");
                 }
-                Action::HistoryRead { .. } | Action::Finish => {}
+                Action::HistoryRead { .. } | Action::FetchToken | Action::Finish => {}
             }
         }
     }

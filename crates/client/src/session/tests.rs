@@ -12,6 +12,7 @@ use crate::{JoinOptions, PublishFailure};
 
 mod moves;
 mod publishes;
+mod tokens;
 
 pub(super) fn room(name: &str) -> RoomName {
     RoomName::parse(name).unwrap()
@@ -23,6 +24,7 @@ pub(super) fn connected() -> ServerFrame {
         user: None,
         node: NodeId::parse("n1").unwrap(),
         time: 0,
+        expires: None,
         online: None,
         heartbeat: Heartbeat { interval_ms: 25_000, timeout_ms: 60_000 },
         limits: Limits { message_bytes: 65_536, rooms: 128 },

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use http::header::{RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL};
+use http::header::{AUTHORIZATION, RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderValue, Response, StatusCode, Uri};
 use roomcast_protocol::{ClientFrame, Encoding};
 use tokio_tungstenite::connect_async_with_config;
@@ -14,8 +14,8 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::{ClientSocket, Writing};
-use crate::Options;
 use crate::session::{Failure, RetryVerdict};
+use crate::{Options, TokenSource};
 
 /// The largest frame taken from a node: a message of 1 MiB, the ceiling of any namespace, may be a
 /// third longer as base64, and a page of history holds several.
@@ -29,6 +29,7 @@ pub(crate) struct Greeting {
     encoding: Encoding,
     /// `client=…&user=…`, ready for a URL.
     query: String,
+    token: Option<TokenSource>,
 }
 
 impl Greeting {
@@ -37,7 +38,7 @@ impl Greeting {
         if let Some(user) = &options.user {
             let _ = write!(query, "&user={}", escape(user.as_str()));
         }
-        Self { encoding: options.encoding, query }
+        Self { encoding: options.encoding, query, token: options.token.clone() }
     }
 
     /// A frame as this client's encoding sends it.
@@ -76,11 +77,32 @@ pub(super) async fn open(
         .max_message_size(Some(MAX_FRAME_BYTES))
         .max_frame_size(Some(MAX_FRAME_BYTES));
     // Frames are small and wanted at once: no delay by Nagle's rule.
-    let request = greeting.request(&url, attempt).map_err(failure)?;
+    let mut request = greeting.request(&url, attempt).map_err(failure)?;
+    if let Some(source) = &greeting.token {
+        let token = source.fetch().await.map_err(no_token)?;
+        request.headers_mut().insert(AUTHORIZATION, bearer(&token)?);
+    }
     let (stream, _) =
         connect_async_with_config(request, Some(config), true).await.map_err(failure)?;
     let encoding = greeting.encoding;
     Ok(ClientSocket { stream, encoding, outgoing: Default::default(), writing: Writing::Done })
+}
+
+fn no_token(error: Box<str>) -> Failure {
+    Failure {
+        reason: format!("there is no token: {error}").into(),
+        retry_after: Duration::ZERO,
+        verdict: RetryVerdict::TryAgain,
+    }
+}
+
+fn bearer(token: &str) -> Result<HeaderValue, Failure> {
+    let mut value = HeaderValue::try_from(format!("Bearer {}", token.trim())).map_err(|_| {
+        let reason = "the token has characters that no header can carry".into();
+        Failure { reason, retry_after: Duration::ZERO, verdict: RetryVerdict::GiveUp }
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 fn failure(error: Error) -> Failure {
@@ -94,20 +116,39 @@ fn failure(error: Error) -> Failure {
     }
 }
 
-/// A node that answers with a status. 400 (no subprotocol in common), 401 and 403 say that this
-/// client is not welcome as it is; anything else may be a balancer's or a passing state.
-fn refusal<B>(response: &Response<B>) -> Failure {
+/// A node that answers with a status. 400, 401 and 403 say that this client is not welcome as it is;
+/// anything else may be a balancer's or a passing state. A token that was good once is replaced, and
+/// so is one of which the answer does not say what is wrong with it.
+fn refusal(response: &Response<Option<Vec<u8>>>) -> Failure {
     let status = response.status();
     let seconds = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
     let seconds = seconds.and_then(|text| text.parse().ok()).unwrap_or(0);
-    let final_ones = [StatusCode::BAD_REQUEST, StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN];
-    let verdict =
-        if final_ones.contains(&status) { RetryVerdict::GiveUp } else { RetryVerdict::TryAgain };
+    let problem = problem_code(response.body().as_deref().unwrap_or_default());
+    let verdict = match (status, problem.as_deref()) {
+        (StatusCode::UNAUTHORIZED, None | Some("expired_token")) => RetryVerdict::ReplaceToken,
+        (StatusCode::UNAUTHORIZED, Some("spent_ticket")) => RetryVerdict::ReplaceToken,
+        (StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => {
+            RetryVerdict::GiveUp
+        }
+        _ => RetryVerdict::TryAgain,
+    };
+    let code = problem.map(|code| format!(" ({code})")).unwrap_or_default();
     Failure {
-        reason: format!("the handshake was refused with {status}").into(),
+        reason: format!("the handshake was refused with {status}{code}").into(),
         retry_after: Duration::from_secs(seconds),
         verdict,
     }
+}
+
+/// The `code` of a problem (RFC 9457): a word of lower-case letters and `_`. The body may be cut off,
+/// so it is searched, not parsed.
+fn problem_code(body: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(body);
+    let (_, rest) = text.split_once("\"code\"")?;
+    let (word, _) =
+        rest.trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')?.split_once('"')?;
+    let is_word = word.len() <= 40 && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    is_word.then(|| word.to_owned())
 }
 
 /// Percent-encoding (RFC 3986) of everything but unreserved characters.
@@ -148,19 +189,40 @@ mod tests {
         );
     }
 
+    fn refused(status: u16, body: &str) -> Failure {
+        let body = Some(body.as_bytes().to_vec());
+        let response = Response::builder().status(status).header(RETRY_AFTER, "7").body(body);
+        let failure = refusal(&response.unwrap());
+        assert_eq!(failure.retry_after, Duration::from_secs(7));
+        failure
+    }
+
     #[test]
     fn statuses_tell_whether_to_come_back() {
-        let verdict = |status: u16| {
-            let response = Response::builder().status(status).header(RETRY_AFTER, "7").body(());
-            let failure = refusal(&response.unwrap());
-            assert_eq!(failure.retry_after, Duration::from_secs(7));
-            failure.verdict
-        };
-        for status in [400, 401, 403] {
-            assert_eq!(verdict(status), RetryVerdict::GiveUp);
+        for status in [400, 403] {
+            assert_eq!(refused(status, "").verdict, RetryVerdict::GiveUp);
         }
         for status in [404, 429, 500, 502, 503] {
-            assert_eq!(verdict(status), RetryVerdict::TryAgain);
+            assert_eq!(refused(status, "").verdict, RetryVerdict::TryAgain);
+        }
+    }
+
+    #[test]
+    fn codes_tell_what_to_do_about_a_token() {
+        for (code, verdict) in [
+            ("no_token", RetryVerdict::GiveUp),
+            ("bad_token", RetryVerdict::GiveUp),
+            ("expired_token", RetryVerdict::ReplaceToken),
+            ("spent_ticket", RetryVerdict::ReplaceToken),
+        ] {
+            let failure = refused(401, &format!(r#"{{"status":401,"code": "{code}","det"#));
+            assert_eq!(failure.verdict, verdict, "{code}");
+            assert!(failure.reason.contains(code));
+        }
+        for unknown in ["", "<html>", r#"{"code":7}"#, r#"{"code":"\u001b[31m"}"#] {
+            let failure = refused(401, unknown);
+            assert_eq!(failure.verdict, RetryVerdict::ReplaceToken, "{unknown}");
+            assert!(failure.reason.ends_with("401 Unauthorized"), "{}", failure.reason);
         }
     }
 }

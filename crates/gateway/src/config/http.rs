@@ -19,7 +19,7 @@ pub(super) const SECTION: Section = Section {
             kind: ValueKind::Address,
             change: Change::Restart,
             about: "Where clients connect; port 0 takes a free one. Only this machine unless \
-                    `insecure` is set, as there is no authentication.",
+                    authentication is configured (`auth`) or `insecure` is set.",
         },
         Key {
             name: "metrics_listen",

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 
 use roomcast_protocol::NodeId;
 
-use super::secret::{self, SecretUrl};
+use super::secret::{self, SecretText, SecretUrl};
 use super::value::{self, Bounds};
-use super::{Networks, SECTIONS, log_filter, namespaces};
+use super::{Networks, SECTIONS, auth, log_filter, namespaces};
 
 /// Keys that stand together under one TOML table.
 #[derive(Debug)]
@@ -63,11 +63,17 @@ pub(super) enum ValueKind {
     /// A time; the bounds are in ms.
     Time(Bounds),
     Word(&'static [&'static str]),
+    WordOrEmpty(&'static [&'static str]),
+    Text,
+    SecretText,
     Address,
     AddressOrEmpty,
     NodeName,
     RedisUrl,
     FileOrEmpty,
+    FilesOrEmpty,
+    KeysUrl,
+    CookieName,
     Fraction,
     HttpOrEmpty,
     Networks,
@@ -84,8 +90,11 @@ impl ValueKind {
             Self::Count(bounds) => bounds.hold(value::count(text)?, value::show_count),
             Self::Bytes(bounds) => bounds.hold(value::bytes(text)?, value::show_bytes),
             Self::Time(bounds) => bounds.hold(value::millis(text)?, value::show_millis),
-            Self::Word(words) if words.contains(&text) => Ok(text.into()),
-            Self::Word(words) => {
+            Self::WordOrEmpty(_) if text.is_empty() => Ok(String::new()),
+            Self::Word(words) | Self::WordOrEmpty(words) if words.contains(&text) => {
+                Ok(text.into())
+            }
+            Self::Word(words) | Self::WordOrEmpty(words) => {
                 Err(format!("{} is none of {}", value::quoted(text), words.join(", ")))
             }
             Self::AddressOrEmpty if text.is_empty() => Ok(String::new()),
@@ -95,7 +104,10 @@ impl ValueKind {
                 Err(error) => Err(error.to_string()),
             },
             Self::RedisUrl => SecretUrl::read(text).map(|()| text.into()),
-            Self::FileOrEmpty => Ok(text.into()),
+            Self::FileOrEmpty | Self::FilesOrEmpty | Self::Text => Ok(text.into()),
+            Self::SecretText => SecretText::read(text).map(|()| text.into()),
+            Self::KeysUrl => auth::read_keys_url(text).map(|()| text.into()),
+            Self::CookieName => auth::read_cookie_name(text).map(|()| text.into()),
             Self::Fraction => value::fraction(text).map(|part| part.to_string()),
             Self::HttpOrEmpty => read_http(text),
             Self::Networks => Networks::read(text).map(|_| text.into()),
@@ -114,6 +126,15 @@ impl ValueKind {
             Self::Word(words) => {
                 words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or ")
             }
+            Self::WordOrEmpty(words) => {
+                let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
+                format!("{}, or empty", words.join(", "))
+            }
+            Self::Text => "a text, or empty".into(),
+            Self::SecretText => "a text of at least 32 bytes, or empty".into(),
+            Self::FilesOrEmpty => "files separated by blanks, or empty".into(),
+            Self::KeysUrl => "a URL `https://…`, or empty".into(),
+            Self::CookieName => "the name of a cookie, or empty".into(),
             Self::Address => "IP address and port".into(),
             Self::AddressOrEmpty => "IP address and port, or empty".into(),
             Self::NodeName => "up to 64 bytes, no blanks".into(),
@@ -129,7 +150,15 @@ impl ValueKind {
 
     /// Whether its value must not be shown.
     pub(super) fn is_secret(&self) -> bool {
-        matches!(self, Self::RedisUrl | Self::HttpOrEmpty)
+        matches!(self, Self::RedisUrl | Self::HttpOrEmpty | Self::SecretText)
+    }
+
+    /// A secret value as it may be shown: nothing of it, or a URL without its password.
+    pub(super) fn mask(&self, text: &str) -> String {
+        match self {
+            Self::SecretText => secret::hide(text).into(),
+            _ => secret::mask(text),
+        }
     }
 }
 

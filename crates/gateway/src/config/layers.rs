@@ -11,7 +11,7 @@ use roomcast_protocol::NodeId;
 
 use super::layer::{Layer, origin};
 use super::{Config, ConfigError, Problem, ServeArgs};
-use super::{file, key, namespaces, resolve, secret, value, variables};
+use super::{file, key, namespaces, resolve, value, variables};
 
 /// What a configuration is made of.
 #[derive(Debug, Clone, Default)]
@@ -83,8 +83,9 @@ impl Sources {
     pub fn explain(&self) -> Result<Vec<ConfigEntry>, ConfigError> {
         let entry = |(key, value): (String, Value)| {
             let typed = value.to_string();
-            let secret = key::find(&key).is_some_and(|key| key.kind.is_secret());
-            let shown = if secret { secret::mask(&typed) } else { value::shown(&typed).into() };
+            let secret = key::find(&key).filter(|key| key.kind.is_secret());
+            let shown =
+                secret.map_or_else(|| value::shown(&typed).into(), |key| key.kind.mask(&typed));
             ConfigEntry { key, value: shown, origin: origin(&value) }
         };
         let (layered, _told_by_load) = self.layered("")?;

@@ -4,12 +4,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use roomcast_access::capability::Capability;
+use roomcast_access::policy::{AccessPolicy, AccessRule, Authentication};
 use roomcast_bus::Retention;
 use roomcast_protocol::RoomName;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::key::{Change, Key, Section, ValueKind};
 use super::value::{self, Bounds};
+
+/// The words of `allow_*`.
+const RULES: [&str; 5] = ["public", "user", "member", "capability", "server"];
 
 /// The namespace of every room that names none or an unknown one.
 const DEFAULT: &str = "default";
@@ -107,6 +112,46 @@ pub(super) const SECTION: Section = Section {
                     connection ends with 4000 and its client resumes, without loss. `conflate`: \
                     it is told of the gap and goes on with the newest message.",
         },
+        Key {
+            name: "allow_join",
+            default: "",
+            kind: ValueKind::WordOrEmpty(&RULES),
+            change: Change::Reload,
+            about: "Which connections may join without the capability `join` in their token: all \
+                    (`public`), those with a user (`user`), none (`capability`); `server` refuses \
+                    even those with the capability, and leaves the action to API keys. Empty: \
+                    `capability` where authentication is configured, else `public`. (`member` \
+                    admits none here.)",
+        },
+        Key {
+            name: "allow_publish",
+            default: "",
+            kind: ValueKind::WordOrEmpty(&RULES),
+            change: Change::Reload,
+            about: "The same for publishing; `member`: connections that are in the room.",
+        },
+        Key {
+            name: "allow_signal",
+            default: "",
+            kind: ValueKind::WordOrEmpty(&RULES),
+            change: Change::Reload,
+            about: "The same for signals and typing.",
+        },
+        Key {
+            name: "allow_history",
+            default: "",
+            kind: ValueKind::WordOrEmpty(&RULES),
+            change: Change::Reload,
+            about: "The same for reading the past: `history`, and `history` in a `join`. Without \
+                    it a `since` reaches back two minutes.",
+        },
+        Key {
+            name: "allow_presence",
+            default: "",
+            kind: ValueKind::WordOrEmpty(&RULES),
+            change: Change::Reload,
+            about: "The same for seeing who is in the room.",
+        },
     ],
 };
 
@@ -135,9 +180,39 @@ pub struct NamespaceConfig {
     pub keys_per_room: u32,
     /// What happens to slow members.
     pub slow: SlowPolicy,
+    /// Which connections may join without a capability; `None`: the default.
+    #[serde(default, deserialize_with = "access_rule")]
+    pub allow_join: Option<AccessRule>,
+    /// The same for publishing.
+    #[serde(default, deserialize_with = "access_rule")]
+    pub allow_publish: Option<AccessRule>,
+    /// The same for signals and typing.
+    #[serde(default, deserialize_with = "access_rule")]
+    pub allow_signal: Option<AccessRule>,
+    /// The same for reading the past.
+    #[serde(default, deserialize_with = "access_rule")]
+    pub allow_history: Option<AccessRule>,
+    /// The same for seeing members.
+    #[serde(default, deserialize_with = "access_rule")]
+    pub allow_presence: Option<AccessRule>,
+}
+
+fn access_rule<'de, D: Deserializer<'de>>(input: D) -> Result<Option<AccessRule>, D::Error> {
+    Ok(AccessRule::parse(&String::deserialize(input)?))
 }
 
 impl NamespaceConfig {
+    /// What connections may do without a capability.
+    pub fn access_policy(&self, authentication: Authentication) -> AccessPolicy {
+        AccessPolicy::new(authentication, |action| match action {
+            Capability::Join => self.allow_join,
+            Capability::Publish => self.allow_publish,
+            Capability::Signal => self.allow_signal,
+            Capability::History => self.allow_history,
+            Capability::Presence => self.allow_presence,
+        })
+    }
+
     /// How the bus keeps the messages of its rooms.
     pub fn retention(&self) -> Retention {
         Retention {

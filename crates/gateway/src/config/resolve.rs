@@ -116,15 +116,22 @@ impl Together<'_> {
         self.text(key)?.parse().ok()
     }
 
-    /// Without authentication, whoever reaches the port reads and writes everything.
+    /// Whether any source of keys for tokens is configured.
+    fn has_keys(&self) -> bool {
+        let sources = ["auth.hs_secret", "auth.hs_secret_file", "auth.keys", "auth.jwks_url"];
+        sources.into_iter().any(|key| self.text(key).is_some_and(|text| !text.trim().is_empty()))
+    }
+
+    /// Without authentication, everyone who reaches the port reads and writes everything.
     fn exposed(&self) -> Option<Problem> {
         let listen = self.address("http.listen")?;
-        if is_loopback(listen) || self.text("insecure")? == "true" {
+        if self.has_keys() || is_loopback(listen) || self.text("insecure")? == "true" {
             return None;
         }
         let message = format!(
-            "{listen} can be reached from other machines, and there is no authentication: listen \
-             on 127.0.0.1 (behind a proxy that checks its clients), or set insecure = true \
+            "{listen} can be reached from other machines, and there is no authentication: set \
+             a key of the section auth, listen on 127.0.0.1 (behind a proxy that checks its \
+             clients), or set insecure = true \
              (--insecure) if everybody who reaches it may read and write every room"
         );
         Some(problem(self.layered, "http.listen", message))

@@ -1,4 +1,5 @@
-//! A URL that may hold a password: shown, logged and printed without it.
+//! A URL that may hold a password, and a text that is a secret: shown, logged and printed without
+//! what must stay hidden.
 
 use std::fmt;
 
@@ -53,6 +54,41 @@ impl fmt::Debug for SecretUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SecretUrl({})", mask(&self.0))
     }
+}
+
+/// A secret that never appears in `Debug`, and has no `Display`.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct SecretText(String);
+
+impl SecretText {
+    /// The secret itself: for checking and making signatures only.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Checks the length; an empty text stands for no secret. The message holds no part of it.
+    pub(super) fn read(text: &str) -> Result<(), String> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        if text.contains('\n') {
+            return Err("give one secret, or several in auth.hs_secret_file".into());
+        }
+        let read = roomcast_access::keys::read_secrets(text.as_bytes());
+        read.map(drop).map_err(|error| error.to_string())
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretText({HIDDEN})")
+    }
+}
+
+/// A secret as it is shown: whether there is one.
+pub(super) fn hide(text: &str) -> &'static str {
+    if text.is_empty() { "" } else { HIDDEN }
 }
 
 /// One URL or several without what is or may be a password. Each is taken apart, and put together

@@ -34,6 +34,15 @@ fn another_value(name: &str) -> &'static str {
         "log.level" => "warn,roomcast_bus=debug",
         "log.format" => "json",
         "namespaces.default.slow" => "conflate",
+        "auth.hs_secret" => "a-secret-of-thirty-two-bytes-or-more",
+        "auth.hs_secret_file" => "/run/secrets/roomcast",
+        "auth.keys" => "/etc/roomcast/one.pem /etc/roomcast/two.json",
+        "auth.jwks_url" => "https://id.example.com/jwks.json",
+        "auth.jwks_ca" => "/etc/ssl/id.pem",
+        "auth.issuer" | "auth.audience" => "https://id.example.com",
+        "auth.cookie" => "sid",
+        "auth.query_token" | "auth.anonymous" => "true",
+        name if name.starts_with("namespaces.default.allow_") => "user",
         _ => match key::find(name).map(|key| &key.kind) {
             Some(ValueKind::Time(_)) => "7s",
             Some(ValueKind::Bytes(_)) => "32MiB",
@@ -232,4 +241,37 @@ fn rooms_find_their_namespace() {
     check("Chat:1", "default", 100);
     check("other:1", "default", 100);
     check(":1", "default", 100);
+}
+
+#[test]
+fn a_secret_of_tokens_is_shown_nowhere() {
+    let secret = "CORRECT://HORSE@BATTERY-STAPLE-32-BYTES";
+    let settings = format!("auth.hs_secret={secret}");
+    let config = Config::from_settings(&[&settings]).unwrap();
+    assert_eq!(config.auth.hs_secret.as_ref().unwrap().expose(), secret);
+    let args = ServeArgs { set: vec![settings.parse().unwrap()], ..ServeArgs::default() };
+    let explained = Sources::flags_only(&args).explain().unwrap();
+    let entry = explained.iter().find(|entry| entry.key == "auth.hs_secret").unwrap();
+    assert_eq!(entry.value, "***");
+    let short = Config::from_settings(&["auth.hs_secret=CORRECT-HORSE"]).unwrap_err();
+    for shown in [format!("{config:?}"), format!("{explained:?}"), format!("{short} {short:?}")] {
+        assert!(!shown.contains("CORRECT") && !shown.contains("HORSE"), "{shown}");
+    }
+}
+
+#[test]
+fn a_node_with_keys_may_listen_anywhere() {
+    let listen = "http.listen=0.0.0.0:8080";
+    assert!(Config::from_settings(&[listen]).is_err());
+    for key in [
+        "auth.hs_secret=a-secret-of-thirty-two-bytes-or-more",
+        "auth.hs_secret_file=/run/secrets/roomcast",
+        "auth.keys=/etc/roomcast/backend.pem",
+        "auth.jwks_url=https://id.example.com/jwks.json",
+    ] {
+        assert!(Config::from_settings(&[listen, key]).is_ok(), "{key}");
+    }
+    for other in ["auth.anonymous=true", "auth.cookie=sid", "auth.issuer=x"] {
+        assert!(Config::from_settings(&[listen, other]).is_err(), "{other}");
+    }
 }

@@ -217,6 +217,11 @@ impl Connection {
         memberships.of(room).and_then(|(index, membership)| Some((index, membership.slot?)))
     }
 
+    /// All rooms that it is in or waits for.
+    pub(crate) fn all_rooms(&self) -> Vec<RoomId> {
+        self.memberships.borrow().iter().map(|(_, membership)| membership.room).collect()
+    }
+
     /// Indices of up to `count` of its memberships.
     pub(crate) fn some_memberships(&self, count: usize) -> Vec<u32> {
         let memberships = self.memberships.borrow();

@@ -5,14 +5,18 @@
 //! the client's address (`client_addr`); bans and limits by address; origin; credentials;
 //! identity; limits by user. Nothing expensive may come before the limits by address.
 
+use std::sync::Arc;
+
 use hyper::StatusCode;
 use hyper::http::request::Parts;
 use roomcast_metrics::RefusalReason;
 
 use super::answer::HttpProblem;
-use super::query;
+use super::{credentials, query};
+use crate::auth::TokenKeys;
 use crate::identity::Hello;
 use crate::node_status::NodeStatus;
+use crate::settings::AuthSettings;
 
 /// Refuses a connection that the node cannot take, whatever the client: it is leaving, has not
 /// reached its Redis, or has as many sockets as it may have. It looks at nothing of the request.
@@ -35,11 +39,17 @@ pub(super) fn check_open(status: &NodeStatus, most_connections: usize) -> Result
     Ok(())
 }
 
-/// Who asks for a connection with this head, or why the client is not admitted. Asynchronous, as
-/// credentials may have to be looked up: what was checked before may have changed when it returns.
-pub(super) async fn admit(head: &Parts) -> Result<Hello, HttpProblem> {
+/// Who asks for a connection with this head, or why the client is not admitted. Asynchronous, as the
+/// key of a token may have to be fetched: what was checked before may have changed when it returns.
+pub(super) async fn admit(
+    head: &Parts,
+    auth: &AuthSettings,
+    keys: &Arc<TokenKeys>,
+) -> Result<Hello, HttpProblem> {
     let query = head.uri.query().unwrap_or_default();
-    query::parse(query).map_err(|detail| HttpProblem::bad_request("bad_query", detail))
+    let query =
+        query::parse(query).map_err(|detail| HttpProblem::bad_request("bad_query", detail))?;
+    credentials::identify(&head.headers, query, auth, keys).await
 }
 
 #[cfg(test)]
@@ -50,6 +60,7 @@ mod tests {
     use roomcast_metrics::Metrics;
 
     use super::*;
+    use crate::tests::settings;
 
     fn code<T: std::fmt::Debug>(outcome: Result<T, HttpProblem>) -> Option<(u16, &'static str)> {
         outcome.err().map(|problem| (problem.status.as_u16(), problem.code))
@@ -80,7 +91,7 @@ mod tests {
             ("/ws?client=a+b", Err((400, "bad_query"))),
         ] {
             let head = Request::get(uri).body(()).unwrap().into_parts().0;
-            let admitted = admit(&head).await;
+            let admitted = admit(&head, &settings(&[]).auth, &Arc::default()).await;
             let got = admitted.as_ref().map(|hello| hello.user.as_ref().unwrap().as_str());
             assert_eq!(got.map_err(|problem| (problem.status.as_u16(), problem.code)), user);
         }

@@ -49,6 +49,12 @@ impl HttpProblem {
         self
     }
 
+    /// The same problem with this time in `Retry-After`, in whole seconds (RFC 9110, section 10.2.3).
+    pub(super) fn retry_after(mut self, ms: u64) -> Self {
+        self.headers.retain(|(name, _)| *name != RETRY_AFTER);
+        self.with(RETRY_AFTER, HeaderValue::from(ms.div_ceil(1_000).max(1)))
+    }
+
     /// The value of one of its headers.
     #[cfg(test)]
     pub(super) fn header(&self, name: HeaderName) -> Option<&HeaderValue> {

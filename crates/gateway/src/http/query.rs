@@ -1,34 +1,66 @@
-//! What a client says of itself in the handshake's query: `user`, `client`, `attempt`.
+//! What a client says in the handshake's query: `user`, `client`, `attempt`, `token`, `ticket`.
 
+use std::fmt;
 use std::sync::Arc;
 
 use roomcast_protocol::UserName;
 
 use super::percent;
-use crate::identity::{Hello, Tag};
+use crate::identity::Tag;
 
 /// Longest `client` in bytes: a UUID fits.
 const MAX_CLIENT: usize = 64;
 
+/// What a query says.
+pub(super) struct ClientQuery {
+    /// The user, or what is wrong with it: it counts only where clients name themselves.
+    pub(super) user: Result<Option<UserName>, String>,
+    pub(super) tag: Option<Box<Tag>>,
+    pub(super) ticket: Option<String>,
+    pub(super) token: Option<String>,
+}
+
+/// Without what it presents.
+impl fmt::Debug for ClientQuery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientQuery").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
 /// Reads a query; unknown arguments are left alone. Fails with what is wrong.
-pub(super) fn parse(query: &str) -> Result<Hello, String> {
-    let (mut hello, mut client, mut attempt) = (Hello::default(), None, 0);
+pub(super) fn parse(query: &str) -> Result<ClientQuery, String> {
+    let mut read = ClientQuery { user: Ok(None), tag: None, ticket: None, token: None };
+    let (mut client, mut attempt) = (None, 0);
     for pair in query.split('&') {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         match name {
             "user" => {
-                let user = decode(value)?;
-                hello.user = Some(UserName::parse(&user).map_err(|e| format!("user: {e}"))?);
+                let user = decode(value)
+                    .and_then(|user| UserName::parse(&user).map_err(|e| format!("user: {e}")));
+                read.user = user.map(Some);
             }
             "client" => client = Some(client_name(decode(value)?)?),
             "attempt" => {
                 attempt = value.parse().map_err(|_| "attempt: a number from 0 on".to_owned())?;
             }
+            "ticket" => present(&mut read.ticket, value)?,
+            "token" => present(&mut read.token, value)?,
             _ => {}
         }
     }
-    hello.tag = client.map(|client| Box::new(Tag { client, attempt }));
-    Ok(hello)
+    read.tag = client.map(|client| Box::new(Tag { client, attempt }));
+    Ok(read)
+}
+
+/// Takes a credential, which may come twice if it is the same.
+fn present(place: &mut Option<String>, value: &str) -> Result<(), String> {
+    let value = percent::decode(value).map_err(|_| "a credential is not percent-encoded")?;
+    match place.replace(value) {
+        Some(before) if place.as_ref() != Some(&before) => {
+            Err("the request has two different credentials".to_owned())
+        }
+        _ => Ok(()),
+    }
 }
 
 fn client_name(client: String) -> Result<Arc<str>, String> {
@@ -49,14 +81,28 @@ mod tests {
     use roomcast_metrics::ConnectionKind;
 
     use super::*;
+    use crate::identity::Hello;
 
     #[test]
     fn reads_what_a_client_says() {
-        let hello = parse("user=al%C3%A9&client=abc-1&attempt=3&other=x").unwrap();
-        assert_eq!(hello.user.as_ref().unwrap().as_str(), "alé");
-        assert_eq!(hello.tag.as_ref().unwrap().to_string(), "client=abc-1 attempt=3");
-        assert_eq!(hello.kind(), ConnectionKind::Returning);
-        assert_eq!(parse("").unwrap().kind(), ConnectionKind::First);
+        let read = parse("user=al%C3%A9&client=abc-1&attempt=3&other=x").unwrap();
+        assert_eq!(read.user.unwrap().unwrap().as_str(), "alé");
+        assert_eq!(read.tag.as_ref().unwrap().to_string(), "client=abc-1 attempt=3");
+        let returning = Hello { tag: read.tag, ..Hello::default() };
+        assert_eq!(returning.kind(), ConnectionKind::Returning);
+        assert_eq!(Hello::default().kind(), ConnectionKind::First);
+    }
+
+    #[test]
+    fn credentials_are_read_and_not_shown() {
+        let read = parse("token=a.b%2Ec&ticket=tick&token=a.b.c").unwrap();
+        assert_eq!(read.token.as_deref(), Some("a.b.c"));
+        assert_eq!(read.ticket.as_deref(), Some("tick"));
+        let shown = format!("{read:?}");
+        assert!(!shown.contains("a.b.c") && !shown.contains("tick"), "{shown}");
+        for two in ["token=a&token=b", "ticket=a&ticket=b", "token=%zz"] {
+            assert!(parse(two).is_err(), "{two}");
+        }
     }
 
     #[test]
@@ -70,7 +116,8 @@ mod tests {
             ("client=a%0ab", "client:"),
             ("attempt=-1", "attempt:"),
         ] {
-            let error = parse(query).unwrap_err();
+            let read = parse(query).and_then(|read| read.user.map(drop));
+            let error = read.unwrap_err();
             assert!(error.contains(part), "{query}: {error}");
         }
     }

@@ -28,7 +28,9 @@ pub(super) async fn answer(
         HttpProblem::new(StatusCode::BAD_REQUEST, "unknown_subprotocol", error.to_string())
             .counted(RefusalReason::Subprotocol)
     })?;
-    let hello = admission::admit(&head).await?;
+    let hello = admission::admit(&head, &settings.auth, &http.worker.keys).await?;
+    // Waiting for a key takes seconds: the node may be leaving now.
+    admission::check_open(&http.status, settings.limits.connections)?;
     match handshake::read(&head, &body) {
         Ok(Wish::Upgrade(accept)) => {
             let (slot, accepted) = (http.slot.clone(), http.accepted);

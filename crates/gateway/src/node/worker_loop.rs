@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::acceptor::{Handoff, accept_each};
+use crate::auth::TokenKeys;
 use crate::drain::Schedule;
 use crate::http;
 use crate::hub::{HubHandle, WorkerEvent, now_ms};
@@ -35,6 +36,7 @@ pub(super) struct WorkerParts {
     pub(super) hub: HubHandle,
     pub(super) metrics: Metrics,
     pub(super) tracer: Tracer,
+    pub(super) keys: Arc<TokenKeys>,
     pub(super) status: Arc<NodeStatus>,
     pub(super) settings: watch::Receiver<Arc<Settings>>,
     /// Set once, when the node drains.
@@ -51,7 +53,8 @@ pub(super) async fn run(parts: WorkerParts) {
     let (replies, mut answers) = mpsc::unbounded_channel();
     let first = settings.borrow_and_update().clone();
     let (named, means) = ((parts.index, parts.node), (parts.bus, parts.hub, replies));
-    let worker = Rc::new(Worker::new(named, means, first, (parts.metrics, parts.tracer)));
+    let worker =
+        Rc::new(Worker::new(named, means, first, (parts.metrics, parts.tracer), parts.keys));
     tokio::task::spawn_local(worker.clone().run_passes());
     tokio::task::spawn_local(worker.clone().run_hub_requests());
     tokio::task::spawn_local(watch_time(worker.clone(), status.clone()));
@@ -143,21 +146,28 @@ async fn watch_time(worker: Rc<Worker>, status: Arc<NodeStatus>) {
     beat.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let mut check = interval_at(Instant::now() + CHECK_INTERVAL, CHECK_INTERVAL);
     check.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut is_refusing = false;
+    let mut is_behind = false;
     loop {
         tokio::select! {
             due = beat.tick() => if worker.beat(Instant::now() - due) {
                 beat.reset();
             },
-            () = tokio::task::yield_now(), if is_refusing => {
-                is_refusing = worker.refuse_late(Instant::now(), SLICE);
+            () = tokio::task::yield_now(), if is_behind => {
+                is_behind = end_some(&worker);
             }
             _ = check.tick() => {
                 worker.check_arriving();
-                is_refusing = worker.refuse_late(Instant::now(), SLICE);
+                is_behind = end_some(&worker);
                 status.alive(worker.index, StdInstant::now());
                 seen.set(now_ms() as f64 / 1_000.0);
             }
         }
     }
+}
+
+/// Ends a slice of the joins, identities and rooms' tokens whose time has come. True if others may
+/// be left.
+fn end_some(worker: &Worker) -> bool {
+    let are_joins_left = worker.refuse_late(Instant::now(), SLICE);
+    worker.end_access(SLICE) || are_joins_left
 }

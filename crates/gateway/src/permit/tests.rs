@@ -1,6 +1,10 @@
 //! Which policy decides about which action.
 
+use roomcast_access::identity::AccessIdentity;
+use roomcast_protocol::UserName;
+
 use super::*;
+use crate::settings::Settings;
 use crate::tests::settings;
 
 fn check(room: &str, action: RoomAction, expected: Result<(), ErrorCode>) {
@@ -10,7 +14,8 @@ fn check(room: &str, action: RoomAction, expected: Result<(), ErrorCode>) {
         "namespaces.large.history_size=0",
     ]);
     let room = RoomName::parse(room).unwrap();
-    let decided = permit(&settings, &room, action);
+    let asker = (Caller::Connection(&AccessIdentity::anonymous()), RoomStanding::Outside);
+    let decided = permit(&settings, asker, &room, action);
     assert_eq!(decided.map_err(|denial| denial.code), expected, "{action:?} in {room}");
 }
 
@@ -25,10 +30,79 @@ fn each_namespace_has_its_own_largest_message() {
 }
 
 #[test]
-fn joining_reading_and_leaving_need_no_policy() {
+fn without_authentication_everything_is_allowed() {
     for room in ["a", "large:a"] {
-        for action in [RoomAction::Join, RoomAction::ReadHistory, RoomAction::Leave] {
+        for action in [RoomAction::Join { history: 5 }, RoomAction::ReadHistory, RoomAction::Leave]
+        {
             check(room, action, Ok(()));
         }
     }
+}
+
+fn guarded() -> Settings {
+    settings(&[
+        "auth.hs_secret=a-secret-of-thirty-two-bytes-or-more",
+        "namespaces.lobby.allow_join=public",
+        "namespaces.lobby.allow_publish=user",
+        "namespaces.club.allow_publish=member",
+        "namespaces.news.allow_publish=server",
+    ])
+}
+
+fn denied(
+    identity: &AccessIdentity,
+    standing: RoomStanding,
+    room: &str,
+    action: RoomAction,
+) -> Option<String> {
+    let room = RoomName::parse(room).unwrap();
+    let asker = (Caller::Connection(identity), standing);
+    let denial = permit(&guarded(), asker, &room, action).err()?;
+    assert_eq!(denial.code, ErrorCode::Forbidden);
+    Some(denial.message)
+}
+
+/// The message names the capability that is missing.
+#[track_caller]
+fn assert_lacks(denied: Option<String>, capability: &str) {
+    assert!(denied.as_ref().is_some_and(|message| message.contains(capability)), "{denied:?}");
+}
+
+#[test]
+fn with_authentication_a_capability_is_needed_unless_a_policy_admits() {
+    const PUBLISH: RoomAction = RoomAction::Publish { data_bytes: 1 };
+    let nobody = AccessIdentity::anonymous();
+    let alice = AccessIdentity::named(UserName::parse("alice").unwrap());
+    let inside = RoomStanding::Inside(Capabilities::NONE);
+    assert_lacks(
+        denied(&alice, RoomStanding::Outside, "a", RoomAction::Join { history: 0 }),
+        "join",
+    );
+    assert_lacks(denied(&alice, inside, "a", RoomAction::Stay), "join");
+    assert_lacks(denied(&alice, inside, "a", PUBLISH), "publish");
+    assert_lacks(denied(&alice, inside, "lobby:1", RoomAction::Join { history: 1 }), "history");
+    assert_lacks(denied(&alice, inside, "lobby:1", RoomAction::ReadHistory), "history");
+    assert_lacks(denied(&nobody, inside, "lobby:1", PUBLISH), "publish");
+    assert_lacks(denied(&alice, RoomStanding::Outside, "club:1", PUBLISH), "publish");
+    assert_lacks(denied(&alice, inside, "news:1", PUBLISH), "publish");
+    for (identity, standing, room, action) in [
+        (&nobody, RoomStanding::Outside, "lobby:1", RoomAction::Join { history: 0 }),
+        (&nobody, RoomStanding::Outside, "a", RoomAction::Leave),
+        (&alice, RoomStanding::Outside, "lobby:1", PUBLISH),
+        (&nobody, inside, "club:1", PUBLISH),
+    ] {
+        assert_eq!(denied(identity, standing, room, action), None, "{action:?} in {room}");
+    }
+}
+
+#[test]
+fn a_rooms_token_gives_its_capabilities_in_the_room() {
+    const PUBLISH: RoomAction = RoomAction::Publish { data_bytes: 1 };
+    let alice = AccessIdentity::named(UserName::parse("alice").unwrap());
+    let can = Capabilities::from_words(["join", "publish"]);
+    let entering = RoomStanding::Entering(can);
+    assert_eq!(denied(&alice, entering, "a", RoomAction::Join { history: 0 }), None);
+    assert_lacks(denied(&alice, entering, "a", RoomAction::Join { history: 1 }), "history");
+    assert_eq!(denied(&alice, RoomStanding::Inside(can), "a", PUBLISH), None);
+    assert_lacks(denied(&alice, RoomStanding::Inside(can), "news:1", PUBLISH), "publish");
 }

@@ -15,6 +15,10 @@ pub(crate) struct PendingJoin {
     pub(crate) id: Option<RequestId>,
     pub(crate) since: Option<Position>,
     pub(crate) history: u32,
+    /// A reader without the capability `history` gets no message before this time, in ms since 1970.
+    pub(crate) oldest: Option<u64>,
+    /// What such a reader does not get of pages that were read for it ends here.
+    pub(crate) withheld: Option<Position>,
     /// When it is refused because the bus does not answer.
     pub(crate) deadline: Instant,
     /// What the bus says of a position that this node has not seen.
@@ -57,7 +61,10 @@ pub(crate) fn start_point(log: &RoomLog, lineage: &Lineage, pending: &PendingJoi
         return after(log, lineage, back);
     };
     match lineage.kept_of(since.epoch, end.seq) {
-        Some(base) if since.seq <= base => after(log, lineage, since.seq),
+        Some(base) if since.seq <= base => {
+            let withheld = pending.withheld.filter(|end| end.epoch == lineage.epoch);
+            after(log, lineage, withheld.map_or(since.seq, |end| end.seq.max(since.seq)))
+        }
         // Beyond what both epochs share. The reader goes on at the end of the log, which must not
         // lie before what it keeps.
         Some(base) if since.epoch != lineage.epoch && base <= end.seq => StartPoint::Reset,

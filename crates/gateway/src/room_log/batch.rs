@@ -211,6 +211,15 @@ impl Batch {
         from + skipped as u32
     }
 
+    /// The first frame at or after `from` that is a message of this time or later, in ms since 1970;
+    /// the number of frames if there is none.
+    pub(crate) fn frame_since(&self, time: u64, from: u32) -> u32 {
+        let is_recent =
+            |entry: &LogEntry| matches!(entry, LogEntry::Message(message) if message.time >= time);
+        let skipped = self.entries[from as usize..].iter().position(is_recent);
+        skipped.map_or(self.len(), |skipped| from + skipped as u32)
+    }
+
     /// The frames in `form`, encoded at the first call.
     pub(crate) fn encoded(&self, form: Form) -> &Encoded {
         self.encoded[form.index()].get_or_init(|| self.encode(form))

@@ -226,3 +226,25 @@ fn a_reader_behind_a_reset_is_found_no_cursor() {
     assert_eq!(log.start.epoch, EPOCH);
     assert_eq!(log.end(), Position { epoch: Epoch(2), seq: 3 });
 }
+
+/// Messages have ten times their seq as their time.
+#[test]
+fn a_reader_begins_at_the_first_message_of_a_time() {
+    let budget = Budget::default();
+    let mut log = RoomLog::new(at(0));
+    for seqs in [1..=3, 4..=4, 5..=8] {
+        let entries = seqs.map(|seq| entry(seq, 9)).collect();
+        log.append(Arc::new(Batch::new(room_name(), log.end(), entries, &budget)));
+    }
+    let begin = Cursor { batch: 0, frame: 0 };
+    for (time, batch, frame, before) in
+        [(0, 0, 0, 0), (11, 0, 1, 1), (30, 0, 2, 2), (31, 1, 0, 3), (41, 2, 0, 4), (80, 2, 3, 7)]
+    {
+        let cursor = log.cursor_since(time, begin);
+        assert_eq!(cursor, Cursor { batch, frame }, "{time}");
+        assert_eq!(log.position_of(cursor), at(before));
+    }
+    assert_eq!(log.cursor_since(81, begin), log.end_cursor());
+    let later = Cursor { batch: 2, frame: 1 };
+    assert_eq!(log.cursor_since(0, later), later, "it never goes back");
+}

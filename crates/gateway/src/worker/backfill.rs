@@ -8,7 +8,7 @@ use roomcast_metrics::{GapCause, ResumeOutcome};
 use roomcast_protocol::{ErrorCode, Position, Seq, ServerFrame};
 
 use super::Worker;
-use super::backfill_joins::JoinStart;
+use super::backfill_joins::{JoinStart, withheld_start};
 use crate::hub::{BackfillAnswer, BackfillPage};
 use crate::room::{MemberReader, PendingJoin, Room, RoomState, StartPoint, start_point};
 
@@ -53,8 +53,18 @@ impl Worker {
         }
         let mut ready = Vec::new();
         let mut kept = Vec::new();
-        for pending in std::mem::take(&mut state.pending) {
+        for mut pending in std::mem::take(&mut state.pending) {
             match start_point(&state.log, &state.lineage, &pending) {
+                StartPoint::Page { after } if page.serves(after) && pending.oldest.is_some() => {
+                    match recent_start_in(room, page, after, &pending) {
+                        Some(start) => ready.push((pending, start)),
+                        None => {
+                            let (epoch, seq) = (page.epoch, page.to);
+                            pending.withheld = Some(Position { epoch, seq });
+                            kept.push(pending);
+                        }
+                    }
+                }
                 StartPoint::Page { after } if page.serves(after) => {
                     let start = start_in(room, page, after, &pending, &state);
                     ready.push((pending, start));
@@ -111,6 +121,24 @@ fn reader_in(page: &BackfillPage, after: Seq, state: &RoomState) -> MemberReader
         }
         None => state.after(Position { epoch: page.epoch, seq: page.to }),
     }
+}
+
+/// How a join begins whose reader may not read history, and that the page serves at `after`; `None`
+/// if the page has nothing recent.
+fn recent_start_in(
+    room: &Room,
+    page: &BackfillPage,
+    after: Seq,
+    pending: &PendingJoin,
+) -> Option<JoinStart> {
+    let batch = page.batch.as_ref()?;
+    let frame = batch.frame_since(pending.oldest?, batch.frame_after(after, 0));
+    if frame == batch.len() {
+        return None;
+    }
+    let end = batch.position_before(frame);
+    let reader = MemberReader::Page { page: batch.clone(), frame };
+    Some(withheld_start(room, pending, reader, end))
 }
 
 /// How a join begins that the page serves at `after`.

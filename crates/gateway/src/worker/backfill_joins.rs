@@ -36,9 +36,19 @@ impl Worker {
         for pending in std::mem::take(&mut state.pending) {
             match start_point(&state.log, &state.lineage, &pending) {
                 StartPoint::Log { cursor, at } => {
-                    let outcome = pending.since.map(|_| ResumeOutcome::Recovered);
-                    let reader = MemberReader::Log(cursor);
-                    ready.push((pending, JoinStart { reader, at, outcome, notice: None }));
+                    let start = match pending.oldest {
+                        Some(oldest) => {
+                            let cursor = state.log.cursor_since(oldest, cursor);
+                            let end = state.log.position_of(cursor);
+                            withheld_start(room, &pending, MemberReader::Log(cursor), end)
+                        }
+                        None => {
+                            let outcome = pending.since.map(|_| ResumeOutcome::Recovered);
+                            let reader = MemberReader::Log(cursor);
+                            JoinStart { reader, at, outcome, notice: None }
+                        }
+                    };
+                    ready.push((pending, start));
                 }
                 StartPoint::Reset => {
                     let (reader, at) = (MemberReader::Log(state.log.end_cursor()), state.log.end());
@@ -92,6 +102,7 @@ impl Worker {
         let PendingJoin { connection, id, since, then, .. } = pending;
         connection.end_join(room.id);
         if !connection.is_open() {
+            self.drop_pass(&connection, room.id);
             return self.publish_all(&connection, then);
         }
         if let Some(outcome) = start.outcome {
@@ -148,6 +159,22 @@ impl Worker {
         drop(state);
         self.resolve(room);
     }
+}
+
+/// How a join begins whose reader gets nothing up to `end` of the current epoch, as it may not read
+/// history.
+pub(super) fn withheld_start(
+    room: &Room,
+    pending: &PendingJoin,
+    reader: MemberReader,
+    end: Position,
+) -> JoinStart {
+    let since = pending.since.map_or(end.seq, |since| since.seq.min(end.seq));
+    let at = Position { epoch: end.epoch, seq: since };
+    let (from, to) = (since + 1, end.seq);
+    let notice = (from <= to).then(|| ServerFrame::Gap { room: room.name.clone(), from, to });
+    let outcome = if notice.is_some() { ResumeOutcome::Gap } else { ResumeOutcome::Recovered };
+    JoinStart { reader, at, outcome: Some(outcome), notice }
 }
 
 /// How many messages a reader at `since` has received that are not part of the current epoch, which

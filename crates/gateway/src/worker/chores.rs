@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::vec;
 
 use super::Worker;
-use crate::connection::Connection;
+use super::joins::LEFT_EARLY;
+use crate::connection::{Connection, RoomId};
 use crate::room::Room;
 use crate::settings::Settings;
 
@@ -21,13 +22,21 @@ pub(super) enum Chore {
     Leave(Rc<Connection>),
     /// These rooms take their namespace's new policy.
     Configure(vec::IntoIter<Rc<Room>>),
+    /// These connections are judged again in their rooms.
+    JudgeAll(vec::IntoIter<Rc<Connection>>),
+    /// A connection is judged again in these rooms.
+    Judge(Rc<Connection>, vec::IntoIter<RoomId>),
 }
 
 impl Worker {
-    /// Puts another configuration in force. Rooms take their namespace's new policy in slices.
+    /// Puts another configuration in force. Rooms take their namespace's new policy in slices, and
+    /// their members are judged by it.
     pub(crate) fn configure(&self, settings: Arc<Settings>) {
-        *self.settings.borrow_mut() = settings;
+        let before = self.settings.replace(settings);
         self.work.add_chore(Chore::Configure(self.rooms.all().into_iter()));
+        if !before.admits_as(&self.settings.borrow()) {
+            self.work.add_chore(Chore::JudgeAll(self.connections.all().into_iter()));
+        }
     }
 
     /// Takes a connection out of all rooms and cancels all joins that wait. If they are many, a part
@@ -46,6 +55,12 @@ impl Worker {
         let is_left = match &mut chore {
             Chore::Leave(connection) => self.leave_some(connection),
             Chore::Configure(rooms) => self.configure_some(rooms),
+            Chore::JudgeAll(connections) => {
+                let some = connections.by_ref().take(SLICE);
+                some.for_each(|connection| self.judge_rooms(&connection));
+                connections.len() > 0
+            }
+            Chore::Judge(connection, rooms) => self.judge_some(connection, rooms),
         };
         if is_left {
             self.work.return_chore(chore);
@@ -58,7 +73,8 @@ impl Worker {
         for id in connection.some_joining(SLICE) {
             connection.end_join(id);
             if let Some(room) = self.rooms.by_id(id) {
-                self.cancel_pending(connection, &room);
+                self.drop_pass(connection, id);
+                self.cancel_pending(connection, &room, LEFT_EARLY);
                 self.forget_if_empty(&room);
             }
         }

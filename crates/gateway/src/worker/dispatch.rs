@@ -10,7 +10,7 @@ use roomcast_protocol::{
 use super::Worker;
 use crate::connection::Connection;
 use crate::hub::now_ms;
-use crate::permit::{Denial, RoomAction, permit};
+use crate::permit::{Denial, RoomAction};
 
 /// A request that concerns one room.
 enum RoomRequest {
@@ -24,7 +24,7 @@ impl RoomRequest {
     /// What is to be permitted: the request's number, the room and the action.
     fn parts(&self) -> (Option<RequestId>, &RoomName, RoomAction) {
         match self {
-            Self::Join { id, join } => (*id, &join.room, RoomAction::Join),
+            Self::Join { id, join } => (*id, &join.room, RoomAction::of_join(join)),
             Self::Leave { id, room } => (*id, room, RoomAction::Leave),
             Self::Publish(Publish { id, room, data, .. }) => {
                 (*id, room, RoomAction::Publish { data_bytes: data.len() })
@@ -39,8 +39,12 @@ impl Worker {
     pub(crate) fn dispatch(&self, connection: &Rc<Connection>, frame: ClientFrame) {
         let request = match frame {
             ClientFrame::Join { id, rooms } => {
-                for join in rooms {
-                    self.perform(connection, RoomRequest::Join { id, join });
+                for mut join in rooms {
+                    match join.token.take() {
+                        // What its token gives counts in the decision.
+                        Some(token) => self.join_by_token(connection, id, (join, token)),
+                        None => self.perform(connection, RoomRequest::Join { id, join }),
+                    }
                 }
                 return;
             }
@@ -57,10 +61,7 @@ impl Worker {
             ClientFrame::Ping { id } => {
                 return connection.send(&ServerFrame::Pong { id, time: now_ms() });
             }
-            ClientFrame::Refresh { id, .. } => {
-                let reason = (ErrorCode::Unsupported, "this node knows no tokens");
-                return self.refuse(connection, id, None, reason);
-            }
+            ClientFrame::Refresh { id, token } => return self.refresh(connection, id, token),
             _ => {
                 let reason = (ErrorCode::Unsupported, "this node does not serve such frames");
                 return self.refuse(connection, None, None, reason);
@@ -69,15 +70,19 @@ impl Worker {
         self.perform(connection, request);
     }
 
+    /// Publishes a message that waited for a join, if it is still permitted.
+    pub(super) fn publish_after_join(&self, connection: &Rc<Connection>, publish: Publish) {
+        self.perform(connection, RoomRequest::Publish(publish));
+    }
+
     /// Does what is asked for in a room, if it is permitted.
     fn perform(&self, connection: &Rc<Connection>, request: RoomRequest) {
         let (id, room, action) = request.parts();
-        let decision = permit(&self.settings.borrow(), room, action);
-        if let Err(Denial { code, message }) = decision {
+        if let Err(Denial { code, message }) = self.decide(connection, room, action) {
             return self.refuse(connection, id, Some(room), (code, &message));
         }
         match request {
-            RoomRequest::Join { id, join } => self.join(connection, id, join),
+            RoomRequest::Join { id, join } => self.join(connection, id, join, None),
             RoomRequest::Leave { id, room } => self.leave(connection, id, room),
             RoomRequest::Publish(publish) => self.publish(connection, publish),
             RoomRequest::History(query) => self.history(connection, query),

@@ -82,11 +82,13 @@ impl Worker {
     pub(crate) fn greet(&self, connection: &Rc<Connection>) {
         let settings = self.settings();
         self.connections.add(connection, Patience::of(&settings));
+        self.watch_life(connection);
         connection.send(&ServerFrame::Connected {
             connection: connection.id,
             user: connection.user.clone(),
             node: self.node.clone(),
             time: now_ms(),
+            expires: connection.life().map(|(life, _)| life.expires),
             online: None,
             heartbeat: settings.heartbeat.told(),
             limits: settings.limits.told(),
@@ -97,6 +99,9 @@ impl Worker {
 
     /// The connection has ended.
     pub(crate) fn dismiss(&self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get(id) {
+            self.forget_access(&connection);
+        }
         self.connections.remove(id);
     }
 }

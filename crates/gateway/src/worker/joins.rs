@@ -4,6 +4,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use roomcast_access::identity::RoomPass;
 use roomcast_metrics::ResumeOutcome;
 use roomcast_protocol::{ErrorCode, JoinRoom, RequestId, RoomName, ServerFrame};
 use tokio::time::Instant;
@@ -16,9 +17,19 @@ use crate::room::{Attachment, PendingJoin, PositionCheck, Room};
 /// How long a join may wait for the bus before it is refused.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// Why a join is not answered whose client took it back.
+pub(super) const LEFT_EARLY: (ErrorCode, &str) =
+    (ErrorCode::Cancelled, "the connection left before it had joined");
+
 impl Worker {
-    /// A client asks to become a member.
-    pub(super) fn join(&self, connection: &Rc<Connection>, id: Option<RequestId>, join: JoinRoom) {
+    /// A client asks to become a member, perhaps by a token of the room's own.
+    pub(super) fn join(
+        &self,
+        connection: &Rc<Connection>,
+        id: Option<RequestId>,
+        join: JoinRoom,
+        pass: Option<RoomPass>,
+    ) {
         let settings = self.settings();
         let known = self.room(&join.room);
         let is_its = |room: Rc<Room>| {
@@ -39,11 +50,16 @@ impl Worker {
             id,
             since: join.since,
             history: join.history.unwrap_or(0).min(kept),
+            oldest: join.since.and_then(|_| self.oldest_for(connection, &join.room, pass.as_ref())),
+            withheld: None,
             deadline: Instant::now() + JOIN_TIMEOUT,
             known: PositionCheck::Unasked,
             then: Vec::new(),
         };
         connection.begin_join(room.id);
+        if let Some(pass) = pass {
+            self.hold_pass(connection, room.id, pass);
+        }
         {
             let waiting = &mut room.state.borrow_mut().pending;
             if waiting.is_empty() {
@@ -78,20 +94,25 @@ impl Worker {
         if !connection.end_join(room.id) {
             return false;
         }
-        self.cancel_pending(connection, room);
+        self.drop_pass(connection, room.id);
+        self.cancel_pending(connection, room, LEFT_EARLY);
         self.forget_if_empty(room);
         true
     }
 
-    /// Answers a join that waits with `cancelled`, and publishes what waited for it.
-    pub(super) fn cancel_pending(&self, connection: &Rc<Connection>, room: &Room) {
+    /// Answers a join that waits with this error, and publishes what waited for it.
+    pub(super) fn cancel_pending(
+        &self,
+        connection: &Rc<Connection>,
+        room: &Room,
+        reason: (ErrorCode, &str),
+    ) {
         let mut state = room.state.borrow_mut();
         let is_its = |join: &PendingJoin| Rc::ptr_eq(&join.connection, connection);
         let Some(at) = state.pending.iter().position(is_its) else { return };
         let PendingJoin { id, then, .. } = state.pending.remove(at);
         drop(state);
         if connection.is_open() {
-            let reason = (ErrorCode::Cancelled, "the connection left before it had joined");
             self.refuse(connection, id, Some(&room.name), reason);
         }
         self.publish_all(connection, then);
@@ -120,6 +141,7 @@ impl Worker {
     pub(super) fn refuse_joins(&self, room: &Rc<Room>, refused: Vec<PendingJoin>, code: ErrorCode) {
         for PendingJoin { connection, id, since, then, .. } in refused {
             connection.end_join(room.id);
+            self.drop_pass(&connection, room.id);
             if since.is_some() {
                 self.metrics.rooms.resumes[ResumeOutcome::Failed].inc();
             }

@@ -60,6 +60,7 @@ impl Worker {
     /// Ends a membership. After this no frame of the room is begun on the connection.
     pub(super) fn exit(&self, connection: &Rc<Connection>, membership: u32) {
         let Some((id, slot)) = connection.exit(membership) else { return };
+        self.drop_pass(connection, id);
         let room = self.rooms.by_id(id).expect("a room lasts as long as its members");
         room.state.borrow_mut().members.remove(slot);
         room.namespace.borrow().metrics.members.dec();

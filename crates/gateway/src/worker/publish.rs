@@ -67,7 +67,7 @@ impl Worker {
     pub(super) fn publish_all(&self, connection: &Rc<Connection>, waiting: Vec<Publish>) {
         for request in waiting {
             connection.in_flight.set(connection.in_flight.get() - 1);
-            self.publish(connection, request);
+            self.publish_after_join(connection, request);
         }
         // A publish that ended without a request to the bus is no longer in flight.
         self.release(connection);

@@ -8,11 +8,12 @@ use roomcast_protocol::{ConnectionId, Lineage, RequestId, RoomName, Seq};
 use tokio::time::Instant;
 
 use super::Worker;
+use super::tokens::CheckedToken;
 use crate::connection::Connection;
 use crate::publication::PublishOutcome;
 use crate::traces::Followed;
 
-/// An answer of the bus to something that this worker asked.
+/// An answer to something that this worker asked: of the bus, or of the check of a token.
 pub(crate) enum BusAnswer {
     /// The outcome of a publication.
     Published {
@@ -23,6 +24,8 @@ pub(crate) enum BusAnswer {
     },
     /// A page of history that a client asked for.
     History { to: Requester, room: RoomName, outcome: Result<History, ReadError> },
+    /// A token whose key had to be waited for.
+    Token { to: Requester, checked: CheckedToken },
     /// The lineage and the last seq of a room.
     Standing { room: RoomName, standing: Result<(Lineage, Seq), ReadError> },
 }
@@ -63,6 +66,7 @@ impl Worker {
                 self.answer_publish(to, room, outcome, followed);
             }
             BusAnswer::History { to, room, outcome } => self.answer_history(to, room, outcome),
+            BusAnswer::Token { to, checked } => self.take_token(to, checked),
             BusAnswer::Standing { room, standing } => {
                 if let Some(room) = self.room(&room) {
                     self.take_standing(&room, standing);

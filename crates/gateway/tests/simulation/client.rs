@@ -118,7 +118,7 @@ impl Client {
                     let asked = self.asked.get_mut(&id).expect("it was asked");
                     assert!(asked.outcome.replace(result).is_none(), "two answers");
                 }
-                Action::HistoryRead { .. } | Action::Finish => {}
+                Action::HistoryRead { .. } | Action::FetchToken | Action::Finish => {}
                 Action::Prepare { .. } => asks_for_another = true,
                 Action::TakeOver => panic!("there is none to take over"),
             }

@@ -81,8 +81,13 @@ impl Node {
             let (replies, _) = mpsc::unbounded_channel();
             let means = (bus.clone(), handle.clone(), replies);
             let named = (index, NodeId::parse("simulated").expect("a name"));
-            let worker =
-                Worker::new(named, means, settings.clone(), (metrics.clone(), Tracer::default()));
+            let worker = Worker::new(
+                named,
+                means,
+                settings.clone(),
+                (metrics.clone(), Tracer::default()),
+                Arc::default(),
+            );
             desks.push(Desk { worker: Rc::new(worker), events, asking: [None; ROOMS] });
         }
         let hub = Hub::new((bus, feeds), queues, unused, settings_receiver, metrics.clone());

@@ -158,7 +158,11 @@ fn presence(object: &Object<'_>, name: &str) -> Result<ServerFrame, DecodeError>
             state: object.text("state")?,
             rev: object.uint("rev", u64::MAX)?,
         },
-        "refreshed" => ServerFrame::Refreshed { id, expires: number(object, "expires")? },
+        "refreshed" => ServerFrame::Refreshed {
+            id,
+            expires: number(object, "expires")?,
+            time: number(object, "time")?,
+        },
         other => return Err(unknown_type(other)),
     })
 }
@@ -171,6 +175,7 @@ fn connected(object: &Object<'_>) -> Result<ServerFrame, DecodeError> {
         user: object.name("user")?,
         node: required("node", object.name("node")?)?,
         time: number(object, "time")?,
+        expires: object.uint("expires", u64::MAX)?,
         online: object.uint("online", u64::MAX)?,
         heartbeat: Heartbeat {
             interval_ms: number(&heartbeat, "interval_ms")?,

@@ -47,11 +47,21 @@ impl ServerFrame {
         map.opt_uint("id", self.id());
         map.opt_str("room", self.room().map(RoomName::as_str));
         match self {
-            Self::Connected { connection, user, node, time, online, heartbeat, limits } => {
+            Self::Connected {
+                connection,
+                user,
+                node,
+                time,
+                expires,
+                online,
+                heartbeat,
+                limits,
+            } => {
                 map.connection(Some(*connection));
                 map.opt_str("user", user.as_ref().map(|user| user.as_str()));
                 map.str("node", node.as_str());
                 map.uint("time", *time);
+                map.opt_uint("expires", *expires);
                 map.opt_uint("online", *online);
                 map.map("heartbeat", |map| {
                     map.uint("interval_ms", heartbeat.interval_ms);
@@ -107,7 +117,10 @@ impl ServerFrame {
                 map.str("message", message);
                 map.opt_uint("retry_after_ms", *retry_after_ms);
             }
-            Self::Refreshed { expires, .. } => map.uint("expires", *expires),
+            Self::Refreshed { expires, time, .. } => {
+                map.uint("expires", *expires);
+                map.uint("time", *time);
+            }
             others => write_presence(&mut map, others),
         }
         map.end();

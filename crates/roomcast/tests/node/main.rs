@@ -4,6 +4,9 @@
 
 mod ack;
 mod answers;
+mod auth;
+mod auth_jwks;
+mod auth_rooms;
 mod errors;
 mod handshake;
 mod handshake_rules;

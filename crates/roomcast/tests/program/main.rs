@@ -8,4 +8,5 @@ mod pipes;
 mod proxies;
 #[path = "../support/mod.rs"]
 mod support;
+mod token;
 mod traces;

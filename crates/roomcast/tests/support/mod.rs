@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(unreachable_pub, reason = "each test file is a crate of its own")]
 
+pub mod auth;
 mod calls;
 mod client;
 mod cluster;

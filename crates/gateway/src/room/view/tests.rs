@@ -217,6 +217,8 @@ async fn what_the_bus_said_of_a_position_holds_for_its_epoch_only() {
         id: None,
         since: Some(at(9)),
         history: 0,
+        oldest: None,
+        withheld: None,
         deadline: tokio::time::Instant::now(),
         known: PositionCheck::Good,
         then: Vec::new(),

@@ -1,6 +1,7 @@
 //! Turns: however much a connection sends, the worker's other tasks run between two of its turns.
 
 use std::cell::Cell;
+use std::sync::Arc;
 
 use roomcast_bus::{Bus, MemoryOptions};
 use roomcast_metrics::Metrics;
@@ -22,7 +23,13 @@ fn worker() -> Rc<Worker> {
     let (replies, _) = mpsc::unbounded_channel();
     let named = (0, NodeId::parse("test").unwrap());
     let (settings, metrics) = (settings(&[]).into(), Metrics::new());
-    Rc::new(Worker::new(named, (bus, hub, replies), settings, (metrics, Tracer::default())))
+    Rc::new(Worker::new(
+        named,
+        (bus, hub, replies),
+        settings,
+        (metrics, Tracer::default()),
+        Arc::default(),
+    ))
 }
 
 /// A text frame as clients send it, masked with zeros.

@@ -25,7 +25,13 @@ fn worker(changes: &[&str]) -> Worker {
     let (replies, _) = mpsc::unbounded_channel();
     let means = (Bus::memory(MemoryOptions::default()).0, HubHandle::new().0, replies);
     let seen = (Metrics::new(), Tracer::default());
-    Worker::new((0, NodeId::parse("n").unwrap()), means, Arc::new(settings(changes)), seen)
+    Worker::new(
+        (0, NodeId::parse("n").unwrap()),
+        means,
+        Arc::new(settings(changes)),
+        seen,
+        Arc::default(),
+    )
 }
 
 /// A worker with connections whose sockets take everything, and their time.

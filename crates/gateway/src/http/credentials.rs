@@ -1,0 +1,117 @@
+//! From a request's head to an identity: finds the one credential, has its token checked, and says
+//! by which problem it is refused. Tokens and tickets are in no text that leaves this file.
+
+use std::sync::Arc;
+
+use hyper::StatusCode;
+use hyper::header::{
+    AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_PROTOCOL,
+    WWW_AUTHENTICATE,
+};
+use roomcast_access::credential::{PresentedCredential, PresentedCredentials};
+use roomcast_access::policy::Authentication;
+use roomcast_metrics::RefusalReason;
+
+use super::answer::HttpProblem;
+use super::query::ClientQuery;
+use crate::auth::{RefusedToken, TokenKeys, TokenRefusal};
+use crate::identity::{CredentialWay, Hello, VerifiedIdentity};
+use crate::settings::{AuthSettings, WithoutToken};
+
+/// Who a client is, by its credential or, where none is needed, by its own word.
+pub(super) async fn identify(
+    headers: &HeaderMap,
+    query: ClientQuery,
+    auth: &AuthSettings,
+    keys: &Arc<TokenKeys>,
+) -> Result<Hello, HttpProblem> {
+    let ClientQuery { user, tag, ticket, token } = query;
+    let lines = [
+        joined(headers, &AUTHORIZATION, ","),
+        joined(headers, &SEC_WEBSOCKET_PROTOCOL, ","),
+        joined(headers, &COOKIE, "; "),
+    ];
+    let [authorization, subprotocols, cookies] = &lines;
+    let presented = PresentedCredentials {
+        authorization: authorization.as_deref(),
+        subprotocols: subprotocols.as_deref(),
+        cookies: cookies.as_deref(),
+        ticket: ticket.as_deref(),
+        query_token: token.as_deref(),
+    };
+    let chosen = presented
+        .choose(&auth.cookie, auth.query_tokens)
+        .map_err(|error| HttpProblem::bad_request("bad_query", error.to_string()))?;
+    let (token, way) = match chosen {
+        PresentedCredential::Token(token) => (token, CredentialWay::Presented),
+        PresentedCredential::Cookie(token) => (token, CredentialWay::Cookie),
+        // Nothing checks a ticket here yet without keys: it is refused as every credential is.
+        PresentedCredential::Ticket(_) if auth.authentication == Authentication::NotConfigured => {
+            ("", CredentialWay::Presented)
+        }
+        PresentedCredential::Ticket(_) => return Err(spent_ticket()),
+        PresentedCredential::None => return without_credential(user, tag, auth),
+    };
+    let checked = keys.clone().check_connection(token.into(), auth.rules.clone()).await;
+    let identity = checked.map_err(|refusal| token_problem(&refusal))?;
+    let verified = Some(Box::new(VerifiedIdentity { way, identity }));
+    let user = verified.as_ref().and_then(|verified| verified.identity.user().cloned());
+    Ok(Hello { user, tag, verified })
+}
+
+fn without_credential(
+    user: Result<Option<roomcast_protocol::UserName>, String>,
+    tag: Option<Box<crate::identity::Tag>>,
+    auth: &AuthSettings,
+) -> Result<Hello, HttpProblem> {
+    match (auth.authentication, auth.without_token) {
+        (Authentication::NotConfigured, _) => {
+            let user = user.map_err(|detail| HttpProblem::bad_request("bad_query", detail))?;
+            Ok(Hello { user, tag, verified: None })
+        }
+        (Authentication::Configured, WithoutToken::Anonymous) => {
+            Ok(Hello { user: None, tag, verified: None })
+        }
+        (Authentication::Configured, WithoutToken::Refused) => {
+            let detail = "this node needs a token: Authorization: Bearer, the subprotocol \
+                          roomcast.token.TOKEN, or the cookie of auth.cookie";
+            Err(unauthorized("no_token", detail.to_owned(), RefusalReason::NoToken))
+        }
+    }
+}
+
+fn token_problem(refusal: &TokenRefusal) -> HttpProblem {
+    let detail = refusal.detail.clone();
+    match refusal.kind {
+        RefusedToken::Expired => unauthorized("expired_token", detail, RefusalReason::ExpiredToken),
+        RefusedToken::Bad | RefusedToken::Forbidden => {
+            unauthorized("bad_token", detail, RefusalReason::BadToken)
+        }
+        RefusedToken::NotReady { retry_after_ms } => {
+            HttpProblem::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", detail)
+                .counted(RefusalReason::NotReady)
+                .retry_after(retry_after_ms)
+        }
+    }
+}
+
+fn spent_ticket() -> HttpProblem {
+    let detail = "the ticket is unknown, was used, or is too old: take a new one".to_owned();
+    unauthorized("spent_ticket", detail, RefusalReason::SpentTicket)
+}
+
+fn unauthorized(code: &'static str, detail: String, reason: RefusalReason) -> HttpProblem {
+    HttpProblem::new(StatusCode::UNAUTHORIZED, code, detail)
+        .counted(reason)
+        .with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+}
+
+/// All lines of a header as one. What is no UTF-8 becomes a text that no token is.
+fn joined(headers: &HeaderMap, name: &HeaderName, separator: &str) -> Option<String> {
+    let lines: Vec<_> =
+        headers.get_all(name).iter().map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
+    (!lines.is_empty()).then(|| lines.join(separator))
+}
+
+#[cfg(test)]
+mod tests;
