@@ -176,6 +176,12 @@ pub enum RefusalReason {
     Method,
     /// The request's head did not arrive in time.
     Timeout,
+    /// The page is not allowed to reach the node.
+    BadOrigin,
+    /// More handshakes from one address than it may make.
+    RateLimited,
+    /// One address has as many connections as it may have.
+    TooManyConnections,
 }
 
 impl Label for RefusalReason {
@@ -189,6 +195,9 @@ impl Label for RefusalReason {
         Self::NotFound,
         Self::Method,
         Self::Timeout,
+        Self::BadOrigin,
+        Self::RateLimited,
+        Self::TooManyConnections,
     ];
 
     fn index(self) -> usize {
@@ -205,6 +214,9 @@ impl Label for RefusalReason {
             Self::NotFound => "not_found",
             Self::Method => "method",
             Self::Timeout => "timeout",
+            Self::BadOrigin => "bad_origin",
+            Self::RateLimited => "rate_limited",
+            Self::TooManyConnections => "too_many_connections",
         }
     }
 }

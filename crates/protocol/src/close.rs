@@ -31,11 +31,13 @@ pub enum CloseCode {
     Dead,
     /// 4002: no frame but `ping` came for `idle_timeout`.
     Idle,
+    /// 4003: the connection kept sending above `frames` or `inbound_rate`.
+    RateLimited,
 }
 
 impl CloseCode {
     /// Every code, for tables, metrics and tests.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Normal,
         Self::GoingAway,
         Self::Protocol,
@@ -49,6 +51,7 @@ impl CloseCode {
         Self::Slow,
         Self::Dead,
         Self::Idle,
+        Self::RateLimited,
     ];
 
     /// The number in the Close frame.
@@ -67,6 +70,7 @@ impl CloseCode {
             Self::Slow => 4000,
             Self::Dead => 4001,
             Self::Idle => 4002,
+            Self::RateLimited => 4003,
         }
     }
 
@@ -86,6 +90,7 @@ impl CloseCode {
             Self::Slow => "slow",
             Self::Dead => "dead",
             Self::Idle => "idle",
+            Self::RateLimited => "rate_limited",
         }
     }
 

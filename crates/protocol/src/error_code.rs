@@ -22,6 +22,10 @@ pub enum ErrorCode {
     TooLarge,
     /// The namespace does not allow this.
     Forbidden,
+    /// The namespace's rules do not take this payload; the message names the path.
+    BadData,
+    /// The request is above a rate; it was not executed, try again after `retry_after_ms`.
+    RateLimited,
     /// The same key was used with another payload.
     KeyConflict,
     /// `if_seq` did not hold.
@@ -40,7 +44,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, for tables and tests.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::BadFrame,
         Self::UnknownType,
         Self::Unsupported,
@@ -50,6 +54,8 @@ impl ErrorCode {
         Self::TooManyRooms,
         Self::TooLarge,
         Self::Forbidden,
+        Self::BadData,
+        Self::RateLimited,
         Self::KeyConflict,
         Self::SeqConflict,
         Self::Overloaded,
@@ -71,6 +77,8 @@ impl ErrorCode {
             Self::TooManyRooms => "too_many_rooms",
             Self::TooLarge => "too_large",
             Self::Forbidden => "forbidden",
+            Self::BadData => "bad_data",
+            Self::RateLimited => "rate_limited",
             Self::KeyConflict => "key_conflict",
             Self::SeqConflict => "seq_conflict",
             Self::Overloaded => "overloaded",
