@@ -149,6 +149,8 @@ impl Config {
     pub fn with_reloadable_of(&self, new: &Self) -> Self {
         let mut merged = self.clone();
         merged.limits = new.limits.clone();
+        merged.http.origins = new.http.origins.clone();
+        merged.http.body_timeout = new.http.body_timeout;
         merged.drain = new.drain.clone();
         merged.log.level = new.log.level.clone();
         merged.namespaces = new.namespaces.clone();

@@ -6,6 +6,7 @@
 
 pub mod config;
 
+mod address_limits;
 mod connection;
 mod drain;
 mod fault;
@@ -14,8 +15,10 @@ mod form;
 mod http;
 mod hub;
 mod identity;
+mod meter;
 mod node;
 mod node_status;
+mod payload_rules;
 mod permit;
 mod publication;
 mod room;
@@ -27,6 +30,7 @@ mod settings;
 mod simulation;
 mod socket;
 mod traces;
+mod user_limits;
 mod websocket;
 mod worker;
 
@@ -34,6 +38,7 @@ pub use fault::InjectedFault;
 #[doc(hidden)]
 pub use fetch::fetch;
 pub use node::{Node, StartError};
+pub use payload_rules::RulesError;
 
 #[cfg(test)]
 mod tests;

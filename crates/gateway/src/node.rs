@@ -28,8 +28,10 @@ use crate::drain::{FAREWELL, Schedule};
 use crate::fault::InjectedFault;
 use crate::hub::{HubHandle, worker_queue};
 use crate::node_status::NodeStatus;
+use crate::payload_rules::{RuleBook, RulesError};
 use crate::settings::Settings;
 use crate::traces::Tracer;
+use crate::user_limits::UserLimits;
 
 /// Sockets that wait for one worker: a full accept burst.
 const HANDOFFS: usize = 1024;
@@ -43,6 +45,9 @@ pub enum StartError {
     /// Correct `bus.redis_ca`, or let the node read the file.
     #[error("cannot read {0} (key bus.redis_ca): {1}")]
     Authority(PathBuf, io::Error),
+    /// Correct the namespace's rules.
+    #[error("the payload rules of namespaces.{0} cannot be used: {1}")]
+    Rules(String, RulesError),
     /// The Redis of `bus.redis_url` does not serve.
     #[error(transparent)]
     Bus(#[from] roomcast_bus::RedisStartError),
@@ -87,6 +92,8 @@ impl Node {
         let descriptors = descriptors::raise(&metrics);
         let mut settings = Settings::new(&config, descriptors, &metrics);
         settings.fault = fault.clone();
+        settings.rules = RuleBook::read(&config.namespaces)
+            .map_err(|(namespace, error)| StartError::Rules(namespace, error))?;
         let listener = acceptor::bind(config.http.listen, &settings.limits)
             .map_err(|error| StartError::Listen(config.http.listen, "http.listen", error))?;
         let address = listener.local_addr()?;
@@ -114,6 +121,7 @@ impl Node {
             }
             None => (None, None),
         };
+        let users: Arc<UserLimits> = Arc::default();
         let is_alone = config.node.workers == 1;
         let mut workers = Vec::new();
         let mut senders: Vec<mpsc::Sender<Handoff>> = Vec::new();
@@ -128,6 +136,7 @@ impl Node {
                 metrics: metrics.clone(),
                 tracer: tracer.clone(),
                 status: status.clone(),
+                users: users.clone(),
                 settings: watched.clone(),
                 drain: drains.clone(),
                 events,
@@ -189,8 +198,14 @@ impl Node {
     }
 
     /// Takes over what a new configuration changes and a running node can; the rest is logged and
-    /// waits for the next start.
+    /// waits for the next start. If a payload rule cannot be used, nothing changes.
     pub async fn reload(&mut self, new: &Config) {
+        let rules = match RuleBook::read(&new.namespaces) {
+            Ok(rules) => rules,
+            Err((namespace, error)) => {
+                return tracing::error!(%namespace, "nothing is reloaded, payload rules: {error}");
+            }
+        };
         let mut new = new.clone();
         if let Err(error) = self.change_servers(&new).await {
             tracing::error!("the Redis servers stay as they are: {error}");
@@ -200,6 +215,7 @@ impl Node {
         self.config = self.config.with_reloadable_of(&new);
         let mut settings = Settings::new(&self.config, self.descriptors, &self.metrics);
         settings.fault = self.settings.borrow().fault.clone();
+        settings.rules = rules;
         self.acceptor.configure(&settings.limits);
         self.settings.send_replace(Arc::new(settings));
         tracing::info!(taken = ?differences.reloadable, "configuration reloaded");

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use roomcast_bus::Bus;
 use roomcast_metrics::Metrics;
 
+use crate::address_limits::AddressLimits;
+
 /// A worker that has not ticked for so long hangs: it ticks four times a second.
 const ALIVE_WITHIN: Duration = Duration::from_secs(10);
 
@@ -24,6 +26,8 @@ pub(crate) struct NodeStatus {
     draining: AtomicBool,
     /// It takes no connections any more.
     closed: AtomicBool,
+    /// What client addresses use of their limits.
+    pub(crate) addresses: Arc<AddressLimits>,
     /// `/metrics` has a listener of its own.
     pub(crate) metrics_apart: bool,
 }
@@ -38,6 +42,7 @@ impl NodeStatus {
             ticks: (0..workers).map(|_| AtomicU64::new(0)).collect(),
             draining: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            addresses: Arc::new(AddressLimits::new()),
             metrics_apart,
         }
     }

@@ -33,6 +33,11 @@ pub(crate) fn permit(
     room: &RoomName,
     action: RoomAction,
 ) -> Result<(), Denial> {
+    settings
+        .limits
+        .names
+        .judge_room(room)
+        .map_err(|error| Denial { code: ErrorCode::BadRoom, message: error.to_string() })?;
     match action {
         // A room that keeps no history for users answers with an empty page, not with an error.
         RoomAction::Join | RoomAction::Leave | RoomAction::ReadHistory => Ok(()),

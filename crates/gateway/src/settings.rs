@@ -1,15 +1,22 @@
 //! What the node's parts need of the configuration, resolved; replaced as a whole at a reload.
 
+mod rates;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
+use roomcast_access::policy::Authentication;
 use roomcast_bus::Retention;
 use roomcast_metrics::{Metrics, NamespaceMetrics};
 use roomcast_protocol::RoomName;
+use roomcast_schema::NameBounds;
 
-use crate::config::{Config, HttpConfig, LimitsConfig, NamespaceConfig, SlowPolicy};
+pub(crate) use rates::{PublishRates, RateSettings};
+
+use crate::config::{Config, HttpConfig, LimitsConfig, NamespaceConfig, Networks, SlowPolicy};
 use crate::fault::InjectedFault;
+use crate::payload_rules::RuleBook;
 
 /// The name of the namespace of rooms without one, and of unknown ones.
 const DEFAULT: &str = "default";
@@ -22,6 +29,8 @@ pub(crate) struct Settings {
     pub(crate) http: HttpConfig,
     /// A fault that a test injected. Release builds do not look at it.
     pub(crate) fault: Option<InjectedFault>,
+    /// What namespaces take as payload.
+    pub(crate) rules: RuleBook,
     default: Arc<Namespace>,
     namespaces: HashMap<String, Arc<Namespace>>,
 }
@@ -47,6 +56,16 @@ pub(crate) struct NodeLimits {
     pub(crate) requests: usize,
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) room_linger: Duration,
+    /// Connections from one address; 0: no limit, here and below.
+    pub(crate) address_connections: usize,
+    /// Clients there have no limits by address and no rates.
+    pub(crate) exempt_networks: Networks,
+    /// Rooms that the node holds.
+    pub(crate) node_rooms: usize,
+    /// Rooms that a user's connections on the node are in.
+    pub(crate) user_rooms: usize,
+    pub(crate) names: NameBounds,
+    pub(crate) rates: RateSettings,
 }
 
 /// How connections are watched.
@@ -87,6 +106,12 @@ impl NodeLimits {
             requests: config.inflight_publishes,
             idle_timeout: Some(config.idle_timeout).filter(|timeout| !timeout.is_zero()),
             room_linger: config.room_linger,
+            address_connections: config.address_connections,
+            exempt_networks: config.exempt_networks.clone(),
+            node_rooms: config.node_rooms,
+            user_rooms: config.user_rooms,
+            names: NameBounds { room: config.room_name_bytes, user: config.user_name_bytes },
+            rates: RateSettings::new(config),
         }
     }
 
@@ -102,9 +127,12 @@ impl NodeLimits {
 /// The policy of rooms whose names begin alike.
 #[derive(Debug)]
 pub(crate) struct Namespace {
+    /// As configured.
+    pub(crate) name: Arc<str>,
     pub(crate) retention: Retention,
     pub(crate) message_bytes: usize,
     pub(crate) slow: SlowPolicy,
+    pub(crate) publish_rates: PublishRates,
     pub(crate) metrics: NamespaceMetrics,
 }
 
@@ -113,7 +141,7 @@ impl Settings {
     pub(crate) fn new(config: &Config, connections: usize, metrics: &Metrics) -> Self {
         let namespaces: HashMap<String, Arc<Namespace>> = (config.namespaces.iter())
             .map(|(name, config)| {
-                let namespace = Namespace::new(config, metrics.namespace(name));
+                let namespace = Namespace::new(name, config, metrics.namespace(name));
                 (name.to_owned(), Arc::new(namespace))
             })
             .collect();
@@ -122,6 +150,7 @@ impl Settings {
             limits: NodeLimits::new(&config.limits, connections),
             http: config.http.clone(),
             fault: None,
+            rules: RuleBook::default(),
             heartbeat: HeartbeatSettings {
                 interval: config.heartbeat.interval,
                 timeout: config.heartbeat.timeout(),
@@ -131,6 +160,11 @@ impl Settings {
         }
     }
 
+    /// Whether any source of keys for tokens is configured.
+    pub(crate) fn authentication(&self) -> Authentication {
+        Authentication::NotConfigured
+    }
+
     /// The policy of a room.
     pub(crate) fn namespace_of(&self, room: &RoomName) -> &Arc<Namespace> {
         room.namespace().and_then(|name| self.namespaces.get(name)).unwrap_or(&self.default)
@@ -138,11 +172,13 @@ impl Settings {
 }
 
 impl Namespace {
-    fn new(config: &NamespaceConfig, metrics: NamespaceMetrics) -> Self {
+    fn new(name: &str, config: &NamespaceConfig, metrics: NamespaceMetrics) -> Self {
         Self {
+            name: name.into(),
             retention: config.retention(),
             message_bytes: config.message_bytes,
             slow: config.slow,
+            publish_rates: PublishRates::new(config),
             metrics,
         }
     }

@@ -25,6 +25,14 @@ fn each_namespace_has_its_own_largest_message() {
 }
 
 #[test]
+fn a_name_may_be_bounded_more_tightly_than_by_the_protocol() {
+    let settings = settings(&["limits.room_name_bytes=3"]);
+    let decide = |room| permit(&settings, &RoomName::parse(room).unwrap(), RoomAction::Leave);
+    assert_eq!(decide("abc"), Ok(()));
+    assert_eq!(decide("abcd").unwrap_err().code, ErrorCode::BadRoom);
+}
+
+#[test]
 fn joining_reading_and_leaving_need_no_policy() {
     for room in ["a", "large:a"] {
         for action in [RoomAction::Join, RoomAction::ReadHistory, RoomAction::Leave] {

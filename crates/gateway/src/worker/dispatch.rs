@@ -8,7 +8,7 @@ use roomcast_protocol::{
 };
 
 use super::Worker;
-use crate::connection::Connection;
+use crate::connection::{Connection, RequestRate};
 use crate::hub::now_ms;
 use crate::permit::{Denial, RoomAction, permit};
 
@@ -35,12 +35,28 @@ impl RoomRequest {
 }
 
 impl Worker {
-    /// Does what a frame asks for.
-    pub(crate) fn dispatch(&self, connection: &Rc<Connection>, frame: ClientFrame) {
+    /// Does what a frame asks for. So many of its joins with `since` are free of the rate of joins.
+    pub(crate) fn dispatch(
+        &self,
+        connection: &Rc<Connection>,
+        frame: ClientFrame,
+        mut free_joins: usize,
+    ) {
         let request = match frame {
             ClientFrame::Join { id, rooms } => {
                 for join in rooms {
-                    self.perform(connection, RoomRequest::Join { id, join });
+                    let is_free = join.since.is_some() && free_joins > 0;
+                    free_joins -= usize::from(is_free);
+                    let taken = match is_free {
+                        true => Ok(()),
+                        false => self.take_request(connection, RequestRate::Join),
+                    };
+                    match taken {
+                        Ok(()) => self.perform(connection, RoomRequest::Join { id, join }),
+                        Err(excess) => {
+                            self.refuse_above(connection, id, Some(&join.room), excess);
+                        }
+                    }
                 }
                 return;
             }
@@ -72,6 +88,15 @@ impl Worker {
     /// Does what is asked for in a room, if it is permitted.
     fn perform(&self, connection: &Rc<Connection>, request: RoomRequest) {
         let (id, room, action) = request.parts();
+        let taken = match action {
+            RoomAction::Publish { .. } => self.take_publish(connection, room),
+            RoomAction::ReadHistory => self.take_request(connection, RequestRate::Read),
+            // Joins are counted before, as some are free.
+            RoomAction::Join | RoomAction::Leave => Ok(()),
+        };
+        if let Err(excess) = taken {
+            return self.refuse_above(connection, id, Some(room), excess);
+        }
         let decision = permit(&self.settings.borrow(), room, action);
         if let Err(Denial { code, message }) = decision {
             return self.refuse(connection, id, Some(room), (code, &message));
@@ -79,7 +104,7 @@ impl Worker {
         match request {
             RoomRequest::Join { id, join } => self.join(connection, id, join),
             RoomRequest::Leave { id, room } => self.leave(connection, id, room),
-            RoomRequest::Publish(publish) => self.publish(connection, publish),
+            RoomRequest::Publish(publish) => self.publish_judged(connection, publish),
             RoomRequest::History(query) => self.history(connection, query),
         }
     }

@@ -32,6 +32,10 @@ impl Worker {
             let reason = (ErrorCode::TooManyRooms, "this connection is in too many rooms");
             return self.refuse(connection, id, Some(&join.room), reason);
         }
+        if !self.take_user_room(connection) {
+            let reason = (ErrorCode::TooManyRooms, "this user's connections are in too many rooms");
+            return self.refuse(connection, id, Some(&join.room), reason);
+        }
         let room = self.room_or_ask(&join.room);
         let kept = room.namespace.borrow().retention.history_size;
         let pending = PendingJoin {
@@ -78,6 +82,7 @@ impl Worker {
         if !connection.end_join(room.id) {
             return false;
         }
+        self.settle_user_rooms(connection);
         self.cancel_pending(connection, room);
         self.forget_if_empty(room);
         true
@@ -99,12 +104,12 @@ impl Worker {
 
     /// Refuses all joins of a room: at once if they are few, else in slices, as if they had waited too
     /// long. Then the hub is asked again, for joins that come meanwhile.
-    pub(super) fn refuse_soon(&self, room: &Rc<Room>) {
+    pub(super) fn refuse_soon(&self, room: &Rc<Room>, code: ErrorCode) {
         let mut state = room.state.borrow_mut();
         if state.pending.len() <= SLICE {
             let refused = std::mem::take(&mut state.pending);
             drop(state);
-            return self.refuse_joins(room, refused, ErrorCode::BusUnavailable);
+            return self.refuse_joins(room, refused, code);
         }
         let now = Instant::now();
         state.pending.iter_mut().for_each(|pending| pending.deadline = now);
@@ -120,15 +125,15 @@ impl Worker {
     pub(super) fn refuse_joins(&self, room: &Rc<Room>, refused: Vec<PendingJoin>, code: ErrorCode) {
         for PendingJoin { connection, id, since, then, .. } in refused {
             connection.end_join(room.id);
+            self.settle_user_rooms(&connection);
             if since.is_some() {
                 self.metrics.rooms.resumes[ResumeOutcome::Failed].inc();
             }
-            self.refuse(
-                &connection,
-                id,
-                Some(&room.name),
-                (code, "the bus does not answer; try again"),
-            );
+            let message = match code {
+                ErrorCode::Overloaded => "the node holds as many rooms as it may; try again",
+                _ => "the bus does not answer; try again",
+            };
+            self.refuse(&connection, id, Some(&room.name), (code, message));
             self.publish_all(&connection, then);
             self.write_soon(&connection);
         }

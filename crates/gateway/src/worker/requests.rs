@@ -8,6 +8,7 @@ use roomcast_protocol::{ConnectionId, Lineage, RequestId, RoomName, Seq};
 use tokio::time::Instant;
 
 use super::Worker;
+use super::judging::Verdict;
 use crate::connection::Connection;
 use crate::publication::PublishOutcome;
 use crate::traces::Followed;
@@ -23,6 +24,8 @@ pub(crate) enum BusAnswer {
     },
     /// A page of history that a client asked for.
     History { to: Requester, room: RoomName, outcome: Result<History, ReadError> },
+    /// A large payload was judged.
+    Judged(Box<Verdict>),
     /// The lineage and the last seq of a room.
     Standing { room: RoomName, standing: Result<(Lineage, Seq), ReadError> },
 }
@@ -33,6 +36,8 @@ pub(crate) struct Requester {
     connection: ConnectionId,
     pub(super) id: Option<RequestId>,
     pub(super) begun: Instant,
+    /// A room was reserved, as the request may begin one.
+    pub(super) reserved: bool,
 }
 
 impl Worker {
@@ -44,7 +49,7 @@ impl Worker {
         id: Option<RequestId>,
     ) -> Requester {
         connection.in_flight.set(connection.in_flight.get() + 1);
-        Requester { connection: connection.id, id, begun: Instant::now() }
+        Requester { connection: connection.id, id, begun: Instant::now(), reserved: false }
     }
 
     /// Counts a request as answered. Returns its connection unless that has ended.
@@ -63,6 +68,7 @@ impl Worker {
                 self.answer_publish(to, room, outcome, followed);
             }
             BusAnswer::History { to, room, outcome } => self.answer_history(to, room, outcome),
+            BusAnswer::Judged(verdict) => self.take_verdict(*verdict),
             BusAnswer::Standing { room, standing } => {
                 if let Some(room) = self.room(&room) {
                     self.take_standing(&room, standing);
