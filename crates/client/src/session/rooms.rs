@@ -278,6 +278,6 @@ impl Rooms {
 
 /// Refusals that may not be repeated tomorrow.
 fn may_pass(code: ErrorCode) -> bool {
-    use ErrorCode::{BusUnavailable, Internal, Overloaded};
-    matches!(code, BusUnavailable | Internal | Overloaded)
+    use ErrorCode::{BusUnavailable, Internal, Overloaded, RateLimited};
+    matches!(code, BusUnavailable | Internal | Overloaded | RateLimited)
 }
