@@ -82,7 +82,12 @@ impl Node {
         Self::start_with(config, None).await
     }
 
-    /// The same, with a fault in it.
+    /// Whether the files that a configuration names as payload rules can be used.
+    pub fn check_rules(config: &Config) -> Result<(), StartError> {
+        read_rules(config).map(drop)
+    }
+
+    /// As `start`, with a fault in the node.
     #[doc(hidden)]
     pub async fn start_with(
         config: Config,
@@ -92,8 +97,7 @@ impl Node {
         let descriptors = descriptors::raise(&metrics);
         let mut settings = Settings::new(&config, descriptors, &metrics);
         settings.fault = fault.clone();
-        settings.rules = RuleBook::read(&config.namespaces)
-            .map_err(|(namespace, error)| StartError::Rules(namespace, error))?;
+        settings.rules = read_rules(&config)?;
         let listener = acceptor::bind(config.http.listen, &settings.limits)
             .map_err(|error| StartError::Listen(config.http.listen, "http.listen", error))?;
         let address = listener.local_addr()?;
@@ -200,11 +204,9 @@ impl Node {
     /// Takes over what a new configuration changes and a running node can; the rest is logged and
     /// waits for the next start. If a payload rule cannot be used, nothing changes.
     pub async fn reload(&mut self, new: &Config) {
-        let rules = match RuleBook::read(&new.namespaces) {
+        let rules = match read_rules(new) {
             Ok(rules) => rules,
-            Err((namespace, error)) => {
-                return tracing::error!(%namespace, "nothing is reloaded, payload rules: {error}");
-            }
+            Err(error) => return tracing::error!("nothing is reloaded: {error}"),
         };
         let mut new = new.clone();
         if let Err(error) = self.change_servers(&new).await {
@@ -262,4 +264,9 @@ impl Node {
         self.tracer.finish().await;
         tracing::info!(connections = self.metrics.connections.all_open(), "stopped");
     }
+}
+
+fn read_rules(config: &Config) -> Result<RuleBook, StartError> {
+    RuleBook::read(&config.namespaces)
+        .map_err(|(namespace, error)| StartError::Rules(namespace, error))
 }

@@ -32,6 +32,7 @@ pub(super) async fn answer(
         client,
     };
     check.take_handshake()?;
+    let hold = check.take_connection()?;
     origin?;
     let subprotocol = handshake::negotiate(&head.headers).map_err(|error| {
         HttpProblem::new(StatusCode::BAD_REQUEST, "unknown_subprotocol", error.to_string())
@@ -45,7 +46,6 @@ pub(super) async fn answer(
     match handshake::read(&head, &body) {
         Ok(Wish::Upgrade(accept)) => {
             let (slot, accepted) = (http.slot.clone(), http.accepted);
-            let hold = check.take_connection()?;
             let rates = match client.scope(&settings.limits.exempt_networks) {
                 AddressScope::Exempt => RateBinding::Exempt,
                 AddressScope::Limited | AddressScope::OnlyProxy => RateBinding::Bound,
