@@ -84,6 +84,10 @@ OVERVIEW = ("overview", "Roomcast: overview", [
          "Error frames by their code (docs/protocol.md)."),
         ("lines", "Handshakes refused", "cps", [(rate("roomcast_connections_refused_total", "reason"), "{{reason}}")],
          "Before there was a connection."),
+        ("lines", "Above limits", "cps", [(rate("roomcast_limits_total", "limit, action"), "{{limit}}, {{action}}")],
+         "Refused or ended because of a limit; not_applied: a proxy told no client's address."),
+        ("lines", "Untrusted forwarding headers", "cps", [(rate("roomcast_untrusted_forwards_total"), NODE)],
+         "From proxies that http.trusted_proxies does not name."),
     ]),
 ])
 

@@ -203,6 +203,8 @@ def y_marks(most):
 
 
 def main(balancer="nginx", clients="5000", rate="500"):
+    # A load publishes faster than people do.
+    os.environ["ROOMCAST__NAMESPACES__DEFAULT__PUBLISH_RATE"] = "0"
     described = up.Compose()
     up.up(balancer)
     try:

@@ -163,6 +163,8 @@ impl Config {
         let mut merged = self.clone();
         merged.auth = new.auth.clone();
         merged.limits = new.limits.clone();
+        merged.http.origins = new.http.origins.clone();
+        merged.http.body_timeout = new.http.body_timeout;
         merged.drain = new.drain.clone();
         merged.log.level = new.log.level.clone();
         merged.namespaces = new.namespaces.clone();

@@ -8,6 +8,7 @@ mod link;
 mod memberships;
 mod phase;
 mod pulse;
+mod rates;
 mod room_id;
 mod write;
 
@@ -25,6 +26,7 @@ pub(crate) use arriving::Arriving;
 pub(crate) use memberships::Membership;
 pub(crate) use phase::{ConnectionPhase, Ended};
 pub(crate) use pulse::{Pulse, WheelPlace, WorkerTime};
+pub(crate) use rates::{ConnectionRates, Excess, RequestRate, WireExcess};
 pub(crate) use room_id::RoomId;
 
 use crate::form::Form;
@@ -67,6 +69,14 @@ pub(crate) struct Connection {
     pub(crate) held_back: Cell<bool>,
     /// Frames that could not be read.
     pub(crate) broken: Cell<u8>,
+    /// A large payload of it is being judged: it is not read meanwhile.
+    pub(crate) judging: Cell<bool>,
+    /// Rooms that are counted for its user.
+    pub(crate) user_rooms: Cell<usize>,
+    /// What it has used of its rates; `None`: it is exempt.
+    rates: Option<Box<RefCell<ConnectionRates>>>,
+    /// Its user was proved, not only named.
+    is_authenticated: bool,
     /// When it was heard, and when it is looked at next.
     pub(crate) pulse: Pulse,
     /// When the message that is arriving began.
@@ -89,6 +99,7 @@ impl Connection {
         socket: impl Into<Socket>,
         stalled: &Rc<Cell<usize>>,
     ) -> Self {
+        let is_authenticated = hello.is_authenticated();
         Self {
             id,
             user: hello.user,
@@ -106,12 +117,32 @@ impl Connection {
             reading: Cell::new(0),
             held_back: Cell::new(false),
             broken: Cell::new(0),
+            judging: Cell::new(false),
+            user_rooms: Cell::new(0),
+            rates: None,
+            is_authenticated,
             pulse: Pulse::default(),
             arriving: Cell::new(None),
             queued: Cell::new(false),
             stalled: stalled.clone(),
             waker: RefCell::new(None),
         }
+    }
+
+    /// The same connection, bound by rates.
+    pub(crate) fn with_rates(mut self) -> Self {
+        self.rates = Some(Box::default());
+        self
+    }
+
+    /// What it has used of its rates, unless it is exempt.
+    pub(crate) fn rates(&self) -> Option<&RefCell<ConnectionRates>> {
+        self.rates.as_deref()
+    }
+
+    /// The user, if the user was proved: limits by user hold for these only.
+    pub(crate) fn authenticated_user(&self) -> Option<&UserName> {
+        self.user.as_ref().filter(|_| self.is_authenticated)
     }
 
     /// What its client calls itself over all its connections.

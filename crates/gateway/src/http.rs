@@ -1,14 +1,17 @@
 //! HTTP/1.1: routes, admission, health, metrics and the page; where an upgrade is granted, the
 //! socket goes on to `websocket`. hyper parses; nothing here touches a room.
 
+mod address_check;
 mod admission;
 mod answer;
 mod body;
 mod client_addr;
+mod client_address;
 mod credentials;
 mod host;
 mod http_connection;
 mod http_socket;
+mod origin_check;
 mod pages;
 mod percent;
 mod progress;

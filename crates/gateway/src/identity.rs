@@ -42,6 +42,11 @@ pub(crate) struct Tag {
 }
 
 impl Hello {
+    /// Whether the user was proved. A name that the client gives itself proves nothing.
+    pub(crate) fn is_authenticated(&self) -> bool {
+        self.verified.is_some()
+    }
+
     /// Whether this client was here before, by what it says; a first attempt has the number 0 or 1.
     pub(crate) fn kind(&self) -> ConnectionKind {
         match &self.tag {

@@ -6,6 +6,7 @@
 
 pub mod config;
 
+mod address_limits;
 mod auth;
 mod connection;
 mod drain;
@@ -15,8 +16,10 @@ mod form;
 mod http;
 mod hub;
 mod identity;
+mod meter;
 mod node;
 mod node_status;
+mod payload_rules;
 mod permit;
 mod publication;
 mod room;
@@ -28,6 +31,7 @@ mod settings;
 mod simulation;
 mod socket;
 mod traces;
+mod user_limits;
 mod websocket;
 mod worker;
 
@@ -36,6 +40,7 @@ pub use fault::InjectedFault;
 #[doc(hidden)]
 pub use fetch::fetch;
 pub use node::{Node, StartError};
+pub use payload_rules::RulesError;
 
 #[cfg(test)]
 mod tests;

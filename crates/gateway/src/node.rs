@@ -30,8 +30,10 @@ use crate::drain::{CLOSE_TIMEOUT, Schedule};
 use crate::fault::InjectedFault;
 use crate::hub::{HubHandle, worker_queue};
 use crate::node_status::NodeStatus;
+use crate::payload_rules::{RuleBook, RulesError};
 use crate::settings::Settings;
 use crate::traces::Tracer;
+use crate::user_limits::UserLimits;
 
 /// Sockets that wait for one worker: a full accept burst.
 const HANDOFFS: usize = 1024;
@@ -48,6 +50,9 @@ pub enum StartError {
     /// The keys of the section `auth` cannot be had.
     #[error(transparent)]
     Keys(#[from] KeySourceError),
+    /// Correct the namespace's rules.
+    #[error("the payload rules of namespaces.{0} cannot be used: {1}")]
+    Rules(String, RulesError),
     /// The Redis of `bus.redis_url` does not serve.
     #[error(transparent)]
     Bus(#[from] roomcast_bus::RedisStartError),
@@ -84,7 +89,12 @@ impl Node {
         Self::start_with(config, None).await
     }
 
-    /// The same, with a fault in it.
+    /// Whether the files that a configuration names as payload rules can be used.
+    pub fn check_rules(config: &Config) -> Result<(), StartError> {
+        read_rules(config).map(drop)
+    }
+
+    /// As `start`, with a fault in the node.
     #[doc(hidden)]
     pub async fn start_with(
         config: Config,
@@ -96,6 +106,7 @@ impl Node {
         settings.fault = fault.clone();
         let keys = Arc::new(TokenKeys::default());
         keys.configure(KeySources::read(&config.auth)?);
+        settings.rules = read_rules(&config)?;
         let listener = acceptor::bind(config.http.listen, &settings.limits)
             .map_err(|error| StartError::Listen(config.http.listen, "http.listen", error))?;
         let address = listener.local_addr()?;
@@ -125,6 +136,7 @@ impl Node {
             }
             None => (None, None),
         };
+        let users: Arc<UserLimits> = Arc::default();
         let is_alone = config.node.workers == 1;
         let mut workers = Vec::new();
         let mut senders: Vec<mpsc::Sender<Handoff>> = Vec::new();
@@ -140,6 +152,7 @@ impl Node {
                 tracer: tracer.clone(),
                 keys: keys.clone(),
                 status: status.clone(),
+                users: users.clone(),
                 settings: watched.clone(),
                 drain: drains.clone(),
                 events,
@@ -203,8 +216,12 @@ impl Node {
     }
 
     /// Takes over what a new configuration changes and a running node can; the rest is logged and
-    /// waits for the next start.
+    /// waits for the next start. If a payload rule cannot be used, nothing changes.
     pub async fn reload(&mut self, new: &Config) {
+        let rules = match read_rules(new) {
+            Ok(rules) => rules,
+            Err(error) => return tracing::error!("nothing is reloaded: {error}"),
+        };
         let mut new = new.clone();
         if let Err(error) = self.change_servers(&new).await {
             tracing::error!("the Redis servers stay as they are: {error}");
@@ -218,6 +235,7 @@ impl Node {
         self.config = self.config.with_reloadable_of(&new);
         let mut settings = Settings::new(&self.config, self.descriptors, &self.metrics);
         settings.fault = self.settings.borrow().fault.clone();
+        settings.rules = rules;
         self.acceptor.configure(&settings.limits);
         self.settings.send_replace(Arc::new(settings));
         tracing::info!(taken = ?differences.reloadable, "configuration reloaded");
@@ -272,4 +290,9 @@ impl Node {
         self.tracer.finish().await;
         tracing::info!(connections = self.metrics.connections.all_open(), "stopped");
     }
+}
+
+fn read_rules(config: &Config) -> Result<RuleBook, StartError> {
+    RuleBook::read(&config.namespaces)
+        .map_err(|(namespace, error)| StartError::Rules(namespace, error))
 }

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use roomcast_bus::Bus;
 use roomcast_metrics::Metrics;
 
+use crate::address_limits::AddressLimits;
+
 /// A worker that has not ticked for so long hangs: it ticks four times a second.
 const ALIVE_WITHIN: Duration = Duration::from_secs(10);
 
@@ -26,6 +28,8 @@ pub(crate) struct NodeStatus {
     closed: AtomicBool,
     /// The first keys of `auth.jwks_url` have not come.
     keys_awaited: AtomicBool,
+    /// What client addresses use of their limits.
+    pub(crate) addresses: Arc<AddressLimits>,
     /// `/metrics` has a listener of its own.
     pub(crate) metrics_apart: bool,
 }
@@ -41,6 +45,7 @@ impl NodeStatus {
             draining: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             keys_awaited: AtomicBool::new(false),
+            addresses: Arc::new(AddressLimits::new()),
             metrics_apart,
         }
     }

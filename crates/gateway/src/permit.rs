@@ -73,6 +73,11 @@ pub(crate) fn permit(
         };
         decide(caller, &namespace.policy, *capability, room.as_str(), standing)?;
     }
+    settings
+        .limits
+        .names
+        .judge_room(room)
+        .map_err(|error| Denial { code: ErrorCode::BadRoom, message: error.to_string() })?;
     match action {
         RoomAction::Publish { data_bytes } if data_bytes > namespace.message_bytes => {
             let limit = namespace.message_bytes;

@@ -1,6 +1,7 @@
 //! What the node's parts need of the configuration, resolved; replaced as a whole at a reload.
 
 mod auth;
+mod rates;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +11,13 @@ use roomcast_access::policy::{AccessPolicy, Authentication};
 use roomcast_bus::Retention;
 use roomcast_metrics::{Metrics, NamespaceMetrics};
 use roomcast_protocol::RoomName;
+use roomcast_schema::NameBounds;
 
-use crate::config::{Config, HttpConfig, LimitsConfig, NamespaceConfig, SlowPolicy};
+pub(crate) use rates::{PublishRates, RateSettings};
+
+use crate::config::{Config, HttpConfig, LimitsConfig, NamespaceConfig, Networks, SlowPolicy};
 use crate::fault::InjectedFault;
+use crate::payload_rules::RuleBook;
 
 pub(crate) use auth::{AuthSettings, WithoutToken};
 
@@ -28,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) auth: AuthSettings,
     /// A fault that a test injected. Release builds do not look at it.
     pub(crate) fault: Option<InjectedFault>,
+    /// What namespaces take as payload.
+    pub(crate) rules: RuleBook,
     default: Arc<Namespace>,
     namespaces: HashMap<String, Arc<Namespace>>,
 }
@@ -53,6 +60,16 @@ pub(crate) struct NodeLimits {
     pub(crate) requests: usize,
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) room_linger: Duration,
+    /// Connections from one address; 0: no limit, here and below.
+    pub(crate) address_connections: usize,
+    /// Clients there have no limits by address and no rates.
+    pub(crate) exempt_networks: Networks,
+    /// Rooms that the node holds.
+    pub(crate) node_rooms: usize,
+    /// Rooms that a user's connections on the node are in.
+    pub(crate) user_rooms: usize,
+    pub(crate) names: NameBounds,
+    pub(crate) rates: RateSettings,
 }
 
 /// How connections are watched.
@@ -93,6 +110,12 @@ impl NodeLimits {
             requests: config.inflight_publishes,
             idle_timeout: Some(config.idle_timeout).filter(|timeout| !timeout.is_zero()),
             room_linger: config.room_linger,
+            address_connections: config.address_connections,
+            exempt_networks: config.exempt_networks.clone(),
+            node_rooms: config.node_rooms,
+            user_rooms: config.user_rooms,
+            names: NameBounds { room: config.room_name_bytes, user: config.user_name_bytes },
+            rates: RateSettings::new(config),
         }
     }
 
@@ -108,11 +131,14 @@ impl NodeLimits {
 /// The policy of rooms whose names begin alike.
 #[derive(Debug)]
 pub(crate) struct Namespace {
+    /// As configured.
+    pub(crate) name: Arc<str>,
     pub(crate) retention: Retention,
     pub(crate) message_bytes: usize,
     pub(crate) slow: SlowPolicy,
     /// What connections may do without a capability.
     pub(crate) policy: AccessPolicy,
+    pub(crate) publish_rates: PublishRates,
     pub(crate) metrics: NamespaceMetrics,
 }
 
@@ -123,7 +149,7 @@ impl Settings {
         let namespaces: HashMap<String, Arc<Namespace>> = (config.namespaces.iter())
             .map(|(name, config)| {
                 let namespace =
-                    Namespace::new(config, auth.authentication, metrics.namespace(name));
+                    Namespace::new(name, config, auth.authentication, metrics.namespace(name));
                 (name.to_owned(), Arc::new(namespace))
             })
             .collect();
@@ -133,6 +159,7 @@ impl Settings {
             http: config.http.clone(),
             auth,
             fault: None,
+            rules: RuleBook::default(),
             heartbeat: HeartbeatSettings {
                 interval: config.heartbeat.interval,
                 timeout: config.heartbeat.timeout(),
@@ -160,15 +187,18 @@ impl Settings {
 
 impl Namespace {
     fn new(
+        name: &str,
         config: &NamespaceConfig,
         authentication: Authentication,
         metrics: NamespaceMetrics,
     ) -> Self {
         Self {
+            name: name.into(),
             retention: config.retention(),
             message_bytes: config.message_bytes,
             slow: config.slow,
             policy: config.access_policy(authentication),
+            publish_rates: PublishRates::new(config),
             metrics,
         }
     }

@@ -3,6 +3,7 @@
 //! is a form of delivery (`form.rs`).
 
 mod boundary;
+mod frame_role;
 pub(crate) mod handshake;
 mod inbound;
 mod inbound_share;
@@ -10,4 +11,4 @@ mod serve;
 mod start;
 mod turn;
 
-pub(crate) use start::{Grant, start};
+pub(crate) use start::{Grant, RateBinding, start};

@@ -19,12 +19,15 @@ mod history;
 mod http_tasks;
 mod hub_requests;
 mod joins;
+mod judging;
 mod members;
 mod passes;
 mod publish;
+mod rates;
 mod requests;
 mod rooms;
 mod tokens;
+mod user_rooms;
 mod wheel;
 mod work_queue;
 
@@ -36,8 +39,10 @@ use roomcast_bus::Bus;
 use roomcast_metrics::Metrics;
 use roomcast_protocol::NodeId;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 pub(crate) use chores::SLICE;
+pub(crate) use rates::{FrameFate, FrameRole};
 pub(crate) use requests::BusAnswer;
 
 use crate::auth::TokenKeys;
@@ -45,10 +50,12 @@ use crate::connection::{Connection, TURN_BYTES};
 use crate::hub::HubHandle;
 use crate::settings::Settings;
 use crate::traces::Tracer;
+use crate::user_limits::UserLimits;
 use access_ends::AccessEnds;
 use connections::LiveConnections;
 use http_tasks::HttpTasks;
 use hub_requests::HubClient;
+use judging::LargeJudge;
 use rooms::LocalRooms;
 use work_queue::WorkQueue;
 
@@ -88,6 +95,11 @@ pub(crate) struct Worker {
     pub(crate) inbound_held: Rc<Cell<usize>>,
     /// Bytes of frames begun that the sockets have not taken, over all connections.
     pub(crate) stalled_held: Rc<Cell<usize>>,
+    /// What users use of their limits, over all workers.
+    users: Arc<UserLimits>,
+    large_judge: LargeJudge,
+    /// The moment that rates count from.
+    began: Instant,
     /// Sockets that are not WebSockets yet.
     http_tasks: RefCell<HttpTasks>,
 }
@@ -114,12 +126,21 @@ impl Worker {
             scratch: RefCell::new(vec![0; TURN_BYTES].into_boxed_slice()),
             inbound_held: Rc::default(),
             stalled_held: Rc::default(),
+            users: Arc::default(),
+            large_judge: LargeJudge::default(),
+            began: Instant::now(),
             http_tasks: RefCell::default(),
             answers,
             tracer,
             keys,
             access_ends: RefCell::default(),
         }
+    }
+
+    /// The same worker, with the limits by user that it shares with others.
+    pub(crate) fn with_users(mut self, users: Arc<UserLimits>) -> Self {
+        self.users = users;
+        self
     }
 
     /// The configuration in force.
@@ -146,10 +167,12 @@ impl Worker {
     }
 
     /// Whether more of the bytes that were read of a connection may be handled in this turn: its
-    /// answers that its socket has not taken, and its requests for history, are within their bounds.
+    /// answers that its socket has not taken, and its requests for history, are within their bounds,
+    /// and no payload of it is being judged.
     pub(crate) fn may_go_on(&self, connection: &Connection) -> bool {
         connection.unread_control() <= self.settings.borrow().limits.control_bytes
             && connection.reading.get() < MAX_HISTORY_REQUESTS
+            && !connection.judging.get()
     }
 
     /// Whether a connection is to end because of the memory that it holds: it holds much of a frame

@@ -196,6 +196,12 @@ pub enum RefusalReason {
     ExpiredToken,
     /// The ticket is unknown, used or too old.
     SpentTicket,
+    /// The page is not allowed to reach the node.
+    BadOrigin,
+    /// More handshakes from one address than it may make.
+    RateLimited,
+    /// One address has as many connections as it may have.
+    TooManyConnections,
 }
 
 impl Label for RefusalReason {
@@ -213,6 +219,9 @@ impl Label for RefusalReason {
         Self::BadToken,
         Self::ExpiredToken,
         Self::SpentTicket,
+        Self::BadOrigin,
+        Self::RateLimited,
+        Self::TooManyConnections,
     ];
 
     fn index(self) -> usize {
@@ -233,6 +242,9 @@ impl Label for RefusalReason {
             Self::BadToken => "bad_token",
             Self::ExpiredToken => "expired_token",
             Self::SpentTicket => "spent_ticket",
+            Self::BadOrigin => "bad_origin",
+            Self::RateLimited => "rate_limited",
+            Self::TooManyConnections => "too_many_connections",
         }
     }
 }

@@ -10,6 +10,7 @@ mod connection;
 mod delivery;
 mod family;
 mod label;
+mod limits;
 mod node;
 mod room;
 mod traffic;
@@ -25,6 +26,7 @@ pub use connection::{CloseReason, ConnectionKind, ConnectionMetrics, RefusalReas
 pub use delivery::{DeliveryMetrics, DeliveryStage, SlowAction};
 pub use family::ByLabel;
 pub use label::Label;
+pub use limits::{LimitAction, LimitMetrics, LimitName};
 pub use node::NodeMetrics;
 pub use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
 pub use room::{GapCause, NamespaceMetrics, ResumeOutcome, RoomMetrics};
@@ -43,6 +45,8 @@ pub struct Metrics {
     pub node: NodeMetrics,
     /// Connections: open, opened, closed, refused.
     pub connections: ConnectionMetrics,
+    /// Limits: what was above them.
+    pub limits: LimitMetrics,
     /// Frames, messages and bytes, in and out.
     pub traffic: TrafficMetrics,
     /// How long messages take, and who is too slow for them.
@@ -68,6 +72,7 @@ impl Metrics {
         Self {
             node: NodeMetrics::new(&families),
             connections: ConnectionMetrics::new(&families),
+            limits: LimitMetrics::new(&families),
             traffic: TrafficMetrics::new(&families),
             delivery: DeliveryMetrics::new(&families),
             rooms: RoomMetrics::new(&families),

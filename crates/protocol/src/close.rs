@@ -31,13 +31,15 @@ pub enum CloseCode {
     Dead,
     /// 4002: no frame but `ping` came for `idle_timeout`.
     Idle,
+    /// 4003: the connection kept sending above `frames` or `inbound_rate`.
+    RateLimited,
     /// 4100: the token has ended; come back with a new one.
     Expired,
 }
 
 impl CloseCode {
     /// Every code, for tables, metrics and tests.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Normal,
         Self::GoingAway,
         Self::Protocol,
@@ -51,6 +53,7 @@ impl CloseCode {
         Self::Slow,
         Self::Dead,
         Self::Idle,
+        Self::RateLimited,
         Self::Expired,
     ];
 
@@ -71,6 +74,7 @@ impl CloseCode {
             Self::Dead => 4001,
             Self::Idle => 4002,
             Self::Expired => 4100,
+            Self::RateLimited => 4003,
         }
     }
 
@@ -91,6 +95,7 @@ impl CloseCode {
             Self::Dead => "dead",
             Self::Idle => "idle",
             Self::Expired => "expired",
+            Self::RateLimited => "rate_limited",
         }
     }
 

@@ -26,6 +26,10 @@ pub enum ErrorCode {
     BadToken,
     /// The key that the token needs has not come yet; try again later.
     NotReady,
+    /// The namespace's rules do not take this payload; the message names the path.
+    BadData,
+    /// The request is above a rate; it was not executed, try again after `retry_after_ms`.
+    RateLimited,
     /// The same key was used with another payload.
     KeyConflict,
     /// `if_seq` did not hold.
@@ -44,7 +48,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, for tables and tests.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::BadFrame,
         Self::UnknownType,
         Self::Unsupported,
@@ -56,6 +60,8 @@ impl ErrorCode {
         Self::Forbidden,
         Self::BadToken,
         Self::NotReady,
+        Self::BadData,
+        Self::RateLimited,
         Self::KeyConflict,
         Self::SeqConflict,
         Self::Overloaded,
@@ -79,6 +85,8 @@ impl ErrorCode {
             Self::Forbidden => "forbidden",
             Self::BadToken => "bad_token",
             Self::NotReady => "not_ready",
+            Self::BadData => "bad_data",
+            Self::RateLimited => "rate_limited",
             Self::KeyConflict => "key_conflict",
             Self::SeqConflict => "seq_conflict",
             Self::Overloaded => "overloaded",

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use roomcast_gateway::Node;
 use roomcast_gateway::config::{self, ServeArgs};
 
 use crate::terminal::{complain, plain};
@@ -24,7 +25,7 @@ pub(crate) enum ConfigCommand {
 pub(crate) fn run(command: ConfigCommand) -> anyhow::Result<ExitCode> {
     match command {
         ConfigCommand::Check { file } => {
-            config::check(&file)?;
+            Node::check_rules(&config::check(&file)?)?;
             println!("{}: fine", file.display());
         }
         ConfigCommand::Print(args) => {

@@ -87,7 +87,7 @@ async fn take_over(args: &ServeArgs, node: &mut Node, filter: &Filter) {
         }
     };
     node.reload(&new).await;
-    if let Err(error) = filter.change(&new.log) {
+    if let Err(error) = filter.change(&node.config().log) {
         tracing::error!("the log level stays as it is: {error}");
     }
 }

@@ -242,6 +242,6 @@ impl ClientRequest {
 
 /// Refusals that may not be repeated a moment later.
 fn may_pass(code: ErrorCode) -> bool {
-    use ErrorCode::{BusUnavailable, Overloaded, PublishUnknown};
-    matches!(code, BusUnavailable | Overloaded | PublishUnknown)
+    use ErrorCode::{BusUnavailable, Overloaded, PublishUnknown, RateLimited};
+    matches!(code, BusUnavailable | Overloaded | PublishUnknown | RateLimited)
 }

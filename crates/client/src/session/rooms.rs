@@ -278,6 +278,6 @@ impl Rooms {
 
 /// Refusals that may not be repeated tomorrow.
 fn may_pass(code: ErrorCode) -> bool {
-    use ErrorCode::{BusUnavailable, Internal, NotReady, Overloaded};
-    matches!(code, BusUnavailable | Internal | NotReady | Overloaded)
+    use ErrorCode::{BusUnavailable, Internal, NotReady, Overloaded, RateLimited};
+    matches!(code, BusUnavailable | Internal | NotReady | Overloaded | RateLimited)
 }

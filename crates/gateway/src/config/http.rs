@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use serde::Deserialize;
+use roomcast_access::origin::OriginList;
+use serde::{Deserialize, Deserializer};
 
 use super::key::{Change, Key, Section, ValueKind};
 use super::networks::Networks;
@@ -67,6 +68,24 @@ pub(super) const SECTION: Section = Section {
                     common), so that it is the proxy that ends them.",
         },
         Key {
+            name: "body_timeout",
+            default: "10s",
+            kind: ValueKind::Time(Bounds::new(100, 300_000)),
+            change: Change::Reload,
+            about: "How long the body of a request may take to arrive; a slower one gets 408.",
+        },
+        Key {
+            name: "origins",
+            default: "",
+            kind: ValueKind::Origins,
+            change: Change::Reload,
+            about: "Pages that may reach the node from a browser: `https://app.example.com`, \
+                    `https://*.example.com` (every name below, not the name itself), or `*` for \
+                    all. Scheme and port count. Empty: the page's host must be the host that the \
+                    request names, and without authentication it must be this machine or an IP \
+                    address. Others get 403 `bad_origin`.",
+        },
+        Key {
             name: "max_header_bytes",
             default: "16KiB",
             kind: ValueKind::Bytes(Bounds::new(8 << 10, 1 << 20)),
@@ -96,6 +115,16 @@ pub struct HttpConfig {
     /// How long a socket may be silent between two requests.
     #[serde(deserialize_with = "value::from_millis")]
     pub idle_timeout: Duration,
+    /// How long a request's body may take.
+    #[serde(deserialize_with = "value::from_millis")]
+    pub body_timeout: Duration,
+    /// Which pages may reach the node.
+    #[serde(default, deserialize_with = "read_origins")]
+    pub origins: OriginList,
     /// How large a request's head may be.
     pub max_header_bytes: usize,
+}
+
+fn read_origins<'de, D: Deserializer<'de>>(input: D) -> Result<OriginList, D::Error> {
+    OriginList::parse(&String::deserialize(input)?).map_err(serde::de::Error::custom)
 }

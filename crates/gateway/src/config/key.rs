@@ -3,11 +3,12 @@
 
 use std::net::SocketAddr;
 
+use roomcast_access::origin::OriginList;
 use roomcast_protocol::NodeId;
 
 use super::secret::{self, SecretText, SecretUrl};
 use super::value::{self, Bounds};
-use super::{Networks, SECTIONS, auth, log_filter, namespaces};
+use super::{Networks, SECTIONS, auth, log_filter, namespaces, networks};
 
 /// Keys that stand together under one TOML table.
 #[derive(Debug)]
@@ -77,6 +78,12 @@ pub(super) enum ValueKind {
     Fraction,
     HttpOrEmpty,
     Networks,
+    /// The same, or the word `none`.
+    NetworksOrNone,
+    /// Origins of pages.
+    Origins,
+    /// Names of events.
+    Events,
     Prefix,
     LogFilter,
 }
@@ -111,6 +118,9 @@ impl ValueKind {
             Self::Fraction => value::fraction(text).map(|part| part.to_string()),
             Self::HttpOrEmpty => read_http(text),
             Self::Networks => Networks::read(text).map(|_| text.into()),
+            Self::NetworksOrNone => networks::read_or_none(text).map(|_| text.into()),
+            Self::Origins => read_origins(text),
+            Self::Events => namespaces::read_events(text).map(|_| text.into()),
             Self::Prefix => read_prefix(text),
             Self::LogFilter => log_filter::read(text),
         }
@@ -143,6 +153,9 @@ impl ValueKind {
             Self::Fraction => "0 to 1".into(),
             Self::HttpOrEmpty => "a URL `http://…`, or empty".into(),
             Self::Networks => "networks separated by blanks, or empty".into(),
+            Self::NetworksOrNone => "networks separated by blanks, or `none`".into(),
+            Self::Origins => "origins separated by blanks, or empty".into(),
+            Self::Events => "names separated by blanks, or empty".into(),
             Self::Prefix => "1 to 32 of `a–z A–Z 0–9 _ -`".into(),
             Self::LogFilter => "a level, or `level,target=level,…`".into(),
         }
@@ -198,6 +211,17 @@ fn read_http(text: &str) -> Result<String, String> {
         value::quoted(text)
     };
     Err(format!("{shown} is no address such as http://127.0.0.1:4318"))
+}
+
+/// An origin has `://` and is no secret: it is shown.
+fn read_origins(text: &str) -> Result<String, String> {
+    OriginList::parse(text).map(|_| text.into()).map_err(|error| {
+        if text.contains('@') {
+            "this holds what is no origin".to_owned()
+        } else {
+            error.to_string()
+        }
+    })
 }
 
 /// The prefix stands in the names of keys and channels, before and between `:` and `{}`.

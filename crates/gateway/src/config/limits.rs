@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::key::{Change, Key, Section, ValueKind};
+use super::networks::{self, Networks};
 use super::value::{self, Bounds};
 
 pub(super) const SECTION: Section = Section {
@@ -146,6 +147,119 @@ pub(super) const SECTION: Section = Section {
                     members only listen.",
         },
         Key {
+            name: "address_handshakes",
+            default: "200",
+            kind: ValueKind::Count(Bounds::new(1, 1_000_000).or_zero("off")),
+            change: Change::Reload,
+            about: "Handshakes per second from one address (of IPv6 one /64), as many at once; \
+                    more get 429. An office of 5,000 with two tabs each, whose link just failed, is \
+                    back within a minute.",
+        },
+        Key {
+            name: "address_connections",
+            default: "30000",
+            kind: ValueKind::Count(Bounds::new(1, 10_000_000).or_zero("off")),
+            change: Change::Reload,
+            about: "Connections from one address (of IPv6 one /64); more get 429. That office has \
+                    10,000, and for a while those that its failed link left behind.",
+        },
+        Key {
+            name: "exempt_networks",
+            default: "127.0.0.0/8 ::1/128",
+            kind: ValueKind::NetworksOrNone,
+            change: Change::Reload,
+            about: "Networks whose clients are free of the limits by address and of all rates, but \
+                    of no other bound; `none`: no network. A request with a forwarding header is \
+                    never exempt. By default this machine, so that what runs beside the node is not \
+                    slowed.",
+        },
+        Key {
+            name: "frames",
+            default: "200",
+            kind: ValueKind::Count(Bounds::new(1, 1_000_000).or_zero("off")),
+            change: Change::Reload,
+            about: "WebSocket frames per second and connection, control frames and fragments too, \
+                    as many at once. Requests above it are refused as `rate_limited`, pings get no \
+                    pong; after 5 s above it without a pause of one second, or when ten times as \
+                    many were refused within a second, the connection ends with 4003. A person's \
+                    page sends a few a second.",
+        },
+        Key {
+            name: "inbound_rate",
+            default: "1MiB",
+            kind: ValueKind::Bytes(Bounds::new(1 << 10, 1 << 30).or_zero("off")),
+            change: Change::Reload,
+            about: "Bytes of payload per second that a connection may send, at once as many or \
+                    `limits.message_bytes`; above it as with `frames`.",
+        },
+        Key {
+            name: "joins",
+            default: "200",
+            kind: ValueKind::Count(Bounds::new(1, 1_000_000).or_zero("off")),
+            change: Change::Reload,
+            about: "Rooms that a connection may ask to join per second, as many at once; more are \
+                    `rate_limited`. Of its joins with `since`, `rooms_per_connection` are free of \
+                    this and of `frames`, so that a client that returns gets all of its rooms.",
+        },
+        Key {
+            name: "reads",
+            default: "50",
+            kind: ValueKind::Count(Bounds::new(1, 1_000_000).or_zero("off")),
+            change: Change::Reload,
+            about: "Reads (`history`) per second and connection, as many at once; more are \
+                    `rate_limited`. Each is a question to Redis with an answer of up to 64 KiB.",
+        },
+        Key {
+            name: "created_rooms",
+            default: "100",
+            kind: ValueKind::Count(Bounds::new(1, 1_000_000).or_zero("off")),
+            change: Change::Reload,
+            about: "Rooms that a connection's publishes may begin (an ack with seq 1) per minute, \
+                    as many at once; more are `rate_limited`. A room costs some KiB in Redis until \
+                    its messages are too old.",
+        },
+        Key {
+            name: "node_rooms",
+            default: "200000",
+            kind: ValueKind::Count(Bounds::new(1, 100_000_000).or_zero("off")),
+            change: Change::Reload,
+            about: "Rooms that the node holds, those that linger included; a join of another is \
+                    refused as `overloaded`. Twice the rooms that a node was measured with.",
+        },
+        Key {
+            name: "user_rooms",
+            default: "1000",
+            kind: ValueKind::Count(Bounds::new(1, 10_000_000).or_zero("off")),
+            change: Change::Reload,
+            about: "Rooms that the connections of one user on a node are in, each counted for each \
+                    connection; a join of more is `too_many_rooms`. Holds for users that a token \
+                    names, not for those of `?user=`.",
+        },
+        Key {
+            name: "body_bytes",
+            default: "1MiB",
+            kind: ValueKind::Bytes(Bounds::new(1 << 10, 64 << 20)),
+            change: Change::Reload,
+            about: "Largest body of an HTTP request, on the paths that take one; a larger one gets \
+                    413.",
+        },
+        Key {
+            name: "room_name_bytes",
+            default: "128B",
+            kind: ValueKind::Bytes(Bounds::new(1, 128)),
+            change: Change::Reload,
+            about: "Longest name of a room; a longer one is `bad_room`. At most what the protocol \
+                    allows.",
+        },
+        Key {
+            name: "user_name_bytes",
+            default: "128B",
+            kind: ValueKind::Bytes(Bounds::new(1, 128)),
+            change: Change::Reload,
+            about: "Longest name of a user; a handshake with a longer one is refused. At most what \
+                    the protocol allows.",
+        },
+        Key {
             name: "room_linger",
             default: "10s",
             kind: ValueKind::Time(Bounds::new(0, 3_600_000)),
@@ -192,6 +306,33 @@ pub struct LimitsConfig {
     /// Without application frames for so long a connection ends; zero: never.
     #[serde(deserialize_with = "value::from_millis")]
     pub idle_timeout: Duration,
+    /// Handshakes per second from one address; 0: no limit, here and below.
+    pub address_handshakes: u32,
+    /// Connections from one address.
+    pub address_connections: usize,
+    /// Networks without limits by address and without rates.
+    #[serde(default, deserialize_with = "networks::or_none")]
+    pub exempt_networks: Networks,
+    /// Frames per second and connection.
+    pub frames: u32,
+    /// Bytes of payload per second and connection.
+    pub inbound_rate: u32,
+    /// Joins per second and connection.
+    pub joins: u32,
+    /// Reads per second and connection.
+    pub reads: u32,
+    /// Rooms per minute that a connection's publishes begin.
+    pub created_rooms: u32,
+    /// Rooms that the node holds.
+    pub node_rooms: usize,
+    /// Rooms that a user's connections on the node are in.
+    pub user_rooms: usize,
+    /// Largest body of a request.
+    pub body_bytes: usize,
+    /// Longest name of a room.
+    pub room_name_bytes: usize,
+    /// Longest name of a user.
+    pub user_name_bytes: usize,
     /// How long a room without members is kept.
     #[serde(deserialize_with = "value::from_millis")]
     pub room_linger: Duration,

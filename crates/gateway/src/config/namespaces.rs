@@ -2,12 +2,13 @@
 //! first `:`.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use roomcast_access::capability::Capability;
 use roomcast_access::policy::{AccessPolicy, AccessRule, Authentication};
 use roomcast_bus::Retention;
-use roomcast_protocol::RoomName;
+use roomcast_protocol::{EventName, RoomName};
 use serde::{Deserialize, Deserializer};
 
 use super::key::{Change, Key, Section, ValueKind};
@@ -73,15 +74,51 @@ pub(super) const SECTION: Section = Section {
             default: "10",
             kind: ValueKind::Count(Bounds::new(1, 1_000_000).or_zero("no limit")),
             change: Change::Reload,
-            about: "Publishes per second and connection. Faster than anybody types. (Read and \
-                    checked already; this version does not enforce it yet.)",
+            about: "Publishes per second and connection. More are `rate_limited`. Faster than \
+                    anybody types.",
         },
         Key {
             name: "publish_burst",
             default: "50",
             kind: ValueKind::Count(Bounds::new(1, 1_000_000)),
             change: Change::Reload,
-            about: "Publishes that a connection which was quiet may send at once. (As above.)",
+            about: "Publishes that a connection which was quiet may send at once.",
+        },
+        Key {
+            name: "user_publish_rate",
+            default: "0",
+            kind: ValueKind::Count(Bounds::new(1, 1_000_000).or_zero("no limit")),
+            change: Change::Reload,
+            about: "Publishes per second of all connections of a user on a node, as many at once; \
+                    more are `rate_limited`. Holds for users that a token names, not for those of \
+                    `?user=`.",
+        },
+        Key {
+            name: "events",
+            default: "",
+            kind: ValueKind::Events,
+            change: Change::Reload,
+            about: "The events that may be published; another one, or none, is refused as \
+                    `bad_data`. Empty: any, and none.",
+        },
+        Key {
+            name: "schemas",
+            default: "",
+            kind: ValueKind::FileOrEmpty,
+            change: Change::Reload,
+            about: "A folder with a JSON Schema for each event, `EVENT.json`; `data` that does not \
+                    fit is refused as `bad_data` with the path of what is wrong. An event without a \
+                    file is not judged. The files are read at start and at SIGHUP; one that cannot \
+                    be used, or has a `$ref` to elsewhere, fails the start, and a reload then changes \
+                    nothing.",
+        },
+        Key {
+            name: "max_text",
+            default: "0",
+            kind: ValueKind::Bytes(Bounds::new(1, 16 << 20).or_zero("no limit")),
+            change: Change::Reload,
+            about: "The longest string in `data`, keys of objects included, in bytes of UTF-8 after \
+                    unescaping; a longer one is refused as `bad_data`.",
         },
         Key {
             name: "keys_per_user",
@@ -174,6 +211,15 @@ pub struct NamespaceConfig {
     pub publish_rate: u32,
     /// Publishes at once.
     pub publish_burst: u32,
+    /// Publishes per second of a user on a node; 0: no limit.
+    pub user_publish_rate: u32,
+    /// Events that may be published; none: all.
+    #[serde(default, deserialize_with = "events")]
+    pub events: Vec<EventName>,
+    /// The folder with a schema for each event.
+    pub schemas: Option<PathBuf>,
+    /// Longest string in a payload; 0: no limit.
+    pub max_text: usize,
     /// Keys of one user in a room and window.
     pub keys_per_user: u32,
     /// Keys of all users in a room and window.
@@ -261,4 +307,14 @@ impl Namespaces {
 pub(super) fn is_name(name: &str) -> bool {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
     !name.is_empty() && name.bytes().all(plain)
+}
+
+/// Reads names of events, separated by blanks.
+pub(super) fn read_events(text: &str) -> Result<Vec<EventName>, String> {
+    let read = |word| EventName::parse(word).map_err(|error| format!("{word:?}: {error}"));
+    text.split_whitespace().map(read).collect()
+}
+
+fn events<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<EventName>, D::Error> {
+    read_events(&String::deserialize(input)?).map_err(serde::de::Error::custom)
 }

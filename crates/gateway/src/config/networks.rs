@@ -1,4 +1,4 @@
-//! Networks of addresses, as `http.trusted_proxies` names them.
+//! Networks of addresses, as `http.trusted_proxies` and `limits.exempt_networks` name them.
 
 use std::net::IpAddr;
 
@@ -6,6 +6,9 @@ use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
 
 use super::value;
+
+/// The word for no network, where the default is one.
+const NONE: &str = "none";
 
 /// Some networks.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -34,6 +37,16 @@ impl Networks {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+/// Reads a value in which `none` stands for no network.
+pub(super) fn read_or_none(text: &str) -> Result<Networks, String> {
+    if text == NONE { Ok(Networks::default()) } else { Networks::read(text) }
+}
+
+/// The same for a field.
+pub(super) fn or_none<'de, D: Deserializer<'de>>(input: D) -> Result<Networks, D::Error> {
+    read_or_none(&String::deserialize(input)?).map_err(serde::de::Error::custom)
 }
 
 impl<'de> Deserialize<'de> for Networks {

@@ -28,6 +28,10 @@ fn another_value(name: &str) -> &'static str {
         "drain.total" => "20s",
         "traces.endpoint" => "http://127.0.0.1:4318",
         "traces.sample" => "0.25",
+        "limits.exempt_networks" => "none",
+        "http.origins" => "https://app.example.com https://*.example.com",
+        "namespaces.default.events" => "chat edited",
+        "namespaces.default.schemas" => "/etc/roomcast/schemas",
         "http.trusted_proxies" => "10.0.0.0/8 ::1",
         "limits.message_bytes" => "512KiB",
         "limits.lag_bytes" => "2MiB",
@@ -56,7 +60,8 @@ fn another_value(name: &str) -> &'static str {
 fn another_setting(name: &str) -> String {
     let value = match name {
         "http.max_header_bytes" | "limits.control_bytes" => "128KiB",
-        "namespaces.default.message_bytes" => "100",
+        "limits.room_name_bytes" | "limits.user_name_bytes" => "100",
+        "namespaces.default.message_bytes" | "namespaces.default.max_text" => "100",
         _ => another_value(name),
     };
     format!("{name}={value}")

@@ -8,12 +8,14 @@ use hyper::header::{
     AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_PROTOCOL,
     WWW_AUTHENTICATE,
 };
+use hyper::http::request::Parts;
 use roomcast_access::credential::{PresentedCredential, PresentedCredentials};
+use roomcast_access::origin::CookieUse;
 use roomcast_access::policy::Authentication;
 use roomcast_metrics::RefusalReason;
 
 use super::answer::HttpProblem;
-use super::query::ClientQuery;
+use super::query::{self, ClientQuery};
 use crate::auth::{RefusedToken, TokenKeys, TokenRefusal};
 use crate::identity::{CredentialWay, Hello, VerifiedIdentity};
 use crate::settings::{AuthSettings, WithoutToken};
@@ -26,19 +28,8 @@ pub(super) async fn identify(
     keys: &Arc<TokenKeys>,
 ) -> Result<Hello, HttpProblem> {
     let ClientQuery { user, tag, ticket, token } = query;
-    let lines = [
-        joined(headers, &AUTHORIZATION, ","),
-        joined(headers, &SEC_WEBSOCKET_PROTOCOL, ","),
-        joined(headers, &COOKIE, "; "),
-    ];
-    let [authorization, subprotocols, cookies] = &lines;
-    let presented = PresentedCredentials {
-        authorization: authorization.as_deref(),
-        subprotocols: subprotocols.as_deref(),
-        cookies: cookies.as_deref(),
-        ticket: ticket.as_deref(),
-        query_token: token.as_deref(),
-    };
+    let lines = CredentialLines::of(headers);
+    let presented = lines.presented(ticket.as_deref(), token.as_deref());
     let chosen = presented
         .choose(&auth.cookie, auth.query_tokens)
         .map_err(|error| HttpProblem::bad_request("bad_query", error.to_string()))?;
@@ -57,6 +48,54 @@ pub(super) async fn identify(
     let verified = Some(Box::new(VerifiedIdentity { way, identity }));
     let user = verified.as_ref().and_then(|verified| verified.identity.user().cloned());
     Ok(Hello { user, tag, verified })
+}
+
+/// Whether a request's one credential is the cookie: then it must come from a page that may use it.
+pub(super) fn cookie_use(head: &Parts, auth: &AuthSettings) -> CookieUse {
+    if auth.cookie.is_empty() {
+        return CookieUse::Off;
+    }
+    let lines = CredentialLines::of(&head.headers);
+    // A query that cannot be read refuses the request later.
+    let Ok(said) = query::parse(head.uri.query().unwrap_or_default()) else {
+        return CookieUse::NotUsed;
+    };
+    let presented = lines.presented(said.ticket.as_deref(), said.token.as_deref());
+    match presented.choose(&auth.cookie, auth.query_tokens) {
+        Ok(PresentedCredential::Cookie(_)) => CookieUse::Credential,
+        _ => CookieUse::NotUsed,
+    }
+}
+
+/// The lines of a head that may hold a credential.
+struct CredentialLines {
+    authorization: Option<String>,
+    subprotocols: Option<String>,
+    cookies: Option<String>,
+}
+
+impl CredentialLines {
+    fn of(headers: &HeaderMap) -> Self {
+        Self {
+            authorization: joined(headers, &AUTHORIZATION, ","),
+            subprotocols: joined(headers, &SEC_WEBSOCKET_PROTOCOL, ","),
+            cookies: joined(headers, &COOKIE, "; "),
+        }
+    }
+
+    fn presented<'a>(
+        &'a self,
+        ticket: Option<&'a str>,
+        query_token: Option<&'a str>,
+    ) -> PresentedCredentials<'a> {
+        PresentedCredentials {
+            authorization: self.authorization.as_deref(),
+            subprotocols: self.subprotocols.as_deref(),
+            cookies: self.cookies.as_deref(),
+            ticket,
+            query_token,
+        }
+    }
 }
 
 fn without_credential(

@@ -1,23 +1,26 @@
 //! The node's routes, and how a request finds its own.
 
-use std::net::IpAddr;
 use std::sync::LazyLock;
 
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, HeaderValue};
+use hyper::header::{ALLOW, HeaderValue, UPGRADE};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
+use roomcast_access::origin::{CookieUse, CorsGrant, OriginTarget};
 use roomcast_metrics::RefusalReason;
 
 use super::answer::{Answer, HttpProblem};
 use super::body::{self, BodyLimit};
-use super::client_addr::forwarded;
+use super::client_address::ClientAddress;
+use super::credentials::cookie_use;
 use super::host::check_host;
 use super::http_connection::HttpConnection;
+use super::origin_check;
 use super::pages::{self, NodePage};
 use super::route_table::{Access, Route, RouteMiss, RouteTable};
 use super::upgrade;
 use crate::node_status::NodeStatus;
+use crate::settings::Settings;
 
 /// What a route leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,39 +43,99 @@ const fn get(path: &'static str, access: Access, endpoint: Endpoint) -> Route<En
     Route { method: Method::GET, path, access, body: BodyLimit::NO_BODY, endpoint }
 }
 
+/// Where a request leads.
+enum Found {
+    Route(&'static Route<Endpoint>),
+    /// A browser asks whether a page may use this path, which takes these methods.
+    Preflight(&'static Route<Endpoint>, String),
+}
+
 /// Answers one request on the node's address.
 pub(super) async fn answer(http: &HttpConnection, request: Request<Incoming>) -> Answer {
     let (head, body) = request.into_parts();
-    let trusted = &http.worker.settings().http.trusted_proxies;
-    let client = forwarded(http.peer, &head.headers, trusted);
-    answer_client(http, client, head, body).await.unwrap_or_else(|problem| {
+    let settings = http.worker.settings();
+    let client = ClientAddress::of(http.peer, &head.headers, &settings.http.trusted_proxies);
+    let mut grant = None;
+    let answered = match find(&head) {
+        Ok(Found::Route(route)) => {
+            let target = target_of(route.endpoint, &head);
+            let origin =
+                origin_check::judge(&settings, &head, cookie_use(&head, &settings.auth), target);
+            grant = origin.as_ref().ok().cloned().flatten().filter(|_| has_cors(route.endpoint));
+            answer_client(http, client, (route, origin), (head, body)).await
+        }
+        Ok(Found::Preflight(route, allowed)) => preflight(&settings, &head, route, &allowed),
+        Err(problem) => Err(problem),
+    };
+    let mut answer = answered.unwrap_or_else(|problem| {
         if let Some(reason) = problem.reason {
-            tracing::debug!(%client, code = problem.code, "refused: {}", problem.detail);
+            tracing::debug!(client = %client.ip, code = problem.code, "refused: {}", problem.detail);
             http.worker.metrics.connections.refused[reason].inc();
         }
         problem.into()
-    })
+    });
+    if let Some(grant) = grant {
+        origin_check::allow(&mut answer, &grant);
+    }
+    answer
 }
 
 async fn answer_client(
     http: &HttpConnection,
-    client: IpAddr,
-    head: Parts,
-    body: Incoming,
+    client: ClientAddress,
+    (route, origin): (&Route<Endpoint>, Result<Option<CorsGrant>, HttpProblem>),
+    (head, body): (Parts, Incoming),
 ) -> Result<Answer, HttpProblem> {
-    let route = find(&head)?;
     match route.endpoint {
         // The bytes of a body would be read as frames: the handshake refuses it unread.
-        Endpoint::WebSocket => upgrade::answer(http, client, head, body).await,
+        Endpoint::WebSocket => upgrade::answer(http, (client, origin), head, body).await,
         Endpoint::Page(NodePage::Metrics) if http.status.metrics_apart => {
             let detail = "metrics have their own address";
             Err(HttpProblem::new(StatusCode::NOT_FOUND, "not_found", detail))
         }
         Endpoint::Page(page) => {
-            body::read(body, route.body).await?;
+            // Health and metrics are for programs: they are served whatever the origin.
+            if page == NodePage::Home {
+                origin?;
+            }
+            let time = http.worker.settings().http.body_timeout;
+            body::read(body, BodyLimit { time, ..route.body }).await?;
             Ok(pages::answer(page, &http.status).await)
         }
     }
+}
+
+/// Whether pages of other origins may read its answers.
+fn has_cors(endpoint: Endpoint) -> bool {
+    matches!(endpoint, Endpoint::WebSocket | Endpoint::Page(NodePage::Live | NodePage::Ready))
+}
+
+fn target_of(endpoint: Endpoint, head: &Parts) -> OriginTarget {
+    match endpoint {
+        Endpoint::WebSocket if head.headers.contains_key(UPGRADE) => OriginTarget::Upgrade,
+        Endpoint::Page(NodePage::Home) => OriginTarget::Page,
+        Endpoint::WebSocket | Endpoint::Page(_) => OriginTarget::Other,
+    }
+}
+
+/// Answers OPTIONS. Health does not check the origin: without a grant a browser keeps the answer
+/// from the page.
+fn preflight(
+    settings: &Settings,
+    head: &Parts,
+    route: &Route<Endpoint>,
+    allowed: &str,
+) -> Result<Answer, HttpProblem> {
+    let cookie = match settings.auth.cookie.is_empty() {
+        true => CookieUse::Off,
+        false => CookieUse::NotUsed,
+    };
+    let origin = origin_check::judge(settings, head, cookie, OriginTarget::Other);
+    let grant = match route.access {
+        Access::Monitor => origin.ok().flatten(),
+        Access::Public => origin?,
+    };
+    Ok(origin_check::preflight(allowed, grant.as_ref()))
 }
 
 /// Answers a request on the metrics' own address.
@@ -86,7 +149,10 @@ async fn answer_watcher(
     head: &Parts,
     body: Incoming,
 ) -> Result<Answer, HttpProblem> {
-    let route = find(head)?;
+    let route = match find(head)? {
+        Found::Route(route) => route,
+        Found::Preflight(_, allowed) => return Err(wrong_method(&allowed)),
+    };
     match route.endpoint {
         Endpoint::Page(page) if route.access == Access::Monitor => {
             body::read(body, route.body).await?;
@@ -97,14 +163,27 @@ async fn answer_watcher(
 }
 
 /// The route of a request, once its head keeps the rules of RFC 9112 that hold for every request.
-fn find(head: &Parts) -> Result<&'static Route<Endpoint>, HttpProblem> {
+fn find(head: &Parts) -> Result<Found, HttpProblem> {
     check_host(head).map_err(|flaw| HttpProblem::bad_request("bad_request", flaw))?;
     match TABLE.find(&head.method, head.uri.path()) {
-        Ok((route, _no_parameters)) => Ok(route),
+        Ok((route, _no_parameters)) => Ok(Found::Route(route)),
         Err(RouteMiss::Path) => Err(nothing_here()),
         Err(RouteMiss::Encoding(flaw)) => Err(HttpProblem::bad_request("bad_request", flaw)),
-        Err(RouteMiss::Method(allowed)) => Err(wrong_method(&allowed)),
+        Err(RouteMiss::Method(allowed)) => match asked_about(head) {
+            Some(route) => Ok(Found::Preflight(route, allowed)),
+            None => Err(wrong_method(&allowed)),
+        },
     }
+}
+
+/// The route that an OPTIONS request asks about, if pages of other origins may use it.
+fn asked_about(head: &Parts) -> Option<&'static Route<Endpoint>> {
+    if head.method != Method::OPTIONS {
+        return None;
+    }
+    let route = |method| TABLE.find(method, head.uri.path()).ok().map(|(route, _)| route);
+    let found = route(&Method::GET).or_else(|| route(&Method::POST));
+    found.filter(|route| has_cors(route.endpoint))
 }
 
 fn nothing_here() -> HttpProblem {

@@ -1,29 +1,39 @@
 //! A request for a WebSocket: admission first, then the handshake.
 
-use std::net::IpAddr;
-
 use hyper::body::Incoming;
 use hyper::header::HeaderValue;
 use hyper::http::request::Parts;
 use hyper::{Request, StatusCode};
+use roomcast_access::origin::CorsGrant;
 use roomcast_metrics::RefusalReason;
 
+use super::address_check::AddressCheck;
 use super::admission;
 use super::answer::{Answer, HttpProblem};
+use super::client_address::{AddressScope, ClientAddress};
 use super::http_connection::HttpConnection;
-use crate::websocket::Grant;
 use crate::websocket::handshake::{self, Flaw, Wish};
+use crate::websocket::{Grant, RateBinding};
 
 /// Answers it. Asked without an upgrade, it answers what an upgrade would get, as browsers hide
 /// that; 426 where it would be granted.
 pub(super) async fn answer(
     http: &HttpConnection,
-    client: IpAddr,
+    (client, origin): (ClientAddress, Result<Option<CorsGrant>, HttpProblem>),
     head: Parts,
     body: Incoming,
 ) -> Result<Answer, HttpProblem> {
     let settings = http.worker.settings();
     admission::check_open(&http.status, settings.limits.connections)?;
+    let check = AddressCheck {
+        addresses: &http.status.addresses,
+        limits: &settings.limits,
+        metrics: &http.worker.metrics.limits,
+        client,
+    };
+    check.take_handshake()?;
+    let hold = check.take_connection()?;
+    origin?;
     let subprotocol = handshake::negotiate(&head.headers).map_err(|error| {
         HttpProblem::new(StatusCode::BAD_REQUEST, "unknown_subprotocol", error.to_string())
             .counted(RefusalReason::Subprotocol)
@@ -31,12 +41,21 @@ pub(super) async fn answer(
     let hello = admission::admit(&head, &settings.auth, &http.worker.keys).await?;
     // Waiting for a key takes seconds: the node may be leaving now.
     admission::check_open(&http.status, settings.limits.connections)?;
+    if let Some(user) = &hello.user {
+        let judged = settings.limits.names.judge_user(user);
+        judged.map_err(|error| HttpProblem::bad_request("bad_query", error.to_string()))?;
+    }
     match handshake::read(&head, &body) {
         Ok(Wish::Upgrade(accept)) => {
             let (slot, accepted) = (http.slot.clone(), http.accepted);
+            let rates = match client.scope(&settings.limits.exempt_networks) {
+                AddressScope::Exempt => RateBinding::Exempt,
+                AddressScope::Limited | AddressScope::OnlyProxy => RateBinding::Bound,
+            };
+            let client = client.ip;
             let response = handshake::switching(accept, subprotocol.chosen);
             let upgrade = hyper::upgrade::on(Request::from_parts(head, body));
-            http.grant(upgrade, Grant { hello, subprotocol, slot, accepted, client });
+            http.grant(upgrade, Grant { hello, subprotocol, slot, hold, rates, accepted, client });
             Ok(response)
         }
         Ok(Wish::Answer) => Err(upgrade_required(

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use roomcast_protocol::RoomName;
+use roomcast_metrics::{LimitAction, LimitName};
+use roomcast_protocol::{ErrorCode, RoomName};
 use tokio::time::Instant;
 
 use super::WorkerEvent;
@@ -16,8 +17,18 @@ use super::worker_queue::{Sent, queue_bytes};
 const OPEN_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Hub {
-    /// A worker wants the log of a room. A room that the hub does not have yet is opened.
+    /// A worker wants the log of a room. A room that the hub does not have yet is opened, unless the
+    /// node holds as many as it may.
     pub(super) fn attach(&mut self, worker: usize, room: RoomName, number: u64) {
+        let most = self.settings.borrow().limits.node_rooms;
+        if most > 0 && self.rooms.len() >= most && !self.rooms.contains_key(&room) {
+            self.metrics.limits.above[LimitName::NodeRooms][LimitAction::Refused].inc();
+            let code = ErrorCode::Overloaded;
+            let event = WorkerEvent::Refused { room: room.clone(), number, code };
+            // If the queue is full, the joins that wait are refused when their time is over.
+            let _told = self.queues[worker].send(&room, event);
+            return;
+        }
         let feeds = &mut self.feeds;
         let ledger = self.rooms.entry(room.clone()).or_insert_with(|| {
             feeds.open(room.clone());

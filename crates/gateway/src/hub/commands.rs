@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use roomcast_protocol::{Lineage, RoomName, Seq};
+use roomcast_protocol::{ErrorCode, Lineage, RoomName, Seq};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::Instant;
@@ -34,8 +34,9 @@ pub(crate) enum WorkerEvent {
         slow: u64,
         held: QueuedBytes,
     },
-    /// The bus does not answer, and this node does not have the room's log.
-    Refused { room: RoomName, number: u64 },
+    /// This node does not have the room's log: the bus does not answer, or the node holds as many
+    /// rooms as it may.
+    Refused { room: RoomName, number: u64, code: ErrorCode },
     /// The next batch of a room, and which batches its log has dropped.
     Append {
         room: RoomName,

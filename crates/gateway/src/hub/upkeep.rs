@@ -1,7 +1,7 @@
 //! The hub's upkeep: full queues, rooms that do not open, rooms without workers, old messages, and
 //! the memory of all logs together.
 
-use roomcast_protocol::RoomName;
+use roomcast_protocol::{ErrorCode, RoomName};
 use tokio::time::Instant;
 
 use super::WorkerEvent;
@@ -84,10 +84,10 @@ impl Hub {
             }
             ledger.idle_since = Some(now);
             let waiting = std::mem::take(&mut ledger.workers);
-            let queues = &mut self.queues;
+            let (queues, code) = (&mut self.queues, ErrorCode::BusUnavailable);
             // A worker whose queue is full is refused at another tick.
             let untold = waiting.into_iter().filter(|&(worker, number)| {
-                let event = WorkerEvent::Refused { room: room.clone(), number };
+                let event = WorkerEvent::Refused { room: room.clone(), number, code };
                 !queues[worker].takes(&room) || queues[worker].send(&room, event) == Sent::Marked
             });
             ledger.workers = untold.collect();

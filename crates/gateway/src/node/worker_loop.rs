@@ -21,6 +21,7 @@ use crate::hub::{HubHandle, WorkerEvent, now_ms};
 use crate::node_status::NodeStatus;
 use crate::settings::Settings;
 use crate::traces::Tracer;
+use crate::user_limits::UserLimits;
 use crate::worker::{BusAnswer, SLICE, Worker};
 
 /// Events and answers taken in before passes run: what comes in a burst is written in one go.
@@ -38,6 +39,8 @@ pub(super) struct WorkerParts {
     pub(super) tracer: Tracer,
     pub(super) keys: Arc<TokenKeys>,
     pub(super) status: Arc<NodeStatus>,
+    /// The limits by user that all workers share.
+    pub(super) users: Arc<UserLimits>,
     pub(super) settings: watch::Receiver<Arc<Settings>>,
     /// Set once, when the node drains.
     pub(super) drain: watch::Receiver<Option<Schedule>>,
@@ -53,8 +56,8 @@ pub(super) async fn run(parts: WorkerParts) {
     let (replies, mut answers) = mpsc::unbounded_channel();
     let first = settings.borrow_and_update().clone();
     let (named, means) = ((parts.index, parts.node), (parts.bus, parts.hub, replies));
-    let worker =
-        Rc::new(Worker::new(named, means, first, (parts.metrics, parts.tracer), parts.keys));
+    let worker = Worker::new(named, means, first, (parts.metrics, parts.tracer), parts.keys);
+    let worker = Rc::new(worker.with_users(parts.users));
     tokio::task::spawn_local(worker.clone().run_passes());
     tokio::task::spawn_local(worker.clone().run_hub_requests());
     tokio::task::spawn_local(watch_time(worker.clone(), status.clone()));

@@ -30,6 +30,17 @@ fn each_namespace_has_its_own_largest_message() {
 }
 
 #[test]
+fn a_name_may_be_bounded_more_tightly_than_by_the_protocol() {
+    let settings = settings(&["limits.room_name_bytes=3"]);
+    let decide = |room| {
+        let caller = (Caller::Connection(&AccessIdentity::anonymous()), RoomStanding::Outside);
+        permit(&settings, caller, &RoomName::parse(room).unwrap(), RoomAction::Leave)
+    };
+    assert_eq!(decide("abc"), Ok(()));
+    assert_eq!(decide("abcd").unwrap_err().code, ErrorCode::BadRoom);
+}
+
+#[test]
 fn without_authentication_everything_is_allowed() {
     for room in ["a", "large:a"] {
         for action in [RoomAction::Join { history: 5 }, RoomAction::ReadHistory, RoomAction::Leave]

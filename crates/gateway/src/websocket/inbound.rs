@@ -23,11 +23,6 @@ use crate::connection::Arriving;
 
 /// tungstenite's read buffer: zero-filled at every read, so small; a larger frame grows it.
 const READ_BUFFER: usize = 2 * 1024;
-/// Frames given to tungstenite at a time; between two such runs the worker may stop.
-const RUN_FRAMES: usize = 16;
-/// Bytes after which a run takes no further frame.
-const RUN_BYTES: usize = 4 * 1024;
-
 /// What arrived.
 #[derive(Debug)]
 pub(super) enum InboundEvent {
@@ -70,7 +65,7 @@ struct Open {
 }
 
 impl Inbound {
-    /// Begins a turn: then take runs of frames with [`Self::run`] and call [`Self::settle`] at its
+    /// Begins a turn: then take frames with [`Self::run`] and call [`Self::settle`] at its
     /// end. `held` counts what all connections of the worker hold.
     pub(super) fn begin(&mut self, held: &Rc<Cell<usize>>) {
         let open = self.open.get_or_insert_with(|| {
@@ -89,7 +84,7 @@ impl Inbound {
         open.begun = !open.is_unfinished();
     }
 
-    /// The next whole frames of `input`, which are cut off it: give them to [`Self::next`] until it
+    /// The next whole frame of `input`, which is cut off it: give it to [`Self::next`] until that
     /// pauses. What has come of an unfinished frame is kept. None if the input or the turn is over,
     /// or the frame that comes next is refused.
     pub(super) fn run<'a>(
@@ -107,29 +102,20 @@ impl Inbound {
             turn.take_frames(1);
             return Some(Cow::Owned(whole));
         }
-        let (mut length, mut frames) = (0, 0);
-        let most = turn.frames().min(RUN_FRAMES);
-        while frames < most && length < input.len().min(RUN_BYTES) {
-            match open.boundary.take(&input[length..], max_message) {
-                Ahead::Whole(bytes) => {
-                    length += bytes;
-                    frames += 1;
-                    open.begun |= !open.boundary.is_fragmented();
-                }
-                // What follows whole frames is looked at again when these are handled.
-                Ahead::Part(_) | Ahead::Refused(_) if length > 0 => break,
-                Ahead::Part(needs) => {
-                    (open.part, open.needs) = (input.to_vec(), needs);
-                    *input = &[];
-                    return None;
-                }
-                Ahead::Refused(code) => {
-                    open.refused = Some(code);
-                    return None;
-                }
+        let length = match open.boundary.take(input, max_message) {
+            Ahead::Whole(bytes) => bytes,
+            Ahead::Part(needs) => {
+                (open.part, open.needs) = (input.to_vec(), needs);
+                *input = &[];
+                return None;
             }
-        }
-        turn.take_frames(frames);
+            Ahead::Refused(code) => {
+                open.refused = Some(code);
+                return None;
+            }
+        };
+        open.begun |= !open.boundary.is_fragmented();
+        turn.take_frames(1);
         let (run, rest) = input.split_at(length);
         *input = rest;
         Some(Cow::Borrowed(run))

@@ -10,10 +10,11 @@ use bytes::{Buf, Bytes};
 use roomcast_protocol::{CloseCode, Encoding};
 use tokio::time::{Instant, timeout_at};
 
+use super::frame_role::measure;
 use super::inbound::{Inbound, InboundEvent};
 use super::turn::ReadTurn;
 use crate::connection::{Connection, ConnectionPhase, Ended};
-use crate::worker::Worker;
+use crate::worker::{FrameFate, Worker};
 
 /// How long the last bytes may take to leave before the socket is reset.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -157,6 +158,15 @@ fn receive(
     let mut input = bytes;
     while connection.is_open() && worker.may_go_on(connection) {
         let Some(run) = inbound.run(&mut input, max_message, turn) else { break };
+        let (role, payload) = measure(&run);
+        match worker.take_frame(connection, role, payload) {
+            FrameFate::Handle => {}
+            FrameFate::Drop => continue,
+            FrameFate::Close => {
+                connection.close(CloseCode::RateLimited);
+                break;
+            }
+        }
         let mut run = &run[..];
         while connection.is_open() {
             let arrival =

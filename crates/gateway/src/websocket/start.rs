@@ -13,6 +13,7 @@ use roomcast_protocol::{ConnectionId, Subprotocol};
 use tokio::net::TcpStream;
 
 use super::serve::{abandon, serve};
+use crate::address_limits::AddressHold;
 use crate::connection::{Connection, Ended};
 use crate::form::Form;
 use crate::identity::Hello;
@@ -25,9 +26,20 @@ pub(crate) struct Grant {
     pub(crate) subprotocol: Subprotocol,
     /// Kept as long as the connection.
     pub(crate) slot: Rc<ConnectionSlot>,
+    /// The same; it counts the connection for its address.
+    pub(crate) hold: Option<AddressHold>,
+    pub(crate) rates: RateBinding,
     pub(crate) accepted: Instant,
     /// Where the client is.
     pub(crate) client: IpAddr,
+}
+
+/// Whether rates hold for a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RateBinding {
+    Bound,
+    /// Its client is in one of `limits.exempt_networks`.
+    Exempt,
 }
 
 /// Makes a connection of a socket whose handshake was answered, in a fresh, small task: what HTTP
@@ -38,10 +50,14 @@ pub(crate) fn start(worker: Rc<Worker>, socket: TcpStream, early: Bytes, grant: 
     connections.handshake.observe(grant.accepted.elapsed().as_secs_f64());
     connections.opened[grant.hello.kind()].inc();
     let (form, stalled) = (Form::websocket(grant.subprotocol.encoding), &worker.stalled_held);
-    let connection = Rc::new(Connection::new(id, grant.hello, form, socket, stalled));
+    let connection = Connection::new(id, grant.hello, form, socket, stalled);
+    let connection = Rc::new(match grant.rates {
+        RateBinding::Bound => connection.with_rates(),
+        RateBinding::Exempt => connection,
+    });
     let key = connection.signing_key();
     tracing::debug!(%connection, client = %grant.client, key, "opened");
-    tokio::task::spawn_local(live(worker, connection, early, grant.slot));
+    tokio::task::spawn_local(live(worker, connection, early, (grant.slot, grant.hold)));
 }
 
 /// A connection's whole life. A panic ends this connection only.
@@ -49,7 +65,7 @@ async fn live(
     worker: Rc<Worker>,
     connection: Rc<Connection>,
     early: Bytes,
-    _slot: Rc<ConnectionSlot>,
+    _held: (Rc<ConnectionSlot>, Option<AddressHold>),
 ) {
     let begun = Instant::now();
     let open = &worker.metrics.connections.open[Transport::Websocket][connection.encoding()];

@@ -81,6 +81,7 @@ impl Worker {
         for membership in connection.some_memberships(SLICE) {
             self.exit(connection, membership);
         }
+        self.settle_user_rooms(connection);
         connection.joining() > 0 || connection.rooms() > 0
     }
 

@@ -29,10 +29,10 @@ impl Worker {
                 self.request_backfill(&room);
                 self.queue_pass(&room);
             }
-            WorkerEvent::Refused { room, number } => {
+            WorkerEvent::Refused { room, number, code } => {
                 let Some(room) = self.room(&room) else { return };
                 if room.state.borrow().attachment == Attachment::Asked(number) {
-                    self.refuse_soon(&room);
+                    self.refuse_soon(&room, code);
                 }
             }
             WorkerEvent::Append { room, number, batch, floor, lineage, appended, held: _held } => {

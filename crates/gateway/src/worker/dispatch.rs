@@ -8,7 +8,7 @@ use roomcast_protocol::{
 };
 
 use super::Worker;
-use crate::connection::Connection;
+use crate::connection::{Connection, RequestRate};
 use crate::hub::now_ms;
 use crate::permit::{Denial, RoomAction};
 
@@ -35,11 +35,26 @@ impl RoomRequest {
 }
 
 impl Worker {
-    /// Does what a frame asks for.
-    pub(crate) fn dispatch(&self, connection: &Rc<Connection>, frame: ClientFrame) {
+    /// Does what a frame asks for. So many of its joins with `since` are free of the rate of joins.
+    pub(crate) fn dispatch(
+        &self,
+        connection: &Rc<Connection>,
+        frame: ClientFrame,
+        mut free_joins: usize,
+    ) {
         let request = match frame {
             ClientFrame::Join { id, rooms } => {
                 for mut join in rooms {
+                    let is_free = join.since.is_some() && free_joins > 0;
+                    free_joins -= usize::from(is_free);
+                    let taken = match is_free {
+                        true => Ok(()),
+                        false => self.take_request(connection, RequestRate::Join),
+                    };
+                    if let Err(excess) = taken {
+                        self.refuse_above(connection, id, Some(&join.room), excess);
+                        continue;
+                    }
                     match join.token.take() {
                         // What its token gives counts in the decision.
                         Some(token) => self.join_by_token(connection, id, (join, token)),
@@ -70,21 +85,37 @@ impl Worker {
         self.perform(connection, request);
     }
 
-    /// Publishes a message that waited for a join, if it is still permitted.
+    /// Publishes a message that waited for a join, if it is still permitted. Its rate and its payload
+    /// were judged before it waited.
     pub(super) fn publish_after_join(&self, connection: &Rc<Connection>, publish: Publish) {
-        self.perform(connection, RoomRequest::Publish(publish));
+        let action = RoomAction::Publish { data_bytes: publish.data.len() };
+        match self.decide(connection, &publish.room, action) {
+            Ok(()) => self.publish(connection, publish),
+            Err(Denial { code, message }) => {
+                self.refuse(connection, publish.id, Some(&publish.room), (code, &message));
+            }
+        }
     }
 
     /// Does what is asked for in a room, if it is permitted.
     fn perform(&self, connection: &Rc<Connection>, request: RoomRequest) {
         let (id, room, action) = request.parts();
+        let taken = match action {
+            RoomAction::Publish { .. } => self.take_publish(connection, room),
+            RoomAction::ReadHistory => self.take_request(connection, RequestRate::Read),
+            // Joins are counted before, as some are free.
+            RoomAction::Join { .. } | RoomAction::Stay | RoomAction::Leave => Ok(()),
+        };
+        if let Err(excess) = taken {
+            return self.refuse_above(connection, id, Some(room), excess);
+        }
         if let Err(Denial { code, message }) = self.decide(connection, room, action) {
             return self.refuse(connection, id, Some(room), (code, &message));
         }
         match request {
             RoomRequest::Join { id, join } => self.join(connection, id, join, None),
             RoomRequest::Leave { id, room } => self.leave(connection, id, room),
-            RoomRequest::Publish(publish) => self.publish(connection, publish),
+            RoomRequest::Publish(publish) => self.publish_judged(connection, publish),
             RoomRequest::History(query) => self.history(connection, query),
         }
     }

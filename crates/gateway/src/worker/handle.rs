@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::Worker;
 use super::heartbeat::Patience;
+use super::rates::MessageFate;
 use crate::connection::Connection;
 use crate::hub::now_ms;
 
@@ -23,24 +24,29 @@ impl Worker {
     pub(crate) fn handle(&self, connection: &Rc<Connection>, payload: &[u8]) -> usize {
         let begun = Instant::now();
         let mut requests = 1;
-        let kind = match ClientFrame::decode(connection.encoding(), payload) {
-            Ok(frame) => {
+        let decoded = ClientFrame::decode(connection.encoding(), payload);
+        let fate = self.take_message(connection, decoded.as_ref().ok());
+        let kind = decoded.as_ref().ok().map(ClientFrame::frame_type);
+        // A `ping` shows that the client is alive, but not that it is in use.
+        if kind.is_some_and(|kind| kind != FrameType::Ping) {
+            connection.pulse.note_active();
+        }
+        match (decoded, fate) {
+            (_, MessageFate::Close) => self.close_above(connection),
+            (Ok(frame), MessageFate::Handle { free_joins }) => {
                 if let ClientFrame::Join { rooms, .. } = &frame {
                     requests = rooms.len().max(1);
                 }
-                let kind = frame.frame_type();
-                // A `ping` shows that the client is alive, but not that it is in use.
-                if kind != FrameType::Ping {
-                    connection.pulse.note_active();
-                }
-                self.dispatch(connection, frame);
-                Some(kind)
+                self.dispatch(connection, frame, free_joins);
             }
-            Err(error) => {
-                self.refuse_frame(connection, error);
-                None
+            (Ok(frame), MessageFate::Refuse(excess)) => {
+                self.refuse_all_above(connection, &frame, excess);
             }
-        };
+            (Err(error), MessageFate::Handle { .. }) => self.refuse_frame(connection, error),
+            (Err(error), MessageFate::Refuse(excess)) => {
+                self.refuse_above(connection, error.id, None, excess);
+            }
+        }
         self.metrics.traffic.frames_in[kind].inc();
         self.metrics.traffic.frame[kind].observe(begun.elapsed().as_secs_f64());
         requests

@@ -43,6 +43,10 @@ impl Worker {
             let reason = (ErrorCode::TooManyRooms, "this connection is in too many rooms");
             return self.refuse(connection, id, Some(&join.room), reason);
         }
+        if !self.take_user_room(connection) {
+            let reason = (ErrorCode::TooManyRooms, "this user's connections are in too many rooms");
+            return self.refuse(connection, id, Some(&join.room), reason);
+        }
         let room = self.room_or_ask(&join.room);
         let kept = room.namespace.borrow().retention.history_size;
         let pending = PendingJoin {
@@ -95,6 +99,7 @@ impl Worker {
             return false;
         }
         self.drop_pass(connection, room.id);
+        self.settle_user_rooms(connection);
         self.cancel_pending(connection, room, LEFT_EARLY);
         self.forget_if_empty(room);
         true
@@ -120,12 +125,12 @@ impl Worker {
 
     /// Refuses all joins of a room: at once if they are few, else in slices, as if they had waited too
     /// long. Then the hub is asked again, for joins that come meanwhile.
-    pub(super) fn refuse_soon(&self, room: &Rc<Room>) {
+    pub(super) fn refuse_soon(&self, room: &Rc<Room>, code: ErrorCode) {
         let mut state = room.state.borrow_mut();
         if state.pending.len() <= SLICE {
             let refused = std::mem::take(&mut state.pending);
             drop(state);
-            return self.refuse_joins(room, refused, ErrorCode::BusUnavailable);
+            return self.refuse_joins(room, refused, code);
         }
         let now = Instant::now();
         state.pending.iter_mut().for_each(|pending| pending.deadline = now);
@@ -142,15 +147,15 @@ impl Worker {
         for PendingJoin { connection, id, since, then, .. } in refused {
             connection.end_join(room.id);
             self.drop_pass(&connection, room.id);
+            self.settle_user_rooms(&connection);
             if since.is_some() {
                 self.metrics.rooms.resumes[ResumeOutcome::Failed].inc();
             }
-            self.refuse(
-                &connection,
-                id,
-                Some(&room.name),
-                (code, "the bus does not answer; try again"),
-            );
+            let message = match code {
+                ErrorCode::Overloaded => "the node holds as many rooms as it may; try again",
+                _ => "the bus does not answer; try again",
+            };
+            self.refuse(&connection, id, Some(&room.name), (code, message));
             self.publish_all(&connection, then);
             self.write_soon(&connection);
         }

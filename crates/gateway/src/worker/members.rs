@@ -64,6 +64,7 @@ impl Worker {
         let room = self.rooms.by_id(id).expect("a room lasts as long as its members");
         room.state.borrow_mut().members.remove(slot);
         room.namespace.borrow().metrics.members.dec();
+        self.settle_user_rooms(connection);
         self.forget_if_empty(&room);
     }
 

@@ -19,6 +19,12 @@ impl Worker {
     /// A client publishes.
     pub(super) fn publish(&self, connection: &Rc<Connection>, request: Publish) {
         let Some(request) = self.wait_for_join(connection, request) else { return };
+        let reserved = match self.reserve_room(connection, &request.room) {
+            Ok(reserved) => reserved,
+            Err(excess) => {
+                return self.refuse_above(connection, request.id, Some(&request.room), excess);
+            }
+        };
         let settings = self.settings();
         #[cfg(debug_assertions)]
         inject(settings.fault.as_ref(), request.event.as_ref());
@@ -33,7 +39,8 @@ impl Worker {
         };
         let namespace = settings.namespace_of(&room);
         let submission = Submission::new(author, namespace, &self.tracer, request);
-        let to = self.begin_request(connection, id);
+        let mut to = self.begin_request(connection, id);
+        to.reserved = reserved;
         self.metrics.traffic.messages_in.inc();
         let answers = self.answers.clone();
         submission.submit(&self.bus, move |outcome, followed| {
@@ -95,6 +102,8 @@ impl Worker {
         if let Some(followed) = followed {
             self.trace(&connection, &room, &outcome, &followed);
         }
+        let seq = outcome.as_ref().ok().map(|ack| ack.position.seq);
+        self.end_publish(&connection, &room, to.reserved, seq);
         if outcome.is_ok() {
             self.metrics.delivery.publish_ack.observe(to.begun.elapsed().as_secs_f64());
         }

@@ -8,6 +8,7 @@ use roomcast_protocol::{ConnectionId, Lineage, RequestId, RoomName, Seq};
 use tokio::time::Instant;
 
 use super::Worker;
+use super::judging::Verdict;
 use super::tokens::CheckedToken;
 use crate::connection::Connection;
 use crate::publication::PublishOutcome;
@@ -26,6 +27,8 @@ pub(crate) enum BusAnswer {
     History { to: Requester, room: RoomName, outcome: Result<History, ReadError> },
     /// A token whose key had to be waited for.
     Token { to: Requester, checked: CheckedToken },
+    /// A large payload was judged.
+    Judged(Box<Verdict>),
     /// The lineage and the last seq of a room.
     Standing { room: RoomName, standing: Result<(Lineage, Seq), ReadError> },
 }
@@ -36,6 +39,8 @@ pub(crate) struct Requester {
     connection: ConnectionId,
     pub(super) id: Option<RequestId>,
     pub(super) begun: Instant,
+    /// A room was reserved, as the request may begin one.
+    pub(super) reserved: bool,
 }
 
 impl Worker {
@@ -47,7 +52,7 @@ impl Worker {
         id: Option<RequestId>,
     ) -> Requester {
         connection.in_flight.set(connection.in_flight.get() + 1);
-        Requester { connection: connection.id, id, begun: Instant::now() }
+        Requester { connection: connection.id, id, begun: Instant::now(), reserved: false }
     }
 
     /// Counts a request as answered. Returns its connection unless that has ended.
@@ -67,6 +72,7 @@ impl Worker {
             }
             BusAnswer::History { to, room, outcome } => self.answer_history(to, room, outcome),
             BusAnswer::Token { to, checked } => self.take_token(to, checked),
+            BusAnswer::Judged(verdict) => self.take_verdict(*verdict),
             BusAnswer::Standing { room, standing } => {
                 if let Some(room) = self.room(&room) {
                     self.take_standing(&room, standing);

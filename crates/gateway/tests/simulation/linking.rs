@@ -61,7 +61,7 @@ impl World {
                     let asker = id.map(|id| (up.connection.id, id));
                     node.publishers[room_index(&room)].submit(item, asker);
                 }
-                frame => worker.dispatch(&up.connection, frame),
+                frame => worker.dispatch(&up.connection, frame, usize::MAX),
             }
             worker.write(&up.connection);
             node.after_worker(up.worker);

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod ack;
+mod address_limits;
 mod answers;
+mod attacks;
 mod auth;
 mod auth_jwks;
 mod auth_rooms;
@@ -14,8 +16,11 @@ mod health_and_metrics;
 mod heartbeat;
 mod keep_alive;
 mod order_and_echo;
+mod origins;
 #[cfg(debug_assertions)]
 mod panic;
+mod payload_rules;
+mod rates;
 mod reload;
 mod resume;
 #[path = "../support/mod.rs"]

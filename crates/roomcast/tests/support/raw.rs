@@ -215,7 +215,7 @@ fn be(bytes: &[u8]) -> usize {
 /// One GET on a connection of its own.
 pub async fn get(address: SocketAddr, path: &str) -> Response {
     let mut client = RawClient::connect(address).await;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     client.write(request.as_bytes()).await;
     client.response().await
 }

@@ -69,6 +69,7 @@ pub(super) fn read(payload: &[u8]) -> Result<Heard<'_>> {
             ErrorCode::Overloaded
             | ErrorCode::BusUnavailable
             | ErrorCode::PublishUnknown
+            | ErrorCode::RateLimited
             | ErrorCode::Internal => {
                 let pause = retry_after_ms.map_or(PAUSE, Duration::from_millis);
                 Heard::Refused { id, pause }

@@ -84,7 +84,11 @@ async fn a_crowd_that_waits_for_one_room_is_refused_in_slices_too() {
 async fn a_large_crowd_is_not_refused_at_once() {
     let (worker, crowd, mut commands) = crowd(SLICE + 40).await;
     assert!(matches!(commands.try_recv(), Ok(HubCommand::Attach { number: 1, .. })));
-    worker.take_in(WorkerEvent::Refused { room: name(0), number: 1 });
+    worker.take_in(WorkerEvent::Refused {
+        room: name(0),
+        number: 1,
+        code: ErrorCode::BusUnavailable,
+    });
     assert_eq!(refused(&worker), 0);
     assert!(matches!(commands.try_recv(), Ok(HubCommand::Attach { number: 2, .. })));
     assert!(worker.refuse_late(Instant::now(), SLICE));
