@@ -6,7 +6,7 @@ use roomcast_protocol::{Lineage, RoomName, Seq};
 use tokio::sync::oneshot;
 
 use crate::api::{
-    Health, History, HistoryRequest, Publication, PublishAck, PublishError, PublishReply,
+    Health, History, HistoryRequest, OrderPage, OrderRecord, OrderRevision, Publication, PublishAck, PublishError, PublishReply,
     ReadError, RoomEvent,
 };
 use crate::listening::RedisFeeds;
@@ -102,6 +102,20 @@ impl Bus {
         }
     }
 
+    /// Adds orders to those that the bus keeps, and reads what changed since `known`: all orders if
+    /// that is none of the bus's present revisions. Of two orders of one id a lift wins, and the
+    /// later end; what has ended is removed.
+    pub async fn exchange_orders(
+        &self,
+        known: &OrderRevision,
+        records: &[OrderRecord],
+    ) -> Result<OrderPage, ReadError> {
+        match &self.0 {
+            Kind::Memory(bus) => Ok(bus.exchange_orders(known, records)),
+            Kind::Redis(bus) => bus.exchange_orders(known, records).await,
+        }
+    }
+
     /// Replaces the list of Redis servers by one of a later version: rooms that are placed on
     /// another server now are created there (`Reset`), and no others are touched. The servers
     /// refuse nodes that still have the older list until these take the new one. Returns when the
@@ -119,6 +133,11 @@ impl Bus {
             Kind::Memory(_) => true,
             Kind::Redis(bus) => bus.is_reached(),
         }
+    }
+
+    /// Whether other nodes may use it too.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.0, Kind::Redis(_))
     }
 
     /// Where the rooms are, for logs and errors; without passwords.

@@ -12,6 +12,7 @@ mod listening;
 mod log_throttle;
 mod map_owner;
 mod memory;
+mod orders;
 mod owner;
 mod payload;
 mod placement;
@@ -23,7 +24,8 @@ mod scripts;
 mod server_map;
 
 pub use api::{
-    FeedEvent, Health, History, HistoryRange, HistoryRequest, KEY_WINDOW, Publication, PublishAck,
+    FeedEvent, Health, History, HistoryRange, HistoryRequest, KEY_WINDOW, OrderPage, OrderRecord,
+    OrderRevision, Publication, PublishAck,
     PublishError, PublishReply, ReadError, Retention, RoomEvent,
 };
 pub use bus::{Bus, Feeds};

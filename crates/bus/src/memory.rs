@@ -3,6 +3,7 @@
 //! lock.
 
 mod clock;
+mod orders;
 mod results;
 mod room;
 mod rooms;
@@ -12,8 +13,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use roomcast_protocol::{Lineage, RoomName, Seq};
 use tokio::sync::Notify;
 
-use crate::api::{History, HistoryRequest, Publication, PublishAck, PublishError, RoomEvent};
+use crate::api::{History, HistoryRequest, OrderPage, OrderRecord, OrderRevision, Publication, PublishAck, PublishError, RoomEvent};
 use clock::MemoryClock;
+use orders::MemoryOrders;
 use rooms::MemoryRooms;
 
 /// Settings of the bus in memory.
@@ -37,6 +39,7 @@ pub(crate) struct MemoryBus(Arc<Shared>);
 struct Shared {
     clock: MemoryClock,
     rooms: Mutex<MemoryRooms>,
+    orders: Mutex<MemoryOrders>,
     /// Wakes the feeds when a first event waits.
     ready: Notify,
 }
@@ -54,6 +57,7 @@ impl MemoryBus {
         let shared = Arc::new(Shared {
             clock: MemoryClock::start(),
             rooms: Mutex::new(MemoryRooms::new(options.pending_bytes)),
+            orders: Mutex::default(),
             ready: Notify::new(),
         });
         (Self(shared.clone()), MemoryFeeds(shared))
@@ -80,6 +84,16 @@ impl MemoryBus {
     pub(crate) fn history(&self, room: &RoomName, request: HistoryRequest) -> History {
         let now = self.0.clock.now();
         self.0.rooms().history(room, request, now)
+    }
+
+    pub(crate) fn exchange_orders(
+        &self,
+        known: &OrderRevision,
+        records: &[OrderRecord],
+    ) -> OrderPage {
+        let now = self.0.clock.now();
+        let mut orders = self.0.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        orders.exchange(known, records, now)
     }
 
     pub(crate) fn standing(&self, room: &RoomName) -> (Lineage, Seq) {

@@ -20,6 +20,8 @@ pub(crate) enum ScriptCall {
     Advance,
     /// `leases/bury.lua`
     Bury,
+    /// `orders/exchange.lua`
+    ExchangeOrders,
 }
 
 /// A command that goes out with a call, in one pipeline.
@@ -59,6 +61,9 @@ static ADVANCE: LazyLock<Script> = LazyLock::new(|| {
 static BURY: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(include_str!("scripts/common.lua"), include_str!("leases/bury.lua")))
 });
+static EXCHANGE_ORDERS: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(include_str!("scripts/common.lua"), include_str!("orders/exchange.lua")))
+});
 
 impl ScriptCall {
     fn script(self) -> &'static Script {
@@ -67,6 +72,7 @@ impl ScriptCall {
             Self::Read => &READ,
             Self::Advance => &ADVANCE,
             Self::Bury => &BURY,
+            Self::ExchangeOrders => &EXCHANGE_ORDERS,
         }
     }
 
@@ -137,6 +143,7 @@ pub(crate) async fn load(connection: &mut impl ConnectionLike) -> RedisResult<()
     READ.load_async(connection).await?;
     ADVANCE.load_async(connection).await?;
     BURY.load_async(connection).await?;
+    EXCHANGE_ORDERS.load_async(connection).await?;
     Ok(())
 }
 

@@ -31,11 +31,17 @@ pub enum CloseCode {
     Dead,
     /// 4002: no frame but `ping` came for `idle_timeout`.
     Idle,
+    /// 4100: the token has ended; come back with a new one.
+    Expired,
+    /// 4501: the user, the token or the network is banned.
+    Banned,
+    /// 4502: a backend ended the connection.
+    Disconnected,
 }
 
 impl CloseCode {
     /// Every code, for tables, metrics and tests.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::Normal,
         Self::GoingAway,
         Self::Protocol,
@@ -49,6 +55,9 @@ impl CloseCode {
         Self::Slow,
         Self::Dead,
         Self::Idle,
+        Self::Expired,
+        Self::Banned,
+        Self::Disconnected,
     ];
 
     /// The number in the Close frame.
@@ -67,6 +76,9 @@ impl CloseCode {
             Self::Slow => 4000,
             Self::Dead => 4001,
             Self::Idle => 4002,
+            Self::Expired => 4100,
+            Self::Banned => 4501,
+            Self::Disconnected => 4502,
         }
     }
 
@@ -86,6 +98,9 @@ impl CloseCode {
             Self::Slow => "slow",
             Self::Dead => "dead",
             Self::Idle => "idle",
+            Self::Expired => "expired",
+            Self::Banned => "banned",
+            Self::Disconnected => "disconnected",
         }
     }
 

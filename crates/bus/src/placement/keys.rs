@@ -89,6 +89,11 @@ impl Keyspace {
         format!("{{{}}}:leases", self.tag(Partition::CONTROL))
     }
 
+    /// The orders that hold on every node.
+    pub(crate) fn orders(&self) -> String {
+        format!("{{{}}}:orders", self.tag(Partition::CONTROL))
+    }
+
     /// The key of the version of the list of servers.
     pub(crate) fn version(&self) -> String {
         format!("{}:version", self.prefix)
