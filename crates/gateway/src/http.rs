@@ -3,6 +3,7 @@
 
 mod admission;
 mod answer;
+mod api;
 mod body;
 mod client_addr;
 mod host;
@@ -25,7 +26,7 @@ use std::time::Instant;
 use roomcast_metrics::RefusalReason;
 use tokio::net::TcpStream;
 
-pub(crate) use serve::serve_monitor;
+pub(crate) use serve::{AdminNode, serve_admin, serve_monitor};
 
 use self::http_connection::HttpConnection;
 use self::progress::{HttpProgress, HttpStage};

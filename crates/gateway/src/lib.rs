@@ -6,6 +6,7 @@
 
 pub mod config;
 
+mod api;
 mod connection;
 mod drain;
 mod fault;
@@ -16,6 +17,7 @@ mod hub;
 mod identity;
 mod node;
 mod node_status;
+mod orders;
 mod permit;
 mod publication;
 mod room;

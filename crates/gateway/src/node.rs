@@ -1,6 +1,7 @@
 //! A whole node: its listener, the hub's thread, the workers' threads, and their end.
 
 mod acceptor;
+mod admin;
 mod descriptors;
 mod drain;
 mod monitor;
@@ -26,6 +27,7 @@ use self::worker_loop::WorkerParts;
 use crate::config::Config;
 use crate::drain::{FAREWELL, Schedule};
 use crate::fault::InjectedFault;
+use crate::http::AdminNode;
 use crate::hub::{HubHandle, worker_queue};
 use crate::node_status::NodeStatus;
 use crate::settings::Settings;
@@ -55,6 +57,7 @@ pub enum StartError {
 pub struct Node {
     address: SocketAddr,
     metrics_address: Option<SocketAddr>,
+    admin_address: Option<SocketAddr>,
     config: Config,
     descriptors: usize,
     metrics: Metrics,
@@ -66,7 +69,8 @@ pub struct Node {
     opened: Option<oneshot::Receiver<Result<(), roomcast_bus::RedisStartError>>>,
     status: Arc<NodeStatus>,
     acceptor: Acceptor,
-    monitor: Option<JoinHandle<()>>,
+    /// Tasks of the main runtime, which end with the node.
+    tasks: Vec<JoinHandle<()>>,
     ended: Vec<oneshot::Receiver<()>>,
 }
 
@@ -105,14 +109,29 @@ impl Node {
         let apart = config.http.metrics_listen.is_some();
         let status =
             Arc::new(NodeStatus::new(bus.clone(), metrics.clone(), config.node.workers, apart));
-        let (metrics_address, monitor) = match config.http.metrics_listen {
+        let mut tasks = vec![tokio::spawn(status.orders.clone().follow())];
+        let metrics_address = match config.http.metrics_listen {
             Some(listen) => {
                 let (address, task) = monitor::start(listen, status.clone(), config.http.clone())
                     .await
                     .map_err(|error| StartError::Listen(listen, "http.metrics_listen", error))?;
-                (Some(address), Some(task))
+                tasks.push(task);
+                Some(address)
             }
-            None => (None, None),
+            None => None,
+        };
+        let admin_address = match config.http.admin_listen {
+            Some(listen) => {
+                let (bus, tracer, metrics) = (bus.clone(), tracer.clone(), metrics.clone());
+                let (settings, status) = (watched.clone(), status.clone());
+                let node = AdminNode { bus, settings, tracer, metrics, status };
+                let (address, task) = admin::start(listen, node)
+                    .await
+                    .map_err(|error| StartError::Listen(listen, "http.admin_listen", error))?;
+                tasks.push(task);
+                Some(address)
+            }
+            None => None,
         };
         let is_alone = config.node.workers == 1;
         let mut workers = Vec::new();
@@ -149,6 +168,7 @@ impl Node {
         Ok(Self {
             address,
             metrics_address,
+            admin_address,
             config,
             descriptors,
             metrics,
@@ -159,7 +179,7 @@ impl Node {
             opened,
             status,
             acceptor,
-            monitor,
+            tasks,
             ended,
         })
     }
@@ -167,10 +187,13 @@ impl Node {
     /// Waits until the bus was reached for the first time, however long its Redis is away; at once
     /// for the bus in memory. After an error the node never becomes ready: stop it. Cancel-safe.
     pub async fn opened(&mut self) -> Result<(), StartError> {
-        let Some(opened) = &mut self.opened else { return Ok(()) };
-        let opened = opened.await;
-        self.opened = None;
-        Ok(opened.map_err(|_| io::Error::other("the hub's thread ended"))??)
+        if let Some(opened) = &mut self.opened {
+            let opened = opened.await;
+            self.opened = None;
+            opened.map_err(|_| io::Error::other("the hub's thread ended"))??;
+        }
+        self.status.orders.first_read().await;
+        Ok(())
     }
 
     /// Where clients connect.
@@ -181,6 +204,11 @@ impl Node {
     /// Where `/metrics` is served, if it has an address of its own.
     pub fn metrics_address(&self) -> Option<SocketAddr> {
         self.metrics_address
+    }
+
+    /// Where the routes of backends are served, if they have an address of their own.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin_address
     }
 
     /// The configuration in force.
@@ -235,9 +263,7 @@ impl Node {
         self.status.close();
         self.acceptor.close();
         drop(self.acceptor);
-        if let Some(monitor) = &self.monitor {
-            monitor.abort();
-        }
+        self.tasks.iter().for_each(JoinHandle::abort);
         let deadline = Instant::now() + farewell;
         for ended in self.ended {
             // An error means the same: the thread has ended.

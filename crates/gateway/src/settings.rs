@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
+use roomcast_access::api_key::ApiKeyTable;
 use roomcast_bus::Retention;
 use roomcast_metrics::{Metrics, NamespaceMetrics};
 use roomcast_protocol::RoomName;
@@ -20,6 +21,8 @@ pub(crate) struct Settings {
     pub(crate) limits: NodeLimits,
     pub(crate) heartbeat: HeartbeatSettings,
     pub(crate) http: HttpConfig,
+    /// Keys of backends.
+    pub(crate) api_keys: ApiKeyTable,
     /// A fault that a test injected. Release builds do not look at it.
     pub(crate) fault: Option<InjectedFault>,
     default: Arc<Namespace>,
@@ -45,6 +48,8 @@ pub(crate) struct NodeLimits {
     pub(crate) message_deadline: Duration,
     /// Requests of one connection that the bus has not answered: then it is not read.
     pub(crate) requests: usize,
+    /// Largest body of an HTTP request.
+    pub(crate) body_bytes: usize,
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) room_linger: Duration,
 }
@@ -85,6 +90,7 @@ impl NodeLimits {
             notsent_lowat: config.notsent_lowat,
             message_deadline: config.message_deadline,
             requests: config.inflight_publishes,
+            body_bytes: config.body_bytes,
             idle_timeout: Some(config.idle_timeout).filter(|timeout| !timeout.is_zero()),
             room_linger: config.room_linger,
         }
@@ -121,6 +127,7 @@ impl Settings {
         Self {
             limits: NodeLimits::new(&config.limits, connections),
             http: config.http.clone(),
+            api_keys: config.api_keys.table(),
             fault: None,
             heartbeat: HeartbeatSettings {
                 interval: config.heartbeat.interval,

@@ -18,6 +18,7 @@ mod http_tasks;
 mod hub_requests;
 mod joins;
 mod members;
+mod orders;
 mod passes;
 mod publish;
 mod requests;
@@ -25,7 +26,7 @@ mod rooms;
 mod wheel;
 mod work_queue;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -39,6 +40,7 @@ pub(crate) use requests::BusAnswer;
 
 use crate::connection::{Connection, TURN_BYTES};
 use crate::hub::HubHandle;
+use crate::orders::OrderDesk;
 use crate::settings::Settings;
 use crate::traces::Tracer;
 use connections::LiveConnections;
@@ -62,11 +64,13 @@ pub(crate) struct Worker {
     /// All metric families; handles are shared, values atomic.
     pub(crate) metrics: Metrics,
     settings: RefCell<Arc<Settings>>,
-    bus: Bus,
+    pub(crate) bus: Bus,
     hub: HubClient,
     /// Answers of the bus. Bounded by the requests that connections may have in flight.
     answers: mpsc::UnboundedSender<BusAnswer>,
-    tracer: Tracer,
+    pub(crate) tracer: Tracer,
+    /// The node's bans and disconnects, once it follows them.
+    orders: OnceCell<Arc<OrderDesk>>,
     /// Connections and their timers.
     connections: LiveConnections,
     /// Rooms with local members, or about to have some.
@@ -107,6 +111,7 @@ impl Worker {
             http_tasks: RefCell::default(),
             answers,
             tracer,
+            orders: OnceCell::new(),
         }
     }
 

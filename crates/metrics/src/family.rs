@@ -63,6 +63,16 @@ impl<'a> Families<'a> {
         ByLabel::new(|value| family.with_label_values(&[value]))
     }
 
+    /// A counter for each pair of two labels: `family[a][b]`.
+    pub(crate) fn counters_by_two<A: Label, B: Label>(
+        &self,
+        name: &str,
+        help: &str,
+    ) -> ByLabel<A, ByLabel<B, IntCounter>> {
+        let family = self.register(IntCounterVec::new(opts(name, help), &[A::NAME, B::NAME]));
+        ByLabel::new(|a| ByLabel::new(|b| family.with_label_values(&[a, b])))
+    }
+
     pub(crate) fn gauge(&self, name: &str, help: &str) -> IntGauge {
         self.register(IntGauge::with_opts(opts(name, help)))
     }

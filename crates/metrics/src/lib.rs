@@ -4,6 +4,7 @@
 //!
 //! `docs/metrics.md` lists the families; a test holds it to the registry.
 
+mod access;
 mod buckets;
 mod bus;
 mod connection;
@@ -18,6 +19,7 @@ mod wire;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{Registry, TextEncoder};
 
+pub use access::{AccessMetrics, ApiOutcome, ApiRoute};
 pub use bus::{
     BusCommand, BusConnection, BusMetrics, CircuitState, EpochResetCause, LeaseState, RepairCause,
 };
@@ -51,6 +53,8 @@ pub struct Metrics {
     pub rooms: RoomMetrics,
     /// The bus between the nodes.
     pub bus: BusMetrics,
+    /// Requests of backends, and bans.
+    pub access: AccessMetrics,
 }
 
 impl Metrics {
@@ -72,6 +76,7 @@ impl Metrics {
             delivery: DeliveryMetrics::new(&families),
             rooms: RoomMetrics::new(&families),
             bus: BusMetrics::new(&families),
+            access: AccessMetrics::new(&families),
             registry,
         }
     }

@@ -31,6 +31,15 @@ pub(super) const SECTION: Section = Section {
                     address.",
         },
         Key {
+            name: "admin_listen",
+            default: "",
+            kind: ValueKind::AddressOrEmpty,
+            change: Change::Restart,
+            about: "An address of its own for the routes of backends below `/v1`, which then are not \
+                    served on `http.listen`. Empty: served there. An address that only backends \
+                    reach keeps others from trying keys.",
+        },
+        Key {
             name: "trusted_proxies",
             default: "",
             kind: ValueKind::Networks,
@@ -67,6 +76,14 @@ pub(super) const SECTION: Section = Section {
                     common), so that it is the proxy that ends them.",
         },
         Key {
+            name: "body_timeout",
+            default: "10s",
+            kind: ValueKind::Time(Bounds::new(100, 300_000)),
+            change: Change::Reload,
+            about: "From the end of a request's head to the end of its body; later ones get 408. \
+                    The largest body (`limits.body_bytes`) at 1 Mbit/s.",
+        },
+        Key {
             name: "max_header_bytes",
             default: "16KiB",
             kind: ValueKind::Bytes(Bounds::new(8 << 10, 1 << 20)),
@@ -85,6 +102,8 @@ pub struct HttpConfig {
     pub listen: SocketAddr,
     /// Where `/metrics` is served, if not there.
     pub metrics_listen: Option<SocketAddr>,
+    /// Where the routes of backends are served, if not there.
+    pub admin_listen: Option<SocketAddr>,
     /// Whose word about a client's address is taken.
     #[serde(default)]
     pub trusted_proxies: Networks,
@@ -96,6 +115,9 @@ pub struct HttpConfig {
     /// How long a socket may be silent between two requests.
     #[serde(deserialize_with = "value::from_millis")]
     pub idle_timeout: Duration,
+    /// How long a request's body may take.
+    #[serde(deserialize_with = "value::from_millis")]
+    pub body_timeout: Duration,
     /// How large a request's head may be.
     pub max_header_bytes: usize,
 }

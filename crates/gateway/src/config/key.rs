@@ -7,7 +7,7 @@ use roomcast_protocol::NodeId;
 
 use super::secret::{self, SecretUrl};
 use super::value::{self, Bounds};
-use super::{Networks, SECTIONS, log_filter, namespaces};
+use super::{Networks, SECTIONS, api_keys, log_filter, namespaces};
 
 /// Keys that stand together under one TOML table.
 #[derive(Debug)]
@@ -73,6 +73,8 @@ pub(super) enum ValueKind {
     Networks,
     Prefix,
     LogFilter,
+    Digest,
+    Scopes,
 }
 
 impl ValueKind {
@@ -101,6 +103,8 @@ impl ValueKind {
             Self::Networks => Networks::read(text).map(|_| text.into()),
             Self::Prefix => read_prefix(text),
             Self::LogFilter => log_filter::read(text),
+            Self::Digest => api_keys::read_digest(text),
+            Self::Scopes => api_keys::read_scopes(text),
         }
     }
 
@@ -123,13 +127,15 @@ impl ValueKind {
             Self::HttpOrEmpty => "a URL `http://…`, or empty".into(),
             Self::Networks => "networks separated by blanks, or empty".into(),
             Self::Prefix => "1 to 32 of `a–z A–Z 0–9 _ -`".into(),
+            Self::Digest => "64 hex digits".into(),
+            Self::Scopes => "words separated by blanks".into(),
             Self::LogFilter => "a level, or `level,target=level,…`".into(),
         }
     }
 
     /// Whether its value must not be shown.
     pub(super) fn is_secret(&self) -> bool {
-        matches!(self, Self::RedisUrl | Self::HttpOrEmpty)
+        matches!(self, Self::RedisUrl | Self::HttpOrEmpty | Self::Digest)
     }
 }
 
@@ -141,6 +147,9 @@ pub(super) fn find(path: &str) -> Option<&'static Key> {
 
 /// The section of that name.
 pub(super) fn find_section(name: &str) -> Option<&'static Section> {
+    if name.strip_prefix("api_keys.").is_some_and(api_keys::is_name) {
+        return Some(&api_keys::SECTION);
+    }
     let name = match name.strip_prefix("namespaces.") {
         Some(namespace) if namespaces::is_name(namespace) => namespaces::SECTION.name,
         _ => name,

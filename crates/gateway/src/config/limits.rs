@@ -74,6 +74,14 @@ pub(super) const SECTION: Section = Section {
                     ended. Holds 4,681 handshakes, two seconds of `accept_rate`.",
         },
         Key {
+            name: "body_bytes",
+            default: "1MiB",
+            kind: ValueKind::Bytes(Bounds::new(1 << 10, 64 << 20)),
+            change: Change::Reload,
+            about: "Largest body of an HTTP request; more is refused with 413, before it is read \
+                    where its length is told. Room for a thousand messages of a kilobyte.",
+        },
+        Key {
             name: "lag_bytes",
             default: "1MiB",
             kind: ValueKind::Bytes(Bounds::new(64 << 10, 1 << 30)),
@@ -174,6 +182,8 @@ pub struct LimitsConfig {
     pub stalled_bytes: usize,
     /// Sockets of one worker that are not WebSockets yet.
     pub handshake_bytes: usize,
+    /// Largest body of an HTTP request.
+    pub body_bytes: usize,
     /// How far a member may lag in one room.
     pub lag_bytes: usize,
     /// All logs of the node.

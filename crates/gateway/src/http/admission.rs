@@ -5,6 +5,8 @@
 //! the client's address (`client_addr`); bans and limits by address; origin; credentials;
 //! identity; limits by user. Nothing expensive may come before the limits by address.
 
+use std::net::IpAddr;
+
 use hyper::StatusCode;
 use hyper::http::request::Parts;
 use roomcast_metrics::RefusalReason;
@@ -13,6 +15,7 @@ use super::answer::HttpProblem;
 use super::query;
 use crate::identity::Hello;
 use crate::node_status::NodeStatus;
+use crate::orders::{JudgedClient, OrderDesk, OrderedEnd};
 
 /// Refuses a connection that the node cannot take, whatever the client: it is leaving, has not
 /// reached its Redis, or has as many sockets as it may have. It looks at nothing of the request.
@@ -40,6 +43,21 @@ pub(super) fn check_open(status: &NodeStatus, most_connections: usize) -> Result
 pub(super) async fn admit(head: &Parts) -> Result<Hello, HttpProblem> {
     let query = head.uri.query().unwrap_or_default();
     query::parse(query).map_err(|detail| HttpProblem::bad_request("bad_query", detail))
+}
+
+/// Refuses a client that is banned. `address` is the client's, if more than a proxy's is known.
+pub(super) fn check_orders(
+    orders: &OrderDesk,
+    hello: &Hello,
+    address: Option<IpAddr>,
+) -> Result<(), HttpProblem> {
+    let client = JudgedClient { user: hello.user.as_ref(), address, connection: None };
+    let Some(OrderedEnd { reason, .. }) = orders.judge(client) else { return Ok(()) };
+    let detail = match reason {
+        Some(reason) => format!("banned: {reason}"),
+        None => "banned".to_owned(),
+    };
+    Err(HttpProblem::new(StatusCode::FORBIDDEN, "banned", detail).counted(RefusalReason::Banned))
 }
 
 #[cfg(test)]

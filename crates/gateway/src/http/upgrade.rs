@@ -29,6 +29,8 @@ pub(super) async fn answer(
             .counted(RefusalReason::Subprotocol)
     })?;
     let hello = admission::admit(&head).await?;
+    let address = Some(client).filter(|client| !settings.http.trusted_proxies.contain(*client));
+    admission::check_orders(&http.status.orders, &hello, address)?;
     match handshake::read(&head, &body) {
         Ok(Wish::Upgrade(accept)) => {
             let (slot, accepted) = (http.slot.clone(), http.accepted);

@@ -54,6 +54,7 @@ pub(super) async fn run(parts: WorkerParts) {
     let worker = Rc::new(Worker::new(named, means, first, (parts.metrics, parts.tracer)));
     tokio::task::spawn_local(worker.clone().run_passes());
     tokio::task::spawn_local(worker.clone().run_hub_requests());
+    tokio::task::spawn_local(worker.clone().follow_orders(status.orders.clone()));
     tokio::task::spawn_local(watch_time(worker.clone(), status.clone()));
 
     if let Some(listener) = parts.listener {

@@ -39,6 +39,8 @@ pub(crate) fn start(worker: Rc<Worker>, socket: TcpStream, early: Bytes, grant: 
     connections.opened[grant.hello.kind()].inc();
     let (form, stalled) = (Form::websocket(grant.subprotocol.encoding), &worker.stalled_held);
     let connection = Rc::new(Connection::new(id, grant.hello, form, socket, stalled));
+    let trusted = &worker.settings().http.trusted_proxies;
+    connection.address.set(Some(grant.client).filter(|client| !trusted.contain(*client)));
     tracing::debug!(%connection, client = %grant.client, "opened");
     tokio::task::spawn_local(live(worker, connection, early, grant.slot));
 }
