@@ -6,8 +6,8 @@ use roomcast_protocol::{Lineage, RoomName, Seq};
 use tokio::sync::oneshot;
 
 use crate::api::{
-    Health, History, HistoryRequest, OrderPage, OrderRecord, OrderRevision, Publication, PublishAck, PublishError, PublishReply,
-    ReadError, RoomEvent,
+    Health, History, HistoryRequest, OrderPage, OrderRecord, OrderRevision, Publication,
+    PublishAck, PublishError, PublishReply, ReadError, RoomEvent,
 };
 use crate::listening::RedisFeeds;
 use crate::map_owner::opening::RedisOpening;

@@ -25,8 +25,8 @@ mod server_map;
 
 pub use api::{
     FeedEvent, Health, History, HistoryRange, HistoryRequest, KEY_WINDOW, OrderPage, OrderRecord,
-    OrderRevision, Publication, PublishAck,
-    PublishError, PublishReply, ReadError, Retention, RoomEvent,
+    OrderRevision, Publication, PublishAck, PublishError, PublishReply, ReadError, Retention,
+    RoomEvent,
 };
 pub use bus::{Bus, Feeds};
 pub use map_owner::opening::RedisOpening;

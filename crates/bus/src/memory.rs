@@ -13,7 +13,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use roomcast_protocol::{Lineage, RoomName, Seq};
 use tokio::sync::Notify;
 
-use crate::api::{History, HistoryRequest, OrderPage, OrderRecord, OrderRevision, Publication, PublishAck, PublishError, RoomEvent};
+use crate::api::{
+    History, HistoryRequest, OrderPage, OrderRecord, OrderRevision, Publication, PublishAck,
+    PublishError, RoomEvent,
+};
 use clock::MemoryClock;
 use orders::MemoryOrders;
 use rooms::MemoryRooms;

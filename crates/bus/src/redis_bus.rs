@@ -11,7 +11,8 @@ use roomcast_protocol::{Lineage, RoomName, Seq};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::api::{
-    Health, History, HistoryRequest, OrderPage, OrderRecord, OrderRevision, Publication, PublishReply, ReadError, random_epoch,
+    Health, History, HistoryRequest, OrderPage, OrderRecord, OrderRevision, Publication,
+    PublishReply, ReadError, random_epoch,
 };
 use crate::event_queue::EventQueue;
 use crate::leases::LeaseKeeper;
@@ -139,7 +140,16 @@ impl RedisBus {
         tokio::spawn(leases.run(ended));
         let feeds = RedisFeeds::new(events, shards.clone());
         Ok((
-            Self { submitter, reader, orders, shards, owner, reached, place, _leased: Arc::new(leased) },
+            Self {
+                submitter,
+                reader,
+                orders,
+                shards,
+                owner,
+                reached,
+                place,
+                _leased: Arc::new(leased),
+            },
             feeds,
             opening,
         ))

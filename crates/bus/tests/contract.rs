@@ -269,8 +269,7 @@ async fn an_api_key_has_the_rooms_bound(bus: Bus, _: Listener) {
     let retention = Retention { keys_per_user: 1, keys_per_room: 4, ..RETENTION };
     let publish = async |api_key: &str, user: Option<&str>, key: &str| {
         let api_key = Some(api_key).filter(|name| !name.is_empty()).map(Into::into);
-        let publication =
-            roomcast_bus::Publication { api_key, retention, ..keyed("1", user, key) };
+        let publication = roomcast_bus::Publication { api_key, retention, ..keyed("1", user, key) };
         bus.publish(room.clone(), publication).await.map(|ack| ack.position.seq)
     };
     assert_eq!(publish("shop", Some("ann"), "k1").await, Ok(1));

@@ -13,6 +13,9 @@ use crate::orders::OrderDesk;
 /// A worker that has not ticked for so long hangs: it ticks four times a second.
 const ALIVE_WITHIN: Duration = Duration::from_secs(10);
 
+/// A node that has not read the orders for so long is not ready: as long as a probe may be missing.
+const ORDERS_WITHIN: Duration = Duration::from_secs(3);
+
 /// The node's state, behind atomics.
 pub(crate) struct NodeStatus {
     bus: Bus,
@@ -101,7 +104,7 @@ impl NodeStatus {
             (!health.reached, "bus_starting"),
             (health.reached && !health.probed, "bus_probe_missing"),
             (health.reached && !health.subscribed, "subscriptions_missing"),
-            (health.reached && !self.orders.is_followed(), "orders_unread"),
+            (health.reached && !self.orders.is_followed(ORDERS_WITHIN), "orders_unread"),
         ];
         reasons.into_iter().filter(|(holds, _)| *holds).map(|(_, reason)| reason).collect()
     }

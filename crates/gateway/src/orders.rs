@@ -29,9 +29,6 @@ use clock::BusClock;
 const EXCHANGE_PERIOD: Duration = Duration::from_millis(250);
 /// Longest wait for the bus in one exchange.
 const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(1);
-/// Without a successful exchange for so long the node is not ready: as long as a probe may be
-/// missing.
-const FOLLOWED_WITHIN: Duration = Duration::from_secs(3);
 /// Exchanges between two searches for orders that have ended.
 const EXCHANGES_PER_SWEEP: u64 = 40;
 /// Orders that the API keeps at once: 20 MB in Redis and on every node.
@@ -126,10 +123,10 @@ impl OrderDesk {
         !self.bus.is_shared() || self.followed.load(Ordering::Relaxed) > 0
     }
 
-    /// Whether it was read lately, so that the node may call itself ready.
-    pub(crate) fn is_followed(&self) -> bool {
+    /// Whether it was read within this time.
+    pub(crate) fn is_followed(&self, within: Duration) -> bool {
         let (followed, now) = (self.followed.load(Ordering::Relaxed), self.elapsed_ms());
-        let is_recent = now.saturating_sub(followed) <= FOLLOWED_WITHIN.as_millis() as u64;
+        let is_recent = now.saturating_sub(followed) <= within.as_millis() as u64;
         !self.bus.is_shared() || (followed > 0 && is_recent)
     }
 

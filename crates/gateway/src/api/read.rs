@@ -5,7 +5,6 @@ use roomcast_protocol::{DEFAULT_HISTORY_LIMIT, MAX_HISTORY_LIMIT, Message};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-
 use super::publish::room_named;
 use super::{ApiError, ApiNode};
 
@@ -34,11 +33,7 @@ struct PageText<'a> {
 }
 
 /// Reads a page; `query` is that of the request, undecoded. Answers JSON.
-pub(crate) async fn read(
-    node: &ApiNode<'_>,
-    room: &str,
-    query: &str,
-) -> Result<String, ApiError> {
+pub(crate) async fn read(node: &ApiNode<'_>, room: &str, query: &str) -> Result<String, ApiError> {
     let room = room_named(room)?;
     let (range, limit) = parse(query)?;
     let retention = node.settings.namespace_of(&room).retention;

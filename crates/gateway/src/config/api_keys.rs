@@ -88,6 +88,8 @@ pub(super) fn read_digest(text: &str) -> Result<String, String> {
 pub(super) fn read_scopes(text: &str) -> Result<String, String> {
     match ApiScopes::parse(text) {
         Ok(_) => Ok(text.split_whitespace().collect::<Vec<_>>().join(" ")),
-        Err(word) => Err(format!("{} is none of publish, read, admin", super::value::quoted(&word))),
+        Err(word) => {
+            Err(format!("{} is none of publish, read, admin", super::value::quoted(&word)))
+        }
     }
 }

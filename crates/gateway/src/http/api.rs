@@ -115,7 +115,9 @@ fn check_key(
 ) -> Result<ApiKeyName, HttpProblem> {
     let mut all = headers.get_all(AUTHORIZATION).iter();
     let presented = match (all.next(), all.next()) {
-        (None, _) => return Err(unauthorized("no_token", "send Authorization: Bearer NAME.SECRET")),
+        (None, _) => {
+            return Err(unauthorized("no_token", "send Authorization: Bearer NAME.SECRET"));
+        }
         (Some(one), None) => one.to_str().ok().and_then(bearer),
         (Some(_), Some(_)) => None,
     };
@@ -151,9 +153,8 @@ fn publish_headers(headers: &HeaderMap) -> Result<PublishHeaders<'_>, ApiError> 
     let key = headers.get(IDEMPOTENCY_KEY).map(HeaderValue::to_str).transpose();
     let key = key.map_err(|_| ApiError::bad_body("Idempotency-Key: printable ASCII"))?;
     // The draft of the header has its value in quotes; most senders leave them out.
-    let key = key.map(|key| {
-        key.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(key)
-    });
+    let key = key
+        .map(|key| key.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(key));
     Ok(PublishHeaders {
         key,
         traceparent: headers.get(TRACEPARENT).and_then(|value| value.to_str().ok()),

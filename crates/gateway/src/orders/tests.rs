@@ -1,3 +1,5 @@
+//! Orders over several desks of one bus, and what a bus that lost its list gets back.
+
 use roomcast_access::orders::{BanTarget, DisconnectTarget};
 use roomcast_bus::MemoryOptions;
 
@@ -24,7 +26,7 @@ fn end_of(desk: &OrderDesk, name: &str) -> Option<CloseCode> {
 async fn an_order_holds_on_every_desk_of_a_bus() {
     let bus = Bus::memory(MemoryOptions::default()).0;
     let (one, other) = (desk(&bus), desk(&bus));
-    assert!(other.was_read() && other.is_followed());
+    assert!(other.was_read() && other.is_followed(Duration::ZERO), "nobody else gives orders");
     let mut news = other.news();
     let ban = OrderKind::Ban(BanTarget::User(user("eve")));
     let order = one.give(ban, HOUR, Some("spam".into())).await.unwrap();
@@ -83,8 +85,7 @@ async fn a_disconnect_ends_what_began_before_it() {
     };
     let end = |begun| {
         let connection = Some((ConnectionId(1), begun));
-        desk.judge(JudgedClient { user: Some(&eve), address: None, connection })
-            .map(|end| end.code)
+        desk.judge(JudgedClient { user: Some(&eve), address: None, connection }).map(|end| end.code)
     };
     desk.give(kind(Renewal::Yes), HOUR, None).await.unwrap();
     assert_eq!(end(before - 1), Some(CloseCode::Expired));

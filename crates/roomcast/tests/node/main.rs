@@ -4,6 +4,7 @@
 
 mod ack;
 mod answers;
+mod backend;
 mod errors;
 mod handshake;
 mod handshake_rules;

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(unreachable_pub, reason = "each test file is a crate of its own")]
 
+mod backend;
 mod calls;
 mod client;
 mod cluster;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
+pub use backend::{Backend, read};
 pub use calls::{Call, note_calls, noted_calls};
 pub use client::{Incoming, Joined, TestClient, foreign, plain, publish_of, seqs, text};
 pub use cluster::{Cluster, cluster_node, is_ready};
