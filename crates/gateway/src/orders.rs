@@ -29,6 +29,8 @@ use clock::BusClock;
 const EXCHANGE_PERIOD: Duration = Duration::from_millis(250);
 /// Longest wait for the bus in one exchange.
 const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Longest wait of a backend that gives an order; exchanges before its own are in it.
+const ORDER_TIMEOUT: Duration = Duration::from_secs(3);
 /// Exchanges between two searches for orders that have ended.
 const EXCHANGES_PER_SWEEP: u64 = 40;
 /// Orders that the API keeps at once: 20 MB in Redis and on every node.
@@ -174,25 +176,33 @@ impl OrderDesk {
         let end = self.now().saturating_add(life.as_millis() as u64);
         let id = OrderId(rand::random());
         let order = AccessOrder { id, kind, end, reason, state: OrderState::InForce };
-        self.exchange(std::slice::from_ref(&order)).await.map_err(|_| OrderError::Unavailable)?;
+        self.exchange_now(std::slice::from_ref(&order)).await?;
         Ok(order)
     }
 
     /// Lifts a ban; false if there is none of this id.
     pub(crate) async fn lift(&self, id: OrderId) -> Result<bool, OrderError> {
         // It may have been given on another node just now.
-        self.exchange(&[]).await.map_err(|_| OrderError::Unavailable)?;
+        self.exchange_now(&[]).await?;
         let known = self.read().order(id).filter(|order| order.is_ban()).cloned();
         let Some(order) = known else { return Ok(false) };
         let lifted = AccessOrder { state: OrderState::Lifted, ..order };
-        self.exchange(&[lifted]).await.map_err(|_| OrderError::Unavailable)?;
+        self.exchange_now(&[lifted]).await?;
         Ok(true)
     }
 
     /// The bans in force on all nodes.
     pub(crate) async fn bans(&self) -> Result<Vec<AccessOrder>, OrderError> {
-        self.exchange(&[]).await.map_err(|_| OrderError::Unavailable)?;
+        self.exchange_now(&[]).await?;
         Ok(self.read().bans(self.now()).cloned().collect())
+    }
+
+    /// An exchange for which a backend waits.
+    async fn exchange_now(&self, orders: &[AccessOrder]) -> Result<(), OrderError> {
+        match timeout(ORDER_TIMEOUT, self.exchange(orders)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(ReadError::Unavailable)) | Err(_) => Err(OrderError::Unavailable),
+        }
     }
 
     /// One exchange: `orders` go to the bus, and what changed there comes into the book. The bus
