@@ -264,6 +264,15 @@ pub struct OrderPage {
     pub texts: Vec<String>,
 }
 
+/// What becomes of a ticket that is looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TicketUse {
+    /// It can be used afterwards.
+    Look,
+    /// It is spent: of all calls with a ticket one gets its record.
+    Take,
+}
+
 /// A random epoch for a room that a bus creates.
 pub(crate) fn random_epoch() -> Epoch {
     Epoch(rand::random::<NonZeroU64>().get())

@@ -1,13 +1,15 @@
 //! The bus as the node sees it: one handle to publish and read, one set of feeds to listen to. It
 //! only selects the kind of bus, in memory or over Redis.
 
+use std::time::Duration;
+
 use roomcast_metrics::BusMetrics;
 use roomcast_protocol::{Lineage, RoomName, Seq};
 use tokio::sync::oneshot;
 
 use crate::api::{
     Health, History, HistoryRequest, OrderPage, OrderRecord, OrderRevision, Publication,
-    PublishAck, PublishError, PublishReply, ReadError, RoomEvent,
+    PublishAck, PublishError, PublishReply, ReadError, RoomEvent, TicketUse,
 };
 use crate::listening::RedisFeeds;
 use crate::map_owner::opening::RedisOpening;
@@ -113,6 +115,34 @@ impl Bus {
         match &self.0 {
             Kind::Memory(bus) => Ok(bus.exchange_orders(known, records)),
             Kind::Redis(bus) => bus.exchange_orders(known, records).await,
+        }
+    }
+
+    /// Keeps a record under a ticket for so long: a random text that nobody guesses.
+    pub async fn keep_ticket(
+        &self,
+        ticket: &str,
+        record: &str,
+        life: Duration,
+    ) -> Result<(), ReadError> {
+        match &self.0 {
+            Kind::Memory(bus) => {
+                bus.keep_ticket(ticket, record, life);
+                Ok(())
+            }
+            Kind::Redis(bus) => bus.tickets().keep(ticket, record, life).await,
+        }
+    }
+
+    /// The record of a ticket; `None` for one that is unknown, ended or taken.
+    pub async fn find_ticket(
+        &self,
+        ticket: &str,
+        usage: TicketUse,
+    ) -> Result<Option<String>, ReadError> {
+        match &self.0 {
+            Kind::Memory(bus) => Ok(bus.find_ticket(ticket, usage)),
+            Kind::Redis(bus) => bus.tickets().find(ticket, usage).await,
         }
     }
 

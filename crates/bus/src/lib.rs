@@ -22,11 +22,12 @@ mod reads;
 mod redis_bus;
 mod scripts;
 mod server_map;
+mod tickets;
 
 pub use api::{
     FeedEvent, Health, History, HistoryRange, HistoryRequest, KEY_WINDOW, OrderPage, OrderRecord,
     OrderRevision, Publication, PublishAck, PublishError, PublishReply, ReadError, Retention,
-    RoomEvent,
+    RoomEvent, TicketUse,
 };
 pub use bus::{Bus, Feeds};
 pub use map_owner::opening::RedisOpening;

@@ -7,19 +7,22 @@ mod orders;
 mod results;
 mod room;
 mod rooms;
+mod tickets;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use roomcast_protocol::{Lineage, RoomName, Seq};
 use tokio::sync::Notify;
 
 use crate::api::{
     History, HistoryRequest, OrderPage, OrderRecord, OrderRevision, Publication, PublishAck,
-    PublishError, RoomEvent,
+    PublishError, RoomEvent, TicketUse,
 };
 use clock::MemoryClock;
 use orders::MemoryOrders;
 use rooms::MemoryRooms;
+use tickets::MemoryTickets;
 
 /// Settings of the bus in memory.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +46,7 @@ struct Shared {
     clock: MemoryClock,
     rooms: Mutex<MemoryRooms>,
     orders: Mutex<MemoryOrders>,
+    tickets: Mutex<MemoryTickets>,
     /// Wakes the feeds when a first event waits.
     ready: Notify,
 }
@@ -54,6 +58,12 @@ impl Shared {
     }
 }
 
+impl Shared {
+    fn tickets(&self) -> MutexGuard<'_, MemoryTickets> {
+        self.tickets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl MemoryBus {
     /// The bus and its feeds.
     pub(crate) fn new(options: MemoryOptions) -> (Self, MemoryFeeds) {
@@ -61,6 +71,7 @@ impl MemoryBus {
             clock: MemoryClock::start(),
             rooms: Mutex::new(MemoryRooms::new(options.pending_bytes)),
             orders: Mutex::default(),
+            tickets: Mutex::default(),
             ready: Notify::new(),
         });
         (Self(shared.clone()), MemoryFeeds(shared))
@@ -97,6 +108,17 @@ impl MemoryBus {
         let now = self.0.clock.now();
         let mut orders = self.0.orders.lock().unwrap_or_else(PoisonError::into_inner);
         orders.exchange(known, records, now)
+    }
+
+    pub(crate) fn keep_ticket(&self, ticket: &str, record: &str, life: Duration) {
+        let now = self.0.clock.now();
+        let end = now.saturating_add(life.as_millis() as u64);
+        self.0.tickets().keep(ticket, record, end, now);
+    }
+
+    pub(crate) fn find_ticket(&self, ticket: &str, usage: TicketUse) -> Option<String> {
+        let now = self.0.clock.now();
+        self.0.tickets().find(ticket, usage, now)
     }
 
     pub(crate) fn standing(&self, room: &RoomName) -> (Lineage, Seq) {

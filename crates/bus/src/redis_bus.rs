@@ -31,6 +31,7 @@ use crate::publishing::Submitter;
 use crate::publishing::group::GroupSender;
 use crate::reads::RoomReader;
 use crate::server_map::ServerMap;
+use crate::tickets::TicketStore;
 use options::is_prefix;
 pub use options::{RedisOptions, check_url, locate_room};
 
@@ -40,6 +41,7 @@ pub(crate) struct RedisBus {
     submitter: Submitter,
     reader: RoomReader,
     orders: OrderStore,
+    tickets: TicketStore,
     shards: ServerMap,
     owner: Owner,
     /// True after Redis was reached for the first time.
@@ -134,6 +136,7 @@ impl RedisBus {
         let (submitter, publisher) = Submitter::new(sender, metrics.clone());
         tokio::spawn(publisher);
         let orders = OrderStore { keys: keys.clone(), shards: shards.clone() };
+        let tickets = TicketStore { keys: keys.clone(), shards: shards.clone() };
         let leases =
             LeaseKeeper { keys, shards: shards.clone(), metrics, connections: options.connections };
         let (leased, ended) = oneshot::channel();
@@ -144,6 +147,7 @@ impl RedisBus {
                 submitter,
                 reader,
                 orders,
+                tickets,
                 shards,
                 owner,
                 reached,
@@ -178,6 +182,10 @@ impl RedisBus {
         records: &[OrderRecord],
     ) -> Result<OrderPage, ReadError> {
         self.orders.exchange(known, records).await
+    }
+
+    pub(crate) fn tickets(&self) -> &TicketStore {
+        &self.tickets
     }
 
     pub(crate) fn health(&self) -> Health {

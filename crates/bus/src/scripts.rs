@@ -22,6 +22,8 @@ pub(crate) enum ScriptCall {
     Bury,
     /// `orders/exchange.lua`
     ExchangeOrders,
+    /// `tickets/ticket.lua`
+    Ticket,
 }
 
 /// A command that goes out with a call, in one pipeline.
@@ -64,6 +66,9 @@ static BURY: LazyLock<Script> = LazyLock::new(|| {
 static EXCHANGE_ORDERS: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(include_str!("scripts/common.lua"), include_str!("orders/exchange.lua")))
 });
+static TICKET: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(include_str!("scripts/common.lua"), include_str!("tickets/ticket.lua")))
+});
 
 impl ScriptCall {
     fn script(self) -> &'static Script {
@@ -73,6 +78,7 @@ impl ScriptCall {
             Self::Advance => &ADVANCE,
             Self::Bury => &BURY,
             Self::ExchangeOrders => &EXCHANGE_ORDERS,
+            Self::Ticket => &TICKET,
         }
     }
 
@@ -144,6 +150,7 @@ pub(crate) async fn load(connection: &mut impl ConnectionLike) -> RedisResult<()
     ADVANCE.load_async(connection).await?;
     BURY.load_async(connection).await?;
     EXCHANGE_ORDERS.load_async(connection).await?;
+    TICKET.load_async(connection).await?;
     Ok(())
 }
 

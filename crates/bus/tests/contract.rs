@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use futures_util::future::LocalBoxFuture;
 use roomcast_bus::{
     Bus, HistoryRange, MemoryOptions, OrderRecord, OrderRevision, PublishError, RedisOptions,
-    Retention,
+    Retention, TicketUse,
 };
 use roomcast_protocol::{ConnectionId, Data, Epoch, EventName, Lineage, Position, UserName};
 use roomcast_testkit::{RedisCluster, RedisServer, Sentinels};
@@ -30,6 +30,7 @@ const CASES: &[(&str, Case)] = &[
     ("keys are bounded", |b, l| Box::pin(keys_are_bounded(b, l))),
     ("an api key has the rooms bound", |b, l| Box::pin(an_api_key_has_the_rooms_bound(b, l))),
     ("orders are kept", |b, l| Box::pin(orders_are_kept(b, l))),
+    ("tickets are taken once", |b, l| Box::pin(tickets_are_taken_once(b, l))),
     ("reading keeps nothing", |b, l| Box::pin(reading_keeps_nothing(b, l))),
     ("if_seq holds or tells", |b, l| Box::pin(if_seq_holds_or_tells(b, l))),
     ("if_seq within one burst", |b, l| Box::pin(if_seq_within_one_burst(b, l))),
@@ -307,6 +308,28 @@ async fn orders_are_kept(bus: Bus, _: Listener) {
     let mut whole = bus.exchange_orders(&OrderRevision::default(), &[]).await.unwrap();
     whole.texts.sort();
     assert_eq!((whole.is_whole, whole.texts), (true, vec!["a lifted".into(), "c 1".into()]));
+}
+
+async fn tickets_are_taken_once(bus: Bus, _: Listener) {
+    let long = Duration::from_secs(60);
+    let find = async |ticket: &str, usage| bus.find_ticket(ticket, usage).await.unwrap();
+    assert_eq!(find("t-1", TicketUse::Take).await, None);
+    bus.keep_ticket("t-1", "{}{one}", long).await.unwrap();
+    bus.keep_ticket("t-1", "another", long).await.unwrap();
+    bus.keep_ticket("t-2", "two", long).await.unwrap();
+    let one = || Some("{}{one}".to_owned());
+    assert_eq!(find("t-1", TicketUse::Look).await, one());
+    assert_eq!(find("t-1", TicketUse::Look).await, one());
+    let twice = tokio::join!(find("t-1", TicketUse::Take), find("t-1", TicketUse::Take));
+    assert!([(one(), None), (None, one())].contains(&twice), "{twice:?}");
+    assert_eq!(find("t-1", TicketUse::Look).await, None);
+    assert_eq!(find("t-2", TicketUse::Take).await, Some("two".to_owned()));
+    // One that ends at once is gone before it is looked for.
+    bus.keep_ticket("t-3", "three", Duration::from_millis(1)).await.unwrap();
+    let deadline = SystemTime::now() + Duration::from_secs(10);
+    while find("t-3", TicketUse::Look).await.is_some() {
+        assert!(SystemTime::now() < deadline, "it does not end");
+    }
 }
 
 async fn reading_keeps_nothing(bus: Bus, mut listener: Listener) {
