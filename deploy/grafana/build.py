@@ -84,6 +84,10 @@ OVERVIEW = ("overview", "Roomcast: overview", [
          "Error frames by their code (docs/protocol.md)."),
         ("lines", "Handshakes refused", "cps", [(rate("roomcast_connections_refused_total", "reason"), "{{reason}}")],
          "Before there was a connection."),
+        ("lines", "Requests of backends", "cps", [(rate("roomcast_api_requests_total", "route, outcome"), "{{route}}, {{outcome}}")],
+         "Below /v1, by route and outcome (docs/api.md)."),
+        ("lines", "Bans", "none", [(total("roomcast_bans"), NODE), (rate("roomcast_order_failures_total"), "{{instance}}, failures")],
+         "In force, as each node knows them, and exchanges of them with Redis that failed."),
     ]),
 ])
 
