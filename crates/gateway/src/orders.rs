@@ -7,6 +7,7 @@
 //! back from the nodes: each writes the union of both.
 
 mod clock;
+mod exchange;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,10 +15,9 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use roomcast_access::orders::{
-    AccessOrder, OrderBook, OrderId, OrderKind, OrderNews, OrderState, OrderSubject, OrderVerdict,
-    Renewal,
+    AccessOrder, OrderBook, OrderId, OrderKind, OrderState, OrderSubject, OrderVerdict, Renewal,
 };
-use roomcast_bus::{Bus, OrderPage, OrderRecord, OrderRevision, ReadError};
+use roomcast_bus::{Bus, OrderRevision, ReadError};
 use roomcast_metrics::{AccessMetrics, Metrics};
 use roomcast_protocol::{CloseCode, ConnectionId, UserName};
 use tokio::sync::{Mutex, watch};
@@ -27,12 +27,8 @@ use clock::BusClock;
 
 /// Period of the exchanges: a ban is to hold within 1 s, and an exchange itself takes some time.
 const EXCHANGE_PERIOD: Duration = Duration::from_millis(250);
-/// Longest wait for the bus in one exchange.
-const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Longest wait of a backend that gives an order; exchanges before its own are in it.
 const ORDER_TIMEOUT: Duration = Duration::from_secs(3);
-/// Exchanges between two searches for orders that have ended.
-const EXCHANGES_PER_SWEEP: u64 = 40;
 /// Orders that the API keeps at once: 20 MB in Redis and on every node.
 pub(crate) const MAX_ORDERS: usize = 100_000;
 
@@ -205,78 +201,6 @@ impl OrderDesk {
         }
     }
 
-    /// One exchange: `orders` go to the bus, and what changed there comes into the book. The bus
-    /// gets back what it has lost.
-    async fn exchange(&self, orders: &[AccessOrder]) -> Result<(), ReadError> {
-        let mut known = self.known.lock().await;
-        let page = self.ask(&known, orders).await?;
-        self.merge(&page, orders);
-        let lost = if page.is_whole { self.lost_by(&page) } else { Vec::new() };
-        let page = match lost.is_empty() {
-            true => page,
-            false => {
-                tracing::info!(orders = lost.len(), "the bus gets orders back that it has lost");
-                let page = self.ask(&page.revision, &lost).await?;
-                self.merge(&page, &[]);
-                page
-            }
-        };
-        *known = page.revision;
-        self.followed.store(self.elapsed_ms().max(1), Ordering::Relaxed);
-        Ok(())
-    }
-
-    async fn ask(
-        &self,
-        known: &OrderRevision,
-        orders: &[AccessOrder],
-    ) -> Result<OrderPage, ReadError> {
-        let records: Vec<_> = orders.iter().map(record).collect();
-        let sent = Instant::now();
-        let asking = self.bus.exchange_orders(known, &records);
-        let answer = timeout(EXCHANGE_TIMEOUT, asking).await.unwrap_or(Err(ReadError::Unavailable));
-        match &answer {
-            Ok(page) => self.clock.set(page.time, sent.elapsed()),
-            Err(_) => self.metrics.order_failures.inc(),
-        }
-        answer
-    }
-
-    /// Takes the page's orders, and `own` ones that the bus has now, into the book.
-    fn merge(&self, page: &OrderPage, own: &[AccessOrder]) {
-        let number = self.exchanges.fetch_add(1, Ordering::Relaxed);
-        if page.texts.is_empty() && own.is_empty() && !number.is_multiple_of(EXCHANGES_PER_SWEEP) {
-            return;
-        }
-        let read = page.texts.iter().filter_map(|text| {
-            let order = AccessOrder::decode(text);
-            if order.is_none() {
-                tracing::warn!("an order of another node cannot be read; it does not hold here");
-            }
-            order
-        });
-        let mut book = self.write();
-        let mut is_news = false;
-        for order in read.chain(own.iter().cloned()) {
-            is_news |= book.merge(order, page.time) == OrderNews::Judge;
-        }
-        book.remove_ended(page.time);
-        self.metrics.bans.set(book.bans(page.time).count() as i64);
-        self.has_orders.store(book.orders().next().is_some(), Ordering::Relaxed);
-        drop(book);
-        if is_news {
-            self.news.send_modify(|count| *count += 1);
-        }
-    }
-
-    /// What the book has and the whole list of the bus has not, or not in the same state.
-    fn lost_by(&self, page: &OrderPage) -> Vec<AccessOrder> {
-        let texts: std::collections::HashSet<&str> =
-            page.texts.iter().map(String::as_str).collect();
-        let book = self.read();
-        book.orders().filter(|order| !texts.contains(order.encode().as_str())).cloned().collect()
-    }
-
     fn read(&self) -> RwLockReadGuard<'_, OrderBook> {
         // Code that changes the book does not panic; if it did, the rest would still be valid.
         self.book.read().unwrap_or_else(PoisonError::into_inner)
@@ -288,15 +212,6 @@ impl OrderDesk {
 
     fn elapsed_ms(&self) -> u64 {
         self.started.elapsed().as_millis() as u64
-    }
-}
-
-fn record(order: &AccessOrder) -> OrderRecord {
-    OrderRecord {
-        id: order.id.to_string(),
-        end: order.end,
-        is_lifted: order.state == OrderState::Lifted,
-        text: order.encode(),
     }
 }
 

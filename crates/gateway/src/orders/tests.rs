@@ -1,7 +1,7 @@
 //! Orders over several desks of one bus, and what a bus that lost its list gets back.
 
 use roomcast_access::orders::{BanTarget, DisconnectTarget};
-use roomcast_bus::MemoryOptions;
+use roomcast_bus::{MemoryOptions, OrderPage};
 
 use super::*;
 
