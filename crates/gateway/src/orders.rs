@@ -10,7 +10,7 @@ mod clock;
 mod exchange;
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,8 @@ use clock::BusClock;
 
 /// Period of the exchanges: a ban is to hold within 1 s, and an exchange itself takes some time.
 const EXCHANGE_PERIOD: Duration = Duration::from_millis(250);
+/// Failed exchanges in a row after which Redis counts as lost: one connection may fail alone.
+const LOST_FAILURES: u32 = 2;
 /// Longest wait of a backend that gives an order; exchanges before its own are in it.
 const ORDER_TIMEOUT: Duration = Duration::from_secs(3);
 /// Orders that the API keeps at once: 20 MB in Redis and on every node.
@@ -73,6 +75,8 @@ pub(crate) struct OrderDesk {
     started: Instant,
     /// When an exchange last succeeded, in ms since `started`; 0: never.
     followed: AtomicU64,
+    /// Exchanges that have failed since.
+    failures: AtomicU32,
     /// Counts the times when connections are to be judged.
     news: watch::Sender<u64>,
 }
@@ -90,6 +94,7 @@ impl OrderDesk {
             exchanges: AtomicU64::new(0),
             started: Instant::now(),
             followed: AtomicU64::new(0),
+            failures: AtomicU32::new(0),
             news: watch::Sender::new(0),
         }
     }
@@ -121,11 +126,13 @@ impl OrderDesk {
         !self.bus.is_shared() || self.followed.load(Ordering::Relaxed) > 0
     }
 
-    /// Whether it was read within this time.
+    /// Whether it was read within this time, and can be read: a node that lost Redis is to catch up
+    /// before it calls itself ready, however short the loss was.
     pub(crate) fn is_followed(&self, within: Duration) -> bool {
         let (followed, now) = (self.followed.load(Ordering::Relaxed), self.elapsed_ms());
         let is_recent = now.saturating_sub(followed) <= within.as_millis() as u64;
-        !self.bus.is_shared() || (followed > 0 && is_recent)
+        let is_lost = self.failures.load(Ordering::Relaxed) >= LOST_FAILURES;
+        !self.bus.is_shared() || (followed > 0 && is_recent && !is_lost)
     }
 
     /// Changes whenever connections are to be judged.

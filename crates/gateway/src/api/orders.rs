@@ -109,6 +109,9 @@ pub(crate) async fn disconnect(node: &ApiNode<'_>, body: &[u8]) -> Result<(), Ap
     let before = node.orders.now() + 1;
     let kind = OrderKind::Disconnect { target, before, renewal };
     node.orders.give(kind, DISCONNECT_LIFE, None).await?;
+    // Nothing that begins after the answer is ended.
+    let left = before.saturating_sub(node.orders.now());
+    tokio::time::sleep(Duration::from_millis(left)).await;
     Ok(())
 }
 

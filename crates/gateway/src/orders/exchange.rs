@@ -35,6 +35,7 @@ impl OrderDesk {
         };
         *known = page.revision;
         self.followed.store(self.elapsed_ms().max(1), Ordering::Relaxed);
+        self.failures.store(0, Ordering::Relaxed);
         Ok(())
     }
 
@@ -49,7 +50,10 @@ impl OrderDesk {
         let answer = timeout(EXCHANGE_TIMEOUT, asking).await.unwrap_or(Err(ReadError::Unavailable));
         match &answer {
             Ok(page) => self.clock.set(page.time, sent.elapsed()),
-            Err(_) => self.metrics.order_failures.inc(),
+            Err(_) => {
+                self.failures.fetch_add(1, Ordering::Relaxed);
+                self.metrics.order_failures.inc();
+            }
         }
         answer
     }
