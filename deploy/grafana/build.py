@@ -88,6 +88,10 @@ OVERVIEW = ("overview", "Roomcast: overview", [
          "Refused or ended because of a limit; not_applied: a proxy told no client's address."),
         ("lines", "Untrusted forwarding headers", "cps", [(rate("roomcast_untrusted_forwards_total"), NODE)],
          "From proxies that http.trusted_proxies does not name."),
+        ("lines", "Requests of backends", "cps", [(rate("roomcast_api_requests_total", "route, outcome"), "{{route}}, {{outcome}}")],
+         "Below /v1, by route and outcome (docs/api.md)."),
+        ("lines", "Bans", "none", [(total("roomcast_bans"), NODE), (rate("roomcast_order_failures_total"), "{{instance}}, failures")],
+         "In force, as each node knows them, and exchanges of them with Redis that failed."),
     ]),
 ])
 

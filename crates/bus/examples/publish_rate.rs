@@ -27,6 +27,7 @@ fn publication() -> Publication {
     Publication {
         user: None,
         client: None,
+        api_key: None,
         connection: None,
         event: None,
         key: None,

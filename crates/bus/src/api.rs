@@ -35,12 +35,15 @@ pub struct Publication {
     /// The name that a client without a user gives itself on each of its connections, for the scope
     /// of `key`.
     pub client: Option<Arc<str>>,
+    /// The name of the API key by which a backend publishes: its keys are bounded by the room's
+    /// number only.
+    pub api_key: Option<Arc<str>>,
     /// The connection that it arrived on.
     pub connection: Option<ConnectionId>,
     /// The application's name for its kind.
     pub event: Option<EventName>,
-    /// Idempotency key, scoped to the room and the user; without a user to the client; without
-    /// either to all authors in the room that have neither.
+    /// Idempotency key, scoped to the room and the API key; without one to the user; without a
+    /// user to the client; without either to all authors in the room that have neither.
     pub key: Option<PublishKey>,
     /// Publishes only if the room is exactly at this position; `Position::START`: only if the room
     /// never had a message.
@@ -224,6 +227,50 @@ impl Health {
     pub fn ready(self) -> bool {
         self.reached && self.probed && self.subscribed
     }
+}
+
+/// An order as the bus keeps it: a fact with an end that holds on every node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderRecord {
+    /// Its id, the same on all nodes; no blanks.
+    pub id: String,
+    /// When it ends, in ms by the bus's clock; then it is removed.
+    pub end: u64,
+    /// Whether it was lifted. A lift is never taken back.
+    pub is_lifted: bool,
+    /// All of it, as the nodes write it.
+    pub text: String,
+}
+
+/// How far a node has read the orders. The default is not at all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OrderRevision {
+    /// The life of the data that was read.
+    pub(crate) life: Arc<str>,
+    /// The latest change that was read; 0 for none.
+    pub(crate) number: u64,
+}
+
+/// What an exchange of orders answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderPage {
+    /// The bus's clock, in ms.
+    pub time: u64,
+    /// What the next exchange is to begin with.
+    pub revision: OrderRevision,
+    /// Whether `texts` are all orders, and not only those that changed.
+    pub is_whole: bool,
+    /// Orders, as the nodes wrote them.
+    pub texts: Vec<String>,
+}
+
+/// What becomes of a ticket that is looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TicketUse {
+    /// It can be used afterwards.
+    Look,
+    /// It is spent: of all calls with a ticket one gets its record.
+    Take,
 }
 
 /// A random epoch for a room that a bus creates.

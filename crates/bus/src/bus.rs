@@ -1,13 +1,15 @@
 //! The bus as the node sees it: one handle to publish and read, one set of feeds to listen to. It
 //! only selects the kind of bus, in memory or over Redis.
 
+use std::time::Duration;
+
 use roomcast_metrics::BusMetrics;
 use roomcast_protocol::{Lineage, RoomName, Seq};
 use tokio::sync::oneshot;
 
 use crate::api::{
-    Health, History, HistoryRequest, Publication, PublishAck, PublishError, PublishReply,
-    ReadError, RoomEvent,
+    Health, History, HistoryRequest, OrderPage, OrderRecord, OrderRevision, Publication,
+    PublishAck, PublishError, PublishReply, ReadError, RoomEvent, TicketUse,
 };
 use crate::listening::RedisFeeds;
 use crate::map_owner::opening::RedisOpening;
@@ -102,6 +104,48 @@ impl Bus {
         }
     }
 
+    /// Adds orders to those that the bus keeps, and reads what changed since `known`: all orders if
+    /// that is none of the bus's present revisions. Of two orders of one id a lift wins, and the
+    /// later end; what has ended is removed.
+    pub async fn exchange_orders(
+        &self,
+        known: &OrderRevision,
+        records: &[OrderRecord],
+    ) -> Result<OrderPage, ReadError> {
+        match &self.0 {
+            Kind::Memory(bus) => Ok(bus.exchange_orders(known, records)),
+            Kind::Redis(bus) => bus.exchange_orders(known, records).await,
+        }
+    }
+
+    /// Keeps a record under a ticket for so long: a random text that nobody guesses.
+    pub async fn keep_ticket(
+        &self,
+        ticket: &str,
+        record: &str,
+        life: Duration,
+    ) -> Result<(), ReadError> {
+        match &self.0 {
+            Kind::Memory(bus) => {
+                bus.keep_ticket(ticket, record, life);
+                Ok(())
+            }
+            Kind::Redis(bus) => bus.tickets().keep(ticket, record, life).await,
+        }
+    }
+
+    /// The record of a ticket; `None` for one that is unknown, ended or taken.
+    pub async fn find_ticket(
+        &self,
+        ticket: &str,
+        usage: TicketUse,
+    ) -> Result<Option<String>, ReadError> {
+        match &self.0 {
+            Kind::Memory(bus) => Ok(bus.find_ticket(ticket, usage)),
+            Kind::Redis(bus) => bus.tickets().find(ticket, usage).await,
+        }
+    }
+
     /// Replaces the list of Redis servers by one of a later version: rooms that are placed on
     /// another server now are created there (`Reset`), and no others are touched. The servers
     /// refuse nodes that still have the older list until these take the new one. Returns when the
@@ -119,6 +163,11 @@ impl Bus {
             Kind::Memory(_) => true,
             Kind::Redis(bus) => bus.is_reached(),
         }
+    }
+
+    /// Whether other nodes may use it too.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.0, Kind::Redis(_))
     }
 
     /// Where the rooms are, for logs and errors; without passwords.

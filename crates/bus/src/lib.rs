@@ -12,6 +12,7 @@ mod listening;
 mod log_throttle;
 mod map_owner;
 mod memory;
+mod orders;
 mod owner;
 mod payload;
 mod placement;
@@ -21,10 +22,12 @@ mod reads;
 mod redis_bus;
 mod scripts;
 mod server_map;
+mod tickets;
 
 pub use api::{
-    FeedEvent, Health, History, HistoryRange, HistoryRequest, KEY_WINDOW, Publication, PublishAck,
-    PublishError, PublishReply, ReadError, Retention, RoomEvent,
+    FeedEvent, Health, History, HistoryRange, HistoryRequest, KEY_WINDOW, OrderPage, OrderRecord,
+    OrderRevision, Publication, PublishAck, PublishError, PublishReply, ReadError, Retention,
+    RoomEvent, TicketUse,
 };
 pub use bus::{Bus, Feeds};
 pub use map_owner::opening::RedisOpening;

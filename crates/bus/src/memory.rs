@@ -3,18 +3,26 @@
 //! lock.
 
 mod clock;
+mod orders;
 mod results;
 mod room;
 mod rooms;
+mod tickets;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use roomcast_protocol::{Lineage, RoomName, Seq};
 use tokio::sync::Notify;
 
-use crate::api::{History, HistoryRequest, Publication, PublishAck, PublishError, RoomEvent};
+use crate::api::{
+    History, HistoryRequest, OrderPage, OrderRecord, OrderRevision, Publication, PublishAck,
+    PublishError, RoomEvent, TicketUse,
+};
 use clock::MemoryClock;
+use orders::MemoryOrders;
 use rooms::MemoryRooms;
+use tickets::MemoryTickets;
 
 /// Settings of the bus in memory.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +45,8 @@ pub(crate) struct MemoryBus(Arc<Shared>);
 struct Shared {
     clock: MemoryClock,
     rooms: Mutex<MemoryRooms>,
+    orders: Mutex<MemoryOrders>,
+    tickets: Mutex<MemoryTickets>,
     /// Wakes the feeds when a first event waits.
     ready: Notify,
 }
@@ -48,12 +58,20 @@ impl Shared {
     }
 }
 
+impl Shared {
+    fn tickets(&self) -> MutexGuard<'_, MemoryTickets> {
+        self.tickets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl MemoryBus {
     /// The bus and its feeds.
     pub(crate) fn new(options: MemoryOptions) -> (Self, MemoryFeeds) {
         let shared = Arc::new(Shared {
             clock: MemoryClock::start(),
             rooms: Mutex::new(MemoryRooms::new(options.pending_bytes)),
+            orders: Mutex::default(),
+            tickets: Mutex::default(),
             ready: Notify::new(),
         });
         (Self(shared.clone()), MemoryFeeds(shared))
@@ -80,6 +98,27 @@ impl MemoryBus {
     pub(crate) fn history(&self, room: &RoomName, request: HistoryRequest) -> History {
         let now = self.0.clock.now();
         self.0.rooms().history(room, request, now)
+    }
+
+    pub(crate) fn exchange_orders(
+        &self,
+        known: &OrderRevision,
+        records: &[OrderRecord],
+    ) -> OrderPage {
+        let now = self.0.clock.now();
+        let mut orders = self.0.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        orders.exchange(known, records, now)
+    }
+
+    pub(crate) fn keep_ticket(&self, ticket: &str, record: &str, life: Duration) {
+        let now = self.0.clock.now();
+        let end = now.saturating_add(life.as_millis() as u64);
+        self.0.tickets().keep(ticket, record, end, now);
+    }
+
+    pub(crate) fn find_ticket(&self, ticket: &str, usage: TicketUse) -> Option<String> {
+        let now = self.0.clock.now();
+        self.0.tickets().find(ticket, usage, now)
     }
 
     pub(crate) fn standing(&self, room: &RoomName) -> (Lineage, Seq) {

@@ -11,7 +11,8 @@ use roomcast_protocol::{Lineage, RoomName, Seq};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::api::{
-    Health, History, HistoryRequest, Publication, PublishReply, ReadError, random_epoch,
+    Health, History, HistoryRequest, OrderPage, OrderRecord, OrderRevision, Publication,
+    PublishReply, ReadError, random_epoch,
 };
 use crate::event_queue::EventQueue;
 use crate::leases::LeaseKeeper;
@@ -21,6 +22,7 @@ use crate::map_owner::cluster::ClusterOwner;
 use crate::map_owner::opening::{RedisOpening, Unopened};
 use crate::map_owner::servers::{ServerListChange, ServerListOwner};
 use crate::map_owner::shard_maker::ShardMaker;
+use crate::orders::OrderStore;
 use crate::placement::address::{self, RedisTopology};
 use crate::placement::describe;
 use crate::placement::keys::Keyspace;
@@ -29,6 +31,7 @@ use crate::publishing::Submitter;
 use crate::publishing::group::GroupSender;
 use crate::reads::RoomReader;
 use crate::server_map::ServerMap;
+use crate::tickets::TicketStore;
 use options::is_prefix;
 pub use options::{RedisOptions, check_url, locate_room};
 
@@ -37,6 +40,8 @@ pub use options::{RedisOptions, check_url, locate_room};
 pub(crate) struct RedisBus {
     submitter: Submitter,
     reader: RoomReader,
+    orders: OrderStore,
+    tickets: TicketStore,
     shards: ServerMap,
     owner: Owner,
     /// True after Redis was reached for the first time.
@@ -130,13 +135,25 @@ impl RedisBus {
         };
         let (submitter, publisher) = Submitter::new(sender, metrics.clone());
         tokio::spawn(publisher);
+        let orders = OrderStore { keys: keys.clone(), shards: shards.clone() };
+        let tickets = TicketStore { keys: keys.clone(), shards: shards.clone() };
         let leases =
             LeaseKeeper { keys, shards: shards.clone(), metrics, connections: options.connections };
         let (leased, ended) = oneshot::channel();
         tokio::spawn(leases.run(ended));
         let feeds = RedisFeeds::new(events, shards.clone());
         Ok((
-            Self { submitter, reader, shards, owner, reached, place, _leased: Arc::new(leased) },
+            Self {
+                submitter,
+                reader,
+                orders,
+                tickets,
+                shards,
+                owner,
+                reached,
+                place,
+                _leased: Arc::new(leased),
+            },
             feeds,
             opening,
         ))
@@ -157,6 +174,18 @@ impl RedisBus {
     pub(crate) async fn standing(&self, room: &RoomName) -> Result<(Lineage, Seq), ReadError> {
         let (page, _) = self.reader.standing(room).await?;
         Ok((page.lineage, page.last))
+    }
+
+    pub(crate) async fn exchange_orders(
+        &self,
+        known: &OrderRevision,
+        records: &[OrderRecord],
+    ) -> Result<OrderPage, ReadError> {
+        self.orders.exchange(known, records).await
+    }
+
+    pub(crate) fn tickets(&self) -> &TicketStore {
+        &self.tickets
     }
 
     pub(crate) fn health(&self) -> Health {

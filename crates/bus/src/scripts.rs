@@ -20,6 +20,10 @@ pub(crate) enum ScriptCall {
     Advance,
     /// `leases/bury.lua`
     Bury,
+    /// `orders/exchange.lua`
+    ExchangeOrders,
+    /// `tickets/ticket.lua`
+    Ticket,
 }
 
 /// A command that goes out with a call, in one pipeline.
@@ -61,6 +65,12 @@ static ADVANCE: LazyLock<Script> = LazyLock::new(|| {
 static BURY: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(include_str!("scripts/common.lua"), include_str!("leases/bury.lua")))
 });
+static EXCHANGE_ORDERS: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(include_str!("scripts/common.lua"), include_str!("orders/exchange.lua")))
+});
+static TICKET: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(include_str!("scripts/common.lua"), include_str!("tickets/ticket.lua")))
+});
 
 impl ScriptCall {
     fn script(self) -> &'static Script {
@@ -69,6 +79,8 @@ impl ScriptCall {
             Self::Read => &READ,
             Self::Advance => &ADVANCE,
             Self::Bury => &BURY,
+            Self::ExchangeOrders => &EXCHANGE_ORDERS,
+            Self::Ticket => &TICKET,
         }
     }
 
@@ -143,6 +155,8 @@ pub(crate) async fn load(connection: &mut impl ConnectionLike) -> RedisResult<()
     READ.load_async(connection).await?;
     ADVANCE.load_async(connection).await?;
     BURY.load_async(connection).await?;
+    EXCHANGE_ORDERS.load_async(connection).await?;
+    TICKET.load_async(connection).await?;
     Ok(())
 }
 

@@ -10,7 +10,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::LocalBoxFuture;
-use roomcast_bus::{Bus, HistoryRange, MemoryOptions, PublishError, RedisOptions, Retention};
+use roomcast_bus::{
+    Bus, HistoryRange, MemoryOptions, OrderRecord, OrderRevision, PublishError, RedisOptions,
+    Retention, TicketUse,
+};
 use roomcast_protocol::{ConnectionId, Data, Epoch, EventName, Lineage, Position, UserName};
 use roomcast_testkit::{RedisCluster, RedisServer, Sentinels};
 use support::*;
@@ -25,6 +28,9 @@ const CASES: &[(&str, Case)] = &[
     ("keys within one burst", |b, l| Box::pin(keys_within_one_burst(b, l))),
     ("each author has its keys", |b, l| Box::pin(each_author_has_its_keys(b, l))),
     ("keys are bounded", |b, l| Box::pin(keys_are_bounded(b, l))),
+    ("an api key has the rooms bound", |b, l| Box::pin(an_api_key_has_the_rooms_bound(b, l))),
+    ("orders are kept", |b, l| Box::pin(orders_are_kept(b, l))),
+    ("tickets are taken once", |b, l| Box::pin(tickets_are_taken_once(b, l))),
     ("reading keeps nothing", |b, l| Box::pin(reading_keeps_nothing(b, l))),
     ("if_seq holds or tells", |b, l| Box::pin(if_seq_holds_or_tells(b, l))),
     ("if_seq within one burst", |b, l| Box::pin(if_seq_within_one_burst(b, l))),
@@ -257,6 +263,73 @@ async fn keys_are_bounded(bus: Bus, mut listener: Listener) {
     assert_eq!(submit(Some("bob"), 1).await, refused, "the room's bound");
     assert_eq!(bus.publish(room.clone(), json("2")).await.unwrap().position.seq, 6);
     assert_eq!(listener.up_to(&room, 6).await.seqs(), [1, 2, 3, 4, 5, 6]);
+}
+
+async fn an_api_key_has_the_rooms_bound(bus: Bus, _: Listener) {
+    let room = room("chat:1");
+    let retention = Retention { keys_per_user: 1, keys_per_room: 4, ..RETENTION };
+    let publish = async |api_key: &str, user: Option<&str>, key: &str| {
+        let api_key = Some(api_key).filter(|name| !name.is_empty()).map(Into::into);
+        let publication = roomcast_bus::Publication { api_key, retention, ..keyed("1", user, key) };
+        bus.publish(room.clone(), publication).await.map(|ack| ack.position.seq)
+    };
+    assert_eq!(publish("shop", Some("ann"), "k1").await, Ok(1));
+    assert_eq!(publish("shop", Some("bob"), "k1").await, Ok(1), "the key is the backend's");
+    assert_eq!(publish("shop", None, "k2").await, Ok(2));
+    assert_eq!(publish("desk", None, "k1").await, Ok(3), "another backend");
+    assert_eq!(publish("", Some("ann"), "k1").await, Ok(4), "a user of its own");
+    assert_eq!(publish("shop", None, "k3").await, Err(PublishError::TooManyKeys));
+}
+
+async fn orders_are_kept(bus: Bus, _: Listener) {
+    let empty = bus.exchange_orders(&OrderRevision::default(), &[]).await.unwrap();
+    assert!(empty.is_whole && empty.texts.is_empty());
+    let end = empty.time + 60_000;
+    let record = |id: &str, end, is_lifted, text: &str| OrderRecord {
+        id: id.to_owned(),
+        end,
+        is_lifted,
+        text: text.to_owned(),
+    };
+    let two = [record("a", end, false, "a 1"), record("b", empty.time, false, "ended")];
+    let page = bus.exchange_orders(&empty.revision, &two).await.unwrap();
+    assert_eq!(page.texts, ["a 1"]);
+    let quiet = bus.exchange_orders(&page.revision, &[]).await.unwrap();
+    assert_eq!((quiet.texts.len(), &quiet.revision), (0, &page.revision));
+    let again = bus.exchange_orders(&page.revision, &two).await.unwrap();
+    assert_eq!(again.revision, page.revision, "what is known changes nothing");
+    // Only what changed is read, and a lift is never taken back.
+    let third = [record("c", end, false, "c 1")];
+    let changed = bus.exchange_orders(&page.revision, &third).await.unwrap();
+    assert_eq!((changed.is_whole, changed.texts), (false, vec!["c 1".to_owned()]));
+    let lift = [record("a", end, true, "a lifted"), record("a", end, false, "a 1")];
+    let lifted = bus.exchange_orders(&changed.revision, &lift).await.unwrap();
+    assert_eq!(lifted.texts, ["a lifted"]);
+    let mut whole = bus.exchange_orders(&OrderRevision::default(), &[]).await.unwrap();
+    whole.texts.sort();
+    assert_eq!((whole.is_whole, whole.texts), (true, vec!["a lifted".into(), "c 1".into()]));
+}
+
+async fn tickets_are_taken_once(bus: Bus, _: Listener) {
+    let long = Duration::from_secs(60);
+    let find = async |ticket: &str, usage| bus.find_ticket(ticket, usage).await.unwrap();
+    assert_eq!(find("t-1", TicketUse::Take).await, None);
+    bus.keep_ticket("t-1", "{}{one}", long).await.unwrap();
+    bus.keep_ticket("t-1", "another", long).await.unwrap();
+    bus.keep_ticket("t-2", "two", long).await.unwrap();
+    let one = || Some("{}{one}".to_owned());
+    assert_eq!(find("t-1", TicketUse::Look).await, one());
+    assert_eq!(find("t-1", TicketUse::Look).await, one());
+    let twice = tokio::join!(find("t-1", TicketUse::Take), find("t-1", TicketUse::Take));
+    assert!([(one(), None), (None, one())].contains(&twice), "{twice:?}");
+    assert_eq!(find("t-1", TicketUse::Look).await, None);
+    assert_eq!(find("t-2", TicketUse::Take).await, Some("two".to_owned()));
+    // One that ends at once is gone before it is looked for.
+    bus.keep_ticket("t-3", "three", Duration::from_millis(1)).await.unwrap();
+    let deadline = SystemTime::now() + Duration::from_secs(10);
+    while find("t-3", TicketUse::Look).await.is_some() {
+        assert!(SystemTime::now() < deadline, "it does not end");
+    }
 }
 
 async fn reading_keeps_nothing(bus: Bus, mut listener: Listener) {

@@ -4,6 +4,7 @@
 //! Each section has a file in which its fields stand beside their keys, defaults and reasons.
 //! `docs/configuration.md` is made from the same tables.
 
+mod api_keys;
 mod args;
 mod auth;
 mod bus;
@@ -33,6 +34,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+pub use api_keys::ApiKeysConfig;
 pub use args::{ServeArgs, Setting};
 pub use auth::AuthConfig;
 pub use bus::BusConfig;
@@ -49,7 +51,8 @@ pub use page::page;
 pub use secret::{SecretText, SecretUrl};
 pub use traces::TracesConfig;
 
-/// Every section, in the order of the page. `namespaces.default` stands for every namespace.
+/// Every section, in the order of the page. `namespaces.default` stands for every namespace; after
+/// them come the tables `api_keys.NAME`, which have no defaults.
 pub const SECTIONS: [&Section; 11] = [
     &node::TOP,
     &node::NODE,
@@ -91,6 +94,9 @@ pub struct Config {
     pub traces: TracesConfig,
     /// Policies of rooms.
     pub namespaces: Namespaces,
+    /// Keys of backends.
+    #[serde(default)]
+    pub api_keys: ApiKeysConfig,
     #[serde(skip)]
     canonical: Canonical,
 }
@@ -168,6 +174,7 @@ impl Config {
         merged.drain = new.drain.clone();
         merged.log.level = new.log.level.clone();
         merged.namespaces = new.namespaces.clone();
+        merged.api_keys = new.api_keys.clone();
         merged.bus.redis_url = new.bus.redis_url.clone();
         merged.bus.servers_version = new.bus.servers_version;
         let reloadable = |key: &str| key::find(key).is_some_and(|key| key.change == Change::Reload);

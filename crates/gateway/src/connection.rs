@@ -14,6 +14,7 @@ mod write;
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
@@ -44,6 +45,10 @@ pub(crate) const TURN_BYTES: usize = 64 * 1024;
 pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
     pub(crate) user: Option<UserName>,
+    /// Where its client is; `None` where all that is known is a proxy's address.
+    pub(crate) address: Cell<Option<IpAddr>>,
+    /// When it was registered, in Unix ms by the bus's clock.
+    pub(crate) begun: Cell<u64>,
     /// What its client calls itself.
     tag: Option<Box<Tag>>,
     /// What its tokens let it do.
@@ -103,6 +108,8 @@ impl Connection {
         Self {
             id,
             user: hello.user,
+            address: Cell::new(None),
+            begun: Cell::new(0),
             tag: hello.tag,
             access: HeldAccess::new(hello.verified),
             form,

@@ -4,6 +4,7 @@
 mod address_check;
 mod admission;
 mod answer;
+mod api;
 mod body;
 mod client_addr;
 mod client_address;
@@ -29,7 +30,7 @@ use std::time::Instant;
 use roomcast_metrics::RefusalReason;
 use tokio::net::TcpStream;
 
-pub(crate) use serve::serve_monitor;
+pub(crate) use serve::{AdminNode, serve_admin, serve_monitor};
 
 use self::http_connection::HttpConnection;
 use self::progress::{HttpProgress, HttpStage};

@@ -7,6 +7,7 @@
 pub mod config;
 
 mod address_limits;
+mod api;
 mod auth;
 mod connection;
 mod drain;
@@ -19,6 +20,7 @@ mod identity;
 mod meter;
 mod node;
 mod node_status;
+mod orders;
 mod payload_rules;
 mod permit;
 mod publication;

@@ -1,6 +1,7 @@
 //! A whole node: its listener, the hub's thread, the workers' threads, and their end.
 
 mod acceptor;
+mod admin;
 mod descriptors;
 mod drain;
 mod key_fetch;
@@ -28,6 +29,7 @@ use crate::auth::{KeySourceError, KeySources, TokenKeys};
 use crate::config::Config;
 use crate::drain::{CLOSE_TIMEOUT, Schedule};
 use crate::fault::InjectedFault;
+use crate::http::AdminNode;
 use crate::hub::{HubHandle, worker_queue};
 use crate::node_status::NodeStatus;
 use crate::payload_rules::{RuleBook, RulesError};
@@ -65,6 +67,7 @@ pub enum StartError {
 pub struct Node {
     address: SocketAddr,
     metrics_address: Option<SocketAddr>,
+    admin_address: Option<SocketAddr>,
     config: Config,
     descriptors: usize,
     metrics: Metrics,
@@ -78,7 +81,8 @@ pub struct Node {
     opened: Option<oneshot::Receiver<Result<(), roomcast_bus::RedisStartError>>>,
     status: Arc<NodeStatus>,
     acceptor: Acceptor,
-    monitor: Option<JoinHandle<()>>,
+    /// Tasks of the main runtime, which end with the node.
+    tasks: Vec<JoinHandle<()>>,
     ended: Vec<oneshot::Receiver<()>>,
 }
 
@@ -127,14 +131,29 @@ impl Node {
             Arc::new(NodeStatus::new(bus.clone(), metrics.clone(), config.node.workers, apart));
         status.await_keys(keys.is_awaited());
         let key_fetch = key_fetch::run(keys.clone(), status.clone(), metrics.connections.clone());
-        let (metrics_address, monitor) = match config.http.metrics_listen {
+        let mut tasks = vec![tokio::spawn(status.orders.clone().follow())];
+        let metrics_address = match config.http.metrics_listen {
             Some(listen) => {
                 let (address, task) = monitor::start(listen, status.clone(), config.http.clone())
                     .await
                     .map_err(|error| StartError::Listen(listen, "http.metrics_listen", error))?;
-                (Some(address), Some(task))
+                tasks.push(task);
+                Some(address)
             }
-            None => (None, None),
+            None => None,
+        };
+        let admin_address = match config.http.admin_listen {
+            Some(listen) => {
+                let (bus, tracer, metrics) = (bus.clone(), tracer.clone(), metrics.clone());
+                let (settings, status) = (watched.clone(), status.clone());
+                let node = AdminNode { bus, settings, tracer, metrics, status };
+                let (address, task) = admin::start(listen, node)
+                    .await
+                    .map_err(|error| StartError::Listen(listen, "http.admin_listen", error))?;
+                tasks.push(task);
+                Some(address)
+            }
+            None => None,
         };
         let users: Arc<UserLimits> = Arc::default();
         let is_alone = config.node.workers == 1;
@@ -174,6 +193,7 @@ impl Node {
         Ok(Self {
             address,
             metrics_address,
+            admin_address,
             config,
             descriptors,
             metrics,
@@ -186,7 +206,7 @@ impl Node {
             opened,
             status,
             acceptor,
-            monitor,
+            tasks,
             ended,
         })
     }
@@ -194,10 +214,13 @@ impl Node {
     /// Waits until the bus was reached for the first time, however long its Redis is away; at once
     /// for the bus in memory. After an error the node never becomes ready: stop it. Cancel-safe.
     pub async fn opened(&mut self) -> Result<(), StartError> {
-        let Some(opened) = &mut self.opened else { return Ok(()) };
-        let opened = opened.await;
-        self.opened = None;
-        Ok(opened.map_err(|_| io::Error::other("the hub's thread ended"))??)
+        if let Some(opened) = &mut self.opened {
+            let opened = opened.await;
+            self.opened = None;
+            opened.map_err(|_| io::Error::other("the hub's thread ended"))??;
+        }
+        self.status.orders.first_read().await;
+        Ok(())
     }
 
     /// Where clients connect.
@@ -208,6 +231,11 @@ impl Node {
     /// Where `/metrics` is served, if it has an address of its own.
     pub fn metrics_address(&self) -> Option<SocketAddr> {
         self.metrics_address
+    }
+
+    /// Where the routes of backends are served, if they have an address of their own.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin_address
     }
 
     /// The configuration in force.
@@ -279,9 +307,7 @@ impl Node {
         self.acceptor.close();
         drop(self.acceptor);
         self.key_fetch.abort();
-        if let Some(monitor) = &self.monitor {
-            monitor.abort();
-        }
+        self.tasks.iter().for_each(JoinHandle::abort);
         let deadline = Instant::now() + farewell;
         for ended in self.ended {
             // An error means the same: the thread has ended.

@@ -10,13 +10,20 @@ use roomcast_metrics::Metrics;
 
 use crate::address_limits::AddressLimits;
 
+use crate::orders::OrderDesk;
+
 /// A worker that has not ticked for so long hangs: it ticks four times a second.
 const ALIVE_WITHIN: Duration = Duration::from_secs(10);
+
+/// A node that has not read the orders for so long is not ready: as long as a probe may be missing.
+const ORDERS_WITHIN: Duration = Duration::from_secs(3);
 
 /// The node's state, behind atomics.
 pub(crate) struct NodeStatus {
     bus: Bus,
     metrics: Metrics,
+    /// Bans and disconnects.
+    pub(crate) orders: Arc<OrderDesk>,
     /// Sockets of each worker.
     loads: Vec<AtomicUsize>,
     started: Instant,
@@ -36,7 +43,9 @@ pub(crate) struct NodeStatus {
 
 impl NodeStatus {
     pub(crate) fn new(bus: Bus, metrics: Metrics, workers: usize, metrics_apart: bool) -> Self {
+        let orders = Arc::new(OrderDesk::new(bus.clone(), &metrics));
         Self {
+            orders,
             bus,
             metrics,
             loads: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
@@ -88,9 +97,10 @@ impl NodeStatus {
         at.saturating_duration_since(self.started).as_millis() as u64
     }
 
-    /// Whether Redis was reached since the node started: before, no client can join.
+    /// Whether Redis was reached since the node started, and the orders there were read: before, no
+    /// client can join, and it is not known who is banned.
     pub(crate) fn is_reached(&self) -> bool {
-        self.bus.is_reached()
+        self.bus.is_reached() && self.orders.was_read()
     }
 
     /// Why the node is not ready; empty if it is (P8).
@@ -103,6 +113,7 @@ impl NodeStatus {
             (!health.reached, "bus_starting"),
             (health.reached && !health.probed, "bus_probe_missing"),
             (health.reached && !health.subscribed, "subscriptions_missing"),
+            (health.reached && !self.orders.is_followed(ORDERS_WITHIN), "orders_unread"),
         ];
         reasons.into_iter().filter(|(holds, _)| *holds).map(|(_, reason)| reason).collect()
     }

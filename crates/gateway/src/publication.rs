@@ -14,6 +14,8 @@ use crate::traces::{Followed, Tracer};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PublicationAuthor {
     pub(crate) user: Option<UserName>,
+    /// The name of the API key of a backend, the scope of its keys.
+    pub(crate) api_key: Option<Arc<str>>,
     /// The name that the client gives itself over all its connections.
     pub(crate) client: Option<Arc<str>>,
     /// The connection that does not receive the message if it asks for no echo.
@@ -46,6 +48,7 @@ impl Submission {
         let publication = Publication {
             user: author.user,
             client: author.client.filter(|_| is_scope),
+            api_key: author.api_key,
             connection: author.connection,
             event,
             key,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
+use roomcast_access::api_key::ApiKeyTable;
 use roomcast_access::policy::{AccessPolicy, Authentication};
 use roomcast_bus::Retention;
 use roomcast_metrics::{Metrics, NamespaceMetrics};
@@ -31,6 +32,8 @@ pub(crate) struct Settings {
     pub(crate) heartbeat: HeartbeatSettings,
     pub(crate) http: HttpConfig,
     pub(crate) auth: AuthSettings,
+    /// Keys of backends.
+    pub(crate) api_keys: ApiKeyTable,
     /// A fault that a test injected. Release builds do not look at it.
     pub(crate) fault: Option<InjectedFault>,
     /// What namespaces take as payload.
@@ -58,6 +61,8 @@ pub(crate) struct NodeLimits {
     pub(crate) message_deadline: Duration,
     /// Requests of one connection that the bus has not answered: then it is not read.
     pub(crate) requests: usize,
+    /// Largest body of an HTTP request.
+    pub(crate) body_bytes: usize,
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) room_linger: Duration,
     /// Connections from one address; 0: no limit, here and below.
@@ -108,6 +113,7 @@ impl NodeLimits {
             notsent_lowat: config.notsent_lowat,
             message_deadline: config.message_deadline,
             requests: config.inflight_publishes,
+            body_bytes: config.body_bytes,
             idle_timeout: Some(config.idle_timeout).filter(|timeout| !timeout.is_zero()),
             room_linger: config.room_linger,
             address_connections: config.address_connections,
@@ -158,6 +164,7 @@ impl Settings {
             limits: NodeLimits::new(&config.limits, connections),
             http: config.http.clone(),
             auth,
+            api_keys: config.api_keys.table(),
             fault: None,
             rules: RuleBook::default(),
             heartbeat: HeartbeatSettings {

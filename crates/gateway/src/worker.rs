@@ -21,6 +21,7 @@ mod hub_requests;
 mod joins;
 mod judging;
 mod members;
+mod orders;
 mod passes;
 mod publish;
 mod rates;
@@ -31,7 +32,7 @@ mod user_rooms;
 mod wheel;
 mod work_queue;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -48,6 +49,7 @@ pub(crate) use requests::BusAnswer;
 use crate::auth::TokenKeys;
 use crate::connection::{Connection, TURN_BYTES};
 use crate::hub::HubHandle;
+use crate::orders::OrderDesk;
 use crate::settings::Settings;
 use crate::traces::Tracer;
 use crate::user_limits::UserLimits;
@@ -74,15 +76,17 @@ pub(crate) struct Worker {
     /// All metric families; handles are shared, values atomic.
     pub(crate) metrics: Metrics,
     settings: RefCell<Arc<Settings>>,
-    bus: Bus,
+    pub(crate) bus: Bus,
     hub: HubClient,
     /// Answers of the bus. Bounded by the requests that connections may have in flight.
     answers: mpsc::UnboundedSender<BusAnswer>,
-    tracer: Tracer,
+    pub(crate) tracer: Tracer,
     /// The keys that tokens are checked with, shared by the node's threads.
     pub(crate) keys: Arc<TokenKeys>,
     /// The ends of identities and of rooms' tokens.
     access_ends: RefCell<AccessEnds>,
+    /// The node's bans and disconnects, once it follows them.
+    orders: OnceCell<Arc<OrderDesk>>,
     /// Connections and their timers.
     connections: LiveConnections,
     /// Rooms with local members, or about to have some.
@@ -134,6 +138,7 @@ impl Worker {
             tracer,
             keys,
             access_ends: RefCell::default(),
+            orders: OnceCell::new(),
         }
     }
 

@@ -202,6 +202,8 @@ pub enum RefusalReason {
     RateLimited,
     /// One address has as many connections as it may have.
     TooManyConnections,
+    /// The user, the token or the network is banned.
+    Banned,
 }
 
 impl Label for RefusalReason {
@@ -222,6 +224,7 @@ impl Label for RefusalReason {
         Self::BadOrigin,
         Self::RateLimited,
         Self::TooManyConnections,
+        Self::Banned,
     ];
 
     fn index(self) -> usize {
@@ -245,6 +248,7 @@ impl Label for RefusalReason {
             Self::BadOrigin => "bad_origin",
             Self::RateLimited => "rate_limited",
             Self::TooManyConnections => "too_many_connections",
+            Self::Banned => "banned",
         }
     }
 }

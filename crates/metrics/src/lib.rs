@@ -4,6 +4,7 @@
 //!
 //! `docs/metrics.md` lists the families; a test holds it to the registry.
 
+mod access;
 mod buckets;
 mod bus;
 mod connection;
@@ -19,6 +20,7 @@ mod wire;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{Registry, TextEncoder};
 
+pub use access::{AccessMetrics, ApiOutcome, ApiRoute};
 pub use bus::{
     BusCommand, BusConnection, BusMetrics, CircuitState, EpochResetCause, LeaseState, RepairCause,
 };
@@ -55,6 +57,8 @@ pub struct Metrics {
     pub rooms: RoomMetrics,
     /// The bus between the nodes.
     pub bus: BusMetrics,
+    /// Requests of backends, and bans.
+    pub access: AccessMetrics,
 }
 
 impl Metrics {
@@ -77,6 +81,7 @@ impl Metrics {
             delivery: DeliveryMetrics::new(&families),
             rooms: RoomMetrics::new(&families),
             bus: BusMetrics::new(&families),
+            access: AccessMetrics::new(&families),
             registry,
         }
     }

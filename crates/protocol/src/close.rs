@@ -35,11 +35,15 @@ pub enum CloseCode {
     RateLimited,
     /// 4100: the token has ended; come back with a new one.
     Expired,
+    /// 4501: the user, the token or the network is banned.
+    Banned,
+    /// 4502: a backend ended the connection.
+    Disconnected,
 }
 
 impl CloseCode {
     /// Every code, for tables, metrics and tests.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Normal,
         Self::GoingAway,
         Self::Protocol,
@@ -55,6 +59,8 @@ impl CloseCode {
         Self::Idle,
         Self::RateLimited,
         Self::Expired,
+        Self::Banned,
+        Self::Disconnected,
     ];
 
     /// The number in the Close frame.
@@ -73,8 +79,10 @@ impl CloseCode {
             Self::Slow => 4000,
             Self::Dead => 4001,
             Self::Idle => 4002,
-            Self::Expired => 4100,
             Self::RateLimited => 4003,
+            Self::Expired => 4100,
+            Self::Banned => 4501,
+            Self::Disconnected => 4502,
         }
     }
 
@@ -94,8 +102,10 @@ impl CloseCode {
             Self::Slow => "slow",
             Self::Dead => "dead",
             Self::Idle => "idle",
-            Self::Expired => "expired",
             Self::RateLimited => "rate_limited",
+            Self::Expired => "expired",
+            Self::Banned => "banned",
+            Self::Disconnected => "disconnected",
         }
     }
 

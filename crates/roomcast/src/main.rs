@@ -3,6 +3,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program's own output")]
 
+mod api_key;
 mod arguments;
 mod config;
 mod drain;
@@ -41,6 +42,8 @@ enum Command {
     Config(config::ConfigCommand),
     /// Print where a room is found in Redis: its partition, slot, keys and channel, as JSON
     Keys(keys::KeysArgs),
+    /// Make an API key for a backend; prints it, then its table for the configuration
+    ApiKey(api_key::ApiKeyArgs),
     /// Ask this machine's node whether it is ready (or lives); ends with 1 if not
     Health(health::HealthArgs),
     /// Have this machine's node drain, and wait for its end
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Command::Config(command) => config::run(command),
         Command::Health(args) => block_on(health::run(args)),
         Command::Keys(args) => keys::run(args),
+        Command::ApiKey(args) => api_key::run(&args),
         Command::Drain(args) => drain::run(&args),
         Command::Tail(args) => block_on(tail::run(args)),
         Command::Publish(args) => block_on(publish::run(args)),

@@ -43,7 +43,7 @@ impl Results {
     pub(crate) fn admits(&mut self, owner: &KeyOwner, retention: Retention, now: u64) -> bool {
         loop {
             let of_owner = self.counts.get(owner).copied().unwrap_or(0);
-            if of_owner < retention.keys_per_user
+            if (owner.has_room_bound_only() || of_owner < retention.keys_per_user)
                 && self.known.len() < retention.keys_per_room as usize
             {
                 return true;

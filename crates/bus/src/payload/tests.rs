@@ -20,6 +20,7 @@ fn publications() -> impl Strategy<Value = Publication> {
         |(user, event, key, traceparent, (connection, echo), data)| Publication {
             user: user.map(|user| UserName::parse(&user).unwrap()),
             client: None,
+            api_key: None,
             connection: connection.map(ConnectionId),
             event: event.map(|event| EventName::parse(&event).unwrap()),
             key: key.map(|key| PublishKey::parse(&key).unwrap()),

@@ -89,6 +89,16 @@ impl Keyspace {
         format!("{{{}}}:leases", self.tag(Partition::CONTROL))
     }
 
+    /// The orders that hold on every node.
+    pub(crate) fn orders(&self) -> String {
+        format!("{{{}}}:orders", self.tag(Partition::CONTROL))
+    }
+
+    /// The record of a ticket.
+    pub(crate) fn ticket(&self, ticket: &str) -> String {
+        format!("{{{}}}:ticket:{}", self.tag(Partition::CONTROL), escape(ticket))
+    }
+
     /// The key of the version of the list of servers.
     pub(crate) fn version(&self) -> String {
         format!("{}:version", self.prefix)

@@ -77,9 +77,12 @@ local function make_memory(epoch)
     end
   end
 
-  -- Whether the key that was not found may be used.
+  -- Whether the key that was not found may be used. Those of an API key ("=") have only the room's
+  -- bound.
   local function admits(owner)
-    return tallies['#' .. owner].sum < tonumber(ARGV[14]) and tallies['#'].sum < tonumber(ARGV[15])
+    local is_bounded = string.sub(owner, 1, 1) ~= '='
+    return (not is_bounded or tallies['#' .. owner].sum < tonumber(ARGV[14]))
+      and tallies['#'].sum < tonumber(ARGV[15])
   end
 
   local function remember(print, owner, scope, id)

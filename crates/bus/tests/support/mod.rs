@@ -49,6 +49,7 @@ pub(crate) fn json(text: &str) -> Publication {
     Publication {
         user: None,
         client: None,
+        api_key: None,
         connection: None,
         event: None,
         key: None,

@@ -32,6 +32,15 @@ pub(super) const SECTION: Section = Section {
                     address.",
         },
         Key {
+            name: "admin_listen",
+            default: "",
+            kind: ValueKind::AddressOrEmpty,
+            change: Change::Restart,
+            about: "An address of its own for the routes of backends below `/v1`, which then are not \
+                    served on `http.listen`. Empty: served there. An address that only backends \
+                    reach keeps others from trying keys.",
+        },
+        Key {
             name: "trusted_proxies",
             default: "",
             kind: ValueKind::Networks,
@@ -104,6 +113,8 @@ pub struct HttpConfig {
     pub listen: SocketAddr,
     /// Where `/metrics` is served, if not there.
     pub metrics_listen: Option<SocketAddr>,
+    /// Where the routes of backends are served, if not there.
+    pub admin_listen: Option<SocketAddr>,
     /// Whose word about a client's address is taken.
     #[serde(default)]
     pub trusted_proxies: Networks,

@@ -8,7 +8,7 @@ use roomcast_protocol::NodeId;
 
 use super::secret::{self, SecretText, SecretUrl};
 use super::value::{self, Bounds};
-use super::{Networks, SECTIONS, auth, log_filter, namespaces, networks};
+use super::{Networks, SECTIONS, api_keys, auth, log_filter, namespaces, networks};
 
 /// Keys that stand together under one TOML table.
 #[derive(Debug)]
@@ -86,6 +86,8 @@ pub(super) enum ValueKind {
     Events,
     Prefix,
     LogFilter,
+    Digest,
+    Scopes,
 }
 
 impl ValueKind {
@@ -123,6 +125,8 @@ impl ValueKind {
             Self::Events => namespaces::read_events(text).map(|_| text.into()),
             Self::Prefix => read_prefix(text),
             Self::LogFilter => log_filter::read(text),
+            Self::Digest => api_keys::read_digest(text),
+            Self::Scopes => api_keys::read_scopes(text),
         }
     }
 
@@ -157,13 +161,15 @@ impl ValueKind {
             Self::Origins => "origins separated by blanks, or empty".into(),
             Self::Events => "names separated by blanks, or empty".into(),
             Self::Prefix => "1 to 32 of `a–z A–Z 0–9 _ -`".into(),
+            Self::Digest => "64 hex digits".into(),
+            Self::Scopes => "words separated by blanks".into(),
             Self::LogFilter => "a level, or `level,target=level,…`".into(),
         }
     }
 
     /// Whether its value must not be shown.
     pub(super) fn is_secret(&self) -> bool {
-        matches!(self, Self::RedisUrl | Self::HttpOrEmpty | Self::SecretText)
+        matches!(self, Self::RedisUrl | Self::HttpOrEmpty | Self::SecretText | Self::Digest)
     }
 
     /// A secret value as it may be shown: nothing of it, or a URL without its password.
@@ -183,6 +189,9 @@ pub(super) fn find(path: &str) -> Option<&'static Key> {
 
 /// The section of that name.
 pub(super) fn find_section(name: &str) -> Option<&'static Section> {
+    if name.strip_prefix("api_keys.").is_some_and(api_keys::is_name) {
+        return Some(&api_keys::SECTION);
+    }
     let name = match name.strip_prefix("namespaces.") {
         Some(namespace) if namespaces::is_name(namespace) => namespaces::SECTION.name,
         _ => name,

@@ -4,7 +4,7 @@ use config::{Map, Source, Value, ValueKind};
 
 use super::key::{self, Key, Section};
 use super::nearest::nearest_key;
-use super::{Problem, SECTIONS, namespaces};
+use super::{Problem, SECTIONS, api_keys, namespaces};
 
 /// Values of one source under their keys in full.
 #[derive(Debug, Clone, Default)]
@@ -55,6 +55,12 @@ impl Layer {
         self.0.iter().filter_map(|(key, _)| namespace_of(key))
     }
 
+    /// The API keys that its keys name.
+    pub(super) fn api_keys(&self) -> impl Iterator<Item = String> {
+        let names = self.0.iter().filter_map(|(key, _)| api_keys::name_in(key));
+        names.filter(|name| api_keys::is_name(name)).map(str::to_owned)
+    }
+
     pub(super) fn into_values(self) -> Vec<(String, Value)> {
         self.0
     }
@@ -87,7 +93,7 @@ pub(super) fn unknown(key: &str, value: &ValueKind) -> Option<String> {
         return None;
     }
     let empty_table = matches!(value, ValueKind::Table(_));
-    if empty_table && key == "namespaces" {
+    if empty_table && (key == "namespaces" || key == "api_keys") {
         return None;
     }
     if let Some(section) = key::find_section(key) {
@@ -98,6 +104,9 @@ pub(super) fn unknown(key: &str, value: &ValueKind) -> Option<String> {
         && !namespaces::is_name(name)
     {
         return Some("names of namespaces are made of a-z, 0-9, _ and -".into());
+    }
+    if api_keys::name_in(key).is_some_and(|name| !api_keys::is_name(name)) {
+        return Some("names of API keys are made of a-z, 0-9, _ and -".into());
     }
     let meant = nearest_key(key).map(|key| format!(" (did you mean {key}?)")).unwrap_or_default();
     let section = key.rsplit_once('.').map_or("", |(section, _)| section);

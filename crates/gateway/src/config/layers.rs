@@ -11,7 +11,7 @@ use roomcast_protocol::NodeId;
 
 use super::layer::{Layer, origin};
 use super::{Config, ConfigError, Problem, ServeArgs};
-use super::{file, key, namespaces, resolve, value, variables};
+use super::{api_keys, file, key, namespaces, resolve, value, variables};
 
 /// What a configuration is made of.
 #[derive(Debug, Clone, Default)]
@@ -104,12 +104,13 @@ impl Sources {
     /// The values under known keys, and what is wrong with the others and with the sources.
     fn layered(&self, node: &str) -> Result<(Layered, Vec<Problem>), ConfigError> {
         let mut builder = config::Config::builder();
-        let mut names = BTreeSet::new();
+        let (mut names, mut api_keys) = (BTreeSet::new(), BTreeSet::new());
         let (file, mut problems) = self.file_layer()?;
         let (variables, no_text) = variables::read(self.variables());
         problems.extend(no_text);
         for layer in [Layer::defaults(node), file, variables, self.flag_layer()] {
             names.extend(layer.namespaces());
+            api_keys.extend(layer.api_keys());
             let (layer, unknown) = layer.split();
             builder = builder.add_source(layer);
             problems.extend(unknown);
@@ -119,6 +120,7 @@ impl Sources {
         let mut layered = Layered { values: BTreeMap::new(), inherited: BTreeSet::new() };
         layered.values.extend(Layer::flatten(merged).into_values());
         layered.inherit(names);
+        layered.complete(api_keys);
         Ok((layered, problems))
     }
 
@@ -138,6 +140,17 @@ impl Sources {
 }
 
 impl Layered {
+    /// Gives each named API key the keys it lacks.
+    fn complete(&mut self, names: BTreeSet<String>) {
+        for name in names {
+            for key in api_keys::SECTION.keys {
+                let default = || Value::new(Some(&"default".to_owned()), key.default);
+                let full_name = format!("api_keys.{name}.{}", key.name);
+                self.values.entry(full_name).or_insert_with(default);
+            }
+        }
+    }
+
     /// Gives each named namespace the keys it lacks from the default one.
     fn inherit(&mut self, names: BTreeSet<String>) {
         for name in names {

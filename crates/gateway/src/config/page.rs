@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Change, Key, SECTIONS, Section};
+use super::{Change, Key, SECTIONS, Section, api_keys};
 
 const INTRODUCTION: &str = r#"# Configuration
 
@@ -40,7 +40,7 @@ slow = "conflate"
 /// The text of `docs/configuration.md`.
 pub fn page() -> String {
     let mut page = INTRODUCTION.to_owned();
-    for section in SECTIONS {
+    for section in SECTIONS.into_iter().chain([&api_keys::SECTION]) {
         write_section(&mut page, section).expect("a string takes everything");
     }
     page

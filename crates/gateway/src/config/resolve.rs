@@ -81,6 +81,7 @@ impl Together<'_> {
         problems.extend(self.proxied_by_nobody());
         problems.extend(self.exposed());
         problems.extend(self.same_address());
+        problems.extend(self.same_admin_address());
         problems
     }
 
@@ -135,6 +136,14 @@ impl Together<'_> {
              (--insecure) if everybody who reaches it may read and write every room"
         );
         Some(problem(self.layered, "http.listen", message))
+    }
+
+    fn same_admin_address(&self) -> Option<Problem> {
+        let admin = self.address("http.admin_listen")?;
+        let others = ["http.listen", "http.metrics_listen"];
+        let other = others.into_iter().find(|key| self.address(key) == Some(admin))?;
+        let message = || format!("this is {other}; the routes of backends need another address");
+        (admin.port() != 0).then(|| problem(self.layered, "http.admin_listen", message()))
     }
 
     fn same_address(&self) -> Option<Problem> {

@@ -22,6 +22,7 @@ fn another_value(name: &str) -> &'static str {
         "node.workers" => "3",
         "http.listen" => "127.0.0.1:9999",
         "http.metrics_listen" => "127.0.0.1:9100",
+        "http.admin_listen" => "127.0.0.1:9101",
         "bus.redis_url" => "redis://:secret@127.0.0.1/1",
         "bus.redis_ca" => "/etc/ssl/redis.pem",
         "bus.prefix" => "other",

@@ -7,6 +7,8 @@
 
 use std::sync::Arc;
 
+use std::net::IpAddr;
+
 use hyper::StatusCode;
 use hyper::http::request::Parts;
 use roomcast_metrics::RefusalReason;
@@ -16,6 +18,7 @@ use super::{credentials, query};
 use crate::auth::TokenKeys;
 use crate::identity::Hello;
 use crate::node_status::NodeStatus;
+use crate::orders::{JudgedClient, OrderDesk, OrderedEnd};
 use crate::settings::AuthSettings;
 
 /// Refuses a connection that the node cannot take, whatever the client: it is leaving, has not
@@ -50,6 +53,21 @@ pub(super) async fn admit(
     let query =
         query::parse(query).map_err(|detail| HttpProblem::bad_request("bad_query", detail))?;
     credentials::identify(&head.headers, query, auth, keys).await
+}
+
+/// Refuses a client that is banned. `address` is the client's, if more than a proxy's is known.
+pub(super) fn check_orders(
+    orders: &OrderDesk,
+    hello: &Hello,
+    address: Option<IpAddr>,
+) -> Result<(), HttpProblem> {
+    let client = JudgedClient { user: hello.user.as_ref(), address, connection: None };
+    let Some(OrderedEnd { reason, .. }) = orders.judge(client) else { return Ok(()) };
+    let detail = match reason {
+        Some(reason) => format!("banned: {reason}"),
+        None => "banned".to_owned(),
+    };
+    Err(HttpProblem::new(StatusCode::FORBIDDEN, "banned", detail).counted(RefusalReason::Banned))
 }
 
 #[cfg(test)]

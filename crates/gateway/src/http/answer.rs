@@ -55,6 +55,12 @@ impl HttpProblem {
         self.with(RETRY_AFTER, HeaderValue::from(ms.div_ceil(1_000).max(1)))
     }
 
+    /// The same problem, not counted as a refused handshake.
+    pub(super) fn uncounted(mut self) -> Self {
+        self.reason = None;
+        self
+    }
+
     /// The value of one of its headers.
     #[cfg(test)]
     pub(super) fn header(&self, name: HeaderName) -> Option<&HeaderValue> {
@@ -81,6 +87,13 @@ impl From<HttpProblem> for Answer {
 /// A JSON value.
 pub(super) fn json(status: StatusCode, body: &serde_json::Value) -> Answer {
     text(status, "application/json", body.to_string())
+}
+
+/// An answer without a body.
+pub(super) fn empty(status: StatusCode) -> Answer {
+    let mut answer = Response::new(Full::default());
+    *answer.status_mut() = status;
+    answer
 }
 
 /// A text that must not be cached.

@@ -42,7 +42,7 @@ where
         Ok(read) => read,
         Err(_late) => {
             let detail = format!("the body was not complete within {:?}", limit.time);
-            let problem = HttpProblem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", detail);
+            let problem = HttpProblem::new(StatusCode::REQUEST_TIMEOUT, "timeout", detail);
             Err(last(problem.counted(RefusalReason::Timeout)))
         }
     }
@@ -73,7 +73,7 @@ fn too_large(limit: BodyLimit) -> HttpProblem {
         0 => "this path takes no body".to_owned(),
         bytes => format!("this path takes a body of at most {bytes} bytes"),
     };
-    let problem = HttpProblem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail);
+    let problem = HttpProblem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail);
     last(problem.counted(RefusalReason::BadRequest))
 }
 

@@ -6,10 +6,12 @@ use hyper::body::Incoming;
 use hyper::header::{ALLOW, HeaderValue, UPGRADE};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
+use roomcast_access::api_key::ApiScope;
 use roomcast_access::origin::{CookieUse, CorsGrant, OriginTarget};
-use roomcast_metrics::RefusalReason;
+use roomcast_metrics::{ApiRoute, RefusalReason};
 
 use super::answer::{Answer, HttpProblem};
+use super::api::{self, ApiCall};
 use super::body::{self, BodyLimit};
 use super::client_address::ClientAddress;
 use super::credentials::cookie_use;
@@ -17,8 +19,9 @@ use super::host::check_host;
 use super::http_connection::HttpConnection;
 use super::origin_check;
 use super::pages::{self, NodePage};
-use super::route_table::{Access, Route, RouteMiss, RouteTable};
+use super::route_table::{Access, PathValues, Route, RouteMiss, RouteTable};
 use super::upgrade;
+use crate::api::ApiNode;
 use crate::node_status::NodeStatus;
 use crate::settings::Settings;
 
@@ -27,14 +30,26 @@ use crate::settings::Settings;
 enum Endpoint {
     WebSocket,
     Page(NodePage),
+    Api(ApiRoute),
 }
 
-static ROUTES: [Route<Endpoint>; 5] = [
+/// What the paths of backends' routes begin with.
+const API_PATHS: &str = "/v1/";
+
+static ROUTES: [Route<Endpoint>; 13] = [
     get("/ws", Access::Public, Endpoint::WebSocket),
     get("/health/live", Access::Monitor, Endpoint::Page(NodePage::Live)),
     get("/health/ready", Access::Monitor, Endpoint::Page(NodePage::Ready)),
     get("/metrics", Access::Monitor, Endpoint::Page(NodePage::Metrics)),
     get("/", Access::Public, Endpoint::Page(NodePage::Home)),
+    api(Method::POST, "/v1/rooms/{room}/messages", ApiScope::Publish, ApiRoute::Publish),
+    api(Method::GET, "/v1/rooms/{room}/messages", ApiScope::Read, ApiRoute::Read),
+    api(Method::POST, "/v1/batch", ApiScope::Publish, ApiRoute::Batch),
+    api(Method::POST, "/v1/bans", ApiScope::Admin, ApiRoute::Ban),
+    api(Method::GET, "/v1/bans", ApiScope::Admin, ApiRoute::Bans),
+    api(Method::DELETE, "/v1/bans/{id}", ApiScope::Admin, ApiRoute::Lift),
+    api(Method::POST, "/v1/disconnect", ApiScope::Admin, ApiRoute::Disconnect),
+    api(Method::POST, "/v1/tickets", ApiScope::Admin, ApiRoute::Ticket),
 ];
 
 static TABLE: LazyLock<RouteTable<Endpoint>> = LazyLock::new(|| RouteTable::new(&ROUTES));
@@ -45,9 +60,21 @@ const fn get(path: &'static str, access: Access, endpoint: Endpoint) -> Route<En
 
 /// Where a request leads.
 enum Found {
-    Route(&'static Route<Endpoint>),
+    /// With the decoded parameters of its path.
+    Route(&'static Route<Endpoint>, PathValues),
     /// A browser asks whether a page may use this path, which takes these methods.
     Preflight(&'static Route<Endpoint>, String),
+}
+
+/// The bound of its body is a setting, and is not in the table.
+const fn api(
+    method: Method,
+    path: &'static str,
+    scope: ApiScope,
+    route: ApiRoute,
+) -> Route<Endpoint> {
+    let (access, endpoint) = (Access::Api(scope), Endpoint::Api(route));
+    Route { method, path, access, body: BodyLimit::NO_BODY, endpoint }
 }
 
 /// Answers one request on the node's address.
@@ -57,12 +84,16 @@ pub(super) async fn answer(http: &HttpConnection, request: Request<Incoming>) ->
     let client = ClientAddress::of(http.peer, &head.headers, &settings.http.trusted_proxies);
     let mut grant = None;
     let answered = match find(&head) {
-        Ok(Found::Route(route)) => {
+        Ok(Found::Route(route, _)) if is_elsewhere(&settings, route.endpoint) => {
+            Err(nothing_here())
+        }
+        Ok(Found::Route(route, values)) => {
             let target = target_of(route.endpoint, &head);
             let origin =
                 origin_check::judge(&settings, &head, cookie_use(&head, &settings.auth), target);
             grant = origin.as_ref().ok().cloned().flatten().filter(|_| has_cors(route.endpoint));
-            answer_client(http, client, (route, origin), (head, body)).await
+            let found = (route, values, origin);
+            answer_client(http, client, found, (head, body)).await
         }
         Ok(Found::Preflight(route, allowed)) => preflight(&settings, &head, route, &allowed),
         Err(problem) => Err(problem),
@@ -83,10 +114,24 @@ pub(super) async fn answer(http: &HttpConnection, request: Request<Incoming>) ->
 async fn answer_client(
     http: &HttpConnection,
     client: ClientAddress,
-    (route, origin): (&Route<Endpoint>, Result<Option<CorsGrant>, HttpProblem>),
+    (route, values, origin): (&Route<Endpoint>, PathValues, Result<Option<CorsGrant>, HttpProblem>),
     (head, body): (Parts, Incoming),
 ) -> Result<Answer, HttpProblem> {
+    let settings = http.worker.settings();
     match route.endpoint {
+        Endpoint::Api(_) => {
+            origin?;
+            let node = ApiNode {
+                bus: &http.worker.bus,
+                settings: &settings,
+                tracer: &http.worker.tracer,
+                metrics: &http.worker.metrics,
+                orders: &http.status.orders,
+            };
+            // In a box: what a request of a backend needs is not held for every handshake.
+            let answering = answer_api((&node, &http.status), (route, values), &head, body);
+            Box::pin(answering).await
+        }
         // The bytes of a body would be read as frames: the handshake refuses it unread.
         Endpoint::WebSocket => upgrade::answer(http, (client, origin), head, body).await,
         Endpoint::Page(NodePage::Metrics) if http.status.metrics_apart => {
@@ -98,7 +143,7 @@ async fn answer_client(
             if page == NodePage::Home {
                 origin?;
             }
-            let time = http.worker.settings().http.body_timeout;
+            let time = settings.http.body_timeout;
             body::read(body, BodyLimit { time, ..route.body }).await?;
             Ok(pages::answer(page, &http.status).await)
         }
@@ -107,14 +152,19 @@ async fn answer_client(
 
 /// Whether pages of other origins may read its answers.
 fn has_cors(endpoint: Endpoint) -> bool {
-    matches!(endpoint, Endpoint::WebSocket | Endpoint::Page(NodePage::Live | NodePage::Ready))
+    matches!(
+        endpoint,
+        Endpoint::WebSocket
+            | Endpoint::Page(NodePage::Live | NodePage::Ready)
+            | Endpoint::Api(ApiRoute::Ticket)
+    )
 }
 
 fn target_of(endpoint: Endpoint, head: &Parts) -> OriginTarget {
     match endpoint {
         Endpoint::WebSocket if head.headers.contains_key(UPGRADE) => OriginTarget::Upgrade,
         Endpoint::Page(NodePage::Home) => OriginTarget::Page,
-        Endpoint::WebSocket | Endpoint::Page(_) => OriginTarget::Other,
+        Endpoint::WebSocket | Endpoint::Page(_) | Endpoint::Api(_) => OriginTarget::Other,
     }
 }
 
@@ -133,9 +183,42 @@ fn preflight(
     let origin = origin_check::judge(settings, head, cookie, OriginTarget::Other);
     let grant = match route.access {
         Access::Monitor => origin.ok().flatten(),
-        Access::Public => origin?,
+        Access::Public | Access::Api(_) => origin?,
     };
     Ok(origin_check::preflight(allowed, grant.as_ref()))
+}
+
+async fn answer_api(
+    (node, status): (&ApiNode<'_>, &NodeStatus),
+    (route, values): (&Route<Endpoint>, PathValues),
+    head: &Parts,
+    body: Incoming,
+) -> Result<Answer, HttpProblem> {
+    let (Access::Api(scope), Endpoint::Api(route)) = (route.access, route.endpoint) else {
+        return Err(nothing_here());
+    };
+    Ok(api::answer(node, status, ApiCall { head, route, scope, values }, body).await)
+}
+
+/// Answers a request on the backends' own address.
+pub(super) async fn answer_admin(
+    node: &ApiNode<'_>,
+    status: &NodeStatus,
+    request: Request<Incoming>,
+) -> Answer {
+    let (head, body) = request.into_parts();
+    let answered = async {
+        if !is_api(&head) {
+            return Err(nothing_here());
+        }
+        match find(&head)? {
+            Found::Route(route, values) => {
+                answer_api((node, status), (route, values), &head, body).await
+            }
+            Found::Preflight(_, allowed) => Err(wrong_method(&allowed)),
+        }
+    };
+    answered.await.unwrap_or_else(Answer::from)
 }
 
 /// Answers a request on the metrics' own address.
@@ -150,7 +233,7 @@ async fn answer_watcher(
     body: Incoming,
 ) -> Result<Answer, HttpProblem> {
     let route = match find(head)? {
-        Found::Route(route) => route,
+        Found::Route(route, _no_values) => route,
         Found::Preflight(_, allowed) => return Err(wrong_method(&allowed)),
     };
     match route.endpoint {
@@ -166,9 +249,10 @@ async fn answer_watcher(
 fn find(head: &Parts) -> Result<Found, HttpProblem> {
     check_host(head).map_err(|flaw| HttpProblem::bad_request("bad_request", flaw))?;
     match TABLE.find(&head.method, head.uri.path()) {
-        Ok((route, _no_parameters)) => Ok(Found::Route(route)),
+        Ok((route, values)) => Ok(Found::Route(route, values)),
         Err(RouteMiss::Path) => Err(nothing_here()),
-        Err(RouteMiss::Encoding(flaw)) => Err(HttpProblem::bad_request("bad_request", flaw)),
+        // The parameters are rooms, and ids without anything to decode.
+        Err(RouteMiss::Encoding(flaw)) => Err(HttpProblem::bad_request("bad_room", flaw)),
         Err(RouteMiss::Method(allowed)) => match asked_about(head) {
             Some(route) => Ok(Found::Preflight(route, allowed)),
             None => Err(wrong_method(&allowed)),
@@ -184,6 +268,15 @@ fn asked_about(head: &Parts) -> Option<&'static Route<Endpoint>> {
     let route = |method| TABLE.find(method, head.uri.path()).ok().map(|(route, _)| route);
     let found = route(&Method::GET).or_else(|| route(&Method::POST));
     found.filter(|route| has_cors(route.endpoint))
+}
+
+/// Whether the route is served on the backends' own listener only.
+fn is_elsewhere(settings: &Settings, endpoint: Endpoint) -> bool {
+    settings.http.admin_listen.is_some() && matches!(endpoint, Endpoint::Api(_))
+}
+
+fn is_api(head: &Parts) -> bool {
+    head.uri.path().starts_with(API_PATHS)
 }
 
 fn nothing_here() -> HttpProblem {

@@ -3,6 +3,7 @@
 
 use hyper::Method;
 use matchit::Router;
+use roomcast_access::api_key::ApiScope;
 
 use super::body::BodyLimit;
 use super::percent;
@@ -14,6 +15,8 @@ pub(super) enum Access {
     Public,
     /// Programs that watch the node: also on the metrics' own address.
     Monitor,
+    /// Backends, by API keys with this scope; on an address of their own if there is one.
+    Api(ApiScope),
 }
 
 /// One method of one path.

@@ -6,18 +6,25 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use roomcast_bus::Bus;
+use roomcast_metrics::Metrics;
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 
 use super::answer::Answer;
 use super::http_socket::HttpSocket;
 use super::progress::{HttpProgress, HttpStage, StageLimits, within};
 use super::route;
+use crate::api::ApiNode;
 use crate::config::HttpConfig;
 use crate::node_status::NodeStatus;
+use crate::settings::Settings;
+use crate::traces::Tracer;
 
 /// How long an answer may take to be made, and again to be taken by the client.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -81,4 +88,30 @@ pub(crate) async fn serve_monitor(
     let answer = |request| route::answer_monitor(&status, request);
     let end = serve(socket, HttpProgress::default(), &config, answer).await;
     tracing::debug!(?end, "metrics: a socket ended");
+}
+
+/// What the backends' own address needs of the node.
+pub(crate) struct AdminNode {
+    pub(crate) bus: Bus,
+    pub(crate) settings: watch::Receiver<Arc<Settings>>,
+    pub(crate) tracer: Tracer,
+    pub(crate) metrics: Metrics,
+    pub(crate) status: Arc<NodeStatus>,
+}
+
+/// Serves a socket of the backends' own address.
+pub(crate) async fn serve_admin(socket: TcpStream, node: Arc<AdminNode>) {
+    let config = node.settings.borrow().http.clone();
+    // In a box: the compiler does not look through so many layers for what may cross threads.
+    let answer = |request| -> BoxFuture<'_, Answer> { Box::pin(answer_backend(&node, request)) };
+    let end = serve(socket, HttpProgress::default(), &config, answer).await;
+    tracing::debug!(?end, "backends: a socket ended");
+}
+
+async fn answer_backend(node: &AdminNode, request: Request<Incoming>) -> Answer {
+    let settings = node.settings.borrow().clone();
+    let AdminNode { bus, tracer, metrics, status, .. } = node;
+    let orders = &status.orders;
+    let api = ApiNode { bus, settings: &settings, tracer, metrics, orders };
+    route::answer_admin(&api, status, request).await
 }

@@ -45,6 +45,9 @@ pub(super) async fn answer(
         let judged = settings.limits.names.judge_user(user);
         judged.map_err(|error| HttpProblem::bad_request("bad_query", error.to_string()))?;
     }
+    let trusted = &settings.http.trusted_proxies;
+    let address = Some(client.ip).filter(|ip| !trusted.contain(*ip));
+    admission::check_orders(&http.status.orders, &hello, address)?;
     match handshake::read(&head, &body) {
         Ok(Wish::Upgrade(accept)) => {
             let (slot, accepted) = (http.slot.clone(), http.accepted);

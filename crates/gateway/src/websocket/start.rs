@@ -56,6 +56,8 @@ pub(crate) fn start(worker: Rc<Worker>, socket: TcpStream, early: Bytes, grant: 
         RateBinding::Exempt => connection,
     });
     let key = connection.signing_key();
+    let trusted = &worker.settings().http.trusted_proxies;
+    connection.address.set(Some(grant.client).filter(|client| !trusted.contain(*client)));
     tracing::debug!(%connection, client = %grant.client, key, "opened");
     tokio::task::spawn_local(live(worker, connection, early, (grant.slot, grant.hold)));
 }

@@ -39,6 +39,7 @@ impl Worker {
                 let way = &self.metrics.delivery.stage[DeliveryStage::Hub];
                 way.observe(appended.elapsed().as_secs_f64());
                 let Some(room) = self.room(&room) else { return };
+                self.note_named_authors(&room, batch.entries());
                 let mut state = room.state.borrow_mut();
                 // Before the log comes, and after it came again, events may be older than the log.
                 let expected = state.log.end_cursor().batch;
@@ -66,6 +67,20 @@ impl Worker {
                 if let Some(room) = self.room(&room) {
                     self.take_backfill(&room, answer);
                 }
+            }
+        }
+    }
+
+    /// Marks connections as authors for which another one wrote: a backend may name a connection
+    /// that does not receive its message. Other authors are marked when they publish.
+    fn note_named_authors(&self, room: &Room, entries: &[LogEntry]) {
+        for entry in entries {
+            if let LogEntry::Message(message) = entry
+                && !message.echo
+                && let Some(author) = message.connection
+                && let Some(connection) = self.connections.get(author)
+            {
+                self.note_author(&connection, &room.name);
             }
         }
     }

@@ -100,6 +100,7 @@ impl Worker {
             limits: settings.limits.told(),
         });
         self.move_latecomer(connection);
+        self.begin_by_orders(connection);
         self.write(connection);
     }
 

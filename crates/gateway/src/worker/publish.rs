@@ -36,6 +36,7 @@ impl Worker {
             user: connection.user.clone(),
             client: connection.client().cloned(),
             connection: Some(connection.id),
+            api_key: None,
         };
         let namespace = settings.namespace_of(&room);
         let submission = Submission::new(author, namespace, &self.tracer, request);

@@ -371,3 +371,36 @@ fn the_example_to_start_from_is_valid() {
     assert_eq!((name, policy.slow, policy.history_size), ("ticker", SlowPolicy::Conflate, 10));
     assert_eq!(policy.history_age, Duration::from_secs(600), "taken from the default namespace");
 }
+
+#[test]
+fn api_keys_are_tables_with_names() {
+    let digest = "AB".repeat(32);
+    let text = format!(
+        "[api_keys.shop-1]\nsha256 = \"{digest}\"\nscopes = \"read publish\"\n\
+         [api_keys.desk]\nsha256 = \"{digest}\"\n"
+    );
+    let (_folder, path) = file(&text);
+    let config = config::check(&path).expect("valid");
+    let same = config::check(&path).expect("valid");
+    assert_eq!(config.api_keys, same.api_keys);
+    let other = Config::from_settings(&[
+        &format!("api_keys.desk.sha256={digest}"),
+        "api_keys.desk.scopes=admin",
+    ])
+    .expect("valid");
+    let differences = config.differences(&other);
+    assert!(differences.reloadable.contains(&"api_keys.shop-1.sha256".to_owned()));
+    assert!(differences.reloadable.contains(&"api_keys.desk.scopes".to_owned()));
+    assert_eq!(config.with_reloadable_of(&other).api_keys, other.api_keys);
+    for (text, part) in [
+        ("[api_keys.shop]\n", "api_keys.shop.sha256"),
+        ("[api_keys.shop]\nsha256 = \"my-secret\"\n", "64 hex digits"),
+        ("[api_keys.Shop]\nsha256 = \"x\"\n", "names of API keys"),
+        ("[api_keys.shop]\nsecret = \"my-secret\"\n", "there is no such key"),
+        ("[api_keys.shop]\nscopes = \"write\"\n", "none of publish, read, admin"),
+    ] {
+        let (_folder, path) = file(text);
+        let error = config::check(&path).err().expect(text).to_string();
+        assert!(error.contains(part) && !error.contains("my-secret"), "{text}: {error}");
+    }
+}

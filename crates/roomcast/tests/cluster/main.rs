@@ -7,6 +7,7 @@ mod kill;
 mod leases;
 mod log;
 mod order;
+mod orders;
 mod redis_faults;
 mod repair;
 mod resume;

@@ -9,6 +9,7 @@ mod attacks;
 mod auth;
 mod auth_jwks;
 mod auth_rooms;
+mod backend;
 mod errors;
 mod handshake;
 mod handshake_rules;

@@ -352,3 +352,28 @@ fn drain_ends_nodes_only() {
     assert!(drain.finish().0.success());
     assert!(other.child.try_wait().unwrap().is_none(), "the other runs on");
 }
+
+/// What it prints is a key and the table that makes a node take it.
+#[test]
+fn an_api_key_is_made_with_its_table() {
+    let (succeeds, printed) = run(&["api-key", "shop-1", "--scopes", " read  publish"]);
+    assert!(succeeds, "{printed}");
+    let (key, table) = printed.split_once('\n').unwrap();
+    let secret = key.strip_prefix("shop-1.").unwrap();
+    assert!(secret.len() >= 43 && !table.contains(secret), "{printed}");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("roomcast.toml");
+    fs::write(&file, table).unwrap();
+    let (succeeds, told) = run(&["config", "check", file.to_str().unwrap()]);
+    assert!(succeeds, "{told}");
+    assert!(table.contains("[api_keys.shop-1]") && table.contains("scopes = \"read publish\""));
+    // The digest is masked where the configuration is shown.
+    let (_, told) = run(&["config", "print", "--config", file.to_str().unwrap()]);
+    let digest = table.split("sha256 = \"").nth(1).unwrap().split('"').next().unwrap();
+    assert!(told.contains("api_keys.shop-1.sha256") && !told.contains(digest), "{told}");
+    for bad in
+        [&["api-key", "Shop", "--scopes", "read"][..], &["api-key", "a", "--scopes", "write"]]
+    {
+        assert!(!run(bad).0, "{bad:?}");
+    }
+}

@@ -7,6 +7,7 @@
 #![allow(unreachable_pub, reason = "each test file is a crate of its own")]
 
 pub mod auth;
+mod backend;
 mod calls;
 mod client;
 mod cluster;
@@ -24,6 +25,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
+pub use backend::{Backend, read};
 pub use calls::{Call, note_calls, noted_calls};
 pub use client::{Incoming, Joined, TestClient, foreign, id_of, plain, publish_of, seqs, text};
 pub use cluster::{Cluster, cluster_node, is_ready};

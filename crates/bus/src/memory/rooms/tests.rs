@@ -25,6 +25,7 @@ fn publication(bytes: usize) -> Publication {
     Publication {
         user: None,
         client: None,
+        api_key: None,
         connection: None,
         event: None,
         key: None,

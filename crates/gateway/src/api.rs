@@ -1,0 +1,48 @@
+//! What a backend may ask of the node, whatever carries the request: publish, read, give and lift
+//! orders. It reads bodies and makes answers, both JSON; it knows no HTTP, no route and no secret of
+//! a key.
+
+mod batch;
+mod body;
+mod error;
+mod judging;
+mod orders;
+mod publish;
+mod read;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use roomcast_access::api_key::ApiScopes;
+use roomcast_bus::Bus;
+use roomcast_metrics::Metrics;
+
+pub(crate) use batch::publish_batch;
+pub(crate) use error::ApiError;
+pub(crate) use orders::{ban, bans, disconnect, lift};
+pub(crate) use publish::{PublishHeaders, publish};
+pub(crate) use read::read;
+
+use crate::orders::OrderDesk;
+use crate::settings::Settings;
+use crate::traces::Tracer;
+
+/// How long the bus may take with a message before the answer is `publish_unknown`.
+const OUTCOME_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What requests of backends need of the node.
+pub(crate) struct ApiNode<'a> {
+    pub(crate) bus: &'a Bus,
+    pub(crate) settings: &'a Settings,
+    pub(crate) tracer: &'a Tracer,
+    pub(crate) metrics: &'a Metrics,
+    pub(crate) orders: &'a OrderDesk,
+}
+
+/// The backend that asks.
+#[derive(Debug, Clone)]
+pub(crate) struct ApiCaller {
+    /// The name of its API key.
+    pub(crate) key: Arc<str>,
+    pub(crate) scopes: ApiScopes,
+}

@@ -1,0 +1,36 @@
+//! Bodies as JSON: their members as the node's own types, or what is wrong with the first bad one.
+
+use roomcast_protocol::NameError;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::ApiError;
+
+/// Reads a body. A member that comes twice is refused, one that is not known is ignored.
+pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
+    // The library's message has names of members, line and column, and values of numbers only.
+    serde_json::from_slice(body).map_err(|error| ApiError::bad_body(error.to_string()))
+}
+
+/// Reads one of several values of a body.
+pub(super) fn parse_value<'a, T: Deserialize<'a>>(value: &'a RawValue) -> Result<T, ApiError> {
+    serde_json::from_str(value.get()).map_err(|error| ApiError::bad_body(error.to_string()))
+}
+
+/// A name that may be missing.
+pub(super) fn name<T>(
+    text: Option<&str>,
+    parse: impl Fn(&str) -> Result<T, NameError>,
+) -> Result<Option<T>, ApiError> {
+    text.map(|text| parse(text).map_err(|error| ApiError::bad_body(error.to_string()))).transpose()
+}
+
+/// An id that may be missing, of 16 lower-case hex digits.
+pub(super) fn id<T>(
+    member: &str,
+    text: Option<&str>,
+    parse: impl Fn(&str) -> Option<T>,
+) -> Result<Option<T>, ApiError> {
+    let wrong = || ApiError::bad_body(format!("{member}: 16 lower-case hex digits"));
+    text.map(|text| parse(text).ok_or_else(wrong)).transpose()
+}

@@ -1,0 +1,237 @@
+//! Publishing by a backend: one message, from its body to the position that it got.
+
+use std::borrow::Cow;
+
+use roomcast_access::policy::{Caller, RoomStanding};
+use roomcast_bus::PublishAck;
+use roomcast_protocol::{
+    ConnectionId, Data, Epoch, EventName, MAX_TRACEPARENT_BYTES, Position, Publish, PublishKey,
+    RoomName, Seq, UserName,
+};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+
+use super::body::{id, name};
+use super::judging::judge;
+use super::{ApiCaller, ApiError, ApiNode, OUTCOME_TIMEOUT, body};
+use crate::permit::{RoomAction, permit};
+use crate::publication::{PublicationAuthor, PublishOutcome, Submission, publish_error_code};
+use crate::traces::{Followed, TracedOutcome};
+
+/// What may stand beside a body.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct PublishHeaders<'a> {
+    /// `Idempotency-Key`.
+    pub(crate) key: Option<&'a str>,
+    /// `traceparent` (W3C Trace Context).
+    pub(crate) traceparent: Option<&'a str>,
+}
+
+/// A message as a body has it.
+#[derive(Deserialize)]
+pub(super) struct MessageBody<'a> {
+    #[serde(borrow)]
+    data: &'a RawValue,
+    #[serde(borrow, default)]
+    event: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    key: Option<Cow<'a, str>>,
+    #[serde(default)]
+    if_seq: Option<Seq>,
+    #[serde(borrow, default)]
+    epoch: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    user: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    connection: Option<Cow<'a, str>>,
+    #[serde(default)]
+    echo: Option<bool>,
+}
+
+/// Publishes one message.
+pub(crate) async fn publish(
+    node: &ApiNode<'_>,
+    caller: &ApiCaller,
+    (room, body): (&str, &[u8]),
+    headers: PublishHeaders<'_>,
+) -> Result<Value, ApiError> {
+    let room = room_named(room)?;
+    let mut message: MessageBody<'_> = body::parse(body)?;
+    match (&message.key, headers.key) {
+        (Some(own), Some(header)) if own != header => {
+            return Err(ApiError::bad_body("key and Idempotency-Key differ"));
+        }
+        (None, Some(header)) => message.key = Some(header.into()),
+        _ => {}
+    }
+    let traceparent = headers.traceparent.filter(|text| text.len() <= MAX_TRACEPARENT_BYTES);
+    let pending = PendingMessage::submit(node, caller, room, message, traceparent).await?;
+    pending.outcome(node, Instant::now() + OUTCOME_TIMEOUT).await
+}
+
+/// The room of this name. Reserved names, and others that are none, are refused.
+pub(super) fn room_named(text: &str) -> Result<RoomName, ApiError> {
+    RoomName::parse(text).map_err(|error| ApiError::new("bad_room", error.to_string()))
+}
+
+/// A message that the bus has.
+pub(super) struct PendingMessage {
+    room: RoomName,
+    user: Option<UserName>,
+    caller: ApiCaller,
+    answer: oneshot::Receiver<(PublishOutcome, Option<Box<Followed>>)>,
+}
+
+impl PendingMessage {
+    /// Checks a message and hands it to the bus. What is submitted to one room in a row is stored
+    /// in that order.
+    pub(super) async fn submit(
+        node: &ApiNode<'_>,
+        caller: &ApiCaller,
+        room: RoomName,
+        message: MessageBody<'_>,
+        traceparent: Option<&str>,
+    ) -> Result<Self, ApiError> {
+        let (author, request) = message.read(&room, traceparent)?;
+        let action = RoomAction::Publish { data_bytes: request.data.len() };
+        let standing = (Caller::ApiKey(caller.scopes), RoomStanding::Outside);
+        permit(node.settings, standing, &room, action)?;
+        let user = author.user.clone();
+        if let Some(user) = &user {
+            let judged = node.settings.limits.names.judge_user(user);
+            judged.map_err(|error| ApiError::bad_body(format!("user: {error}")))?;
+        }
+        judge(node.settings, &request).await?;
+        let author = PublicationAuthor { api_key: Some(caller.key.clone()), ..author };
+        let namespace = node.settings.namespace_of(&room);
+        let submission = Submission::new(author, namespace, node.tracer, request);
+        let (answer, answered) = oneshot::channel();
+        node.metrics.traffic.messages_in.inc();
+        submission.submit(node.bus, move |outcome, followed| {
+            // The backend may have gone.
+            let _ = answer.send((outcome, followed));
+        });
+        Ok(Self { room, user, caller: caller.clone(), answer: answered })
+    }
+
+    /// Where it was stored, as an answer; a message without outcome at the deadline is
+    /// `publish_unknown`.
+    pub(super) async fn outcome(
+        self,
+        node: &ApiNode<'_>,
+        deadline: Instant,
+    ) -> Result<Value, ApiError> {
+        let unknown = || (Err(roomcast_bus::PublishError::Unknown), None);
+        let answered = timeout_at(deadline, self.answer).await;
+        let (outcome, followed) = answered.ok().and_then(Result::ok).unwrap_or_else(unknown);
+        if let Some(followed) = followed {
+            let result = match &outcome {
+                Ok(ack) => Ok(ack.position.seq),
+                Err(error) => Err(publish_error_code(*error).as_str()),
+            };
+            let user = self.user.as_ref().map(UserName::as_str);
+            let connection = format!("api_key {}", self.caller.key);
+            let traced = TracedOutcome { room: &self.room, user, connection, result };
+            node.tracer.published(&followed, &traced);
+        }
+        let PublishAck { position, time } = outcome?;
+        Ok(json!({ "epoch": position.epoch.to_string(), "seq": position.seq, "time": time }))
+    }
+}
+
+impl MessageBody<'_> {
+    /// The author and the request that the body means.
+    fn read(
+        self,
+        room: &RoomName,
+        traceparent: Option<&str>,
+    ) -> Result<(PublicationAuthor, Publish), ApiError> {
+        let data = Data::json(self.data.get().as_bytes().to_vec())
+            .map_err(|error| ApiError::bad_body(format!("data: {error}")))?;
+        let epoch = id("epoch", self.epoch.as_deref(), Epoch::parse)?;
+        let if_seq = match (self.if_seq, epoch) {
+            (Some(seq), Some(epoch)) => Some(Position { epoch, seq }),
+            (None, None) => None,
+            _ => return Err(ApiError::bad_body("if_seq and epoch belong together")),
+        };
+        let author = PublicationAuthor {
+            user: name(self.user.as_deref(), UserName::parse)?,
+            connection: id("connection", self.connection.as_deref(), ConnectionId::parse)?,
+            ..PublicationAuthor::default()
+        };
+        let request = Publish {
+            id: None,
+            room: room.clone(),
+            data,
+            event: name(self.event.as_deref(), EventName::parse)?,
+            key: name(self.key.as_deref(), PublishKey::parse)?,
+            if_seq,
+            echo: self.echo.unwrap_or(true),
+            traceparent: traceparent.map(Into::into),
+        };
+        Ok((author, request))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<(PublicationAuthor, Publish), ApiError> {
+        let message: MessageBody<'_> = body::parse(text.as_bytes())?;
+        message.read(&RoomName::parse("a").unwrap(), None)
+    }
+
+    #[test]
+    fn a_body_has_all_of_a_message() {
+        let (author, request) = read(
+            r#"{"data": {"a": [1]}, "event": "note", "key": "k", "if_seq": 7,
+                "epoch": "00000000000000ff", "user": "al\u00e9", "connection": "0000000000000001",
+                "echo": false, "later": 1}"#,
+        )
+        .unwrap();
+        assert_eq!(request.data, Data::json(r#"{"a": [1]}"#).unwrap());
+        assert_eq!(request.event.unwrap().as_str(), "note");
+        assert_eq!(request.key.unwrap().as_str(), "k");
+        assert_eq!(request.if_seq, Some(Position { epoch: Epoch(255), seq: 7 }));
+        assert!(!request.echo);
+        assert_eq!(author.user.unwrap().as_str(), "alé");
+        assert_eq!(author.connection, Some(ConnectionId(1)));
+        let (_, request) = read(r#"{"data": null}"#).unwrap();
+        assert!(request.echo && request.data == Data::json("null").unwrap());
+    }
+
+    #[test]
+    fn other_bodies_are_refused() {
+        for (text, part) in [
+            ("", "EOF"),
+            ("[]", "data"),
+            ("{}", "data"),
+            (r#"{"data":1,"data":2}"#, "duplicate"),
+            (r#"{"data":1} x"#, "trailing"),
+            (r#"{"data":1,"event":""}"#, "event"),
+            (r#"{"data":1,"key":"a b"}"#, "key"),
+            (r#"{"data":1,"if_seq":1}"#, "belong together"),
+            (r#"{"data":1,"epoch":"00000000000000ff"}"#, "belong together"),
+            (r#"{"data":1,"if_seq":-1,"epoch":"00000000000000ff"}"#, "invalid value"),
+            (r#"{"data":1,"connection":"1"}"#, "connection"),
+            (r#"{"data":1,"echo":"no"}"#, "invalid type"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert_eq!(error.code, "bad_body", "{text}");
+            assert!(error.detail.contains(part), "{text}: {}", error.detail);
+        }
+        let deep = format!(r#"{{"data":{}{}}}"#, "[".repeat(65), "]".repeat(65));
+        assert!(read(&deep).unwrap_err().detail.contains("nested deeper"));
+    }
+
+    #[test]
+    fn reserved_rooms_are_refused() {
+        for name in ["$node", "@all", "", "a b"] {
+            assert_eq!(room_named(name).unwrap_err().code, "bad_room", "{name:?}");
+        }
+    }
+}

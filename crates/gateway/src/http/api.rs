@@ -1,0 +1,217 @@
+//! The routes of backends below `/v1`: who may use them, what they take, and their answers. The key
+//! is checked before the body is read; what is asked is done in `api`.
+
+use hyper::StatusCode;
+use hyper::body::Incoming;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use hyper::http::request::Parts;
+use roomcast_access::api_key::ApiScope;
+use roomcast_access::credential::bearer;
+use roomcast_metrics::{ApiOutcome, ApiRoute};
+
+use super::admission;
+use super::answer::{self, Answer, HttpProblem};
+use super::body::{self, BodyLimit};
+use super::route_table::PathValues;
+use crate::api::{self, ApiCaller, ApiError, ApiNode, PublishHeaders};
+use crate::node_status::NodeStatus;
+
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+const TRACEPARENT: &str = "traceparent";
+
+/// A request that found its route.
+pub(super) struct ApiCall<'a> {
+    pub(super) head: &'a Parts,
+    pub(super) route: ApiRoute,
+    pub(super) scope: ApiScope,
+    /// The decoded parameters of the path.
+    pub(super) values: PathValues,
+}
+
+/// Answers it, and counts the outcome.
+pub(super) async fn answer(
+    node: &ApiNode<'_>,
+    status: &NodeStatus,
+    call: ApiCall<'_>,
+    body: Incoming,
+) -> Answer {
+    let route = call.route;
+    let answer = checked(node, status, call, body).await.unwrap_or_else(Answer::from);
+    let outcome = ApiOutcome::of_status(answer.status().as_u16());
+    node.metrics.access.api_requests[route][outcome].inc();
+    answer
+}
+
+async fn checked(
+    node: &ApiNode<'_>,
+    status: &NodeStatus,
+    call: ApiCall<'_>,
+    body: Incoming,
+) -> Result<Answer, HttpProblem> {
+    // Requests are few beside connections: only the sockets' own bound counts them.
+    admission::check_open(status, usize::MAX)?;
+    let caller = check_key(node, &call.head.headers, call.scope)?;
+    let takes_body = takes_body(call.route);
+    if takes_body {
+        check_type(&call.head.headers)?;
+    }
+    let limit = match takes_body {
+        true => BodyLimit {
+            bytes: node.settings.limits.body_bytes,
+            time: node.settings.http.body_timeout,
+        },
+        false => BodyLimit::NO_BODY,
+    };
+    let body = body::read(body, limit).await.map_err(HttpProblem::uncounted)?;
+    done(node, &caller, &call, &body).await.map_err(problem)
+}
+
+/// Does what the route is for.
+async fn done(
+    node: &ApiNode<'_>,
+    caller: &ApiCaller,
+    call: &ApiCall<'_>,
+    body: &[u8],
+) -> Result<Answer, ApiError> {
+    let value = || call.values.first().map(String::as_str).unwrap_or_default();
+    let ok = |value: &serde_json::Value| answer::json(StatusCode::OK, value);
+    Ok(match call.route {
+        ApiRoute::Publish => {
+            let headers = publish_headers(&call.head.headers)?;
+            ok(&api::publish(node, caller, (value(), body), headers).await?)
+        }
+        ApiRoute::Batch => ok(&api::publish_batch(node, caller, body).await?),
+        ApiRoute::Read => {
+            let query = call.head.uri.query().unwrap_or_default();
+            let page = api::read(node, caller, value(), query).await?;
+            answer::text(StatusCode::OK, "application/json", page)
+        }
+        ApiRoute::Ban => ok(&api::ban(node, body).await?),
+        ApiRoute::Bans => ok(&api::bans(node).await?),
+        ApiRoute::Lift => {
+            api::lift(node, value()).await?;
+            answer::empty(StatusCode::NO_CONTENT)
+        }
+        ApiRoute::Disconnect => {
+            api::disconnect(node, body).await?;
+            answer::empty(StatusCode::NO_CONTENT)
+        }
+        ApiRoute::Ticket => {
+            let detail = "no keys of tokens are configured on this node, so it takes no tickets";
+            return Err(ApiError::new("bad_token", detail));
+        }
+    })
+}
+
+fn takes_body(route: ApiRoute) -> bool {
+    !matches!(route, ApiRoute::Read | ApiRoute::Bans | ApiRoute::Lift)
+}
+
+/// The backend that sent the request, if its key has the scope.
+fn check_key(
+    node: &ApiNode<'_>,
+    headers: &HeaderMap,
+    scope: ApiScope,
+) -> Result<ApiCaller, HttpProblem> {
+    let mut all = headers.get_all(AUTHORIZATION).iter();
+    let presented = match (all.next(), all.next()) {
+        (None, _) => {
+            return Err(unauthorized("no_token", "send Authorization: Bearer NAME.SECRET"));
+        }
+        (Some(one), None) => one.to_str().ok().and_then(bearer),
+        (Some(_), Some(_)) => None,
+    };
+    let known = presented.and_then(|presented| node.settings.api_keys.check(presented));
+    let Some((name, scopes)) = known else {
+        return Err(unauthorized("bad_token", "this is no API key of this node"));
+    };
+    if !scopes.has(scope) {
+        let detail = format!("the key {name} lacks the scope {}", scope.word());
+        return Err(HttpProblem::new(StatusCode::FORBIDDEN, "forbidden", detail));
+    }
+    Ok(ApiCaller { key: name.into(), scopes })
+}
+
+fn unauthorized(code: &'static str, detail: &'static str) -> HttpProblem {
+    HttpProblem::new(StatusCode::UNAUTHORIZED, code, detail)
+        .with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+}
+
+/// A body is JSON, by its name or without one. Parameters such as `charset` change nothing.
+fn check_type(headers: &HeaderMap) -> Result<(), HttpProblem> {
+    let Some(kind) = headers.get(CONTENT_TYPE) else { return Ok(()) };
+    let kind = kind.to_str().unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    let detail = "this path takes application/json";
+    Err(HttpProblem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail))
+}
+
+fn publish_headers(headers: &HeaderMap) -> Result<PublishHeaders<'_>, ApiError> {
+    let key = headers.get(IDEMPOTENCY_KEY).map(HeaderValue::to_str).transpose();
+    let key = key.map_err(|_| ApiError::bad_body("Idempotency-Key: printable ASCII"))?;
+    // The draft of the header has its value in quotes; most senders leave them out.
+    let key = key
+        .map(|key| key.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(key));
+    Ok(PublishHeaders {
+        key,
+        traceparent: headers.get(TRACEPARENT).and_then(|value| value.to_str().ok()),
+    })
+}
+
+fn problem(error: ApiError) -> HttpProblem {
+    let ApiError { code, detail } = error;
+    let status = match code {
+        "bad_token" => return unauthorized(code, "no keys of tokens are configured on this node"),
+        "forbidden" => StatusCode::FORBIDDEN,
+        "not_found" => StatusCode::NOT_FOUND,
+        "key_conflict" | "seq_conflict" => StatusCode::CONFLICT,
+        "too_large" => StatusCode::PAYLOAD_TOO_LARGE,
+        "bus_unavailable" | "overloaded" => StatusCode::SERVICE_UNAVAILABLE,
+        "publish_unknown" => StatusCode::GATEWAY_TIMEOUT,
+        _ => StatusCode::BAD_REQUEST,
+    };
+    HttpProblem::new(status, code, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_json_is_taken() {
+        let taken = |kind: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            headers.extend(kind.map(|kind| (CONTENT_TYPE, HeaderValue::from_static(kind))));
+            check_type(&headers).map_err(|problem| problem.status.as_u16())
+        };
+        assert_eq!(taken(None), Ok(()));
+        assert_eq!(taken(Some("application/json")), Ok(()));
+        assert_eq!(taken(Some("Application/JSON; charset=utf-8")), Ok(()));
+        for other in ["text/plain", "application/jsonp", ""] {
+            assert_eq!(taken(Some(other)), Err(415), "{other}");
+        }
+    }
+
+    #[test]
+    fn every_code_has_its_status() {
+        for (code, status) in [
+            ("bad_body", 400),
+            ("bad_room", 400),
+            ("bad_query", 400),
+            ("bad_token", 401),
+            ("forbidden", 403),
+            ("not_found", 404),
+            ("key_conflict", 409),
+            ("seq_conflict", 409),
+            ("too_large", 413),
+            ("bus_unavailable", 503),
+            ("overloaded", 503),
+            ("publish_unknown", 504),
+        ] {
+            assert_eq!(problem(ApiError::new(code, "")).status.as_u16(), status, "{code}");
+        }
+    }
+}
