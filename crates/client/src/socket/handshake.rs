@@ -2,16 +2,18 @@
 //! means.
 
 use std::fmt::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderValue, Response, StatusCode, Uri};
 use roomcast_protocol::{ClientFrame, Encoding};
-use tokio_tungstenite::connect_async_with_config;
+use rustls::ClientConfig;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{Connector, connect_async_tls_with_config};
 
 use super::{ClientSocket, Writing};
 use crate::Options;
@@ -29,15 +31,17 @@ pub(crate) struct Greeting {
     encoding: Encoding,
     /// `client=…&user=…`, ready for a URL.
     query: String,
+    /// How to speak TLS, where a URL asks for it.
+    tls: Option<Arc<ClientConfig>>,
 }
 
 impl Greeting {
-    pub(crate) fn new(options: &Options) -> Self {
+    pub(crate) fn new(options: &Options, tls: Option<Arc<ClientConfig>>) -> Self {
         let mut query = format!("client={}", escape(&options.client));
         if let Some(user) = &options.user {
             let _ = write!(query, "&user={}", escape(user.as_str()));
         }
-        Self { encoding: options.encoding, query }
+        Self { encoding: options.encoding, query, tls }
     }
 
     /// A frame as this client's encoding sends it.
@@ -57,9 +61,9 @@ impl Greeting {
         let host = url.authority().map_or("", |authority| authority.as_str());
         let path = if url.path() == "/" { "/ws" } else { url.path() };
         let own = url.query().map(|query| format!("{query}&")).unwrap_or_default();
-        let query = &self.query;
+        let (query, scheme) = (&self.query, url.scheme_str().unwrap_or("ws"));
         let mut request =
-            format!("ws://{host}{path}?{own}{query}&attempt={attempt}").into_client_request()?;
+            format!("{scheme}://{host}{path}?{own}{query}&attempt={attempt}").into_client_request()?;
         let subprotocol = HeaderValue::from_static(self.encoding.subprotocol());
         request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, subprotocol);
         Ok(request)
@@ -77,8 +81,10 @@ pub(super) async fn open(
         .max_frame_size(Some(MAX_FRAME_BYTES));
     // Frames are small and wanted at once: no delay by Nagle's rule.
     let request = greeting.request(&url, attempt).map_err(failure)?;
-    let (stream, _) =
-        connect_async_with_config(request, Some(config), true).await.map_err(failure)?;
+    let connector = greeting.tls.clone().map(Connector::Rustls);
+    let (stream, _) = connect_async_tls_with_config(request, Some(config), true, connector)
+        .await
+        .map_err(failure)?;
     let encoding = greeting.encoding;
     Ok(ClientSocket { stream, encoding, outgoing: Default::default(), writing: Writing::Done })
 }
@@ -133,7 +139,7 @@ mod tests {
         let mut options = Options::new([url]);
         options.client = "c 1".into();
         options.user = user.map(|user| UserName::parse(user).unwrap());
-        let request = Greeting::new(&options).request(&url.parse().unwrap(), 3).unwrap();
+        let request = Greeting::new(&options, None).request(&url.parse().unwrap(), 3).unwrap();
         assert_eq!(request.uri().to_string(), expected);
     }
 
@@ -141,6 +147,7 @@ mod tests {
     fn the_address_carries_client_user_and_attempt() {
         check("ws://h:1/ws", None, "ws://h:1/ws?client=c%201&attempt=3");
         check("ws://h:1", None, "ws://h:1/ws?client=c%201&attempt=3");
+        check("wss://h", None, "wss://h/ws?client=c%201&attempt=3");
         check(
             "ws://h/a?b=c",
             Some("ann&é"),
