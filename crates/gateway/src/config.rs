@@ -22,6 +22,7 @@ mod node;
 mod page;
 mod resolve;
 mod secret;
+mod tls;
 mod traces;
 mod value;
 mod variables;
@@ -45,13 +46,15 @@ pub use networks::Networks;
 pub use node::{HeartbeatConfig, LogConfig, LogFormat, NodeConfig};
 pub use page::page;
 pub use secret::SecretUrl;
+pub use tls::TlsConfig;
 pub use traces::TracesConfig;
 
 /// Every section, in the order of the page. `namespaces.default` stands for every namespace.
-pub const SECTIONS: [&Section; 10] = [
+pub const SECTIONS: [&Section; 11] = [
     &node::TOP,
     &node::NODE,
     &http::SECTION,
+    &tls::SECTION,
     &bus::SECTION,
     &node::HEARTBEAT,
     &limits::SECTION,
@@ -72,6 +75,9 @@ pub struct Config {
     pub node: NodeConfig,
     /// Its listeners.
     pub http: HttpConfig,
+    /// Their certificate.
+    #[serde(default)]
+    pub tls: TlsConfig,
     /// Its link to the other nodes.
     pub bus: BusConfig,
     /// When a silent connection is taken for dead.
@@ -145,9 +151,20 @@ impl Config {
         }
     }
 
+    /// Leaves the certificate's files as another configuration has them.
+    pub(crate) fn keep_tls_of(&mut self, old: &Self) {
+        self.tls.clone_from(&old.tls);
+        for key in ["tls.cert", "tls.key"] {
+            if let Some(value) = old.canonical.0.get(key) {
+                self.canonical.0.insert(key.into(), value.clone());
+            }
+        }
+    }
+
     /// This configuration with the reloadable parts of another.
     pub fn with_reloadable_of(&self, new: &Self) -> Self {
         let mut merged = self.clone();
+        merged.tls = new.tls.clone();
         merged.limits = new.limits.clone();
         merged.drain = new.drain.clone();
         merged.log.level = new.log.level.clone();

@@ -26,6 +26,7 @@ mod settings;
 #[path = "../tests/simulation/mod.rs"]
 mod simulation;
 mod socket;
+mod tls;
 mod traces;
 mod websocket;
 mod worker;

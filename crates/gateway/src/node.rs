@@ -29,6 +29,7 @@ use crate::fault::InjectedFault;
 use crate::hub::{HubHandle, worker_queue};
 use crate::node_status::NodeStatus;
 use crate::settings::Settings;
+use crate::tls::{CertificateFiles, PairError};
 use crate::traces::Tracer;
 
 /// Sockets that wait for one worker: a full accept burst.
@@ -43,6 +44,9 @@ pub enum StartError {
     /// Correct `bus.redis_ca`, or let the node read the file.
     #[error("cannot read {0} (key bus.redis_ca): {1}")]
     Authority(PathBuf, io::Error),
+    /// Correct `tls.cert` or `tls.key`, or let the node read the files.
+    #[error("{0}")]
+    Certificate(String),
     /// The Redis of `bus.redis_url` does not serve.
     #[error(transparent)]
     Bus(#[from] roomcast_bus::RedisStartError),
@@ -67,7 +71,15 @@ pub struct Node {
     status: Arc<NodeStatus>,
     acceptor: Acceptor,
     monitor: Option<JoinHandle<()>>,
+    /// The files of its certificate, with TLS.
+    certificate: Option<CertificateFiles>,
     ended: Vec<oneshot::Receiver<()>>,
+}
+
+impl From<PairError> for StartError {
+    fn from(error: PairError) -> Self {
+        Self::Certificate(error.to_string())
+    }
 }
 
 impl Node {
@@ -87,6 +99,14 @@ impl Node {
         let descriptors = descriptors::raise(&metrics);
         let mut settings = Settings::new(&config, descriptors, &metrics);
         settings.fault = fault.clone();
+        let certificate = match config.tls.files() {
+            Some(files) => {
+                let (server, files) = CertificateFiles::start(files, metrics.tls.clone())?;
+                settings.tls = Some(server);
+                Some(files)
+            }
+            None => None,
+        };
         let listener = acceptor::bind(config.http.listen, &settings.limits)
             .map_err(|error| StartError::Listen(config.http.listen, "http.listen", error))?;
         let address = listener.local_addr()?;
@@ -145,7 +165,8 @@ impl Node {
             }
         };
         let (node, workers) = (&config.node.id, config.node.workers);
-        tracing::info!(%node, %address, workers, rooms = bus.place(), "listening");
+        let tls = certificate.is_some();
+        tracing::info!(%node, %address, tls, workers, rooms = bus.place(), "listening");
         Ok(Self {
             address,
             metrics_address,
@@ -160,6 +181,7 @@ impl Node {
             status,
             acceptor,
             monitor,
+            certificate,
             ended,
         })
     }
@@ -196,10 +218,18 @@ impl Node {
             tracing::error!("the Redis servers stay as they are: {error}");
             new.keep_servers_of(&self.config);
         }
+        if new.tls.files().is_some() != self.config.tls.files().is_some() {
+            tracing::error!("tls: it is switched on or off by a restart only");
+            new.keep_tls_of(&self.config);
+        }
         let differences = self.config.differences(&new);
         self.config = self.config.with_reloadable_of(&new);
         let mut settings = Settings::new(&self.config, self.descriptors, &self.metrics);
         settings.fault = self.settings.borrow().fault.clone();
+        settings.tls = self.settings.borrow().tls.clone();
+        if let (Some(certificate), Some(files)) = (&self.certificate, self.config.tls.files()) {
+            certificate.reload(files);
+        }
         self.acceptor.configure(&settings.limits);
         self.settings.send_replace(Arc::new(settings));
         tracing::info!(taken = ?differences.reloadable, "configuration reloaded");

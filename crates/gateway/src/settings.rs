@@ -10,6 +10,7 @@ use roomcast_protocol::RoomName;
 
 use crate::config::{Config, HttpConfig, LimitsConfig, NamespaceConfig, SlowPolicy};
 use crate::fault::InjectedFault;
+use crate::tls::TlsServer;
 
 /// The name of the namespace of rooms without one, and of unknown ones.
 const DEFAULT: &str = "default";
@@ -20,6 +21,8 @@ pub(crate) struct Settings {
     pub(crate) limits: NodeLimits,
     pub(crate) heartbeat: HeartbeatSettings,
     pub(crate) http: HttpConfig,
+    /// What the public listener's sockets speak TLS with; `None`: plain TCP. It outlives reloads.
+    pub(crate) tls: Option<TlsServer>,
     /// A fault that a test injected. Release builds do not look at it.
     pub(crate) fault: Option<InjectedFault>,
     default: Arc<Namespace>,
@@ -121,6 +124,7 @@ impl Settings {
         Self {
             limits: NodeLimits::new(&config.limits, connections),
             http: config.http.clone(),
+            tls: None,
             fault: None,
             heartbeat: HeartbeatSettings {
                 interval: config.heartbeat.interval,

@@ -40,6 +40,7 @@ pub(crate) use requests::BusAnswer;
 use crate::connection::{Connection, TURN_BYTES};
 use crate::hub::HubHandle;
 use crate::settings::Settings;
+use crate::tls::HandshakeTurn;
 use crate::traces::Tracer;
 use connections::LiveConnections;
 use http_tasks::HttpTasks;
@@ -79,6 +80,8 @@ pub(crate) struct Worker {
     pub(crate) inbound_held: Rc<Cell<usize>>,
     /// Bytes of frames begun that the sockets have not taken, over all connections.
     pub(crate) stalled_held: Rc<Cell<usize>>,
+    /// Whose TLS handshake goes on next.
+    pub(crate) handshake_turn: HandshakeTurn,
     /// Sockets that are not WebSockets yet.
     http_tasks: RefCell<HttpTasks>,
 }
@@ -104,6 +107,7 @@ impl Worker {
             scratch: RefCell::new(vec![0; TURN_BYTES].into_boxed_slice()),
             inbound_held: Rc::default(),
             stalled_held: Rc::default(),
+            handshake_turn: HandshakeTurn::default(),
             http_tasks: RefCell::default(),
             answers,
             tracer,

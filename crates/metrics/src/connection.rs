@@ -176,6 +176,8 @@ pub enum RefusalReason {
     Method,
     /// The request's head did not arrive in time.
     Timeout,
+    /// The TLS handshake failed.
+    Tls,
 }
 
 impl Label for RefusalReason {
@@ -189,6 +191,7 @@ impl Label for RefusalReason {
         Self::NotFound,
         Self::Method,
         Self::Timeout,
+        Self::Tls,
     ];
 
     fn index(self) -> usize {
@@ -205,6 +208,7 @@ impl Label for RefusalReason {
             Self::NotFound => "not_found",
             Self::Method => "method",
             Self::Timeout => "timeout",
+            Self::Tls => "tls",
         }
     }
 }

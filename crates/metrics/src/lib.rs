@@ -12,6 +12,7 @@ mod family;
 mod label;
 mod node;
 mod room;
+mod tls;
 mod traffic;
 mod wire;
 
@@ -28,6 +29,7 @@ pub use label::Label;
 pub use node::NodeMetrics;
 pub use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
 pub use room::{GapCause, NamespaceMetrics, ResumeOutcome, RoomMetrics};
+pub use tls::TlsMetrics;
 pub use traffic::TrafficMetrics;
 
 use crate::family::Families;
@@ -51,6 +53,8 @@ pub struct Metrics {
     pub rooms: RoomMetrics,
     /// The bus between the nodes.
     pub bus: BusMetrics,
+    /// The certificate of the public listener.
+    pub tls: TlsMetrics,
 }
 
 impl Metrics {
@@ -72,6 +76,7 @@ impl Metrics {
             delivery: DeliveryMetrics::new(&families),
             rooms: RoomMetrics::new(&families),
             bus: BusMetrics::new(&families),
+            tls: TlsMetrics::new(&families),
             registry,
         }
     }

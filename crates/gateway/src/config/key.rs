@@ -68,6 +68,7 @@ pub(super) enum ValueKind {
     NodeName,
     RedisUrl,
     FileOrEmpty,
+    HostOrEmpty,
     Fraction,
     HttpOrEmpty,
     Networks,
@@ -96,6 +97,7 @@ impl ValueKind {
             },
             Self::RedisUrl => SecretUrl::read(text).map(|()| text.into()),
             Self::FileOrEmpty => Ok(text.into()),
+            Self::HostOrEmpty => read_host(text),
             Self::Fraction => value::fraction(text).map(|part| part.to_string()),
             Self::HttpOrEmpty => read_http(text),
             Self::Networks => Networks::read(text).map(|_| text.into()),
@@ -119,6 +121,7 @@ impl ValueKind {
             Self::NodeName => "up to 64 bytes, no blanks".into(),
             Self::RedisUrl => "one URL or several separated by blanks, or empty".into(),
             Self::FileOrEmpty => "a file, or empty".into(),
+            Self::HostOrEmpty => "a host's name or IP address, or empty".into(),
             Self::Fraction => "0 to 1".into(),
             Self::HttpOrEmpty => "a URL `http://…`, or empty".into(),
             Self::Networks => "networks separated by blanks, or empty".into(),
@@ -156,6 +159,13 @@ fn read_address(text: &str) -> Result<String, String> {
             Err(format!("{shown} is no IP address with a port; give one such as 127.0.0.1:8080"))
         }
     }
+}
+
+fn read_host(text: &str) -> Result<String, String> {
+    if text.is_empty() || rustls::pki_types::ServerName::try_from(text).is_ok() {
+        return Ok(text.into());
+    }
+    Err(format!("{} is no name of a host, such as redis.example.com", value::quoted(text)))
 }
 
 fn read_http(text: &str) -> Result<String, String> {

@@ -10,9 +10,10 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use super::answer::Answer;
-use super::http_socket::HttpSocket;
+use super::http_socket::{HttpSocket, HttpTransport};
 use super::progress::{HttpProgress, HttpStage, StageLimits, within};
 use super::route;
 use crate::config::HttpConfig;
@@ -33,9 +34,10 @@ pub(super) enum HttpEnd {
 }
 
 /// Serves a socket until it ends, or a stage takes too long. A request that is granted an upgrade
-/// ends it; the socket comes out of hyper's `OnUpgrade`, as an `HttpSocket`.
+/// ends it; the socket comes out of hyper's `OnUpgrade`, as an `HttpSocket`. The time of the first
+/// head runs since `begun`.
 pub(super) async fn serve<F: Future<Output = Answer>>(
-    socket: TcpStream,
+    (socket, begun): (HttpTransport, Instant),
     progress: HttpProgress,
     config: &HttpConfig,
     answer: impl Fn(Request<Incoming>) -> F,
@@ -63,7 +65,7 @@ pub(super) async fn serve<F: Future<Output = Answer>>(
         .writev(false)
         .serve_connection(HttpSocket::new(socket, progress.clone()), service)
         .with_upgrades();
-    match within(limits, &progress, serving).await {
+    match within(limits, &progress, begun, serving).await {
         Ok(Ok(())) => HttpEnd::Done,
         Ok(Err(error)) => HttpEnd::Failed(error),
         Err(stage) => HttpEnd::Late(stage),
@@ -77,6 +79,7 @@ pub(crate) async fn serve_monitor(
     config: Arc<HttpConfig>,
 ) {
     let answer = |request| route::answer_monitor(&status, request);
+    let socket = (socket.into(), Instant::now());
     let end = serve(socket, HttpProgress::default(), &config, answer).await;
     tracing::debug!(?end, "metrics: a socket ended");
 }
