@@ -33,7 +33,7 @@ mod worker;
 
 pub use fault::InjectedFault;
 #[doc(hidden)]
-pub use fetch::fetch;
+pub use fetch::{fetch, fetch_unverified};
 pub use node::{Node, StartError};
 
 #[cfg(test)]

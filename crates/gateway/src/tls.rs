@@ -9,6 +9,7 @@ mod server;
 mod session;
 mod tls_io;
 mod tls_socket;
+mod trusting;
 mod validity;
 
 pub(crate) use accept::HandshakeTurn;
@@ -16,3 +17,4 @@ pub(crate) use certificate_files::CertificateFiles;
 pub(crate) use pair::PairError;
 pub(crate) use server::TlsServer;
 pub(crate) use tls_socket::TlsSocket;
+pub(crate) use trusting::trusting_config;

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -40,14 +41,21 @@ pub(crate) struct TargetArgs {
     /// A node; repeat it to have others tried in turn
     #[arg(long = "url", value_name = "URL", default_value = "ws://127.0.0.1:8080/ws")]
     urls: Vec<String>,
+    /// Certificates (PEM) of the authorities to trust behind wss://, in place of the system's
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// Name to go by where nodes do not authenticate
     #[arg(long, value_parser = UserName::parse)]
     user: Option<UserName>,
 }
 
 impl TargetArgs {
-    pub(crate) fn options(self) -> Options {
-        Options { user: self.user, ..Options::new(self.urls) }
+    pub(crate) fn options(self) -> anyhow::Result<Options> {
+        let read = |path: PathBuf| {
+            std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
+        };
+        let ca = self.ca.map(read).transpose()?;
+        Ok(Options { user: self.user, ca, ..Options::new(self.urls) })
     }
 }
 
@@ -63,7 +71,7 @@ pub(crate) async fn run(args: TailArgs) -> anyhow::Result<ExitCode> {
     if args.since.is_some() && args.rooms.len() > 1 {
         anyhow::bail!("--since is a position in one room; follow the others with another tail");
     }
-    let mut options = args.node.options();
+    let mut options = args.node.options()?;
     if args.msgpack {
         options.encoding = Encoding::MsgPack;
     }

@@ -1,0 +1,11 @@
+//! The tests of TLS: whole nodes with certificates of their own, and clients of every kind.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod attack;
+mod certificates;
+mod clients;
+mod records;
+mod rotation;
+#[path = "../support/mod.rs"]
+mod support;
