@@ -165,7 +165,9 @@ mod tests {
         check(&["ws://127.0.0.1:8080/ws", "ws://[::1]:1"], Ok(2));
         check(&[], Err(OptionsError::NoUrl));
         check(&["wss://a/ws", "ws://a"], Ok(2));
-        for bad in ["https://a/ws", "wss://", "http://a/ws", "127.0.0.1:8080", "ws://", "ws://a b", ""] {
+        for bad in
+            ["https://a/ws", "wss://", "http://a/ws", "127.0.0.1:8080", "ws://", "ws://a b", ""]
+        {
             check(&[bad], Err(OptionsError::BadUrl(bad.into())));
         }
     }

@@ -62,8 +62,8 @@ impl Greeting {
         let path = if url.path() == "/" { "/ws" } else { url.path() };
         let own = url.query().map(|query| format!("{query}&")).unwrap_or_default();
         let (query, scheme) = (&self.query, url.scheme_str().unwrap_or("ws"));
-        let mut request =
-            format!("{scheme}://{host}{path}?{own}{query}&attempt={attempt}").into_client_request()?;
+        let mut request = format!("{scheme}://{host}{path}?{own}{query}&attempt={attempt}")
+            .into_client_request()?;
         let subprotocol = HeaderValue::from_static(self.encoding.subprotocol());
         request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, subprotocol);
         Ok(request)

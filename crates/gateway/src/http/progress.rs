@@ -190,7 +190,11 @@ mod tests {
                 go_through(&progress, stages).await;
                 pending::<()>().await;
             };
-            assert_eq!(within(LIMITS, &progress, Instant::now(), serving).await, Err(last), "{stages}");
+            assert_eq!(
+                within(LIMITS, &progress, Instant::now(), serving).await,
+                Err(last),
+                "{stages}"
+            );
         }
     }
 

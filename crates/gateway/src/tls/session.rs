@@ -207,8 +207,7 @@ impl TlsSession {
     }
 }
 
-type WriteTraffic<'c> =
-    rustls::unbuffered::WriteTraffic<'c, rustls::server::ServerConnectionData>;
+type WriteTraffic<'c> = rustls::unbuffered::WriteTraffic<'c, rustls::server::ServerConnectionData>;
 
 impl fmt::Debug for TlsSession {
     /// Its keys and what it carries are nobody's business.

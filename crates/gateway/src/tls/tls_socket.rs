@@ -241,7 +241,8 @@ mod tests {
     /// Whatever the pieces, each record but the last is full, and together they are the bytes.
     #[test]
     fn pieces_are_cut_into_full_records() {
-        for lengths in [vec![], vec![1], vec![0, 3, 0], vec![40_000], vec![9_000, 9_000, 20_000, 5]] {
+        for lengths in [vec![], vec![1], vec![0, 3, 0], vec![40_000], vec![9_000, 9_000, 20_000, 5]]
+        {
             let pieces: Vec<Vec<u8>> =
                 lengths.iter().map(|&length| (0..length).map(|n| n as u8).collect()).collect();
             let slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();

@@ -13,7 +13,8 @@ use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 pub(crate) fn trusting_config() -> Result<Arc<ClientConfig>, Error> {
     let provider = Arc::new(default_provider());
     let verifier = Arc::new(AnyCertificate(provider.clone()));
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let builder = builder?.dangerous().with_custom_certificate_verifier(verifier);
     Ok(Arc::new(builder.with_no_client_auth()))
 }

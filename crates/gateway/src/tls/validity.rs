@@ -37,8 +37,7 @@ pub(super) fn ends(certificate: &[u8]) -> Option<i64> {
 
 /// `MMDDhhmmssZ` in this year.
 fn seconds(year: i64, rest: &str) -> Option<i64> {
-    let [month, day, hour, minute, second] =
-        [0, 2, 4, 6, 8].map(|at| digits(rest, at, at + 2));
+    let [month, day, hour, minute, second] = [0, 2, 4, 6, 8].map(|at| digits(rest, at, at + 2));
     if !rest.ends_with('Z') {
         return None;
     }

@@ -101,7 +101,7 @@ async fn our_client_trusts_the_authority_it_is_given() {
     let publish = Publish {
         id: None,
         room,
-        data: Data::from_json(b"1".to_vec().into()).unwrap(),
+        data: Data::json(bytes::Bytes::from_static(b"1")).unwrap(),
         event: None,
         key: None,
         if_seq: None,

@@ -2,8 +2,8 @@
 
 use std::io::Write;
 
-use rustls::version::{TLS12, TLS13};
 use rustls::ClientConnection;
+use rustls::version::{TLS12, TLS13};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
