@@ -6,7 +6,7 @@ use std::process::Command;
 
 /// What kind of key a certificate has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeyKind {
+pub enum CertificateKind {
     /// ECDSA, P-256.
     Ecdsa,
     /// RSA, 2,048 bits.
@@ -25,7 +25,7 @@ impl<'a> CertificateAuthority<'a> {
     /// Makes one.
     pub fn create(folder: &'a Path) -> Self {
         let ca = ["-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=Roomcast tests"];
-        let arguments = [KeyKind::Ecdsa.arguments(), &ca].concat();
+        let arguments = [CertificateKind::Ecdsa.arguments(), &ca].concat();
         request(folder, &arguments, &["basicConstraints=critical,CA:TRUE"]);
         Self { folder }
     }
@@ -41,12 +41,12 @@ impl<'a> CertificateAuthority<'a> {
     }
 
     /// Signs a certificate for 127.0.0.1 and localhost: `NAME.pem` with its key `NAME.key`.
-    pub fn sign(&self, name: &str, kind: KeyKind) -> (PathBuf, PathBuf) {
+    pub fn sign(&self, name: &str, kind: CertificateKind) -> (PathBuf, PathBuf) {
         self.sign_for(name, kind, "DNS:localhost,IP:127.0.0.1")
     }
 
     /// The same for other names, such as `DNS:example.com`.
-    pub fn sign_for(&self, name: &str, kind: KeyKind, names: &str) -> (PathBuf, PathBuf) {
+    pub fn sign_for(&self, name: &str, kind: CertificateKind, names: &str) -> (PathBuf, PathBuf) {
         let files = [format!("{name}.pem"), format!("{name}.key")];
         let [cert, key] = &files;
         // Some clients take no certificate that is an authority's as well: this is another.
@@ -59,7 +59,7 @@ impl<'a> CertificateAuthority<'a> {
     }
 }
 
-impl KeyKind {
+impl CertificateKind {
     fn arguments(self) -> &'static [&'static str] {
         match self {
             Self::Ecdsa => &["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"],

@@ -10,7 +10,7 @@ mod redis_server;
 mod sentinels;
 mod wait;
 
-pub use certificates::{CertificateAuthority, KeyKind};
+pub use certificates::{CertificateAuthority, CertificateKind};
 pub use ports::free_port;
 pub use proxy::{Direction, Proxy, ProxyFault};
 pub use redis_cluster::{RedisCluster, SlotMove};

@@ -5,7 +5,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::certificates::{Scene, SecureClient, connect};
 use crate::support::{RawClient, TestNode, eventually, soon};
-use roomcast_testkit::KeyKind;
+use roomcast_testkit::CertificateKind;
 
 async fn refused(node: &TestNode, reason: &str, count: f64) {
     let label = format!("reason=\"{reason}\"");
@@ -21,7 +21,7 @@ const HELLO: [u8; 11] = [0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3];
 /// The handshake is in the time of the head, and holds up nobody.
 #[tokio::test]
 async fn a_handshake_that_does_not_go_on_is_ended() {
-    let scene = Scene::new(KeyKind::Ecdsa);
+    let scene = Scene::new(CertificateKind::Ecdsa);
     for workers in ["node.workers=1", "node.workers=2"] {
         let node = scene.node(&["http.header_timeout=1500ms", workers]).await;
         let mut silent = RawClient::connect(node.address()).await;
@@ -42,7 +42,7 @@ async fn a_handshake_that_does_not_go_on_is_ended() {
 
 #[tokio::test]
 async fn what_is_no_tls_is_refused() {
-    let scene = Scene::new(KeyKind::Ecdsa);
+    let scene = Scene::new(CertificateKind::Ecdsa);
     let node = scene.node(&[]).await;
     let too_long = [&[0x16, 3, 1, 0xff, 0xff][..], &[0; 70_000]].concat();
     let rows: [&[u8]; 5] = [
@@ -80,7 +80,7 @@ async fn what_is_no_tls_is_refused() {
 /// Bytes that are no record after the handshake end the connection, and only that.
 #[tokio::test]
 async fn a_record_that_is_not_authentic_ends_its_connection() {
-    let scene = Scene::new(KeyKind::Ecdsa);
+    let scene = Scene::new(CertificateKind::Ecdsa);
     let node = scene.node(&[]).await;
     let mut other = SecureClient::open(node.address(), scene.client(&[&TLS13])).await;
     let client = SecureClient::open(node.address(), scene.client(&[&TLS13])).await;
@@ -95,7 +95,7 @@ async fn a_record_that_is_not_authentic_ends_its_connection() {
 /// The balancer's head comes before TLS.
 #[tokio::test]
 async fn the_proxys_head_comes_before_tls() {
-    let scene = Scene::new(KeyKind::Ecdsa);
+    let scene = Scene::new(CertificateKind::Ecdsa);
     let settings = ["http.trusted_proxies=127.0.0.0/8", "http.proxy_protocol=true"];
     let node = scene.node(&settings).await;
     let mut tcp = tokio::net::TcpStream::connect(node.address()).await.unwrap();

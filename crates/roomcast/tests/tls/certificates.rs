@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures_util::{SinkExt, StreamExt};
 use roomcast_gateway::config::Config;
-use roomcast_testkit::{CertificateAuthority, KeyKind};
+use roomcast_testkit::{CertificateAuthority, CertificateKind};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
@@ -26,7 +26,7 @@ pub struct Scene {
 }
 
 impl Scene {
-    pub fn new(kind: KeyKind) -> Self {
+    pub fn new(kind: CertificateKind) -> Self {
         let folder = tempfile::tempdir().unwrap();
         CertificateAuthority::create(folder.path()).sign("node", kind);
         Self { folder }
@@ -37,7 +37,7 @@ impl Scene {
     }
 
     /// Signs another pair with the same authority.
-    pub fn sign(&self, name: &str, kind: KeyKind) {
+    pub fn sign(&self, name: &str, kind: CertificateKind) {
         let folder = self.folder.path();
         CertificateAuthority::at(folder).sign(name, kind);
     }

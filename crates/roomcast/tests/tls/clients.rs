@@ -9,14 +9,14 @@ use crate::support::{Program, soon};
 use futures_util::StreamExt;
 use roomcast_client::{Client, Event, JoinOptions, Options};
 use roomcast_protocol::{Data, Publish, RoomName};
-use roomcast_testkit::KeyKind;
+use roomcast_testkit::CertificateKind;
 use tokio_tungstenite::tungstenite::Message;
 
 #[tokio::test]
 async fn both_versions_carry_rooms_with_every_kind_of_key() {
     let versions: [(&'static SupportedProtocolVersion, ProtocolVersion); 2] =
         [(&TLS12, ProtocolVersion::TLSv1_2), (&TLS13, ProtocolVersion::TLSv1_3)];
-    for kind in [KeyKind::Ecdsa, KeyKind::Rsa, KeyKind::Ed25519] {
+    for kind in [CertificateKind::Ecdsa, CertificateKind::Rsa, CertificateKind::Ed25519] {
         let scene = Scene::new(kind);
         let node = scene.node(&[]).await;
         let mut author = SecureClient::open(node.address(), scene.client(&[&TLS13])).await;
@@ -43,7 +43,7 @@ async fn both_versions_carry_rooms_with_every_kind_of_key() {
 /// Records that the kernel does not take wait, and nothing is lost, doubled or out of order.
 #[tokio::test]
 async fn a_member_that_reads_late_gets_everything_in_order() {
-    let scene = Scene::new(KeyKind::Ecdsa);
+    let scene = Scene::new(CertificateKind::Ecdsa);
     let settings = ["limits.send_buffer=16KiB", "limits.lag_bytes=16MiB", "limits.log_bytes=64MiB"];
     let node = scene.node(&settings).await;
     for version in [&TLS12, &TLS13] {
@@ -67,7 +67,7 @@ async fn a_member_that_reads_late_gets_everything_in_order() {
 /// The end is a Close, then a notice of TLS: no client takes it for an attack.
 #[tokio::test]
 async fn a_node_that_ends_says_so_in_both_protocols() {
-    let scene = Scene::new(KeyKind::Ecdsa);
+    let scene = Scene::new(CertificateKind::Ecdsa);
     let node = scene.node(&[]).await;
     let mut client = SecureClient::open(node.address(), scene.client(&[&TLS13])).await;
     let closed = async {
@@ -88,7 +88,7 @@ async fn a_node_that_ends_says_so_in_both_protocols() {
 
 #[tokio::test]
 async fn our_client_trusts_the_authority_it_is_given() {
-    let scene = Scene::new(KeyKind::Ecdsa);
+    let scene = Scene::new(CertificateKind::Ecdsa);
     let node = scene.node(&[]).await;
     let ca = std::fs::read(scene.file("ca.pem")).unwrap();
     let url = format!("wss://localhost:{}/ws", node.address().port());
@@ -113,7 +113,7 @@ async fn our_client_trusts_the_authority_it_is_given() {
     soon("a message", message).await;
 
     // Another authority: the certificate is not believed.
-    let other = Scene::new(KeyKind::Ecdsa);
+    let other = Scene::new(CertificateKind::Ecdsa);
     let ca = Some(std::fs::read(other.file("ca.pem")).unwrap());
     let stranger = Client::connect(Options { ca, ..Options::new([url.clone()]) }).unwrap();
     match soon("a refusal", stranger.next()).await {
@@ -131,7 +131,7 @@ async fn our_client_trusts_the_authority_it_is_given() {
 /// The programs as people run them.
 #[test]
 fn the_programs_speak_tls() {
-    let scene = Scene::new(KeyKind::Ecdsa);
+    let scene = Scene::new(CertificateKind::Ecdsa);
     let [cert, key, _] = scene.settings();
     let own = ["--listen", "127.0.0.1:0", "--set", &cert, "--set", &key];
     let (node, address) = Program::serve(&own);

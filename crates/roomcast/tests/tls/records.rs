@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 use crate::certificates::{Scene, SecureClient};
 use crate::support::{Opcode, frame};
-use roomcast_testkit::KeyKind;
+use roomcast_testkit::CertificateKind;
 
 /// The TCP socket and the session below an open WebSocket.
 fn apart(client: SecureClient) -> (TcpStream, ClientConnection) {
@@ -33,7 +33,7 @@ fn publish(room: &str, data: &str) -> Vec<u8> {
 
 #[tokio::test]
 async fn records_may_come_byte_by_byte_or_many_at_once() {
-    let scene = Scene::new(KeyKind::Ecdsa);
+    let scene = Scene::new(CertificateKind::Ecdsa);
     let node = scene.node(&[]).await;
     for version in [&TLS12, &TLS13] {
         let mut member = SecureClient::open(node.address(), scene.client(&[&TLS13])).await;
@@ -68,7 +68,7 @@ async fn records_may_come_byte_by_byte_or_many_at_once() {
 /// A part of a record is a message that arrives: it has the same time, and pings do not help.
 #[tokio::test]
 async fn a_part_of_a_record_has_a_deadline() {
-    let scene = Scene::new(KeyKind::Ecdsa);
+    let scene = Scene::new(CertificateKind::Ecdsa);
     let node = scene.node(&["limits.message_deadline=1s"]).await;
     let (mut tcp, mut session) =
         apart(SecureClient::open(node.address(), scene.client(&[&TLS13])).await);
@@ -83,7 +83,7 @@ async fn a_part_of_a_record_has_a_deadline() {
 /// Parts of records count against `limits.inbound_bytes`.
 #[tokio::test]
 async fn parts_of_records_are_bounded_together() {
-    let scene = Scene::new(KeyKind::Ecdsa);
+    let scene = Scene::new(CertificateKind::Ecdsa);
     let settings = ["limits.inbound_bytes=1MiB", "limits.message_deadline=5m", "node.workers=1"];
     let node = scene.node(&settings).await;
     let mut held = Vec::new();
@@ -107,7 +107,7 @@ async fn parts_of_records_are_bounded_together() {
 /// Records without content are a turn's work: others are served meanwhile.
 #[tokio::test]
 async fn empty_records_do_not_hold_up_the_others() {
-    let scene = Scene::new(KeyKind::Ecdsa);
+    let scene = Scene::new(CertificateKind::Ecdsa);
     let node = scene.node(&["node.workers=1"]).await;
     let (mut tcp, mut session) =
         apart(SecureClient::open(node.address(), scene.client(&[&TLS12])).await);

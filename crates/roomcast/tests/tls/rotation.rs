@@ -15,7 +15,7 @@ use rustls::version::{TLS12, TLS13};
 use crate::certificates::{Scene, SecureClient, connect};
 use crate::support::{TestNode, eventually};
 use roomcast_gateway::{Node, StartError};
-use roomcast_testkit::KeyKind;
+use roomcast_testkit::CertificateKind;
 
 /// Whether the node shows this certificate to a client that was never there.
 async fn shows(scene: &Scene, node: &TestNode, name: &str) -> bool {
@@ -41,7 +41,7 @@ async fn shake_hands(
 /// As Kubernetes renews a secret: the files are links into a folder that is replaced as a whole.
 #[tokio::test]
 async fn a_certificate_changes_under_load_without_a_failed_handshake() {
-    let scene = Scene::new(KeyKind::Ecdsa);
+    let scene = Scene::new(CertificateKind::Ecdsa);
     let place = |version: &str, kind| {
         scene.sign(version, kind);
         fs::create_dir(scene.file(&format!("..{version}"))).unwrap();
@@ -54,8 +54,8 @@ async fn a_certificate_changes_under_load_without_a_failed_handshake() {
         symlink(format!("..{version}"), scene.file("new")).unwrap();
         fs::rename(scene.file("new"), scene.file("..data")).unwrap();
     };
-    place("first", KeyKind::Ecdsa);
-    place("second", KeyKind::Rsa);
+    place("first", CertificateKind::Ecdsa);
+    place("second", CertificateKind::Rsa);
     point("first");
     for name in ["tls.crt", "tls.key"] {
         symlink(format!("..data/{name}"), scene.file(name)).unwrap();
@@ -97,12 +97,12 @@ async fn a_certificate_changes_under_load_without_a_failed_handshake() {
 
 #[tokio::test]
 async fn a_bad_pair_changes_nothing_and_is_counted() {
-    let scene = Scene::new(KeyKind::Ecdsa);
+    let scene = Scene::new(CertificateKind::Ecdsa);
     let mut node = scene.node(&["node.id=n"]).await;
     let failures = "roomcast_certificate_reload_failures_total";
     let good = fs::read(scene.file("node.pem")).unwrap();
     fs::copy(scene.file("node.pem"), scene.file("before.pem")).unwrap();
-    scene.sign("other", KeyKind::Ecdsa);
+    scene.sign("other", CertificateKind::Ecdsa);
     // A certificate without its key, and no certificate: each is seen by itself, and said once.
     fs::copy(scene.file("other.pem"), scene.file("node.pem")).unwrap();
     node.until(failures, |count| count == 1.0).await;
@@ -135,8 +135,8 @@ async fn a_bad_pair_changes_nothing_and_is_counted() {
 
 #[tokio::test]
 async fn a_node_without_a_good_pair_does_not_start() {
-    let scene = Scene::new(KeyKind::Ecdsa);
-    scene.sign("other", KeyKind::Rsa);
+    let scene = Scene::new(CertificateKind::Ecdsa);
+    scene.sign("other", CertificateKind::Rsa);
     let file = |name: &str| scene.file(name).display().to_string();
     for (cert, key, word) in [
         ("other.pem", "node.key", "does not fit"),

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::certificates::{CertificateAuthority, KeyKind};
+use crate::certificates::{CertificateAuthority, CertificateKind};
 
 /// The PEM file of the authority that a client is to trust.
 pub(super) fn ca_file(folder: &Path) -> PathBuf {
@@ -12,7 +12,7 @@ pub(super) fn ca_file(folder: &Path) -> PathBuf {
 /// Makes an authority and a certificate in the server's folder. `names` are those of the
 /// certificate.
 pub(super) fn write_certificates(folder: &Path, names: &str) {
-    CertificateAuthority::create(folder).sign_for("server", KeyKind::Ecdsa, names);
+    CertificateAuthority::create(folder).sign_for("server", CertificateKind::Ecdsa, names);
 }
 
 /// What makes a server speak TLS and ask its clients for no certificate.
