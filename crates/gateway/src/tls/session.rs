@@ -27,6 +27,8 @@ pub(super) struct TlsSession {
     outgoing: Vec<u8>,
     /// The client has said that it sends nothing more.
     is_ended: bool,
+    /// The client broke the protocol: the library must not be given anything any more.
+    has_failed: bool,
 }
 
 impl TlsSession {
@@ -38,6 +40,7 @@ impl TlsSession {
             plain: Vec::new(),
             outgoing: Vec::new(),
             is_ended: false,
+            has_failed: false,
         })
     }
 
@@ -105,6 +108,9 @@ impl TlsSession {
     /// Takes in records, which begin with the unfinished one; returns how much plaintext `into`
     /// got. After an error only the alert in `unsent` is left to write.
     pub(super) fn receive(&mut self, records: &mut [u8], into: &mut [u8]) -> Result<usize, Error> {
+        if self.has_failed {
+            return Err(Error::General("the session has failed".into()));
+        }
         let (mut start, mut filled) = (0, 0);
         loop {
             let UnbufferedStatus { mut discard, state } =
@@ -135,7 +141,8 @@ impl TlsSession {
                     goes_on = false;
                 }
                 Err(error) => {
-                    self.take_alert();
+                    self.has_failed = true;
+                    self.take_alert(&mut records[start + discard..]);
                     return Err(error);
                 }
             }
@@ -146,15 +153,20 @@ impl TlsSession {
         }
         let left = &records[start..];
         if left.len() > MAX_RECORD_BYTES {
+            self.has_failed = true;
             return Err(Error::General("a message of the handshake is too long".into()));
         }
         self.incoming = left.to_vec();
         Ok(filled)
     }
 
-    /// After an error: the alert that tells the client of it.
-    fn take_alert(&mut self) {
-        let UnbufferedStatus { state, .. } = self.connection.process_tls_records(&mut []);
+    /// After an error: the alert that tells the client of it, if there is one. The library wants the
+    /// same records again; it panics where it misses a part of a message that it has seen.
+    fn take_alert(&mut self, records: &mut [u8]) {
+        if !self.connection.wants_write() {
+            return;
+        }
+        let UnbufferedStatus { state, .. } = self.connection.process_tls_records(records);
         if let Ok(ConnectionState::EncodeTlsData(mut data)) = state {
             let _alert_is_a_courtesy = encoded(&mut self.outgoing, |out| data.encode(out));
         }
@@ -175,6 +187,9 @@ impl TlsSession {
         out: &mut Vec<u8>,
         mut put: impl FnMut(&mut WriteTraffic<'_>, &mut [u8]) -> Result<usize, EncryptError>,
     ) -> Result<usize, Error> {
+        if self.has_failed {
+            return Err(Error::General("the session has failed".into()));
+        }
         let mut filled = 0;
         loop {
             let UnbufferedStatus { discard, state } =
