@@ -227,6 +227,10 @@ SATURATION = ("saturation", "Roomcast: saturation", [
         ("lines", "Threads", "short", [(f"process_threads{{{NODES}}}", NODE)], ""),
         ("lines", "Worker queues found full", "cps", [(rate("roomcast_hub_queue_full_total"), NODE)],
          "Nothing is lost: the worker reads the log again."),
+        ("lines", "Certificate's end", "s",
+         [(f"(roomcast_certificate_end_timestamp_seconds{{{NODES}}} > 0) - time()", NODE)], "Time that is left; nothing without TLS."),
+        ("lines", "Certificates not taken", "cps", [(rate("roomcast_certificate_reload_failures_total"), NODE)],
+         "Pairs that cannot be used: the old one stays."),
         ("lines", "Panics", "cps", [(rate("roomcast_panics_total"), NODE)], "Each is a bug."),
     ]),
     ("Network", [

@@ -13,6 +13,8 @@ use slab::Slab;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::reader::Depth;
+use crate::secure::Secure;
+use crate::server::Server;
 
 mod link;
 
@@ -93,6 +95,8 @@ pub(crate) struct Engine {
     opened: u64,
     /// `SO_RCVBUF` of links opened from now on, if it is not the kernel's choice.
     receive_buffer: Option<usize>,
+    /// How links opened from now on speak TLS, if they do.
+    secure: Option<Secure>,
 }
 
 impl Engine {
@@ -105,7 +109,13 @@ impl Engine {
             buffer: vec![0; READ_BYTES],
             opened: 0,
             receive_buffer: None,
+            secure: None,
         })
+    }
+
+    /// An engine for links to this server, by TLS where it speaks TLS.
+    pub(crate) fn to(server: &Server) -> Result<Self> {
+        Ok(Self { secure: server.secure.clone(), ..Self::new()? })
     }
 
     /// Begins a link: connects, then sends `request` and expects 101.
@@ -114,9 +124,10 @@ impl Engine {
         self.opened += 1;
         let stream = connect(to, source, self.receive_buffer)
             .with_context(|| format!("connecting to {to} with {} links open", self.links.len()))?;
+        let session = self.secure.as_ref().map(Secure::session).transpose()?;
         let entry = self.links.vacant_entry();
         let id = entry.key();
-        let link = entry.insert(Link::new(stream, Rc::clone(request)));
+        let link = entry.insert(Link::new(stream, session, Rc::clone(request)));
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(link.stream(), Token(id), interest)?;
         Ok(id)

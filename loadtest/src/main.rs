@@ -34,6 +34,7 @@ mod report;
 mod resp;
 mod run;
 mod scrape;
+mod secure;
 mod server;
 mod stall;
 mod stats;

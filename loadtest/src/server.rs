@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use crate::children::{Children, Running};
 use crate::floor::Mode;
 use crate::machine::{self, Cores};
+use crate::secure::Secure;
 
 /// How long a node may take to be ready.
 const READY_WITHIN: Duration = Duration::from_secs(15);
@@ -55,12 +56,16 @@ pub(crate) struct NodeArgs {
     /// The node's binary; else `roomcast` beside this program.
     #[arg(long, value_name = "PATH")]
     node_binary: Option<PathBuf>,
-    /// Use a node that runs already, for example ws://127.0.0.1:8080.
+    /// Use a node that runs already, for example ws://127.0.0.1:8080 or wss://127.0.0.1:8443.
     #[arg(long, value_name = "URL", conflicts_with = "node_binary")]
     url: Option<String>,
     /// The pid of the node at --url, so that its CPU time and memory can be read.
     #[arg(long, requires = "url")]
     pid: Option<u32>,
+    /// Certificates (PEM) of the authorities to trust behind wss://, in place of the system's. Nodes
+    /// started here with `--set tls.cert=…` and `tls.key=…` are spoken to by TLS.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// Another setting of the nodes started here, as `roomcast serve --set` takes it.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -72,12 +77,24 @@ pub(crate) struct NodeArgs {
 impl NodeArgs {
     /// Nodes that are started here, with these settings.
     pub(crate) fn to_start(node_binary: Option<PathBuf>, set: Vec<String>) -> Self {
-        Self { node_binary, url: None, pid: None, set, redis_url: None }
+        Self { node_binary, url: None, pid: None, ca: None, set, redis_url: None }
     }
 
     /// The same for a node that runs already.
     pub(crate) fn at(&self, url: &str) -> Self {
         Self { url: Some(url.to_owned()), ..self.clone() }
+    }
+
+    /// How to speak TLS, where it is spoken.
+    fn secure(&self) -> Result<Option<Secure>> {
+        let ca = self.ca.as_deref();
+        match &self.url {
+            Some(url) if url.starts_with("wss://") => Secure::of_url(url, ca).map(Some),
+            None if self.set.iter().any(|setting| setting.starts_with("tls.cert=")) => {
+                Secure::new("127.0.0.1", ca).map(Some)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Whether they name a node that runs already.
@@ -100,6 +117,8 @@ pub(crate) struct Server {
     running: Option<Running>,
     /// Holds the log of a node started here.
     folder: Option<TempDir>,
+    /// How to speak TLS with it, if it speaks TLS.
+    pub(crate) secure: Option<Secure>,
 }
 
 impl Server {
@@ -117,8 +136,14 @@ impl Server {
     ) -> Result<Self> {
         if let Some(url) = &args.url {
             let addr = address(url)?;
-            let server =
-                Self { kind: Kind::Node, addr, pid: args.pid, running: None, folder: None };
+            let server = Self {
+                kind: Kind::Node,
+                addr,
+                pid: args.pid,
+                running: None,
+                folder: None,
+                secure: args.secure()?,
+            };
             return server.when_ready();
         }
         let addr = SocketAddr::from(([127, 0, 0, 1], free_port()));
@@ -142,7 +167,8 @@ impl Server {
         let running = children.start(&mut command)?;
         let pid = Some(running.pid());
         let (running, folder) = (Some(running), Some(folder));
-        Self { kind: Kind::Node, addr, pid, running, folder }.when_ready()
+        let secure = args.secure()?;
+        Self { kind: Kind::Node, addr, pid, running, folder, secure }.when_ready()
     }
 
     /// Starts a floor whose deliveries have `frame_bytes` on the wire.
@@ -160,7 +186,8 @@ impl Server {
         let addr = line.rsplit(' ').next().unwrap_or_default().parse();
         let addr = addr.with_context(|| format!("the floor said {line:?}"))?;
         let pid = Some(running.pid());
-        Ok(Self { kind: Kind::Floor(mode), addr, pid, running: Some(running), folder: None })
+        let running = Some(running);
+        Ok(Self { kind: Kind::Floor(mode), addr, pid, running, folder: None, secure: None })
     }
 
     /// Starts another project's server, which takes connections at `addr` when it is ready.
@@ -174,7 +201,8 @@ impl Server {
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let running = children.start(&mut command)?;
         let (pid, folder) = (Some(running.pid()), Some(folder));
-        let server = Self { kind: Kind::Peer, addr, pid, running: Some(running), folder };
+        let running = Some(running);
+        let server = Self { kind: Kind::Peer, addr, pid, running, folder, secure: None };
         let deadline = Instant::now() + READY_WITHIN;
         while TcpStream::connect_timeout(&addr, ANSWER_WITHIN).is_err() {
             server.check()?;
@@ -190,7 +218,7 @@ impl Server {
         let within = if self.running.is_some() { READY_WITHIN } else { RUNNING_WITHIN };
         let deadline = Instant::now() + within;
         loop {
-            let answer = status(self.addr, "/health/ready");
+            let answer = status_over(self.secure.as_ref(), self.addr, "/health/ready");
             if matches!(answer, Ok(200)) {
                 return Ok(self);
             }
@@ -270,8 +298,19 @@ pub(crate) fn address(url: &str) -> Result<SocketAddr> {
 
 /// The status of a GET.
 pub(crate) fn status(addr: SocketAddr, path: &str) -> Result<u16> {
-    let mut stream = TcpStream::connect_timeout(&addr, ANSWER_WITHIN)?;
+    status_over(None, addr, path)
+}
+
+fn status_over(secure: Option<&Secure>, addr: SocketAddr, path: &str) -> Result<u16> {
+    let stream = TcpStream::connect_timeout(&addr, ANSWER_WITHIN)?;
     stream.set_read_timeout(Some(ANSWER_WITHIN))?;
+    match secure {
+        Some(secure) => status_of(secure.over(stream)?, addr, path),
+        None => status_of(stream, addr, path),
+    }
+}
+
+fn status_of(mut stream: impl Read + Write, addr: SocketAddr, path: &str) -> Result<u16> {
     let request = format!("GET {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
     let mut answer = String::new();

@@ -4,6 +4,7 @@
 pub(crate) mod address;
 pub(crate) mod cluster_layout;
 pub(crate) mod describe;
+pub(crate) mod endpoint;
 pub(crate) mod keys;
 pub(crate) mod partition;
 

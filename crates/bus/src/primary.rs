@@ -7,6 +7,7 @@ pub(crate) mod health;
 mod layout;
 pub(crate) mod link;
 mod link_supervisor;
+mod named_host;
 mod overhear;
 mod replicas;
 pub(crate) mod server;

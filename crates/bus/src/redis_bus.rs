@@ -79,7 +79,7 @@ impl RedisBus {
         if !is_prefix(&options.prefix) {
             return Err(RedisStartError::Prefix);
         }
-        let topology = address::read(&options.url, options.ca.as_deref())
+        let topology = address::read(&options.url, options.trust())
             .map_err(|e| RedisStartError::Url(e.to_string()))?;
         let place = describe::describe(&topology).into();
         let keys = Keyspace::new(&options.prefix);
@@ -202,7 +202,7 @@ impl RedisBus {
 
     /// Takes another list of servers, with its version.
     pub(crate) async fn change(&self, options: &RedisOptions) -> Result<(), ChangeError> {
-        let topology = address::read(&options.url, options.ca.as_deref())
+        let topology = address::read(&options.url, options.trust())
             .map_err(|e| ChangeError::Url(e.to_string()))?;
         let (Owner::Servers(changes), RedisTopology::Servers(servers)) = (&self.owner, topology)
         else {

@@ -15,7 +15,7 @@ use roomcast_bus::{
 };
 use roomcast_metrics::{BusMetrics, EpochResetCause, Label, LeaseState, Metrics, RepairCause};
 use roomcast_protocol::{Position, RoomName};
-use roomcast_testkit::{Login, RedisCluster, RedisServer, Sentinels};
+use roomcast_testkit::{Launch, Login, RedisCluster, RedisServer, Sentinels};
 use support::*;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -395,6 +395,30 @@ async fn tls_is_spoken_and_a_foreign_certificate_refused() {
     let untrusted = Bus::redis(RedisOptions::new(server.url()), Metrics::new().bus).await;
     let Err(RedisStartError::Server { fault, .. }) = untrusted else { panic!("it is trusted") };
     assert_eq!(fault, RedisFault::Certificate("UnknownIssuer".to_owned()));
+}
+
+/// A certificate that does not name the server's address is verified for a name that is given.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_is_verified_for_the_name_that_is_given() {
+    let server = RedisServer::launch(&Launch::default().tls_as("DNS:redis.example.com"));
+    let ca = std::fs::read(server.ca_file()).unwrap();
+    let named = |name: Option<&str>| RedisOptions {
+        ca: Some(ca.clone()),
+        tls_name: name.map(str::to_owned),
+        ..RedisOptions::new(server.url())
+    };
+    let (bus, mut listener, _) = counted(named(Some("redis.example.com"))).await;
+    ready(&bus).await;
+    let room = room("a");
+    listener.open(&room).await;
+    bus.publish(room.clone(), json("1")).await.unwrap();
+    listener.up_to(&room, 1).await;
+    assert_eq!(bus.history(&room, request(HistoryRange::After(0))).await.unwrap().last, 1);
+    for name in [None, Some("other.example.com")] {
+        let started = Bus::redis(named(name), Metrics::new().bus).await;
+        let Err(RedisStartError::Server { fault, .. }) = started else { panic!("{name:?}") };
+        assert!(matches!(fault, RedisFault::Certificate(_)), "{fault:?}");
+    }
 }
 
 /// The rule of `docs/guarantees.md` for one server; what a cluster needs besides; for replicas.

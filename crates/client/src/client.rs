@@ -87,6 +87,7 @@ impl Client {
     /// Outside a tokio runtime.
     pub fn connect(options: Options) -> Result<Self, OptionsError> {
         let urls = options.validate()?;
+        let tls = options.tls(&urls)?;
         let (commands, wishes) = mpsc::channel(COMMANDS);
         let (news, events) = mpsc::channel(options.events);
         let closing = Arc::new(Notify::new());
@@ -98,7 +99,7 @@ impl Client {
             request_timeout: options.request_timeout,
         };
         let ends = DriverEnds { commands: wishes, events: news, closing };
-        tokio::spawn(Driver::new(options, urls, ends).run());
+        tokio::spawn(Driver::new(options, (urls, tls), ends).run());
         Ok(client)
     }
 

@@ -2,10 +2,12 @@
 //! decide. One loop: perform what the session wants, wait for the next input, hand it over.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Instant;
 
 use http::Uri;
 use roomcast_protocol::{ClientFrame, RequestId};
+use rustls::ClientConfig;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::task::JoinSet;
 use tokio::time::sleep_until;
@@ -50,10 +52,14 @@ enum Going {
 }
 
 impl Driver {
-    pub(crate) fn new(options: Options, urls: Vec<Uri>, handles: DriverEnds) -> Self {
+    pub(crate) fn new(
+        options: Options,
+        (urls, tls): (Vec<Uri>, Option<Arc<ClientConfig>>),
+        handles: DriverEnds,
+    ) -> Self {
         Self {
             session: Session::new(&options, rand::random(), Instant::now()),
-            greeting: Greeting::new(&options),
+            greeting: Greeting::new(&options, tls),
             urls,
             wire: Wire::None,
             spare: Wire::None,

@@ -4,6 +4,7 @@
 //! happens comes as [`Event`]s, in order; a lost connection is replaced and every room goes on
 //! where it stood. The rules live in `session`, without sockets or clocks; `driver` runs them.
 
+mod authorities;
 mod backoff;
 mod client;
 mod driver;
@@ -14,6 +15,7 @@ mod session;
 mod socket;
 mod token;
 
+pub use authorities::tls_config;
 pub use client::{Client, PendingAck};
 pub use event::{Event, JoinOptions};
 pub use options::{Backoff, FirstTry, Options, OptionsError};

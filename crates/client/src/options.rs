@@ -1,18 +1,24 @@
 //! What a client is told before it starts, with the reason for each default.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
 use rand::Rng;
 use roomcast_protocol::{Encoding, UserName};
+use rustls::ClientConfig;
+
+use crate::authorities::tls_config;
 
 use crate::TokenSource;
 
 /// How a client connects.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// `ws://host:port/ws`, tried in turn. Without a path, `/ws` is meant.
+    /// `ws://host:port/ws` or `wss://host/ws`, tried in turn. Without a path, `/ws` is meant.
     pub urls: Vec<String>,
+    /// Certificates (PEM) of the authorities to trust behind `wss://`. `None`: the system's.
+    pub ca: Option<Vec<u8>>,
     /// The name to go by where nodes do not authenticate.
     pub user: Option<UserName>,
     /// Where tokens come from; `None`: nodes ask for none.
@@ -81,9 +87,12 @@ pub enum OptionsError {
     /// Give a URL like `ws://127.0.0.1:8080/ws`.
     #[error("\"{0}\" is no WebSocket URL like ws://127.0.0.1:8080/ws")]
     BadUrl(String),
-    /// This client speaks no TLS; let a proxy or tunnel do it.
-    #[error("\"{0}\": this client does not speak TLS, use ws://")]
-    Tls(String),
+    /// Give the certificate (PEM) of the authority that signed the nodes' certificates.
+    #[error("the authorities to trust are no certificates in PEM")]
+    BadAuthority,
+    /// Install the system's authorities (`ca-certificates`), or give `ca`.
+    #[error("this system trusts no authority: give the one to trust for wss://")]
+    NoAuthorities,
     /// Give at least one.
     #[error("in_flight and events must be at least 1")]
     NoRoom,
@@ -94,6 +103,7 @@ impl Options {
     pub fn new(urls: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self {
             urls: urls.into_iter().map(Into::into).collect(),
+            ca: None,
             user: None,
             token: None,
             client: format!("{:016x}", rand::rng().random::<u64>()),
@@ -118,6 +128,12 @@ impl Options {
         self.urls.iter().map(|url| parse_url(url)).collect()
     }
 
+    /// How to speak TLS; `None` where no URL asks for it.
+    pub(crate) fn tls(&self, urls: &[Uri]) -> Result<Option<Arc<ClientConfig>>, OptionsError> {
+        let is_wanted = urls.iter().any(|url| url.scheme_str() == Some("wss"));
+        is_wanted.then(|| tls_config(self.ca.as_deref())).transpose()
+    }
+
     /// The URLs for people: without user and query, which may hold a secret.
     pub(crate) fn shown_urls(&self) -> Box<[Box<str>]> {
         self.urls.iter().map(|url| shown(url)).collect()
@@ -128,15 +144,15 @@ fn shown(url: &str) -> Box<str> {
     let Ok(uri) = url.parse::<Uri>() else { return Box::default() };
     let host = uri.host().unwrap_or_default();
     let port = uri.port().map(|port| format!(":{port}")).unwrap_or_default();
-    format!("ws://{host}{port}{}", uri.path()).into()
+    let scheme = uri.scheme_str().unwrap_or("ws");
+    format!("{scheme}://{host}{port}{}", uri.path()).into()
 }
 
 fn parse_url(url: &str) -> Result<Uri, OptionsError> {
     let bad = || OptionsError::BadUrl(url.to_owned());
     let uri: Uri = url.parse().map_err(|_| bad())?;
     match uri.scheme_str() {
-        Some("ws") if uri.host().is_some_and(|host| !host.is_empty()) => Ok(uri),
-        Some("wss") => Err(OptionsError::Tls(url.to_owned())),
+        Some("ws" | "wss") if uri.host().is_some_and(|host| !host.is_empty()) => Ok(uri),
         _ => Err(bad()),
     }
 }
@@ -153,8 +169,10 @@ mod tests {
     fn urls_are_checked_before_anything_connects() {
         check(&["ws://127.0.0.1:8080/ws", "ws://[::1]:1"], Ok(2));
         check(&[], Err(OptionsError::NoUrl));
-        check(&["wss://a/ws"], Err(OptionsError::Tls("wss://a/ws".into())));
-        for bad in ["http://a/ws", "127.0.0.1:8080", "ws://", "ws://a b", ""] {
+        check(&["wss://a/ws", "ws://a"], Ok(2));
+        for bad in
+            ["https://a/ws", "wss://", "http://a/ws", "127.0.0.1:8080", "ws://", "ws://a b", ""]
+        {
             check(&[bad], Err(OptionsError::BadUrl(bad.into())));
         }
     }
@@ -165,6 +183,7 @@ mod tests {
             ("ws://node:8080/ws", "ws://node:8080/ws"),
             ("ws://user:secret@node/ws?token=secret", "ws://node/ws"),
             ("ws://[::1]:1", "ws://[::1]:1/"),
+            ("wss://user@node/ws?ticket=secret", "wss://node/ws"),
         ] {
             assert_eq!(&*shown(url), expected);
         }

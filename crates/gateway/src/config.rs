@@ -24,6 +24,7 @@ mod node;
 mod page;
 mod resolve;
 mod secret;
+mod tls;
 mod traces;
 mod value;
 mod variables;
@@ -49,15 +50,17 @@ pub use networks::Networks;
 pub use node::{HeartbeatConfig, LogConfig, LogFormat, NodeConfig};
 pub use page::page;
 pub use secret::{SecretText, SecretUrl};
+pub use tls::TlsConfig;
 pub use traces::TracesConfig;
 
 /// Every section, in the order of the page. `namespaces.default` stands for every namespace; after
 /// them come the tables `api_keys.NAME`, which have no defaults.
-pub const SECTIONS: [&Section; 11] = [
+pub const SECTIONS: [&Section; 12] = [
     &node::TOP,
     &node::NODE,
     &http::SECTION,
     &auth::SECTION,
+    &tls::SECTION,
     &bus::SECTION,
     &node::HEARTBEAT,
     &limits::SECTION,
@@ -80,6 +83,9 @@ pub struct Config {
     pub http: HttpConfig,
     /// Who may connect.
     pub auth: AuthConfig,
+    /// Their certificate.
+    #[serde(default)]
+    pub tls: TlsConfig,
     /// Its link to the other nodes.
     pub bus: BusConfig,
     /// When a silent connection is taken for dead.
@@ -164,10 +170,21 @@ impl Config {
         self.canonical.0.extend(kept.map(|(key, value)| (key.clone(), value.clone())));
     }
 
+    /// Leaves the certificate's files as another configuration has them.
+    pub(crate) fn keep_tls_of(&mut self, old: &Self) {
+        self.tls.clone_from(&old.tls);
+        for key in ["tls.cert", "tls.key"] {
+            if let Some(value) = old.canonical.0.get(key) {
+                self.canonical.0.insert(key.into(), value.clone());
+            }
+        }
+    }
+
     /// This configuration with the reloadable parts of another.
     pub fn with_reloadable_of(&self, new: &Self) -> Self {
         let mut merged = self.clone();
         merged.auth = new.auth.clone();
+        merged.tls = new.tls.clone();
         merged.limits = new.limits.clone();
         merged.http.origins = new.http.origins.clone();
         merged.http.body_timeout = new.http.body_timeout;

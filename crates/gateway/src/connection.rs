@@ -202,9 +202,9 @@ impl Connection {
         self.gate.borrow().control_bytes()
     }
 
-    /// Memory that the frame begun holds.
+    /// Memory that the frame begun holds, and with TLS its last record.
     pub(crate) fn rest_held(&self) -> usize {
-        self.gate.borrow().rest_held()
+        self.gate.borrow().rest_held() + self.socket.unsent_held()
     }
 }
 

@@ -29,10 +29,12 @@ use std::time::Instant;
 
 use roomcast_metrics::RefusalReason;
 use tokio::net::TcpStream;
+use tokio::time::{Instant as TokioInstant, timeout_at};
 
 pub(crate) use serve::{AdminNode, serve_admin, serve_monitor};
 
 use self::http_connection::HttpConnection;
+use self::http_socket::HttpTransport;
 use self::progress::{HttpProgress, HttpStage};
 use self::serve::{HttpEnd, serve};
 use crate::config::HttpConfig;
@@ -55,15 +57,20 @@ pub(crate) fn accept(
         let settings = worker.settings();
         let refused = &worker.metrics.connections.refused;
         let mut peer = peer.to_canonical();
+        let begun = TokioInstant::now();
         if settings.http.proxy_protocol {
-            match Box::pin(behind_proxy(&mut socket, peer, &settings.http)).await {
+            match Box::pin(behind_proxy(&mut socket, peer, begun, &settings.http)).await {
                 Ok(client) => peer = client,
                 Err(reason) => return refused[reason].inc(),
             }
         }
+        let socket = match Box::pin(transport(&worker, socket, begun)).await {
+            Ok(socket) => socket,
+            Err(reason) => return refused[reason].inc(),
+        };
         let http = HttpConnection::new(worker.clone(), status, slot, (accepted, peer));
         let answer = |request| route::answer(&http, request);
-        match serve(socket, progress, &settings.http, answer).await {
+        match serve((socket, begun), progress, &settings.http, answer).await {
             HttpEnd::Done => http.leave().await,
             HttpEnd::Late(HttpStage::Head) => refused[RefusalReason::Timeout].inc(),
             HttpEnd::Late(stage) => tracing::debug!(?stage, "http: ended, it took too long"),
@@ -78,14 +85,35 @@ pub(crate) fn accept(
 async fn behind_proxy(
     socket: &mut TcpStream,
     peer: IpAddr,
+    begun: TokioInstant,
     http: &HttpConfig,
 ) -> Result<IpAddr, RefusalReason> {
     let proxied = client_addr::proxied(socket, peer, &http.trusted_proxies);
-    match tokio::time::timeout(http.header_timeout, proxied).await {
+    match timeout_at(begun + http.header_timeout, proxied).await {
         Ok(Ok(client)) => Ok(client),
         Ok(Err(error)) => {
             tracing::debug!(%peer, "refused: {error}");
             Err(RefusalReason::BadRequest)
+        }
+        Err(_late) => Err(RefusalReason::Timeout),
+    }
+}
+
+/// The socket as HTTP is spoken over it: after the TLS handshake, where the node speaks TLS. What the
+/// handshake takes is taken off the time of the request's head.
+async fn transport(
+    worker: &Worker,
+    socket: TcpStream,
+    begun: TokioInstant,
+) -> Result<HttpTransport, RefusalReason> {
+    let settings = worker.settings();
+    let Some(tls) = &settings.tls else { return Ok(socket.into()) };
+    let deadline = begun + settings.http.header_timeout;
+    match timeout_at(deadline, tls.accept(socket, &worker.handshake_turn)).await {
+        Ok(Ok(socket)) => Ok(socket.into()),
+        Ok(Err(error)) => {
+            tracing::debug!("tls: {error}");
+            Err(RefusalReason::Tls)
         }
         Err(_late) => Err(RefusalReason::Timeout),
     }

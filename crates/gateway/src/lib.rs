@@ -32,6 +32,7 @@ mod settings;
 #[path = "../tests/simulation/mod.rs"]
 mod simulation;
 mod socket;
+mod tls;
 mod traces;
 mod user_limits;
 mod websocket;
@@ -40,7 +41,7 @@ mod worker;
 pub use auth::{KeySourceError, fetch_key_set};
 pub use fault::InjectedFault;
 #[doc(hidden)]
-pub use fetch::fetch;
+pub use fetch::{fetch, fetch_unverified};
 pub use node::{Node, StartError};
 pub use payload_rules::RulesError;
 

@@ -34,6 +34,7 @@ use crate::hub::{HubHandle, worker_queue};
 use crate::node_status::NodeStatus;
 use crate::payload_rules::{RuleBook, RulesError};
 use crate::settings::Settings;
+use crate::tls::{CertificateFiles, PairError};
 use crate::traces::Tracer;
 use crate::user_limits::UserLimits;
 
@@ -55,6 +56,9 @@ pub enum StartError {
     /// Correct the namespace's rules.
     #[error("the payload rules of namespaces.{0} cannot be used: {1}")]
     Rules(String, RulesError),
+    /// Correct `tls.cert` or `tls.key`, or let the node read the files.
+    #[error("{0}")]
+    Certificate(String),
     /// The Redis of `bus.redis_url` does not serve.
     #[error(transparent)]
     Bus(#[from] roomcast_bus::RedisStartError),
@@ -83,7 +87,15 @@ pub struct Node {
     acceptor: Acceptor,
     /// Tasks of the main runtime, which end with the node.
     tasks: Vec<JoinHandle<()>>,
+    /// The files of its certificate, with TLS.
+    certificate: Option<CertificateFiles>,
     ended: Vec<oneshot::Receiver<()>>,
+}
+
+impl From<PairError> for StartError {
+    fn from(error: PairError) -> Self {
+        Self::Certificate(error.to_string())
+    }
 }
 
 impl Node {
@@ -111,6 +123,14 @@ impl Node {
         let keys = Arc::new(TokenKeys::default());
         keys.configure(KeySources::read(&config.auth)?);
         settings.rules = read_rules(&config)?;
+        let certificate = match config.tls.files() {
+            Some(files) => {
+                let (server, files) = CertificateFiles::start(files, metrics.tls.clone())?;
+                settings.tls = Some(server);
+                Some(files)
+            }
+            None => None,
+        };
         let listener = acceptor::bind(config.http.listen, &settings.limits)
             .map_err(|error| StartError::Listen(config.http.listen, "http.listen", error))?;
         let address = listener.local_addr()?;
@@ -189,7 +209,8 @@ impl Node {
             }
         };
         let (node, workers) = (&config.node.id, config.node.workers);
-        tracing::info!(%node, %address, workers, rooms = bus.place(), "listening");
+        let tls = certificate.is_some();
+        tracing::info!(%node, %address, tls, workers, rooms = bus.place(), "listening");
         Ok(Self {
             address,
             metrics_address,
@@ -207,6 +228,7 @@ impl Node {
             status,
             acceptor,
             tasks,
+            certificate,
             ended,
         })
     }
@@ -259,11 +281,19 @@ impl Node {
             tracing::error!("the section auth stays as it is: {error}");
             new.keep_auth_of(&self.config);
         }
+        if new.tls.files().is_some() != self.config.tls.files().is_some() {
+            tracing::error!("tls: it is switched on or off by a restart only");
+            new.keep_tls_of(&self.config);
+        }
         let differences = self.config.differences(&new);
         self.config = self.config.with_reloadable_of(&new);
         let mut settings = Settings::new(&self.config, self.descriptors, &self.metrics);
         settings.fault = self.settings.borrow().fault.clone();
         settings.rules = rules;
+        settings.tls = self.settings.borrow().tls.clone();
+        if let (Some(certificate), Some(files)) = (&self.certificate, self.config.tls.files()) {
+            certificate.reload(files);
+        }
         self.acceptor.configure(&settings.limits);
         self.settings.send_replace(Arc::new(settings));
         tracing::info!(taken = ?differences.reloadable, "configuration reloaded");

@@ -20,6 +20,7 @@ use crate::config::{Config, HttpConfig, LimitsConfig, NamespaceConfig, Networks,
 use crate::fault::InjectedFault;
 use crate::payload_rules::RuleBook;
 
+use crate::tls::TlsServer;
 pub(crate) use auth::{AuthSettings, WithoutToken};
 
 /// The name of the namespace of rooms without one, and of unknown ones.
@@ -34,6 +35,8 @@ pub(crate) struct Settings {
     pub(crate) auth: AuthSettings,
     /// Keys of backends.
     pub(crate) api_keys: ApiKeyTable,
+    /// What the public listener's sockets speak TLS with; `None`: plain TCP. It outlives reloads.
+    pub(crate) tls: Option<TlsServer>,
     /// A fault that a test injected. Release builds do not look at it.
     pub(crate) fault: Option<InjectedFault>,
     /// What namespaces take as payload.
@@ -165,6 +168,7 @@ impl Settings {
             http: config.http.clone(),
             auth,
             api_keys: config.api_keys.table(),
+            tls: None,
             fault: None,
             rules: RuleBook::default(),
             heartbeat: HeartbeatSettings {

@@ -51,6 +51,7 @@ use crate::connection::{Connection, TURN_BYTES};
 use crate::hub::HubHandle;
 use crate::orders::OrderDesk;
 use crate::settings::Settings;
+use crate::tls::HandshakeTurn;
 use crate::traces::Tracer;
 use crate::user_limits::UserLimits;
 use access_ends::AccessEnds;
@@ -104,6 +105,8 @@ pub(crate) struct Worker {
     large_judge: LargeJudge,
     /// The moment that rates count from.
     began: Instant,
+    /// Whose TLS handshake goes on next.
+    pub(crate) handshake_turn: HandshakeTurn,
     /// Sockets that are not WebSockets yet.
     http_tasks: RefCell<HttpTasks>,
 }
@@ -133,6 +136,7 @@ impl Worker {
             users: Arc::default(),
             large_judge: LargeJudge::default(),
             began: Instant::now(),
+            handshake_turn: HandshakeTurn::default(),
             http_tasks: RefCell::default(),
             answers,
             tracer,

@@ -204,6 +204,8 @@ pub enum RefusalReason {
     TooManyConnections,
     /// The user, the token or the network is banned.
     Banned,
+    /// The TLS handshake failed.
+    Tls,
 }
 
 impl Label for RefusalReason {
@@ -225,6 +227,7 @@ impl Label for RefusalReason {
         Self::RateLimited,
         Self::TooManyConnections,
         Self::Banned,
+        Self::Tls,
     ];
 
     fn index(self) -> usize {
@@ -249,6 +252,7 @@ impl Label for RefusalReason {
             Self::RateLimited => "rate_limited",
             Self::TooManyConnections => "too_many_connections",
             Self::Banned => "banned",
+            Self::Tls => "tls",
         }
     }
 }

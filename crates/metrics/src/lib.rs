@@ -14,6 +14,7 @@ mod label;
 mod limits;
 mod node;
 mod room;
+mod tls;
 mod traffic;
 mod wire;
 
@@ -32,6 +33,7 @@ pub use limits::{LimitAction, LimitMetrics, LimitName};
 pub use node::NodeMetrics;
 pub use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
 pub use room::{GapCause, NamespaceMetrics, ResumeOutcome, RoomMetrics};
+pub use tls::TlsMetrics;
 pub use traffic::TrafficMetrics;
 
 use crate::family::Families;
@@ -59,6 +61,8 @@ pub struct Metrics {
     pub bus: BusMetrics,
     /// Requests of backends, and bans.
     pub access: AccessMetrics,
+    /// The certificate of the public listener.
+    pub tls: TlsMetrics,
 }
 
 impl Metrics {
@@ -82,6 +86,7 @@ impl Metrics {
             rooms: RoomMetrics::new(&families),
             bus: BusMetrics::new(&families),
             access: AccessMetrics::new(&families),
+            tls: TlsMetrics::new(&families),
             registry,
         }
     }

@@ -10,7 +10,7 @@ use clap::Args;
 use hyper::body::Bytes;
 use hyper::{Request, StatusCode, header};
 use roomcast_gateway::config::{self, ServeArgs, Setting};
-use roomcast_gateway::fetch;
+use roomcast_gateway::{fetch, fetch_unverified};
 use tokio::time::timeout;
 
 use crate::terminal::plain;
@@ -52,9 +52,14 @@ impl HealthArgs {
 /// Prints the node's answer; ends with 1 unless it is a yes.
 pub(crate) async fn run(args: HealthArgs) -> anyhow::Result<ExitCode> {
     let path = if args.live { "/health/live" } else { "/health/ready" };
-    let http = config::load(&args.node())?.http;
-    let address = reachable(http.metrics_listen.unwrap_or(http.listen));
-    let asked = timeout(ANSWER_TIMEOUT, ask(address, path)).await;
+    let config = config::load(&args.node())?;
+    let (scheme, listen) = match (config.http.metrics_listen, config.tls.files()) {
+        (Some(apart), _) => (Scheme::Http, apart),
+        (None, Some(_)) => (Scheme::Https, config.http.listen),
+        (None, None) => (Scheme::Http, config.http.listen),
+    };
+    let address = reachable(listen);
+    let asked = timeout(ANSWER_TIMEOUT, ask(scheme, address, path)).await;
     let (status, body) = asked
         .with_context(|| format!("{address} did not answer within {ANSWER_TIMEOUT:?}"))?
         .with_context(|| format!("asking {address}"))?;
@@ -72,11 +77,26 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listen.port())
 }
 
-async fn ask(address: SocketAddr, path: &str) -> anyhow::Result<(StatusCode, String)> {
+/// What the node speaks where it is asked.
+#[derive(Debug, Clone, Copy)]
+enum Scheme {
+    Http,
+    Https,
+}
+
+async fn ask(
+    scheme: Scheme,
+    address: SocketAddr,
+    path: &str,
+) -> anyhow::Result<(StatusCode, String)> {
     let request = Request::get(path)
         .header(header::HOST, address.to_string())
         .header(header::CONNECTION, "close")
         .body(Bytes::new())?;
-    let answer = fetch(address, request).await.map_err(anyhow::Error::from_boxed)?;
+    let answer = match scheme {
+        Scheme::Http => fetch(address, request).await,
+        Scheme::Https => fetch_unverified(address, request).await,
+    };
+    let answer = answer.map_err(anyhow::Error::from_boxed)?;
     Ok((answer.status(), String::from_utf8_lossy(answer.body()).into_owned()))
 }

@@ -45,7 +45,7 @@ pub(crate) struct PublishArgs {
 /// Publishes everything; fails if anything failed.
 pub(crate) async fn run(args: PublishArgs) -> anyhow::Result<ExitCode> {
     // The caller waits for the acks, so the command fails at once if there is no node.
-    let options = Options { first_try: FirstTry::Fail, ..args.node.options() };
+    let options = Options { first_try: FirstTry::Fail, ..args.node.options()? };
     let client = Client::connect(options)?;
     let lines = match args.data.as_deref() {
         None | Some("-") => {

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::future::ready;
 use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::PathBuf;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -43,6 +44,9 @@ pub(crate) struct TargetArgs {
     /// A node; repeat it to have others tried in turn
     #[arg(long = "url", value_name = "URL", default_value = "ws://127.0.0.1:8080/ws")]
     urls: Vec<String>,
+    /// Certificates (PEM) of the authorities to trust behind wss://, in place of the system's
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// Name to go by where nodes do not authenticate
     #[arg(long, value_parser = UserName::parse)]
     user: Option<UserName>,
@@ -55,13 +59,17 @@ pub(crate) struct TargetArgs {
 }
 
 impl TargetArgs {
-    pub(crate) fn options(self) -> Options {
+    pub(crate) fn options(self) -> anyhow::Result<Options> {
         let token = match (self.token, self.token_file) {
             (Some(token), _) => Some(TokenSource::fixed(token)),
             (None, Some(file)) => Some(TokenSource::from_fn(move || ready(read_token(&file)))),
             (None, None) => None,
         };
-        Options { user: self.user, token, ..Options::new(self.urls) }
+        let read = |path: PathBuf| {
+            std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
+        };
+        let ca = self.ca.map(read).transpose()?;
+        Ok(Options { user: self.user, token, ca, ..Options::new(self.urls) })
     }
 }
 
@@ -83,7 +91,7 @@ pub(crate) async fn run(args: TailArgs) -> anyhow::Result<ExitCode> {
     if args.since.is_some() && args.rooms.len() > 1 {
         anyhow::bail!("--since is a position in one room; follow the others with another tail");
     }
-    let mut options = args.node.options();
+    let mut options = args.node.options()?;
     if args.msgpack {
         options.encoding = Encoding::MsgPack;
     }

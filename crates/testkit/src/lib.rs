@@ -2,6 +2,7 @@
 //! disturbs the way to a server. Everything is stopped by its pid or task when it is dropped.
 //! Servers panic where they fail: a test that cannot set its scene has failed.
 
+mod certificates;
 mod ports;
 mod proxy;
 mod redis_cluster;
@@ -9,6 +10,7 @@ mod redis_server;
 mod sentinels;
 mod wait;
 
+pub use certificates::{CertificateAuthority, CertificateKind};
 pub use ports::free_port;
 pub use proxy::{Direction, Proxy, ProxyFault};
 pub use redis_cluster::{RedisCluster, SlotMove};

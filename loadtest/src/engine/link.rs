@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use mio::event::Event;
 use mio::net::TcpStream;
+use rustls::ClientConnection;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::{Arrival, EngineBatch, LinkId, What};
@@ -26,6 +27,8 @@ enum Stage {
 /// One client link.
 pub(super) struct Link {
     stream: TcpStream,
+    /// The TLS session, if the server speaks TLS.
+    session: Option<Box<ClientConnection>>,
     stage: Stage,
     request: Rc<[u8]>,
     /// The head of the answer, until it is whole.
@@ -37,9 +40,14 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(stream: TcpStream, request: Rc<[u8]>) -> Self {
+    pub(super) fn new(
+        stream: TcpStream,
+        session: Option<Box<ClientConnection>>,
+        request: Rc<[u8]>,
+    ) -> Self {
         Self {
             stream,
+            session,
             stage: Stage::Connecting,
             request,
             head: Vec::new(),
@@ -68,8 +76,14 @@ impl Link {
             let unsent = std::mem::take(&mut self.unsent);
             self.send(&unsent)?;
         }
+        if event.is_writable() {
+            self.flush_session()?;
+        }
         if !event.is_readable() {
             return Ok(());
+        }
+        if self.session.is_some() {
+            return self.read_session(buffer, id, batch);
         }
         loop {
             let read = match self.stream.read(buffer) {
@@ -87,6 +101,50 @@ impl Link {
         }
     }
 
+    /// Takes in records until the socket has no more.
+    fn read_session(
+        &mut self,
+        buffer: &mut [u8],
+        id: LinkId,
+        batch: &mut EngineBatch,
+    ) -> Result<()> {
+        loop {
+            let Some(session) = &mut self.session else { return Ok(()) };
+            match session.read_tls(&mut self.stream) {
+                Ok(0) => bail!("the server closed the connection without a Close frame"),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error).context("reading"),
+            }
+            session.process_new_packets().context("TLS")?;
+            self.flush_session()?;
+            loop {
+                let Some(session) = &mut self.session else { return Ok(()) };
+                match session.reader().read(buffer) {
+                    Ok(0) => bail!("the server closed the connection without a Close frame"),
+                    Ok(read) => self.receive(&buffer[..read], id, batch)?,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    Err(error) => return Err(error).context("reading"),
+                }
+            }
+        }
+    }
+
+    /// Writes the records that the socket takes; the session keeps the rest.
+    fn flush_session(&mut self) -> Result<()> {
+        let Some(session) = &mut self.session else { return Ok(()) };
+        while session.wants_write() {
+            match session.write_tls(&mut self.stream) {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error).context("writing"),
+            }
+        }
+        Ok(())
+    }
+
     fn connected(&mut self) -> Result<bool> {
         if let Some(error) = self.stream.take_error()? {
             return Err(error).context("connecting");
@@ -102,6 +160,10 @@ impl Link {
 
     /// Writes as much as the socket takes and keeps the rest.
     pub(super) fn send(&mut self, mut bytes: &[u8]) -> Result<()> {
+        if let Some(session) = &mut self.session {
+            session.writer().write_all(bytes).context("writing")?;
+            return self.flush_session();
+        }
         while self.unsent.is_empty() && !bytes.is_empty() {
             match self.stream.write(bytes) {
                 Ok(written) => bytes = &bytes[written..],

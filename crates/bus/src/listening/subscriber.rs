@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{ConnectionInfo, RedisResult, Value};
+use redis::{RedisResult, Value};
 
 use super::inbox::Inbox;
 use crate::feed::subscriptions::SubscriptionChange;
+use crate::placement::endpoint::RedisEndpoint;
 use crate::primary::link::RedisLink;
 use crate::primary::server;
 
@@ -30,7 +31,7 @@ pub(super) struct Subscriber {
     pub(super) sender: MultiplexedConnection,
     pub(super) inbox: Arc<Inbox>,
     /// The primary's address.
-    pub(super) at: Arc<ConnectionInfo>,
+    pub(super) at: Arc<RedisEndpoint>,
 }
 
 impl Subscriber {

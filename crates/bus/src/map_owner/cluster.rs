@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use hashbrown::HashMap;
 use redis::aio::MultiplexedConnection;
-use redis::{ConnectionAddr, ConnectionInfo, RedisResult};
+use redis::{ConnectionAddr, RedisResult};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::info;
@@ -18,8 +18,9 @@ use super::servers::ServerListChange;
 use super::shard_maker::ShardMaker;
 use crate::placement::address::Target;
 use crate::placement::cluster_layout::{ClusterLayout, ClusterView, merge, read};
+use crate::placement::endpoint::RedisEndpoint;
 use crate::placement::{Placement, SLOTS};
-use crate::primary::server::{at, connect};
+use crate::primary::server::connect;
 use crate::server_map::MapSnapshot;
 use crate::server_map::shard::Shard;
 
@@ -36,7 +37,7 @@ pub(crate) struct ClusterOwner {
     doubt: Arc<Notify>,
     maker: ShardMaker,
     /// The nodes of the configuration: asked first, and always.
-    seeds: Vec<ConnectionInfo>,
+    seeds: Vec<RedisEndpoint>,
     /// A connection to each node that answered, by its address.
     open: HashMap<(String, u16), MultiplexedConnection>,
     /// The layout that the map in force was made of.
@@ -49,13 +50,13 @@ impl ClusterOwner {
         map: watch::Sender<Arc<MapSnapshot>>,
         doubt: Arc<Notify>,
         maker: ShardMaker,
-        seeds: Vec<ConnectionInfo>,
+        seeds: Vec<RedisEndpoint>,
     ) -> Self {
         Self { map, doubt, maker, seeds, open: HashMap::new(), known: ClusterLayout::default() }
     }
 
     /// The nodes of the configuration.
-    pub(crate) fn seeds(&self) -> &[ConnectionInfo] {
+    pub(crate) fn seeds(&self) -> &[RedisEndpoint] {
         &self.seeds
     }
 
@@ -113,7 +114,7 @@ impl ClusterOwner {
         let mut asked = FuturesUnordered::new();
         for address in addresses {
             let open = self.open.get(&address).cloned();
-            let info = at(&self.seeds[0], address.0.clone(), address.1);
+            let info = self.seeds[0].at(address.0.clone(), address.1);
             asked.push(async move {
                 let answer = timeout(NODE_ANSWER_TIMEOUT, ask(open, &info)).await;
                 (address, answer.ok().and_then(Result::ok))
@@ -147,7 +148,7 @@ impl ClusterOwner {
             };
             let known = before.shards.iter().find(same).cloned();
             let shard = known.unwrap_or_else(|| {
-                let target = Target::At(at(&self.seeds[0], host.clone(), *port));
+                let target = Target::At(self.seeds[0].at(host.clone(), *port));
                 self.maker.start(id, &address, target)
             });
             indices.insert(id.clone(), shards.len() as u16);
@@ -167,7 +168,7 @@ impl ClusterOwner {
 
 async fn ask(
     open: Option<MultiplexedConnection>,
-    info: &ConnectionInfo,
+    info: &RedisEndpoint,
 ) -> RedisResult<(MultiplexedConnection, ClusterView)> {
     let mut connection = match open {
         Some(open) => open,

@@ -9,11 +9,10 @@
 //! servers: nodes that reach one server at different addresses must give it the same name.
 
 use redis::io::tcp::TcpSettings;
-use redis::{
-    Client, ConnectionInfo, ErrorKind, IntoConnectionInfo, ProtocolVersion, RedisResult,
-    TlsCertificates,
-};
+use redis::{Client, ErrorKind, IntoConnectionInfo, ProtocolVersion, RedisResult, TlsCertificates};
 use std::time::Duration;
+
+use super::endpoint::{RedisEndpoint, TlsTrust};
 
 /// The peer's kernel acknowledges sent bytes within this, or the connection is closed.
 const USER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -27,7 +26,7 @@ pub(crate) enum RedisTopology {
     /// Primaries, with rooms placed by their names; mostly one.
     Servers(Vec<Address>),
     /// Nodes of a Redis Cluster; any of them knows the others.
-    Cluster(Vec<ConnectionInfo>),
+    Cluster(Vec<RedisEndpoint>),
 }
 
 /// One primary. It contains passwords, so it must never be shown.
@@ -44,15 +43,15 @@ pub(crate) struct Address {
 #[derive(Debug, Clone)]
 pub(crate) enum Target {
     /// Always at this address.
-    At(ConnectionInfo),
+    At(RedisEndpoint),
     /// At the address that its sentinels name.
     Sentinels {
         /// The sentinels.
-        asked: Vec<ConnectionInfo>,
+        asked: Vec<RedisEndpoint>,
         /// The primary's name among them.
         name: String,
         /// Settings of the primary's connections, to be completed with its address.
-        settings: ConnectionInfo,
+        settings: RedisEndpoint,
     },
 }
 
@@ -66,26 +65,26 @@ struct Parts<'a> {
     parameters: Vec<(&'a str, &'a str)>,
 }
 
-/// Reads one URL or several. `ca` is a certificate (PEM) to trust instead of the system's.
-pub(crate) fn read(text: &str, ca: Option<&[u8]>) -> RedisResult<RedisTopology> {
+/// Reads one URL or several. `tls` holds for each of them that is reached by TLS.
+pub(crate) fn read(text: &str, tls: TlsTrust<'_>) -> RedisResult<RedisTopology> {
     let urls: Vec<_> = text.split_whitespace().collect();
     let mut servers: Vec<Address> = Vec::new();
     for url in &urls {
         if url.starts_with("unix:") || url.starts_with("redis+unix:") {
-            let target = Target::At(settled(url, ca)?);
+            let target = Target::At(settled(url, tls)?);
             let (url, name) = ((*url).to_owned(), (*url).to_owned());
             servers.push(Address { url, name, target });
             continue;
         }
         let parts = take_apart(url)?;
         if parts.kind == "cluster" {
-            let nodes = parts.each_host(PORT, ca)?;
+            let nodes = parts.each_host(PORT, tls)?;
             return match urls.len() {
                 1 => Ok(RedisTopology::Cluster(nodes)),
                 _ => Err(invalid("a cluster must be the only address: it places rooms itself")),
             };
         }
-        let address = parts.address(url, ca)?;
+        let address = parts.address(url, tls)?;
         if servers.iter().any(|known| known.name == address.name) {
             return Err(invalid("two servers have the same name"));
         }
@@ -98,7 +97,7 @@ pub(crate) fn read(text: &str, ca: Option<&[u8]>) -> RedisResult<RedisTopology> 
 }
 
 impl Parts<'_> {
-    fn address(&self, url: &str, ca: Option<&[u8]>) -> RedisResult<Address> {
+    fn address(&self, url: &str, tls: TlsTrust<'_>) -> RedisResult<Address> {
         let host = self.hosts[0];
         if self.kind.is_empty() {
             if self.hosts.len() > 1 {
@@ -109,14 +108,14 @@ impl Parts<'_> {
                 str::to_owned,
             );
             let one = format!("{}{}{host}/{}", self.scheme(), self.access, self.path);
-            let target = Target::At(settled(&one, ca)?);
+            let target = Target::At(settled(&one, tls)?);
             return Ok(Address { url: url.to_owned(), name, target });
         }
         let (name, db) = self.path.split_once('/').unwrap_or((self.path, ""));
         if name.is_empty() {
             return Err(invalid("the primary's name is missing: redis+sentinel://host/NAME"));
         }
-        let settings = settled(&format!("{}{}{host}/{db}", self.scheme(), self.access), ca)?;
+        let settings = settled(&format!("{}{}{host}/{db}", self.scheme(), self.access), tls)?;
         let user = self.parameter("sentinel_user").unwrap_or_default();
         let access = match self.parameter("sentinel_password") {
             Some(password) => format!("{user}:{password}@"),
@@ -124,7 +123,7 @@ impl Parts<'_> {
         };
         let asked =
             Parts { access: &access, hosts: self.hosts.clone(), parameters: vec![], ..*self }
-                .each_host(SENTINEL_PORT, ca)?;
+                .each_host(SENTINEL_PORT, tls)?;
         let placed = self.parameter("name").unwrap_or(name).to_owned();
         Ok(Address {
             url: url.to_owned(),
@@ -133,9 +132,9 @@ impl Parts<'_> {
         })
     }
 
-    fn each_host(&self, port: u16, ca: Option<&[u8]>) -> RedisResult<Vec<ConnectionInfo>> {
+    fn each_host(&self, port: u16, tls: TlsTrust<'_>) -> RedisResult<Vec<RedisEndpoint>> {
         let one = |host: &&str| {
-            settled(&format!("{}{}{}", self.scheme(), self.access, with_port(host, port)), ca)
+            settled(&format!("{}{}{}", self.scheme(), self.access, with_port(host, port)), tls)
         };
         self.hosts.iter().map(one).collect()
     }
@@ -188,18 +187,19 @@ fn with_port(host: &str, port: u16) -> String {
 
 /// Settings of every connection: RESP3, no delay, and a timeout for a peer whose kernel does not
 /// answer.
-fn settled(url: &str, ca: Option<&[u8]>) -> RedisResult<ConnectionInfo> {
+fn settled(url: &str, tls: TlsTrust<'_>) -> RedisResult<RedisEndpoint> {
     let mut info = url.into_connection_info()?;
     if matches!(info.addr(), redis::ConnectionAddr::TcpTls { .. }) {
         // If the program has installed its own provider already, that one is used.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let root_cert = ca.map(<[u8]>::to_vec);
+        let root_cert = tls.ca.map(<[u8]>::to_vec);
         let client = Client::build_with_tls(info, TlsCertificates { client_tls: None, root_cert })?;
         info = client.get_connection_info().clone();
     }
     let protocol = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
     let tcp = TcpSettings::default().set_nodelay(true).set_user_timeout(USER_TIMEOUT);
-    Ok(info.set_redis_settings(protocol).set_tcp_settings(tcp))
+    let info = info.set_redis_settings(protocol).set_tcp_settings(tcp);
+    Ok(RedisEndpoint::new(info, tls.name))
 }
 
 fn invalid(what: &'static str) -> redis::RedisError {
@@ -212,7 +212,7 @@ mod tests {
 
     /// The topology in words; each password must be at the right place.
     fn topology_text(text: &str) -> String {
-        let at = |info: &ConnectionInfo| {
+        let at = |info: &RedisEndpoint| {
             let redis = info.redis_settings();
             let access = match (redis.username(), redis.password()) {
                 (None, None) => String::new(),
@@ -222,8 +222,8 @@ mod tests {
             };
             format!("{access}{}/{}", info.addr(), redis.db())
         };
-        let all = |infos: &[ConnectionInfo]| infos.iter().map(at).collect::<Vec<_>>().join(" ");
-        match read(text, None) {
+        let all = |infos: &[RedisEndpoint]| infos.iter().map(at).collect::<Vec<_>>().join(" ");
+        match read(text, TlsTrust::default()) {
             Err(error) => format!("error {error}"),
             Ok(RedisTopology::Cluster(nodes)) => format!("cluster {}", all(&nodes)),
             Ok(RedisTopology::Servers(servers)) => {

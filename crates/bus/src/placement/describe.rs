@@ -1,7 +1,7 @@
 //! Texts for logs and errors about where Redis is: addresses without users and passwords. Pure.
 
+use super::endpoint::RedisEndpoint;
 use redis::ConnectionAddr;
-use redis::ConnectionInfo;
 
 use super::address::{Address, RedisTopology, Target};
 
@@ -40,7 +40,7 @@ fn describe_one(server: &Address) -> String {
     format!("{place}, database {}{tls}", info.redis_settings().db())
 }
 
-fn places(infos: &[ConnectionInfo]) -> String {
+fn places(infos: &[RedisEndpoint]) -> String {
     infos.iter().map(|info| place(info.addr())).collect::<Vec<_>>().join(", ")
 }
 
@@ -65,7 +65,7 @@ mod tests {
                 "2 servers: Redis at a:6379, database 0; Redis at b:7, database 1",
             ),
         ] {
-            assert_eq!(describe(&address::read(url, None).unwrap()), words, "{url}");
+            assert_eq!(describe(&address::read(url, Default::default()).unwrap()), words, "{url}");
         }
     }
 }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use deadpool_redis::Pool;
-use redis::ConnectionInfo;
 use redis::aio::MultiplexedConnection;
 use roomcast_metrics::{BusMetrics, CircuitState};
 use roomcast_protocol::RoomName;
@@ -18,6 +17,7 @@ use super::link_supervisor::LinkSupervisor;
 use super::writable::WriteProbe;
 use crate::circuit::Circuit;
 use crate::placement::address::Target;
+use crate::placement::endpoint::RedisEndpoint;
 use crate::placement::keys::Keyspace;
 
 /// What a link needs to be made.
@@ -56,7 +56,7 @@ pub(crate) struct LinkUp {
     /// For ranges, so that their bytes never delay a publish.
     pub(crate) pool: Pool,
     /// The primary's address.
-    pub(crate) at: Arc<ConnectionInfo>,
+    pub(crate) at: Arc<RedisEndpoint>,
     /// The server's replication id, `:`, and the version of the list of servers.
     pub(crate) life: Arc<str>,
     /// That version; 0 in a cluster.
@@ -173,7 +173,7 @@ impl RedisLink {
     }
 
     /// Waits until the link leads to another address than this one.
-    pub(crate) async fn leaves(&self, at: &ConnectionInfo) {
+    pub(crate) async fn leaves(&self, at: &RedisEndpoint) {
         let elsewhere = |state: &LinkState| match state {
             LinkState::Up(up) => up.at.addr() != at.addr(),
             LinkState::Away(_) => false,

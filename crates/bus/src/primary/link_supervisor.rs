@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use deadpool_redis::{Manager, Pool, Runtime};
 use redis::aio::MultiplexedConnection;
-use redis::{ConnectionInfo, ErrorKind, PushKind, RedisResult};
+use redis::{ErrorKind, PushKind, RedisResult};
 use roomcast_metrics::BusConnection;
 use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
@@ -19,6 +19,7 @@ use super::server::{connect, connection_config, identify};
 use super::version::stamp;
 use super::writable::WriteProbe;
 use crate::circuit::Circuit;
+use crate::placement::endpoint::RedisEndpoint;
 use crate::scripts;
 
 /// Interval of the checks of a server's life.
@@ -175,8 +176,9 @@ impl LinkSupervisor {
     }
 }
 
-fn pool(at: &ConnectionInfo) -> RedisResult<Pool> {
-    let manager = Manager::new_with_config(at.clone(), connection_config())?;
+fn pool(at: &RedisEndpoint) -> RedisResult<Pool> {
+    let (info, config) = connection_config(at);
+    let manager = Manager::new_with_config(info, config)?;
     let pool = Pool::builder(manager)
         .max_size(POOL_CONNECTIONS)
         .wait_timeout(Some(POOL_TIMEOUT))

@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{ConnectionAddr, ConnectionInfo, ErrorKind, RedisError};
+use redis::{ConnectionAddr, ErrorKind, RedisError};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::fault::{RedisFault, clean};
+use crate::placement::endpoint::RedisEndpoint;
 
 /// A server that sends first does so within this.
 const GREETING_TIMEOUT: Duration = Duration::from_millis(200);
@@ -26,7 +27,7 @@ const PING: &[u8] = b"PING\r\n\r\n";
 
 /// What is wrong with a server, by the error of a connection to it, or by what the port answers
 /// where the error does not say it.
-pub(crate) async fn explain(info: &ConnectionInfo, error: &RedisError) -> RedisFault {
+pub(crate) async fn explain(info: &RedisEndpoint, error: &RedisError) -> RedisFault {
     let fault = RedisFault::read(error);
     if !matches!(fault, RedisFault::Away(_)) || error.is_connection_refusal() {
         return fault;

@@ -6,12 +6,12 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, PushInfo, RedisResult,
-};
+use redis::{AsyncConnectionConfig, Client, ConnectionInfo, ErrorKind, PushInfo, RedisResult};
 use tokio::time::timeout;
 
+use super::named_host::NamedHost;
 use crate::placement::address::Target;
+use crate::placement::endpoint::RedisEndpoint;
 
 /// Longest connect, handshake included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -32,7 +32,7 @@ pub(crate) struct Identity {
 
 impl Target {
     /// The primary's address now.
-    pub(crate) async fn locate(&self) -> RedisResult<ConnectionInfo> {
+    pub(crate) async fn locate(&self) -> RedisResult<RedisEndpoint> {
         match self {
             Self::At(info) => Ok(info.clone()),
             Self::Sentinels { asked, name, settings } => {
@@ -41,7 +41,7 @@ impl Target {
                 let mut last = (ErrorKind::Client, "no sentinel answers").into();
                 while let Some(answer) = answers.next().await {
                     match answer {
-                        Ok(Some((host, port))) => return Ok(at(settings, host, port)),
+                        Ok(Some((host, port))) => return Ok(settings.at(host, port)),
                         Ok(None) => {
                             last = (ErrorKind::Client, "the sentinel knows no such primary").into();
                         }
@@ -67,23 +67,9 @@ impl Target {
     }
 }
 
-/// The same settings at another address.
-pub(crate) fn at(settings: &ConnectionInfo, host: String, port: u16) -> ConnectionInfo {
-    let address = match settings.addr() {
-        ConnectionAddr::TcpTls { insecure, tls_params, .. } => ConnectionAddr::TcpTls {
-            host,
-            port,
-            insecure: *insecure,
-            tls_params: tls_params.clone(),
-        },
-        _ => ConnectionAddr::Tcp(host, port),
-    };
-    settings.clone().set_addr(address)
-}
-
 /// The primary's address by one sentinel; `None` if it knows no primary of that name.
 pub(crate) async fn ask(
-    sentinel: &ConnectionInfo,
+    sentinel: &RedisEndpoint,
     name: &str,
 ) -> RedisResult<Option<(String, u16)>> {
     let asked = async {
@@ -99,23 +85,29 @@ pub(crate) async fn ask(
 /// A connection. `pushed` receives the server's pushes and the notice that the connection is lost,
 /// on the connection's task: it must not wait.
 pub(crate) async fn connect(
-    info: &ConnectionInfo,
+    info: &RedisEndpoint,
     pushed: impl Fn(PushInfo) + Send + Sync + 'static,
 ) -> RedisResult<MultiplexedConnection> {
     let push_sender = move |info| {
         pushed(info);
         Ok::<(), ()>(())
     };
-    let config = connection_config().set_push_sender(push_sender);
-    Client::open(info.clone())?.get_multiplexed_async_connection_with_config(&config).await
+    let (info, config) = connection_config(info);
+    let config = config.set_push_sender(push_sender);
+    Client::open(info)?.get_multiplexed_async_connection_with_config(&config).await
 }
 
-/// The settings of every connection but its push sender.
-pub(crate) fn connection_config() -> AsyncConnectionConfig {
-    AsyncConnectionConfig::new()
+/// What every connection is opened with, but its push sender.
+pub(crate) fn connection_config(at: &RedisEndpoint) -> (ConnectionInfo, AsyncConnectionConfig) {
+    let (info, resolved_to) = at.verified();
+    let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
         .set_response_timeout(Some(ANSWER_TIMEOUT))
-        .set_pipeline_buffer_size(PIPELINE_COMMANDS)
+        .set_pipeline_buffer_size(PIPELINE_COMMANDS);
+    match resolved_to {
+        Some(host) => (info, config.set_dns_resolver(NamedHost(host))),
+        None => (info, config),
+    }
 }
 
 /// Asks a server for its identity.

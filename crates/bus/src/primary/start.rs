@@ -3,16 +3,17 @@
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
-use redis::{ConnectionInfo, RedisResult};
 
 use super::fault::{RedisFault, RedisStartError};
 use super::overhear::explain;
-use super::server::{ask, at, connect};
+use super::server::{ask, connect};
 use super::verdict::{ServerUse, judge};
 use super::version::stamp;
 use crate::placement::address::{Address, Target};
 use crate::placement::describe::place;
+use crate::placement::endpoint::RedisEndpoint;
 use crate::placement::keys::Keyspace;
 use crate::scripts;
 
@@ -30,7 +31,7 @@ pub(crate) async fn check_servers(
 
 /// Checks the first node of a cluster that answers.
 pub(crate) async fn check_cluster(
-    nodes: &[ConnectionInfo],
+    nodes: &[RedisEndpoint],
     keys: &Keyspace,
 ) -> Result<(), RedisStartError> {
     let checks = nodes.iter().map(|node| check_node(node, ServerUse::Cluster, keys));
@@ -48,7 +49,7 @@ async fn check_server(server: &Address, keys: &Keyspace, own: u64) -> Result<(),
 }
 
 /// A primary's address; the first sentinel that knows it decides.
-async fn locate(target: &Target) -> Result<ConnectionInfo, RedisStartError> {
+async fn locate(target: &Target) -> Result<RedisEndpoint, RedisStartError> {
     let (asked, name, settings) = match target {
         Target::At(info) => return Ok(info.clone()),
         Target::Sentinels { asked, name, settings } => (asked, name, settings),
@@ -62,7 +63,7 @@ async fn locate(target: &Target) -> Result<ConnectionInfo, RedisStartError> {
         Err(failed.at(place(sentinel.addr())))
     });
     let (host, port) = first(questions.collect()).await?;
-    Ok(at(settings, host, port))
+    Ok(settings.at(host, port))
 }
 
 /// The first success, or else the error that says most.
@@ -104,7 +105,7 @@ fn in_failover(error: RedisStartError, may_move: bool) -> RedisStartError {
 /// A connection to a node that passed: its INFO is acceptable, and this node may load its scripts,
 /// subscribe and publish.
 async fn check_node(
-    info: &ConnectionInfo,
+    info: &RedisEndpoint,
     used: ServerUse,
     keys: &Keyspace,
 ) -> Result<MultiplexedConnection, RedisStartError> {

@@ -86,7 +86,9 @@ mod tests {
     use crate::primary::server::connect;
 
     async fn connected(server: &RedisServer) -> MultiplexedConnection {
-        let RedisTopology::Servers(servers) = address::read(&server.url(), None).unwrap() else {
+        let RedisTopology::Servers(servers) =
+            address::read(&server.url(), Default::default()).unwrap()
+        else {
             panic!("one server");
         };
         let Target::At(info) = &servers[0].target else { panic!("at an address") };

@@ -7,6 +7,7 @@ use roomcast_protocol::RoomName;
 
 use crate::placement::Placement;
 use crate::placement::address::{self, RedisTopology};
+use crate::placement::endpoint::TlsTrust;
 use crate::placement::keys::{Keyspace, RoomNames, room_names};
 use crate::primary::fault::RedisStartError;
 
@@ -23,6 +24,8 @@ pub struct RedisOptions {
     pub version: u64,
     /// A certificate (PEM) to trust for TLS, instead of the system's.
     pub ca: Option<Vec<u8>>,
+    /// The name that certificates are verified for, instead of the host that is connected to.
+    pub tls_name: Option<String>,
     /// First part of every key and channel, so that several deployments may share a server.
     pub prefix: String,
     /// Connections to each primary that publishes share; one is enough until a core cannot fill
@@ -48,6 +51,7 @@ impl RedisOptions {
             url: url.into(),
             version: 1,
             ca: None,
+            tls_name: None,
             prefix: "roomcast".to_owned(),
             publish_connections: 1,
             subscribe_connections: 1,
@@ -58,6 +62,13 @@ impl RedisOptions {
     }
 }
 
+impl RedisOptions {
+    /// How its connections use TLS.
+    pub(crate) fn trust(&self) -> TlsTrust<'_> {
+        TlsTrust { ca: self.ca.as_deref(), name: self.tls_name.as_deref() }
+    }
+}
+
 /// Checks the form of a URL, or of several; the message contains no part of the text.
 pub fn check_url(text: &str) -> Result<(), String> {
     // The library appends the name of the error's kind, which does not help users.
@@ -65,12 +76,12 @@ pub fn check_url(text: &str) -> Result<(), String> {
         let text = error.to_string();
         text.strip_suffix(" - InvalidClientConfig").unwrap_or(&text).to_owned()
     };
-    address::read(text, None).map(drop).map_err(words)
+    address::read(text, TlsTrust::default()).map(drop).map_err(words)
 }
 
 /// The names of a room in the Redis that `options` describe. No server is asked.
 pub fn locate_room(options: &RedisOptions, room: &RoomName) -> Result<RoomNames, RedisStartError> {
-    let topology = address::read(&options.url, options.ca.as_deref())
+    let topology = address::read(&options.url, options.trust())
         .map_err(|e| RedisStartError::Url(e.to_string()))?;
     let database = match &topology {
         RedisTopology::Servers(servers) => {

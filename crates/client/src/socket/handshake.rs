@@ -2,16 +2,18 @@
 //! means.
 
 use std::fmt::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderValue, Response, StatusCode, Uri};
 use roomcast_protocol::{ClientFrame, Encoding};
-use tokio_tungstenite::connect_async_with_config;
+use rustls::ClientConfig;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{Connector, connect_async_tls_with_config};
 
 use super::{ClientSocket, Writing};
 use crate::session::{Failure, RetryVerdict};
@@ -30,15 +32,17 @@ pub(crate) struct Greeting {
     /// `client=…&user=…`, ready for a URL.
     query: String,
     token: Option<TokenSource>,
+    /// How to speak TLS, where a URL asks for it.
+    tls: Option<Arc<ClientConfig>>,
 }
 
 impl Greeting {
-    pub(crate) fn new(options: &Options) -> Self {
+    pub(crate) fn new(options: &Options, tls: Option<Arc<ClientConfig>>) -> Self {
         let mut query = format!("client={}", escape(&options.client));
         if let Some(user) = &options.user {
             let _ = write!(query, "&user={}", escape(user.as_str()));
         }
-        Self { encoding: options.encoding, query, token: options.token.clone() }
+        Self { encoding: options.encoding, query, token: options.token.clone(), tls }
     }
 
     /// A frame as this client's encoding sends it.
@@ -58,9 +62,9 @@ impl Greeting {
         let host = url.authority().map_or("", |authority| authority.as_str());
         let path = if url.path() == "/" { "/ws" } else { url.path() };
         let own = url.query().map(|query| format!("{query}&")).unwrap_or_default();
-        let query = &self.query;
-        let mut request =
-            format!("ws://{host}{path}?{own}{query}&attempt={attempt}").into_client_request()?;
+        let (query, scheme) = (&self.query, url.scheme_str().unwrap_or("ws"));
+        let mut request = format!("{scheme}://{host}{path}?{own}{query}&attempt={attempt}")
+            .into_client_request()?;
         let subprotocol = HeaderValue::from_static(self.encoding.subprotocol());
         request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, subprotocol);
         Ok(request)
@@ -82,8 +86,10 @@ pub(super) async fn open(
         let token = source.fetch().await.map_err(no_token)?;
         request.headers_mut().insert(AUTHORIZATION, bearer(&token)?);
     }
-    let (stream, _) =
-        connect_async_with_config(request, Some(config), true).await.map_err(failure)?;
+    let connector = greeting.tls.clone().map(Connector::Rustls);
+    let (stream, _) = connect_async_tls_with_config(request, Some(config), true, connector)
+        .await
+        .map_err(failure)?;
     let encoding = greeting.encoding;
     Ok(ClientSocket { stream, encoding, outgoing: Default::default(), writing: Writing::Done })
 }
@@ -174,7 +180,7 @@ mod tests {
         let mut options = Options::new([url]);
         options.client = "c 1".into();
         options.user = user.map(|user| UserName::parse(user).unwrap());
-        let request = Greeting::new(&options).request(&url.parse().unwrap(), 3).unwrap();
+        let request = Greeting::new(&options, None).request(&url.parse().unwrap(), 3).unwrap();
         assert_eq!(request.uri().to_string(), expected);
     }
 
@@ -182,6 +188,7 @@ mod tests {
     fn the_address_carries_client_user_and_attempt() {
         check("ws://h:1/ws", None, "ws://h:1/ws?client=c%201&attempt=3");
         check("ws://h:1", None, "ws://h:1/ws?client=c%201&attempt=3");
+        check("wss://h", None, "wss://h/ws?client=c%201&attempt=3");
         check(
             "ws://h/a?b=c",
             Some("ann&é"),

@@ -48,6 +48,15 @@ pub(super) const SECTION: Section = Section {
                     `rediss`. Empty: those that the system trusts.",
         },
         Key {
+            name: "redis_tls_name",
+            default: "",
+            kind: ValueKind::HostOrEmpty,
+            change: Change::Restart,
+            about: "The name that Redis's certificates are verified for, in place of the host that \
+                    the node connects to, for `rediss`. For a cluster that announces its servers \
+                    by addresses while their certificates name none. Empty: the host.",
+        },
+        Key {
             name: "prefix",
             default: "roomcast",
             kind: ValueKind::Prefix,
@@ -84,6 +93,8 @@ pub struct BusConfig {
     pub servers_version: u64,
     /// The authority to trust for TLS; `None`: the system's.
     pub redis_ca: Option<PathBuf>,
+    /// The name to verify for TLS; `None`: the host that the node connects to.
+    pub redis_tls_name: Option<String>,
     /// Stands before every key and channel.
     pub prefix: String,
     /// Connections that publish.

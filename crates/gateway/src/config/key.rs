@@ -75,6 +75,7 @@ pub(super) enum ValueKind {
     FilesOrEmpty,
     KeysUrl,
     CookieName,
+    HostOrEmpty,
     Fraction,
     HttpOrEmpty,
     Networks,
@@ -117,6 +118,7 @@ impl ValueKind {
             Self::SecretText => SecretText::read(text).map(|()| text.into()),
             Self::KeysUrl => auth::read_keys_url(text).map(|()| text.into()),
             Self::CookieName => auth::read_cookie_name(text).map(|()| text.into()),
+            Self::HostOrEmpty => read_host(text),
             Self::Fraction => value::fraction(text).map(|part| part.to_string()),
             Self::HttpOrEmpty => read_http(text),
             Self::Networks => Networks::read(text).map(|_| text.into()),
@@ -154,6 +156,7 @@ impl ValueKind {
             Self::NodeName => "up to 64 bytes, no blanks".into(),
             Self::RedisUrl => "one URL or several separated by blanks, or empty".into(),
             Self::FileOrEmpty => "a file, or empty".into(),
+            Self::HostOrEmpty => "a host's name or IP address, or empty".into(),
             Self::Fraction => "0 to 1".into(),
             Self::HttpOrEmpty => "a URL `http://…`, or empty".into(),
             Self::Networks => "networks separated by blanks, or empty".into(),
@@ -207,6 +210,13 @@ fn read_address(text: &str) -> Result<String, String> {
             Err(format!("{shown} is no IP address with a port; give one such as 127.0.0.1:8080"))
         }
     }
+}
+
+fn read_host(text: &str) -> Result<String, String> {
+    if text.is_empty() || rustls::pki_types::ServerName::try_from(text).is_ok() {
+        return Ok(text.into());
+    }
+    Err(format!("{} is no name of a host, such as redis.example.com", value::quoted(text)))
 }
 
 fn read_http(text: &str) -> Result<String, String> {

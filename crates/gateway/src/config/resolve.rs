@@ -79,6 +79,7 @@ impl Together<'_> {
         }
         problems.extend(self.pause_too_long());
         problems.extend(self.proxied_by_nobody());
+        problems.extend(self.half_a_pair());
         problems.extend(self.exposed());
         problems.extend(self.same_address());
         problems.extend(self.same_admin_address());
@@ -111,6 +112,16 @@ impl Together<'_> {
         let message = || "name the balancers in http.trusted_proxies: nobody is let in".to_owned();
         let proxied = self.text("http.proxy_protocol")? == "true";
         (proxied && nobody).then(|| problem(self.layered, "http.proxy_protocol", message()))
+    }
+
+    fn half_a_pair(&self) -> Option<Problem> {
+        let (cert, key) = (self.text("tls.cert")?, self.text("tls.key")?);
+        let (given, missing) = match (cert.is_empty(), key.is_empty()) {
+            (false, true) => ("tls.cert", "tls.key"),
+            (true, false) => ("tls.key", "tls.cert"),
+            _ => return None,
+        };
+        Some(problem(self.layered, given, format!("this needs {missing} too")))
     }
 
     fn address(&self, key: &str) -> Option<SocketAddr> {

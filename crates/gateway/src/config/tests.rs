@@ -24,6 +24,8 @@ fn another_value(name: &str) -> &'static str {
         "http.metrics_listen" => "127.0.0.1:9100",
         "http.admin_listen" => "127.0.0.1:9101",
         "bus.redis_url" => "redis://:secret@127.0.0.1/1",
+        "tls.cert" | "tls.key" => "/etc/ssl/other.pem",
+        "bus.redis_tls_name" => "redis.example.com",
         "bus.redis_ca" => "/etc/ssl/redis.pem",
         "bus.prefix" => "other",
         "drain.total" => "20s",

@@ -16,9 +16,21 @@ impl Connection {
         self.socket.poll_writable(context)
     }
 
-    /// Reads what is there now; 0 at the end.
+    /// Reads what is there now; 0 at the end. [`io::ErrorKind::Interrupted`]: bytes came that say
+    /// nothing yet; there may be more.
     pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.socket.try_read(buffer)
+        let unsent = self.socket.unsent_held();
+        let read = self.socket.try_read(buffer);
+        if self.note_unsent(unsent) > 0 {
+            // TLS answers by itself, as to a change of keys.
+            self.gate.borrow_mut().block();
+        }
+        read
+    }
+
+    /// Memory of bytes that came and cannot be read yet: a part of a record of TLS.
+    pub(crate) fn sealed_held(&self) -> usize {
+        self.socket.inbound_held()
     }
 
     /// Whether bytes have come that were not read.

@@ -25,12 +25,14 @@ impl Connection {
 
     /// Whether nothing waits to be written.
     pub(crate) fn is_flushed(&self) -> bool {
-        self.gate.borrow().is_empty()
+        self.gate.borrow().is_empty() && self.socket.unsent_held() == 0
     }
 
-    /// One system call; returns how many bytes the socket took. A short write blocks the gate until
-    /// the socket is writable; an error ends the connection.
+    /// One system call; returns how many bytes the socket took. The gate is blocked until the socket
+    /// is writable after a short write, and while TLS holds a record that the kernel did not take;
+    /// an error ends the connection.
     pub(crate) fn write_slices(&self, slices: &[IoSlice<'_>], total: usize) -> usize {
+        let unsent = self.socket.unsent_held();
         let written = match self.socket.try_write(slices) {
             Ok(written) => written,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
@@ -39,11 +41,19 @@ impl Connection {
                 0
             }
         };
-        if written < total {
+        let is_unsent = self.note_unsent(unsent) > 0;
+        if written < total || is_unsent {
             self.gate.borrow_mut().block();
             self.wake();
         }
         written
+    }
+
+    /// Counts the memory of records that TLS could not write, which was `before`; returns what it is.
+    pub(super) fn note_unsent(&self, before: usize) -> usize {
+        let held = self.socket.unsent_held();
+        self.stalled.set(self.stalled.get() + held - before);
+        held
     }
 
     /// Writes the frame begun, control bytes and these slices of rooms in one system call; returns
@@ -58,7 +68,8 @@ impl Connection {
             slices.push(slice);
         }
         let total = slices.iter().map(|slice| slice.len()).sum();
-        let bytes = if total == 0 { 0 } else { self.write_slices(&slices, total) };
+        let is_idle = total == 0 && self.socket.unsent_held() == 0;
+        let bytes = if is_idle { 0 } else { self.write_slices(&slices, total) };
         drop(slices);
         self.gate.borrow_mut().give_back(lent);
         bytes

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until};
 
 /// What a socket is doing. Each stage follows the one before it, the first the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,16 +98,17 @@ impl HttpProgress {
     }
 }
 
-/// Runs what serves a socket; ends it with the stage that took too long, if one does. Stages change
-/// only while `serving` is polled. It is pinned by the caller: it is large, and each move of it would
-/// cost a handshake a copy.
+/// Runs what serves a socket; ends it with the stage that took too long, if one does. The first
+/// stage runs since `begun`. Stages change only while `serving` is polled. It is pinned by the caller:
+/// it is large, and each move of it would cost a handshake a copy.
 pub(super) async fn within<S: Future>(
     limits: StageLimits,
     progress: &HttpProgress,
+    begun: Instant,
     mut serving: Pin<&mut S>,
 ) -> Result<S::Output, HttpStage> {
     let mut seen = progress.count();
-    let mut timer = pin!(sleep(limits.of(progress.stage())));
+    let mut timer = pin!(sleep_until(begun + limits.of(progress.stage())));
     poll_fn(|context| {
         if let Poll::Ready(output) = serving.as_mut().poll(context) {
             return Poll::Ready(Ok(output));
@@ -125,6 +126,8 @@ pub(super) async fn within<S: Future>(
 #[cfg(test)]
 mod tests {
     use std::future::pending;
+
+    use tokio::time::sleep;
 
     use super::*;
 
@@ -175,7 +178,8 @@ mod tests {
     async fn a_socket_has_no_bound_on_its_whole_life() {
         let progress = HttpProgress::default();
         let begun = Instant::now();
-        assert_eq!(within(LIMITS, &progress, pin!(go_through(&progress, 400))).await, Ok(()));
+        let outcome = within(LIMITS, &progress, begun, pin!(go_through(&progress, 400))).await;
+        assert_eq!(outcome, Ok(()));
         assert!(begun.elapsed() > 99 * Duration::from_secs(100), "{:?}", begun.elapsed());
     }
 
@@ -187,7 +191,8 @@ mod tests {
                 go_through(&progress, stages).await;
                 pending::<()>().await;
             };
-            assert_eq!(within(LIMITS, &progress, pin!(serving)).await, Err(last), "{stages}");
+            let outcome = within(LIMITS, &progress, Instant::now(), pin!(serving)).await;
+            assert_eq!(outcome, Err(last), "{stages}");
         }
     }
 
@@ -203,7 +208,7 @@ mod tests {
                 sleep(LIMITS.head / 7).await;
             }
         };
-        let ended: Result<(), _> = within(LIMITS, &progress, pin!(serving)).await;
+        let ended: Result<(), _> = within(LIMITS, &progress, begun, pin!(serving)).await;
         assert_eq!(ended, Err(HttpStage::Head));
         assert!(begun.elapsed() < LIMITS.head + Duration::from_millis(10));
     }

@@ -9,12 +9,17 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use hyper::Request;
 use hyper::body::Incoming;
+use hyper::rt::{Read, Write};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
 use roomcast_bus::Bus;
 use roomcast_metrics::Metrics;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsAcceptor;
 
 use super::answer::Answer;
 use super::http_socket::HttpSocket;
@@ -41,9 +46,10 @@ pub(super) enum HttpEnd {
 }
 
 /// Serves a socket until it ends, or a stage takes too long. A request that is granted an upgrade
-/// ends it; the socket comes out of hyper's `OnUpgrade`, as an `HttpSocket`.
+/// ends it; the socket comes out of hyper's `OnUpgrade`, as an `HttpSocket`. The time of the first
+/// head runs since `begun`.
 pub(super) async fn serve<F: Future<Output = Answer>>(
-    socket: TcpStream,
+    (socket, begun): (impl Read + Write + Unpin + Send + 'static, Instant),
     progress: HttpProgress,
     config: &HttpConfig,
     answer: impl Fn(Request<Incoming>) -> F,
@@ -72,7 +78,7 @@ pub(super) async fn serve<F: Future<Output = Answer>>(
             .serve_connection(HttpSocket::new(socket, progress.clone()), service)
             .with_upgrades()
     );
-    match within(limits, &progress, serving).await {
+    match within(limits, &progress, begun, serving).await {
         Ok(Ok(())) => HttpEnd::Done,
         Ok(Err(error)) => HttpEnd::Failed(error),
         Err(stage) => HttpEnd::Late(stage),
@@ -86,6 +92,7 @@ pub(crate) async fn serve_monitor(
     config: Arc<HttpConfig>,
 ) {
     let answer = |request| route::answer_monitor(&status, request);
+    let socket = (TokioIo::new(socket), Instant::now());
     let end = serve(socket, HttpProgress::default(), &config, answer).await;
     tracing::debug!(?end, "metrics: a socket ended");
 }
@@ -104,8 +111,38 @@ pub(crate) async fn serve_admin(socket: TcpStream, node: Arc<AdminNode>) {
     let config = node.settings.borrow().http.clone();
     // In a box: the compiler does not look through so many layers for what may cross threads.
     let answer = |request| -> BoxFuture<'_, Answer> { Box::pin(answer_backend(&node, request)) };
-    let end = serve(socket, HttpProgress::default(), &config, answer).await;
+    let begun = Instant::now();
+    let Some(stream) = backend_stream(&node, socket, begun + config.header_timeout).await else {
+        return;
+    };
+    let served = serve((TokioIo::new(stream), begun), HttpProgress::default(), &config, answer);
+    let served: BoxFuture<'_, HttpEnd> = Box::pin(served);
+    let end = served.await;
     tracing::debug!(?end, "backends: a socket ended");
+}
+
+/// What carries a backend's requests.
+trait BackendStream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> BackendStream for T {}
+
+/// A backend's socket, behind TLS if the node speaks it; `None`: the handshake failed, or was not
+/// done at the deadline. The library's own stream does for it: backends are few.
+async fn backend_stream(
+    node: &AdminNode,
+    socket: TcpStream,
+    deadline: Instant,
+) -> Option<Box<dyn BackendStream>> {
+    let tls = node.settings.borrow().tls.clone();
+    let Some(tls) = tls else { return Some(Box::new(socket)) };
+    match timeout_at(deadline, TlsAcceptor::from(tls.rules()).accept(socket)).await {
+        Ok(Ok(stream)) => Some(Box::new(stream)),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "backends: no TLS handshake");
+            None
+        }
+        Err(_late) => None,
+    }
 }
 
 async fn answer_backend(node: &AdminNode, request: Request<Incoming>) -> Answer {

@@ -126,6 +126,7 @@ pub(super) fn redis_options(
     Ok(Some(RedisOptions {
         version: config.servers_version,
         ca,
+        tls_name: config.redis_tls_name.clone(),
         prefix: config.prefix.clone(),
         publish_connections: config.publish_connections,
         subscribe_connections: config.subscribe_connections,

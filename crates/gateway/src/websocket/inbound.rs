@@ -42,6 +42,8 @@ pub(super) enum InboundEvent {
 #[derive(Debug, Default)]
 pub(super) struct Inbound {
     open: Option<Box<Open>>,
+    /// A part of a record of TLS that the socket holds.
+    sealed: Option<InboundShare>,
 }
 
 #[derive(Debug)]
@@ -175,6 +177,20 @@ impl Inbound {
     pub(super) fn take_postponed(&mut self) -> (Bytes, usize) {
         let Some(open) = &mut self.open else { return (Bytes::new(), 0) };
         (std::mem::take(&mut open.postponed), std::mem::take(&mut open.postponed_held))
+    }
+
+    /// Counts what the socket holds of a record of TLS that has not come whole.
+    pub(super) fn hold_sealed(&mut self, bytes: usize, all: &Rc<Cell<usize>>) {
+        match (&mut self.sealed, bytes) {
+            (_, 0) => self.sealed = None,
+            (Some(share), bytes) => share.hold(bytes),
+            (none, bytes) => none.insert(InboundShare::new(all)).hold(bytes),
+        }
+    }
+
+    /// Whether such a record was held at the last count.
+    pub(super) fn has_sealed(&self) -> bool {
+        self.sealed.is_some()
     }
 
     /// Ends a turn: counts what is held, and drops the reading state if nothing is.

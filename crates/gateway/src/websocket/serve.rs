@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use roomcast_protocol::{CloseCode, Encoding};
+use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
 
 use super::frame_role::measure;
 use super::inbound::{Inbound, InboundEvent};
 use super::turn::ReadTurn;
-use crate::connection::{Connection, ConnectionPhase, Ended};
+use crate::connection::{Arriving, Connection, ConnectionPhase, Ended};
 use crate::worker::{FrameFate, Worker};
 
 /// How long the last bytes may take to leave before the socket is reset.
@@ -43,7 +44,7 @@ pub(crate) async fn serve(worker: &Rc<Worker>, connection: &Rc<Connection>, earl
     loop {
         if turn.is_spent() {
             // The worker's other tasks, and what sockets have for them, come first.
-            tokio::task::yield_now().await;
+            yield_now().await;
             turn = ReadTurn::new();
         }
         match ready(worker, connection, &inbound, &mut turn).await {
@@ -126,7 +127,10 @@ fn read_some(
     }
     let mut scratch = worker.scratch.borrow_mut();
     let most = turn.bytes().min(scratch.len());
-    match connection.try_read(&mut scratch[..most]) {
+    let read = connection.try_read(&mut scratch[..most]);
+    let had_sealed = inbound.has_sealed();
+    inbound.hold_sealed(connection.sealed_held(), &worker.inbound_held);
+    match read {
         Ok(0) => connection.fail(),
         Ok(count) => {
             worker.hear(connection);
@@ -140,6 +144,12 @@ fn read_some(
             end_turn(worker, connection, inbound);
         }
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+            // Records of TLS without content, and parts of one, are a turn's work too.
+            turn.take_bytes(turn.bytes());
+            let sealed = if had_sealed { Arriving::Still } else { Arriving::Begun };
+            end_turn_with(worker, connection, inbound, sealed);
+        }
         Err(_) => connection.fail(),
     }
 }
@@ -195,7 +205,20 @@ fn receive(
 
 /// Counts what is held until the next turn, and writes the answers once.
 fn end_turn(worker: &Rc<Worker>, connection: &Rc<Connection>, inbound: &mut Inbound) {
-    let arriving = inbound.settle();
+    end_turn_with(worker, connection, inbound, Arriving::Begun);
+}
+
+/// The same, where a part of a record of TLS that is held began when `sealed` says.
+fn end_turn_with(
+    worker: &Rc<Worker>,
+    connection: &Rc<Connection>,
+    inbound: &mut Inbound,
+    sealed: Arriving,
+) {
+    let arriving = match inbound.settle() {
+        Arriving::Nothing | Arriving::Postponed if inbound.has_sealed() => sealed,
+        settled => settled,
+    };
     worker.note_arriving(connection, arriving);
     worker.write(connection);
 }
@@ -235,6 +258,7 @@ async fn read_to_end(connection: &Connection) {
         poll_fn(|context| connection.poll_readable(context)).await;
         match connection.try_read(&mut scratch) {
             Ok(0) => return,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => yield_now().await,
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => return,
             Ok(_) | Err(_) => {}
         }

@@ -10,7 +10,6 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use roomcast_metrics::{CloseReason, Label, Transport};
 use roomcast_protocol::{ConnectionId, Subprotocol};
-use tokio::net::TcpStream;
 
 use super::serve::{abandon, serve};
 use crate::address_limits::AddressHold;
@@ -18,6 +17,7 @@ use crate::connection::{Connection, Ended};
 use crate::form::Form;
 use crate::identity::Hello;
 use crate::node_status::ConnectionSlot;
+use crate::socket::Socket;
 use crate::worker::Worker;
 
 /// What a granted handshake settled.
@@ -44,7 +44,7 @@ pub(crate) enum RateBinding {
 
 /// Makes a connection of a socket whose handshake was answered, in a fresh, small task: what HTTP
 /// needed is given back. `early` are bytes that came with the handshake.
-pub(crate) fn start(worker: Rc<Worker>, socket: TcpStream, early: Bytes, grant: Grant) {
+pub(crate) fn start(worker: Rc<Worker>, socket: Socket, early: Bytes, grant: Grant) {
     let id = ConnectionId(rand::random());
     let connections = &worker.metrics.connections;
     connections.handshake.observe(grant.accepted.elapsed().as_secs_f64());

@@ -13,6 +13,8 @@ use super::Worker;
 
 /// What a socket may hold beside the head of its request: its task, and buffers.
 const SOCKET_BYTES: usize = 12 * 1024;
+/// What a socket that speaks TLS may hold besides: its session, and a record in each direction.
+const TLS_BYTES: usize = 40 * 1024;
 
 /// Tasks of sockets that are not WebSockets yet.
 #[derive(Debug, Default)]
@@ -72,7 +74,8 @@ impl Worker {
     /// A socket begins to speak HTTP in this task; `progress` grows with each stage of its requests.
     pub(crate) fn note_http_task(&self, task: AbortHandle, progress: Arc<AtomicU64>) {
         let settings = self.settings.borrow();
-        let each = SOCKET_BYTES + settings.http.max_header_bytes;
+        let tls = if settings.tls.is_some() { TLS_BYTES } else { 0 };
+        let each = SOCKET_BYTES + tls + settings.http.max_header_bytes;
         let most = (settings.limits.handshake_bytes / each).max(1);
         let ended = self.http_tasks.borrow_mut().add(task, progress, most);
         self.metrics.connections.refused[RefusalReason::Limit].inc_by(ended as u64);

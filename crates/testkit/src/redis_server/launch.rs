@@ -12,6 +12,8 @@ pub struct Launch {
     arguments: Vec<String>,
     login: Option<Login>,
     speaks_tls: bool,
+    /// The names of its certificate, if they are not the usual ones.
+    tls_names: Option<&'static str>,
     /// The configuration it begins with if it is a sentinel.
     sentinel: Option<String>,
 }
@@ -83,6 +85,12 @@ impl Launch {
         self
     }
 
+    /// The same with a certificate for other names, such as `DNS:example.com`.
+    #[must_use]
+    pub fn tls_as(self, names: &'static str) -> Self {
+        Self { tls_names: Some(names), ..self.tls() }
+    }
+
     /// Makes it a sentinel that begins with this configuration.
     pub(crate) fn sentinel(mut self, configuration: String) -> Self {
         self.sentinel = Some(configuration);
@@ -109,7 +117,7 @@ impl Launch {
             fs::write(folder.join("sentinel.conf"), configuration).expect("a writable folder");
         }
         if self.speaks_tls {
-            tls::write_certificates(folder);
+            tls::write_certificates(folder, self.tls_names.unwrap_or("DNS:localhost,IP:127.0.0.1"));
         }
     }
 
