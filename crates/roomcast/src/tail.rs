@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::future::ready;
 use std::io::{self, BufWriter, ErrorKind, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
