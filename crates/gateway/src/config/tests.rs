@@ -42,6 +42,7 @@ fn another_value(name: &str) -> &'static str {
         "limits.lag_bytes" => "2MiB",
         "log.level" => "warn,roomcast_bus=debug",
         "log.format" => "json",
+        "log.access" => "true",
         "namespaces.default.slow" => "conflate",
         "auth.hs_secret" => "a-secret-of-thirty-two-bytes-or-more",
         "auth.hs_secret_file" => "/run/secrets/roomcast",

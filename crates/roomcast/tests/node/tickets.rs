@@ -91,8 +91,11 @@ async fn a_stolen_ticket_is_good_for_one() {
     let (_, settings) = guarded();
     let node = start(&settings).await;
     let (_, given) = ticket_for(node.address(), &token("ann", "")).await;
-    let headers = crate::support::UPGRADE
-        .replacen("/ws", &format!("/ws?ticket={}", given["ticket"].as_str().unwrap()), 1);
+    let headers = crate::support::UPGRADE.replacen(
+        "/ws",
+        &format!("/ws?ticket={}", given["ticket"].as_str().unwrap()),
+        1,
+    );
     let attempts = (0..20).map(|_| async {
         let mut client = RawClient::connect(node.address()).await;
         client.write(format!("{headers}\r\n").as_bytes()).await;
@@ -147,7 +150,9 @@ async fn what_gives_no_ticket_has_its_code() {
 #[tokio::test]
 async fn each_form_has_its_listener() {
     let (shop, mut settings) = guarded();
-    settings.extend(["http.admin_listen=127.0.0.1:0", "http.origins=https://app.example"].map(String::from));
+    settings.extend(
+        ["http.admin_listen=127.0.0.1:0", "http.origins=https://app.example"].map(String::from),
+    );
     let node = start(&settings).await;
     let admin = node.node.admin_address().unwrap();
     let body = json!({"sub": "a", "seconds": 60});
@@ -168,7 +173,10 @@ async fn a_banned_token_ends_what_it_gave() {
     let (shop, settings) = guarded();
     let node = start(&settings).await;
     let address = node.address();
-    let (bad, good) = (r#","jti":"t1","rooms":{"*":["join"]}"#, r#","jti":"t2","rooms":{"a":["join","publish"]}"#);
+    let (bad, good) = (
+        r#","jti":"t1","rooms":{"*":["join"]}"#,
+        r#","jti":"t2","rooms":{"a":["join","publish"]}"#,
+    );
     let mut eve = node.with_token(Encoding::Json, &token("eve", bad)).await;
     let mut ann = node.with_token(Encoding::Json, &token("ann", good)).await;
     ann.join("a").await;
@@ -190,7 +198,10 @@ async fn a_banned_token_ends_what_it_gave() {
         ClientFrame::Refresh { id: Some(1), token: token("ann", r#","jti":"t1""#).into() },
     ] {
         let answer = ann.ask(&frame).await;
-        assert!(matches!(answer, ServerFrame::Error { code: ErrorCode::BadToken, .. }), "{answer:?}");
+        assert!(
+            matches!(answer, ServerFrame::Error { code: ErrorCode::BadToken, .. }),
+            "{answer:?}"
+        );
     }
     ann.publish("a", "1").await;
     let banned = (403, "banned");
