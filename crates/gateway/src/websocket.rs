@@ -3,7 +3,9 @@
 //! is a form of delivery (`form.rs`).
 
 mod boundary;
+mod echo;
 mod frame_role;
+mod frame_unpacker;
 pub(crate) mod handshake;
 mod inbound;
 mod inbound_share;

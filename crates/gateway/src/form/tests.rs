@@ -7,7 +7,10 @@ use super::*;
 #[test]
 fn each_form_has_its_index_and_its_encoding() {
     for (index, form) in Form::ALL.into_iter().enumerate() {
-        assert_eq!((form.index(), Form::websocket(form.encoding())), (index, form));
+        assert_eq!(
+            (form.index(), Form::websocket(form.encoding(), form.extension())),
+            (index, form)
+        );
     }
 }
 

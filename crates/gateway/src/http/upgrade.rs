@@ -6,12 +6,16 @@ use hyper::http::request::Parts;
 use hyper::{Request, StatusCode};
 use roomcast_access::origin::CorsGrant;
 use roomcast_metrics::RefusalReason;
+use roomcast_protocol::{Encoding, Subprotocol};
 
 use super::address_check::AddressCheck;
 use super::admission;
 use super::answer::{Answer, HttpProblem};
 use super::client_address::{AddressScope, ClientAddress};
 use super::http_connection::HttpConnection;
+use crate::form::FrameExtension;
+use crate::identity::Hello;
+use crate::settings::NodePurpose;
 use crate::websocket::handshake::{self, Flaw, Wish};
 use crate::websocket::{Grant, RateBinding};
 
@@ -34,11 +38,18 @@ pub(super) async fn answer(
     check.take_handshake()?;
     let hold = check.take_connection()?;
     origin?;
-    let subprotocol = handshake::negotiate(&head.headers).map_err(|error| {
-        HttpProblem::new(StatusCode::BAD_REQUEST, "unknown_subprotocol", error.to_string())
-            .counted(RefusalReason::Subprotocol)
-    })?;
-    let hello = admission::admit(&head, &settings.auth, &http.worker.keys).await?;
+    let (subprotocol, hello) = match settings.purpose {
+        NodePurpose::Rooms => {
+            let subprotocol = handshake::negotiate(&head.headers).map_err(|error| {
+                HttpProblem::new(StatusCode::BAD_REQUEST, "unknown_subprotocol", error.to_string())
+                    .counted(RefusalReason::Subprotocol)
+            })?;
+            (subprotocol, admission::admit(&head, &settings.auth, &http.worker.keys).await?)
+        }
+        NodePurpose::Echo => {
+            (Subprotocol { encoding: Encoding::Json, chosen: None }, Hello::default())
+        }
+    };
     // Waiting for a key takes seconds: the node may be leaving now.
     admission::check_open(&http.status, settings.limits.connections)?;
     if let Some(user) = &hello.user {
@@ -51,14 +62,21 @@ pub(super) async fn answer(
     match handshake::read(&head, &body) {
         Ok(Wish::Upgrade(accept)) => {
             let (slot, accepted) = (http.slot.clone(), http.accepted);
-            let rates = match client.scope(&settings.limits.exempt_networks) {
-                AddressScope::Exempt => RateBinding::Exempt,
-                AddressScope::Limited | AddressScope::OnlyProxy => RateBinding::Bound,
+            let rates = match (client.scope(&settings.limits.exempt_networks), settings.purpose) {
+                (AddressScope::Exempt, _) | (_, NodePurpose::Echo) => RateBinding::Exempt,
+                (AddressScope::Limited | AddressScope::OnlyProxy, _) => RateBinding::Bound,
             };
             let client = client.ip;
-            let response = handshake::switching(accept, subprotocol.chosen);
+            let deflate = match settings.http.deflate {
+                true => handshake::negotiate_deflate(&head.headers),
+                false => None,
+            };
+            let extension = deflate.map_or(FrameExtension::None, |_| FrameExtension::Deflate);
+            let response = handshake::switching(accept, subprotocol.chosen, deflate);
             let upgrade = hyper::upgrade::on(Request::from_parts(head, body));
-            http.grant(upgrade, Grant { hello, subprotocol, slot, hold, rates, accepted, client });
+            let grant =
+                Grant { hello, subprotocol, extension, slot, hold, rates, accepted, client };
+            http.grant(upgrade, grant);
             Ok(response)
         }
         Ok(Wish::Answer) => Err(upgrade_required(

@@ -14,7 +14,7 @@ use roomcast_protocol::{ConnectionId, Subprotocol};
 use super::serve::{abandon, serve};
 use crate::address_limits::AddressHold;
 use crate::connection::{Connection, Ended};
-use crate::form::Form;
+use crate::form::{Form, FrameExtension};
 use crate::identity::Hello;
 use crate::node_status::ConnectionSlot;
 use crate::socket::Socket;
@@ -24,6 +24,7 @@ use crate::worker::Worker;
 pub(crate) struct Grant {
     pub(crate) hello: Hello,
     pub(crate) subprotocol: Subprotocol,
+    pub(crate) extension: FrameExtension,
     /// Kept as long as the connection.
     pub(crate) slot: Rc<ConnectionSlot>,
     /// The same; it counts the connection for its address.
@@ -49,7 +50,8 @@ pub(crate) fn start(worker: Rc<Worker>, socket: Socket, early: Bytes, grant: Gra
     let connections = &worker.metrics.connections;
     connections.handshake.observe(grant.accepted.elapsed().as_secs_f64());
     connections.opened[grant.hello.kind()].inc();
-    let (form, stalled) = (Form::websocket(grant.subprotocol.encoding), &worker.stalled_held);
+    let form = Form::websocket(grant.subprotocol.encoding, grant.extension);
+    let stalled = &worker.stalled_held;
     let connection = Connection::new(id, grant.hello, form, socket, stalled);
     let connection = Rc::new(match grant.rates {
         RateBinding::Bound => connection.with_rates(),
