@@ -8,6 +8,9 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpC
 use super::super::turn::TURN_FRAMES;
 use super::*;
 
+#[path = "deflated_tests.rs"]
+mod deflated;
+
 const MAX: usize = 1000;
 
 /// A masked frame, as clients send them.
