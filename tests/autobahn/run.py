@@ -133,4 +133,6 @@ if __name__ == "__main__":
     parser.add_argument("--site", required=True, type=pathlib.Path, help="where the suite is installed")
     parser.add_argument("--work", required=True, type=pathlib.Path, help="where its reports go")
     parser.add_argument("cases", nargs="*", help="only these cases (6.4.*)")
-    sys.exit(main(parser.parse_args()))
+    chosen = parser.parse_args()
+    chosen.work, chosen.site = chosen.work.resolve(), chosen.site.resolve()
+    sys.exit(main(chosen))

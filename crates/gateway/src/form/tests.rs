@@ -63,15 +63,19 @@ fn shared_messages_are_compressed_from_the_least_size_on_if_they_become_smaller(
     // A generator of Knuth's: what it makes does not become smaller.
     let mut state = 1u64;
     let noise = std::iter::repeat_with(|| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 56) as u8
     });
     let noise: Vec<u8> = noise.take(300).collect();
     let deflate = SharedDeflate::default();
     deflate.set_min(256);
-    for (payload, is_compressed) in
-        [(vec![b'a'; 255], false), (vec![b'a'; 256], true), (noise, false), (vec![0; 1 << 20], true)]
-    {
+    for (payload, is_compressed) in [
+        (vec![b'a'; 255], false),
+        (vec![b'a'; 256], true),
+        (noise, false),
+        (vec![0; 1 << 20], true),
+    ] {
         for form in Form::ALL {
             let (mut shared, mut own) = (Vec::new(), Vec::new());
             form.append_shared(&payload, &deflate, &mut shared);

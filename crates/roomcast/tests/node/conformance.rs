@@ -334,7 +334,10 @@ async fn an_offer_is_met_or_declined() {
         ("x-webkit-deflate-frame", None),
         ("foo, permessage-deflate", Some(plain)),
         ("permessage-bzip2\r\nSec-WebSocket-Extensions: permessage-deflate", Some(plain)),
-        ("permessage-deflate; unknown\r\nSec-WebSocket-Extensions: permessage-deflate", Some(plain)),
+        (
+            "permessage-deflate; unknown\r\nSec-WebSocket-Extensions: permessage-deflate",
+            Some(plain),
+        ),
     ];
     for (offer, answer) in rows {
         let mut client = RawClient::connect(node.address()).await;

@@ -89,9 +89,8 @@ async fn a_message_is_compressed_once_for_all_members_that_take_it() {
     let mut plain = Member::join(&node, "", "room").await;
     let count = async || {
         let scrape = node.scrape().await;
-        let of = |size: &str| {
-            scrape.with("roomcast_deflated_bytes_total", &format!("size=\"{size}\""))
-        };
+        let of =
+            |size: &str| scrape.with("roomcast_deflated_bytes_total", &format!("size=\"{size}\""));
         (of("plain"), of("compressed"))
     };
     let long = "a message that says the same again and again; ".repeat(10);

@@ -140,7 +140,8 @@ async fn compressed_messages_travel_in_records() {
     let mut stream = connect(node.address(), scene.client(&[&TLS13])).await.unwrap();
     stream.write_all(format!("{UPGRADE}{OFFER}\r\n").as_bytes()).await.unwrap();
     let text = "the same words again ".repeat(3_000);
-    let publish = format!("{{\"type\":\"publish\",\"id\":1,\"room\":\"room\",\"data\":\"{text}\"}}");
+    let publish =
+        format!("{{\"type\":\"publish\",\"id\":1,\"room\":\"room\",\"data\":\"{text}\"}}");
     let join = "{\"type\":\"join\",\"id\":2,\"room\":\"room\"}";
     for message in [join, &publish] {
         let compressed = frame(0xc1, &deflate(message.as_bytes()));
