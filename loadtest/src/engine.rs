@@ -97,7 +97,12 @@ pub(crate) struct Engine {
     receive_buffer: Option<usize>,
     /// How links opened from now on speak TLS, if they do.
     secure: Option<Secure>,
+    /// Further lines of the requests of links opened from now on.
+    headers: &'static str,
 }
+
+/// The offer of a client that takes compressed messages.
+const DEFLATE: &str = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
 
 impl Engine {
     /// An engine without links.
@@ -110,7 +115,13 @@ impl Engine {
             opened: 0,
             receive_buffer: None,
             secure: None,
+            headers: "",
         })
+    }
+
+    /// Links opened from now on offer permessage-deflate.
+    pub(crate) fn offer_deflate(&mut self) {
+        self.headers = DEFLATE;
     }
 
     /// An engine for links to this server, by TLS where it speaks TLS.
@@ -127,7 +138,11 @@ impl Engine {
         let session = self.secure.as_ref().map(Secure::session).transpose()?;
         let entry = self.links.vacant_entry();
         let id = entry.key();
-        let link = entry.insert(Link::new(stream, session, Rc::clone(request)));
+        let request = match (self.headers, request.strip_suffix(b"\r\n")) {
+            ("", _) | (_, None) => Rc::clone(request),
+            (headers, Some(begin)) => [begin, headers.as_bytes(), b"\r\n"].concat().into(),
+        };
+        let link = entry.insert(Link::new(stream, session, request));
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(link.stream(), Token(id), interest)?;
         Ok(id)

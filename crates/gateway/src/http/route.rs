@@ -25,7 +25,7 @@ use super::tickets::ClientTickets;
 use super::upgrade;
 use crate::api::ApiNode;
 use crate::node_status::NodeStatus;
-use crate::settings::Settings;
+use crate::settings::{NodePurpose, Settings};
 
 /// What a route leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +55,9 @@ static ROUTES: [Route<Endpoint>; 13] = [
     api(Method::POST, "/v1/disconnect", ApiScope::Admin, ApiRoute::Disconnect),
     api(Method::POST, TICKETS_PATH, ApiScope::Admin, ApiRoute::Ticket),
 ];
+
+/// The only route of a node that sends messages back.
+static ECHO_ROUTE: Route<Endpoint> = get("/", Access::Public, Endpoint::WebSocket);
 
 static TABLE: LazyLock<RouteTable<Endpoint>> = LazyLock::new(|| RouteTable::new(&ROUTES));
 
@@ -87,7 +90,11 @@ pub(super) async fn answer(http: &HttpConnection, request: Request<Incoming>) ->
     let settings = http.worker.settings();
     let client = ClientAddress::of(http.peer, &head.headers, &settings.http.trusted_proxies);
     let mut grant = None;
-    let answered = match find(&head) {
+    let found = match settings.purpose {
+        NodePurpose::Rooms => find(&head),
+        NodePurpose::Echo => find_echo(&head),
+    };
+    let answered = match found {
         _ if is_elsewhere(&settings, &head) => Err(nothing_here()),
         Ok(Found::Route(route, values)) => {
             let target = target_of(route.endpoint, &head);
@@ -252,6 +259,12 @@ async fn answer_watcher(
         }
         _ => Err(nothing_here()),
     }
+}
+
+/// The route of a request to a node that sends messages back: whatever its path is.
+fn find_echo(head: &Parts) -> Result<Found, HttpProblem> {
+    check_host(head).map_err(|flaw| HttpProblem::bad_request("bad_request", flaw))?;
+    Ok(Found::Route(&ECHO_ROUTE, PathValues::new()))
 }
 
 /// The route of a request, once its head keeps the rules of RFC 9112 that hold for every request.
