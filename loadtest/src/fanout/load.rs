@@ -62,7 +62,7 @@ impl<'a> Load<'a> {
         let members = (0..args.members).map(|member| seat(vec![member % args.rooms]));
         let seats: Vec<Seat> =
             members.chain((0..args.publishers).map(|_| seat(Vec::new()))).collect();
-        let mut engine = Engine::to(server)?;
+        let mut engine = Engine::new(&server.door)?;
         let links = gather(&mut engine, &seats)?;
         let publishers = links[args.members..].to_vec();
         let mut roles = vec![Role::Publisher; links.iter().max().map_or(0, |last| last + 1)];
