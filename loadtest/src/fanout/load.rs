@@ -62,7 +62,7 @@ impl<'a> Load<'a> {
         let members = (0..args.members).map(|member| seat(vec![member % args.rooms]));
         let seats: Vec<Seat> =
             members.chain((0..args.publishers).map(|_| seat(Vec::new()))).collect();
-        let mut engine = Engine::to(server)?;
+        let mut engine = Engine::new(&server.door)?;
         if args.deflate {
             engine.offer_deflate();
         }
