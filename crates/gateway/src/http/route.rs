@@ -40,12 +40,14 @@ const API_PATHS: &str = "/v1/";
 /// Where clients take tickets with their tokens, and backends with their keys.
 const TICKETS_PATH: &str = "/v1/tickets";
 
-static ROUTES: [Route<Endpoint>; 13] = [
+static ROUTES: [Route<Endpoint>; 15] = [
     get("/ws", Access::Public, Endpoint::WebSocket),
     get("/health/live", Access::Monitor, Endpoint::Page(NodePage::Live)),
     get("/health/ready", Access::Monitor, Endpoint::Page(NodePage::Ready)),
     get("/metrics", Access::Monitor, Endpoint::Page(NodePage::Metrics)),
     get("/", Access::Public, Endpoint::Page(NodePage::Home)),
+    get("/page.js", Access::Public, Endpoint::Page(NodePage::Script)),
+    get("/page.css", Access::Public, Endpoint::Page(NodePage::Style)),
     api(Method::POST, "/v1/rooms/{room}/messages", ApiScope::Publish, ApiRoute::Publish),
     api(Method::GET, "/v1/rooms/{room}/messages", ApiScope::Read, ApiRoute::Read),
     api(Method::POST, "/v1/batch", ApiScope::Publish, ApiRoute::Batch),
@@ -156,7 +158,7 @@ async fn answer_client(
         }
         Endpoint::Page(page) => {
             // Health and metrics are for programs: they are served whatever the origin.
-            if page == NodePage::Home {
+            if page.is_for_people() {
                 origin?;
             }
             let time = settings.http.body_timeout;
@@ -179,7 +181,7 @@ fn has_cors(endpoint: Endpoint) -> bool {
 fn target_of(endpoint: Endpoint, head: &Parts) -> OriginTarget {
     match endpoint {
         Endpoint::WebSocket if head.headers.contains_key(UPGRADE) => OriginTarget::Upgrade,
-        Endpoint::Page(NodePage::Home) => OriginTarget::Page,
+        Endpoint::Page(page) if page.is_for_people() => OriginTarget::Page,
         Endpoint::WebSocket | Endpoint::Page(_) | Endpoint::Api(_) => OriginTarget::Other,
     }
 }
