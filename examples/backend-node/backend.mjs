@@ -21,7 +21,7 @@ const BAN_SECONDS = 3600;
 const ATTEMPTS = 5;
 
 // In the place of your own login and sessions: HTTP's basic authentication.
-const users = { alice: "wonderland", bob: "builder", root: "of all" };
+const users = { alice: "wonderland", bob: "builder", root: "secret" };
 const administrators = ["root"];
 
 function loggedIn(request) {

@@ -33,7 +33,7 @@ BAN_SECONDS = 3600
 ATTEMPTS = 5
 
 # In the place of your own login and sessions: HTTP's basic authentication.
-USERS = {"alice": "wonderland", "bob": "builder", "root": "of all"}
+USERS = {"alice": "wonderland", "bob": "builder", "root": "secret"}
 ADMINISTRATORS = {"root"}
 
 

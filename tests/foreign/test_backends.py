@@ -17,7 +17,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 ROOM = "chat:1"
-ALICE, BOB, ROOT_USER = ("alice", "wonderland"), ("bob", "builder"), ("root", "of all")
+ALICE, BOB, ROOT_USER = ("alice", "wonderland"), ("bob", "builder"), ("root", "secret")
 
 
 async def test_backends_in_node(place):
