@@ -10,9 +10,9 @@ import urllib.error
 import urllib.request
 
 from client import ANSWER, JSON, Client
-from documents import ROOT
+from documents import ROOT, blocks
 from programs import Node, free_port, program
-from test_documents import Output, succeeds
+from test_documents import Output, Script, succeeds
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
@@ -44,6 +44,7 @@ async def backend(place, command):
             ask = Asking(f"http://127.0.0.1:{port}")
             await tokens(node, ask)
             await rooms(node, ask)
+            await page(place, node, ask)
             await shut_out(node, ask)
 
 
@@ -113,6 +114,24 @@ async def rooms(node, ask):
         await alice.send("join", id=9, room="inbox:bob")
         assert (await alice.frame("error"))["code"] == "forbidden"
         assert (await ask("/rooms/inbox:bob", ALICE, 1))[0] == 403
+
+
+# A page of the backend has its user's session, and asks its own host.
+PAGE = """
+globalThis.WebSocket ??= (await import("ws")).default;
+const backend = globalThis.fetch;
+globalThis.fetch = (path, options) => backend("BACKEND" + path, { ...options, headers: { authorization: `Basic ${btoa("bob:builder")}` } });
+"""
+
+
+async def page(place, node, ask):
+    """The program that the quickstart shows for a page, which refreshes its token sooner here."""
+    *_, shown = blocks("js", page="docs/quickstart.md")
+    text = PAGE.replace("BACKEND", ask.url) + shown.text.replace("127.0.0.1:8090", "127.0.0.1:8080").replace("300_000", "300")
+    async with Script(place, node, "page", text) as printed:
+        await printed.has("type: 'connected'", "user: 'bob'", "type: 'joined'", "type: 'refreshed'")
+        assert (await ask("/rooms/chat:1", ALICE, "to the page"))[0] == 200
+        await printed.has("data: 'to the page'")
 
 
 async def shut_out(node, ask):
