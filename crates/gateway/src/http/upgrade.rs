@@ -8,10 +8,11 @@ use roomcast_access::origin::CorsGrant;
 use roomcast_metrics::RefusalReason;
 
 use super::address_check::AddressCheck;
-use super::admission;
+use super::admission::{self, Admitted};
 use super::answer::{Answer, HttpProblem};
 use super::client_address::{AddressScope, ClientAddress};
 use super::http_connection::HttpConnection;
+use super::tickets;
 use crate::websocket::handshake::{self, Flaw, Wish};
 use crate::websocket::{Grant, RateBinding};
 
@@ -38,18 +39,18 @@ pub(super) async fn answer(
         HttpProblem::new(StatusCode::BAD_REQUEST, "unknown_subprotocol", error.to_string())
             .counted(RefusalReason::Subprotocol)
     })?;
-    let hello = admission::admit(&head, &settings.auth, &http.worker.keys).await?;
+    admission::check_followed(&http.status.orders, &settings.auth)?;
+    let (keys, bus) = (&http.worker.keys, &http.worker.bus);
+    let Admitted { hello, ticket } = admission::admit(&head, &settings.auth, keys, bus).await?;
     // Waiting for a key takes seconds: the node may be leaving now.
     admission::check_open(&http.status, settings.limits.connections)?;
-    if let Some(user) = &hello.user {
-        let judged = settings.limits.names.judge_user(user);
-        judged.map_err(|error| HttpProblem::bad_request("bad_query", error.to_string()))?;
-    }
-    let trusted = &settings.http.trusted_proxies;
-    let address = Some(client.ip).filter(|ip| !trusted.contain(*ip));
-    admission::check_orders(&http.status.orders, &hello, address)?;
+    admission::check_name(&hello, settings.limits.names)?;
+    admission::check_orders(&http.status.orders, &hello, client.known_ip())?;
     match handshake::read(&head, &body) {
         Ok(Wish::Upgrade(accept)) => {
+            if let Some(ticket) = &ticket {
+                tickets::spend(bus, ticket).await?;
+            }
             let (slot, accepted) = (http.slot.clone(), http.accepted);
             let rates = match client.scope(&settings.limits.exempt_networks) {
                 AddressScope::Exempt => RateBinding::Exempt,

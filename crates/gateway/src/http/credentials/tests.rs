@@ -32,9 +32,10 @@ async fn identified(
     }
     let head = request.body(()).unwrap().into_parts().0;
     let query = query::parse(head.uri.query().unwrap_or_default()).unwrap();
-    let hello = identify(&head.headers, query, &settings(changes).auth, &keys).await;
-    match hello {
-        Ok(hello) => {
+    let bus = Bus::memory(roomcast_bus::MemoryOptions::default()).0;
+    let settings = settings(changes);
+    match identify(&head.headers, query, &settings.auth, (&keys, &bus)).await {
+        Ok(Admitted { hello, .. }) => {
             let is_proved = hello.verified.is_some();
             Ok(hello.user.map(|user| format!("{}{user}", if is_proved { "" } else { "?" })))
         }
