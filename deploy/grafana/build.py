@@ -127,6 +127,8 @@ CLUSTER = ("cluster", "Roomcast: nodes", [
         ("lines", "Closed", "cps", [(rate("roomcast_connections_closed_total", "reason"), "{{reason}}")],
          "restart: closed by a drain, as the client did not move by itself."),
         ("lines", "Handshake", "s", quantiles("roomcast_handshake_seconds"), "From the accepted socket to the written answer."),
+        ("lines", "Attempts to return", "short", quantiles("roomcast_reconnect_attempts"),
+         "Since the client's last connection, by its own word. Above 1: nodes are away, full or refusing."),
         ("lines", "Length of connections", "s", [(quantile("0.5", "roomcast_connection_duration_seconds"), "p50"),
          (quantile("0.99", "roomcast_connection_duration_seconds"), "p99")], "Of those that ended."),
     ]),

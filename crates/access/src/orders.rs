@@ -19,10 +19,6 @@ pub use order::{
     Renewal,
 };
 
-/// How far two nodes' ideas of Redis's clock may lie apart. A connection that began so soon after a
-/// disconnect of its user may have been there before, and is ended too.
-const CLOCK_ERROR_MS: u64 = 100;
-
 /// All orders that a node knows.
 #[derive(Debug, Default)]
 pub struct OrderBook {
@@ -127,9 +123,7 @@ impl OrderBook {
                 OrderKind::Disconnect { target, before, renewal } => {
                     // The id of a connection names no later one, so its age does not matter.
                     let is_named = matches!(target, DisconnectTarget::Connection(_));
-                    let is_older = subject
-                        .connection
-                        .is_some_and(|(_, begun)| begun < before.saturating_add(CLOCK_ERROR_MS));
+                    let is_older = subject.connection.is_some_and(|(_, begun)| begun < *before);
                     let is_older = is_named || is_older;
                     if is_older && disconnect != Some(Renewal::No) {
                         disconnect = Some(*renewal);

@@ -190,6 +190,7 @@ impl Config {
         merged.http.body_timeout = new.http.body_timeout;
         merged.drain = new.drain.clone();
         merged.log.level = new.log.level.clone();
+        merged.log.access = new.log.access;
         merged.namespaces = new.namespaces.clone();
         merged.api_keys = new.api_keys.clone();
         merged.bus.redis_url = new.bus.redis_url.clone();

@@ -153,6 +153,17 @@ impl OrderDesk {
         self.clock.now()
     }
 
+    /// The latest that it can be by the bus's clock: what began before this is older than an order
+    /// that is given now, whichever node it is on.
+    pub(crate) fn latest(&self) -> u64 {
+        self.now().saturating_add(self.clock.error())
+    }
+
+    /// The earliest that it can be by the bus's clock: what begins now did not begin before.
+    pub(crate) fn earliest(&self) -> u64 {
+        self.now().saturating_sub(self.clock.error())
+    }
+
     /// What the orders say of a client; `None`: it may stay.
     pub(crate) fn judge(&self, client: JudgedClient<'_>) -> Option<OrderedEnd> {
         if !self.has_orders.load(Ordering::Relaxed) {

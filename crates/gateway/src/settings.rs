@@ -35,6 +35,8 @@ pub(crate) struct Settings {
     pub(crate) auth: AuthSettings,
     /// Keys of backends.
     pub(crate) api_keys: ApiKeyTable,
+    /// Each connection's begin and end is logged.
+    pub(crate) logs_access: bool,
     /// What the public listener's sockets speak TLS with; `None`: plain TCP. It outlives reloads.
     pub(crate) tls: Option<TlsServer>,
     /// A fault that a test injected. Release builds do not look at it.
@@ -168,6 +170,7 @@ impl Settings {
             http: config.http.clone(),
             auth,
             api_keys: config.api_keys.table(),
+            logs_access: config.log.access,
             tls: None,
             fault: None,
             rules: RuleBook::default(),

@@ -2,6 +2,7 @@
 //! become messages. It knows no HTTP beyond the head of a handshake; what is written to a connection
 //! is a form of delivery (`form.rs`).
 
+mod access_log;
 mod boundary;
 mod frame_role;
 pub(crate) mod handshake;

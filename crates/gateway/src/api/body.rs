@@ -8,12 +8,19 @@ use super::ApiError;
 
 /// Reads a body. A member that comes twice is refused, one that is not known is ignored.
 pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
+    let is_object = body.trim_ascii_start().first() == Some(&b'{');
+    if !is_object {
+        return Err(ApiError::bad_body("the body is no JSON object"));
+    }
     // The library's message has names of members, line and column, and values of numbers only.
     serde_json::from_slice(body).map_err(|error| ApiError::bad_body(error.to_string()))
 }
 
 /// Reads one of several values of a body.
 pub(super) fn parse_value<'a, T: Deserialize<'a>>(value: &'a RawValue) -> Result<T, ApiError> {
+    if !value.get().starts_with('{') {
+        return Err(ApiError::bad_body("an item is no JSON object"));
+    }
     serde_json::from_str(value.get()).map_err(|error| ApiError::bad_body(error.to_string()))
 }
 

@@ -31,7 +31,7 @@ pub(super) async fn identify(
     auth: &AuthSettings,
     (keys, bus): (&Arc<TokenKeys>, &Bus),
 ) -> Result<Admitted, HttpProblem> {
-    let ClientQuery { user, tag, ticket, token } = query;
+    let ClientQuery { user, tag, tries, ticket, token } = query;
     let lines = CredentialLines::of(headers);
     let presented = lines.presented(ticket.as_deref(), token.as_deref());
     let chosen = presented
@@ -46,22 +46,25 @@ pub(super) async fn identify(
         }
         PresentedCredential::Ticket(text) => {
             let (ticket, identity) = tickets::look(bus, text).await?;
-            let hello = known(identity, CredentialWay::Presented, tag);
+            let hello = known(identity, CredentialWay::Presented, (tag, tries));
             return Ok(Admitted { hello, ticket: Some(ticket) });
         }
         PresentedCredential::None => {
-            let hello = without_credential(user, tag, auth)?;
+            let hello = without_credential(user, (tag, tries), auth)?;
             return Ok(Admitted { hello, ticket: None });
         }
     };
     let checked = keys.clone().check_connection(token.into(), auth.rules.clone()).await;
     let identity = checked.map_err(|refusal| token_problem(&refusal))?;
-    Ok(Admitted { hello: known(identity, way, tag), ticket: None })
+    Ok(Admitted { hello: known(identity, way, (tag, tries)), ticket: None })
 }
 
-fn known(identity: AccessIdentity, way: CredentialWay, tag: Option<Box<Tag>>) -> Hello {
+/// What a client says of itself besides its name: its tag, and the attempts that it needed.
+type SaidOfItself = (Option<Box<Tag>>, Option<u32>);
+
+fn known(identity: AccessIdentity, way: CredentialWay, (tag, tries): SaidOfItself) -> Hello {
     let user = identity.user().cloned();
-    Hello { user, tag, verified: Some(Box::new(VerifiedIdentity { way, identity })) }
+    Hello { user, tag, tries, verified: Some(Box::new(VerifiedIdentity { way, identity })) }
 }
 
 /// Whether a request's one credential is the cookie: then it must come from a page that may use it.
@@ -114,16 +117,16 @@ impl CredentialLines {
 
 fn without_credential(
     user: Result<Option<roomcast_protocol::UserName>, String>,
-    tag: Option<Box<Tag>>,
+    (tag, tries): SaidOfItself,
     auth: &AuthSettings,
 ) -> Result<Hello, HttpProblem> {
     match (auth.authentication, auth.without_token) {
         (Authentication::NotConfigured, _) => {
             let user = user.map_err(|detail| HttpProblem::bad_request("bad_query", detail))?;
-            Ok(Hello { user, tag, verified: None })
+            Ok(Hello { user, tag, tries, verified: None })
         }
         (Authentication::Configured, WithoutToken::Anonymous) => {
-            Ok(Hello { user: None, tag, verified: None })
+            Ok(Hello { user: None, tag, tries, verified: None })
         }
         (Authentication::Configured, WithoutToken::Refused) => {
             let detail = "this node needs a token: Authorization: Bearer, the subprotocol \

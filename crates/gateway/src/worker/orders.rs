@@ -35,7 +35,7 @@ impl Worker {
     /// while the handshake was answered.
     pub(super) fn begin_by_orders(&self, connection: &Rc<Connection>) {
         if let Some(orders) = self.orders.get() {
-            connection.begun.set(orders.now());
+            connection.begun.set(orders.earliest());
         }
         self.judge_by_orders(connection);
     }

@@ -109,7 +109,7 @@ async fn without_keys_every_credential_is_refused() {
     assert_eq!(identified(&[], "/ws?user=", &[]).await, Err((400, "bad_query")));
     let refused = without_credential(
         Ok(Some(UserName::parse("bob").unwrap())),
-        None,
+        (None, None),
         &settings(&["auth.hs_secret=a-secret-of-thirty-two-bytes-or-more"]).auth,
     );
     assert_eq!(refused.unwrap_err().code, "no_token");
