@@ -126,7 +126,7 @@ fn one(
     let settings: Vec<String> =
         NODE.iter().flat_map(|setting| ["--set".to_owned(), (*setting).to_owned()]).collect();
     let server = Server::node_with(&args.node, &settings, cores, children)?;
-    if attack.needs_tls() != server.secure.is_some() {
+    if attack.needs_tls() != server.door.trust.is_some() {
         return Ok(None);
     }
     let plan = MembersPlan {

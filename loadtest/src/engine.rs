@@ -152,7 +152,7 @@ impl Engine {
         let entry = self.links.vacant_entry();
         let id = entry.key();
         let request = match (self.headers, request.strip_suffix(b"\r\n")) {
-            ("", _) | (_, None) => Rc::clone(request),
+            ("", _) | (_, None) => request,
             (headers, Some(begin)) => [begin, headers.as_bytes(), b"\r\n"].concat().into(),
         };
         let link = entry.insert(Link::new(stream, session, request));
