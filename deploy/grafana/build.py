@@ -22,6 +22,11 @@ def rate(family, by="instance", labels=""):
     return f"sum by ({by}) (rate({family}{{{NODES}{labels}}}[{EACH}]))"
 
 
+def deflated(size):
+    """Payload of compressed messages a second, in this size."""
+    return rate("roomcast_deflated_bytes_total", labels=f', size="{size}"')
+
+
 def quantile(share, family, by="", labels=""):
     """A quantile of a histogram, over the nodes shown or by a label of it."""
     by = f"le, {by}" if by else "le"
@@ -238,6 +243,8 @@ SATURATION = ("saturation", "Roomcast: saturation", [
     ("Network", [
         ("lines", "Bytes out", "Bps", [(rate("roomcast_bytes_out_total"), NODE)], ""),
         ("lines", "Bytes in", "Bps", [(rate("roomcast_bytes_in_total"), NODE)], ""),
+        ("lines", "Compressed to", "percentunit",
+         [(f"{deflated('compressed')} / {deflated('plain')}", NODE)], "Of the payload of what was compressed (`http.deflate`)."),
         ("lines", "Writes", "cps", [(rate("roomcast_writes_total"), NODE)], "System calls."),
         ("lines", "Passes", "cps", [(rate("roomcast_passes_total"), NODE)], "Rounds of writes over a room's members."),
     ]),

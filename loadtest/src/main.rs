@@ -9,17 +9,20 @@ use clap::{Parser, Subcommand};
 
 use crate::children::Children;
 
+mod attack;
 mod children;
 mod cluster;
 mod compare;
 mod connect;
 mod crowd;
 mod dialect;
+mod door;
 mod engine;
 #[cfg(test)]
 mod fake;
 mod fanout;
 mod floor;
+mod get;
 mod growth;
 mod idle;
 mod machine;
@@ -34,7 +37,6 @@ mod report;
 mod resp;
 mod run;
 mod scrape;
-mod secure;
 mod server;
 mod stall;
 mod stats;
@@ -65,6 +67,7 @@ enum Scenario {
     Growth(growth::GrowthArgs),
     Stall(stall::StallArgs),
     Torture(torture::TortureArgs),
+    Attack(attack::AttackArgs),
     Run(run::RunArgs),
     Compare(compare::CompareArgs),
     Peers(peers::PeersArgs),
@@ -101,6 +104,7 @@ fn perform(cli: &Cli) -> Result<()> {
         Scenario::Growth(args) => growth::main(args, &children)?,
         Scenario::Stall(args) => stall::main(args, &children)?,
         Scenario::Torture(args) => torture::main(args, &children)?,
+        Scenario::Attack(args) => attack::main(args, &children)?,
         Scenario::Run(args) => run::main(args, &children)?,
         Scenario::Peers(args) => peers::main(args, &children)?,
         Scenario::Compare(args) => compare::main(args)?,

@@ -4,7 +4,9 @@
 
 mod access_log;
 mod boundary;
+mod echo;
 mod frame_role;
+mod frame_unpacker;
 pub(crate) mod handshake;
 mod inbound;
 mod inbound_share;

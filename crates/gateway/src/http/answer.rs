@@ -4,7 +4,10 @@ use std::borrow::Cow;
 
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
+    X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::{Response, StatusCode};
 use roomcast_metrics::RefusalReason;
 
@@ -96,6 +99,10 @@ pub(super) fn empty(status: StatusCode) -> Answer {
     answer
 }
 
+/// What is no page: a browser that shows it all the same takes it as it is named, runs and loads
+/// nothing, and shows it in no frame.
+const NO_PAGE_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+
 /// A text that must not be cached.
 pub(super) fn text(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Answer {
     let mut answer = Response::new(Full::new(body.into()));
@@ -103,5 +110,7 @@ pub(super) fn text(status: StatusCode, kind: &'static str, body: impl Into<Bytes
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(NO_PAGE_POLICY));
     answer
 }

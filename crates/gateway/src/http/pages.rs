@@ -1,22 +1,21 @@
 //! What a node shows of itself: health, metrics, and the page for people.
 
 use hyper::StatusCode;
-use hyper::header::{CONTENT_SECURITY_POLICY, HeaderValue};
+use hyper::header::{CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY, X_FRAME_OPTIONS};
 use serde_json::json;
 
 use super::answer::{self, Answer};
 use crate::node_status::NodeStatus;
 
-/// The page at `/`: one file without anything from elsewhere.
-const PAGE: &str = concat!(
-    include_str!("../page.html"),
-    "<script type=\"module\">\n",
-    include_str!("../page.js"),
-    "</script>\n",
-);
-/// The page's own script and style, and a WebSocket to where it came from; nothing else.
-const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
-     connect-src 'self' ws: wss:; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// The page at `/`, and the two files that it loads; nothing comes from elsewhere.
+const PAGE: &str = include_str!("../page.html");
+const PAGE_SCRIPT: &str = include_str!("../page.js");
+const PAGE_STYLE: &str = include_str!("../page.css");
+/// The node's own script and style, and a WebSocket to where the page came from. Nothing inline: what
+/// were ever taken as markup could still run nothing.
+const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+     connect-src 'self' ws: wss:; img-src data:; base-uri 'none'; form-action 'none'; \
+     frame-ancestors 'none'; require-trusted-types-for 'script'";
 
 /// One of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +28,17 @@ pub(super) enum NodePage {
     Metrics,
     /// The page for people.
     Home,
+    /// The page's script.
+    Script,
+    /// The page's style.
+    Style,
+}
+
+impl NodePage {
+    /// Whether it is for browsers: then the page's host is checked.
+    pub(super) fn is_for_people(self) -> bool {
+        matches!(self, Self::Home | Self::Script | Self::Style)
+    }
 }
 
 /// It, as it is now.
@@ -42,7 +52,9 @@ pub(super) async fn answer(page: NodePage, status: &NodeStatus) -> Answer {
         NodePage::Metrics => {
             answer::text(StatusCode::OK, roomcast_metrics::CONTENT_TYPE, status.render().await)
         }
-        NodePage::Home => home(),
+        NodePage::Home => page_file("text/html; charset=utf-8", PAGE),
+        NodePage::Script => page_file("text/javascript; charset=utf-8", PAGE_SCRIPT),
+        NodePage::Style => page_file("text/css; charset=utf-8", PAGE_STYLE),
     }
 }
 
@@ -52,8 +64,11 @@ fn ready(status: &NodeStatus) -> Answer {
     answer::json(code, &json!({ "ready": reasons.is_empty(), "reasons": reasons }))
 }
 
-fn home() -> Answer {
-    let mut answer = answer::text(StatusCode::OK, "text/html; charset=utf-8", PAGE);
-    answer.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
+fn page_file(kind: &'static str, text: &'static str) -> Answer {
+    let mut answer = answer::text(StatusCode::OK, kind, text);
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     answer
 }

@@ -25,7 +25,7 @@ use super::tickets::ClientTickets;
 use super::upgrade;
 use crate::api::ApiNode;
 use crate::node_status::NodeStatus;
-use crate::settings::Settings;
+use crate::settings::{NodePurpose, Settings};
 
 /// What a route leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,12 +40,14 @@ const API_PATHS: &str = "/v1/";
 /// Where clients take tickets with their tokens, and backends with their keys.
 const TICKETS_PATH: &str = "/v1/tickets";
 
-static ROUTES: [Route<Endpoint>; 13] = [
+static ROUTES: [Route<Endpoint>; 15] = [
     get("/ws", Access::Public, Endpoint::WebSocket),
     get("/health/live", Access::Monitor, Endpoint::Page(NodePage::Live)),
     get("/health/ready", Access::Monitor, Endpoint::Page(NodePage::Ready)),
     get("/metrics", Access::Monitor, Endpoint::Page(NodePage::Metrics)),
     get("/", Access::Public, Endpoint::Page(NodePage::Home)),
+    get("/page.js", Access::Public, Endpoint::Page(NodePage::Script)),
+    get("/page.css", Access::Public, Endpoint::Page(NodePage::Style)),
     api(Method::POST, "/v1/rooms/{room}/messages", ApiScope::Publish, ApiRoute::Publish),
     api(Method::GET, "/v1/rooms/{room}/messages", ApiScope::Read, ApiRoute::Read),
     api(Method::POST, "/v1/batch", ApiScope::Publish, ApiRoute::Batch),
@@ -55,6 +57,9 @@ static ROUTES: [Route<Endpoint>; 13] = [
     api(Method::POST, "/v1/disconnect", ApiScope::Admin, ApiRoute::Disconnect),
     api(Method::POST, TICKETS_PATH, ApiScope::Admin, ApiRoute::Ticket),
 ];
+
+/// The only route of a node that sends messages back.
+static ECHO_ROUTE: Route<Endpoint> = get("/", Access::Public, Endpoint::WebSocket);
 
 static TABLE: LazyLock<RouteTable<Endpoint>> = LazyLock::new(|| RouteTable::new(&ROUTES));
 
@@ -87,7 +92,11 @@ pub(super) async fn answer(http: &HttpConnection, request: Request<Incoming>) ->
     let settings = http.worker.settings();
     let client = ClientAddress::of(http.peer, &head.headers, &settings.http.trusted_proxies);
     let mut grant = None;
-    let answered = match find(&head) {
+    let found = match settings.purpose {
+        NodePurpose::Rooms => find(&head),
+        NodePurpose::Echo => find_echo(&head),
+    };
+    let answered = match found {
         _ if is_elsewhere(&settings, &head) => Err(nothing_here()),
         Ok(Found::Route(route, values)) => {
             let target = target_of(route.endpoint, &head);
@@ -149,7 +158,7 @@ async fn answer_client(
         }
         Endpoint::Page(page) => {
             // Health and metrics are for programs: they are served whatever the origin.
-            if page == NodePage::Home {
+            if page.is_for_people() {
                 origin?;
             }
             let time = settings.http.body_timeout;
@@ -172,7 +181,7 @@ fn has_cors(endpoint: Endpoint) -> bool {
 fn target_of(endpoint: Endpoint, head: &Parts) -> OriginTarget {
     match endpoint {
         Endpoint::WebSocket if head.headers.contains_key(UPGRADE) => OriginTarget::Upgrade,
-        Endpoint::Page(NodePage::Home) => OriginTarget::Page,
+        Endpoint::Page(page) if page.is_for_people() => OriginTarget::Page,
         Endpoint::WebSocket | Endpoint::Page(_) | Endpoint::Api(_) => OriginTarget::Other,
     }
 }
@@ -252,6 +261,12 @@ async fn answer_watcher(
         }
         _ => Err(nothing_here()),
     }
+}
+
+/// The route of a request to a node that sends messages back: whatever its path is.
+fn find_echo(head: &Parts) -> Result<Found, HttpProblem> {
+    check_host(head).map_err(|flaw| HttpProblem::bad_request("bad_request", flaw))?;
+    Ok(Found::Route(&ECHO_ROUTE, PathValues::new()))
 }
 
 /// The route of a request, once its head keeps the rules of RFC 9112 that hold for every request.

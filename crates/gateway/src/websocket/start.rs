@@ -15,7 +15,7 @@ use super::access_log;
 use super::serve::{abandon, serve};
 use crate::address_limits::AddressHold;
 use crate::connection::{Connection, Ended};
-use crate::form::Form;
+use crate::form::{Form, FrameExtension};
 use crate::identity::Hello;
 use crate::node_status::ConnectionSlot;
 use crate::socket::Socket;
@@ -25,6 +25,7 @@ use crate::worker::Worker;
 pub(crate) struct Grant {
     pub(crate) hello: Hello,
     pub(crate) subprotocol: Subprotocol,
+    pub(crate) extension: FrameExtension,
     /// Kept as long as the connection.
     pub(crate) slot: Rc<ConnectionSlot>,
     /// The same; it counts the connection for its address.
@@ -53,7 +54,8 @@ pub(crate) fn start(worker: Rc<Worker>, socket: Socket, early: Bytes, grant: Gra
     if let Some(tries) = grant.hello.tries {
         connections.reconnect_attempts.observe(f64::from(tries));
     }
-    let (form, stalled) = (Form::websocket(grant.subprotocol.encoding), &worker.stalled_held);
+    let form = Form::websocket(grant.subprotocol.encoding, grant.extension);
+    let stalled = &worker.stalled_held;
     let connection = Connection::new(id, grant.hello, form, socket, stalled);
     let connection = Rc::new(match grant.rates {
         RateBinding::Bound => connection.with_rates(),
