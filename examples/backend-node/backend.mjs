@@ -13,6 +13,7 @@ import { createServer } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
 
 const { ROOMCAST_URL = "http://127.0.0.1:8080", ROOMCAST_SECRET_FILE, ROOMCAST_KEY, PORT = "3000" } = process.env;
+if (!ROOMCAST_SECRET_FILE || !ROOMCAST_KEY) throw new Error("set ROOMCAST_SECRET_FILE and ROOMCAST_KEY");
 // The secret that the nodes have too (auth.hs_secret_file): the first line is the present one.
 const secret = readFileSync(ROOMCAST_SECRET_FILE, "utf8").split("\n")[0].trim();
 
@@ -20,7 +21,8 @@ const TOKEN_SECONDS = 600; // Short: what a token allows is judged anew each tim
 const BAN_SECONDS = 3600;
 const ATTEMPTS = 5;
 
-// In the place of your own login and sessions: HTTP's basic authentication.
+// In the place of your own login and sessions, and of what keeps other sites' pages from using them:
+// HTTP's basic authentication.
 const users = { alice: "wonderland", bob: "builder", root: "secret" };
 const administrators = ["root"];
 

@@ -32,7 +32,8 @@ TOKEN_SECONDS = 600  # Short: what a token allows is judged anew each time a cli
 BAN_SECONDS = 3600
 ATTEMPTS = 5
 
-# In the place of your own login and sessions: HTTP's basic authentication.
+# In the place of your own login and sessions, and of what keeps other sites' pages from using them:
+# HTTP's basic authentication.
 USERS = {"alice": "wonderland", "bob": "builder", "root": "secret"}
 ADMINISTRATORS = {"root"}
 
@@ -113,7 +114,7 @@ class Backend(BaseHTTPRequestHandler):
         if word == "rooms" and not name.startswith("chat:"):
             return 403, {}
         length = int(self.headers.get("Content-Length", 0))
-        if length > 65_536:
+        if not 0 <= length <= 65_536:
             return 413, {}
         text = self.rfile.read(length)
         return ROUTES[word](user, name, json.loads(text) if word == "rooms" else None)

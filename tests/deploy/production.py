@@ -116,12 +116,12 @@ def bearer(word):
     return {"Authorization": f"Bearer {word}"}
 
 
-def linked(address, word=None, origin=PAGE):
+def linked(address, word=None, origin=PAGE, query=""):
     """A WebSocket as a page opens it: the token is a subprotocol."""
     host, port = address.rsplit(":", 1)
     protocols = ["roomcast.v1.json"] + ([f"roomcast.token.{word}"] if word else [])
     stream = socket.create_connection((host, int(port)))
-    return connect(f"wss://{NAME}/ws", sock=stream, ssl=trust(), origin=origin, subprotocols=protocols, proxy=None)
+    return connect(f"wss://{NAME}/ws{query}", sock=stream, ssl=trust(), origin=origin, subprotocols=protocols, proxy=None)
 
 
 def refused(address, **link):
@@ -161,8 +161,11 @@ def behind(name, published, key):
     foreign = refused(clients, word=token(), origin="https://evil.example")
     check(foreign == (403, "bad_origin"), f"{name}: a page of another site is refused", foreign)
     check(refused(clients, word=token(b"x" * 32)) == (401, "bad_token"), f"{name}: a page with another's token too")
+    status, _, page = asked(clients, "/")
+    check(status == 200 and "Roomcast" in page, f"{name}: the node's page, which then asks for a token", page)
     check(asked(clients, "/metrics")[0] == 404, f"{name}: no metrics")
     check(code(asked(clients, "/v1/bans", **bearer(key))) == (404, "not_found"), f"{name}: no routes of backends where clients come")
+    ticket(name, clients)
     with linked(clients, token()) as link:
         connected = json.loads(link.recv(timeout=5))
         check(connected["user"] == "alice" and "expires" in connected, f"{name}: a good token is let in", connected)
@@ -182,6 +185,17 @@ def behind(name, published, key):
             link.recv(timeout=5)
         check(link.close_code == 4502, f"{name}: and disconnects a user", link.close_code)
     check(asked(backends, "/ws")[0] == 404, f"{name}: where backends come there is nothing else")
+
+
+def ticket(name, clients):
+    """A page takes one; whichever nodes it then gets to, it is good once."""
+    status, headers, body = asked(clients, "/v1/tickets", "POST", json.dumps({"token": token()}), Origin=PAGE)
+    check((status, headers.get("Access-Control-Allow-Origin")) == (200, PAGE), f"{name}: a page takes a ticket", body)
+    query = f"?ticket={json.loads(body)['ticket']}"
+    with linked(clients, query=query) as link:
+        check(json.loads(link.recv(timeout=5))["user"] == "alice", f"{name}: a ticket lets in")
+    again = refused(clients, query=query)
+    check(again == (401, "spent_ticket"), f"{name}: and only once", again)
 
 
 def get_plain(address, path):

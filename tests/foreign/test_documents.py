@@ -59,7 +59,10 @@ class Script:
 
 async def test_documents_coming_from(place):
     shared, socketio, service, pusher, backend, centrifugo = (block.text for block in blocks("js", page=COMING_FROM))
-    async with Node(place, "a") as node:
+    key, table = (await succeeds(place, place.roomcast, "api-key", "shop", "--scopes", "publish")).split("\n", 1)
+    configuration = place.logs / "node.toml"
+    configuration.write_text(table)
+    async with Node(place, "a", "--config", configuration) as node:
         # Also where the node comes only later.
         await node.stop()
         async with Script(place, node, "socketio", shared + socketio) as shown:
@@ -73,7 +76,7 @@ async def test_documents_coming_from(place):
             await ann.join("support")
             await answered(ann)
         async with Script(place, node, "pusher", shared + pusher) as shown:
-            async with Script(place, node, "backend", shared + backend) as stored:
+            async with Script(place, node, "backend", f'process.env.KEY = "{key}";\n{backend}') as stored:
                 await stored.has("stored as 1")
             await shown.has("7")
         async with Script(place, node, "centrifugo", shared + centrifugo) as shown:
