@@ -56,6 +56,8 @@ pub enum LimitName {
     PublishRate,
     /// Publishes of a user in a namespace per second.
     UserPublishRate,
+    /// Signals of a connection in a namespace per second.
+    SignalRate,
 }
 
 impl Label for LimitName {
@@ -72,6 +74,7 @@ impl Label for LimitName {
         Self::CreatedRooms,
         Self::PublishRate,
         Self::UserPublishRate,
+        Self::SignalRate,
     ];
 
     fn index(self) -> usize {
@@ -91,6 +94,7 @@ impl Label for LimitName {
             Self::CreatedRooms => "created_rooms",
             Self::PublishRate => "publish_rate",
             Self::UserPublishRate => "user_publish_rate",
+            Self::SignalRate => "signal_rate",
         }
     }
 }

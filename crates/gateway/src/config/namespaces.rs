@@ -85,6 +85,15 @@ pub(super) const SECTION: Section = Section {
             about: "Publishes that a connection which was quiet may send at once.",
         },
         Key {
+            name: "signal_rate",
+            default: "100",
+            kind: ValueKind::Count(Bounds::new(1, 1_000_000).or_zero("no limit")),
+            change: Change::Reload,
+            about: "`signal`, `typing` and `presence` frames of a connection per second, as many at \
+                    once; more are `rate_limited`. Room for a pointer that moves at 60 frames a \
+                    second.",
+        },
+        Key {
             name: "user_publish_rate",
             default: "0",
             kind: ValueKind::Count(Bounds::new(1, 1_000_000).or_zero("no limit")),
@@ -213,6 +222,8 @@ pub struct NamespaceConfig {
     pub publish_burst: u32,
     /// Publishes per second of a user on a node; 0: no limit.
     pub user_publish_rate: u32,
+    /// Signals of a connection per second; 0: no limit.
+    pub signal_rate: u32,
     /// Events that may be published; none: all.
     #[serde(default, deserialize_with = "events")]
     pub events: Vec<EventName>,

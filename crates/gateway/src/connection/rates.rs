@@ -59,6 +59,7 @@ struct RequestRates {
     free_joins: usize,
     /// One for each namespace, by its name.
     publishes: Vec<(Arc<str>, Meter)>,
+    signals: Vec<(Arc<str>, Meter)>,
     /// The last rooms that it published in, as hashes, and the place of the next.
     rooms: Vec<u64>,
     next_room: usize,
@@ -68,6 +69,16 @@ struct RequestRates {
     unnumbered: Option<Duration>,
     frames_excess: Option<ExcessWatch>,
     inbound_excess: Option<ExcessWatch>,
+}
+
+/// The meter of a namespace among those of a connection. There are as many as namespaces.
+fn meter_of<'a>(meters: &'a mut Vec<(Arc<str>, Meter)>, namespace: &Arc<str>) -> &'a mut Meter {
+    let known = meters.iter().position(|(name, _)| name == namespace);
+    let at = known.unwrap_or_else(|| {
+        meters.push((namespace.clone(), Meter::default()));
+        meters.len() - 1
+    });
+    &mut meters[at].1
 }
 
 impl ConnectionRates {
@@ -141,14 +152,19 @@ impl ConnectionRates {
         limit: Option<RateLimit>,
         now: Duration,
     ) -> Result<(), Excess> {
-        let publishes = &mut self.requests().publishes;
-        let known = publishes.iter().position(|(name, _)| name == namespace);
-        let at = known.unwrap_or_else(|| {
-            publishes.push((namespace.clone(), Meter::default()));
-            publishes.len() - 1
-        });
-        let taken = publishes[at].1.take(limit, 1, now);
+        let taken = meter_of(&mut self.requests().publishes, namespace).take(limit, 1, now);
         taken.map_err(|wait| Excess { limit: LimitName::PublishRate, wait })
+    }
+
+    /// Takes one signal in a namespace.
+    pub(crate) fn take_signal(
+        &mut self,
+        namespace: &Arc<str>,
+        limit: Option<RateLimit>,
+        now: Duration,
+    ) -> Result<(), Excess> {
+        let taken = meter_of(&mut self.requests().signals, namespace).take(limit, 1, now);
+        taken.map_err(|wait| Excess { limit: LimitName::SignalRate, wait })
     }
 
     /// Whether the connection published in this room lately, so that a publish does not begin it.

@@ -1,7 +1,7 @@
 //! A request's body, read within a bound of bytes and of time.
 
 use std::fmt::Display;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use http_body_util::BodyExt;
@@ -25,8 +25,11 @@ impl BodyLimit {
     pub(super) const NO_BODY: Self = Self { bytes: 0, time: Duration::from_secs(10) };
 }
 
-/// Reads a body to its end. After a problem the rest of the body is not read, and the connection
-/// ends: what follows on it may be the rest.
+/// The rest of a body that is read, and thrown away, after a refusal: a client that is still sending
+/// reads its answer only then; and a socket that is closed with bytes unread takes the answer with it.
+const DISCARDED_BYTES: usize = 4 << 20;
+
+/// Reads a body to its end. After a problem the connection ends: what follows on it may be the rest.
 pub(super) async fn read<B>(body: B, limit: BodyLimit) -> Result<Vec<u8>, HttpProblem>
 where
     B: Body<Data = Bytes, Error: Display>,
@@ -34,25 +37,35 @@ where
     if body.is_end_stream() {
         return Ok(Vec::new());
     }
-    // The length that the head names is refused at once, before the client sends so much.
-    if body.size_hint().lower() > limit.bytes as u64 {
-        return Err(too_large(limit));
+    let mut body = pin!(body);
+    // The length that the head names is refused without a look at the body.
+    let read = match body.size_hint().lower() > limit.bytes as u64 {
+        true => Err(too_large(limit)),
+        false => match timeout(limit.time, collect(body.as_mut(), limit)).await {
+            Ok(read) => read,
+            Err(_late) => return Err(late(limit)),
+        },
+    };
+    if read.is_err() {
+        let _as_far_as_it_comes = timeout(limit.time, discard(body)).await;
     }
-    match timeout(limit.time, collect(body, limit)).await {
-        Ok(read) => read,
-        Err(_late) => {
-            let detail = format!("the body was not complete within {:?}", limit.time);
-            let problem = HttpProblem::new(StatusCode::REQUEST_TIMEOUT, "timeout", detail);
-            Err(last(problem.counted(RefusalReason::Timeout)))
-        }
+    read
+}
+
+/// Reads some of a body to no end.
+async fn discard<B: Body<Data = Bytes>>(mut body: Pin<&mut B>) {
+    let mut left = DISCARDED_BYTES;
+    while let Some(Ok(frame)) = body.frame().await {
+        let bytes = frame.data_ref().map_or(0, Bytes::len);
+        let Some(rest) = left.checked_sub(bytes) else { return };
+        left = rest;
     }
 }
 
-async fn collect<B>(body: B, limit: BodyLimit) -> Result<Vec<u8>, HttpProblem>
+async fn collect<B>(mut body: Pin<&mut B>, limit: BodyLimit) -> Result<Vec<u8>, HttpProblem>
 where
     B: Body<Data = Bytes, Error: Display>,
 {
-    let mut body = pin!(body);
     let mut read = Vec::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| {
@@ -66,6 +79,12 @@ where
         read.extend_from_slice(&data);
     }
     Ok(read)
+}
+
+fn late(limit: BodyLimit) -> HttpProblem {
+    let detail = format!("the body was not complete within {:?}", limit.time);
+    let problem = HttpProblem::new(StatusCode::REQUEST_TIMEOUT, "timeout", detail);
+    last(problem.counted(RefusalReason::Timeout))
 }
 
 fn too_large(limit: BodyLimit) -> HttpProblem {

@@ -41,20 +41,46 @@ struct TokenBody {
     token: String,
 }
 
-/// Answers `POST /v1/tickets`: a client's with its token, a backend's with its key.
+/// Answers `POST /v1/tickets`: {token} is a client's, which needs no key; {sub, …} is a backend's.
 pub(super) async fn answer(
     node: &ApiNode<'_>,
     mut call: ApiCall<'_>,
     body: Incoming,
 ) -> Result<Answer, HttpProblem> {
-    let is_backend = call.head.headers.contains_key(AUTHORIZATION);
+    let clients = call.clients.take();
+    let headers = &call.head.headers;
+    let key = check_key(node, headers, ApiScope::Admin).map(drop);
+    if key.is_err() {
+        // Strangers count in the limits by address, and have none on the backends' own listener.
+        let Some(clients) = &clients else {
+            key?;
+            return Err(nothing_here());
+        };
+        clients.check.take_handshake()?;
+        if !headers.contains_key(AUTHORIZATION) {
+            check_configured(node)?;
+        }
+    }
+    check_type(headers)?;
+    let bytes = match key {
+        Ok(()) => node.settings.limits.body_bytes,
+        Err(_) => CLIENT_BODY_BYTES.min(node.settings.limits.body_bytes),
+    };
+    let body = body::read(body, BodyLimit { bytes, time: node.settings.http.body_timeout }).await?;
     let has_own_listener = node.settings.http.admin_listen.is_some();
-    let identity = match (is_backend, call.clients.take()) {
+    let identity = match (read_token(&body), clients) {
+        (Some(token), Some(clients)) => for_client(node, &clients, token).await?,
+        (Some(_), None) => return Err(nothing_here()),
         // Backends have a listener of their own, and this is the other one.
-        (true, Some(_)) if has_own_listener => return Err(nothing_here()),
-        (true, _) => for_backend(node, &call, body).await?,
-        (false, Some(clients)) => for_client(node, &clients, &call, body).await?,
-        (false, None) => return Err(nothing_here()),
+        (None, Some(_)) if has_own_listener => return Err(nothing_here()),
+        (None, _) if !headers.contains_key(AUTHORIZATION) && !names_user(&body) => {
+            let detail = "give {\"token\": …}, or send an API key with {\"sub\": …, \"seconds\": …}";
+            return Err(bad_body(detail.to_owned()));
+        }
+        (None, _) => {
+            key?;
+            for_backend(node, &body)?
+        }
     };
     keep(node.bus, &identity).await
 }
@@ -63,23 +89,17 @@ fn nothing_here() -> HttpProblem {
     HttpProblem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path")
 }
 
+fn bad_body(detail: String) -> HttpProblem {
+    HttpProblem::new(StatusCode::BAD_REQUEST, "bad_body", detail)
+}
+
 async fn for_client(
     node: &ApiNode<'_>,
     clients: &ClientTickets<'_>,
-    call: &ApiCall<'_>,
-    body: Incoming,
+    token: String,
 ) -> Result<AccessIdentity, HttpProblem> {
-    clients.check.take_handshake()?;
     check_configured(node)?;
     admission::check_followed(node.orders, &node.settings.auth)?;
-    check_type(&call.head.headers)?;
-    let bytes = CLIENT_BODY_BYTES.min(node.settings.limits.body_bytes);
-    let limit = BodyLimit { bytes, time: node.settings.http.body_timeout };
-    let body = body::read(body, limit).await?;
-    let token = read_token(&body).ok_or_else(|| {
-        let detail = "give {\"token\": …}, or send an API key with {\"sub\": …, \"seconds\": …}";
-        HttpProblem::new(StatusCode::BAD_REQUEST, "bad_body", detail)
-    })?;
     let rules = node.settings.auth.rules.clone();
     let checked = clients.keys.clone().check_connection(token.into(), rules).await;
     let identity = checked.map_err(|refusal| credentials::token_problem(&refusal))?;
@@ -96,21 +116,16 @@ fn read_token(body: &[u8]) -> Option<String> {
     read.map(|TokenBody { token }| token)
 }
 
-async fn for_backend(
-    node: &ApiNode<'_>,
-    call: &ApiCall<'_>,
-    body: Incoming,
-) -> Result<AccessIdentity, HttpProblem> {
-    check_key(node, &call.head.headers, ApiScope::Admin)?;
+/// Whether the body is what a backend asks for.
+fn names_user(body: &[u8]) -> bool {
+    serde_json::from_slice::<serde_json::Value>(body).is_ok_and(|body| body.get("sub").is_some())
+}
+
+fn for_backend(node: &ApiNode<'_>, body: &[u8]) -> Result<AccessIdentity, HttpProblem> {
     check_configured(node)?;
-    check_type(&call.head.headers)?;
-    let bytes = node.settings.limits.body_bytes;
-    let body = body::read(body, BodyLimit { bytes, time: node.settings.http.body_timeout }).await?;
-    let identity = read_ticket_request(&body, wall_ms());
-    let bad_body = |detail| HttpProblem::new(StatusCode::BAD_REQUEST, "bad_body", detail);
+    let identity = read_ticket_request(body, wall_ms());
     let identity = identity.map_err(|error| bad_body(error.to_string()))?;
-    let judged = identity.user().map(|user| node.settings.limits.names.judge_user(user));
-    match judged {
+    match identity.user().map(|user| node.settings.limits.names.judge_user(user)) {
         Some(Err(error)) => Err(bad_body(format!("sub: {error}"))),
         _ => Ok(identity),
     }

@@ -19,13 +19,15 @@ pub(crate) struct RateSettings {
     pub(crate) created_rooms: Option<RateLimit>,
 }
 
-/// The rates of publishes in a namespace.
+/// The rates of publishes and signals in a namespace.
 #[derive(Debug)]
 pub(crate) struct PublishRates {
     /// Of a connection.
     pub(crate) connection: Option<RateLimit>,
     /// Of a user on this node.
     pub(crate) user: Option<RateLimit>,
+    /// Of signals of a connection, which are published to nobody's history.
+    pub(crate) signals: Option<RateLimit>,
 }
 
 impl RateSettings {
@@ -48,6 +50,7 @@ impl PublishRates {
         Self {
             connection: RateLimit::per_second(rate, burst),
             user: a_second(config.user_publish_rate),
+            signals: a_second(config.signal_rate),
         }
     }
 }

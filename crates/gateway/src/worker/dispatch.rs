@@ -42,6 +42,7 @@ impl Worker {
         frame: ClientFrame,
         mut free_joins: usize,
     ) {
+        let is_read = matches!(frame, ClientFrame::Members { .. });
         let request = match frame {
             ClientFrame::Join { id, rooms } => {
                 for mut join in rooms {
@@ -70,6 +71,13 @@ impl Worker {
             | ClientFrame::Typing { id, room, .. }
             | ClientFrame::Members { id, room, .. }
             | ClientFrame::Presence { id, room, .. } => {
+                let taken = match is_read {
+                    true => self.take_request(connection, RequestRate::Read),
+                    false => self.take_signal(connection, &room),
+                };
+                if let Err(excess) = taken {
+                    return self.refuse_above(connection, id, Some(&room), excess);
+                }
                 let reason = (ErrorCode::Unsupported, "this node does not serve such frames");
                 return self.refuse(connection, id, Some(&room), reason);
             }

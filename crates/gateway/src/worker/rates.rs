@@ -163,6 +163,19 @@ impl Worker {
         self.noted(taken.map_err(|wait| Excess { limit: LimitName::UserPublishRate, wait }))
     }
 
+    /// Counts one signal in a room.
+    pub(super) fn take_signal(
+        &self,
+        connection: &Connection,
+        room: &RoomName,
+    ) -> Result<(), Excess> {
+        let Some(rates) = connection.rates() else { return Ok(()) };
+        let settings = self.settings.borrow();
+        let namespace = settings.namespace_of(room);
+        let limit = namespace.publish_rates.signals;
+        self.noted(rates.borrow_mut().take_signal(&namespace.name, limit, self.rate_time()))
+    }
+
     /// Reserves the room that a publish may begin. True if one was reserved: then
     /// [`Self::end_publish`] is to be called with the answer.
     pub(super) fn reserve_room(

@@ -87,6 +87,37 @@ async fn each_kind_of_request_has_its_rate() {
     node.stop().await;
 }
 
+/// Signals have their rate also on a node that does not serve them: a flood of them costs answers.
+#[tokio::test]
+async fn signals_have_a_rate_of_their_own() {
+    let node = TestNode::start(&[NO_EXEMPTION, "namespaces.default.signal_rate=2"]).await;
+    let mut client = node.json().await;
+    let signals: Vec<_> = (0..20)
+        .map(|_| {
+            let event = roomcast_protocol::EventName::parse("e").unwrap();
+            ClientFrame::Signal { id: Some(client.next_id()), room: room("a"), event, data: None }
+        })
+        .collect();
+    for signal in &signals {
+        client.send(signal).await;
+    }
+    let mut limited = 0;
+    for _ in &signals {
+        match client.frame().await {
+            ServerFrame::Error { code: ErrorCode::RateLimited, retry_after_ms, .. } => {
+                assert!(retry_after_ms.is_some());
+                limited += 1;
+            }
+            ServerFrame::Error { code: ErrorCode::Unsupported, .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!((1..=18).contains(&limited), "{limited}");
+    let counted = node.scrape().await.with("roomcast_limits_total", "limit=\"signal_rate\"");
+    assert_eq!(counted, f64::from(limited));
+    node.stop().await;
+}
+
 #[tokio::test]
 async fn each_room_of_a_join_counts_and_is_answered() {
     let node = TestNode::start(&[NO_EXEMPTION, "limits.joins=3"]).await;

@@ -120,9 +120,18 @@ async fn what_gives_no_ticket_has_its_code() {
     for (token, expected) in cases {
         assert_eq!(code(&ticket_for(address, &token).await), expected, "{token}");
     }
-    for body in ["", "[\"x\"]", "{}", "{\"token\":1}", "{\"sub\":\"ann\",\"seconds\":60}"] {
+    for body in ["", "[\"x\"]", "{}", "{\"token\":1}"] {
         assert_eq!(code(&read(&ask(address, body, "").await)), (400, "bad_body"), "{body}");
     }
+    let identity = "{\"sub\":\"ann\",\"seconds\":60}";
+    assert_eq!(code(&read(&ask(address, identity, "").await)), (401, "no_token"));
+    let key = format!("Authorization: Bearer {}x\r\n", shop.presented());
+    assert_eq!(code(&read(&ask(address, identity, &key).await)), (401, "bad_token"));
+    // What is asked is in the body, whatever else is sent.
+    let (good, bearer) = (token("ann", ""), "Authorization: Bearer other\r\n");
+    let good = json!({ "token": good }).to_string();
+    assert_eq!(ask(address, &good, bearer).await.status, 200);
+    assert_eq!(shop.post(address, "/v1/tickets", json!({ "token": token("ann", "") })).await.0, 200);
     let long = json!({ "token": "x".repeat(40_000) }).to_string();
     assert_eq!(code(&read(&ask(address, &long, "").await)), (413, "too_large"));
     let text = ask(address, "{}", "Content-Type: text/plain\r\n").await;
@@ -159,7 +168,9 @@ async fn each_form_has_its_listener() {
     assert_eq!(shop.post(admin, "/v1/tickets", body.clone()).await.0, 200);
     assert_eq!(code(&shop.post(node.address(), "/v1/tickets", body).await), (404, "not_found"));
     let good = json!({ "token": token("a", "") }).to_string();
-    assert_eq!(code(&read(&ask(admin, &good, "").await)), (404, "not_found"));
+    assert_eq!(code(&read(&ask(admin, &good, "").await)), (401, "no_token"));
+    let body = json!({ "token": token("a", "") });
+    assert_eq!(code(&shop.post(admin, "/v1/tickets", body).await), (404, "not_found"));
     let answer = ask(node.address(), &good, "Origin: https://app.example\r\n").await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.header("access-control-allow-origin"), Some("https://app.example"));
