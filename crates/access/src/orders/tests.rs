@@ -86,7 +86,11 @@ fn a_disconnect_may_name_a_connection_or_a_token() {
     let eight = OrderSubject { connection: Some((ConnectionId(8), 1)), ..STRANGER };
     assert_eq!(book.judge(seven, 60), Some(OrderVerdict::Disconnect(Renewal::Yes)));
     assert_eq!(book.judge(eight, 60), None);
-    let both = OrderSubject { token_id: Some(&token_id), ..seven };
+    let both = OrderSubject {
+        token_id: Some(&token_id),
+        connection: Some((ConnectionId(7), 1)),
+        ..STRANGER
+    };
     assert_eq!(book.judge(both, 60), Some(OrderVerdict::Disconnect(Renewal::No)));
     assert!(book.ban_of_token(&token_id, 60).is_none());
 }

@@ -19,7 +19,6 @@ const CERTIFICATE: [&str; 2] = ["tls.cert=/etc/ssl/one.pem", "tls.key=/etc/ssl/o
 /// A valid value that is not the default and offends no other key.
 fn another_value(name: &str) -> &'static str {
     match name {
-        "insecure" | "http.proxy_protocol" => "true",
         "node.id" => "node-of-the-test",
         "node.workers" => "3",
         "http.listen" => "127.0.0.1:9999",
@@ -42,7 +41,6 @@ fn another_value(name: &str) -> &'static str {
         "limits.lag_bytes" => "2MiB",
         "log.level" => "warn,roomcast_bus=debug",
         "log.format" => "json",
-        "log.access" => "true",
         "namespaces.default.slow" => "conflate",
         "auth.hs_secret" => "a-secret-of-thirty-two-bytes-or-more",
         "auth.hs_secret_file" => "/run/secrets/roomcast",
@@ -51,10 +49,10 @@ fn another_value(name: &str) -> &'static str {
         "auth.jwks_ca" => "/etc/ssl/id.pem",
         "auth.issuer" | "auth.audience" => "https://id.example.com",
         "auth.cookie" => "sid",
-        "auth.query_token" | "auth.anonymous" => "true",
         name if name.starts_with("namespaces.default.allow_") => "user",
         _ => match key::find(name).map(|key| &key.kind) {
             Some(ValueKind::Time(_)) => "7s",
+            Some(ValueKind::Flag) => "true",
             Some(ValueKind::Bytes(_)) => "32MiB",
             Some(ValueKind::Count(_)) => "17",
             other => panic!("no other value for {name}: {other:?}"),

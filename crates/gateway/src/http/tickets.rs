@@ -74,7 +74,8 @@ pub(super) async fn answer(
         // Backends have a listener of their own, and this is the other one.
         (None, Some(_)) if has_own_listener => return Err(nothing_here()),
         (None, _) if !headers.contains_key(AUTHORIZATION) && !names_user(&body) => {
-            let detail = "give {\"token\": …}, or send an API key with {\"sub\": …, \"seconds\": …}";
+            let detail =
+                "give {\"token\": …}, or send an API key with {\"sub\": …, \"seconds\": …}";
             return Err(bad_body(detail.to_owned()));
         }
         (None, _) => {

@@ -2,6 +2,7 @@
 //! refused, and never at a stranger's word.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use crate::support::auth::now;
@@ -11,8 +12,13 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use roomcast_protocol::Encoding;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use roomcast_testkit::{CertificateAuthority, CertificateKind};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 /// A key pair for ES256 under a name.
 struct NamedKey {
@@ -49,22 +55,30 @@ struct KeyServer {
 
 impl KeyServer {
     async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    /// By https with this certificate and its key, if they are given.
+    async fn start_with(pair: Option<(PathBuf, PathBuf)>) -> Self {
+        let tls = pair.map(|(cert, key)| TlsAcceptor::from(Arc::new(server_config(&cert, &key))));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (body, asked) = (Arc::new(Mutex::new(None::<String>)), Arc::new(Mutex::new(0)));
         let (served, counted) = (body.clone(), asked.clone());
         tokio::spawn(async move {
-            while let Ok((mut socket, _)) = listener.accept().await {
-                let mut head = [0; 4096];
-                let _whole_head = socket.read(&mut head).await;
-                *counted.lock().unwrap() += 1;
-                let (status, body) = match served.lock().unwrap().clone() {
-                    Some(body) => ("200 OK", body),
-                    None => ("503 Service Unavailable", String::new()),
+            while let Ok((socket, _)) = listener.accept().await {
+                let body = || {
+                    *counted.lock().unwrap() += 1;
+                    served.lock().unwrap().clone()
                 };
-                let length = body.len();
-                let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}");
-                let _client_may_be_gone = socket.write_all(answer.as_bytes()).await;
+                match &tls {
+                    None => answer(socket, body).await,
+                    // Who does not trust the certificate asks for nothing.
+                    Some(tls) => match tls.accept(socket).await {
+                        Ok(socket) => answer(socket, body).await,
+                        Err(_distrust) => continue,
+                    },
+                }
             }
         });
         Self { address, body, asked }
@@ -83,6 +97,32 @@ impl KeyServer {
         let url = format!("auth.jwks_url=http://{}/jwks.json", self.address);
         vec![url, "auth.query_token=true".to_owned()]
     }
+}
+
+fn server_config(cert: &Path, key: &Path) -> ServerConfig {
+    let chain = CertificateDer::pem_file_iter(cert).unwrap().map(Result::unwrap).collect();
+    let key = PrivateKeyDer::from_pem_file(key).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let versions = ServerConfig::builder_with_provider(provider);
+    let rules = versions.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+    rules.with_single_cert(chain, key).unwrap()
+}
+
+/// Answers one request, by 503 without a body.
+async fn answer(
+    mut socket: impl AsyncRead + AsyncWrite + Unpin,
+    body: impl FnOnce() -> Option<String>,
+) {
+    let mut head = [0; 4096];
+    let _whole_head = socket.read(&mut head).await;
+    let (status, body) = match body() {
+        Some(body) => ("200 OK", body),
+        None => ("503 Service Unavailable", String::new()),
+    };
+    let length = body.len();
+    let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}");
+    let _client_may_be_gone = socket.write_all(answer.as_bytes()).await;
+    let _closed = socket.shutdown().await;
 }
 
 async fn ask(node: &TestNode, token: &str) -> Response {
@@ -146,4 +186,37 @@ async fn a_name_that_a_fetch_lacks_is_refused() {
     assert_eq!(refused.status, 401, "{refused:?}");
     assert!(refused.body.contains("bad_token") && !refused.body.contains("stranger"));
     node.stop().await;
+}
+
+/// Over https the server is known by an authority of the configuration, and by no other.
+#[tokio::test]
+async fn keys_come_by_https_from_a_server_that_is_known() {
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let own = CertificateAuthority::create(folders[0].path());
+    let other = CertificateAuthority::create(folders[1].path());
+    let server = KeyServer::start_with(Some(own.sign("id", CertificateKind::Ecdsa))).await;
+    let one = NamedKey::new("one");
+    server.serve(&[&one]);
+    let settings = |authority: &CertificateAuthority<'_>| {
+        let port = server.address.port();
+        [
+            format!("auth.jwks_url=https://localhost:{port}/jwks.json"),
+            format!("auth.jwks_ca={}", authority.file().display()),
+            "auth.query_token=true".to_owned(),
+        ]
+    };
+    let known = TestNode::start(&settings(&own).each_ref().map(String::as_str)).await;
+    eventually("the keys", async || get(known.address(), "/health/ready").await.status == 200)
+        .await;
+    assert_eq!(ask(&known, &one.token("alice")).await.status, 426);
+
+    let asked = server.asked();
+    let stranger = TestNode::start(&settings(&other).each_ref().map(String::as_str)).await;
+    let failures = "roomcast_jwks_fetch_failures_total";
+    eventually("a failure", async || stranger.scrape().await.sum(failures) > 0.0).await;
+    assert_eq!(ask(&stranger, &one.token("alice")).await.status, 503);
+    assert_eq!(server.asked(), asked);
+    for node in [known, stranger] {
+        node.stop().await;
+    }
 }

@@ -131,7 +131,10 @@ async fn what_gives_no_ticket_has_its_code() {
     let (good, bearer) = (token("ann", ""), "Authorization: Bearer other\r\n");
     let good = json!({ "token": good }).to_string();
     assert_eq!(ask(address, &good, bearer).await.status, 200);
-    assert_eq!(shop.post(address, "/v1/tickets", json!({ "token": token("ann", "") })).await.0, 200);
+    assert_eq!(
+        shop.post(address, "/v1/tickets", json!({ "token": token("ann", "") })).await.0,
+        200
+    );
     let long = json!({ "token": "x".repeat(40_000) }).to_string();
     assert_eq!(code(&read(&ask(address, &long, "").await)), (413, "too_large"));
     let text = ask(address, "{}", "Content-Type: text/plain\r\n").await;
