@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
+use roomcast_testkit::{CertificateAuthority, CertificateKind};
 
 use crate::children::Children;
 use crate::dialect::{Dialect, WireEncoding};
@@ -23,6 +24,7 @@ mod strike;
 mod summary;
 mod tally;
 
+use hostile::Target;
 use kind::Attack;
 use members::{Crowd, MembersPlan};
 use strike::Strike;
@@ -88,7 +90,7 @@ pub(crate) fn main(args: &AttackArgs, children: &Children) -> Result<Report> {
     let mut runs = Vec::new();
     for round in 1..=args.rounds {
         for &attack in attacks {
-            let Some(run) = one(args, attack, round, (&cores, children))? else { continue };
+            let run = one(args, attack, round, (&cores, children))?;
             print::note(format_args!("round {round} of {}: {}", args.rounds, run.text()));
             runs.push(run);
         }
@@ -111,24 +113,29 @@ fn check(args: &AttackArgs) -> Result<()> {
         bail!("--seconds is between 0.1 and 60, --rate between 0.1 and 10");
     }
     if args.node.runs_already() {
-        bail!("attack starts a fresh node for each attack: leave --url out");
+        bail!("attack starts a fresh node for each attack itself: leave --url out");
     }
     machine::allow_links(args.members + args.rooms + hostile::MOST_SOCKETS)
 }
 
-/// One attack on a node of its own; `None` if the node does not speak what it attacks.
+/// One attack on a node of its own, which speaks TLS if that is what is attacked.
 fn one(
     args: &AttackArgs,
     attack: Attack,
     round: usize,
     (cores, children): (&Cores, &Children),
-) -> Result<Option<AttackRun>> {
+) -> Result<AttackRun> {
     let settings: Vec<String> =
         NODE.iter().flat_map(|setting| ["--set".to_owned(), (*setting).to_owned()]).collect();
-    let server = Server::node_with(&args.node, &settings, cores, children)?;
-    if attack.needs_tls() != server.secure.is_some() {
-        return Ok(None);
-    }
+    let folder = tempfile::tempdir()?;
+    let node = if attack.needs_tls() {
+        let authority = CertificateAuthority::create(folder.path());
+        let (cert, key) = authority.sign("node", CertificateKind::Ecdsa);
+        args.node.behind_tls(&authority.file(), (&cert, &key))
+    } else {
+        args.node.clone()
+    };
+    let server = Server::node_with(&node, &settings, cores, children)?;
     let plan = MembersPlan {
         members: args.members,
         rooms: args.rooms,
@@ -140,7 +147,8 @@ fn one(
     crowd.idle(SETTLED)?;
     let calm = crowd.pace(time)?;
     let before = usage(&server)?;
-    let strike = Strike::begin(attack, server.addr, time + SETTLED)?;
+    let target = Target { node: server.addr, secure: server.secure.clone() };
+    let strike = Strike::begin(attack, target, time + SETTLED)?;
     let struck = crowd.pace(time)?;
     let after = usage(&server)?;
     let tally = strike.end()?;
@@ -148,7 +156,7 @@ fn one(
     server.check()?;
     let share =
         |index: usize| (after[index] - before[index]).as_secs_f64() * 100.0 / time.as_secs_f64();
-    Ok(Some(AttackRun {
+    Ok(AttackRun {
         attack: attack.name(),
         round,
         calm,
@@ -158,7 +166,7 @@ fn one(
         lost: crowd.lost(),
         node_busy_percent: share(0),
         kept_waiting_percent: share(1),
-    }))
+    })
 }
 
 /// CPU time used, and time kept from the core.

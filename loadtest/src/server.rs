@@ -85,6 +85,14 @@ impl NodeArgs {
         Self { url: Some(url.to_owned()), ..self.clone() }
     }
 
+    /// The same for nodes that show this certificate, signed by an authority with this file.
+    pub(crate) fn behind_tls(&self, ca: &Path, (cert, key): (&Path, &Path)) -> Self {
+        let mut args = Self { ca: Some(ca.to_owned()), ..self.clone() };
+        args.set.push(format!("tls.cert={}", cert.display()));
+        args.set.push(format!("tls.key={}", key.display()));
+        args
+    }
+
     /// How to speak TLS, where it is spoken.
     fn secure(&self) -> Result<Option<Secure>> {
         let ca = self.ca.as_deref();

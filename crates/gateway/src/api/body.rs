@@ -8,13 +8,23 @@ use super::ApiError;
 
 /// Reads a body. A member that comes twice is refused, one that is not known is ignored.
 pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
-    // The library's message has names of members, line and column, and values of numbers only.
-    serde_json::from_slice(body).map_err(|error| ApiError::bad_body(error.to_string()))
+    serde_json::from_slice(body).map_err(|error| told(&error))
 }
 
 /// Reads one of several values of a body.
 pub(super) fn parse_value<'a, T: Deserialize<'a>>(value: &'a RawValue) -> Result<T, ApiError> {
-    serde_json::from_str(value.get()).map_err(|error| ApiError::bad_body(error.to_string()))
+    serde_json::from_str(value.get()).map_err(|error| told(&error))
+}
+
+/// The library's message: names of members, line and column, and values, of which a text may be a
+/// secret in the wrong place. It is left out.
+fn told(error: &serde_json::Error) -> ApiError {
+    let text = error.to_string();
+    let value = text.find("string \"").zip(text.rfind("\", expected "));
+    ApiError::bad_body(match value {
+        Some((from, to)) if from < to => format!("{}a string{}", &text[..from], &text[to + 1..]),
+        _ => text,
+    })
 }
 
 /// A name that may be missing.
@@ -33,4 +43,20 @@ pub(super) fn id<T>(
 ) -> Result<Option<T>, ApiError> {
     let wrong = || ApiError::bad_body(format!("{member}: 16 lower-case hex digits"));
     text.map(|text| parse(text).ok_or_else(wrong)).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_in_the_wrong_place_is_not_shown() {
+        for (body, expected) in [
+            (r#""secret""#, "invalid type: a string, expected u64 at line 1 column 8"),
+            (r#""a \", expected b""#, "invalid type: a string, expected u64 at line 1 column 18"),
+            ("-1", "invalid value: integer `-1`, expected u64 at line 1 column 2"),
+        ] {
+            assert_eq!(parse::<u64>(body.as_bytes()).unwrap_err().detail, expected, "{body}");
+        }
+    }
 }
