@@ -36,7 +36,7 @@ const SETTLED: Duration = Duration::from_millis(300);
 /// What the node would have without this program's usual exceptions, and no exempt address. Everyone
 /// comes over this machine as over a trusted proxy, so that attackers have addresses of their own.
 /// With keys, tokens are checked; members are anonymous.
-const NODE: [&str; 11] = [
+const NODE: [&str; 12] = [
     "node.workers=1",
     "limits.exempt_networks=none",
     "limits.accept_rate=2000",
@@ -48,6 +48,7 @@ const NODE: [&str; 11] = [
     "auth.anonymous=true",
     "namespaces.default.allow_join=public",
     "namespaces.default.allow_publish=public",
+    "namespaces.default.allow_history=public",
 ];
 
 /// Attack a node and measure what its well-behaved members notice.
