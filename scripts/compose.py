@@ -22,6 +22,8 @@ LEFT_OUT = {"grafana"}
 DEFAULT_PORTS = {"redis": 6379}
 # Debian's nginx loads what the image's has built in.
 NGINX_STREAM = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
+# Where a container finds its secrets.
+SECRETS = "/run/secrets"
 # Added to every published port.
 SHIFT = int(os.environ.get("ROOMCAST_SHIFT", "0"))
 # Its thousands also choose the network, so that two of these do not meet.
@@ -40,7 +42,8 @@ def shifted(published):
 
 
 def merged(base, over):
-    """One compose file laid over another: maps key by key, volumes by their place in the container."""
+    """One compose file laid over another: maps key by key, volumes by their place in the container,
+    ports after each other."""
     result = dict(base)
     for key, value in over.items():
         if isinstance(value, dict):
@@ -48,18 +51,24 @@ def merged(base, over):
         elif key == "volumes":
             places = {volume.split(":")[1]: volume for volume in base.get(key, []) + value}
             result[key] = list(places.values())
+        elif key == "ports":
+            result[key] = base.get(key, []) + value
         else:
             result[key] = value
     return result
 
 
 def services():
-    """What the compose files describe, by name."""
-    described = {}
+    """What the compose files describe, by name. A secret is a file like others, in a place of its own."""
+    described = {"services": {}, "secrets": {}}
     for name in os.environ.get("COMPOSE_FILE", "docker-compose.yml").split(":"):
-        text = re.sub(r"\$\{(\w+):-(\w*)\}", lambda word: os.environ.get(word[1]) or word[2], (ROOT / name).read_text())
-        described = merged(described, yaml.safe_load(text)["services"])
-    return described
+        text = re.sub(r"\$\{(\w+):-([^}]*)\}", lambda word: os.environ.get(word[1]) or word[2], (ROOT / name).read_text())
+        described = merged(described, {key: value for key, value in yaml.safe_load(text).items() if key in described})
+    for service in described["services"].values():
+        for name in service.pop("secrets", []):
+            file = described["secrets"][name]["file"]
+            service["volumes"] = service.get("volumes", []) + [f"{file}:{SECRETS}/{name}:ro"]
+    return described["services"]
 
 
 class Compose:
@@ -86,8 +95,7 @@ class Compose:
     def listens(self, service):
         """Every address that a service of this machine will listen on."""
         texts = [str(word) for word in self.services[service]["command"]]
-        for _, here in self.mounts(service):
-            source = ROOT / here.relative_to(self.folder(service) / "files")
+        for _, source, _ in self.mounts(service):
             texts += [source.read_text()] if source.is_file() else []
         inside = set(re.findall(r"0\.0\.0\.0:(\d+)", "\n".join(texts)))
         inside |= {str(port) for image, port in DEFAULT_PORTS.items() if self.image(service) == image}
@@ -110,24 +118,27 @@ class Compose:
         text = text.replace("0.0.0.0", address)
         for name, other in self.addresses.items():
             text = re.sub(rf"(?<![\w.-]){name}(?=:\d)", other, text)
-        places = {"/tmp": self.folder(service) / "tmp"} | dict(self.mounts(service))
+        places = {"/tmp": self.folder(service) / "tmp"}
+        places |= {inside: here for inside, _, here in self.mounts(service)}
         inside = "|".join(re.escape(place) for place in places)
         return re.sub(rf"(?<![\w./-])({inside})(?![\w.-])", lambda place: str(places[place[1]]), text)
 
     def mounts(self, service):
-        """Pairs of a path in the container and the path here."""
-        folder = self.folder(service)
+        """Of each file: its path in the container, where it comes from, and where it lies here."""
         for volume in self.services[service].get("volumes", []):
             source, inside = volume.split(":")[:2]
-            yield inside, folder / "files" / source.removeprefix("./")
+            yield inside, ROOT / source, self.folder(service) / "files" / inside.lstrip("/")
 
     def lay_out(self, service):
         """Makes the service's folder with its rendered files."""
         folder = self.folder(service)
         shutil.rmtree(folder, ignore_errors=True)
         (folder / "tmp").mkdir(parents=True)
-        for _, here in self.mounts(service):
-            source = ROOT / here.relative_to(folder / "files")
+        for inside, source, here in self.mounts(service):
+            if inside.startswith(f"{SECRETS}/"):
+                here.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(source, here)
+                continue
             if not source.exists():
                 here.mkdir(parents=True)
             for path in [source] if source.is_file() else source.rglob("*"):

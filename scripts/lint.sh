@@ -17,7 +17,7 @@ check formatting cargo fmt --all --check -- --color "$color"
 check clippy cargo clippy --workspace --all-targets --locked --keep-going -- -D warnings
 check rustdoc env RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --keep-going
 check "shellcheck (which \`make setup\` installs)" \
-    "${CARGO_TARGET_DIR:-target}/foreign/venv/bin/shellcheck" scripts/*.sh .ci/run
+    "${CARGO_TARGET_DIR:-target}/foreign/venv/bin/shellcheck" scripts/*.sh deploy/compose/*.sh .ci/run
 
 if ((${#failed[@]})); then
     echo "lint: failed: ${failed[*]}"

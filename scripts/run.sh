@@ -24,10 +24,13 @@ fi
 host=${BASH_REMATCH[1]} port=$((10#${BASH_REMATCH[2]}))
 ((port <= 65535)) || fail "LISTEN=$listen: a port is at most 65535"
 
-# A node beyond this machine refuses to start without --insecure: said before the build, not after.
-if [[ $host != 127.* && $host != "[::1]" && " $* " != *" --insecure "* ]]; then
-    fail "there is no authentication yet: whoever reaches $listen reads and writes every room." \
-        "If that is what you want, write:" \
+# A node beyond this machine refuses to start without authentication or --insecure: said before the
+# build, not after. What a configuration file has is the node's own to judge.
+if [[ $host != 127.* && $host != "[::1]" && ! " $* " =~ " --insecure "|" --config"|auth\. ]]; then
+    fail "without authentication whoever reaches $listen reads and writes every room." \
+        "With tokens (docs/quickstart.md, Authentication), write:" \
+        "    make run LISTEN=$listen ARGS='--set auth.hs_secret_file=FILE'" \
+        "If an open node is what you want:" \
         "    make run LISTEN=$listen ARGS=--insecure" \
         "For this machine alone:" \
         "    make run LISTEN=$port"

@@ -22,6 +22,11 @@ def rate(family, by="instance", labels=""):
     return f"sum by ({by}) (rate({family}{{{NODES}{labels}}}[{EACH}]))"
 
 
+def deflated(size):
+    """Payload of compressed messages a second, in this size."""
+    return rate("roomcast_deflated_bytes_total", labels=f', size="{size}"')
+
+
 def quantile(share, family, by="", labels=""):
     """A quantile of a histogram, over the nodes shown or by a label of it."""
     by = f"le, {by}" if by else "le"
@@ -127,6 +132,8 @@ CLUSTER = ("cluster", "Roomcast: nodes", [
         ("lines", "Closed", "cps", [(rate("roomcast_connections_closed_total", "reason"), "{{reason}}")],
          "restart: closed by a drain, as the client did not move by itself."),
         ("lines", "Handshake", "s", quantiles("roomcast_handshake_seconds"), "From the accepted socket to the written answer."),
+        ("lines", "Attempts to return", "short", quantiles("roomcast_reconnect_attempts"),
+         "Since the client's last connection, by its own word. Above 1: nodes are away, full or refusing."),
         ("lines", "Length of connections", "s", [(quantile("0.5", "roomcast_connection_duration_seconds"), "p50"),
          (quantile("0.99", "roomcast_connection_duration_seconds"), "p99")], "Of those that ended."),
     ]),
@@ -236,6 +243,8 @@ SATURATION = ("saturation", "Roomcast: saturation", [
     ("Network", [
         ("lines", "Bytes out", "Bps", [(rate("roomcast_bytes_out_total"), NODE)], ""),
         ("lines", "Bytes in", "Bps", [(rate("roomcast_bytes_in_total"), NODE)], ""),
+        ("lines", "Compressed to", "percentunit",
+         [(f"{deflated('compressed')} / {deflated('plain')}", NODE)], "Of the payload of what was compressed (`http.deflate`)."),
         ("lines", "Writes", "cps", [(rate("roomcast_writes_total"), NODE)], "System calls."),
         ("lines", "Passes", "cps", [(rate("roomcast_passes_total"), NODE)], "Rounds of writes over a room's members."),
     ]),

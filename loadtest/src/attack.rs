@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
-use roomcast_testkit::{CertificateAuthority, CertificateKind};
 
 use crate::children::Children;
 use crate::dialect::{Dialect, WireEncoding};
+use crate::door::DoorKind;
 use crate::machine::{self, Cores};
 use crate::print;
 use crate::report::Report;
@@ -128,13 +128,9 @@ fn one(
 ) -> Result<AttackRun> {
     let settings: Vec<String> =
         NODE.iter().flat_map(|setting| ["--set".to_owned(), (*setting).to_owned()]).collect();
-    let folder = tempfile::tempdir()?;
-    let node = if attack.needs_tls() {
-        let authority = CertificateAuthority::create(folder.path());
-        let (cert, key) = authority.sign("node", CertificateKind::Ecdsa);
-        args.node.behind_tls(&authority.file(), (&cert, &key))
-    } else {
-        args.node.clone()
+    let node = match attack.needs_tls() {
+        true => args.node.behind(&[DoorKind::Wss]).remove(0),
+        false => args.node.clone(),
     };
     let server = Server::node_with(&node, &settings, cores, children)?;
     let plan = MembersPlan {
@@ -148,7 +144,7 @@ fn one(
     crowd.idle(SETTLED)?;
     let calm = crowd.pace(time)?;
     let before = usage(&server)?;
-    let target = Target { node: server.addr, secure: server.secure.clone() };
+    let target = Target { node: server.addr, tls: server.door.tls()? };
     let strike = Strike::begin(attack, target, time + SETTLED)?;
     let struck = crowd.pace(time)?;
     let after = usage(&server)?;

@@ -101,7 +101,7 @@ fn measure(args: &ConnectArgs, server: &Server, cores: &Cores, round: usize) -> 
     let mut churn = Churn {
         request: Dialect::of(server, args.encoding).request(&[]),
         server,
-        engine: Engine::to(server)?,
+        engine: Engine::new(&server.door)?,
         batch: EngineBatch::default(),
         wait: if cores.spin { Wait::Spin } else { Wait::Sleep(Duration::from_millis(10)) },
         to_first_frame: args.first_frame && server.kind == Kind::Node,

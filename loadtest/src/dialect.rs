@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use roomcast_protocol::{
     ClientFrame, Data, Encoding as Wire, JoinRoom, Publish, RequestId, RoomName, ServerFrame,
 };
 
+use crate::door::Door;
 use crate::server::{Kind, Server};
 use crate::wire;
 
@@ -90,12 +92,14 @@ pub(crate) struct Dialect {
     pub(crate) kind: Kind,
     pub(crate) encoding: WireEncoding,
     pub(crate) addr: SocketAddr,
+    /// How clients come in.
+    pub(crate) door: Arc<Door>,
 }
 
 impl Dialect {
     /// The way to talk to this server.
     pub(crate) fn of(server: &Server, encoding: WireEncoding) -> Self {
-        Self { kind: server.kind, encoding, addr: server.addr }
+        Self { kind: server.kind, encoding, addr: server.addr, door: Arc::clone(&server.door) }
     }
 
     /// The upgrade request of a client that will be in `rooms`; the floor is told here.

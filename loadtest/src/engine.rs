@@ -5,6 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -12,9 +13,8 @@ use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::door::{Door, LinkTls};
 use crate::reader::Depth;
-use crate::secure::Secure;
-use crate::server::Server;
 
 mod link;
 
@@ -95,13 +95,20 @@ pub(crate) struct Engine {
     opened: u64,
     /// `SO_RCVBUF` of links opened from now on, if it is not the kernel's choice.
     receive_buffer: Option<usize>,
-    /// How links opened from now on speak TLS, if they do.
-    secure: Option<Secure>,
+    /// How links come in.
+    door: Arc<Door>,
+    /// How they speak TLS, if they do.
+    tls: Option<LinkTls>,
+    /// Further lines of the requests of links opened from now on.
+    headers: &'static str,
 }
 
+/// The offer of a client that takes compressed messages.
+const DEFLATE: &str = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
+
 impl Engine {
-    /// An engine without links.
-    pub(crate) fn new() -> Result<Self> {
+    /// An engine without links, which will all come in by this door.
+    pub(crate) fn new(door: &Arc<Door>) -> Result<Self> {
         Ok(Self {
             poll: Poll::new().context("epoll")?,
             events: Events::with_capacity(EVENTS),
@@ -109,25 +116,46 @@ impl Engine {
             buffer: vec![0; READ_BYTES],
             opened: 0,
             receive_buffer: None,
-            secure: None,
+            tls: door.tls()?,
+            door: Arc::clone(door),
+            headers: "",
         })
     }
 
-    /// An engine for links to this server, by TLS where it speaks TLS.
-    pub(crate) fn to(server: &Server) -> Result<Self> {
-        Ok(Self { secure: server.secure.clone(), ..Self::new()? })
+    /// Links opened from now on offer permessage-deflate.
+    pub(crate) fn offer_deflate(&mut self) {
+        self.headers = DEFLATE;
     }
 
-    /// Begins a link: connects, then sends `request` and expects 101.
+    /// Begins a link: connects, then sends `request` and expects 101. With tokens it is of a user of
+    /// its own.
     pub(crate) fn open(&mut self, to: SocketAddr, request: &Rc<[u8]>) -> Result<LinkId> {
+        let user =
+            if self.door.badge.is_some() { format!("load-{}", self.opened) } else { String::new() };
+        self.open_as(to, request, &user)
+    }
+
+    /// The same for a link of this user.
+    pub(crate) fn open_as(
+        &mut self,
+        to: SocketAddr,
+        request: &Rc<[u8]>,
+        user: &str,
+    ) -> Result<LinkId> {
         let source = 2 + (self.opened % u64::from(SOURCES)) as u8;
         self.opened += 1;
         let stream = connect(to, source, self.receive_buffer)
             .with_context(|| format!("connecting to {to} with {} links open", self.links.len()))?;
-        let session = self.secure.as_ref().map(Secure::session).transpose()?;
+        let session = self.tls.as_ref().map(|tls| tls.session(to)).transpose()?;
+        let dressed = self.door.dressed(request, user)?;
+        let request = dressed.map_or_else(|| Rc::clone(request), Rc::from);
         let entry = self.links.vacant_entry();
         let id = entry.key();
-        let link = entry.insert(Link::new(stream, session, Rc::clone(request)));
+        let request = match (self.headers, request.strip_suffix(b"\r\n")) {
+            ("", _) | (_, None) => request,
+            (headers, Some(begin)) => [begin, headers.as_bytes(), b"\r\n"].concat().into(),
+        };
+        let link = entry.insert(Link::new(stream, session, request));
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(link.stream(), Token(id), interest)?;
         Ok(id)

@@ -14,6 +14,7 @@ use crate::report::Report;
 use crate::server::{Kind, NodeArgs, Server};
 use crate::stats::kept_waiting;
 
+mod chat;
 mod load;
 mod run;
 mod summary;
@@ -45,6 +46,12 @@ pub(crate) struct FanoutArgs {
     /// Measured seconds for each window; a third of it goes before as warm-up.
     #[arg(long, default_value_t = 2.0)]
     pub(crate) seconds: f64,
+    /// Data like a chat's, of different texts, in place of one letter again and again.
+    #[arg(long)]
+    pub(crate) chat: bool,
+    /// Members offer permessage-deflate. Nodes started here need `--set http.deflate=true`.
+    #[arg(long, requires = "chat")]
+    pub(crate) deflate: bool,
     /// The members' and publishers' encoding.
     #[arg(long, value_enum, default_value = "json")]
     pub(crate) encoding: WireEncoding,

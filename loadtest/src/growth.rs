@@ -147,6 +147,8 @@ fn measure(
             rooms,
             publishers: 1,
             payload: args.payload,
+            chat: false,
+            deflate: false,
             window: vec![args.window],
             in_flight: args.in_flight,
             seconds: args.seconds,

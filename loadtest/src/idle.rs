@@ -97,7 +97,7 @@ pub(crate) fn main(args: &IdleArgs, children: &Children) -> Result<Report> {
 fn measure(args: &IdleArgs, server: &Server) -> Result<Memory> {
     let resident = || server.resident_kib()?.context("give the node's --pid to read its memory");
     let dialect = Dialect::of(server, args.encoding);
-    let mut engine = Engine::to(server)?;
+    let mut engine = Engine::new(&server.door)?;
     let (base_kib, mut steps, mut open) = (resident()?, Vec::new(), 0);
     for &step in &args.steps {
         print::note(format_args!("{}: {step} connections", server.kind.name()));

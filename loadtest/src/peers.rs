@@ -145,7 +145,11 @@ pub(crate) fn main(args: &PeersArgs, children: &Children) -> Result<Report> {
 /// One round: each scenario on each peer.
 fn measure(args: &PeersArgs, round: usize, kept: &mut Kept, children: &Children) -> Result<()> {
     let peers = if args.only.is_empty() { Peer::ALL.to_vec() } else { args.only.clone() };
-    let props = Props { node_binary: args.node_binary.clone(), set: vec![ONE_WORKER.to_owned()] };
+    let props = Props {
+        node_binary: args.node_binary.clone(),
+        set: vec![ONE_WORKER.to_owned()],
+        ..Props::default()
+    };
     for (part, text) in SCENARIOS {
         let scenario = scenario(text, args.quick)?;
         for peer in turn(&peers, round) {

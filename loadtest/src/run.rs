@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::children::Children;
+use crate::door::DoorArgs;
 use crate::print;
 use crate::report::Report;
 
@@ -64,6 +65,8 @@ pub(crate) struct RunArgs {
     /// Another setting of the Roomcast nodes started here.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
+    #[command(flatten)]
+    door: DoorArgs,
     /// Instead of the file's: nodes to start.
     #[arg(long)]
     nodes: Option<usize>,
@@ -107,10 +110,14 @@ impl RunArgs {
 /// Runs the scenario.
 pub(crate) fn main(args: &RunArgs, children: &Children) -> Result<Report> {
     let scenario = args.scenario()?;
-    let props = Props { node_binary: args.node_binary.clone(), set: args.set.clone() };
+    let props = Props {
+        node_binary: args.node_binary.clone(),
+        set: args.set.clone(),
+        door: args.door.clone(),
+    };
     let stage = match &args.at[..] {
         [] => Stage::start(args.peer, scenario.nodes, &props, children)?,
-        urls => Stage::at(urls, &args.pid, args.peer)?,
+        urls => Stage::at(urls, &args.pid, args.peer, &args.door)?,
     };
     let run = on_stage(&scenario, args.peer, stage, children)?;
     print::out(format_args!("{}\n{}", text::heading(&run), text::table(&run)))?;

@@ -1,10 +1,12 @@
 //! Reads a node's `/metrics`: the counters and gauges of its text form, by name and label.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+
+use crate::door::Door;
+use crate::get::get;
 
 /// How long one answer may take: a starved node answers late, and its page says how things were.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
@@ -21,13 +23,8 @@ impl Scrape {
     /// Asks the node.
     ///
     /// Fails if it does not answer 200 within 20 s.
-    pub(crate) fn of(addr: SocketAddr) -> Result<Self> {
-        let mut stream = TcpStream::connect_timeout(&addr, ANSWER_WITHIN)?;
-        stream.set_read_timeout(Some(ANSWER_WITHIN))?;
-        let request = format!("GET /metrics HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes())?;
-        let mut text = String::new();
-        stream.take(MAX_PAGE).read_to_string(&mut text).context("reading /metrics")?;
+    pub(crate) fn of(door: &Door, addr: SocketAddr) -> Result<Self> {
+        let text = get(door, addr, "/metrics", (ANSWER_WITHIN, MAX_PAGE)).context("/metrics")?;
         if text.split(' ').nth(1) != Some("200") {
             bail!("/metrics was answered with {:?}", text.lines().next().unwrap_or_default());
         }

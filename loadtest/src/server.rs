@@ -2,21 +2,26 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use clap::Args;
 use roomcast_testkit::free_port;
 use tempfile::TempDir;
 
 use crate::children::{Children, Running};
+use crate::door::Door;
 use crate::floor::Mode;
+use crate::get::get;
 use crate::machine::{self, Cores};
-use crate::secure::Secure;
+
+mod args;
+mod nginx;
+
+pub(crate) use args::NodeArgs;
 
 /// How long a node may take to be ready.
 const READY_WITHIN: Duration = Duration::from_secs(15);
@@ -24,6 +29,8 @@ const READY_WITHIN: Duration = Duration::from_secs(15);
 const RUNNING_WITHIN: Duration = Duration::from_secs(2);
 /// How long one HTTP answer may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// Bytes of an answer that hold its status.
+const STATUS_BYTES: u64 = 64;
 /// How much of a failed node's log is shown.
 const LOG_TAIL: usize = 2000;
 
@@ -50,83 +57,20 @@ impl Kind {
     }
 }
 
-/// Which node to test.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct NodeArgs {
-    /// The node's binary; else `roomcast` beside this program.
-    #[arg(long, value_name = "PATH")]
-    node_binary: Option<PathBuf>,
-    /// Use a node that runs already, for example ws://127.0.0.1:8080 or wss://127.0.0.1:8443.
-    #[arg(long, value_name = "URL", conflicts_with = "node_binary")]
-    url: Option<String>,
-    /// The pid of the node at --url, so that its CPU time and memory can be read.
-    #[arg(long, requires = "url")]
-    pid: Option<u32>,
-    /// Certificates (PEM) of the authorities to trust behind wss://, in place of the system's. Nodes
-    /// started here with `--set tls.cert=…` and `tls.key=…` are spoken to by TLS.
-    #[arg(long, value_name = "FILE")]
-    ca: Option<PathBuf>,
-    /// Another setting of the nodes started here, as `roomcast serve --set` takes it.
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    set: Vec<String>,
-    /// A Redis server for the nodes started here; without it their bus is in memory.
-    #[arg(long, value_name = "URL", conflicts_with = "url")]
-    pub(crate) redis_url: Option<String>,
-}
-
-impl NodeArgs {
-    /// Nodes that are started here, with these settings.
-    pub(crate) fn to_start(node_binary: Option<PathBuf>, set: Vec<String>) -> Self {
-        Self { node_binary, url: None, pid: None, ca: None, set, redis_url: None }
-    }
-
-    /// The same for a node that runs already.
-    pub(crate) fn at(&self, url: &str) -> Self {
-        Self { url: Some(url.to_owned()), ..self.clone() }
-    }
-
-    /// The same for nodes that show this certificate, signed by an authority with this file.
-    pub(crate) fn behind_tls(&self, ca: &Path, (cert, key): (&Path, &Path)) -> Self {
-        let mut args = Self { ca: Some(ca.to_owned()), ..self.clone() };
-        args.set.push(format!("tls.cert={}", cert.display()));
-        args.set.push(format!("tls.key={}", key.display()));
-        args
-    }
-
-    /// How to speak TLS, where it is spoken.
-    fn secure(&self) -> Result<Option<Secure>> {
-        let ca = self.ca.as_deref();
-        match &self.url {
-            Some(url) if url.starts_with("wss://") => Secure::of_url(url, ca).map(Some),
-            None if self.set.iter().any(|setting| setting.starts_with("tls.cert=")) => {
-                Secure::new("127.0.0.1", ca).map(Some)
-            }
-            _ => Ok(None),
-        }
-    }
-
-    /// Whether they name a node that runs already.
-    pub(crate) fn runs_already(&self) -> bool {
-        self.url.is_some()
-    }
-
-    /// The same for nodes on this Redis.
-    pub(crate) fn on_redis(&self, url: &str) -> Self {
-        Self { redis_url: Some(url.to_owned()), ..self.clone() }
-    }
-}
-
 /// A server, and the means to look at it.
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) kind: Kind,
     pub(crate) addr: SocketAddr,
-    pid: Option<u32>,
-    running: Option<Running>,
+    /// As the tables call it.
+    pub(crate) title: &'static str,
+    /// How clients come in.
+    pub(crate) door: Arc<Door>,
+    /// Its process, if known, and the one that stands before it.
+    pids: Vec<u32>,
+    running: Vec<Running>,
     /// Holds the log of a node started here.
     folder: Option<TempDir>,
-    /// How to speak TLS with it, if it speaks TLS.
-    pub(crate) secure: Option<Secure>,
 }
 
 impl Server {
@@ -143,21 +87,15 @@ impl Server {
         children: &Children,
     ) -> Result<Self> {
         if let Some(url) = &args.url {
-            let addr = address(url)?;
-            let server = Self {
-                kind: Kind::Node,
-                addr,
-                pid: args.pid,
-                running: None,
-                folder: None,
-                secure: args.secure()?,
-            };
-            return server.when_ready();
+            let door = Arc::new(args.door.to_urls(std::slice::from_ref(url))?);
+            let (kind, addr, title) = (Kind::Node, address(url)?, Kind::Node.name());
+            let (pids, running) = (args.pid.into_iter().collect(), Vec::new());
+            return Self { kind, addr, title, door, pids, running, folder: None }.when_ready();
         }
         let addr = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let folder = tempfile::tempdir()?;
         let log = File::create(folder.path().join("log"))?;
-        let binary = binary(args)?;
+        let binary = beside_or(args.node_binary.as_deref())?;
         let mut command = machine::pinned(&binary, cores.server.as_deref());
         command.args(["serve", "--listen", &addr.to_string()]);
         // A load may be faster than any application, and every message of some has a key.
@@ -168,15 +106,30 @@ impl Server {
         if let Some(url) = &args.redis_url {
             command.args(["--redis-url", url]);
         }
-        for setting in &args.set {
+        for setting in args.settings()?.iter().chain(&args.set) {
             command.args(["--set", setting]);
         }
         command.args(more).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let running = children.start(&mut command)?;
-        let pid = Some(running.pid());
-        let (running, folder) = (Some(running), Some(folder));
-        let secure = args.secure()?;
-        Self { kind: Kind::Node, addr, pid, running, folder, secure }.when_ready()
+        let mut running = vec![children.start(&mut command)?];
+        let mut front = addr;
+        if args.is_behind_nginx() {
+            front = SocketAddr::from(([127, 0, 0, 1], free_port()));
+            let pair = args.door.certificate()?;
+            let config = nginx::config(folder.path(), (front.port(), addr.port()), &pair)?;
+            let mut command = machine::pinned(nginx::PROGRAM.as_ref(), cores.server.as_deref());
+            command.arg("-p").arg(folder.path()).arg("-c").arg(config).stdin(Stdio::null());
+            running.push(children.start(&mut command).context(nginx::HELP)?);
+        }
+        Ok(Self {
+            kind: Kind::Node,
+            addr: front,
+            title: args.title(),
+            door: Arc::new(args.door.to_started(&args.set)?),
+            pids: running.iter().map(Running::pid).collect(),
+            running,
+            folder: Some(folder),
+        })
+        .and_then(Self::when_ready)
     }
 
     /// Starts a floor whose deliveries have `frame_bytes` on the wire.
@@ -193,9 +146,15 @@ impl Server {
         let (running, line) = children.start_and_listen(&mut command)?;
         let addr = line.rsplit(' ').next().unwrap_or_default().parse();
         let addr = addr.with_context(|| format!("the floor said {line:?}"))?;
-        let pid = Some(running.pid());
-        let running = Some(running);
-        Ok(Self { kind: Kind::Floor(mode), addr, pid, running, folder: None, secure: None })
+        Ok(Self {
+            kind: Kind::Floor(mode),
+            addr,
+            title: Kind::Floor(mode).name(),
+            door: Arc::default(),
+            pids: vec![running.pid()],
+            running: vec![running],
+            folder: None,
+        })
     }
 
     /// Starts another project's server, which takes connections at `addr` when it is ready.
@@ -208,9 +167,15 @@ impl Server {
         let log = File::create(folder.path().join("log"))?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let running = children.start(&mut command)?;
-        let (pid, folder) = (Some(running.pid()), Some(folder));
-        let running = Some(running);
-        let server = Self { kind: Kind::Peer, addr, pid, running, folder, secure: None };
+        let server = Self {
+            kind: Kind::Peer,
+            addr,
+            title: Kind::Peer.name(),
+            door: Arc::default(),
+            pids: vec![running.pid()],
+            running: vec![running],
+            folder: Some(folder),
+        };
         let deadline = Instant::now() + READY_WITHIN;
         while TcpStream::connect_timeout(&addr, ANSWER_WITHIN).is_err() {
             server.check()?;
@@ -223,10 +188,10 @@ impl Server {
     }
 
     fn when_ready(self) -> Result<Self> {
-        let within = if self.running.is_some() { READY_WITHIN } else { RUNNING_WITHIN };
+        let within = if self.running.is_empty() { RUNNING_WITHIN } else { READY_WITHIN };
         let deadline = Instant::now() + within;
         loop {
-            let answer = status_over(self.secure.as_ref(), self.addr, "/health/ready");
+            let answer = status(&self.door, self.addr, "/health/ready");
             if matches!(answer, Ok(200)) {
                 return Ok(self);
             }
@@ -241,8 +206,8 @@ impl Server {
 
     /// Fails if a server started here has ended by itself.
     pub(crate) fn check(&self) -> Result<()> {
-        let Some(running) = &self.running else { return Ok(()) };
-        running.check().with_context(|| format!("the server failed{}", self.log_tail()))
+        let failed = || format!("the server failed{}", self.log_tail());
+        self.running.iter().try_for_each(|running| running.check().with_context(failed))
     }
 
     /// The last lines of the log of a node started here, for an error message.
@@ -257,27 +222,31 @@ impl Server {
 
     /// CPU time that the server has used; `None` if its pid is not known.
     pub(crate) fn cpu_time(&self) -> Result<Option<Duration>> {
-        self.pid.map(machine::cpu_time).transpose()
+        self.sum(machine::cpu_time)
     }
 
     /// Time in which it was kept from running by others; `None` if its pid is not known.
     pub(crate) fn cpu_wait(&self) -> Result<Option<Duration>> {
-        self.pid.map(machine::cpu_wait).transpose()
+        self.sum(machine::cpu_wait)
     }
 
     /// Its process, if known.
     pub(crate) fn pid(&self) -> Option<u32> {
-        self.pid
+        self.pids.first().copied()
     }
 
     /// Its resident memory in KiB; `None` if its pid is not known.
     pub(crate) fn resident_kib(&self) -> Result<Option<u64>> {
-        self.pid.map(machine::resident_kib).transpose()
+        self.sum(machine::resident_kib)
     }
-}
 
-fn binary(args: &NodeArgs) -> Result<OsString> {
-    beside_or(args.node_binary.as_deref())
+    /// Over all of its processes.
+    fn sum<T: std::iter::Sum>(&self, of: impl Fn(u32) -> Result<T>) -> Result<Option<T>> {
+        if self.pids.is_empty() {
+            return Ok(None);
+        }
+        self.pids.iter().map(|&pid| of(pid)).sum::<Result<T>>().map(Some)
+    }
 }
 
 /// The node's binary: this one, or `roomcast` beside this program.
@@ -305,24 +274,8 @@ pub(crate) fn address(url: &str) -> Result<SocketAddr> {
 }
 
 /// The status of a GET.
-pub(crate) fn status(addr: SocketAddr, path: &str) -> Result<u16> {
-    status_over(None, addr, path)
-}
-
-fn status_over(secure: Option<&Secure>, addr: SocketAddr, path: &str) -> Result<u16> {
-    let stream = TcpStream::connect_timeout(&addr, ANSWER_WITHIN)?;
-    stream.set_read_timeout(Some(ANSWER_WITHIN))?;
-    match secure {
-        Some(secure) => status_of(secure.over(stream)?, addr, path),
-        None => status_of(stream, addr, path),
-    }
-}
-
-fn status_of(mut stream: impl Read + Write, addr: SocketAddr, path: &str) -> Result<u16> {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes())?;
-    let mut answer = String::new();
-    stream.take(64).read_to_string(&mut answer)?;
+pub(crate) fn status(door: &Door, addr: SocketAddr, path: &str) -> Result<u16> {
+    let answer = get(door, addr, path, (ANSWER_WITHIN, STATUS_BYTES))?;
     let status = answer.split(' ').nth(1).context("no HTTP answer")?;
     Ok(status.parse()?)
 }

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::children::Children;
 use crate::dialect::room_name;
+use crate::door::{Door, DoorArgs};
 use crate::machine;
 use crate::print;
 use crate::report::Report;
@@ -36,12 +37,14 @@ mod past;
 mod plan;
 mod plot;
 mod publisher;
+mod renewal;
 mod repair;
 mod scene;
 mod store;
 mod summary;
 mod timeline;
 mod topology;
+mod turned_away;
 mod watch;
 mod way;
 
@@ -63,6 +66,9 @@ use watch::Watch;
 /// Messages of a room that stay readable: at the default rate over a minute's, so that a gap is
 /// only ever what a fault did.
 const RETENTION: u64 = 20_000;
+
+/// How long a connection outlives its token: longer than a fault may keep the next one away.
+const LEEWAY_SECONDS: u64 = 15;
 
 /// Let everything fail under load and check what every client saw.
 #[derive(Debug, Clone, Args, Serialize)]
@@ -112,6 +118,9 @@ pub(crate) struct TortureArgs {
     /// The node's binary; else `roomcast` beside this program.
     #[arg(long, value_name = "PATH")]
     node_binary: Option<PathBuf>,
+    #[command(flatten)]
+    #[serde(skip)]
+    door: DoorArgs,
     /// Another setting of the nodes, as `roomcast serve --set` takes it.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -148,13 +157,15 @@ pub(crate) fn main(args: &TortureArgs, children: &Children) -> Result<Report> {
     let (over, ended) = tokio::sync::oneshot::channel::<()>();
     let background = std::thread::spawn(move || drop(runtime.block_on(ended)));
 
+    let door = Arc::new(args.door.to_started(&args.set)?);
     let binary = beside_or(args.node_binary.as_deref())?;
     let tags: Vec<_> =
         (0..args.rooms).map(|room| tag(&binary, &room_name(room)?)).collect::<Result<_>>()?;
     let mut store = Store::start(args.topology, &tags);
     let watch = Watch::start(store.successors());
     let mut scene = Scene::new(store, args.nodes, &handle);
-    let nodes = (0..args.nodes).map(|number| start_node(args, number, &scene, &logs, children));
+    let nodes =
+        (0..args.nodes).map(|number| start_node((args, &door), number, &scene, &logs, children));
     let nodes = nodes.collect::<Result<Vec<_>>>()?;
     let addrs: Vec<_> = nodes.iter().map(|node| node.addr).collect();
     let fronts = scene.stand_before(&addrs, &handle);
@@ -162,7 +173,8 @@ pub(crate) fn main(args: &TortureArgs, children: &Children) -> Result<Report> {
 
     let mut checker = Checker::new(args.rooms, RETENTION, args.topology.fails_over());
     let (told, heard) = channel();
-    let cast = Cast { args, straight: addrs.into(), fronts: fronts.into() };
+    let cast =
+        Cast { args, door: Arc::clone(&door), straight: addrs.into(), fronts: fronts.into() };
     let (members, rooms, clients) = cast.members(&mut checker)?;
     let (publishers, authors) = cast.publishers()?;
     let thin_rate = args.rate * publishers.len() as f64 / (publishers.len() + authors.len()) as f64;
@@ -171,7 +183,7 @@ pub(crate) fn main(args: &TortureArgs, children: &Children) -> Result<Report> {
     }
     let (stop_authors, stop) = tokio::sync::watch::channel(false);
     let count = checker.member_count();
-    let load = Load::new(members, publishers, seed)?;
+    let load = Load::new(members, publishers, &door, seed)?;
     let judged = (checker, Repairs::new(rooms), Timeline::new(&faults));
     let judges = Judges::new(judged, &logs.path)?;
     let heard = (heard, stop_authors);
@@ -241,7 +253,7 @@ impl Logs {
 }
 
 fn start_node(
-    args: &TortureArgs,
+    (args, door): (&TortureArgs, &Arc<Door>),
     number: usize,
     scene: &Scene,
     logs: &Logs,
@@ -259,12 +271,13 @@ fn start_node(
         "heartbeat.interval=1s".to_owned(),
         "drain.total=3s".to_owned(),
         "drain.pause=500ms".to_owned(),
+        format!("auth.leeway={LEEWAY_SECONDS}s"),
     ];
-    for setting in own.iter().chain(&args.set) {
+    for setting in args.door.settings()?.iter().chain(&own).chain(&args.set) {
         arguments.extend(["--set".to_owned(), setting.clone()]);
     }
     let log = logs.path.join(format!("node-{}.log", number + 1));
-    TortureNode::start(&binary, arguments, &log, children)
+    TortureNode::start(&binary, arguments, (&log, door), children)
 }
 
 fn wait_ready(nodes: &[TortureNode]) -> Result<()> {

@@ -26,6 +26,10 @@ def look():
     runs("localhost", lambda free: f"localhost:{free}", "127.0.0.1")
     runs("port 0", lambda _: "0", "127.0.0.1")
     runs("every address", lambda free: f"0.0.0.0:{free}", "127.0.0.1", "ARGS=--insecure")
+    secret = up.RUN / "secret"
+    secret.write_text("a secret of some thirty-two bytes or more\n")
+    guarded = f"ARGS=--set auth.hs_secret_file={secret}"
+    runs("every address, with tokens", lambda free: f"0.0.0.0:{free}", "127.0.0.1", guarded)
     if has_ipv6():
         runs("IPv6", lambda free: f"[::1]:{free}", "[::1]")
     refusals()

@@ -82,7 +82,7 @@ def compose():
 
 
 def kubernetes():
-    for name in ("base", "monitoring"):
+    for name in ("base", "monitoring", "production"):
         manifests = passes(f"kustomize build {name}", TOOLS / "kubectl", "kustomize", DEPLOY / "kubernetes" / name)
         # Kubernetes's own kinds have a schema; the Prometheus operator's do not.
         known = [item for item in yaml.safe_load_all(manifests) if not item["apiVersion"].startswith("monitoring.")]
@@ -131,7 +131,7 @@ def drain_total(path):
 
 def graces():
     """Whatever ends a node gives it longer than its drain takes."""
-    total = drain_total(DEPLOY / "compose/roomcast.toml")
+    total = max(map(drain_total, (DEPLOY / "compose").glob("*.toml")))
     for name, service in up.services().items():
         if service["image"] == "roomcast":
             check(seconds(service["stop_grace_period"]) > total, f"{name}: stop_grace_period above drain.total")
@@ -140,8 +140,9 @@ def graces():
     check(grace > drain_total(DEPLOY / "roomcast.toml"), "systemd: TimeoutStopSec above drain.total")
     pod = yaml.safe_load((BASE / "deployment.yaml").read_text())["spec"]["template"]["spec"]
     hook = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
-    needed = drain_total(BASE / "roomcast.toml") + hook
-    check(pod["terminationGracePeriodSeconds"] > needed, "Kubernetes: grace above preStop and drain.total")
+    for path in (DEPLOY / "kubernetes").glob("*/roomcast.toml"):
+        above = pod["terminationGracePeriodSeconds"] > drain_total(path) + hook
+        check(above, f"Kubernetes, {path.parent.name}: grace above preStop and drain.total")
 
 
 def runbooks():

@@ -13,6 +13,7 @@ import commands
 import files
 import plots
 import mistakes
+import production
 import stack
 import up
 
@@ -25,6 +26,8 @@ def main():
     plots.look()
     commands.look()
     mistakes.look()
+    print(f"       after {time.monotonic() - began:.0f} s")
+    production.look()
     print(f"       after {time.monotonic() - began:.0f} s")
     try:
         stack.look()

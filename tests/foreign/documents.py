@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ["README.md", "ARCHITECTURE.md", "docs/*.md", "deploy/README.md", "loadtest/README.md"]
+PAGES = ["README.md", "ARCHITECTURE.md", "docs/*.md", "deploy/README.md", "examples/README.md", "loadtest/README.md"]
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 # What is after the fence → the test that holds such blocks.
@@ -21,7 +21,7 @@ HELD = {
     "json client": "crates/protocol/tests/docs.rs",
     "json server": "crates/protocol/tests/docs.rs",
     "mermaid": "a picture",
-    "text": "a picture, or a rule of Redis's access lists (crates/bus/tests/topologies.rs)",
+    "text": "a picture, a request, or a rule of Redis's access lists (crates/bus/tests/topologies.rs)",
 }
 
 

@@ -6,6 +6,7 @@ import contextlib
 import json
 import re
 import shlex
+import tempfile
 
 from documents import ROOT, blocks
 from programs import START, Node, free_port, program, redis
@@ -14,7 +15,7 @@ from test_documents import Output, succeeds
 # Commands of machines that are not here, and of programs that have no tests of their own here.
 NOT_HERE = [
     r"git clone REPOSITORY roomcast && cd roomcast",
-    r"docker compose up --build",
+    r"docker compose (-f \S+ -f deploy/compose/\w+\.yml )?up --build( -d)?",
     r"systemctl reload roomcast",
     r"cargo build .*",
     r"sudo apt-get install .*",
@@ -23,11 +24,11 @@ NOT_HERE = [
 
 async def test_commands_that_documents_show(place):
     """Each command is one of those that are run below, or is looked up."""
-    unknown, shown = [], set()
+    unknown, shown, of_the_api = [], set(), api_commands()
     for block in blocks("console", "sh"):
         for command in commands(block):
             shown.add(command)
-            if command not in RUN and not any(re.fullmatch(known, command) for known in NOT_HERE):
+            if command not in {*RUN, *of_the_api} and not any(re.fullmatch(known, command) for known in NOT_HERE):
                 if problem := await looked_up(place, command):
                     unknown.append(f"{block}: {command}: {problem}")
     assert not unknown, "\n".join(unknown)
@@ -36,10 +37,10 @@ async def test_commands_that_documents_show(place):
 
 def commands(block):
     """What is typed, without comments."""
-    for line in block.text.splitlines():
+    for line in block.text.replace(" \\\n", " ").splitlines():
         if block.kind == "sh" or line.startswith("$ "):
             if command := re.sub(r"(^|\s+)#\s.*", "", line.removeprefix("$ ")).strip():
-                yield command
+                yield re.sub(r" {2,}", " ", command)
 
 
 async def looked_up(place, command):
@@ -57,6 +58,8 @@ async def looked_up(place, command):
                 compose = (ROOT / "docker-compose.yml").read_text()
                 if verb not in ("run", "end", "pid") or f"\n  {service}:\n" not in compose:
                     return f"up.sh has no {verb} {service}"
+            case ["deploy/compose/secrets.sh", _folder, _name]:
+                continue  # tests/deploy/production.py runs it.
             case [("loadtest" | "target/release/loadtest"), *arguments]:
                 if problem := await flags(place.roomcast.with_name("loadtest"), arguments):
                     return problem
@@ -86,10 +89,25 @@ FIRST = "target/quick/roomcast serve --redis-url redis://127.0.0.1:6379 --listen
 SECOND = "target/quick/roomcast serve --redis-url redis://127.0.0.1:6379 --listen 127.0.0.1:8082"
 BOTH = "target/quick/roomcast tail chat --url ws://127.0.0.1:8081/ws --url ws://127.0.0.1:8082/ws"
 SECRET = "(umask 077; head -c 32 /dev/urandom | base64 > secret)"
-GUARDED = "target/quick/roomcast serve --set auth.hs_secret_file=secret --set http.listen=127.0.0.1:8090 &"
+KEY = '(umask 077; target/quick/roomcast api-key shop --scopes "publish admin" > key)'
+AUTH = "printf '[auth]\\nhs_secret_file = \"secret\"\\n' > node.toml"
+TABLE = "tail -n +2 key >> node.toml"
+GUARDED = "target/quick/roomcast serve --config node.toml --listen 127.0.0.1:8090 &"
+SETTINGS = 'export ROOMCAST_URL=http://127.0.0.1:8090 ROOMCAST_SECRET_FILE=secret ROOMCAST_KEY="$(head -n 1 key)"'
+BACKEND = "node examples/backend-node/backend.mjs &"
+LOGIN = "curl -X POST -u alice:wonderland http://127.0.0.1:3000/token"
+BY_BACKEND = """curl -u bob:builder http://127.0.0.1:3000/rooms/chat:1 -d '{"text":"from a backend"}'"""
+BAN = "curl -X POST -u root:secret http://127.0.0.1:3000/ban/bob"
 MAKE = "target/quick/roomcast token make --secret-file secret --sub alice --for 1h --room 'chat*=join,publish' > token"
 TOKENED = "target/quick/roomcast publish chat '{\"text\":\"hi\"}' --url ws://127.0.0.1:8090/ws --token-file token"
-RUN = {TAIL, PUBLISH, COUNT, ORDER, WSCAT, CHECK, REDIS, FIRST, SECOND, BOTH, SECRET, GUARDED, MAKE, TOKENED}
+RUN = {TAIL, PUBLISH, COUNT, ORDER, WSCAT, CHECK, REDIS, FIRST, SECOND, BOTH, SECRET, KEY, AUTH, TABLE, GUARDED, MAKE, TOKENED}
+RUN |= {SETTINGS, BACKEND, LOGIN, BY_BACKEND, BAN}
+API = "docs/api.md"
+
+
+def api_commands():
+    """Those that test_commands_of_the_api runs."""
+    return [command for block in blocks("console", page=API) for command in commands(block)]
 
 
 def shell(place, command, replaced):
@@ -103,8 +121,7 @@ def shell(place, command, replaced):
 def shown_output(command):
     """The lines that documents show below a command."""
     for block in blocks("console"):
-        if block.text.startswith(f"$ {command}\n"):
-            yield block.text.splitlines()[1:]
+        yield from (shown for typed, shown in dialogues(block) if typed == command and shown)
 
 
 def alike(shown, real):
@@ -156,17 +173,69 @@ async def test_commands_wscat(place):
 
 
 async def test_commands_with_a_token(place):
-    folder = place.work / "token"
-    folder.mkdir(exist_ok=True)
-    files = {"--secret-file secret": f"--secret-file {folder}/secret", "secret_file=secret": f"secret_file={folder}/secret"}
-    files |= {"> secret": f"> {folder}/secret", "> token": f"> {folder}/token", "--token-file token": f"--token-file {folder}/token"}
-    files["8090"] = str(free_port())
-    await succeeds(place, *shell(place, SECRET, files))
-    node = ["bash", "-c", "exec " + shell(place, GUARDED.removesuffix(" &"), files)[2]]
-    async with program(node, place.logs / "guarded.log"):
-        await succeeds(place, *shell(place, MAKE, files))
-        published = await succeeds(place, *shell(place, f"for n in {{1..50}}; do {TOKENED} && exit; sleep 0.1; done; exit 1", files))
-        assert '"type":"ack"' in published, published
+    """The quickstart's way from a secret to a backend, in a folder of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        here = {"8090": str(free_port()), "examples/": f"{ROOT}/examples/", "3000": (port := str(free_port()))}
+
+        def inside(command):
+            typed = shell(place, command, here)[2]
+            return ["bash", "-c", f"cd {folder}; {typed}"]
+
+        for command in (SECRET, KEY, AUTH, TABLE, MAKE):
+            await succeeds(place, *inside(command))
+        async with program(inside("exec " + GUARDED.removesuffix(" &")), place.logs / "guarded.log"):
+            published = await succeeds(place, *inside(f"for n in {{1..50}}; do {TOKENED} && exit; sleep 0.1; done; exit 1"))
+            assert '"type":"ack"' in published, published
+            backend = inside(f"export PORT={port}; {SETTINGS}; exec " + BACKEND.removesuffix(" &"))
+            async with program(backend, place.logs / "backend.log", stdout=asyncio.subprocess.PIPE) as running:
+                await Output(running.stdout).has("backend: ")
+                for command in (LOGIN, BY_BACKEND, BAN):
+                    real = await succeeds(place, *inside(command.replace("curl", "curl -sS")))
+                    outputs = list(shown_output(command))
+                    assert outputs and all(alike(line, real) for (line,) in outputs), (command, outputs, real)
+
+
+async def test_commands_of_the_api(place):
+    """Every command of docs/api.md, in its order, with the fields of the answers that it shows."""
+    secret = place.logs / "secret"
+    secret.write_text("a secret of some thirty-two bytes or more\n")
+    configuration = place.logs / "node.toml"
+    make, *curls = (line for block in blocks("console", page=API) for line in dialogues(block))
+    command, shown = make
+    assert command.startswith("roomcast api-key "), command
+    made = await succeeds(place, *shell(place, command.replace("roomcast", str(place.roomcast)), {}))
+    key, table = made.split("\n", 1)
+    assert [line.split("=")[0] for line in shown[1:]] == [line.split("=")[0] for line in table.splitlines()], (shown, made)
+    configuration.write_text(f'[auth]\nhs_secret_file = "{secret}"\n{table}')
+    known = {"KEY": key}
+    token = [place.roomcast, "token", "make", "--secret-file", secret, "--sub", "alice", "--for", "1h"]
+    known["TOKEN"] = (await succeeds(place, *token)).strip()
+    async with Node(place, "a", "--config", configuration) as node:
+        for command, shown in curls:
+            assert command.startswith("curl "), command
+            variables = "".join(f"{name}={value}; " for name, value in known.items())
+            typed = command.replace("curl ", "curl -sS --fail-with-body ", 1).replace("127.0.0.1:8080", f"127.0.0.1:{node.port}")
+            real = await succeeds(place, "bash", "-c", variables + typed)
+            assert len(shown) == len(real.splitlines()), (command, real)
+            for wanted, line in zip(shown, real.splitlines()):
+                assert same_shape(json.loads(wanted), json.loads(line)), (command, wanted, line)
+                known["ID"] = json.loads(line).get("id", known.get("ID"))
+
+
+def dialogues(block):
+    """Pairs of a command and the lines that are shown below it."""
+    typed = list(commands(block))
+    parts = re.split(r"^\$ ", block.text.replace(" \\\n", " "), flags=re.MULTILINE)[1:]
+    return [(command, part.rstrip("\n").split("\n")[1:]) for command, part in zip(typed, parts, strict=True)]
+
+
+def same_shape(shown, real):
+    """Two values with the same fields at every depth."""
+    if isinstance(shown, dict) and isinstance(real, dict):
+        return list(shown) == list(real) and all(same_shape(shown[name], real[name]) for name in shown)
+    if isinstance(shown, list) and isinstance(real, list):
+        return len(shown) == len(real) and all(map(same_shape, shown, real))
+    return type(shown) is type(real)
 
 
 async def test_commands_two_nodes_on_a_redis(place):

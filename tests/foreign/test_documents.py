@@ -19,7 +19,7 @@ EXAMPLE = ROOT / "crates/client/examples/quickstart.rs"
 async def test_documents_hold_no_block_unheld(place):
     unheld = [f"{block}: {block.kind!r}" for block in blocks() if block.kind not in HELD]
     assert not unheld, f"write a test, and name it in documents.py: {unheld}"
-    assert len(blocks("js")) == 8, "a program came or went: run it below"
+    assert len(blocks("js")) == 9, "a program came or went: run it below"
 
 
 class Output:
@@ -59,7 +59,10 @@ class Script:
 
 async def test_documents_coming_from(place):
     shared, socketio, service, pusher, backend, centrifugo = (block.text for block in blocks("js", page=COMING_FROM))
-    async with Node(place, "a") as node:
+    key, table = (await succeeds(place, place.roomcast, "api-key", "shop", "--scopes", "publish")).split("\n", 1)
+    configuration = place.logs / "node.toml"
+    configuration.write_text(table)
+    async with Node(place, "a", "--config", configuration) as node:
         # Also where the node comes only later.
         await node.stop()
         async with Script(place, node, "socketio", shared + socketio) as shown:
@@ -73,7 +76,7 @@ async def test_documents_coming_from(place):
             await ann.join("support")
             await answered(ann)
         async with Script(place, node, "pusher", shared + pusher) as shown:
-            async with Script(place, node, "backend", shared + backend) as stored:
+            async with Script(place, node, "backend", f'process.env.KEY = "{key}";\n{backend}') as stored:
                 await stored.has("stored as 1")
             await shown.has("7")
         async with Script(place, node, "centrifugo", shared + centrifugo) as shown:
@@ -96,7 +99,7 @@ async def answered(ann):
 
 
 async def test_documents_quickstart_client(place):
-    _, chat = (block.text for block in blocks("js", page=QUICKSTART))
+    _, chat, _ = (block.text for block in blocks("js", page=QUICKSTART))
     (addition,) = re.findall(r"^Add `(.+?)` at the end", (ROOT / QUICKSTART).read_text(), re.MULTILINE)
     async with Node(place, "a") as node, Script(place, node, "chat", f"{chat}\n{addition}\n") as shown:
         await shown.has("1 alice { at: ", "3 alice { at: ")
@@ -110,7 +113,7 @@ async def test_documents_quickstart_client(place):
 
 async def test_documents_in_a_browsers_console(place):
     """The programs that a reader may paste into the console of the node's page."""
-    listening, chat = (block.text for block in blocks("js", page=QUICKSTART))
+    listening, chat, _ = (block.text for block in blocks("js", page=QUICKSTART))
     shared, socketio, *_ = (block.text for block in blocks("js", page=COMING_FROM))
     pasted = {"listening": (listening, "joined"), "chat": (chat, "from a foreign client"), "socketio": (shared + socketio, "sent as ")}
     async with Node(place, "a") as node, client(node, user="bob") as bob:
@@ -209,8 +212,9 @@ async def test_documents_name_keys_that_exist(place):
 UPGRADE = [
     "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
 ]
-# What is asked → the row of protocol.md that answers. What needs a node in a state of its own (full,
-# draining, not ready; a body that does not end) is in crates/roomcast/tests and crates/gateway.
+# What is asked → the row of protocol.md that answers. What needs a node in a state of its own (with
+# keys, full, draining, not ready; a limit that is reached; a body that does not end) is in
+# crates/roomcast/tests and crates/gateway.
 ASKED = [
     ("GET /ws?user=a%20b", UPGRADE, 400, "bad_query"),
     ("GET /ws", [*UPGRADE, "Sec-WebSocket-Protocol: chat"], 400, "unknown_subprotocol"),
@@ -219,19 +223,27 @@ ASKED = [
     ("hello", [], 400, ""),
     ("GET /nothing", [], 404, "not_found"),
     ("POST /ws", ["Content-Length: 0"], 405, "method_not_allowed"),
-    ("GET /", ["Content-Length: 5"], 413, "body_too_large"),
+    ("GET /ws", [*UPGRADE, "Authorization: Bearer x"], 401, "bad_token"),
+    ("GET /ws", [*UPGRADE, "Origin: https://elsewhere.example"], 403, "bad_origin"),
+    ("GET /health/live", ["Content-Length: 5"], 413, "too_large"),
     ("GET /ws", [], 426, "upgrade_required"),
     ("GET /ws", [*UPGRADE[:2], "Sec-WebSocket-Version: 8", UPGRADE[3]], 426, "bad_handshake"),
     ("GET /ws", ["X-Long: " + "a" * 20_000], 431, ""),
     ("GET /ws", ["X-Short: a"] * 101, 431, ""),
 ]
-ELSEWHERE = {(408, "body_timeout"), (503, "not_ready"), (503, "draining"), (503, "full")}
+ELSEWHERE = {
+    (401, "no_token"), (401, "expired_token"), (401, "spent_ticket"), (403, "banned"), (408, "timeout"),
+    (429, "rate_limited"), (429, "too_many_connections"),
+    (503, "not_ready"), (503, "bus_unavailable"), (503, "draining"), (503, "full"),
+}
+# Rows of proxies and balancers.
+NOT_FROM_A_NODE = {(403, "")}
 
 
 async def test_documents_http_statuses(place):
     section = (ROOT / "docs/protocol.md").read_text().split("\n## HTTP statuses\n")[1].split("\n## ")[0]
-    rows = re.findall(r"^\| (\d+) \| `?(\w*)`? ?\| (?:yes|no) \| (?!never from a node)", section, re.MULTILINE)
-    documented = {(int(status), code) for status, code in rows}
+    rows = re.findall(r"^\| (\d+) \| `?(\w*)`? ?\| ", section, re.MULTILINE)
+    documented = {(int(status), code) for status, code in rows} - NOT_FROM_A_NODE
     async with Node(place, "a") as node:
         for line, headers, status, code in ASKED:
             answer = await ask(node, "\r\n".join([f"{line} HTTP/1.1", "Host: node", *headers, "", ""]))

@@ -120,8 +120,11 @@ impl OrderBook {
         for order in self.concerning(subject).filter(|order| order.holds(now)) {
             match &order.kind {
                 OrderKind::Ban(_) => return Some(OrderVerdict::Banned(order)),
-                OrderKind::Disconnect { before, renewal, .. } => {
+                OrderKind::Disconnect { target, before, renewal } => {
+                    // The id of a connection names no later one, so its age does not matter.
+                    let is_named = matches!(target, DisconnectTarget::Connection(_));
                     let is_older = subject.connection.is_some_and(|(_, begun)| begun < *before);
+                    let is_older = is_named || is_older;
                     if is_older && disconnect != Some(Renewal::No) {
                         disconnect = Some(*renewal);
                     }

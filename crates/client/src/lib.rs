@@ -25,5 +25,7 @@ pub use token::TokenSource;
 /// The client's pure part, for the simulation in `gateway`; not for use.
 #[doc(hidden)]
 pub mod simulation {
-    pub use crate::session::{Action, ClientRequest, Failure, Input, RetryVerdict, Session};
+    pub use crate::session::{
+        Action, Attempt, ClientRequest, Failure, Input, RetryVerdict, Session,
+    };
 }

@@ -22,7 +22,7 @@ mod rooms;
 #[cfg(test)]
 mod tests;
 
-pub use input::{Action, Failure, Input, RetryVerdict};
+pub use input::{Action, Attempt, Failure, Input, RetryVerdict};
 use link::{Live, SessionLink, Step};
 use renewal::{TokenRenewal, life};
 pub use requests::ClientRequest;
@@ -50,6 +50,8 @@ pub struct Session {
     open_timeout: Duration,
     /// Tries so far, over the client's whole life.
     attempt: u32,
+    /// The try that a node last said `connected` to; 0: none yet.
+    connected: u32,
     /// Tries that failed since a node last said `connected`.
     failures: usize,
     /// A refused token was already replaced since a node last said `connected`.
@@ -73,6 +75,7 @@ impl Session {
             first_try: options.first_try,
             open_timeout: options.open_timeout,
             attempt: 0,
+            connected: 0,
             failures: 0,
             has_replaced: false,
             renewal: TokenRenewal::new(options.token.is_some()),
@@ -167,6 +170,7 @@ impl Session {
                 ..
             } => {
                 self.failures = 0;
+                self.connected = self.attempt;
                 self.has_replaced = false;
                 self.renewal.taken(now, expires.map(|expires| life(time, expires)));
                 self.link = SessionLink::Live(Live::new(now, heartbeat, limits));
@@ -302,6 +306,12 @@ impl Session {
         }
     }
 
+    fn next_attempt(&mut self) -> Attempt {
+        self.attempt += 1;
+        let tries = if self.connected == 0 { 0 } else { self.attempt - self.connected };
+        Attempt { number: self.attempt, tries }
+    }
+
     fn never_connected(&self) -> bool {
         self.attempt as usize == self.failures
     }
@@ -332,9 +342,8 @@ impl Session {
         self.requests.expire(now, &mut self.actions);
         match &self.link {
             SessionLink::Waiting { until } if *until <= now => {
-                self.attempt += 1;
+                let (url, attempt) = (self.url, self.next_attempt());
                 self.link = SessionLink::Opening { deadline: now + self.open_timeout };
-                let (url, attempt) = (self.url, self.attempt);
                 self.used = url;
                 self.actions.push_back(Action::Connect { url, attempt });
             }
@@ -356,8 +365,7 @@ impl Session {
             Step::Stay => {}
             Step::Prepare => {
                 self.url = (self.url + 1) % self.urls.len();
-                self.attempt += 1;
-                let (url, attempt) = (self.url, self.attempt);
+                let (url, attempt) = (self.url, self.next_attempt());
                 self.actions.push_back(Action::Prepare { url, attempt });
             }
             Step::Move { is_prepared } => return self.change(now, is_prepared),

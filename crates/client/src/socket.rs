@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-use crate::session::{Failure, Input};
+use crate::session::{Attempt, Failure, Input};
 
 mod handshake;
 
@@ -42,7 +42,7 @@ pub(crate) enum Wire {
 }
 
 impl Wire {
-    pub(crate) fn open(url: &Uri, greeting: &Greeting, attempt: u32) -> Self {
+    pub(crate) fn open(url: &Uri, greeting: &Greeting, attempt: Attempt) -> Self {
         Self::Opening(Box::pin(handshake::open(url.clone(), greeting.clone(), attempt)))
     }
 

@@ -114,6 +114,9 @@ impl Drop for AddressHold {
         let mut table = self.limits.table();
         if let Some(used) = table.addresses.get_mut(&self.address) {
             used.connections = used.connections.saturating_sub(1);
+            if used.connections == 0 && used.handshakes.is_unused() {
+                table.addresses.remove(&self.address);
+            }
         }
     }
 }
@@ -145,6 +148,7 @@ mod tests {
         drop(held);
         assert!(limits.connect(one, 1).is_some());
         assert!(limits.connect(other, 0).is_some(), "0 is no limit");
+        assert_eq!(limits.table().addresses.len(), 1, "only the other is still connected");
     }
 
     #[test]

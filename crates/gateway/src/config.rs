@@ -188,8 +188,11 @@ impl Config {
         merged.limits = new.limits.clone();
         merged.http.origins = new.http.origins.clone();
         merged.http.body_timeout = new.http.body_timeout;
+        merged.http.deflate = new.http.deflate;
+        merged.http.deflate_min = new.http.deflate_min;
         merged.drain = new.drain.clone();
         merged.log.level = new.log.level.clone();
+        merged.log.access = new.log.access;
         merged.namespaces = new.namespaces.clone();
         merged.api_keys = new.api_keys.clone();
         merged.bus.redis_url = new.bus.redis_url.clone();

@@ -20,6 +20,7 @@ mod query;
 mod route;
 mod route_table;
 mod serve;
+mod tickets;
 mod upgrade;
 
 use std::net::IpAddr;

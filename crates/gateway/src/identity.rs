@@ -13,6 +13,8 @@ use roomcast_protocol::UserName;
 pub(crate) struct Hello {
     pub(crate) user: Option<UserName>,
     pub(crate) tag: Option<Box<Tag>>,
+    /// Attempts that it needed since its last connection, by its own word.
+    pub(crate) tries: Option<u32>,
     /// The identity that a token gave, and the way in which the token came.
     pub(crate) verified: Option<Box<VerifiedIdentity>>,
 }

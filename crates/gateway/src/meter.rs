@@ -44,6 +44,11 @@ impl Meter {
         copy.take(limit, units, now)
     }
 
+    /// Whether nothing was ever taken.
+    pub(crate) fn is_unused(self) -> bool {
+        self.count == 0
+    }
+
     /// Whether it may be forgotten: nothing of the rate is in use.
     pub(crate) fn is_idle(self, limit: Option<RateLimit>, now: Duration) -> bool {
         limit.is_none_or(|limit| self.count != limit.count() || self.state.is_idle(limit, now))

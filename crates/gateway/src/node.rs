@@ -4,6 +4,7 @@ mod acceptor;
 mod admin;
 mod descriptors;
 mod drain;
+mod echo;
 mod key_fetch;
 mod monitor;
 mod pace;
@@ -33,7 +34,7 @@ use crate::http::AdminNode;
 use crate::hub::{HubHandle, worker_queue};
 use crate::node_status::NodeStatus;
 use crate::payload_rules::{RuleBook, RulesError};
-use crate::settings::Settings;
+use crate::settings::{NodePurpose, Settings};
 use crate::tls::{CertificateFiles, PairError};
 use crate::traces::Tracer;
 use crate::user_limits::UserLimits;
@@ -116,10 +117,19 @@ impl Node {
         config: Config,
         fault: Option<InjectedFault>,
     ) -> Result<Self, StartError> {
+        Self::start_for(NodePurpose::Rooms, config, fault).await
+    }
+
+    async fn start_for(
+        purpose: NodePurpose,
+        config: Config,
+        fault: Option<InjectedFault>,
+    ) -> Result<Self, StartError> {
         let metrics = Metrics::new();
         let descriptors = descriptors::raise(&metrics);
         let mut settings = Settings::new(&config, descriptors, &metrics);
         settings.fault = fault.clone();
+        settings.purpose = purpose;
         let keys = Arc::new(TokenKeys::default());
         keys.configure(KeySources::read(&config.auth)?);
         settings.rules = read_rules(&config)?;
@@ -291,6 +301,7 @@ impl Node {
         settings.fault = self.settings.borrow().fault.clone();
         settings.rules = rules;
         settings.tls = self.settings.borrow().tls.clone();
+        settings.purpose = self.settings.borrow().purpose;
         if let (Some(certificate), Some(files)) = (&self.certificate, self.config.tls.files()) {
             certificate.reload(files);
         }

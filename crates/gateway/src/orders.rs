@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
+use roomcast_access::identity::TokenId;
 use roomcast_access::orders::{
     AccessOrder, OrderBook, OrderId, OrderKind, OrderState, OrderSubject, OrderVerdict, Renewal,
 };
@@ -38,6 +39,8 @@ pub(crate) const MAX_ORDERS: usize = 100_000;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct JudgedClient<'a> {
     pub(crate) user: Option<&'a UserName>,
+    /// The `jti` of its token.
+    pub(crate) token_id: Option<&'a TokenId>,
     /// `None` where all that is known is a proxy's.
     pub(crate) address: Option<IpAddr>,
     pub(crate) connection: Option<(ConnectionId, u64)>,
@@ -126,13 +129,18 @@ impl OrderDesk {
         !self.bus.is_shared() || self.followed.load(Ordering::Relaxed) > 0
     }
 
+    /// Whether it was read within this time.
+    pub(crate) fn was_read_within(&self, time: Duration) -> bool {
+        let (followed, now) = (self.followed.load(Ordering::Relaxed), self.elapsed_ms());
+        let is_recent = now.saturating_sub(followed) <= time.as_millis() as u64;
+        !self.bus.is_shared() || (followed > 0 && is_recent)
+    }
+
     /// Whether it was read within this time, and can be read: a node that lost Redis is to catch up
     /// before it calls itself ready, however short the loss was.
     pub(crate) fn is_followed(&self, within: Duration) -> bool {
-        let (followed, now) = (self.followed.load(Ordering::Relaxed), self.elapsed_ms());
-        let is_recent = now.saturating_sub(followed) <= within.as_millis() as u64;
         let is_lost = self.failures.load(Ordering::Relaxed) >= LOST_FAILURES;
-        !self.bus.is_shared() || (followed > 0 && is_recent && !is_lost)
+        !self.bus.is_shared() || (self.was_read_within(within) && !is_lost)
     }
 
     /// Changes whenever connections are to be judged.
@@ -145,13 +153,24 @@ impl OrderDesk {
         self.clock.now()
     }
 
+    /// The latest that it can be by the bus's clock: what began before this is older than an order
+    /// that is given now, whichever node it is on.
+    pub(crate) fn latest(&self) -> u64 {
+        self.now().saturating_add(self.clock.error())
+    }
+
+    /// The earliest that it can be by the bus's clock: what begins now did not begin before.
+    pub(crate) fn earliest(&self) -> u64 {
+        self.now().saturating_sub(self.clock.error())
+    }
+
     /// What the orders say of a client; `None`: it may stay.
     pub(crate) fn judge(&self, client: JudgedClient<'_>) -> Option<OrderedEnd> {
         if !self.has_orders.load(Ordering::Relaxed) {
             return None;
         }
-        let JudgedClient { user, address, connection } = client;
-        let subject = OrderSubject { user, token_id: None, address, connection };
+        let JudgedClient { user, token_id, address, connection } = client;
+        let subject = OrderSubject { user, token_id, address, connection };
         let book = self.read();
         Some(match book.judge(subject, self.now())? {
             OrderVerdict::Banned(order) => {
@@ -164,6 +183,12 @@ impl OrderDesk {
                 OrderedEnd { code: CloseCode::Disconnected, reason: None }
             }
         })
+    }
+
+    /// Whether a token with this `jti` is banned.
+    pub(crate) fn is_token_banned(&self, token_id: &TokenId) -> bool {
+        self.has_orders.load(Ordering::Relaxed)
+            && self.read().ban_of_token(token_id, self.now()).is_some()
     }
 
     /// Gives an order that holds for `life`; it is kept by the bus when this returns.

@@ -26,6 +26,17 @@ pub(crate) use auth::{AuthSettings, WithoutToken};
 /// The name of the namespace of rooms without one, and of unknown ones.
 const DEFAULT: &str = "default";
 
+/// What a node does with messages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum NodePurpose {
+    /// It relays them in rooms.
+    #[default]
+    Rooms,
+    /// It sends each back as it came, so that its WebSockets can be tested from outside. Every path
+    /// is a WebSocket's, without subprotocol, identity and rates.
+    Echo,
+}
+
 /// The configuration in force.
 #[derive(Debug)]
 pub(crate) struct Settings {
@@ -35,8 +46,12 @@ pub(crate) struct Settings {
     pub(crate) auth: AuthSettings,
     /// Keys of backends.
     pub(crate) api_keys: ApiKeyTable,
+    /// Each connection's begin and end is logged.
+    pub(crate) logs_access: bool,
     /// What the public listener's sockets speak TLS with; `None`: plain TCP. It outlives reloads.
     pub(crate) tls: Option<TlsServer>,
+    /// It outlives reloads too.
+    pub(crate) purpose: NodePurpose,
     /// A fault that a test injected. Release builds do not look at it.
     pub(crate) fault: Option<InjectedFault>,
     /// What namespaces take as payload.
@@ -168,7 +183,9 @@ impl Settings {
             http: config.http.clone(),
             auth,
             api_keys: config.api_keys.table(),
+            logs_access: config.log.access,
             tls: None,
+            purpose: NodePurpose::default(),
             fault: None,
             rules: RuleBook::default(),
             heartbeat: HeartbeatSettings {

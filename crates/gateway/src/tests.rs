@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use flate2::{Decompress, FlushDecompress};
 use roomcast_bus::{Bus, MemoryOptions};
 use roomcast_metrics::Metrics;
 use roomcast_protocol::{
@@ -20,7 +21,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data as DataOpCode
 
 use crate::config::Config;
 use crate::connection::{Connection, RoomId};
-use crate::form::Form;
+use crate::form::{Form, FrameExtension};
 use crate::hub::HubHandle;
 use crate::identity::Hello;
 use crate::room::{MemberReader, Room, RoomMember, RoomState};
@@ -141,10 +142,15 @@ pub(crate) fn seen(mut bytes: &[u8], form: Form) -> Vec<Seen> {
         let (header, length) = FrameHeader::parse(&mut cursor).unwrap().expect("a whole header");
         assert!(header.is_final && header.mask.is_none(), "{header:?}");
         assert_eq!(header.opcode, kind);
+        assert!(!header.rsv1 || form.extension() == FrameExtension::Deflate, "{header:?}");
         let start = cursor.position() as usize;
         let end = start + length as usize;
         assert!(end <= bytes.len(), "a torn frame");
-        all.push(match ServerFrame::decode(encoding, &bytes[start..end]).unwrap() {
+        let payload = match header.rsv1 {
+            true => inflated(&bytes[start..end]),
+            false => bytes[start..end].to_vec(),
+        };
+        all.push(match ServerFrame::decode(encoding, &payload).unwrap() {
             ServerFrame::Message { message, .. } => Seen::Message {
                 seq: message.seq,
                 keyed: message.key.is_some(),
@@ -157,6 +163,17 @@ pub(crate) fn seen(mut bytes: &[u8], form: Form) -> Vec<Seen> {
         bytes = &bytes[end..];
     }
     all
+}
+
+/// The payload of a compressed frame, inflated.
+#[track_caller]
+pub(crate) fn inflated(payload: &[u8]) -> Vec<u8> {
+    let mut inflater = Decompress::new(false);
+    let mut out = Vec::with_capacity(1 << 20);
+    let whole = [payload, &[0, 0, 0xff, 0xff]].concat();
+    inflater.decompress_vec(&whole, &mut out, FlushDecompress::Sync).expect("it inflates");
+    assert_eq!(inflater.total_in(), whole.len() as u64, "all of it");
+    out
 }
 
 /// Settings with the defaults and these changes, such as `limits.rooms_per_connection=3`.

@@ -2,8 +2,11 @@
 //! become messages. It knows no HTTP beyond the head of a handshake; what is written to a connection
 //! is a form of delivery (`form.rs`).
 
+mod access_log;
 mod boundary;
+mod echo;
 mod frame_role;
+mod frame_unpacker;
 pub(crate) mod handshake;
 mod inbound;
 mod inbound_share;

@@ -18,6 +18,7 @@ mod heartbeat;
 mod history;
 mod http_tasks;
 mod hub_requests;
+mod inflating;
 mod joins;
 mod judging;
 mod members;
@@ -43,6 +44,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 pub(crate) use chores::SLICE;
+pub(crate) use inflating::InflateScratch;
 pub(crate) use rates::{FrameFate, FrameRole};
 pub(crate) use requests::BusAnswer;
 
@@ -96,6 +98,8 @@ pub(crate) struct Worker {
     work: WorkQueue,
     /// The buffer that sockets are read into.
     pub(crate) scratch: RefCell<Box<[u8]>>,
+    /// What compressed frames are inflated with.
+    pub(crate) inflating: RefCell<InflateScratch>,
     /// Bytes of messages that are arriving, over all connections.
     pub(crate) inbound_held: Rc<Cell<usize>>,
     /// Bytes of frames begun that the sockets have not taken, over all connections.
@@ -131,6 +135,7 @@ impl Worker {
             bus,
             hub: HubClient::new(index, hub),
             scratch: RefCell::new(vec![0; TURN_BYTES].into_boxed_slice()),
+            inflating: RefCell::default(),
             inbound_held: Rc::default(),
             stalled_held: Rc::default(),
             users: Arc::default(),

@@ -26,3 +26,6 @@ pub(crate) const LIFETIME: &[f64] =
 /// Messages in one group commit: powers of two to beyond the default bound of a group.
 pub(crate) const GROUP: &[f64] =
     &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1_024.0];
+
+/// Attempts of a client.
+pub(crate) const ATTEMPTS: &[f64] = &[1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0, 34.0];

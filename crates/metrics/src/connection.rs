@@ -25,6 +25,8 @@ pub struct ConnectionMetrics {
     pub duration: Histogram,
     /// From the accepted socket to the written answer, in seconds; successful ones only.
     pub handshake: Histogram,
+    /// Attempts that returning clients needed, by their own word.
+    pub reconnect_attempts: Histogram,
 }
 
 impl ConnectionMetrics {
@@ -55,6 +57,11 @@ impl ConnectionMetrics {
                 "connection_duration_seconds",
                 "From the end of the handshake to the end of the connection.",
                 buckets::LIFETIME,
+            ),
+            reconnect_attempts: families.histogram(
+                "reconnect_attempts",
+                "Attempts since the client's last connection, as returning clients tell.",
+                buckets::ATTEMPTS,
             ),
             handshake: families.histogram(
                 "handshake_seconds",

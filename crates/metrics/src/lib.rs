@@ -34,7 +34,7 @@ pub use node::NodeMetrics;
 pub use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
 pub use room::{GapCause, NamespaceMetrics, ResumeOutcome, RoomMetrics};
 pub use tls::TlsMetrics;
-pub use traffic::TrafficMetrics;
+pub use traffic::{DeflateSize, TrafficMetrics};
 
 use crate::family::Families;
 

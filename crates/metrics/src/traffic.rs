@@ -3,8 +3,8 @@
 use prometheus::{Histogram, IntCounter};
 use roomcast_protocol::{ErrorCode, FrameType};
 
-use crate::buckets;
 use crate::family::{ByLabel, Families};
+use crate::{Label, buckets};
 
 /// Frames, messages and bytes. On the fan-out path add once for each pass, not for each member:
 /// `messages_out.inc_by(delivered)`.
@@ -26,6 +26,10 @@ pub struct TrafficMetrics {
     pub writes: IntCounter,
     /// Rounds of writes over a room's members.
     pub passes: IntCounter,
+    /// Payload of messages that were compressed, each counted once, however many members share it.
+    pub deflated: ByLabel<DeflateSize, IntCounter>,
+    /// Payload of compressed frames from clients.
+    pub inflated: ByLabel<DeflateSize, IntCounter>,
     /// Error frames sent.
     pub errors: ByLabel<ErrorCode, IntCounter>,
 }
@@ -54,7 +58,40 @@ impl TrafficMetrics {
                 "System calls that wrote to a socket; messages_out_total over this is the batching.",
             ),
             passes: families.counter("passes_total", "Rounds of writes over a room's members."),
+            deflated: families.counters(
+                "deflated_bytes_total",
+                "Payload of messages that were compressed, each once for all members that share it.",
+            ),
+            inflated: families.counters(
+                "inflated_bytes_total",
+                "Payload of compressed frames from clients.",
+            ),
             errors: families.counters("errors_total", "Error frames sent, by their code."),
+        }
+    }
+}
+
+/// In which size payload is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeflateSize {
+    /// As it is without compression.
+    Plain,
+    /// As it is on the wire.
+    Compressed,
+}
+
+impl Label for DeflateSize {
+    const NAME: &'static str = "size";
+    const ALL: &'static [Self] = &[Self::Plain, Self::Compressed];
+
+    fn index(self) -> usize {
+        self as usize
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Compressed => "compressed",
         }
     }
 }

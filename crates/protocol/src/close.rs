@@ -15,6 +15,8 @@ pub enum CloseCode {
     Unsupported,
     /// 1007: text that is no UTF-8.
     BadUtf8,
+    /// 1007: a compressed message that does not inflate.
+    BadDeflate,
     /// 1008: too many broken frames, or a message that took too long to arrive.
     Policy,
     /// 1009: a message above the limit.
@@ -43,12 +45,13 @@ pub enum CloseCode {
 
 impl CloseCode {
     /// Every code, for tables, metrics and tests.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Normal,
         Self::GoingAway,
         Self::Protocol,
         Self::Unsupported,
         Self::BadUtf8,
+        Self::BadDeflate,
         Self::Policy,
         Self::TooBig,
         Self::Internal,
@@ -70,7 +73,7 @@ impl CloseCode {
             Self::GoingAway => 1001,
             Self::Protocol => 1002,
             Self::Unsupported => 1003,
-            Self::BadUtf8 => 1007,
+            Self::BadUtf8 | Self::BadDeflate => 1007,
             Self::Policy => 1008,
             Self::TooBig => 1009,
             Self::Internal => 1011,
@@ -94,6 +97,7 @@ impl CloseCode {
             Self::Protocol => "protocol",
             Self::Unsupported => "unsupported",
             Self::BadUtf8 => "bad_utf8",
+            Self::BadDeflate => "bad_deflate",
             Self::Policy => "policy",
             Self::TooBig => "too_big",
             Self::Internal => "internal",

@@ -179,7 +179,9 @@ fn work_is_linear_in_the_bytes() {
     };
     let (small, large) = (hostile(MIB / 16), hostile(MIB / 2));
     for (small, large) in small.iter().zip(&large) {
-        let ratio = work(large).div_duration_f64(work(small));
+        // Another program's turn in the large one looks like a square: the best of three counts.
+        let ratio = || work(large).div_duration_f64(work(small));
+        let ratio = (0..3).map(|_| ratio()).fold(f64::INFINITY, f64::min);
         assert!(ratio < 24.0, "{} in {:?}: {ratio:.0} times as long", large.0, large.1);
     }
 }

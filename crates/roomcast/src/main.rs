@@ -7,6 +7,7 @@ mod api_key;
 mod arguments;
 mod config;
 mod drain;
+mod echo;
 mod health;
 mod keys;
 mod log;
@@ -52,6 +53,9 @@ enum Command {
     Tail(tail::TailArgs),
     /// Publish one message, or one for each line of stdin
     Publish(publish::PublishArgs),
+    /// Send every WebSocket message back, on every path: for test suites of WebSocket
+    #[command(hide = true)]
+    Echo(echo::EchoArgs),
     /// Make a token, or show what one says and what it allows
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -67,6 +71,7 @@ fn main() -> ExitCode {
         Command::Drain(args) => drain::run(&args),
         Command::Tail(args) => block_on(tail::run(args)),
         Command::Publish(args) => block_on(publish::run(args)),
+        Command::Echo(args) => block_on(echo::run(args)),
         Command::Token(command) => block_on(token::run(command)),
     };
     outcome.unwrap_or_else(|error| {

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::bytes;
 use super::kind::{Attack, Chunk, Reading, Way};
 use super::tally::Tally;
-use crate::secure::Secure;
+use crate::door::LinkTls;
 use crate::wire;
 
 /// The address that attackers come from, as a proxy would tell it.
@@ -30,7 +30,7 @@ pub(super) const MOST_SOCKETS: usize = 500;
 pub(super) struct Target {
     pub(super) node: SocketAddr,
     /// How it speaks TLS, if it does.
-    pub(super) secure: Option<Secure>,
+    pub(super) tls: Option<LinkTls>,
 }
 
 /// One hostile client.
@@ -121,8 +121,8 @@ impl Hostile {
     }
 
     async fn shake_hands(&self, socket: &mut TcpStream) -> Result<()> {
-        let secure = self.target.secure.as_ref().context("the node speaks no TLS")?;
-        let mut session = secure.session()?;
+        let tls = self.target.tls.as_ref().context("the node speaks no TLS")?;
+        let mut session = tls.session(self.target.node)?;
         let mut buffer = vec![0; 16 << 10];
         loop {
             let mut records = Vec::new();

@@ -69,7 +69,7 @@ pub(super) struct Crowd {
 impl Crowd {
     /// Opens and joins everyone.
     pub(super) fn gather(plan: &MembersPlan, server: &Server, dialect: Dialect) -> Result<Self> {
-        let mut engine = Engine::to(server)?;
+        let mut engine = Engine::new(&server.door)?;
         let seat = |rooms| Seat { dialect: dialect.clone(), rooms };
         let members: Vec<Seat> =
             (0..plan.members).map(|member| seat(vec![member % plan.rooms])).collect();

@@ -151,7 +151,7 @@ impl<'a> Drive<'a> {
             seats.push(Seat { dialect: dialects[place % dialects.len()].clone(), rooms: vec![] });
             kinds.push(Role::Publisher(publisher));
         }
-        let mut engine = Engine::new()?;
+        let mut engine = Engine::new(&dialects[0].door)?;
         let links = gather(&mut engine, &seats)?;
         let publishers = links[plan.rooms * plan.members..].iter().enumerate();
         let publishers = publishers.map(|(number, &link)| Publisher {

@@ -100,7 +100,7 @@ impl Relay {
     fn open(nodes: [&Server; 2]) -> Result<Self> {
         let room = fresh_room();
         let [from, to] = nodes.map(|node| Dialect::of(node, WireEncoding::Json));
-        let mut engine = Engine::new()?;
+        let mut engine = Engine::new(&from.door)?;
         let frame = from.publish(room, from.encoding.payload("", PAYLOAD), None)?;
         let seats =
             [Seat { dialect: from, rooms: Vec::new() }, Seat { dialect: to, rooms: vec![room] }];

@@ -9,11 +9,11 @@ fn everyone_is_seated_in_order_and_in_both_encodings() {
     let addr = fake::nodes(1, Fault::None)[0];
     let seat = |number: usize| {
         let encoding = [WireEncoding::Json, WireEncoding::Msgpack][number % 2];
-        let dialect = Dialect { kind: Kind::Node, encoding, addr };
+        let dialect = Dialect { kind: Kind::Node, encoding, addr, door: Default::default() };
         Seat { dialect, rooms: (0..number % 4).collect() }
     };
     let seats: Vec<Seat> = (0..100).map(seat).collect();
-    let mut engine = Engine::new().unwrap();
+    let mut engine = Engine::new(&Default::default()).unwrap();
     let links = gather(&mut engine, &seats).unwrap();
     assert_eq!((links.len(), engine.len()), (100, 100));
     assert!(links.is_sorted());
@@ -22,8 +22,9 @@ fn everyone_is_seated_in_order_and_in_both_encodings() {
 #[test]
 fn a_refused_connection_is_told() {
     let addr = ([127, 0, 0, 1], 1).into();
-    let dialect = Dialect { kind: Kind::Node, encoding: WireEncoding::Json, addr };
+    let dialect =
+        Dialect { kind: Kind::Node, encoding: WireEncoding::Json, addr, door: Default::default() };
     let seat = Seat { dialect, rooms: vec![] };
-    let error = gather(&mut Engine::new().unwrap(), &[seat]).unwrap_err();
+    let error = gather(&mut Engine::new(&Default::default()).unwrap(), &[seat]).unwrap_err();
     assert!(format!("{error:#}").contains("refused"), "{error:#}");
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use roomcast_protocol::ServerFrame;
 
-use super::FanoutArgs;
+use super::{FanoutArgs, chat};
 use crate::crowd::{Seat, gather};
 use crate::dialect::Dialect;
 use crate::engine::{Engine, EngineBatch, LinkId, Wait, What};
@@ -46,8 +46,8 @@ pub(super) struct Load<'a> {
     publishers: Vec<LinkId>,
     /// What each publisher sends in this turn.
     outgoing: Vec<Vec<u8>>,
-    /// The publish frame of each room.
-    frames: Vec<Vec<u8>>,
+    /// The publish frames of each room, in turn.
+    frames: Vec<Vec<Vec<u8>>>,
     /// Members of each room.
     pub(super) members: Vec<u32>,
     published: usize,
@@ -62,7 +62,10 @@ impl<'a> Load<'a> {
         let members = (0..args.members).map(|member| seat(vec![member % args.rooms]));
         let seats: Vec<Seat> =
             members.chain((0..args.publishers).map(|_| seat(Vec::new()))).collect();
-        let mut engine = Engine::to(server)?;
+        let mut engine = Engine::new(&server.door)?;
+        if args.deflate {
+            engine.offer_deflate();
+        }
         let links = gather(&mut engine, &seats)?;
         let publishers = links[args.members..].to_vec();
         let mut roles = vec![Role::Publisher; links.iter().max().map_or(0, |last| last + 1)];
@@ -75,9 +78,14 @@ impl<'a> Load<'a> {
                 server.kind == Kind::Node && (args.check || member < SAMPLED_ROOMS.min(args.rooms));
             engine.set_depth(link, if sampled { Depth::Whole } else { Depth::Skim });
         }
-        let payload = args.encoding.payload("", args.payload);
+        let payloads = match args.chat {
+            true => chat::messages(args.encoding, args.payload)?,
+            false => vec![args.encoding.payload("", args.payload)],
+        };
         let id = args.acks.then_some(1);
-        let frames = (0..args.rooms).map(|room| dialect.publish(room, payload.clone(), id));
+        let frames = (0..args.rooms).map(|room| {
+            payloads.iter().map(|data| dialect.publish(room, data.clone(), id)).collect()
+        });
         Ok(Self {
             server,
             frames: frames.collect::<Result<_>>()?,
@@ -105,7 +113,9 @@ impl<'a> Load<'a> {
 
     /// A message without a window, in the first room.
     pub(super) fn publish_one(&mut self) -> Result<()> {
-        self.engine.send(self.publishers[0], &self.frames[0])
+        self.published += 1;
+        let frames = &self.frames[0];
+        self.engine.send(self.publishers[0], &frames[self.published % frames.len()])
     }
 
     /// One turn of the engine; tells `on` of (room, received before, frames, when) for each read.
@@ -147,7 +157,8 @@ impl<'a> Load<'a> {
     pub(super) fn publish(&mut self, window: &mut Window) -> Result<()> {
         while let Some(room) = window.next() {
             let publisher = self.published % self.publishers.len();
-            self.outgoing[publisher].extend_from_slice(&self.frames[room]);
+            let frames = &self.frames[room];
+            self.outgoing[publisher].extend_from_slice(&frames[self.published % frames.len()]);
             self.published += 1;
         }
         for (publisher, bytes) in self.publishers.iter().zip(&mut self.outgoing) {
@@ -171,6 +182,8 @@ fn check_answer(dialect: &Dialect, payload: &[u8]) -> Result<()> {
 }
 
 fn check_seq(dialect: &Dialect, payload: &[u8], last: &mut Option<u64>) -> Result<()> {
+    let inflated = chat::inflated(dialect.encoding, payload)?;
+    let payload = inflated.as_deref().unwrap_or(payload);
     let ServerFrame::Message { room, message } = dialect.decode(payload)? else {
         bail!("a member received something else than a message: {}", payload.escape_ascii());
     };

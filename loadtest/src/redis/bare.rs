@@ -35,7 +35,7 @@ impl Call {
         room: usize,
         payload: usize,
     ) -> Result<Self> {
-        let mut engine = Engine::new()?;
+        let mut engine = Engine::new(&dialect.door)?;
         let links = gather(&mut engine, &[Seat { dialect: dialect.clone(), rooms: Vec::new() }])?;
         let mut monitor = RespConnection::open(redis.addr)?;
         monitor.call(&[b"MONITOR"])?;

@@ -42,7 +42,7 @@ impl Path {
         let data = dialect.encoding.payload("", args.payload);
         let frames =
             (first..first + count).map(|room| dialect.publish(room, data.clone(), Some(1)));
-        let mut engine = Engine::new()?;
+        let mut engine = Engine::new(&dialect.door)?;
         let seats = vec![Seat { dialect: dialect.clone(), rooms: Vec::new() }; args.publishers];
         let links = gather(&mut engine, &seats)?.into_iter().enumerate();
         // Each begins at another room, so that they do not all meet in the same one.

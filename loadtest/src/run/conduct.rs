@@ -55,12 +55,13 @@ pub(crate) fn conduct(
     let addrs = stage.addrs();
     let nodes = addrs.len();
     let at = stage.urls().to_vec();
+    let door = stage.door().clone();
     let publishers = peer.publishers(scenario);
     let of = scenario.load_processes(scenario.clients + publishers);
     let first_room = fresh_room();
     let share = |number| {
-        let (scenario, addrs) = (scenario.clone(), addrs.clone());
-        Share { scenario, peer, addrs, first_room, number, of }
+        let (scenario, addrs, door) = (scenario.clone(), addrs.clone(), door.clone());
+        Share { scenario, peer, addrs, door, first_room, number, of }
     };
     let shares: Vec<Share> = (0..of).map(share).collect();
     let mut sampler = Sampler::new(&stage.pids(), stage.redis_pid())?;

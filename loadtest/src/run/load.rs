@@ -2,6 +2,7 @@
 //! one epoll. It is driven in turns by `worker`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -125,7 +126,7 @@ impl Load {
         Ok(Self {
             press,
             clock: Clock::new(),
-            engine: Engine::new()?,
+            engine: Engine::new(&Arc::new(share.door.clone()))?,
             batch: EngineBatch::default(),
             random: Random::new(share.number as u64 + 1),
             agenda: Agenda::default(),

@@ -8,21 +8,30 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use super::peer::{Bookmark, Peer};
+use crate::door::Door;
 use crate::wire;
 
 /// How long a server may take to answer a handshake.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// Bytes of an answer that are read: its head, and the beginning of what a refusal says.
 const ANSWER_BYTES: usize = 8 << 10;
+/// The user that a probe comes as.
+const PROBE: &str = "load-probe";
 /// Characters of a refusal that are shown.
 const SHOWN: usize = 200;
 
 /// Fails, in words, unless a server there takes clients.
-pub(super) fn probe(url: &str, addr: SocketAddr, peer: Peer) -> Result<()> {
+pub(super) fn probe(url: &str, addr: SocketAddr, peer: Peer, door: &Door) -> Result<()> {
     let stream = TcpStream::connect_timeout(&addr, ANSWER_WITHIN);
     let stream = stream.with_context(|| format!("no server answers at {url}"))?;
     let request = peer.request(addr, 0, &Bookmark::default());
-    let answer = exchange(stream, &request);
+    let socket = stream.try_clone()?;
+    let dressed = door.dressed(&request, PROBE)?;
+    let request = dressed.as_deref().unwrap_or(&request);
+    let answer = match door.tls()? {
+        Some(tls) => exchange(tls.over(addr, stream)?, &socket, request),
+        None => exchange(stream, &socket, request),
+    };
     let answer = answer.with_context(|| format!("the server at {url} does not answer"))?;
     match judge(&answer) {
         Ok(()) => Ok(()),
@@ -30,10 +39,14 @@ pub(super) fn probe(url: &str, addr: SocketAddr, peer: Peer) -> Result<()> {
     }
 }
 
-/// Sends the request; the answer's beginning.
-fn exchange(mut stream: TcpStream, request: &[u8]) -> std::io::Result<Vec<u8>> {
+/// Sends the request; the answer's beginning. `socket` is what the stream stands on.
+fn exchange(
+    mut stream: impl Read + Write,
+    socket: &TcpStream,
+    request: &[u8],
+) -> std::io::Result<Vec<u8>> {
     let deadline = Instant::now() + ANSWER_WITHIN;
-    stream.set_write_timeout(Some(ANSWER_WITHIN))?;
+    socket.set_write_timeout(Some(ANSWER_WITHIN))?;
     stream.write_all(request)?;
     let (mut answer, mut part) = (Vec::new(), [0; 1024]);
     while answer.len() < ANSWER_BYTES && !is_whole(&answer) {
@@ -41,7 +54,7 @@ fn exchange(mut stream: TcpStream, request: &[u8]) -> std::io::Result<Vec<u8>> {
         if rest.is_zero() {
             return Err(ErrorKind::TimedOut.into());
         }
-        stream.set_read_timeout(Some(rest))?;
+        socket.set_read_timeout(Some(rest))?;
         match stream.read(&mut part) {
             Ok(0) => break,
             Ok(read) => answer.extend_from_slice(&part[..read]),
@@ -100,7 +113,7 @@ mod tests {
             assert!(stream.read(&mut request).unwrap() > 0);
             stream.write_all(answer.as_bytes()).unwrap();
         });
-        let found = probe("ws://there", addr, Peer::Roomcast);
+        let found = probe("ws://there", addr, Peer::Roomcast, &Door::default());
         serving.join().unwrap();
         found.map_err(|error| format!("{error:#}"))
     }
@@ -127,7 +140,7 @@ mod tests {
         let addr = listener.local_addr().unwrap();
         drop(listener);
         let begun = Instant::now();
-        let error = probe("ws://there", addr, Peer::Roomcast).unwrap_err();
+        let error = probe("ws://there", addr, Peer::Roomcast, &Door::default()).unwrap_err();
         assert!(format!("{error:#}").contains("no server answers at ws://there"), "{error:#}");
         assert!(begun.elapsed() < ANSWER_WITHIN / 2, "{:?}", begun.elapsed());
     }

@@ -11,6 +11,7 @@ use super::peer::Peer;
 use super::peers_folder;
 use super::probe::probe;
 use crate::children::Children;
+use crate::door::{Door, DoorArgs};
 use crate::machine::Cores;
 use crate::print;
 use crate::resp::Redis;
@@ -23,6 +24,8 @@ pub(crate) struct Props {
     pub(crate) node_binary: Option<PathBuf>,
     /// Settings of Roomcast's nodes.
     pub(crate) set: Vec<String>,
+    /// How clients come in to Roomcast's nodes.
+    pub(crate) door: DoorArgs,
 }
 
 /// One node; without a server once it is killed, or if it was not started here.
@@ -41,6 +44,7 @@ pub(crate) struct Stage {
     pids: Vec<u32>,
     /// As they were named, where they were not started here.
     urls: Vec<String>,
+    door: Door,
 }
 
 impl Stage {
@@ -62,25 +66,35 @@ impl Stage {
             Ok(Node { addr: server.addr, server: Some(server) })
         };
         let nodes = (1..=count).map(start).collect::<Result<_>>()?;
-        Ok(Self { nodes, redis: Some(redis), pids: Vec::new(), urls: Vec::new() })
+        let door = match peer {
+            Peer::Roomcast => props.door.to_started(&props.set)?,
+            _ => Door::default(),
+        };
+        Ok(Self { nodes, redis: Some(redis), pids: Vec::new(), urls: Vec::new(), door })
     }
 
     /// What runs already at these addresses, with the pids whose use of the machine counts.
     ///
     /// Fails if no server of this kind answers there.
-    pub(crate) fn at(urls: &[String], pids: &[u32], peer: Peer) -> Result<Self> {
+    pub(crate) fn at(urls: &[String], pids: &[u32], peer: Peer, door: &DoorArgs) -> Result<Self> {
+        let door = door.to_urls(urls)?;
         let node = |url: &String| {
             let addr = address(url)?;
-            probe(url, addr, peer)?;
+            probe(url, addr, peer, &door)?;
             Ok(Node { addr, server: None })
         };
         let nodes = urls.iter().map(node).collect::<Result<_>>()?;
-        Ok(Self { nodes, redis: None, pids: pids.to_vec(), urls: urls.to_vec() })
+        Ok(Self { nodes, redis: None, pids: pids.to_vec(), urls: urls.to_vec(), door })
     }
 
     /// The addresses of what was not started here, as they were typed.
     pub(crate) fn urls(&self) -> &[String] {
         &self.urls
+    }
+
+    /// How clients come in.
+    pub(crate) fn door(&self) -> &Door {
+        &self.door
     }
 
     /// Where the nodes are.
@@ -117,7 +131,7 @@ fn anywhere() -> Cores {
 }
 
 fn roomcast(number: usize, redis: &Redis, props: &Props, children: &Children) -> Result<Server> {
-    let args = NodeArgs::to_start(props.node_binary.clone(), props.set.clone());
+    let args = NodeArgs::to_start(props.node_binary.clone(), props.set.clone(), props.door.clone());
     let id = ["--node-id".to_owned(), format!("load-{number}")];
     Server::node_with(&args.on_redis(&redis.url), &id, &anywhere(), children)
 }

@@ -12,6 +12,7 @@ use super::account::Tally;
 use super::delays::Packed;
 use super::peer::Peer;
 use super::scenario::Scenario;
+use crate::door::Door;
 
 /// What one load process is to do: the first line that it reads.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -20,6 +21,8 @@ pub(crate) struct Share {
     pub(crate) peer: Peer,
     /// Where the nodes are.
     pub(crate) addrs: Vec<SocketAddr>,
+    /// How clients come in.
+    pub(crate) door: Door,
     /// The first of the run's rooms.
     pub(crate) first_room: usize,
     /// Which of the load processes this is, from 0 on.

@@ -61,7 +61,7 @@ impl Load {
     /// Opens and joins everyone; the stalled ones are read no more from then on.
     pub(super) fn gather(plan: Plan, dialect: Dialect) -> Result<Self> {
         let mut load = Self {
-            engine: Engine::new()?,
+            engine: Engine::new(&dialect.door)?,
             batch: EngineBatch::default(),
             roles: Vec::new(),
             publishers: Vec::new(),

@@ -74,10 +74,10 @@ pub(super) fn measure(
 ) -> Result<Outcome> {
     let pid = server.pid().context("the node's pid is not known")?;
     // The first page of metrics brings code into memory that has nothing to do with members.
-    Scrape::of(server.addr)?;
+    Scrape::of(&server.door, server.addr)?;
     let mut load = Load::gather(plan.clone(), dialect)?;
     let joined_kib = server.resident_kib()?.context("the node's memory is not known")?;
-    let (watch, began) = (Watch::start(server.addr, pid)?, Instant::now());
+    let (watch, began) = (Watch::start(server, pid)?, Instant::now());
     let filled_bytes = fill(&mut load, plan, server)?;
     let fill_seconds = began.elapsed().as_secs_f64();
     let before = usage(server)?;
@@ -126,8 +126,11 @@ fn usage(server: &Server) -> Result<[Duration; 2]> {
 /// Publishes until the kernel takes nothing more for the stalled members: before that a node
 /// cannot tell them from others, and writes to them. Returns the bytes that it took.
 fn fill(load: &mut Load, plan: &Plan, server: &Server) -> Result<usize> {
-    let out =
-        || Ok::<_, anyhow::Error>(Scrape::of(server.addr)?.sum("roomcast_messages_out_total", ""));
+    let out = || {
+        Ok::<_, anyhow::Error>(
+            Scrape::of(&server.door, server.addr)?.sum("roomcast_messages_out_total", ""),
+        )
+    };
     // Of the size of the later ones: the frame that a stalled member keeps half is no larger.
     let messages = (BURST_BYTES / plan.payload.max(1)).clamp(1, 64);
     let (mut before, mut bytes) = (out()?, 0);

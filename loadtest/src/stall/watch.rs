@@ -2,6 +2,7 @@
 //! members it called slow and closed.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -9,8 +10,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 use serde::Serialize;
 
+use crate::door::Door;
 use crate::machine;
 use crate::scrape::Scrape;
+use crate::server::Server;
 use crate::stats::millis;
 
 /// From one look to the next; a look takes the node's core for well under 1 ms.
@@ -46,19 +49,20 @@ pub(super) struct Watch {
 
 impl Watch {
     /// Begins to watch.
-    pub(super) fn start(addr: SocketAddr, pid: u32) -> Result<Self> {
+    pub(super) fn start(server: &Server, pid: u32) -> Result<Self> {
+        let (door, addr) = (Arc::clone(&server.door), server.addr);
         let (stop, stopped) = mpsc::channel();
         let look = move || {
             let (began, mut samples) = (Instant::now(), Vec::new());
             loop {
-                samples.push(sample(addr, pid, began)?);
+                samples.push(sample((&door, addr), pid, began)?);
                 match stopped.recv_timeout(EVERY) {
                     Err(RecvTimeoutError::Timeout) => {}
                     // The last look is taken after everything has happened.
                     _ => break,
                 }
             }
-            samples.push(sample(addr, pid, began)?);
+            samples.push(sample((&door, addr), pid, began)?);
             Ok(samples)
         };
         let thread = std::thread::Builder::new().name("watch".to_owned()).spawn(look)?;
@@ -72,9 +76,9 @@ impl Watch {
     }
 }
 
-fn sample(addr: SocketAddr, pid: u32, began: Instant) -> Result<Sample> {
+fn sample((door, addr): (&Door, SocketAddr), pid: u32, began: Instant) -> Result<Sample> {
     let asked = Instant::now();
-    let scrape = Scrape::of(addr)?;
+    let scrape = Scrape::of(door, addr)?;
     let answer_ms = millis(asked.elapsed());
     let slow = |action| scrape.sum("roomcast_slow_total", action);
     Ok(Sample {

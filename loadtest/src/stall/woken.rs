@@ -141,7 +141,12 @@ mod tests {
     /// What becomes of a member of a room with the seqs 3, 4 and 5.
     fn check(frames: &[Vec<u8>], end: Option<&str>, expected: Ends) {
         let addr = ([127, 0, 0, 1], 1).into();
-        let dialect = Dialect { kind: Kind::Node, encoding: WireEncoding::Json, addr };
+        let dialect = Dialect {
+            kind: Kind::Node,
+            encoding: WireEncoding::Json,
+            addr,
+            door: Default::default(),
+        };
         let mut woken = Woken::new(dialect, 1);
         woken.expect((3, 6));
         for frame in frames {

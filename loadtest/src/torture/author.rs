@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use roomcast_client::{Ack, Client, PublishFailure};
+use roomcast_client::{Ack, Client, Event, PublishFailure};
 use roomcast_protocol::{Encoding as Wire, ErrorCode, Publish, PublishKey, RoomName, UserName};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::client::{Line, Told};
 use super::journal::Content;
+use super::turned_away::is_turned_away;
 use crate::dialect::WireEncoding;
 
 /// Messages without ack, at most.
@@ -44,8 +45,13 @@ impl Author {
             Err(error) => return self.wrong(&told, &error.to_string()),
         };
         let events = client.clone();
-        let reader = tokio::spawn(async move { while events.next().await.is_some() {} });
         let author = Arc::new(self);
+        let (judge, judged) = (Arc::clone(&author), told.clone());
+        let reader = tokio::spawn(async move {
+            while let Some(event) = events.next().await {
+                judge.hear(&event, &judged);
+            }
+        });
         let places = Arc::new(Semaphore::new(WINDOW as usize));
         let mut pace = interval(author.pace);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -100,6 +106,16 @@ impl Author {
             if_seq: None,
             echo: true,
             traceparent: None,
+        }
+    }
+
+    fn hear(&self, event: &Event, told: &Sender<Told>) {
+        let (Event::Disconnected { reason, .. } | Event::Closed { reason, .. }) = event else {
+            return;
+        };
+        if is_turned_away(reason) {
+            let (room, who) = (self.room, format!("Rust publisher {}", self.number));
+            let _ = told.send(Told::TurnedAway { room, who, what: reason.to_string() });
         }
     }
 

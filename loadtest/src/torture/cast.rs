@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -16,6 +17,7 @@ use super::past::Past;
 use super::publisher::Publisher;
 use super::way::Way;
 use crate::dialect::{WireEncoding, room_name};
+use crate::door::Door;
 
 /// One client of so many goes through the proxies.
 const BEHIND_PROXY: usize = 3;
@@ -27,6 +29,7 @@ const RUST: usize = 4;
 /// Who takes part, and where each connects.
 pub(super) struct Cast<'a> {
     pub(super) args: &'a TortureArgs,
+    pub(super) door: Arc<Door>,
     pub(super) straight: Rc<[SocketAddr]>,
     pub(super) fronts: Rc<[SocketAddr]>,
 }
@@ -52,7 +55,8 @@ impl Cast<'_> {
                     seats.push((id, room, room_name(room)?));
                 }
                 if is_rust {
-                    clients.push(Seat { line: self.line(number), rooms: seats });
+                    let line = self.line(number, &format!("m{number}"));
+                    clients.push(Seat { line, rooms: seats });
                 } else {
                     let way = self.way(number, &format!("m{number}"));
                     let seats = seats.into_iter().map(|(id, _, name)| (id, name)).collect();
@@ -74,7 +78,7 @@ impl Cast<'_> {
             let number = number as u32;
             if place % RUST == RUST - 1 {
                 let pace = Duration::from_secs_f64(all as f64 / self.args.rate);
-                let (line, user) = (self.line(turn), UserName::parse(&user)?);
+                let (line, user) = (self.line(turn, &user), UserName::parse(&user)?);
                 authors.push(Author { line, user, name, room, number, payload, pace });
             } else {
                 thin.push(Publisher::new(self.way(turn, &user), (room, name), number, payload));
@@ -86,7 +90,8 @@ impl Cast<'_> {
     /// A reader of each room's history.
     pub(super) fn readers(&self) -> Result<Vec<Past>> {
         let reader = |room| {
-            let way = Way::new(self.straight.clone(), encoding(room), format!("h{room}"));
+            let to = (self.straight.clone(), Arc::clone(&self.door));
+            let way = Way::new(to, encoding(room), format!("h{room}"));
             Ok(Past::new(way, room_name(room)?))
         };
         (0..self.args.rooms).map(reader).collect()
@@ -97,14 +102,15 @@ impl Cast<'_> {
     }
 
     fn way(&self, number: usize, user: &str) -> Way {
-        Way::new(self.addrs(number).clone(), encoding(number), user.to_owned())
+        let to = (self.addrs(number).clone(), Arc::clone(&self.door));
+        Way::new(to, encoding(number), user.to_owned())
     }
 
-    fn line(&self, number: usize) -> Line {
+    fn line(&self, number: usize, user: &str) -> Line {
         let addrs = self.addrs(number);
         let turned = (0..addrs.len()).map(|at| addrs[(at + number) % addrs.len()]);
-        let urls = turned.map(|addr| format!("ws://{addr}/ws")).collect();
-        Line { urls, encoding: encoding(number).wire() }
+        let (door, user) = (Arc::clone(&self.door), user.to_owned());
+        Line { addrs: turned.collect(), door, user, encoding: encoding(number).wire() }
     }
 }
 

@@ -53,6 +53,8 @@ pub(super) enum Rule {
     Behind,
     /// An answer that never came, or that must not come.
     Answer,
+    /// A client that was refused or ended at the door, although its token was good.
+    Door,
     /// A process that failed.
     Program,
 }

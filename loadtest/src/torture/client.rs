@@ -2,6 +2,8 @@
 //! the checker in the words of the wire.
 
 use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
@@ -10,7 +12,9 @@ use roomcast_protocol::{Encoding, Message, Position, RoomName};
 
 use super::checker::MemberId;
 use super::journal::{Content, Entry};
+use super::turned_away::is_turned_away;
 use crate::dialect::text_of;
+use crate::door::Door;
 
 /// Shorter than the client's own, so that it is back while the fault after the next is not yet.
 const BACKOFF: Backoff = Backoff {
@@ -38,19 +42,23 @@ pub(super) enum Told {
     Finished { publisher: u32 },
     /// Something must not have happened.
     Wrong { room: usize, who: String, what: String },
+    /// A client was refused or ended at the door.
+    TurnedAway { room: usize, who: String, what: String },
 }
 
 /// Where a client connects, and how it talks.
 #[derive(Debug, Clone)]
 pub(super) struct Line {
-    pub(super) urls: Vec<String>,
+    pub(super) addrs: Vec<SocketAddr>,
+    pub(super) door: Arc<Door>,
+    pub(super) user: String,
     pub(super) encoding: Encoding,
 }
 
 impl Line {
     /// The options of a client on it.
     pub(super) fn options(&self) -> Options {
-        let mut options = Options::new(self.urls.clone());
+        let mut options = self.door.options(&self.addrs, &self.user);
         options.encoding = self.encoding;
         (options.backoff, options.open_timeout, options.events) = (BACKOFF, OPEN, EVENTS);
         options
@@ -118,7 +126,10 @@ impl Scribe {
                 self.named(&room, position);
                 self.note(&room, Entry::Reset { at: position, lost });
             }
-            Event::Disconnected { .. } => {
+            Event::Disconnected { reason, .. } => {
+                if is_turned_away(&reason) {
+                    self.turned_away(&reason);
+                }
                 for room in std::mem::take(&mut self.joined) {
                     self.note(&room, Entry::Lost);
                 }
@@ -147,6 +158,13 @@ impl Scribe {
         if let Some(&(id, room)) = self.ids.get(room) {
             let (who, what) = (format!("the Rust client of membership {id}"), what.to_owned());
             let _ = self.told.send(Told::Wrong { room, who, what });
+        }
+    }
+
+    fn turned_away(&self, what: &str) {
+        if let Some(&(id, room)) = self.ids.values().next() {
+            let (who, what) = (format!("the Rust client of membership {id}"), what.to_owned());
+            let _ = self.told.send(Told::TurnedAway { room, who, what });
         }
     }
 

@@ -210,6 +210,9 @@ impl Drive {
                 }
                 Told::Again => self.retries += 1,
                 Told::Finished { publisher } => drop(self.finished.insert(publisher)),
+                Told::TurnedAway { room, who, what } => {
+                    self.judges.checker.fail(Rule::Door, Some(room), (who, what), now);
+                }
                 Told::Wrong { room, who, what } => {
                     self.judges.checker.fail(Rule::Answer, Some(room), (who, what), now);
                 }

@@ -1,9 +1,10 @@
 //! All thin clients of a run on one engine: members, publishers and, at the end, readers of history.
 //! It hands what they saw to the checker.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 
 use super::checker::{MemberId, Rule};
 use super::journal::Entry;
@@ -11,7 +12,9 @@ use super::judges::Judges;
 use super::member::TortureMember;
 use super::past::Past;
 use super::publisher::Publisher;
+use super::turned_away::is_turned_away;
 use super::way::{Turn, Way};
+use crate::door::Door;
 use crate::engine::{Arrival, Engine, EngineBatch, LinkId, Wait, What};
 use crate::random::Random;
 
@@ -47,10 +50,11 @@ impl Load {
     pub(super) fn new(
         members: Vec<TortureMember>,
         publishers: Vec<Publisher>,
+        door: &Arc<Door>,
         seed: u64,
     ) -> Result<Self> {
         Ok(Self {
-            engine: Engine::new()?,
+            engine: Engine::new(door)?,
             batch: EngineBatch::default(),
             roles: Vec::new(),
             random: Random::new(seed),
@@ -118,6 +122,9 @@ impl Load {
                 What::Ended(why) => {
                     self.roles[*link] = None;
                     judges.write(now.1, &format!("{role:?}: {why}"));
+                    if is_turned_away(why) {
+                        self.fail(Rule::Door, role, why, judges, now.1);
+                    }
                     let random = &mut self.random;
                     let turn = way(&mut self.members, &mut self.publishers, &mut self.pasts, role)
                         .ended(random, now.0);
@@ -142,6 +149,12 @@ impl Load {
         for (_, &role) in all.iter().enumerate().filter(|(number, _)| chosen(*number)) {
             self.cut(role, judges, now);
         }
+    }
+
+    /// Tokens that nodes took on live connections.
+    pub(super) fn renewed(&self) -> u64 {
+        let members = self.members.iter().map(|member| member.way.renewed());
+        members.chain(self.publishers.iter().map(|it| it.way.renewed())).sum()
     }
 
     /// Stops reading a member; false if it is not up.
@@ -219,6 +232,10 @@ impl Load {
     }
 
     fn wrong(&self, role: Role, error: &anyhow::Error, judges: &mut Judges, now: Duration) {
+        self.fail(Rule::Answer, role, &format!("{error:#}"), judges, now);
+    }
+
+    fn fail(&self, rule: Rule, role: Role, what: &str, judges: &mut Judges, now: Duration) {
         let room = match role {
             Role::Member(number) => {
                 let first: MemberId = self.members[number].seats[0].id;
@@ -227,8 +244,8 @@ impl Load {
             Role::Publisher(number) => Some(self.publishers[number].room),
             Role::Past(number) => Some(number),
         };
-        let (who, what) = (format!("{role:?}"), format!("{:#}", anyhow!("{error:#}")));
-        judges.checker.fail(Rule::Answer, room, (who, what), now);
+        let (who, what) = (format!("{role:?}"), what.to_owned());
+        judges.checker.fail(rule, room, (who, what), now);
     }
 }
 

@@ -5,12 +5,14 @@ use std::fs::OpenOptions;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use roomcast_testkit::free_port;
 
 use crate::children::{Children, Running};
+use crate::door::Door;
 use crate::server::status;
 
 /// What a node says last that finds no Redis at its start.
@@ -24,6 +26,7 @@ pub(super) struct TortureNode {
     binary: std::ffi::OsString,
     arguments: Vec<String>,
     log: PathBuf,
+    door: Arc<Door>,
     children: Children,
     running: Option<Running>,
 }
@@ -33,7 +36,7 @@ impl TortureNode {
     pub(super) fn start(
         binary: &std::ffi::OsStr,
         arguments: Vec<String>,
-        log: &Path,
+        (log, door): (&Path, &Arc<Door>),
         children: &Children,
     ) -> Result<Self> {
         let addr = SocketAddr::from(([127, 0, 0, 1], free_port()));
@@ -42,6 +45,7 @@ impl TortureNode {
             binary: binary.to_owned(),
             arguments,
             log: log.to_owned(),
+            door: Arc::clone(door),
             children: children.clone(),
             running: None,
         };
@@ -123,7 +127,7 @@ impl TortureNode {
 
     /// Whether it calls itself ready.
     pub(super) fn is_ready(&self) -> bool {
-        matches!(status(self.addr, "/health/ready"), Ok(200))
+        matches!(status(&self.door, self.addr, "/health/ready"), Ok(200))
     }
 
     /// Lines of its log that tell of a panic.

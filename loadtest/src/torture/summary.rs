@@ -40,6 +40,7 @@ pub(super) fn replay(args: &TortureArgs, seed: u64) -> String {
     if args.lossless {
         line += " --lossless";
     }
+    line += &args.door.line();
     for setting in &args.set {
         line += &format!(" --set {setting}");
     }
@@ -130,6 +131,13 @@ pub(super) fn report(args: &TortureArgs, seed: u64, drive: &Drive, logs: &Path) 
         table.row([name, count.to_string(), p50, p99, max, alone_p50, alone_p99, alone_max]);
     }
     print::out(format_args!("{table}"))?;
+    let renewed = drive.load.renewed();
+    if args.door.renews() {
+        let life = args.door.life().as_secs();
+        print::out(format_args!(
+            "tokens are good for {life} s; thin clients renewed theirs {renewed} times"
+        ))?;
+    }
     let mut slow: Vec<_> = repairs.iter().collect();
     slow.sort_by_key(|it| std::cmp::Reverse(it.took));
     slow.dedup_by_key(|it| it.fault);
@@ -155,6 +163,9 @@ pub(super) fn report(args: &TortureArgs, seed: u64, drive: &Drive, logs: &Path) 
         0 if rate < args.at_least => {
             Some(format!("{rate:.0} messages per second, fewer than {}", args.at_least))
         }
+        0 if renewed == 0 && args.door.renews() && args.door.life().as_secs_f64() < length => {
+            Some("no token was renewed although they ended during the run".to_owned())
+        }
         0 => None,
         count => Some(format!("{count} violations; the nodes' logs are in {}", logs.display())),
     };
@@ -171,6 +182,7 @@ pub(super) fn report(args: &TortureArgs, seed: u64, drive: &Drive, logs: &Path) 
         "resumes": counts.resumes,
         "resets": counts.resets,
         "gaps": counts.gaps,
+        "tokens_renewed": renewed,
         "repair_ms": figure(&[middle, tail, most]),
         "repair_by_scope_ms": by_scope.iter().map(|(name, rooms, all, alone)| json!({
             "after": name, "rooms": rooms, "all": figure(all), "alone": figure(alone),

@@ -3,12 +3,15 @@
 
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use roomcast_protocol::{ClientFrame, RequestId, ServerFrame};
 
+use super::renewal::Renewal;
 use crate::dialect::{Dialect, WireEncoding};
+use crate::door::Door;
 use crate::engine::{Engine, LinkId};
 use crate::random::Random;
 use crate::server::Kind;
@@ -21,18 +24,21 @@ const PING: Duration = Duration::from_secs(1);
 const SILENCE: Duration = Duration::from_secs(4);
 /// The shortest and the longest pause before another try, in ms.
 const PAUSE: (u64, u64) = (30, 300);
-/// Pings have this id; other requests take theirs from 1 on.
+/// Pings have this id, and new tokens the next; other requests take theirs from 1 on.
 const PING_ID: RequestId = 1 << 50;
+const REFRESH_ID: RequestId = PING_ID + 1;
 
 /// A connection that comes back.
 #[derive(Debug)]
 pub(super) struct Way {
     addrs: Rc<[SocketAddr]>,
+    door: Arc<Door>,
     encoding: WireEncoding,
     user: String,
     state: State,
     /// Pongs of this connection: how many seconds it has been alive.
     pub(super) pongs: u64,
+    renewal: Renewal,
 }
 
 #[derive(Debug)]
@@ -74,9 +80,13 @@ pub(super) enum Turn {
 
 impl Way {
     /// A way to any of these addresses, not open yet.
-    pub(super) fn new(addrs: Rc<[SocketAddr]>, encoding: WireEncoding, user: String) -> Self {
+    pub(super) fn new(
+        (addrs, door): (Rc<[SocketAddr]>, Arc<Door>),
+        encoding: WireEncoding,
+        user: String,
+    ) -> Self {
         let state = State::Waiting { until: Instant::now() };
-        Self { addrs, encoding, user, state, pongs: 0 }
+        Self { addrs, door, encoding, user, state, pongs: 0, renewal: Renewal::default() }
     }
 
     /// How it talks.
@@ -94,7 +104,7 @@ impl Way {
         match self.state {
             State::Waiting { until } if until <= now => {
                 let dialect = self.dialect(self.addrs[random.index(self.addrs.len())]);
-                match engine.open(dialect.addr, &dialect.request_as(&self.user)) {
+                match engine.open_as(dialect.addr, &dialect.request_as(&self.user), &self.user) {
                     Ok(link) => {
                         self.state = State::Opening { link, deadline: now + OPEN };
                         Turn::Opening(link)
@@ -110,6 +120,10 @@ impl Way {
                 if heard + SILENCE <= now || moves.is_some_and(|moves| moves <= now) =>
             {
                 self.cut(engine, random, now)
+            }
+            State::Live { .. } if self.renewal.begin(now) => {
+                self.renew(engine);
+                Turn::None
             }
             State::Live { ref mut pinged, .. } if *pinged + PING <= now => {
                 *pinged = now;
@@ -127,7 +141,8 @@ impl Way {
             *heard = now;
         }
         Ok(match (frame, &mut self.state) {
-            (ServerFrame::Connected { .. }, State::Opening { link, .. }) => {
+            (ServerFrame::Connected { time, expires, .. }, State::Opening { link, .. }) => {
+                self.renewal.ends(now, expires, time);
                 self.state = State::Live { link: *link, heard: now, pinged: now, moves: None };
                 self.pongs = 0;
                 Turn::Up
@@ -136,12 +151,33 @@ impl Way {
                 *moves = Some(now + Duration::from_millis(after_ms));
                 Turn::None
             }
+            (ServerFrame::Refreshed { time, expires, .. }, _) => {
+                self.renewal.ends(now, Some(expires), time);
+                self.renewal.taken += 1;
+                Turn::None
+            }
+            (ServerFrame::Error { id: Some(REFRESH_ID), code, message, .. }, _) => {
+                bail!("a new token was answered {}: {message}", code.as_str())
+            }
             (ServerFrame::Pong { .. }, _) => {
                 self.pongs += 1;
                 Turn::None
             }
             (frame, _) => Turn::Frame(frame),
         })
+    }
+
+    /// Tokens that nodes took on its live connections.
+    pub(super) fn renewed(&self) -> u64 {
+        self.renewal.taken
+    }
+
+    /// Sends a new token. One that cannot be made is missed at the old one's end.
+    fn renew(&self, engine: &mut Engine) {
+        if let Ok(Some(token)) = self.door.badge.token(&self.user) {
+            let (id, token) = (Some(REFRESH_ID), token.into());
+            self.send(engine, &ClientFrame::Refresh { id, token });
+        }
     }
 
     /// Its link ended.
@@ -213,6 +249,7 @@ impl Way {
     }
 
     fn dialect(&self, addr: SocketAddr) -> Dialect {
-        Dialect { kind: Kind::Node, encoding: self.encoding, addr }
+        let door = Arc::clone(&self.door);
+        Dialect { kind: Kind::Node, encoding: self.encoding, addr, door }
     }
 }

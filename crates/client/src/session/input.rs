@@ -60,13 +60,22 @@ pub enum RetryVerdict {
     GiveUp,
 }
 
+/// Which try to connect it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempt {
+    /// Over the client's whole life, from 1 on.
+    pub number: u32,
+    /// Since the client's last connection, from 1 on; 0 if it never had one.
+    pub tries: u32,
+}
+
 /// What the driver has to do, in this order.
 #[derive(Debug)]
 pub enum Action {
     /// Open a connection to the URL of this index.
-    Connect { url: usize, attempt: u32 },
+    Connect { url: usize, attempt: Attempt },
     /// Open another connection beside the one in use; tell when it is open, and read nothing of it.
-    Prepare { url: usize, attempt: u32 },
+    Prepare { url: usize, attempt: Attempt },
     /// From now on use the one that is open beside.
     TakeOver,
     /// Give up the connection, or the attempt, with this close code.

@@ -175,6 +175,31 @@ fn sent(actions: &[Action]) -> Vec<String> {
 }
 
 #[test]
+fn a_client_that_comes_back_counts_its_tries_from_its_last_connection() {
+    let mut bench = Bench::connected();
+    for (failures, first) in [(0, 2), (3, 3)] {
+        let mut actions = bench.lose(None);
+        let mut tried = Vec::new();
+        loop {
+            if !matches!(actions.last(), Some(Action::Connect { .. })) {
+                actions = bench.wait();
+            }
+            let Some(Action::Connect { attempt, .. }) = actions.last() else { panic!("no try") };
+            tried.push((attempt.number, attempt.tries));
+            if tried.len() > failures {
+                break;
+            }
+            let (reason, retry_after) = ("refused".into(), Duration::ZERO);
+            let verdict = RetryVerdict::TryAgain;
+            actions = bench.give(Input::Failed(Failure { reason, retry_after, verdict }));
+        }
+        let expected: Vec<_> = (0..=failures as u32).map(|n| (first + n, n + 1)).collect();
+        assert_eq!(tried, expected);
+        bench.give(Input::Frame(connected()));
+    }
+}
+
+#[test]
 fn urls_are_tried_in_turn_with_pauses_between_rounds_only() {
     let mut bench = Bench::new(|_| {});
     let mut tried = bench.give(Input::Tick);
@@ -182,7 +207,8 @@ fn urls_are_tried_in_turn_with_pauses_between_rounds_only() {
         let Some(Action::Connect { url, attempt: told }) = tried.last() else {
             panic!("no try in {tried:?}")
         };
-        assert_eq!((*url, *told), ((attempt as usize - 1) % 2, attempt));
+        let expected = Attempt { number: attempt, tries: 0 };
+        assert_eq!((*url, *told), ((attempt as usize - 1) % 2, expected));
         let (reason, retry_after) = ("refused".into(), Duration::ZERO);
         let verdict = RetryVerdict::TryAgain;
         tried = bench.give(Input::Failed(Failure { reason, retry_after, verdict }));

@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{Connector, connect_async_tls_with_config};
 
 use super::{ClientSocket, Writing};
-use crate::session::{Failure, RetryVerdict};
+use crate::session::{Attempt, Failure, RetryVerdict};
 use crate::{Options, TokenSource};
 
 /// The largest frame taken from a node: a message of 1 MiB, the ceiling of any namespace, may be a
@@ -58,12 +58,15 @@ impl Greeting {
         }
     }
 
-    fn request(&self, url: &Uri, attempt: u32) -> Result<Request, Error> {
+    fn request(&self, url: &Uri, attempt: Attempt) -> Result<Request, Error> {
         let host = url.authority().map_or("", |authority| authority.as_str());
         let path = if url.path() == "/" { "/ws" } else { url.path() };
         let own = url.query().map(|query| format!("{query}&")).unwrap_or_default();
         let (query, scheme) = (&self.query, url.scheme_str().unwrap_or("ws"));
-        let mut request = format!("{scheme}://{host}{path}?{own}{query}&attempt={attempt}")
+        let Attempt { number, tries } = attempt;
+        // A client that never had a connection does not come back.
+        let tries = if tries == 0 { String::new() } else { format!("&tries={tries}") };
+        let mut request = format!("{scheme}://{host}{path}?{own}{query}&attempt={number}{tries}")
             .into_client_request()?;
         let subprotocol = HeaderValue::from_static(self.encoding.subprotocol());
         request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, subprotocol);
@@ -74,7 +77,7 @@ impl Greeting {
 pub(super) async fn open(
     url: Uri,
     greeting: Greeting,
-    attempt: u32,
+    attempt: Attempt,
 ) -> Result<ClientSocket, Failure> {
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
@@ -176,22 +179,24 @@ mod tests {
 
     use super::*;
 
-    fn check(url: &str, user: Option<&str>, expected: &str) {
+    fn check(url: &str, user: Option<&str>, tries: u32, expected: &str) {
+        let attempt = Attempt { number: 3, tries };
         let mut options = Options::new([url]);
         options.client = "c 1".into();
         options.user = user.map(|user| UserName::parse(user).unwrap());
-        let request = Greeting::new(&options, None).request(&url.parse().unwrap(), 3).unwrap();
-        assert_eq!(request.uri().to_string(), expected);
+        let request = Greeting::new(&options, None).request(&url.parse().unwrap(), attempt);
+        assert_eq!(request.unwrap().uri().to_string(), expected);
     }
 
     #[test]
     fn the_address_carries_client_user_and_attempt() {
-        check("ws://h:1/ws", None, "ws://h:1/ws?client=c%201&attempt=3");
-        check("ws://h:1", None, "ws://h:1/ws?client=c%201&attempt=3");
-        check("wss://h", None, "wss://h/ws?client=c%201&attempt=3");
+        check("ws://h:1/ws", None, 0, "ws://h:1/ws?client=c%201&attempt=3");
+        check("ws://h:1", None, 2, "ws://h:1/ws?client=c%201&attempt=3&tries=2");
+        check("wss://h", None, 0, "wss://h/ws?client=c%201&attempt=3");
         check(
             "ws://h/a?b=c",
             Some("ann&é"),
+            0,
             "ws://h/a?b=c&client=c%201&user=ann%26%C3%A9&attempt=3",
         );
     }

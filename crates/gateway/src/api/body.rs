@@ -8,11 +8,18 @@ use super::ApiError;
 
 /// Reads a body. A member that comes twice is refused, one that is not known is ignored.
 pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
+    let is_object = body.trim_ascii_start().first() == Some(&b'{');
+    if !is_object {
+        return Err(ApiError::bad_body("the body is no JSON object"));
+    }
     serde_json::from_slice(body).map_err(|error| told(&error))
 }
 
 /// Reads one of several values of a body.
 pub(super) fn parse_value<'a, T: Deserialize<'a>>(value: &'a RawValue) -> Result<T, ApiError> {
+    if !value.get().starts_with('{') {
+        return Err(ApiError::bad_body("an item is no JSON object"));
+    }
     serde_json::from_str(value.get()).map_err(|error| told(&error))
 }
 
@@ -49,14 +56,21 @@ pub(super) fn id<T>(
 mod tests {
     use super::*;
 
+    #[derive(Debug, Deserialize)]
+    struct Number {
+        #[allow(dead_code, reason = "it is only read")]
+        n: u64,
+    }
+
     #[test]
     fn a_text_in_the_wrong_place_is_not_shown() {
         for (body, expected) in [
-            (r#""secret""#, "invalid type: a string, expected u64 at line 1 column 8"),
-            (r#""a \", expected b""#, "invalid type: a string, expected u64 at line 1 column 18"),
-            ("-1", "invalid value: integer `-1`, expected u64 at line 1 column 2"),
+            (r#"{"n":"secret"}"#, "invalid type: a string, expected u64 at line 1 column 13"),
+            (r#"{"n":"a \", expected b"}"#, "invalid type: a string, expected u64 at line 1 column 23"),
+            (r#"{"n":-1}"#, "invalid value: integer `-1`, expected u64 at line 1 column 7"),
         ] {
-            assert_eq!(parse::<u64>(body.as_bytes()).unwrap_err().detail, expected, "{body}");
+            let error = parse::<Number>(body.as_bytes()).unwrap_err();
+            assert_eq!(error.detail, expected, "{body}");
         }
     }
 }

@@ -106,11 +106,11 @@ pub(crate) async fn disconnect(node: &ApiNode<'_>, body: &[u8]) -> Result<(), Ap
     };
     let renewal = if renew { Renewal::Yes } else { Renewal::No };
     // What began in this very millisecond is older than the answer, too.
-    let before = node.orders.now() + 1;
+    let before = node.orders.latest() + 1;
     let kind = OrderKind::Disconnect { target, before, renewal };
     node.orders.give(kind, DISCONNECT_LIFE, None).await?;
     // Nothing that begins after the answer is ended.
-    let left = before.saturating_sub(node.orders.now());
+    let left = before.saturating_sub(node.orders.earliest());
     tokio::time::sleep(Duration::from_millis(left)).await;
     Ok(())
 }

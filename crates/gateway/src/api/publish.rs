@@ -207,8 +207,10 @@ mod tests {
     #[test]
     fn other_bodies_are_refused() {
         for (text, part) in [
-            ("", "EOF"),
-            ("[]", "data"),
+            ("", "object"),
+            ("[]", "object"),
+            ("[1]", "object"),
+            ("{", "EOF"),
             ("{}", "data"),
             (r#"{"data":1,"data":2}"#, "duplicate"),
             (r#"{"data":1} x"#, "trailing"),

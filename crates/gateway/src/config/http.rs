@@ -95,6 +95,25 @@ pub(super) const SECTION: Section = Section {
                     address. Others get 403 `bad_origin`.",
         },
         Key {
+            name: "deflate",
+            default: "false",
+            kind: ValueKind::Flag,
+            change: Change::Reload,
+            about: "Whether clients that offer permessage-deflate (RFC 7692) get it, from their next \
+                    handshake on. A message to a room is compressed once and shared by all its \
+                    members that have it. Off: it costs the node CPU and memory (each message is \
+                    kept once more, compressed), and the length of what is compressed tells \
+                    something of its content (`docs/security.md`).",
+        },
+        Key {
+            name: "deflate_min",
+            default: "256B",
+            kind: ValueKind::Bytes(Bounds::new(0, 1 << 30)),
+            change: Change::Reload,
+            about: "Smallest payload of a frame to a room's members, in bytes, that is compressed. \
+                    Smaller ones gain little: a message of 255 bytes becomes 196.",
+        },
+        Key {
             name: "max_header_bytes",
             default: "16KiB",
             kind: ValueKind::Bytes(Bounds::new(8 << 10, 1 << 20)),
@@ -132,6 +151,10 @@ pub struct HttpConfig {
     /// Which pages may reach the node.
     #[serde(default, deserialize_with = "read_origins")]
     pub origins: OriginList,
+    /// Whether clients get permessage-deflate.
+    pub deflate: bool,
+    /// Smallest payload that is compressed, in bytes.
+    pub deflate_min: usize,
     /// How large a request's head may be.
     pub max_header_bytes: usize,
 }

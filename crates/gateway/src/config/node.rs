@@ -95,6 +95,15 @@ pub(super) const LOG: Section = Section {
             change: Change::Restart,
             about: "`text` for people, `json` (an object per line) for collectors.",
         },
+        Key {
+            name: "access",
+            default: "false",
+            kind: ValueKind::Flag,
+            change: Change::Reload,
+            about: "Two lines for each connection, with the target `access` at the level `info`: when \
+                    it opens (user, client, address, name of the token's key) and when it ends (why, \
+                    after how many seconds). No room, no payload, no token.",
+        },
     ],
 };
 
@@ -137,6 +146,8 @@ pub struct LogConfig {
     pub level: String,
     /// How lines look.
     pub format: LogFormat,
+    /// Whether each connection has its two lines.
+    pub access: bool,
 }
 
 impl LogConfig {

@@ -13,6 +13,8 @@ fn keys() -> impl Iterator<Item = (String, &'static Key)> {
 
 /// What another key needs, and so stands everywhere.
 const PROXIES: &str = "http.trusted_proxies=fd00::/8";
+/// Neither file is taken without the other.
+const CERTIFICATE: [&str; 2] = ["tls.cert=/etc/ssl/one.pem", "tls.key=/etc/ssl/one.key"];
 
 /// A valid value that is not the default and offends no other key.
 fn another_value(name: &str) -> &'static str {
@@ -40,6 +42,7 @@ fn another_value(name: &str) -> &'static str {
         "limits.lag_bytes" => "2MiB",
         "log.level" => "warn,roomcast_bus=debug",
         "log.format" => "json",
+        "log.access" => "true",
         "namespaces.default.slow" => "conflate",
         "auth.hs_secret" => "a-secret-of-thirty-two-bytes-or-more",
         "auth.hs_secret_file" => "/run/secrets/roomcast",
@@ -72,10 +75,12 @@ fn another_setting(name: &str) -> String {
 
 #[test]
 fn every_default_is_valid_and_every_key_can_change() {
-    let defaults = Config::from_settings(&[PROXIES]).unwrap();
+    let [cert, key_file] = CERTIFICATE;
+    let defaults = Config::from_settings(&[PROXIES, cert, key_file]).unwrap();
     assert!(keys().count() > 25);
     for (name, key) in keys() {
-        let changed = Config::from_settings(&[PROXIES, &another_setting(&name)]).unwrap();
+        let changed =
+            Config::from_settings(&[PROXIES, cert, key_file, &another_setting(&name)]).unwrap();
         let differences = defaults.differences(&changed);
         let mut names = differences.reloadable;
         let mut others = differences.need_restart;
@@ -91,9 +96,12 @@ fn every_default_is_valid_and_every_key_can_change() {
 
 #[test]
 fn a_reload_takes_over_exactly_the_reloadable_keys() {
-    let defaults = Config::from_settings(&["node.id=a", PROXIES]).unwrap();
+    let [cert, key_file] = CERTIFICATE;
+    let base = ["node.id=a", PROXIES, cert, key_file];
+    let defaults = Config::from_settings(&base).unwrap();
     for (name, key) in keys().filter(|(name, _)| name != "node.id") {
-        let new = Config::from_settings(&["node.id=a", PROXIES, &another_setting(&name)]).unwrap();
+        let setting = another_setting(&name);
+        let new = Config::from_settings(&[&base[..], &[&*setting]].concat()).unwrap();
         assert_ne!(defaults, new, "{name} reaches no field");
         let merged = defaults.with_reloadable_of(&new);
         let expected = if key.change == Change::Reload { &new } else { &defaults };

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 
 use hashbrown::HashMap;
 use roomcast_access::capability::Capabilities;
-use roomcast_access::identity::{AccessIdentity, RefreshError, RoomPass};
+use roomcast_access::identity::{AccessIdentity, RefreshError, RoomPass, TokenId};
 use roomcast_access::policy::RoomStanding;
 
 use super::{Connection, RoomId};
@@ -121,6 +121,14 @@ impl Connection {
     pub(crate) fn drop_passes(&self) -> Vec<EndPlace> {
         let passes = self.access.passes.borrow_mut().take();
         passes.into_iter().flat_map(|all| all.into_values().map(|held| held.place)).collect()
+    }
+
+    /// The rooms whose tokens have a `jti` of this kind.
+    pub(crate) fn rooms_by_tokens(&self, is_meant: impl Fn(&TokenId) -> bool) -> Vec<RoomId> {
+        let passes = self.access.passes.borrow();
+        let meant = |held: &HeldPass| held.pass.token_id.as_ref().is_some_and(&is_meant);
+        let all = passes.iter().flat_map(|passes| passes.iter());
+        all.filter(|(_, held)| meant(held)).map(|(room, _)| *room).collect()
     }
 
     /// Whether it holds the token of any room.

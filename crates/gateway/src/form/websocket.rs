@@ -4,18 +4,34 @@ use roomcast_protocol::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame, FrameHeader};
 
-/// Appends one complete text frame.
-pub(super) fn append_text(payload: &[u8], out: &mut Vec<u8>) {
-    append(Data::Text, payload, out);
+/// What the frame of a message holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FrameBody {
+    Text,
+    Binary,
 }
 
-/// Appends one complete binary frame.
-pub(super) fn append_binary(payload: &[u8], out: &mut Vec<u8>) {
-    append(Data::Binary, payload, out);
+impl FrameBody {
+    fn opcode(self) -> OpCode {
+        OpCode::Data(match self {
+            Self::Text => Data::Text,
+            Self::Binary => Data::Binary,
+        })
+    }
 }
 
-fn append(data: Data, payload: &[u8], out: &mut Vec<u8>) {
-    let header = FrameHeader { opcode: OpCode::Data(data), ..FrameHeader::default() };
+/// Appends one complete message.
+pub(super) fn append_message(body: FrameBody, payload: &[u8], out: &mut Vec<u8>) {
+    append(FrameHeader { opcode: body.opcode(), ..FrameHeader::default() }, payload, out);
+}
+
+/// Appends one complete message whose payload is compressed (RFC 7692, section 6).
+pub(super) fn append_compressed(body: FrameBody, payload: &[u8], out: &mut Vec<u8>) {
+    let header = FrameHeader { opcode: body.opcode(), rsv1: true, ..FrameHeader::default() };
+    append(header, payload, out);
+}
+
+fn append(header: FrameHeader, payload: &[u8], out: &mut Vec<u8>) {
     header.format(payload.len() as u64, out).expect("writing to a Vec cannot fail");
     out.extend_from_slice(payload);
 }

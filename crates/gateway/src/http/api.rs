@@ -13,6 +13,7 @@ use super::admission;
 use super::answer::{self, Answer, HttpProblem};
 use super::body::{self, BodyLimit};
 use super::route_table::PathValues;
+use super::tickets::{self, ClientTickets};
 use crate::api::{self, ApiCaller, ApiError, ApiNode, PublishHeaders};
 use crate::node_status::NodeStatus;
 
@@ -26,6 +27,8 @@ pub(super) struct ApiCall<'a> {
     pub(super) scope: ApiScope,
     /// The decoded parameters of the path.
     pub(super) values: PathValues,
+    /// What tickets for clients' tokens need, where clients are served.
+    pub(super) clients: Option<ClientTickets<'a>>,
 }
 
 /// Answers it, and counts the outcome.
@@ -50,6 +53,9 @@ async fn checked(
 ) -> Result<Answer, HttpProblem> {
     // Requests are few beside connections: only the sockets' own bound counts them.
     admission::check_open(status, usize::MAX)?;
+    if call.route == ApiRoute::Ticket {
+        return tickets::answer(node, call, body).await.map_err(HttpProblem::uncounted);
+    }
     let caller = check_key(node, &call.head.headers, call.scope)?;
     let takes_body = takes_body(call.route);
     if takes_body {
@@ -96,9 +102,9 @@ async fn done(
             api::disconnect(node, body).await?;
             answer::empty(StatusCode::NO_CONTENT)
         }
+        // Clients may use it without a key: it is answered before.
         ApiRoute::Ticket => {
-            let detail = "no keys of tokens are configured on this node, so it takes no tickets";
-            return Err(ApiError::new("bad_token", detail));
+            return Err(ApiError::new("not_found", "there is nothing at this path"));
         }
     })
 }
@@ -108,7 +114,7 @@ fn takes_body(route: ApiRoute) -> bool {
 }
 
 /// The backend that sent the request, if its key has the scope.
-fn check_key(
+pub(super) fn check_key(
     node: &ApiNode<'_>,
     headers: &HeaderMap,
     scope: ApiScope,
@@ -138,7 +144,7 @@ fn unauthorized(code: &'static str, detail: &'static str) -> HttpProblem {
 }
 
 /// A body is JSON, by its name or without one. Parameters such as `charset` change nothing.
-fn check_type(headers: &HeaderMap) -> Result<(), HttpProblem> {
+pub(super) fn check_type(headers: &HeaderMap) -> Result<(), HttpProblem> {
     let Some(kind) = headers.get(CONTENT_TYPE) else { return Ok(()) };
     let kind = kind.to_str().unwrap_or_default();
     let essence = kind.split(';').next().unwrap_or_default().trim();
@@ -164,7 +170,6 @@ fn publish_headers(headers: &HeaderMap) -> Result<PublishHeaders<'_>, ApiError> 
 fn problem(error: ApiError) -> HttpProblem {
     let ApiError { code, detail } = error;
     let status = match code {
-        "bad_token" => return unauthorized(code, "no keys of tokens are configured on this node"),
         "forbidden" => StatusCode::FORBIDDEN,
         "not_found" => StatusCode::NOT_FOUND,
         "key_conflict" | "seq_conflict" => StatusCode::CONFLICT,
@@ -201,7 +206,6 @@ mod tests {
             ("bad_body", 400),
             ("bad_room", 400),
             ("bad_query", 400),
-            ("bad_token", 401),
             ("forbidden", 403),
             ("not_found", 404),
             ("key_conflict", 409),

@@ -61,6 +61,11 @@ impl ClientAddress {
         }
     }
 
+    /// Its address, unless that is only a proxy's: bans by network judge it.
+    pub(super) fn known_ip(self) -> Option<IpAddr> {
+        (!self.is_proxy).then_some(self.ip)
+    }
+
     /// Whether a forwarding header was ignored.
     pub(super) fn is_untrusted_forward(self) -> bool {
         self.forwarding == ForwardingHeader::Untrusted

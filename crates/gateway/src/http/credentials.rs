@@ -10,14 +10,18 @@ use hyper::header::{
 };
 use hyper::http::request::Parts;
 use roomcast_access::credential::{PresentedCredential, PresentedCredentials};
+use roomcast_access::identity::AccessIdentity;
 use roomcast_access::origin::CookieUse;
 use roomcast_access::policy::Authentication;
+use roomcast_bus::Bus;
 use roomcast_metrics::RefusalReason;
 
+use super::admission::Admitted;
 use super::answer::HttpProblem;
 use super::query::{self, ClientQuery};
+use super::tickets;
 use crate::auth::{RefusedToken, TokenKeys, TokenRefusal};
-use crate::identity::{CredentialWay, Hello, VerifiedIdentity};
+use crate::identity::{CredentialWay, Hello, Tag, VerifiedIdentity};
 use crate::settings::{AuthSettings, WithoutToken};
 
 /// Who a client is, by its credential or, where none is needed, by its own word.
@@ -25,9 +29,9 @@ pub(super) async fn identify(
     headers: &HeaderMap,
     query: ClientQuery,
     auth: &AuthSettings,
-    keys: &Arc<TokenKeys>,
-) -> Result<Hello, HttpProblem> {
-    let ClientQuery { user, tag, ticket, token } = query;
+    (keys, bus): (&Arc<TokenKeys>, &Bus),
+) -> Result<Admitted, HttpProblem> {
+    let ClientQuery { user, tag, tries, ticket, token } = query;
     let lines = CredentialLines::of(headers);
     let presented = lines.presented(ticket.as_deref(), token.as_deref());
     let chosen = presented
@@ -36,18 +40,31 @@ pub(super) async fn identify(
     let (token, way) = match chosen {
         PresentedCredential::Token(token) => (token, CredentialWay::Presented),
         PresentedCredential::Cookie(token) => (token, CredentialWay::Cookie),
-        // Nothing checks a ticket here yet without keys: it is refused as every credential is.
+        // It is refused as every credential is where there are no keys.
         PresentedCredential::Ticket(_) if auth.authentication == Authentication::NotConfigured => {
             ("", CredentialWay::Presented)
         }
-        PresentedCredential::Ticket(_) => return Err(spent_ticket()),
-        PresentedCredential::None => return without_credential(user, tag, auth),
+        PresentedCredential::Ticket(text) => {
+            let (ticket, identity) = tickets::look(bus, text).await?;
+            let hello = known(identity, CredentialWay::Presented, (tag, tries));
+            return Ok(Admitted { hello, ticket: Some(ticket) });
+        }
+        PresentedCredential::None => {
+            let hello = without_credential(user, (tag, tries), auth)?;
+            return Ok(Admitted { hello, ticket: None });
+        }
     };
     let checked = keys.clone().check_connection(token.into(), auth.rules.clone()).await;
     let identity = checked.map_err(|refusal| token_problem(&refusal))?;
-    let verified = Some(Box::new(VerifiedIdentity { way, identity }));
-    let user = verified.as_ref().and_then(|verified| verified.identity.user().cloned());
-    Ok(Hello { user, tag, verified })
+    Ok(Admitted { hello: known(identity, way, (tag, tries)), ticket: None })
+}
+
+/// What a client says of itself besides its name: its tag, and the attempts that it needed.
+type SaidOfItself = (Option<Box<Tag>>, Option<u32>);
+
+fn known(identity: AccessIdentity, way: CredentialWay, (tag, tries): SaidOfItself) -> Hello {
+    let user = identity.user().cloned();
+    Hello { user, tag, tries, verified: Some(Box::new(VerifiedIdentity { way, identity })) }
 }
 
 /// Whether a request's one credential is the cookie: then it must come from a page that may use it.
@@ -100,16 +117,16 @@ impl CredentialLines {
 
 fn without_credential(
     user: Result<Option<roomcast_protocol::UserName>, String>,
-    tag: Option<Box<crate::identity::Tag>>,
+    (tag, tries): SaidOfItself,
     auth: &AuthSettings,
 ) -> Result<Hello, HttpProblem> {
     match (auth.authentication, auth.without_token) {
         (Authentication::NotConfigured, _) => {
             let user = user.map_err(|detail| HttpProblem::bad_request("bad_query", detail))?;
-            Ok(Hello { user, tag, verified: None })
+            Ok(Hello { user, tag, tries, verified: None })
         }
         (Authentication::Configured, WithoutToken::Anonymous) => {
-            Ok(Hello { user: None, tag, verified: None })
+            Ok(Hello { user: None, tag, tries, verified: None })
         }
         (Authentication::Configured, WithoutToken::Refused) => {
             let detail = "this node needs a token: Authorization: Bearer, the subprotocol \
@@ -119,7 +136,7 @@ fn without_credential(
     }
 }
 
-fn token_problem(refusal: &TokenRefusal) -> HttpProblem {
+pub(super) fn token_problem(refusal: &TokenRefusal) -> HttpProblem {
     let detail = refusal.detail.clone();
     match refusal.kind {
         RefusedToken::Expired => unauthorized("expired_token", detail, RefusalReason::ExpiredToken),
@@ -134,12 +151,11 @@ fn token_problem(refusal: &TokenRefusal) -> HttpProblem {
     }
 }
 
-fn spent_ticket() -> HttpProblem {
-    let detail = "the ticket is unknown, was used, or is too old: take a new one".to_owned();
-    unauthorized("spent_ticket", detail, RefusalReason::SpentTicket)
-}
-
-fn unauthorized(code: &'static str, detail: String, reason: RefusalReason) -> HttpProblem {
+pub(super) fn unauthorized(
+    code: &'static str,
+    detail: String,
+    reason: RefusalReason,
+) -> HttpProblem {
     HttpProblem::new(StatusCode::UNAUTHORIZED, code, detail)
         .counted(reason)
         .with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))

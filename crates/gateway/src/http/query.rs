@@ -1,4 +1,4 @@
-//! What a client says in the handshake's query: `user`, `client`, `attempt`, `token`, `ticket`.
+//! What a client says in the handshake's query: `user`, `client`, `attempt`, `tries`, `token`, `ticket`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ pub(super) struct ClientQuery {
     /// The user, or what is wrong with it: it counts only where clients name themselves.
     pub(super) user: Result<Option<UserName>, String>,
     pub(super) tag: Option<Box<Tag>>,
+    pub(super) tries: Option<u32>,
     pub(super) ticket: Option<String>,
     pub(super) token: Option<String>,
 }
@@ -29,7 +30,8 @@ impl fmt::Debug for ClientQuery {
 
 /// Reads a query; unknown arguments are left alone. Fails with what is wrong.
 pub(super) fn parse(query: &str) -> Result<ClientQuery, String> {
-    let mut read = ClientQuery { user: Ok(None), tag: None, ticket: None, token: None };
+    let mut read =
+        ClientQuery { user: Ok(None), tag: None, tries: None, ticket: None, token: None };
     let (mut client, mut attempt) = (None, 0);
     for pair in query.split('&') {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -42,6 +44,10 @@ pub(super) fn parse(query: &str) -> Result<ClientQuery, String> {
             "client" => client = Some(client_name(decode(value)?)?),
             "attempt" => {
                 attempt = value.parse().map_err(|_| "attempt: a number from 0 on".to_owned())?;
+            }
+            "tries" => {
+                let tries = value.parse().map_err(|_| "tries: a number from 0 on".to_owned())?;
+                read.tries = Some(tries);
             }
             "ticket" => present(&mut read.ticket, value)?,
             "token" => present(&mut read.token, value)?,
@@ -85,8 +91,9 @@ mod tests {
 
     #[test]
     fn reads_what_a_client_says() {
-        let read = parse("user=al%C3%A9&client=abc-1&attempt=3&other=x").unwrap();
+        let read = parse("user=al%C3%A9&client=abc-1&attempt=3&tries=2&other=x").unwrap();
         assert_eq!(read.user.unwrap().unwrap().as_str(), "alé");
+        assert_eq!(read.tries, Some(2));
         assert_eq!(read.tag.as_ref().unwrap().to_string(), "client=abc-1 attempt=3");
         let returning = Hello { tag: read.tag, ..Hello::default() };
         assert_eq!(returning.kind(), ConnectionKind::Returning);

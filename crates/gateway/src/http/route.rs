@@ -10,6 +10,7 @@ use roomcast_access::api_key::ApiScope;
 use roomcast_access::origin::{CookieUse, CorsGrant, OriginTarget};
 use roomcast_metrics::{ApiRoute, RefusalReason};
 
+use super::address_check::AddressCheck;
 use super::answer::{Answer, HttpProblem};
 use super::api::{self, ApiCall};
 use super::body::{self, BodyLimit};
@@ -20,10 +21,11 @@ use super::http_connection::HttpConnection;
 use super::origin_check;
 use super::pages::{self, NodePage};
 use super::route_table::{Access, PathValues, Route, RouteMiss, RouteTable};
+use super::tickets::ClientTickets;
 use super::upgrade;
 use crate::api::ApiNode;
 use crate::node_status::NodeStatus;
-use crate::settings::Settings;
+use crate::settings::{NodePurpose, Settings};
 
 /// What a route leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +37,8 @@ enum Endpoint {
 
 /// What the paths of backends' routes begin with.
 const API_PATHS: &str = "/v1/";
+/// Where clients take tickets with their tokens, and backends with their keys.
+const TICKETS_PATH: &str = "/v1/tickets";
 
 static ROUTES: [Route<Endpoint>; 15] = [
     get("/ws", Access::Public, Endpoint::WebSocket),
@@ -51,8 +55,11 @@ static ROUTES: [Route<Endpoint>; 15] = [
     api(Method::GET, "/v1/bans", ApiScope::Admin, ApiRoute::Bans),
     api(Method::DELETE, "/v1/bans/{id}", ApiScope::Admin, ApiRoute::Lift),
     api(Method::POST, "/v1/disconnect", ApiScope::Admin, ApiRoute::Disconnect),
-    api(Method::POST, "/v1/tickets", ApiScope::Admin, ApiRoute::Ticket),
+    api(Method::POST, TICKETS_PATH, ApiScope::Admin, ApiRoute::Ticket),
 ];
+
+/// The only route of a node that sends messages back.
+static ECHO_ROUTE: Route<Endpoint> = get("/", Access::Public, Endpoint::WebSocket);
 
 static TABLE: LazyLock<RouteTable<Endpoint>> = LazyLock::new(|| RouteTable::new(&ROUTES));
 
@@ -85,10 +92,12 @@ pub(super) async fn answer(http: &HttpConnection, request: Request<Incoming>) ->
     let settings = http.worker.settings();
     let client = ClientAddress::of(http.peer, &head.headers, &settings.http.trusted_proxies);
     let mut grant = None;
-    let answered = match find(&head) {
-        Ok(Found::Route(route, _)) if is_elsewhere(&settings, route.endpoint) => {
-            Err(nothing_here())
-        }
+    let found = match settings.purpose {
+        NodePurpose::Rooms => find(&head),
+        NodePurpose::Echo => find_echo(&head),
+    };
+    let answered = match found {
+        _ if is_elsewhere(&settings, &head) => Err(nothing_here()),
         Ok(Found::Route(route, values)) => {
             let target = target_of(route.endpoint, &head);
             let origin =
@@ -130,9 +139,16 @@ async fn answer_client(
                 metrics: &http.worker.metrics,
                 orders: &http.status.orders,
             };
+            let check = AddressCheck {
+                addresses: &http.status.addresses,
+                limits: &settings.limits,
+                metrics: &http.worker.metrics.limits,
+                client,
+            };
+            let clients = Some(ClientTickets { keys: &http.worker.keys, check });
             // In a box: what a request of a backend needs is not held for every handshake.
-            let answering = answer_api((&node, &http.status), (route, values), &head, body);
-            Box::pin(answering).await
+            let found = (route, values, clients);
+            Box::pin(answer_api((&node, &http.status), found, &head, body)).await
         }
         // The bytes of a body would be read as frames: the handshake refuses it unread.
         Endpoint::WebSocket => upgrade::answer(http, (client, origin), head, body).await,
@@ -192,14 +208,14 @@ fn preflight(
 
 async fn answer_api(
     (node, status): (&ApiNode<'_>, &NodeStatus),
-    (route, values): (&Route<Endpoint>, PathValues),
+    (route, values, clients): (&Route<Endpoint>, PathValues, Option<ClientTickets<'_>>),
     head: &Parts,
     body: Incoming,
 ) -> Result<Answer, HttpProblem> {
     let (Access::Api(scope), Endpoint::Api(route)) = (route.access, route.endpoint) else {
         return Err(nothing_here());
     };
-    Ok(api::answer(node, status, ApiCall { head, route, scope, values }, body).await)
+    Ok(api::answer(node, status, ApiCall { head, route, scope, values, clients }, body).await)
 }
 
 /// Answers a request on the backends' own address.
@@ -215,7 +231,7 @@ pub(super) async fn answer_admin(
         }
         match find(&head)? {
             Found::Route(route, values) => {
-                answer_api((node, status), (route, values), &head, body).await
+                answer_api((node, status), (route, values, None), &head, body).await
             }
             Found::Preflight(_, allowed) => Err(wrong_method(&allowed)),
         }
@@ -247,6 +263,12 @@ async fn answer_watcher(
     }
 }
 
+/// The route of a request to a node that sends messages back: whatever its path is.
+fn find_echo(head: &Parts) -> Result<Found, HttpProblem> {
+    check_host(head).map_err(|flaw| HttpProblem::bad_request("bad_request", flaw))?;
+    Ok(Found::Route(&ECHO_ROUTE, PathValues::new()))
+}
+
 /// The route of a request, once its head keeps the rules of RFC 9112 that hold for every request.
 fn find(head: &Parts) -> Result<Found, HttpProblem> {
     check_host(head).map_err(|flaw| HttpProblem::bad_request("bad_request", flaw))?;
@@ -272,9 +294,9 @@ fn asked_about(head: &Parts) -> Option<&'static Route<Endpoint>> {
     found.filter(|route| has_cors(route.endpoint))
 }
 
-/// Whether the route is served on the backends' own listener only.
-fn is_elsewhere(settings: &Settings, endpoint: Endpoint) -> bool {
-    settings.http.admin_listen.is_some() && matches!(endpoint, Endpoint::Api(_))
+/// Whether the path is served on the backends' own listener only.
+fn is_elsewhere(settings: &Settings, head: &Parts) -> bool {
+    settings.http.admin_listen.is_some() && is_api(head) && head.uri.path() != TICKETS_PATH
 }
 
 fn is_api(head: &Parts) -> bool {

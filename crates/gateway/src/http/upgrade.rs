@@ -6,12 +6,17 @@ use hyper::http::request::Parts;
 use hyper::{Request, StatusCode};
 use roomcast_access::origin::CorsGrant;
 use roomcast_metrics::RefusalReason;
+use roomcast_protocol::{Encoding, Subprotocol};
 
 use super::address_check::AddressCheck;
-use super::admission;
+use super::admission::{self, Admitted};
 use super::answer::{Answer, HttpProblem};
 use super::client_address::{AddressScope, ClientAddress};
 use super::http_connection::HttpConnection;
+use super::tickets;
+use crate::form::FrameExtension;
+use crate::identity::Hello;
+use crate::settings::NodePurpose;
 use crate::websocket::handshake::{self, Flaw, Wish};
 use crate::websocket::{Grant, RateBinding};
 
@@ -31,34 +36,50 @@ pub(super) async fn answer(
         metrics: &http.worker.metrics.limits,
         client,
     };
+    let bus = &http.worker.bus;
     check.take_handshake()?;
     let hold = check.take_connection()?;
     origin?;
-    let subprotocol = handshake::negotiate(&head.headers).map_err(|error| {
-        HttpProblem::new(StatusCode::BAD_REQUEST, "unknown_subprotocol", error.to_string())
-            .counted(RefusalReason::Subprotocol)
-    })?;
-    let hello = admission::admit(&head, &settings.auth, &http.worker.keys).await?;
+    let (subprotocol, Admitted { hello, ticket }) = match settings.purpose {
+        NodePurpose::Rooms => {
+            let subprotocol = handshake::negotiate(&head.headers).map_err(|error| {
+                HttpProblem::new(StatusCode::BAD_REQUEST, "unknown_subprotocol", error.to_string())
+                    .counted(RefusalReason::Subprotocol)
+            })?;
+            admission::check_followed(&http.status.orders, &settings.auth)?;
+            let keys = &http.worker.keys;
+            (subprotocol, admission::admit(&head, &settings.auth, keys, bus).await?)
+        }
+        NodePurpose::Echo => {
+            let subprotocol = Subprotocol { encoding: Encoding::Json, chosen: None };
+            (subprotocol, Admitted { hello: Hello::default(), ticket: None })
+        }
+    };
     // Waiting for a key takes seconds: the node may be leaving now.
     admission::check_open(&http.status, settings.limits.connections)?;
-    if let Some(user) = &hello.user {
-        let judged = settings.limits.names.judge_user(user);
-        judged.map_err(|error| HttpProblem::bad_request("bad_query", error.to_string()))?;
-    }
-    let trusted = &settings.http.trusted_proxies;
-    let address = Some(client.ip).filter(|ip| !trusted.contain(*ip));
-    admission::check_orders(&http.status.orders, &hello, address)?;
+    admission::check_name(&hello, settings.limits.names)?;
+    admission::check_orders(&http.status.orders, &hello, client.known_ip())?;
     match handshake::read(&head, &body) {
         Ok(Wish::Upgrade(accept)) => {
+            if let Some(ticket) = &ticket {
+                tickets::spend(bus, ticket).await?;
+            }
             let (slot, accepted) = (http.slot.clone(), http.accepted);
-            let rates = match client.scope(&settings.limits.exempt_networks) {
-                AddressScope::Exempt => RateBinding::Exempt,
-                AddressScope::Limited | AddressScope::OnlyProxy => RateBinding::Bound,
+            let rates = match (client.scope(&settings.limits.exempt_networks), settings.purpose) {
+                (AddressScope::Exempt, _) | (_, NodePurpose::Echo) => RateBinding::Exempt,
+                (AddressScope::Limited | AddressScope::OnlyProxy, _) => RateBinding::Bound,
             };
             let client = client.ip;
-            let response = handshake::switching(accept, subprotocol.chosen);
+            let deflate = match settings.http.deflate {
+                true => handshake::negotiate_deflate(&head.headers),
+                false => None,
+            };
+            let extension = deflate.map_or(FrameExtension::None, |_| FrameExtension::Deflate);
+            let response = handshake::switching(accept, subprotocol.chosen, deflate);
             let upgrade = hyper::upgrade::on(Request::from_parts(head, body));
-            http.grant(upgrade, Grant { hello, subprotocol, slot, hold, rates, accepted, client });
+            let grant =
+                Grant { hello, subprotocol, extension, slot, hold, rates, accepted, client };
+            http.grant(upgrade, grant);
             Ok(response)
         }
         Ok(Wish::Answer) => Err(upgrade_required(

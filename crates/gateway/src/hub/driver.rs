@@ -77,6 +77,8 @@ impl Hub {
         metrics: Metrics,
     ) -> Self {
         let (read_done, reads) = mpsc::unbounded_channel();
+        let budget = Budget::default();
+        budget.deflate().set_min(settings.borrow().http.deflate_min);
         let queues = workers.into_iter().map(WorkerQueue::new).collect();
         Self {
             bus,
@@ -99,7 +101,7 @@ impl Hub {
             reads,
             read_done,
             settings,
-            budget: Budget::default(),
+            budget,
             metrics,
         }
     }

@@ -1,6 +1,7 @@
 //! The hub's upkeep: full queues, rooms that do not open, rooms without workers, old messages, and
 //! the memory of all logs together.
 
+use roomcast_metrics::DeflateSize;
 use roomcast_protocol::{ErrorCode, RoomName};
 use tokio::time::Instant;
 
@@ -8,6 +9,7 @@ use super::WorkerEvent;
 use super::driver::{Hub, now_ms};
 use super::ledger::{FeedPhase, RoomLedger};
 use super::worker_queue::{Sent, WorkerQueue};
+use crate::form::DeflatedBytes;
 use crate::room_log::Floor;
 
 /// Ticks in which each room is looked at once (5 s).
@@ -28,11 +30,22 @@ impl Hub {
         self.sweep_due %= TICKS_PER_ROUND;
         self.keep_budget(None);
         self.metrics.rooms.log_bytes.set(self.budget.used() as i64);
+        self.follow_deflate();
         if self.round.is_empty() {
             (self.round_size, self.unseen, self.batches) = (0, 0, 0);
             self.metrics.rooms.log_batches.set(0);
         }
         self.upkeep_some(now, now_ms());
+    }
+
+    /// Takes over from which size on batches are compressed, and counts what that saved.
+    fn follow_deflate(&self) {
+        let deflate = self.budget.deflate();
+        deflate.set_min(self.settings.borrow().http.deflate_min);
+        let DeflatedBytes { before, after } = deflate.take_bytes();
+        let deflated = &self.metrics.traffic.deflated;
+        deflated[DeflateSize::Plain].inc_by(before);
+        deflated[DeflateSize::Compressed].inc_by(after);
     }
 
     /// Whether work that a tick began is left for other turns.

@@ -18,7 +18,8 @@ const HOUR: Duration = Duration::from_secs(3_600);
 /// How a handshake of this user would be ended.
 fn end_of(desk: &OrderDesk, name: &str) -> Option<CloseCode> {
     let user = user(name);
-    let client = JudgedClient { user: Some(&user), address: None, connection: None };
+    let client =
+        JudgedClient { user: Some(&user), token_id: None, address: None, connection: None };
     desk.judge(client).map(|end| end.code)
 }
 
@@ -85,7 +86,8 @@ async fn a_disconnect_ends_what_began_before_it() {
     };
     let end = |begun| {
         let connection = Some((ConnectionId(1), begun));
-        desk.judge(JudgedClient { user: Some(&eve), address: None, connection }).map(|end| end.code)
+        desk.judge(JudgedClient { user: Some(&eve), token_id: None, address: None, connection })
+            .map(|end| end.code)
     };
     desk.give(kind(Renewal::Yes), HOUR, None).await.unwrap();
     assert_eq!(end(before - 1), Some(CloseCode::Expired));

@@ -232,7 +232,7 @@ impl Batch {
         for entry in &self.entries {
             payload.clear();
             self.encode_entry(entry, form, &mut payload);
-            form.append(&payload, &mut bytes);
+            form.append_shared(&payload, self.budget.deflate(), &mut bytes);
             ends.push(bytes.len() as u32);
         }
         let encoded = Encoded { bytes: bytes.into_boxed_slice(), ends: ends.into_boxed_slice() };

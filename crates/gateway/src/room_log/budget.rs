@@ -1,8 +1,11 @@
 //! What all logs of the node hold together, in bytes. Batches charge it when they are made and
-//! when they are encoded, and give it back when the last reader lets go of them.
+//! when they are encoded, and give it back when the last reader lets go of them. It also carries how
+//! the node compresses what is encoded.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::form::SharedDeflate;
 
 /// A shared count of bytes; clones count together.
 #[derive(Debug, Clone, Default)]
@@ -13,6 +16,7 @@ struct Counts {
     used: AtomicUsize,
     /// Of those, the bytes of batches that the hub has dropped and workers still hold.
     leaving: AtomicUsize,
+    deflate: SharedDeflate,
 }
 
 impl Budget {
@@ -24,6 +28,11 @@ impl Budget {
     /// Bytes that stay until the hub drops more: without those that only workers still hold.
     pub(crate) fn kept(&self) -> usize {
         self.used().saturating_sub(self.0.leaving.load(Ordering::Relaxed))
+    }
+
+    /// How batches are compressed, in the forms that are.
+    pub(crate) fn deflate(&self) -> &SharedDeflate {
+        &self.0.deflate
     }
 
     pub(super) fn charge(&self, bytes: usize) {

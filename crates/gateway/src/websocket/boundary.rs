@@ -7,6 +7,8 @@ use roomcast_protocol::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
+use crate::form::FrameExtension;
+
 /// The longest payload of a control frame (RFC 6455 section 5.5).
 const MAX_CONTROL: u64 = 125;
 
@@ -31,12 +33,18 @@ struct Fragments {
 }
 
 /// Where in a stream of frames the reader is. Pure.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Boundary {
+    extension: FrameExtension,
     fragments: Option<Fragments>,
 }
 
 impl Boundary {
+    /// The begin of a stream, whose frames may be what the handshake settled.
+    pub(super) fn new(extension: FrameExtension) -> Self {
+        Self { extension, fragments: None }
+    }
+
     /// Measures the frame at the begin of `bytes`. A message is too big above `max` bytes of payload.
     pub(super) fn take(&mut self, bytes: &[u8], max: usize) -> Ahead {
         let mut cursor = Cursor::new(bytes);
@@ -69,7 +77,8 @@ impl Boundary {
             OpCode::Data(Data::Continue) => !is_open,
             OpCode::Data(_) => is_open,
         };
-        if breaks || header.mask.is_none() || header.rsv1 || header.rsv2 || header.rsv3 {
+        let is_unknown = header.rsv1 && !self.takes_rsv1(header) || header.rsv2 || header.rsv3;
+        if breaks || header.mask.is_none() || is_unknown {
             return Some(CloseCode::Protocol);
         }
         let before = match header.opcode {
@@ -77,6 +86,13 @@ impl Boundary {
             OpCode::Control(_) => return None,
         };
         (length > max.saturating_sub(before) as u64).then_some(CloseCode::TooBig)
+    }
+
+    /// Whether this frame may have the bit RSV1, which says that a message is compressed (RFC 7692,
+    /// section 6).
+    fn takes_rsv1(&self, header: &FrameHeader) -> bool {
+        let begins_message = matches!(header.opcode, OpCode::Data(Data::Text | Data::Binary));
+        self.extension == FrameExtension::Deflate && begins_message
     }
 
     fn note(&mut self, payload: usize, is_final: bool) {

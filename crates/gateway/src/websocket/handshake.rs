@@ -6,10 +6,12 @@ use http_body_util::Full;
 use hyper::body::{Body, Bytes};
 use hyper::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, UPGRADE};
 use hyper::header::{
-    SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
+    SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode, Version};
+use roomcast_deflate::DeflateAnswer;
 use roomcast_protocol::{Subprotocol, UnknownSubprotocol};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
@@ -43,6 +45,13 @@ pub(crate) enum Flaw {
 pub(crate) fn negotiate(headers: &HeaderMap) -> Result<Subprotocol, UnknownSubprotocol> {
     let offered = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
     Subprotocol::negotiate(offered.filter_map(|value| value.to_str().ok()))
+}
+
+/// The answer to the extensions that a client offers, if it offers permessage-deflate in a way that
+/// can be met.
+pub(crate) fn negotiate_deflate(headers: &HeaderMap) -> Option<DeflateAnswer> {
+    let offered = headers.get_all(SEC_WEBSOCKET_EXTENSIONS).iter();
+    DeflateAnswer::negotiate(offered.filter_map(|value| value.to_str().ok()))
 }
 
 /// What the head of a request for a WebSocket's path asks for. In HTTP/1.0 `Upgrade` means nothing
@@ -79,6 +88,7 @@ pub(crate) fn read(head: &Parts, body: &impl Body) -> Result<Wish, Flaw> {
 pub(crate) fn switching(
     accept: HeaderValue,
     subprotocol: Option<&'static str>,
+    deflate: Option<DeflateAnswer>,
 ) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::default());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -86,6 +96,7 @@ pub(crate) fn switching(
     insert(headers, [(CONNECTION, "Upgrade"), (UPGRADE, "websocket")]);
     headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
     insert(headers, subprotocol.map(|protocol| (SEC_WEBSOCKET_PROTOCOL, protocol)));
+    insert(headers, deflate.map(|answer| (SEC_WEBSOCKET_EXTENSIONS, answer.header())));
     response
 }
 

@@ -17,9 +17,12 @@ use tokio_tungstenite::tungstenite::protocol::{
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::boundary::{Ahead, Boundary};
+use super::frame_unpacker::{FrameUnpacker, UnpackedFrame};
 use super::inbound_share::InboundShare;
 use super::turn::ReadTurn;
 use crate::connection::Arriving;
+use crate::form::FrameExtension;
+use crate::worker::InflateScratch;
 
 /// tungstenite's read buffer: zero-filled at every read, so small; a larger frame grows it.
 const READ_BUFFER: usize = 2 * 1024;
@@ -39,8 +42,9 @@ pub(super) enum InboundEvent {
 }
 
 /// The reading side of one connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Inbound {
+    extension: FrameExtension,
     open: Option<Box<Open>>,
     /// A part of a record of TLS that the socket holds.
     sealed: Option<InboundShare>,
@@ -51,6 +55,7 @@ struct Open {
     /// There is one from a turn's first whole frame on, and longer while a message is fragmented.
     context: Option<WebSocketContext>,
     boundary: Boundary,
+    unpacker: FrameUnpacker,
     /// What has come of a frame that is not whole.
     part: Vec<u8>,
     /// Bytes that the frame in `part` has at least.
@@ -67,13 +72,20 @@ struct Open {
 }
 
 impl Inbound {
-    /// Begins a turn: then take frames with [`Self::run`] and call [`Self::settle`] at its
+    /// The reading side of a connection whose frames may be what its handshake settled.
+    pub(super) fn new(extension: FrameExtension) -> Self {
+        Self { extension, open: None, sealed: None }
+    }
+
+    /// Begins a turn: then take frames with [`Self::run`], have each unpacked, and call [`Self::settle`] at its
     /// end. `held` counts what all connections of the worker hold.
     pub(super) fn begin(&mut self, held: &Rc<Cell<usize>>) {
+        let extension = self.extension;
         let open = self.open.get_or_insert_with(|| {
             Box::new(Open {
                 context: None,
-                boundary: Boundary::default(),
+                boundary: Boundary::new(extension),
+                unpacker: FrameUnpacker::new(extension),
                 part: Vec::new(),
                 needs: 0,
                 postponed: Bytes::new(),
@@ -86,8 +98,8 @@ impl Inbound {
         open.begun = !open.is_unfinished();
     }
 
-    /// The next whole frame of `input`, which is cut off it: give it to [`Self::next`] until that
-    /// pauses. What has come of an unfinished frame is kept. None if the input or the turn is over,
+    /// The next whole frame of `input`, which is cut off it: unpack it, and give it to
+    /// [`Self::next`] until that pauses. What has come of an unfinished frame is kept. None if the input or the turn is over,
     /// or the frame that comes next is refused.
     pub(super) fn run<'a>(
         &mut self,
@@ -121,6 +133,20 @@ impl Inbound {
         let (run, rest) = input.split_at(length);
         *input = rest;
         Some(Cow::Borrowed(run))
+    }
+
+    /// A whole frame as [`Self::next`] takes it: one of a compressed message is inflated, into
+    /// `scratch`. An error ends the connection.
+    pub(super) fn unpack<'a>(
+        &mut self,
+        frame: &'a [u8],
+        max_message: usize,
+        scratch: &'a mut InflateScratch,
+    ) -> Result<UnpackedFrame<'a>, CloseCode> {
+        match &mut self.open {
+            Some(open) => open.unpacker.unpack(frame, max_message, scratch),
+            None => Ok(UnpackedFrame::AsItCame(frame)),
+        }
     }
 
     /// The next message out of a run, of which what was read is cut off. Answers to control frames
@@ -258,7 +284,8 @@ impl Open {
 
     /// All memory that is held until the next turn, in bytes.
     fn held(&self) -> usize {
-        let collected = self.boundary.collected(READ_BUFFER);
+        let inflated = self.unpacker.collected(READ_BUFFER);
+        let collected = inflated.unwrap_or_else(|| self.boundary.collected(READ_BUFFER));
         size_of::<Self>() + self.part.capacity() + self.postponed_held + collected
     }
 }

@@ -7,14 +7,18 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use roomcast_metrics::DeflateSize;
 use roomcast_protocol::{CloseCode, Encoding};
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
 
+use super::echo::send_back;
 use super::frame_role::measure;
+use super::frame_unpacker::UnpackedFrame;
 use super::inbound::{Inbound, InboundEvent};
 use super::turn::ReadTurn;
 use crate::connection::{Arriving, Connection, ConnectionPhase, Ended};
+use crate::settings::NodePurpose;
 use crate::worker::{FrameFate, Worker};
 
 /// How long the last bytes may take to leave before the socket is reset.
@@ -32,9 +36,12 @@ enum Ready {
 /// Serves a connection until it ends; returns what ended it. `early` are bytes that came with the
 /// handshake.
 pub(crate) async fn serve(worker: &Rc<Worker>, connection: &Rc<Connection>, early: Bytes) -> Ended {
-    let mut inbound = Inbound::default();
+    let mut inbound = Inbound::new(connection.form.extension());
     let mut turn = ReadTurn::new();
-    worker.greet(connection);
+    match worker.settings().purpose {
+        NodePurpose::Rooms => worker.greet(connection),
+        NodePurpose::Echo => worker.register(connection),
+    }
     if !early.is_empty() {
         worker.metrics.traffic.bytes_in.inc_by(early.len() as u64);
         let held = early.len();
@@ -163,12 +170,22 @@ fn receive(
     turn: &mut ReadTurn,
     bytes: &[u8],
 ) -> usize {
-    let max_message = worker.settings().limits.message_bytes;
+    let settings = worker.settings();
+    let max_message = settings.limits.message_bytes;
+    let mut inflating = worker.inflating.borrow_mut();
     inbound.begin(&worker.inbound_held);
     let mut input = bytes;
     while connection.is_open() && worker.may_go_on(connection) {
         let Some(run) = inbound.run(&mut input, max_message, turn) else { break };
-        let (role, payload) = measure(&run);
+        let frame = match inbound.unpack(&run, max_message, &mut inflating) {
+            Ok(frame) => frame,
+            Err(code) => {
+                connection.close(code);
+                break;
+            }
+        };
+        count_inflated(worker, frame);
+        let (role, payload) = frame.measure();
         match worker.take_frame(connection, role, payload) {
             FrameFate::Handle => {}
             FrameFate::Drop => continue,
@@ -177,10 +194,13 @@ fn receive(
                 break;
             }
         }
-        let mut run = &run[..];
+        let mut run = frame.bytes();
         while connection.is_open() {
             let arrival =
                 connection.append_control(|control| inbound.next(&mut run, max_message, control));
+            if settings.purpose == NodePurpose::Echo && send_back(connection, &arrival) {
+                continue;
+            }
             match (arrival, connection.encoding()) {
                 (InboundEvent::Text(text), Encoding::Json) => {
                     turn.take_frames(worker.handle(connection, text.as_bytes()) - 1);
@@ -201,6 +221,14 @@ fn receive(
         connection.close(code);
     }
     input.len()
+}
+
+fn count_inflated(worker: &Worker, frame: UnpackedFrame<'_>) {
+    if let UnpackedFrame::Inflated { frame, compressed } = frame {
+        let inflated = &worker.metrics.traffic.inflated;
+        inflated[DeflateSize::Plain].inc_by(measure(frame).1 as u64);
+        inflated[DeflateSize::Compressed].inc_by(compressed as u64);
+    }
 }
 
 /// Counts what is held until the next turn, and writes the answers once.

@@ -8,13 +8,14 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use roomcast_metrics::{CloseReason, Label, Transport};
+use roomcast_metrics::{CloseReason, Transport};
 use roomcast_protocol::{ConnectionId, Subprotocol};
 
+use super::access_log;
 use super::serve::{abandon, serve};
 use crate::address_limits::AddressHold;
 use crate::connection::{Connection, Ended};
-use crate::form::Form;
+use crate::form::{Form, FrameExtension};
 use crate::identity::Hello;
 use crate::node_status::ConnectionSlot;
 use crate::socket::Socket;
@@ -24,6 +25,7 @@ use crate::worker::Worker;
 pub(crate) struct Grant {
     pub(crate) hello: Hello,
     pub(crate) subprotocol: Subprotocol,
+    pub(crate) extension: FrameExtension,
     /// Kept as long as the connection.
     pub(crate) slot: Rc<ConnectionSlot>,
     /// The same; it counts the connection for its address.
@@ -49,16 +51,20 @@ pub(crate) fn start(worker: Rc<Worker>, socket: Socket, early: Bytes, grant: Gra
     let connections = &worker.metrics.connections;
     connections.handshake.observe(grant.accepted.elapsed().as_secs_f64());
     connections.opened[grant.hello.kind()].inc();
-    let (form, stalled) = (Form::websocket(grant.subprotocol.encoding), &worker.stalled_held);
+    if let Some(tries) = grant.hello.tries {
+        connections.reconnect_attempts.observe(f64::from(tries));
+    }
+    let form = Form::websocket(grant.subprotocol.encoding, grant.extension);
+    let stalled = &worker.stalled_held;
     let connection = Connection::new(id, grant.hello, form, socket, stalled);
     let connection = Rc::new(match grant.rates {
         RateBinding::Bound => connection.with_rates(),
         RateBinding::Exempt => connection,
     });
-    let key = connection.signing_key();
-    let trusted = &worker.settings().http.trusted_proxies;
+    let settings = worker.settings();
+    let trusted = &settings.http.trusted_proxies;
     connection.address.set(Some(grant.client).filter(|client| !trusted.contain(*client)));
-    tracing::debug!(%connection, client = %grant.client, key, "opened");
+    access_log::opened(&settings, &connection, grant.client);
     tokio::task::spawn_local(live(worker, connection, early, (grant.slot, grant.hold)));
 }
 
@@ -85,8 +91,9 @@ async fn live(
     open.dec();
     let reason = reason_of(ended);
     worker.metrics.connections.closed[reason].inc();
-    worker.metrics.connections.duration.observe(begun.elapsed().as_secs_f64());
-    tracing::debug!(%connection, reason = reason.as_str(), "closed");
+    let life = begun.elapsed();
+    worker.metrics.connections.duration.observe(life.as_secs_f64());
+    access_log::closed(&worker.settings(), &connection, reason, life);
 }
 
 fn reason_of(ended: Ended) -> CloseReason {

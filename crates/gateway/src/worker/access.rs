@@ -156,7 +156,7 @@ impl Worker {
     }
 
     /// Ends a membership, or a join that waits, because the connection may not be in the room.
-    fn put_out(&self, connection: &Rc<Connection>, room: &Rc<Room>, reason: &str) {
+    pub(super) fn put_out(&self, connection: &Rc<Connection>, room: &Rc<Room>, reason: &str) {
         match connection.membership_in(room.id) {
             Some((membership, _)) => {
                 self.exit(connection, membership);

@@ -84,10 +84,15 @@ impl Worker {
         }
     }
 
+    /// Knows a connection from now on: its heartbeat begins.
+    pub(crate) fn register(&self, connection: &Rc<Connection>) {
+        self.connections.add(connection, Patience::of(&self.settings()));
+    }
+
     /// Lets a connection in: its heartbeat begins, and it gets `connected`.
     pub(crate) fn greet(&self, connection: &Rc<Connection>) {
         let settings = self.settings();
-        self.connections.add(connection, Patience::of(&settings));
+        self.register(connection);
         self.watch_life(connection);
         connection.send(&ServerFrame::Connected {
             connection: connection.id,

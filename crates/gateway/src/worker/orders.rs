@@ -4,10 +4,15 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use roomcast_access::identity::TokenId;
+
 use super::Worker;
 use super::chores::SLICE;
 use crate::connection::Connection;
 use crate::orders::{JudgedClient, OrderDesk};
+
+/// The `reason` of `left` when the room's token was banned.
+const PASS_BANNED: &str = "banned";
 
 impl Worker {
     /// Judges connections by the node's orders from now on, as long as the node runs.
@@ -30,21 +35,35 @@ impl Worker {
     /// while the handshake was answered.
     pub(super) fn begin_by_orders(&self, connection: &Rc<Connection>) {
         if let Some(orders) = self.orders.get() {
-            connection.begun.set(orders.now());
+            connection.begun.set(orders.earliest());
         }
         self.judge_by_orders(connection);
     }
 
     fn judge_by_orders(&self, connection: &Rc<Connection>) {
         let Some(orders) = self.orders.get().filter(|_| connection.is_open()) else { return };
-        let client = JudgedClient {
-            user: connection.user.as_ref(),
-            address: connection.address.get(),
-            connection: Some((connection.id, connection.begun.get())),
-        };
-        if let Some(end) = orders.judge(client) {
+        let end = connection.judge(|identity| {
+            orders.judge(JudgedClient {
+                user: connection.user.as_ref(),
+                token_id: identity.token_id(),
+                address: connection.address.get(),
+                connection: Some((connection.id, connection.begun.get())),
+            })
+        });
+        if let Some(end) = end {
             tracing::debug!(%connection, reason = end.code.reason(), "an order ends it");
-            self.close(connection, end.code);
+            return self.close(connection, end.code);
         }
+        for room in connection.rooms_by_tokens(|token_id| orders.is_token_banned(token_id)) {
+            if let Some(room) = self.rooms.by_id(room) {
+                self.put_out(connection, &room, PASS_BANNED);
+            }
+        }
+    }
+
+    /// Whether a token that came in a frame is banned by its `jti`.
+    pub(super) fn is_token_banned(&self, token_id: Option<&TokenId>) -> bool {
+        let judge = |(orders, id): (&Arc<OrderDesk>, _)| orders.is_token_banned(id);
+        self.orders.get().zip(token_id).is_some_and(judge)
     }
 }

@@ -16,6 +16,8 @@ use crate::connection::Connection;
 use crate::permit::{Denial, RoomAction, permit};
 use crate::room::{MemberReader, Room};
 
+const TOKEN_BANNED: &str = "the token is banned";
+
 /// A token that was checked, with what it was for.
 pub(crate) enum CheckedToken {
     /// Of a `refresh`.
@@ -97,6 +99,9 @@ impl Worker {
         id: Option<RequestId>,
         identity: AccessIdentity,
     ) {
+        if self.is_token_banned(identity.token_id()) {
+            return self.refuse(connection, id, None, (ErrorCode::BadToken, TOKEN_BANNED));
+        }
         let expires = identity.life().map_or(u64::MAX, |life| life.expires);
         if let Err(error) = connection.refresh(identity) {
             let reason = (ErrorCode::BadToken, &*error.to_string());
@@ -114,6 +119,10 @@ impl Worker {
         join: JoinRoom,
         pass: RoomPass,
     ) {
+        if self.is_token_banned(pass.token_id.as_ref()) {
+            let reason = (ErrorCode::BadToken, TOKEN_BANNED);
+            return self.refuse(connection, id, Some(&join.room), reason);
+        }
         let standing = RoomStanding::Entering(pass.can);
         let action = RoomAction::of_join(&join);
         let decision = connection.judge(|identity| {

@@ -12,7 +12,7 @@ use super::stream::Item;
 use super::wire::number;
 use super::world::World;
 use crate::connection::Connection;
-use crate::form::Form;
+use crate::form::{Form, FrameExtension};
 use crate::identity::Hello;
 use crate::socket::Socket;
 
@@ -29,7 +29,7 @@ impl World {
         let connection = Rc::new(Connection::new(
             id,
             Hello::default(),
-            Form::websocket(encoding),
+            Form::websocket(encoding, FrameExtension::None),
             socket,
             &Rc::default(),
         ));

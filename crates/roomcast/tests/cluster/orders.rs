@@ -81,6 +81,7 @@ async fn a_node_that_was_away_catches_up_before_it_is_ready() {
     let mut eve = TestClient::connect(away.address(), Encoding::Json, "user=eve").await;
     let mut ann = TestClient::connect(away.address(), Encoding::Json, "user=ann").await;
     proxy.refuse();
+    proxy.cut();
     eventually("not ready", async || !is_ready(&away).await).await;
     ban(&shop, &there, "eve").await;
     let order = json!({"user": "ann"});

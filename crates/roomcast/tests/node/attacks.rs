@@ -67,7 +67,7 @@ async fn flood(node: &TestNode, bytes: &[u8], most: usize) -> Option<u16> {
 async fn floods_of_frames_end_with_4003() {
     let node = node().await;
     let mut others = Bystanders::of(&node).await;
-    let tiny = frame(0x80 | Opcode::Text as u8, b"1");
+    let tiny = frame(0x80 | Opcode::Text as u8, br#"{"type":"ping"}"#);
     let ping = frame(0x80 | Opcode::Ping as u8, b"");
     let fragment = frame(Opcode::Continue as u8, b"a");
     for (what, bytes) in [("tiny frames", tiny), ("pings", ping)] {

@@ -29,7 +29,8 @@ async fn every_credential_has_its_answer_with_and_without_upgrade() {
     let rows = [
         (String::new(), 401, "no_token"),
         (format!("Authorization: Bearer {good}\r\n"), 101, ""),
-        (format!("Cookie: a=b; sid={good}\r\n"), 101, ""),
+        (format!("Origin: http://node\r\nCookie: a=b; sid={good}\r\n"), 101, ""),
+        (format!("Origin: http://evil.example\r\nCookie: sid={good}\r\n"), 403, "bad_origin"),
         (format!("Sec-WebSocket-Protocol: roomcast.token.{good}, json\r\n"), 101, ""),
         (format!("Sec-WebSocket-Protocol: roomcast.token.{good}\r\n"), 400, ""),
         (format!("Authorization: Bearer {}\r\n", stranger.unwrap()), 401, "bad_token"),
@@ -225,7 +226,8 @@ async fn secrets_are_replaced_at_a_reload() {
 async fn a_connection_by_cookie_is_asked_to_come_back() {
     let settings = [&GUARDED[..], &["auth.cookie=sid", "auth.leeway=0"]].concat();
     let node = TestNode::start(&settings).await;
-    let cookie = format!("Cookie: sid={}\r\n", token_until(now() + 22, "alice", ""));
+    let cookie =
+        format!("Origin: http://node\r\nCookie: sid={}\r\n", token_until(now() + 22, "alice", ""));
     let mut client = RawClient::upgraded(node.address(), &cookie).await;
     let mut seen = String::new();
     while !seen.contains("reconnect") {

@@ -10,6 +10,8 @@ mod auth;
 mod auth_jwks;
 mod auth_rooms;
 mod backend;
+mod conformance;
+mod deflate;
 mod errors;
 mod handshake;
 mod handshake_rules;
@@ -26,3 +28,4 @@ mod reload;
 mod resume;
 #[path = "../support/mod.rs"]
 mod support;
+mod tickets;

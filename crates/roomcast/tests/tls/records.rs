@@ -4,11 +4,11 @@ use std::io::Write;
 
 use rustls::ClientConnection;
 use rustls::version::{TLS12, TLS13};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::certificates::{Scene, SecureClient};
-use crate::support::{Opcode, frame};
+use crate::certificates::{Scene, SecureClient, connect};
+use crate::support::{OFFER, Opcode, UPGRADE, deflate, frame, inflate, soon};
 use roomcast_testkit::CertificateKind;
 
 /// The TCP socket and the session below an open WebSocket.
@@ -128,5 +128,45 @@ async fn empty_records_do_not_hold_up_the_others() {
         other.publish("room", &n.into()).await;
     }
     drop(flooding.await.unwrap());
+    node.stop().await;
+}
+
+/// Compression is below the records in both directions: a member behind TLS shares the compressed
+/// message, and its own is inflated.
+#[tokio::test]
+async fn compressed_messages_travel_in_records() {
+    let scene = Scene::new(CertificateKind::Ecdsa);
+    let node = scene.node(&["http.deflate=true"]).await;
+    let mut stream = connect(node.address(), scene.client(&[&TLS13])).await.unwrap();
+    stream.write_all(format!("{UPGRADE}{OFFER}\r\n").as_bytes()).await.unwrap();
+    let text = "the same words again ".repeat(3_000);
+    let publish =
+        format!("{{\"type\":\"publish\",\"id\":1,\"room\":\"room\",\"data\":\"{text}\"}}");
+    let join = "{\"type\":\"join\",\"id\":2,\"room\":\"room\"}";
+    for message in [join, &publish] {
+        let compressed = frame(0xc1, &deflate(message.as_bytes()));
+        for piece in compressed.chunks(100) {
+            stream.write_all(piece).await.unwrap();
+        }
+    }
+    // The answer to the handshake, `connected`, `joined`, then the ack and the message.
+    let mut bytes = Vec::new();
+    let message = loop {
+        let mut more = [0; 4096];
+        let count = soon("bytes", stream.read(&mut more)).await.unwrap();
+        assert!(count > 0, "{}", String::from_utf8_lossy(&bytes));
+        bytes.extend_from_slice(&more[..count]);
+        let begin = bytes.windows(2).position(|two| two[0] == 0xc1 && two[1] == 126);
+        let whole = begin.and_then(|at| {
+            let length = u16::from_be_bytes([*bytes.get(at + 2)?, *bytes.get(at + 3)?]);
+            bytes.get(at + 4..at + 4 + usize::from(length))
+        });
+        if let Some(payload) = whole {
+            break inflate(payload);
+        }
+    };
+    assert!(message.len() > text.len() && bytes.len() < text.len() / 10);
+    assert!(message.windows(text.len()).any(|part| part == text.as_bytes()));
+    drop(stream);
     node.stop().await;
 }

@@ -19,7 +19,12 @@ fn findings(fault: Fault) -> Findings {
     };
     let nodes = fake::nodes(3, fault);
     let dialects = [WireEncoding::Json, WireEncoding::Msgpack].into_iter().flat_map(|encoding| {
-        nodes.iter().map(move |&addr| Dialect { kind: Kind::Node, encoding, addr })
+        nodes.iter().map(move |&addr| Dialect {
+            kind: Kind::Node,
+            encoding,
+            addr,
+            door: Default::default(),
+        })
     });
     run(&plan, &dialects.collect::<Vec<_>>()).unwrap()
 }

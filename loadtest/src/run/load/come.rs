@@ -67,7 +67,8 @@ impl Load {
             }
         };
         self.engine.set_receive_buffer(slow.then_some(SLOW_BUFFER));
-        let opened = self.engine.open(to, &request);
+        let user = format!("load-{}-{client}", self.share.number);
+        let opened = self.engine.open_as(to, &request, &user);
         self.engine.set_receive_buffer(None);
         let now = Instant::now();
         let link = match opened {

@@ -15,6 +15,7 @@ fn found(fault: Fault) -> Found {
         scenario: scenario.unwrap(),
         peer: Peer::Roomcast,
         addrs: fake::nodes(2, fault),
+        door: Default::default(),
         first_room: 5,
         number: 0,
         of: 1,

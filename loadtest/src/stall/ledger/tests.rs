@@ -28,7 +28,8 @@ fn encoded(frame: &ServerFrame) -> Vec<u8> {
 /// Two members and three messages, one every 10 ms; the first does not count.
 fn ledger(began: Instant) -> Ledger {
     let addr = ([127, 0, 0, 1], 1).into();
-    let dialect = Dialect { kind: Kind::Node, encoding: WireEncoding::Json, addr };
+    let dialect =
+        Dialect { kind: Kind::Node, encoding: WireEncoding::Json, addr, door: Default::default() };
     let mut ledger = Ledger::new(dialect, 2);
     for n in 0..3 {
         assert_eq!(ledger.text(), format!("n{n}|"));

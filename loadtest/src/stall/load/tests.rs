@@ -16,7 +16,9 @@ fn run(fault: Fault, encoding: WireEncoding) -> (Load, Ends) {
         rate: 200.0,
         patience: Duration::from_millis(500),
     };
-    let mut load = Load::gather(plan, Dialect { kind: Kind::Node, encoding, addr }).unwrap();
+    let mut load =
+        Load::gather(plan, Dialect { kind: Kind::Node, encoding, addr, door: Default::default() })
+            .unwrap();
     load.burst(3).unwrap();
     load.pace(Duration::from_millis(100)).unwrap();
     load.settle().unwrap();

@@ -32,9 +32,10 @@ async fn identified(
     }
     let head = request.body(()).unwrap().into_parts().0;
     let query = query::parse(head.uri.query().unwrap_or_default()).unwrap();
-    let hello = identify(&head.headers, query, &settings(changes).auth, &keys).await;
-    match hello {
-        Ok(hello) => {
+    let bus = Bus::memory(roomcast_bus::MemoryOptions::default()).0;
+    let settings = settings(changes);
+    match identify(&head.headers, query, &settings.auth, (&keys, &bus)).await {
+        Ok(Admitted { hello, .. }) => {
             let is_proved = hello.verified.is_some();
             Ok(hello.user.map(|user| format!("{}{user}", if is_proved { "" } else { "?" })))
         }
@@ -108,7 +109,7 @@ async fn without_keys_every_credential_is_refused() {
     assert_eq!(identified(&[], "/ws?user=", &[]).await, Err((400, "bad_query")));
     let refused = without_credential(
         Ok(Some(UserName::parse("bob").unwrap())),
-        None,
+        (None, None),
         &settings(&["auth.hs_secret=a-secret-of-thirty-two-bytes-or-more"]).auth,
     );
     assert_eq!(refused.unwrap_err().code, "no_token");

@@ -130,7 +130,7 @@ fn batches() -> impl Strategy<Value = Vec<Vec<Item>>> {
 }
 
 fn form() -> impl Strategy<Value = Form> {
-    prop_oneof![Just(Form::WebSocketJson), Just(Form::WebSocketMessagePack)]
+    prop::sample::select(&Form::ALL[..])
 }
 
 proptest! {

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use roomcast_protocol::{Data, RoomName};
 
 use super::*;
-use crate::form::Form;
+use crate::form::{DeflatedBytes, Form};
 use crate::tests::{EPOCH, Seen, at, entry, key, message, reset, room_name, seen};
 
 const MAX: usize = 64 * 1024;
@@ -185,4 +185,20 @@ fn only_the_author_sees_its_frames_otherwise() {
         let shared = seen(&batch.encoded(form).bytes, form);
         assert!(shared.iter().all(|seen| !matches!(seen, Seen::Message { keyed: true, .. })));
     }
+}
+
+/// Members of one form share one compression; those without it cause none.
+#[test]
+fn a_batch_is_compressed_once_and_only_if_a_reader_takes_it() {
+    let budget = Budget::default();
+    let batch = batch(0, vec![entry(1, 400), entry(2, 400)], &budget);
+    let plain = batch.encoded(Form::WebSocketJson);
+    assert_eq!(budget.deflate().take_bytes(), DeflatedBytes { before: 0, after: 0 });
+    let packed = batch.encoded(Form::DeflatedJson);
+    let once = budget.deflate().take_bytes();
+    assert!(once.before > 800 && once.after < once.before / 2);
+    assert!(std::ptr::eq(packed, batch.encoded(Form::DeflatedJson)), "made once");
+    assert_eq!(budget.deflate().take_bytes(), DeflatedBytes { before: 0, after: 0 });
+    let held = batch.weight() + plain.bytes.len() + packed.bytes.len();
+    assert_eq!(budget.used(), held, "it is charged like every encoding");
 }

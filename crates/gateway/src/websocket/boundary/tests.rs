@@ -24,7 +24,7 @@ fn check_whole(boundary: &mut Boundary, frame: &[u8], is_fragmented: bool) {
 
 #[test]
 fn a_message_is_open_until_its_last_fragment() {
-    let mut boundary = Boundary::default();
+    let mut boundary = Boundary::new(FrameExtension::None);
     check_whole(&mut boundary, &frame(OpCode::Data(Data::Text), true, 300), false);
     assert_eq!(boundary.collected(1000), 0);
     check_whole(&mut boundary, &frame(OpCode::Data(Data::Text), false, 3), true);
@@ -38,7 +38,7 @@ fn a_message_is_open_until_its_last_fragment() {
 
 #[test]
 fn what_passes_the_bound_is_refused_by_its_header() {
-    let mut boundary = Boundary::default();
+    let mut boundary = Boundary::new(FrameExtension::None);
     let text = OpCode::Data(Data::Text);
     check_whole(&mut boundary, &frame(text, true, MAX), false);
     let larger = frame(text, true, MAX + 1);
@@ -59,7 +59,7 @@ proptest! {
     ) {
         let whole = frame(OpCode::Data(Data::Binary), true, length);
         let cut = cut % whole.len();
-        let mut boundary = Boundary::default();
+        let mut boundary = Boundary::new(FrameExtension::None);
         match boundary.take(&whole[..cut], MAX) {
             Ahead::Part(needs) => prop_assert!(cut < needs && needs <= whole.len(), "{} at {}", needs, cut),
             other => prop_assert!(false, "{:?}", other),

@@ -8,6 +8,9 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpC
 use super::super::turn::TURN_FRAMES;
 use super::*;
 
+#[path = "deflated_tests.rs"]
+mod deflated;
+
 const MAX: usize = 1000;
 
 /// A masked frame, as clients send them.
@@ -94,15 +97,32 @@ fn payload_in(mut bytes: &[u8]) -> usize {
 }
 
 /// A connection's reading side, and what came of it.
-#[derive(Default)]
 struct Reading {
     inbound: Inbound,
+    inflating: InflateScratch,
     held: Rc<Cell<usize>>,
     control: Vec<u8>,
     got: Vec<Got>,
 }
 
+impl Default for Reading {
+    fn default() -> Self {
+        Self::of(FrameExtension::None)
+    }
+}
+
 impl Reading {
+    /// A connection whose handshake settled this.
+    fn of(extension: FrameExtension) -> Self {
+        Self {
+            inbound: Inbound::new(extension),
+            inflating: InflateScratch::default(),
+            held: Rc::default(),
+            control: Vec::new(),
+            got: Vec::new(),
+        }
+    }
+
     /// Reads what one system call brought, in as many turns as it takes; `Some` if that ended the
     /// connection.
     fn read(&mut self, bytes: &[u8]) -> Option<InboundEvent> {
@@ -119,7 +139,11 @@ impl Reading {
     fn turn(&mut self, bytes: &mut &[u8], turn: &mut ReadTurn) -> Option<InboundEvent> {
         self.inbound.begin(&self.held);
         while let Some(run) = self.inbound.run(bytes, MAX, turn) {
-            let mut run = &run[..];
+            let frame = match self.inbound.unpack(&run, MAX, &mut self.inflating) {
+                Ok(frame) => frame,
+                Err(code) => return Some(InboundEvent::Broken(code)),
+            };
+            let mut run = frame.bytes();
             loop {
                 match self.inbound.next(&mut run, MAX, &mut self.control) {
                     InboundEvent::Text(text) => self.got.push(Got::Text(text.as_str().to_owned())),
