@@ -145,7 +145,7 @@ impl Bare {
             let Reply::Bulk(answer) = self.connection.read()? else {
                 bail!("the script answered something else than text")
             };
-            // `a`, and perhaps the number of a publication in its group: it is stored.
+            // `a` and how many in a row: they are stored.
             let last = answer.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
             if !matches!(last, [b'a', rest @ ..] if rest.iter().all(u8::is_ascii_digit)) {
                 bail!("the script answered {}", answer.escape_ascii());
