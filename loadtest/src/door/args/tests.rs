@@ -1,3 +1,5 @@
+//! What is typed for a door, and what comes of it.
+
 use clap::Parser;
 
 use super::*;
