@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 
 use crate::children::Children;
 use crate::dialect::{Dialect, WireEncoding};
+use crate::door::DoorKind;
 use crate::machine::{self, Cores};
 use crate::print;
 use crate::report::Report;
@@ -23,6 +24,7 @@ mod strike;
 mod summary;
 mod tally;
 
+use hostile::Target;
 use kind::Attack;
 use members::{Crowd, MembersPlan};
 use strike::Strike;
@@ -34,7 +36,7 @@ const SETTLED: Duration = Duration::from_millis(300);
 /// What the node would have without this program's usual exceptions, and no exempt address. Everyone
 /// comes over this machine as over a trusted proxy, so that attackers have addresses of their own.
 /// With keys, tokens are checked; members are anonymous.
-const NODE: [&str; 11] = [
+const NODE: [&str; 12] = [
     "node.workers=1",
     "limits.exempt_networks=none",
     "limits.accept_rate=2000",
@@ -46,6 +48,7 @@ const NODE: [&str; 11] = [
     "auth.anonymous=true",
     "namespaces.default.allow_join=public",
     "namespaces.default.allow_publish=public",
+    "namespaces.default.allow_history=public",
 ];
 
 /// Attack a node and measure what its well-behaved members notice.
@@ -88,7 +91,7 @@ pub(crate) fn main(args: &AttackArgs, children: &Children) -> Result<Report> {
     let mut runs = Vec::new();
     for round in 1..=args.rounds {
         for &attack in attacks {
-            let Some(run) = one(args, attack, round, (&cores, children))? else { continue };
+            let run = one(args, attack, round, (&cores, children))?;
             print::note(format_args!("round {round} of {}: {}", args.rounds, run.text()));
             runs.push(run);
         }
@@ -111,24 +114,25 @@ fn check(args: &AttackArgs) -> Result<()> {
         bail!("--seconds is between 0.1 and 60, --rate between 0.1 and 10");
     }
     if args.node.runs_already() {
-        bail!("attack starts a fresh node for each attack: leave --url out");
+        bail!("attack starts a fresh node for each attack itself: leave --url out");
     }
     machine::allow_links(args.members + args.rooms + hostile::MOST_SOCKETS)
 }
 
-/// One attack on a node of its own; `None` if the node does not speak what it attacks.
+/// One attack on a node of its own, which speaks TLS if that is what is attacked.
 fn one(
     args: &AttackArgs,
     attack: Attack,
     round: usize,
     (cores, children): (&Cores, &Children),
-) -> Result<Option<AttackRun>> {
+) -> Result<AttackRun> {
     let settings: Vec<String> =
         NODE.iter().flat_map(|setting| ["--set".to_owned(), (*setting).to_owned()]).collect();
-    let server = Server::node_with(&args.node, &settings, cores, children)?;
-    if attack.needs_tls() != server.door.trust.is_some() {
-        return Ok(None);
-    }
+    let node = match attack.needs_tls() {
+        true => args.node.behind(&[DoorKind::Wss]).remove(0),
+        false => args.node.clone(),
+    };
+    let server = Server::node_with(&node, &settings, cores, children)?;
     let plan = MembersPlan {
         members: args.members,
         rooms: args.rooms,
@@ -140,7 +144,8 @@ fn one(
     crowd.idle(SETTLED)?;
     let calm = crowd.pace(time)?;
     let before = usage(&server)?;
-    let strike = Strike::begin(attack, server.addr, time + SETTLED)?;
+    let target = Target { node: server.addr, tls: server.door.tls()? };
+    let strike = Strike::begin(attack, target, time + SETTLED)?;
     let struck = crowd.pace(time)?;
     let after = usage(&server)?;
     let tally = strike.end()?;
@@ -148,7 +153,7 @@ fn one(
     server.check()?;
     let share =
         |index: usize| (after[index] - before[index]).as_secs_f64() * 100.0 / time.as_secs_f64();
-    Ok(Some(AttackRun {
+    Ok(AttackRun {
         attack: attack.name(),
         round,
         calm,
@@ -158,7 +163,7 @@ fn one(
         lost: crowd.lost(),
         node_busy_percent: share(0),
         kept_waiting_percent: share(1),
-    }))
+    })
 }
 
 /// CPU time used, and time kept from the core.

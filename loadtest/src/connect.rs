@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::children::Children;
 use crate::dialect::{Dialect, WireEncoding};
+use crate::door::DoorKind;
 use crate::engine::{Engine, EngineBatch, Wait, What};
 use crate::floor::Mode;
 use crate::machine::{self, Cores};
@@ -45,6 +46,9 @@ pub(crate) struct ConnectArgs {
     /// Run the floor alone.
     #[arg(long, conflicts_with_all = ["floor", "url", "node_binary"])]
     only_floor: bool,
+    /// Compare these doors of the node, in turns within each round.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "DOORS", conflicts_with_all = ["url", "tls", "auth"])]
+    doors: Vec<DoorKind>,
     /// Rounds: node, floor, and again.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
@@ -77,8 +81,10 @@ pub(crate) fn main(args: &ConnectArgs, children: &Children) -> Result<Report> {
         print::note(format_args!("round {round} of {}", args.rounds));
         if !args.only_floor {
             let one = ["--set".to_owned(), "node.workers=1".to_owned()];
-            let node = Server::node_with(&args.node, &one, &cores, children)?;
-            found.push(measure(args, &node, &cores, round)?);
+            for node in args.node.behind(&args.doors) {
+                let node = Server::node_with(&node, &one, &cores, children)?;
+                found.push(measure(args, &node, &cores, round)?);
+            }
         }
         if args.floor || args.only_floor {
             let floor = Server::floor(Mode::Write, ANY_FRAME, &cores, children)?;
@@ -116,7 +122,7 @@ fn measure(args: &ConnectArgs, server: &Server, cores: &Cores, round: usize) -> 
     let count = (churn.done - done) as f64;
     let cpu = cpu_after.zip(cpu).map(|(after, before)| (after - before).as_secs_f64());
     Ok(Handshakes {
-        server: server.kind.name(),
+        server: server.title,
         round,
         per_second: count / took.as_secs_f64(),
         cpu_micros: cpu.map(|cpu| cpu * 1e6 / count),
@@ -166,22 +172,22 @@ impl Churn<'_> {
 }
 
 fn table(found: &[Handshakes]) -> Table {
-    let mut table = Table::new(["server", "handshakes/s", "CPU µs each", "CPU × floor"]);
-    for server in ["node", "floor-write"] {
+    let mut table =
+        Table::new(["server", "handshakes/s", "CPU µs each", "CPU × first", "CPU × floor"]);
+    let round = |run: &&Handshakes| found.first().is_some_and(|first| first.round == run.round);
+    for server in found.iter().filter(round).map(|run| run.server) {
         let runs: Vec<&Handshakes> = found.iter().filter(|run| run.server == server).collect();
-        if runs.is_empty() {
-            continue;
-        }
-        let ratio = |run: &&Handshakes| {
-            let floor =
-                |other: &&Handshakes| other.round == run.round && other.server == "floor-write";
-            Some(run.cpu_micros? / found.iter().find(floor)?.cpu_micros?)
+        let against = |base: &str, run: &Handshakes| {
+            let is_base = |other: &&Handshakes| other.round == run.round && other.server == base;
+            Some(run.cpu_micros? / found.iter().find(is_base)?.cpu_micros?)
         };
+        let first = found.first().map_or("", |first| first.server);
         table.row([
             server.to_owned(),
             text(runs.iter().map(|run| run.per_second)),
             text(runs.iter().filter_map(|run| run.cpu_micros)),
-            text(runs.iter().filter_map(ratio)),
+            text(runs.iter().filter_map(|run| against(first, run))),
+            text(runs.iter().filter_map(|run| against("floor-write", run))),
         ]);
     }
     table

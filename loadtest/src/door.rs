@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use roomcast_client::{Options, TokenSource, tls_config};
+use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use serde::{Deserialize, Serialize};
@@ -44,9 +45,11 @@ impl Door {
 
     /// How links speak TLS, if they do.
     pub(crate) fn tls(&self) -> Result<Option<LinkTls>> {
-        let config = |trust: &Trust| tls_config(trust.ca.as_deref().map(str::as_bytes));
         let Some(trust) = &self.trust else { return Ok(None) };
-        Ok(Some(LinkTls { config: config(trust)?, names: trust.names.clone() }))
+        let mut config = (*tls_config(trust.ca.as_deref().map(str::as_bytes))?).clone();
+        // Each link is a client of its own: none goes on with another's session.
+        config.resumption = Resumption::disabled();
+        Ok(Some(LinkTls { config: Arc::new(config), names: trust.names.clone() }))
     }
 
     /// The options of a Rust client of this user.

@@ -18,7 +18,7 @@ use crate::reader::Depth;
 
 mod link;
 
-use link::Link;
+use link::{Link, Purpose};
 
 /// One buffer for all links: what one `recv` can take.
 const READ_BYTES: usize = 64 << 10;
@@ -142,20 +142,30 @@ impl Engine {
         request: &Rc<[u8]>,
         user: &str,
     ) -> Result<LinkId> {
+        let dressed = self.door.dressed(request, user)?;
+        let request = dressed.map_or_else(|| Rc::clone(request), Rc::from);
+        self.link(to, request, Purpose::WebSocket)
+    }
+
+    /// Begins a link that becomes no WebSocket: it sends `request`, and what comes arrives as frames,
+    /// in whatever pieces.
+    pub(crate) fn open_bytes(&mut self, to: SocketAddr, request: &Rc<[u8]>) -> Result<LinkId> {
+        self.link(to, Rc::clone(request), Purpose::Bytes)
+    }
+
+    fn link(&mut self, to: SocketAddr, request: Rc<[u8]>, purpose: Purpose) -> Result<LinkId> {
         let source = 2 + (self.opened % u64::from(SOURCES)) as u8;
         self.opened += 1;
         let stream = connect(to, source, self.receive_buffer)
             .with_context(|| format!("connecting to {to} with {} links open", self.links.len()))?;
         let session = self.tls.as_ref().map(|tls| tls.session(to)).transpose()?;
-        let dressed = self.door.dressed(request, user)?;
-        let request = dressed.map_or_else(|| Rc::clone(request), Rc::from);
         let entry = self.links.vacant_entry();
         let id = entry.key();
         let request = match (self.headers, request.strip_suffix(b"\r\n")) {
             ("", _) | (_, None) => request,
             (headers, Some(begin)) => [begin, headers.as_bytes(), b"\r\n"].concat().into(),
         };
-        let link = entry.insert(Link::new(stream, session, request));
+        let link = entry.insert(Link::new(stream, session, (request, purpose)));
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(link.stream(), Token(id), interest)?;
         Ok(id)
@@ -189,6 +199,11 @@ impl Engine {
     pub(crate) fn send(&mut self, id: LinkId, bytes: &[u8]) -> Result<()> {
         let link = self.links.get_mut(id).with_context(|| format!("link {id} is gone"))?;
         link.send(bytes)
+    }
+
+    /// The server's certificate (DER) on a link, once TLS says which.
+    pub(crate) fn certificate(&self, id: LinkId) -> Option<Vec<u8>> {
+        self.links.get(id)?.certificate()
     }
 
     /// Sets `SO_RCVBUF`, in bytes, of links opened from now on; `None` leaves it to the kernel.

@@ -7,11 +7,12 @@ use serde::Serialize;
 
 use crate::children::Children;
 use crate::dialect::WireEncoding;
+use crate::door::DoorKind;
 use crate::floor::Mode;
 use crate::machine::{self, Cores};
 use crate::print;
 use crate::report::Report;
-use crate::server::{Kind, NodeArgs, Server};
+use crate::server::{NodeArgs, Server};
 use crate::stats::kept_waiting;
 
 mod chat;
@@ -70,6 +71,9 @@ pub(crate) struct FanoutArgs {
     /// Run the floor alone, without a node.
     #[arg(long, conflicts_with_all = ["floor", "url", "node_binary"])]
     pub(crate) only_floor: bool,
+    /// Compare these doors of the node, in turns within each round.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "DOORS", conflicts_with_all = ["url", "tls", "auth"])]
+    pub(crate) doors: Vec<DoorKind>,
     /// Rounds: node, floor-write, floor-batch, and again.
     #[arg(long, default_value_t = 3)]
     pub(crate) rounds: usize,
@@ -136,33 +140,29 @@ pub(crate) fn rounds(
     let mut outcomes: Vec<Outcome> = Vec::new();
     for round in 1..=args.rounds {
         let mut frame_bytes = guessed_frame_bytes(args);
-        for kind in kinds(args) {
-            print::note(format_args!("round {round} of {}: {}", args.rounds, kind.name()));
-            let server = match kind {
-                Kind::Node => {
-                    let workers = ["--set".to_owned(), format!("node.workers={}", args.workers)];
-                    Server::node_with(&args.node, &workers, cores, children)?
-                }
-                Kind::Floor(mode) => Server::floor(mode, frame_bytes, cores, children)?,
-                Kind::Peer => bail!("peers are measured by `peers`"),
-            };
+        let (nodes, floors) = competitors(args);
+        for node in &nodes {
+            print::note(format_args!("round {round} of {}: {}", args.rounds, node.title()));
+            let workers = ["--set".to_owned(), format!("node.workers={}", args.workers)];
+            let server = Server::node_with(node, &workers, cores, children)?;
             let outcome = run::measure(args, &server, cores, round)?;
-            if kind == Kind::Node {
-                frame_bytes = outcome.frame_bytes.round() as usize;
-            }
+            frame_bytes = outcome.frame_bytes.round() as usize;
             outcomes.push(outcome);
+        }
+        for &mode in floors {
+            let server = Server::floor(mode, frame_bytes, cores, children)?;
+            print::note(format_args!("round {round} of {}: {}", args.rounds, server.title));
+            outcomes.push(run::measure(args, &server, cores, round)?);
         }
     }
     Ok(outcomes)
 }
 
-fn kinds(args: &FanoutArgs) -> Vec<Kind> {
-    let floors = [Kind::Floor(Mode::Write), Kind::Floor(Mode::Batch)];
-    match (args.only_floor, args.floor) {
-        (true, _) => floors.to_vec(),
-        (false, true) => [&[Kind::Node], &floors[..]].concat(),
-        (false, false) => vec![Kind::Node],
-    }
+/// The nodes and the floors of one round.
+fn competitors(args: &FanoutArgs) -> (Vec<NodeArgs>, &'static [Mode]) {
+    let nodes = if args.only_floor { Vec::new() } else { args.node.behind(&args.doors) };
+    let with_floor = args.floor || args.only_floor;
+    (nodes, if with_floor { &[Mode::Write, Mode::Batch] } else { &[] })
 }
 
 /// What a node's frame would take, for floors that run without one: the envelope of a message

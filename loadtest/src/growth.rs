@@ -159,6 +159,7 @@ fn measure(
             // The floor has one thread whatever the node has: once is enough.
             floor: index == 0 && !args.only_floor,
             only_floor: args.only_floor,
+            doors: Vec::new(),
             rounds: args.rounds,
             workers,
             node: args.node.clone(),

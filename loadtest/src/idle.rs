@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::children::Children;
 use crate::crowd::{Seat, gather};
 use crate::dialect::{Dialect, WireEncoding};
+use crate::door::DoorKind;
 use crate::engine::{Engine, EngineBatch, Wait, What};
 use crate::floor::Mode;
 use crate::machine::{self, Cores};
@@ -44,6 +45,9 @@ pub(crate) struct IdleArgs {
     /// Measure the floor alone.
     #[arg(long, conflicts_with_all = ["floor", "url", "node_binary"])]
     only_floor: bool,
+    /// Compare these doors of the node, in turns within each round.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "DOORS", conflicts_with_all = ["url", "tls", "auth"])]
+    doors: Vec<DoorKind>,
     /// Workers of a node started here.
     #[arg(long, default_value_t = 1)]
     workers: usize,
@@ -77,7 +81,9 @@ pub(crate) fn main(args: &IdleArgs, children: &Children) -> Result<Report> {
     let mut found = Vec::new();
     if !args.only_floor {
         let workers = ["--set".to_owned(), format!("node.workers={}", args.workers)];
-        found.push(measure(args, &Server::node_with(&args.node, &workers, &cores, children)?)?);
+        for node in args.node.behind(&args.doors) {
+            found.push(measure(args, &Server::node_with(&node, &workers, &cores, children)?)?);
+        }
     }
     if args.floor || args.only_floor {
         found.push(measure(args, &Server::floor(Mode::Write, ANY_FRAME, &cores, children)?)?);
@@ -100,7 +106,7 @@ fn measure(args: &IdleArgs, server: &Server) -> Result<Memory> {
     let mut engine = Engine::new(&server.door)?;
     let (base_kib, mut steps, mut open) = (resident()?, Vec::new(), 0);
     for &step in &args.steps {
-        print::note(format_args!("{}: {step} connections", server.kind.name()));
+        print::note(format_args!("{}: {step} connections", server.title));
         let seats: Vec<Seat> = (open..step).map(|number| seat(args, &dialect, number)).collect();
         gather(&mut engine, &seats)?;
         open = step;
@@ -112,7 +118,7 @@ fn measure(args: &IdleArgs, server: &Server) -> Result<Memory> {
     }
     let points: Vec<(f64, f64)> = steps.iter().map(|&(x, y)| (x as f64, y as f64)).collect();
     let kib_per_connection = slope(&points);
-    Ok(Memory { server: server.kind.name(), base_kib, steps, kib_per_connection })
+    Ok(Memory { server: server.title, base_kib, steps, kib_per_connection })
 }
 
 fn seat(args: &IdleArgs, dialect: &Dialect, number: usize) -> Seat {

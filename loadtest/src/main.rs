@@ -30,11 +30,13 @@ mod pace;
 mod page;
 mod peers;
 mod print;
+mod publish_http;
 mod random;
 mod reader;
 mod redis;
 mod report;
 mod resp;
+mod rotate;
 mod run;
 mod scrape;
 mod server;
@@ -66,6 +68,8 @@ enum Scenario {
     Redis(redis::RedisArgs),
     Growth(growth::GrowthArgs),
     Stall(stall::StallArgs),
+    PublishHttp(publish_http::PublishHttpArgs),
+    Rotate(rotate::RotateArgs),
     Torture(torture::TortureArgs),
     Attack(attack::AttackArgs),
     Run(run::RunArgs),
@@ -103,6 +107,8 @@ fn perform(cli: &Cli) -> Result<()> {
         Scenario::Redis(args) => redis::main(args, &children)?,
         Scenario::Growth(args) => growth::main(args, &children)?,
         Scenario::Stall(args) => stall::main(args, &children)?,
+        Scenario::PublishHttp(args) => publish_http::main(args, &children)?,
+        Scenario::Rotate(args) => rotate::main(args, &children)?,
         Scenario::Torture(args) => torture::main(args, &children)?,
         Scenario::Attack(args) => attack::main(args, &children)?,
         Scenario::Run(args) => run::main(args, &children)?,

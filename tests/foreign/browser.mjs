@@ -104,6 +104,52 @@ async function newcomer() {
   await second.close();
 }
 
+/** Room, user, event and data with markup in them are shown as text, to their author and to others. */
+async function markup() {
+  const room = "<b>room</b>", user = "<img/src=x/onerror=window.ran=1>", watcher = "<svg/onload=window.ran=1>";
+  const pages = [];
+  for (const name of [user, watcher]) {
+    const page = await visit(name);
+    await page.getByLabel("Room").fill(room);
+    await page.getByLabel("Your name").fill(name);
+    await page.getByRole("button", { name: "Join" }).click();
+    await connected(page, ANSWER);
+    pages.push(page);
+  }
+  const texts = [
+    "<script>window.ran = 1</script>", "<iframe srcdoc='<script>parent.ran=1</script>'>",
+    "javascript:window.ran=1", '{"<img src=x onerror=window.ran=1>": "</li><script>window.ran=1</script>"}',
+    "&lt;script&gt;", "\u202e\u0000${window.ran=1}{{7*7}}",
+  ];
+  for (const text of texts) {
+    await publish(pages[0], text);
+    const shown = text.startsWith("{") ? JSON.stringify(JSON.parse(text)) : text;
+    for (const page of pages) {
+      const line = page.locator("#messages li", { has: page.locator(".data") }).last();
+      await line.filter({ hasText: shown.slice(0, 12) }).waitFor();
+      assert.equal(await line.locator(".user").textContent(), user);
+      assert.ok((await line.locator(".data").textContent()).includes(shown.slice(0, 12)));
+    }
+  }
+  for (const page of pages) {
+    assert.equal(await page.locator("#room :is(b, img, svg, script, iframe, a), #acks *, #status *").count(), 0);
+    // Were markup ever taken as such, the page's policy runs none of it: not what is inline, not
+    // what comes from elsewhere.
+    const outcome = await page.evaluate(async () => {
+      const tries = [
+        () => { document.body.innerHTML += "<img src=x onerror='window.ran = 1'>"; },
+        () => { const made = document.createElement("script"); made.text = "window.ran = 1"; document.body.append(made); },
+        () => { document.body.setAttribute("onclick", "window.ran = 1"); document.body.click(); },
+      ];
+      for (const attempt of tries) try { attempt(); } catch { /* refused at once */ }
+      await new Promise((done) => setTimeout(done, 300));
+      return window.ran;
+    });
+    assert.equal(outcome, undefined, "markup ran");
+    await page.close();
+  }
+}
+
 /** In the page: whether the ring of the field in focus ends below the text of its label. */
 function ringIsClear() {
   const field = document.activeElement;
@@ -116,6 +162,7 @@ function ringIsClear() {
 
 try {
   await newcomer();
+  await markup();
   const alice = await open("alice");
   await publish(alice, "hello");
   await shows(alice, 1, "alice", "hello");

@@ -3,6 +3,7 @@
 //! Servers panic where they fail: a test that cannot set its scene has failed.
 
 mod certificates;
+mod key_server;
 mod ports;
 mod proxy;
 mod redis_cluster;
@@ -12,6 +13,7 @@ mod signing_key;
 mod wait;
 
 pub use certificates::{CertificateAuthority, CertificateKind};
+pub use key_server::KeyServer;
 pub use ports::free_port;
 pub use proxy::{Direction, Proxy, ProxyFault};
 pub use redis_cluster::{RedisCluster, SlotMove};

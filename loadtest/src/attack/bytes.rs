@@ -10,7 +10,7 @@ pub(super) const PUBLISH_ROOM: &[&str] =
 pub(super) const JOIN: &[&str] =
     &[r#"{"type":"join","id":"#, r#","rooms":[{"room":"attacked-"#, r#""}]}"#];
 pub(super) const LEAVE: &[&str] =
-    &[r#"{"type":"leave","id":"#, r#","rooms":["attacked-"#, r#""]}"#];
+    &[r#"{"type":"leave","id":"#, r#","room":"attacked-"#, r#""}"#];
 pub(super) const HISTORY: &[&str] =
     &[r#"{"type":"history","id":"#, r#","room":"attacked","limit":100}"#];
 

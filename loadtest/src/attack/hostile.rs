@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
+use anyhow::{Context, Result, bail};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -12,6 +13,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::bytes;
 use super::kind::{Attack, Chunk, Reading, Way};
 use super::tally::Tally;
+use crate::door::LinkTls;
 use crate::wire;
 
 /// The address that attackers come from, as a proxy would tell it.
@@ -23,9 +25,17 @@ const REFUSED: Duration = Duration::from_millis(5);
 /// Sockets of the largest attack.
 pub(super) const MOST_SOCKETS: usize = 500;
 
+/// What is attacked.
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    pub(super) node: SocketAddr,
+    /// How it speaks TLS, if it does.
+    pub(super) tls: Option<LinkTls>,
+}
+
 /// One hostile client.
 pub(super) struct Hostile {
-    node: SocketAddr,
+    target: Rc<Target>,
     way: Rc<Way>,
     tally: Rc<RefCell<Tally>>,
     /// Which of the attack's clients it is: what it numbers begins apart from the others'.
@@ -37,11 +47,13 @@ struct Over;
 
 impl Hostile {
     /// All of an attack, until then.
-    pub(super) async fn all(attack: Attack, node: SocketAddr, until: Instant) -> Tally {
+    pub(super) async fn all(attack: Attack, target: Target, until: Instant) -> Tally {
+        let target = Rc::new(target);
         let (way, tally) = (Rc::new(attack.way(FROM)), Rc::<RefCell<Tally>>::default());
         let clients = (0..attack.sockets()).map(|number| {
             let (way, tally) = (Rc::clone(&way), Rc::clone(&tally));
-            let client = Self { node, way, tally, number: number as u64 * 10_000_000 };
+            let target = Rc::clone(&target);
+            let client = Self { target, way, tally, number: number as u64 * 10_000_000 };
             tokio::task::spawn_local(timeout_at(until, client.go_on()))
         });
         for client in clients.collect::<Vec<_>>() {
@@ -87,13 +99,18 @@ impl Hostile {
                 self.note(format!("let go within {} s", began.elapsed().as_secs() + 1));
                 Ok(())
             }
+            Way::ShakeHands => {
+                let done = self.shake_hands(&mut socket).await;
+                self.note(if done.is_ok() { "handshake" } else { "no handshake" });
+                done.map_err(|_| Over)
+            }
         }
     }
 
     async fn connect(&self) -> Result<TcpStream, Over> {
         let socket = TcpSocket::new_v4().map_err(|_| Over)?;
         socket.bind((SOURCE, 0).into()).map_err(|_| Over)?;
-        let Ok(stream) = socket.connect(self.node).await else {
+        let Ok(stream) = socket.connect(self.target.node).await else {
             self.note("not connected");
             return Err(Over);
         };
@@ -101,6 +118,27 @@ impl Hostile {
         let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
         self.tally.borrow_mut().sockets += 1;
         Ok(stream)
+    }
+
+    async fn shake_hands(&self, socket: &mut TcpStream) -> Result<()> {
+        let tls = self.target.tls.as_ref().context("the node speaks no TLS")?;
+        let mut session = tls.session(self.target.node)?;
+        let mut buffer = vec![0; 16 << 10];
+        loop {
+            let mut records = Vec::new();
+            while session.wants_write() {
+                session.write_tls(&mut records)?;
+            }
+            socket.write_all(&records).await?;
+            if !session.is_handshaking() {
+                return Ok(());
+            }
+            let count = socket.read(&mut buffer).await?;
+            if count == 0 || session.read_tls(&mut &buffer[..count])? < count {
+                bail!("the handshake ends early");
+            }
+            session.process_new_packets()?;
+        }
     }
 
     async fn upgrade(&self, socket: &mut TcpStream) -> Result<(), Over> {

@@ -50,6 +50,8 @@ pub(crate) enum Attack {
     TlsGarbage,
     /// The beginnings of TLS handshakes that do not go on.
     TlsStalled,
+    /// TLS handshakes, dropped when they are done.
+    TlsHandshakes,
 }
 
 /// How an attack is carried out by one of its sockets, again and again until the time is over.
@@ -65,6 +67,8 @@ pub(super) enum Way {
     Drip { bytes: Vec<u8>, step: Duration },
     /// Upgrade, close the sending side, and wait for the end.
     HalfClose,
+    /// Shake hands by TLS, then drop the socket.
+    ShakeHands,
 }
 
 /// The bytes of a flood.
@@ -102,7 +106,7 @@ impl Attack {
 
     /// Whether it is one on TLS: then the node must speak it, and else it must not.
     pub(super) fn needs_tls(self) -> bool {
-        matches!(self, Self::TlsGarbage | Self::TlsStalled)
+        matches!(self, Self::TlsGarbage | Self::TlsStalled | Self::TlsHandshakes)
     }
 
     /// Sockets at once.
@@ -111,7 +115,7 @@ impl Attack {
             Self::SlowHeads | Self::SlowBodies | Self::SilentSockets => HELD,
             Self::HalfClosed | Self::UnfinishedMessages | Self::TlsStalled => HELD,
             Self::Reconnects | Self::BadTokens | Self::BadTickets | Self::HugeHeaders => ASKERS,
-            Self::TlsGarbage => ASKERS,
+            Self::TlsGarbage | Self::TlsHandshakes => ASKERS,
             _ => FLOODS,
         }
     }
@@ -150,6 +154,7 @@ impl Attack {
             Self::SilentSockets => Way::Drip { bytes: Vec::new(), step: STEP },
             Self::HalfClosed => Way::HalfClose,
             Self::TlsGarbage => Way::Ask(vec![vec![0x16, 3, 1, 0, 5, 1, 2, 3, 4, 5]]),
+            Self::TlsHandshakes => Way::ShakeHands,
             Self::TlsStalled => {
                 Way::Drip { bytes: vec![0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3], step: STEP }
             }

@@ -1,13 +1,12 @@
 //! One attack on its own thread, from its beginning to its end.
 
-use std::net::SocketAddr;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use tokio::time::Instant;
 
-use super::hostile::Hostile;
+use super::hostile::{Hostile, Target};
 use super::kind::Attack;
 use super::tally::Tally;
 
@@ -22,13 +21,13 @@ pub(super) struct Strike {
 
 impl Strike {
     /// Begins it, for so long.
-    pub(super) fn begin(attack: Attack, node: SocketAddr, time: Duration) -> Result<Self> {
+    pub(super) fn begin(attack: Attack, target: Target, time: Duration) -> Result<Self> {
         let work = move || {
             step_back()?;
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let tasks = tokio::task::LocalSet::new();
             let until = Instant::now() + time;
-            Ok(runtime.block_on(tasks.run_until(Hostile::all(attack, node, until))))
+            Ok(runtime.block_on(tasks.run_until(Hostile::all(attack, target, until))))
         };
         let thread = std::thread::Builder::new().name("attackers".to_owned()).spawn(work)?;
         Ok(Self { thread })

@@ -68,6 +68,9 @@ impl Tally {
 
     /// The most frequent answers, in words.
     pub(super) fn text(&self) -> String {
+        if self.answers.is_empty() {
+            return "none within the time".to_owned();
+        }
         let mut kinds: Vec<_> = self.answers.iter().collect();
         kinds.sort_by(|a, b| b.1.cmp(a.1));
         let texts = kinds.iter().take(4).map(|(what, count)| format!("{what} × {count}"));

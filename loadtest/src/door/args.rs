@@ -105,6 +105,11 @@ impl DoorArgs {
         Self { token_life: other.token_life, ..self }
     }
 
+    /// A door whose certificates are this authority's (PEM).
+    pub(crate) fn trusting(&self, ca: PathBuf) -> Self {
+        Self { ca: Some(ca), tls: false, auth: None, ..self.clone() }
+    }
+
     /// The door of servers that run already, at these URLs.
     pub(crate) fn to_urls(&self, urls: &[String]) -> Result<Door> {
         if self.tls || self.auth.is_some() {

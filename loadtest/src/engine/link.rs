@@ -22,6 +22,17 @@ enum Stage {
     Connecting,
     Upgrading,
     Open,
+    /// No WebSocket: bytes are given on as they come.
+    Raw,
+}
+
+/// What a link does once it is connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// It becomes a WebSocket.
+    WebSocket,
+    /// It stays what it is.
+    Bytes,
 }
 
 /// One client link.
@@ -30,6 +41,7 @@ pub(super) struct Link {
     /// The TLS session, if the server speaks TLS.
     session: Option<Box<ClientConnection>>,
     stage: Stage,
+    purpose: Purpose,
     request: Rc<[u8]>,
     /// The head of the answer, until it is whole.
     head: Vec<u8>,
@@ -43,12 +55,13 @@ impl Link {
     pub(super) fn new(
         stream: TcpStream,
         session: Option<Box<ClientConnection>>,
-        request: Rc<[u8]>,
+        (request, purpose): (Rc<[u8]>, Purpose),
     ) -> Self {
         Self {
             stream,
             session,
             stage: Stage::Connecting,
+            purpose,
             request,
             head: Vec::new(),
             reader: Reader::default(),
@@ -152,7 +165,10 @@ impl Link {
         if self.stream.peer_addr().is_err() {
             return Ok(false);
         }
-        self.stage = Stage::Upgrading;
+        self.stage = match self.purpose {
+            Purpose::WebSocket => Stage::Upgrading,
+            Purpose::Bytes => Stage::Raw,
+        };
         let request = Rc::clone(&self.request);
         self.send(&request)?;
         Ok(true)
@@ -178,8 +194,16 @@ impl Link {
 
     fn receive(&mut self, input: &[u8], id: LinkId, batch: &mut EngineBatch) -> Result<()> {
         let at = Instant::now();
-        if self.stage == Stage::Open {
-            return self.frames(input, (id, at), batch);
+        match self.stage {
+            Stage::Open => return self.frames(input, (id, at), batch),
+            Stage::Raw => {
+                let from = batch.bytes.len();
+                batch.bytes.extend_from_slice(input);
+                let (payload, bytes) = (from..batch.bytes.len(), input.len() as u32);
+                batch.arrivals.push(Arrival { link: id, at, what: What::Frame { payload, bytes } });
+                return Ok(());
+            }
+            Stage::Connecting | Stage::Upgrading => {}
         }
         self.head.extend_from_slice(input);
         let Some(end) = wire::head_end(&self.head) else {
@@ -232,6 +256,12 @@ impl Link {
             self.send(&pongs)?;
         }
         end.map_or(Ok(()), |end| bail!(end))
+    }
+
+    /// The server's certificate (DER), once TLS says which.
+    pub(super) fn certificate(&self) -> Option<Vec<u8>> {
+        let chain = self.session.as_ref()?.peer_certificates()?;
+        chain.first().map(|certificate| certificate.to_vec())
     }
 
     pub(super) fn reset(self) {

@@ -1,12 +1,15 @@
 //! Messages like a chat's: JSON with names, a link and words, all different, so that they compress as
 //! such messages do. Also reads a compressed one back.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use flate2::{Decompress, FlushDecompress};
 use roomcast_protocol::Data;
 
 use crate::dialect::WireEncoding;
+use crate::engine::LinkId;
 
 /// Different messages, published in turn.
 const MESSAGES: usize = 64;
@@ -61,18 +64,28 @@ impl Words {
     }
 }
 
-/// The payload of a compressed frame; `None` if it is JSON as it stands.
-pub(super) fn inflated(encoding: WireEncoding, payload: &[u8]) -> Result<Option<Vec<u8>>> {
-    if encoding != WireEncoding::Json || payload.first() == Some(&b'{') {
-        return Ok(None);
+/// What reads compressed frames of links that are read whole: for each its window, which servers may
+/// keep between messages.
+#[derive(Default)]
+pub(super) struct Inflaters {
+    by_link: BTreeMap<LinkId, Decompress>,
+}
+
+impl Inflaters {
+    /// The payload of a compressed frame; `None` if it is JSON as it stands.
+    pub(super) fn read(&mut self, link: LinkId, payload: &[u8]) -> Result<Option<Vec<u8>>> {
+        if payload.first() == Some(&b'{') {
+            return Ok(None);
+        }
+        let inflater = self.by_link.entry(link).or_insert_with(|| Decompress::new(false));
+        let mut out = Vec::with_capacity(LARGEST);
+        for part in [payload, &[0, 0, 0xff, 0xff]] {
+            inflater
+                .decompress_vec(part, &mut out, FlushDecompress::Sync)
+                .context("a bad stream")?;
+        }
+        Ok(Some(out))
     }
-    let whole = [payload, &[0, 0, 0xff, 0xff]].concat();
-    let mut out = Vec::with_capacity(LARGEST);
-    let mut inflate = Decompress::new(false);
-    inflate
-        .decompress_vec(&whole, &mut out, FlushDecompress::Sync)
-        .context("it does not inflate")?;
-    Ok(Some(out))
 }
 
 #[cfg(test)]

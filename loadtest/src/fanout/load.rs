@@ -51,6 +51,8 @@ pub(super) struct Load<'a> {
     /// Members of each room.
     pub(super) members: Vec<u32>,
     published: usize,
+    /// With compression.
+    inflaters: Option<chat::Inflaters>,
     pub(super) totals: Totals,
 }
 
@@ -98,6 +100,7 @@ impl<'a> Load<'a> {
             publishers,
             members,
             published: 0,
+            inflaters: args.deflate.then(chat::Inflaters::default),
             totals: Totals::default(),
         })
     }
@@ -138,7 +141,12 @@ impl<'a> Load<'a> {
                     continue;
                 }
                 (What::Frame { payload, bytes }, Role::Member { last_seq, .. }) => {
-                    check_seq(&self.dialect, &self.batch.bytes[payload.clone()], last_seq)?;
+                    let payload = &self.batch.bytes[payload.clone()];
+                    let inflated = match self.inflaters.as_mut() {
+                        Some(inflaters) => inflaters.read(arrival.link, payload)?,
+                        None => None,
+                    };
+                    check_seq(&self.dialect, inflated.as_deref().unwrap_or(payload), last_seq)?;
                     (1, *bytes)
                 }
                 (What::Counted { frames, bytes }, _) => (*frames, *bytes),
@@ -182,8 +190,6 @@ fn check_answer(dialect: &Dialect, payload: &[u8]) -> Result<()> {
 }
 
 fn check_seq(dialect: &Dialect, payload: &[u8], last: &mut Option<u64>) -> Result<()> {
-    let inflated = chat::inflated(dialect.encoding, payload)?;
-    let payload = inflated.as_deref().unwrap_or(payload);
     let ServerFrame::Message { room, message } = dialect.decode(payload)? else {
         bail!("a member received something else than a message: {}", payload.escape_ascii());
     };

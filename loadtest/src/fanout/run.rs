@@ -68,7 +68,7 @@ pub(crate) fn measure(
         throughput.push(load.throughput(args, window)?);
     }
     Ok(Outcome {
-        server: server.kind.name(),
+        server: server.title,
         round,
         latency,
         throughput,

@@ -11,6 +11,7 @@ pub(super) fn table(args: &FanoutArgs, outcomes: &[Outcome]) -> Table {
         "window",
         "deliveries/s",
         "CPU s/M",
+        "CPU ×1st",
         "CPU ×F1",
         "CPU ×Fb",
         "rate ×Fb",
@@ -24,11 +25,10 @@ pub(super) fn table(args: &FanoutArgs, outcomes: &[Outcome]) -> Table {
         "kept waiting %",
         "load idle %",
     ]);
-    for server in ["node", "floor-write", "floor-batch"] {
+    let first = outcomes.first();
+    let in_first_round = |run: &&Outcome| first.is_some_and(|first| first.round == run.round);
+    for server in outcomes.iter().filter(in_first_round).map(|run| run.server) {
         let runs: Vec<&Outcome> = outcomes.iter().filter(|run| run.server == server).collect();
-        if runs.is_empty() {
-            continue;
-        }
         for (index, window) in args.window.iter().enumerate() {
             let each = |value: fn(&Throughput) -> Option<f64>| {
                 text(runs.iter().filter_map(|run| value(run.throughput.get(index)?)))
@@ -49,6 +49,9 @@ pub(super) fn table(args: &FanoutArgs, outcomes: &[Outcome]) -> Table {
                 window.to_string(),
                 each(|run| Some(run.deliveries_per_second)),
                 each(|run| run.cpu_seconds_per_million),
+                against(first.map_or("", |first| first.server), index, |run| {
+                    run.cpu_seconds_per_million
+                }),
                 single.map_or("–".to_owned(), |single| {
                     against("floor-write", single, |run| run.cpu_seconds_per_million)
                 }),
@@ -126,8 +129,8 @@ mod tests {
             let line = text.lines().nth(row + 2).unwrap();
             line.split('|').map(|cell| cell.trim().to_owned()).collect()
         };
-        assert_eq!(cells(0)[5], "1.15 (1.10–1.20)");
-        assert_eq!(cells(1)[6], "1.75 (1.50–2.00)");
+        assert_eq!(cells(0)[6], "1.15 (1.10–1.20)");
+        assert_eq!(cells(1)[7], "1.75 (1.50–2.00)");
         assert_eq!(text.lines().count(), 8, "{text}");
     }
 }

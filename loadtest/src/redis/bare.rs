@@ -145,7 +145,9 @@ impl Bare {
             let Reply::Bulk(answer) = self.connection.read()? else {
                 bail!("the script answered something else than text")
             };
-            if !answer.ends_with(b" a") {
+            // `a` and how many in a row: they are stored.
+            let last = answer.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
+            if !matches!(last, [b'a', rest @ ..] if rest.iter().all(u8::is_ascii_digit)) {
                 bail!("the script answered {}", answer.escape_ascii());
             }
         }

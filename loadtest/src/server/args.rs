@@ -61,6 +61,11 @@ impl NodeArgs {
         Self { set: [&self.set[..], &[setting]].concat(), ..self.clone() }
     }
 
+    /// The same, whose certificates are this authority's (PEM).
+    pub(crate) fn trusting(&self, ca: PathBuf) -> Self {
+        Self { door: self.door.trusting(ca), ..self.clone() }
+    }
+
     /// As tables call the node.
     pub(crate) fn title(&self) -> &'static str {
         self.kind.map_or(Kind::Node.name(), DoorKind::name)

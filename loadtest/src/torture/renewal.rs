@@ -8,14 +8,14 @@ const LEAD: u32 = 4;
 
 /// The token of one connection.
 #[derive(Debug, Default)]
-pub(super) struct Renewal {
+pub(super) struct ThinRenewal {
     /// When the next one is sent; `None`: it is under way, or the token does not end.
     due: Option<Instant>,
     /// Tokens that nodes took on live connections.
     pub(super) taken: u64,
 }
 
-impl Renewal {
+impl ThinRenewal {
     /// A node says when the token ends, and what time it is there (both Unix time in ms).
     pub(super) fn ends(&mut self, now: Instant, expires: Option<u64>, time: u64) {
         let life = expires.map(|expires| Duration::from_millis(expires.saturating_sub(time)));
@@ -35,7 +35,7 @@ mod tests {
     #[test]
     fn a_token_is_renewed_once_when_a_quarter_of_it_is_left() {
         let (now, second) = (Instant::now(), Duration::from_secs(1));
-        let mut renewal = Renewal::default();
+        let mut renewal = ThinRenewal::default();
         assert!(!renewal.begin(now));
         renewal.ends(now, Some(108_000), 100_000);
         assert!(!renewal.begin(now + 5 * second));

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use roomcast_protocol::{ClientFrame, RequestId, ServerFrame};
 
-use super::renewal::Renewal;
+use super::renewal::ThinRenewal;
 use crate::dialect::{Dialect, WireEncoding};
 use crate::door::Door;
 use crate::engine::{Engine, LinkId};
@@ -38,7 +38,7 @@ pub(super) struct Way {
     state: State,
     /// Pongs of this connection: how many seconds it has been alive.
     pub(super) pongs: u64,
-    renewal: Renewal,
+    renewal: ThinRenewal,
 }
 
 #[derive(Debug)]
@@ -86,7 +86,7 @@ impl Way {
         user: String,
     ) -> Self {
         let state = State::Waiting { until: Instant::now() };
-        Self { addrs, door, encoding, user, state, pongs: 0, renewal: Renewal::default() }
+        Self { addrs, door, encoding, user, state, pongs: 0, renewal: ThinRenewal::default() }
     }
 
     /// How it talks.

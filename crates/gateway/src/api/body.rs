@@ -12,8 +12,7 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiErro
     if !is_object {
         return Err(ApiError::bad_body("the body is no JSON object"));
     }
-    // The library's message has names of members, line and column, and values of numbers only.
-    serde_json::from_slice(body).map_err(|error| ApiError::bad_body(error.to_string()))
+    serde_json::from_slice(body).map_err(|error| told(&error))
 }
 
 /// Reads one of several values of a body.
@@ -21,7 +20,18 @@ pub(super) fn parse_value<'a, T: Deserialize<'a>>(value: &'a RawValue) -> Result
     if !value.get().starts_with('{') {
         return Err(ApiError::bad_body("an item is no JSON object"));
     }
-    serde_json::from_str(value.get()).map_err(|error| ApiError::bad_body(error.to_string()))
+    serde_json::from_str(value.get()).map_err(|error| told(&error))
+}
+
+/// The library's message: names of members, line and column, and values, of which a text may be a
+/// secret in the wrong place. It is left out.
+fn told(error: &serde_json::Error) -> ApiError {
+    let text = error.to_string();
+    let value = text.find("string \"").zip(text.rfind("\", expected "));
+    ApiError::bad_body(match value {
+        Some((from, to)) if from < to => format!("{}a string{}", &text[..from], &text[to + 1..]),
+        _ => text,
+    })
 }
 
 /// A name that may be missing.
@@ -40,4 +50,27 @@ pub(super) fn id<T>(
 ) -> Result<Option<T>, ApiError> {
     let wrong = || ApiError::bad_body(format!("{member}: 16 lower-case hex digits"));
     text.map(|text| parse(text).ok_or_else(wrong)).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    struct Number {
+        #[allow(dead_code, reason = "it is only read")]
+        n: u64,
+    }
+
+    #[test]
+    fn a_text_in_the_wrong_place_is_not_shown() {
+        for (body, expected) in [
+            (r#"{"n":"secret"}"#, "invalid type: a string, expected u64 at line 1 column 13"),
+            (r#"{"n":"a \", expected b"}"#, "invalid type: a string, expected u64 at line 1 column 23"),
+            (r#"{"n":-1}"#, "invalid value: integer `-1`, expected u64 at line 1 column 7"),
+        ] {
+            let error = parse::<Number>(body.as_bytes()).unwrap_err();
+            assert_eq!(error.detail, expected, "{body}");
+        }
+    }
 }

@@ -6,6 +6,7 @@
 mod attack;
 mod certificates;
 mod clients;
+mod odd_records;
 mod records;
 mod rotation;
 #[path = "../support/mod.rs"]

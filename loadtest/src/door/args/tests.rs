@@ -1,3 +1,5 @@
+//! What is typed for a door, and what comes of it.
+
 use clap::Parser;
 
 use super::*;
@@ -18,7 +20,7 @@ fn a_door_is_made_once_for_all_clones() {
     assert_eq!(args.line(), " --tls --auth --token-life 9");
     let door = args.to_started(&[]).unwrap();
     assert_eq!(door.scheme(), "wss");
-    let [first, second] = [args.clone(), args].map(|args| args.settings().unwrap());
+    let [first, second] = [&args.clone(), &args].map(|args| args.settings().unwrap());
     assert_eq!(first, second);
     for (setting, key) in first.iter().zip(["auth.hs_secret_file=", "tls.cert=", "tls.key="]) {
         let path = setting.strip_prefix(key).unwrap();
