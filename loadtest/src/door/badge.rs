@@ -4,7 +4,7 @@
 use std::fmt;
 use std::fs;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
@@ -71,7 +71,7 @@ impl fmt::Debug for Badge {
 }
 
 fn draft(user: &str, life: Duration) -> Result<TokenDraft> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = UNIX_EPOCH.elapsed().unwrap_or_default();
     Ok(TokenDraft {
         sub: user.to_owned(),
         exp: (now + life).as_secs(),
