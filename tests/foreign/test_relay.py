@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import re
+import urllib.request
 
 from client import ANSWER, JSON, MSGPACK, client
 from programs import Node
@@ -52,6 +54,34 @@ async def test_data_across_encodings(place):
             await author.send("publish", room=ROOM, data=data)
             assert (await text.frame("message"))["data"] == as_text
             assert (await binary.frame("message"))["data"] == BLOB
+
+
+async def test_compression(place):
+    """`websockets` compresses what it sends, and reads what the node compressed for both encodings."""
+    data = {"text": "words that come again and again, " * 100, "list": list(range(50))}
+    async with Node(place, "a", "--set", "http.deflate=true") as node, client(
+        node, JSON
+    ) as text, client(node, MSGPACK) as binary:
+        members = [text, binary]
+        for member in members:
+            names = [extension.name for extension in member.socket.protocol.extensions]
+            assert names == ["permessage-deflate"], names
+            await member.join(ROOM)
+        for author in members:
+            for number in range(20):
+                sent = data | {"number": number}
+                await author.send("publish", room=ROOM, data=sent)
+                for reader in members:
+                    message = await reader.frame("message")
+                    assert message["data"] == sent, message
+        with urllib.request.urlopen(node.url("http", "/metrics"), timeout=ANSWER) as answer:
+            metrics = answer.read().decode()
+        for family in ("deflated", "inflated"):
+            plain, packed = (
+                float(re.search(f'^roomcast_{family}_bytes_total{{size="{size}"}} (.+)$', metrics, re.M)[1])
+                for size in ("plain", "compressed")
+            )
+            assert plain > 40 * 3000 and packed < plain / 5, (family, plain, packed)
 
 
 async def test_ack_key_and_echo(place):

@@ -184,7 +184,7 @@ fn receive(
                 break;
             }
         };
-        count_inflated(worker, frame);
+        note_inflated(worker, frame, turn);
         let (role, payload) = frame.measure();
         match worker.take_frame(connection, role, payload) {
             FrameFate::Handle => {}
@@ -223,10 +223,12 @@ fn receive(
     input.len()
 }
 
-fn count_inflated(worker: &Worker, frame: UnpackedFrame<'_>) {
+fn note_inflated(worker: &Worker, frame: UnpackedFrame<'_>, turn: &mut ReadTurn) {
     if let UnpackedFrame::Inflated { frame, compressed } = frame {
+        let (_, plain) = measure(frame);
+        turn.take_inflated(plain);
         let inflated = &worker.metrics.traffic.inflated;
-        inflated[DeflateSize::Plain].inc_by(measure(frame).1 as u64);
+        inflated[DeflateSize::Plain].inc_by(plain as u64);
         inflated[DeflateSize::Compressed].inc_by(compressed as u64);
     }
 }

@@ -39,8 +39,30 @@ impl ReadTurn {
         self.frames = self.frames.saturating_sub(u32::try_from(count).unwrap_or(u32::MAX));
     }
 
+    /// A frame is handled that inflated to so many bytes: it counts as as many frames as a turn has
+    /// for these, as a few bytes on the wire may be many to read.
+    pub(super) fn take_inflated(&mut self, bytes: usize) {
+        self.take_frames(bytes / (TURN_BYTES / TURN_FRAMES));
+    }
+
     /// Whether the other connections come first now.
     pub(super) fn is_spent(&self) -> bool {
         self.bytes == 0 || self.frames == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_ends_with_what_a_frame_inflates_to() {
+        let mut turn = ReadTurn::new();
+        turn.take_inflated(100);
+        assert_eq!(turn.frames(), TURN_FRAMES);
+        turn.take_inflated(TURN_BYTES / 2);
+        assert_eq!(turn.frames(), TURN_FRAMES / 2);
+        turn.take_inflated(1 << 20);
+        assert!(turn.is_spent());
     }
 }
