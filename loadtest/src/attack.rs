@@ -24,7 +24,7 @@ mod strike;
 mod summary;
 mod tally;
 
-use hostile::Target;
+use hostile::AttackTarget;
 use kind::Attack;
 use members::{Crowd, MembersPlan};
 use strike::Strike;
@@ -144,7 +144,7 @@ fn one(
     crowd.idle(SETTLED)?;
     let calm = crowd.pace(time)?;
     let before = usage(&server)?;
-    let target = Target { node: server.addr, tls: server.door.tls()? };
+    let target = AttackTarget { node: server.addr, tls: server.door.tls()? };
     let strike = Strike::begin(attack, target, time + SETTLED)?;
     let struck = crowd.pace(time)?;
     let after = usage(&server)?;

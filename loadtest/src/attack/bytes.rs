@@ -9,8 +9,7 @@ pub(super) const PUBLISH_ROOM: &[&str] =
     &[r#"{"type":"publish","id":"#, r#","room":"attacked-"#, r#"","data":"x"}"#];
 pub(super) const JOIN: &[&str] =
     &[r#"{"type":"join","id":"#, r#","rooms":[{"room":"attacked-"#, r#""}]}"#];
-pub(super) const LEAVE: &[&str] =
-    &[r#"{"type":"leave","id":"#, r#","room":"attacked-"#, r#""}"#];
+pub(super) const LEAVE: &[&str] = &[r#"{"type":"leave","id":"#, r#","room":"attacked-"#, r#""}"#];
 pub(super) const HISTORY: &[&str] =
     &[r#"{"type":"history","id":"#, r#","room":"attacked","limit":100}"#];
 

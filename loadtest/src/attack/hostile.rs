@@ -11,7 +11,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::bytes;
-use super::kind::{Attack, Chunk, Reading, Way};
+use super::kind::{Attack, FloodBytes, FloodReading, Way};
 use super::tally::Tally;
 use crate::door::LinkTls;
 use crate::wire;
@@ -27,7 +27,7 @@ pub(super) const MOST_SOCKETS: usize = 500;
 
 /// What is attacked.
 #[derive(Debug, Clone)]
-pub(super) struct Target {
+pub(super) struct AttackTarget {
     pub(super) node: SocketAddr,
     /// How it speaks TLS, if it does.
     pub(super) tls: Option<LinkTls>,
@@ -35,7 +35,7 @@ pub(super) struct Target {
 
 /// One hostile client.
 pub(super) struct Hostile {
-    target: Rc<Target>,
+    target: Rc<AttackTarget>,
     way: Rc<Way>,
     tally: Rc<RefCell<Tally>>,
     /// Which of the attack's clients it is: what it numbers begins apart from the others'.
@@ -47,7 +47,7 @@ struct Over;
 
 impl Hostile {
     /// All of an attack, until then.
-    pub(super) async fn all(attack: Attack, target: Target, until: Instant) -> Tally {
+    pub(super) async fn all(attack: Attack, target: AttackTarget, until: Instant) -> Tally {
         let target = Rc::new(target);
         let (way, tally) = (Rc::new(attack.way(FROM)), Rc::<RefCell<Tally>>::default());
         let clients = (0..attack.sockets()).map(|number| {
@@ -178,7 +178,7 @@ impl Hostile {
         &mut self,
         mut socket: TcpStream,
         first: &[u8],
-        (chunk, reading): (&Chunk, Reading),
+        (chunk, reading): (&FloodBytes, FloodReading),
     ) -> Result<(), Over> {
         let (mut pending, mut at) = (first.to_vec(), 0);
         let (mut read, mut buffer) = (Vec::new(), vec![0; 64 << 10]);
@@ -190,7 +190,7 @@ impl Hostile {
             }
             tokio::select! {
                 biased;
-                got = from.read(&mut buffer), if reading == Reading::All => match got {
+                got = from.read(&mut buffer), if reading == FloodReading::All => match got {
                     Ok(0) | Err(_) => return Err(Over),
                     Ok(count) => {
                         read.extend_from_slice(&buffer[..count]);
@@ -203,7 +203,7 @@ impl Hostile {
                         self.tally.borrow_mut().bytes += count as u64;
                     }
                     // Why stands in what was not read yet.
-                    Err(_) if reading == Reading::All => return self.until_end(socket).await,
+                    Err(_) if reading == FloodReading::All => return self.until_end(socket).await,
                     Err(_) => {
                         self.note("ended");
                         return Err(Over);

@@ -58,7 +58,7 @@ pub(crate) enum Attack {
 #[derive(Debug, Clone)]
 pub(super) enum Way {
     /// Upgrade, then as many of these bytes as the node takes; what comes is read, or not.
-    Flood { first: Vec<u8>, chunk: Chunk, reading: Reading },
+    Flood { first: Vec<u8>, chunk: FloodBytes, reading: FloodReading },
     /// Upgrade, send this, and wait for the end.
     Say(Vec<u8>),
     /// Send one of these, read one HTTP answer, drop the socket.
@@ -73,7 +73,7 @@ pub(super) enum Way {
 
 /// The bytes of a flood.
 #[derive(Debug, Clone)]
-pub(super) enum Chunk {
+pub(super) enum FloodBytes {
     /// Always the same.
     Same(Vec<u8>),
     /// A text frame for each number, made of these pieces with the number between them.
@@ -82,7 +82,7 @@ pub(super) enum Chunk {
 
 /// Whether a flood takes the answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reading {
+pub(super) enum FloodReading {
     All,
     Nothing,
 }
@@ -122,17 +122,17 @@ impl Attack {
 
     /// What each of them does, coming from this address.
     pub(super) fn way(self, from: &str) -> Way {
-        let flood = |chunk| Way::Flood { first: Vec::new(), chunk, reading: Reading::All };
-        let numbered = |frames: &[&'static [&'static str]]| Chunk::Numbered(frames.to_vec());
+        let flood = |chunk| Way::Flood { first: Vec::new(), chunk, reading: FloodReading::All };
+        let numbered = |frames: &[&'static [&'static str]]| FloodBytes::Numbered(frames.to_vec());
         match self {
-            Self::TinyFrames => {
-                flood(Chunk::Same(bytes::frame(wire::TEXT, b"{\"type\":\"ping\"}").repeat(FRAMES)))
-            }
-            Self::Pings => flood(Chunk::Same(bytes::frame(wire::PING, b"").repeat(FRAMES))),
+            Self::TinyFrames => flood(FloodBytes::Same(
+                bytes::frame(wire::TEXT, b"{\"type\":\"ping\"}").repeat(FRAMES),
+            )),
+            Self::Pings => flood(FloodBytes::Same(bytes::frame(wire::PING, b"").repeat(FRAMES))),
             Self::Fragments => Way::Flood {
                 first: bytes::fragment(wire::TEXT, b"\""),
-                chunk: Chunk::Same(bytes::fragment(0, b"a").repeat(FRAMES)),
-                reading: Reading::All,
+                chunk: FloodBytes::Same(bytes::fragment(0, b"a").repeat(FRAMES)),
+                reading: FloodReading::All,
             },
             Self::LateUtf8 => Way::Say(bytes::late_utf8()),
             Self::UnfinishedMessages => Way::Say(bytes::unfinished()),
@@ -143,7 +143,7 @@ impl Attack {
             Self::Deaf => Way::Flood {
                 first: Vec::new(),
                 chunk: numbered(&[bytes::PUBLISH, bytes::HISTORY]),
-                reading: Reading::Nothing,
+                reading: FloodReading::Nothing,
             },
             Self::Reconnects => Way::Ask(vec![bytes::upgrade(from, "")]),
             Self::BadTokens => Way::Ask(bytes::forged(from)),
@@ -162,7 +162,7 @@ impl Attack {
     }
 }
 
-impl Chunk {
+impl FloodBytes {
     /// The next bytes of the flood; `number` counts its frames.
     pub(super) fn next(&self, number: &mut u64) -> Vec<u8> {
         let frames = match self {

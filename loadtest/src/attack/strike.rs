@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use tokio::time::Instant;
 
-use super::hostile::{Hostile, Target};
+use super::hostile::{AttackTarget, Hostile};
 use super::kind::Attack;
 use super::tally::Tally;
 
@@ -21,7 +21,7 @@ pub(super) struct Strike {
 
 impl Strike {
     /// Begins it, for so long.
-    pub(super) fn begin(attack: Attack, target: Target, time: Duration) -> Result<Self> {
+    pub(super) fn begin(attack: Attack, target: AttackTarget, time: Duration) -> Result<Self> {
         let work = move || {
             step_back()?;
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -205,7 +205,8 @@ fn messages() -> impl Strategy<Value = Vec<(Vec<u8>, Vec<prop::sample::Index>, b
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4_000))]
+    // More if PROPTEST_CASES asks for more.
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(4_000)))]
 
     #[test]
     fn any_fragmentation_gives_the_messages(messages in messages(), ping in any::<bool>()) {

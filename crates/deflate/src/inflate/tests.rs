@@ -123,7 +123,8 @@ fn a_bomb_costs_no_more_than_the_bound() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(20_000))]
+    // More if PROPTEST_CASES asks for more.
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(20_000)))]
 
     #[test]
     fn no_bytes_panic_or_pass_the_bound(

@@ -71,7 +71,8 @@ fn the_answer_is_an_offer_that_is_accepted() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(5_000))]
+    // More if PROPTEST_CASES asks for more.
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(5_000)))]
 
     #[test]
     fn no_header_panics(header in r#"(permessage-deflate|[a-z=; ,"\\]{0,40}|[é1;="]{0,9}){0,4}"#) {

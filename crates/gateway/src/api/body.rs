@@ -66,7 +66,10 @@ mod tests {
     fn a_text_in_the_wrong_place_is_not_shown() {
         for (body, expected) in [
             (r#"{"n":"secret"}"#, "invalid type: a string, expected u64 at line 1 column 13"),
-            (r#"{"n":"a \", expected b"}"#, "invalid type: a string, expected u64 at line 1 column 23"),
+            (
+                r#"{"n":"a \", expected b"}"#,
+                "invalid type: a string, expected u64 at line 1 column 23",
+            ),
             (r#"{"n":-1}"#, "invalid value: integer `-1`, expected u64 at line 1 column 7"),
         ] {
             let error = parse::<Number>(body.as_bytes()).unwrap_err();

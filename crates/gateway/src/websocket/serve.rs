@@ -25,6 +25,8 @@ use crate::worker::{FrameFate, Worker};
 const DRAIN: Duration = Duration::from_secs(2);
 /// How long the client may take to close its side after that.
 const LINGER: Duration = Duration::from_secs(3);
+/// Bytes read of an ended connection before the others of its worker have their turns.
+const DISCARD_BYTES: usize = 16 * 1024;
 
 /// What a connection waits for.
 enum Ready {
@@ -76,7 +78,7 @@ pub(crate) async fn abandon(worker: &Rc<Worker>, connection: &Rc<Connection>) ->
 async fn end(worker: &Rc<Worker>, connection: &Rc<Connection>) -> Ended {
     worker.leave_all(connection);
     if connection.phase() != ConnectionPhase::Gone(Ended::Vanished) {
-        Box::pin(finish(connection)).await;
+        Box::pin(finish(worker, connection)).await;
     }
     match connection.phase() {
         ConnectionPhase::Closing(ended) | ConnectionPhase::Gone(ended) => ended,
@@ -256,7 +258,7 @@ fn end_turn_with(
 /// Writes what the gate still holds, says that nothing more comes, and reads to the end, so that
 /// the client gets the Close. A client that does not take part in time
 /// gets a reset.
-async fn finish(connection: &Rc<Connection>) {
+async fn finish(worker: &Worker, connection: &Rc<Connection>) {
     let deadline = Instant::now() + DRAIN;
     if timeout_at(deadline, drain(connection)).await.is_err() {
         return connection.reset();
@@ -265,7 +267,7 @@ async fn finish(connection: &Rc<Connection>) {
         return;
     }
     connection.shut_down();
-    let _either_way = timeout_at(Instant::now() + LINGER, read_to_end(connection)).await;
+    let _either_way = timeout_at(Instant::now() + LINGER, read_to_end(worker, connection)).await;
 }
 
 async fn drain(connection: &Connection) {
@@ -282,15 +284,16 @@ async fn drain(connection: &Connection) {
     }
 }
 
-async fn read_to_end(connection: &Connection) {
-    let mut scratch = [0; 1024];
+/// Reads what nobody wants any more, in turns: hundreds may be ended while they send as they can.
+async fn read_to_end(worker: &Worker, connection: &Connection) {
     loop {
         poll_fn(|context| connection.poll_readable(context)).await;
-        match connection.try_read(&mut scratch) {
+        let read = connection.try_read(&mut worker.scratch.borrow_mut()[..DISCARD_BYTES]);
+        match read {
             Ok(0) => return,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => yield_now().await,
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return,
-            Ok(_) | Err(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return,
+            Ok(_) | Err(_) => yield_now().await,
         }
     }
 }

@@ -278,7 +278,8 @@ pub(crate) fn payload(encoding: Encoding) -> BoxedStrategy<Data> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    // More if PROPTEST_CASES asks for more.
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(2000)))]
 
     #[test]
     fn json_returns_as_it_went(text in json_text()) {

@@ -15,7 +15,7 @@ async fn a_revoked_user_does_not_return_through_another_node() {
     let shop = Backend::new("shop");
     let keys = shop.settings("admin");
     let settings = [&GUARDED[..], &keys.each_ref().map(String::as_str)].concat();
-    let mut cluster = Cluster::start(2, &settings).await;
+    let cluster = Cluster::start(2, &settings).await;
     cluster.all_ready().await;
     let [stolen, fresh, other] =
         [r#","jti":"stolen""#, r#","jti":"fresh""#, ""].map(|more| token("eve", more));

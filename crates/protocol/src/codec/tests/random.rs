@@ -209,7 +209,8 @@ fn survives(encoding: Encoding, bytes: &[u8]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(CASES))]
+    // More if PROPTEST_CASES asks for more.
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(CASES)))]
 
     #[test]
     fn client_frames_survive((encoding, frame) in encoding().prop_flat_map(|e| (Just(e), client_frame(e)))) {
