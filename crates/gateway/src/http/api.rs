@@ -68,7 +68,7 @@ async fn checked(
         },
         false => BodyLimit::NO_BODY,
     };
-    let body = body::read(body, limit).await.map_err(HttpProblem::uncounted)?;
+    let body = body::read(&call.head.headers, body, limit).await.map_err(HttpProblem::uncounted)?;
     done(node, &caller, &call, &body).await.map_err(problem)
 }
 

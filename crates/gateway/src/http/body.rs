@@ -7,7 +7,7 @@ use std::time::Duration;
 use http_body_util::BodyExt;
 use hyper::StatusCode;
 use hyper::body::{Body, Bytes};
-use hyper::header::{CONNECTION, HeaderValue};
+use hyper::header::{CONNECTION, EXPECT, HeaderMap, HeaderValue};
 use roomcast_metrics::RefusalReason;
 use tokio::time::timeout;
 
@@ -30,7 +30,11 @@ impl BodyLimit {
 const DISCARDED_BYTES: usize = 4 << 20;
 
 /// Reads a body to its end. After a problem the connection ends: what follows on it may be the rest.
-pub(super) async fn read<B>(body: B, limit: BodyLimit) -> Result<Vec<u8>, HttpProblem>
+pub(super) async fn read<B>(
+    headers: &HeaderMap,
+    body: B,
+    limit: BodyLimit,
+) -> Result<Vec<u8>, HttpProblem>
 where
     B: Body<Data = Bytes, Error: Display>,
 {
@@ -46,7 +50,8 @@ where
             Err(_late) => return Err(late(limit)),
         },
     };
-    if read.is_err() {
+    // A client that waits to be asked for its body sends none.
+    if read.is_err() && !headers.contains_key(EXPECT) {
         let _as_far_as_it_comes = timeout(limit.time, discard(body)).await;
     }
     read
@@ -118,7 +123,7 @@ mod tests {
     where
         B: Body<Data = Bytes, Error: Display>,
     {
-        read(body, limit)
+        read(&HeaderMap::new(), body, limit)
             .await
             .map_err(|problem| (problem.status.as_u16(), problem.header(CONNECTION).is_some()))
     }

@@ -162,7 +162,7 @@ async fn answer_client(
                 origin?;
             }
             let time = settings.http.body_timeout;
-            body::read(body, BodyLimit { time, ..route.body }).await?;
+            body::read(&head.headers, body, BodyLimit { time, ..route.body }).await?;
             Ok(pages::answer(page, &http.status).await)
         }
     }
@@ -256,7 +256,7 @@ async fn answer_watcher(
     };
     match route.endpoint {
         Endpoint::Page(page) if route.access == Access::Monitor => {
-            body::read(body, route.body).await?;
+            body::read(&head.headers, body, route.body).await?;
             Ok(pages::answer(page, status).await)
         }
         _ => Err(nothing_here()),

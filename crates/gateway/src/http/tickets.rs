@@ -66,7 +66,8 @@ pub(super) async fn answer(
         Ok(()) => node.settings.limits.body_bytes,
         Err(_) => CLIENT_BODY_BYTES.min(node.settings.limits.body_bytes),
     };
-    let body = body::read(body, BodyLimit { bytes, time: node.settings.http.body_timeout }).await?;
+    let limit = BodyLimit { bytes, time: node.settings.http.body_timeout };
+    let body = body::read(headers, body, limit).await?;
     let has_own_listener = node.settings.http.admin_listen.is_some();
     let identity = match (read_token(&body), clients) {
         (Some(token), Some(clients)) => for_client(node, &clients, token).await?,
