@@ -56,6 +56,9 @@ pub struct Publication {
     pub data: Data,
     /// How the room keeps it.
     pub retention: Retention,
+    /// Messages per second that the room takes of all authors of the cluster together, as many at
+    /// once; 0: no limit, or none for this author.
+    pub room_rate: u32,
 }
 
 /// The message has a seq and is stored.
@@ -80,6 +83,10 @@ pub enum PublishError {
     /// not stored. Try again later, or raise the namespace's bound.
     #[error("too many keys were used in this room within two minutes")]
     TooManyKeys,
+    /// The room takes no more messages now; certainly not stored, and the key is free. Try again
+    /// after this time.
+    #[error("this is above the limit room_publish_rate")]
+    RoomRate(Duration),
     /// The bus is unavailable; certainly not stored. Try again later.
     #[error("the bus is unavailable")]
     Unavailable,
@@ -262,6 +269,73 @@ pub struct OrderPage {
     pub is_whole: bool,
     /// Orders, as the nodes wrote them.
     pub texts: Vec<String>,
+}
+
+/// A connection of a user whose client named itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NamedConnection {
+    /// The connection.
+    pub id: ConnectionId,
+    /// A hash of the client's name for itself, the same on all nodes.
+    pub client: u64,
+}
+
+/// All connections of one user on one node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserPresence {
+    /// Rises with each of the node's states of the user: a late one changes nothing.
+    pub number: u64,
+    /// How many there are.
+    pub count: usize,
+    /// Those of them whose clients named themselves.
+    pub named: Vec<NamedConnection>,
+}
+
+/// A connection that wants to be one of a user's; it is in the node's state already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UserNewcomer {
+    /// Connections that the user may have, on all nodes together.
+    pub most: usize,
+    /// The connection.
+    pub id: ConnectionId,
+    /// A hash of what its client calls itself: it may take the place of a connection of the same.
+    pub client: Option<u64>,
+    /// Which connections it may replace.
+    pub replaces: ReplacePlace,
+    /// Whether it comes, or only asks.
+    pub step: NewcomerStep,
+}
+
+/// On which nodes a connection may be replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplacePlace {
+    /// On the newcomer's node.
+    Here,
+    /// On all nodes.
+    Anywhere,
+}
+
+/// What a newcomer does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NewcomerStep {
+    /// It takes its place, if there is one.
+    Enter,
+    /// It asks whether there is one; nothing is written.
+    Look,
+}
+
+/// Whether a user has a place for a newcomer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UserPlace {
+    /// Yes. These connections no longer count, and are to be closed.
+    Granted {
+        /// On the newcomer's node.
+        here: Vec<ConnectionId>,
+        /// On other nodes.
+        elsewhere: Vec<ConnectionId>,
+    },
+    /// No: the user has as many connections as it may have.
+    Full,
 }
 
 /// What becomes of a ticket that is looked up.

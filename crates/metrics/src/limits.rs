@@ -38,6 +38,8 @@ pub enum LimitName {
     AddressHandshakes,
     /// Connections from one address.
     AddressConnections,
+    /// Connections of a user.
+    UserConnections,
     /// WebSocket frames of a connection per second.
     Frames,
     /// Bytes of a connection per second.
@@ -56,6 +58,8 @@ pub enum LimitName {
     PublishRate,
     /// Publishes of a user in a namespace per second.
     UserPublishRate,
+    /// Messages of a room per second.
+    RoomPublishRate,
 }
 
 impl Label for LimitName {
@@ -63,6 +67,7 @@ impl Label for LimitName {
     const ALL: &'static [Self] = &[
         Self::AddressHandshakes,
         Self::AddressConnections,
+        Self::UserConnections,
         Self::Frames,
         Self::InboundRate,
         Self::Joins,
@@ -72,6 +77,7 @@ impl Label for LimitName {
         Self::CreatedRooms,
         Self::PublishRate,
         Self::UserPublishRate,
+        Self::RoomPublishRate,
     ];
 
     fn index(self) -> usize {
@@ -82,6 +88,7 @@ impl Label for LimitName {
         match self {
             Self::AddressHandshakes => "address_handshakes",
             Self::AddressConnections => "address_connections",
+            Self::UserConnections => "user_connections",
             Self::Frames => "frames",
             Self::InboundRate => "inbound_rate",
             Self::Joins => "joins",
@@ -91,6 +98,7 @@ impl Label for LimitName {
             Self::CreatedRooms => "created_rooms",
             Self::PublishRate => "publish_rate",
             Self::UserPublishRate => "user_publish_rate",
+            Self::RoomPublishRate => "room_publish_rate",
         }
     }
 }

@@ -39,11 +39,13 @@ pub enum CloseCode {
     Banned,
     /// 4502: a backend ended the connection.
     Disconnected,
+    /// 4503: another connection of the same user and `client` took its place.
+    Replaced,
 }
 
 impl CloseCode {
     /// Every code, for tables, metrics and tests.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Normal,
         Self::GoingAway,
         Self::Protocol,
@@ -61,6 +63,7 @@ impl CloseCode {
         Self::Expired,
         Self::Banned,
         Self::Disconnected,
+        Self::Replaced,
     ];
 
     /// The number in the Close frame.
@@ -83,6 +86,7 @@ impl CloseCode {
             Self::Expired => 4100,
             Self::Banned => 4501,
             Self::Disconnected => 4502,
+            Self::Replaced => 4503,
         }
     }
 
@@ -106,6 +110,7 @@ impl CloseCode {
             Self::Expired => "expired",
             Self::Banned => "banned",
             Self::Disconnected => "disconnected",
+            Self::Replaced => "replaced",
         }
     }
 

@@ -13,6 +13,7 @@ use super::answer::{Answer, HttpProblem};
 use super::client_address::{AddressScope, ClientAddress};
 use super::http_connection::HttpConnection;
 use super::tickets;
+use super::user_check::UserCheck;
 use crate::websocket::handshake::{self, Flaw, Wish};
 use crate::websocket::{Grant, RateBinding};
 
@@ -46,8 +47,16 @@ pub(super) async fn answer(
     admission::check_open(&http.status, settings.limits.connections)?;
     admission::check_name(&hello, settings.limits.names)?;
     admission::check_orders(&http.status.orders, &hello, client.known_ip())?;
+    let users = UserCheck {
+        status: &http.status,
+        limits: &settings.limits,
+        metrics: &http.worker.metrics.limits,
+    };
     match handshake::read(&head, &body) {
         Ok(Wish::Upgrade(accept)) => {
+            let user_hold = users.take_connection(&hello).await?;
+            // Waiting for the others' counts takes up to a second.
+            admission::check_open(&http.status, settings.limits.connections)?;
             if let Some(ticket) = &ticket {
                 tickets::spend(bus, ticket).await?;
             }
@@ -59,13 +68,19 @@ pub(super) async fn answer(
             let client = client.ip;
             let response = handshake::switching(accept, subprotocol.chosen);
             let upgrade = hyper::upgrade::on(Request::from_parts(head, body));
-            http.grant(upgrade, Grant { hello, subprotocol, slot, hold, rates, accepted, client });
+            http.grant(
+                upgrade,
+                Grant { hello, subprotocol, slot, hold, user_hold, rates, accepted, client },
+            );
             Ok(response)
         }
-        Ok(Wish::Answer) => Err(upgrade_required(
-            "upgrade_required",
-            "an upgrade to WebSocket would be granted here",
-        )),
+        Ok(Wish::Answer) => {
+            users.look(&hello).await?;
+            Err(upgrade_required(
+                "upgrade_required",
+                "an upgrade to WebSocket would be granted here",
+            ))
+        }
         Err(Flaw::Version) => {
             let detail = "this node speaks version 13 of WebSocket only";
             Err(upgrade_required("bad_handshake", detail).counted(RefusalReason::BadRequest))

@@ -26,6 +26,8 @@ pub(crate) struct PublishRates {
     pub(crate) connection: Option<RateLimit>,
     /// Of a user on this node.
     pub(crate) user: Option<RateLimit>,
+    /// Of a room on all nodes, as the bus takes it; 0 is no limit.
+    pub(crate) room: u32,
 }
 
 impl RateSettings {
@@ -48,6 +50,7 @@ impl PublishRates {
         Self {
             connection: RateLimit::per_second(rate, burst),
             user: a_second(config.user_publish_rate),
+            room: config.room_publish_rate,
         }
     }
 }
