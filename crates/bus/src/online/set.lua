@@ -27,7 +27,7 @@ for at = 1, #all, 2 do
   if not number or (count == '0' and age > EMPTY_KEPT_MS) then
     spent[#spent + 1] = all[at]
   elseif all[at] ~= own and age > DEAD_AFTER_MS
-    and redis.call('HEXISTS', KEYS[2], incarnation) == 0 then
+    and not redis.call('HGET', KEYS[2], incarnation) then
     spent[#spent + 1] = all[at]
   else
     entries[all[at]] = { number = number, time = time, incarnation = incarnation,

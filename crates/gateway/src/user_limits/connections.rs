@@ -175,15 +175,15 @@ impl UserConnections {
         let mut period = interval(ROUND_PERIOD);
         period.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            let is_any_unset = self.places().is_any_unset();
             tokio::select! {
-                () = self.changed.notified() => {}
                 () = news.changed() => self.places().go_round(1),
                 _ = period.tick() => self.places().go_round(SHARES_PER_ROUND),
-            }
-            while self.places().is_any_unset() {
-                sleep(SET_PAUSE).await;
-                if !self.set_some().await {
-                    sleep(RETRY_PAUSE).await;
+                () = self.changed.notified(), if !is_any_unset => {}
+                () = sleep(SET_PAUSE), if is_any_unset => {
+                    if !self.set_some().await {
+                        sleep(RETRY_PAUSE).await;
+                    }
                 }
             }
         }

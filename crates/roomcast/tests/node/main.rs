@@ -26,3 +26,4 @@ mod reload;
 mod resume;
 #[path = "../support/mod.rs"]
 mod support;
+mod user_connections;
