@@ -49,7 +49,7 @@ pub struct OrderSubject<'a> {
 pub enum OrderVerdict<'a> {
     /// Refuse it with 403 `banned`, or end it with 4501.
     Banned(&'a AccessOrder),
-    /// End it: with 4502, or with 4100 where the client is to come back with a new token.
+    /// End it: with 4502 or 4503, or with 4100 where the client is to come back with a new token.
     Disconnect(Renewal),
 }
 
@@ -108,6 +108,16 @@ impl OrderBook {
         self.orders.values()
     }
 
+    /// How many orders there are, lifted ones included.
+    pub fn len(&self) -> usize {
+        self.orders.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.orders.is_empty()
+    }
+
     /// The bans in force, as `GET /v1/bans` lists them.
     pub fn bans(&self, now: u64) -> impl Iterator<Item = &AccessOrder> {
         self.orders().filter(move |order| order.is_ban() && order.holds(now))
@@ -124,9 +134,8 @@ impl OrderBook {
                     // The id of a connection names no later one, so its age does not matter.
                     let is_named = matches!(target, DisconnectTarget::Connection(_));
                     let is_older = subject.connection.is_some_and(|(_, begun)| begun < *before);
-                    let is_older = is_named || is_older;
-                    if is_older && disconnect != Some(Renewal::No) {
-                        disconnect = Some(*renewal);
+                    if is_named || is_older {
+                        disconnect = disconnect.max(Some(*renewal));
                     }
                 }
             }

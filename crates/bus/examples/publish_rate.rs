@@ -43,6 +43,7 @@ fn publication() -> Publication {
             keys_per_user: 10_000,
             keys_per_room: 250_000,
         },
+        room_rate: 0,
     }
 }
 
@@ -86,7 +87,7 @@ fn bare(server: &RedisServer, hash: &str, rooms: &[RoomName]) -> u64 {
             pipeline.arg(1).arg("roomcast:version").arg(life(server)).arg("0123456789abcdef");
             pipeline.arg("0123456789abcdef").arg(first + count).arg("PUBLISH").arg(key("c"));
             pipeline.arg(100).arg(100).arg(600_000).arg(1_200_000).arg(120_000);
-            pipeline.arg(10_000).arg(250_000);
+            pipeline.arg(10_000).arg(250_000).arg(0);
             pipeline.arg(&payload).arg("").arg("").ignore();
         }
         pipeline.exec(&mut connection).unwrap();

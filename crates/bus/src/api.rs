@@ -1,6 +1,8 @@
 //! The contract of a bus: what a node asks of it and what it answers, the same in memory and over
 //! Redis. Plain data only.
 
+mod users;
+
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +10,10 @@ use std::time::Duration;
 use roomcast_protocol::{
     ConnectionId, Data, Epoch, EventName, Lineage, Message, Position, PublishKey, RoomName, Seq,
     UserName,
+};
+
+pub use users::{
+    NamedConnection, NewcomerStep, ReplacePlace, UserNewcomer, UserPlace, UserPresence,
 };
 
 /// How long a room's messages are kept, by its namespace.
@@ -56,6 +62,9 @@ pub struct Publication {
     pub data: Data,
     /// How the room keeps it.
     pub retention: Retention,
+    /// Messages per second that the room takes of all authors of the cluster together, as many at
+    /// once; 0: no limit, or none for this author.
+    pub room_rate: u32,
 }
 
 /// The message has a seq and is stored.
@@ -80,6 +89,10 @@ pub enum PublishError {
     /// not stored. Try again later, or raise the namespace's bound.
     #[error("too many keys were used in this room within two minutes")]
     TooManyKeys,
+    /// The room takes no more messages now; certainly not stored, and the key is free. Try again
+    /// after this time.
+    #[error("this is above the limit room_publish_rate")]
+    RoomRate(Duration),
     /// The bus is unavailable; certainly not stored. Try again later.
     #[error("the bus is unavailable")]
     Unavailable,

@@ -4,16 +4,18 @@
 use std::time::Duration;
 
 use roomcast_metrics::BusMetrics;
-use roomcast_protocol::{Lineage, RoomName, Seq};
+use roomcast_protocol::{Lineage, RoomName, Seq, UserName};
 use tokio::sync::oneshot;
 
 use crate::api::{
     Health, History, HistoryRequest, OrderPage, OrderRecord, OrderRevision, Publication,
-    PublishAck, PublishError, PublishReply, ReadError, RoomEvent, TicketUse,
+    PublishAck, PublishError, PublishReply, ReadError, RoomEvent, TicketUse, UserNewcomer,
+    UserPlace, UserPresence,
 };
 use crate::listening::RedisFeeds;
 use crate::map_owner::opening::RedisOpening;
 use crate::memory::{MemoryBus, MemoryFeeds, MemoryOptions};
+use crate::online::OnlineNews;
 use crate::primary::fault::RedisStartError;
 use crate::redis_bus::{ChangeError, RedisBus, RedisOptions};
 
@@ -143,6 +145,38 @@ impl Bus {
         match &self.0 {
             Kind::Memory(bus) => Ok(bus.find_ticket(ticket, usage)),
             Kind::Redis(bus) => bus.tickets().find(ticket, usage).await,
+        }
+    }
+
+    /// Sets how many connections a user has on this node.
+    pub async fn set_user(&self, user: &UserName, here: &UserPresence) -> Result<(), ReadError> {
+        match &self.0 {
+            // Nobody else looks.
+            Kind::Memory(_) => Ok(()),
+            Kind::Redis(bus) => bus.online().set(user, here).await,
+        }
+    }
+
+    /// Sets the same with a newcomer in it, if the user has a place for it on all nodes together.
+    /// If there is none, what was set before stays.
+    pub async fn admit_user(
+        &self,
+        user: &UserName,
+        here: &UserPresence,
+        newcomer: UserNewcomer,
+    ) -> Result<UserPlace, ReadError> {
+        match &self.0 {
+            // The node's own count is all there is.
+            Kind::Memory(_) => Err(ReadError::Unavailable),
+            Kind::Redis(bus) => bus.online().admit(user, here, newcomer).await,
+        }
+    }
+
+    /// Tells when all users of this node are to be set again.
+    pub fn online_news(&self) -> OnlineNews {
+        match &self.0 {
+            Kind::Memory(_) => OnlineNews::never(),
+            Kind::Redis(bus) => bus.online().news(),
         }
     }
 

@@ -1,6 +1,6 @@
-//! A stable 64-bit fingerprint of what a publication carries, to distinguish a retry from another
-//! message under the same key. It is the same on every node and build (FNV-1a), so it may be
-//! stored.
+//! Stable 64-bit fingerprints: of what a publication carries, to distinguish a retry from another
+//! message under the same key, and of a client's name for itself. They are the same on every node and
+//! build (FNV-1a), so they may be stored.
 
 use roomcast_protocol::Data;
 
@@ -14,10 +14,16 @@ pub(crate) fn fingerprint(publication: &Publication) -> u64 {
     };
     let event = publication.event.as_ref().map_or("", |event| event.as_str());
     // An event name is printable, so the zero byte separates it from the payload.
-    [&[tag], event.as_bytes(), &[0], data.as_ref()]
-        .into_iter()
-        .flatten()
-        .fold(0xcbf2_9ce4_8422_2325, |hash: u64, &byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        })
+    hash([&[tag], event.as_bytes(), &[0], data.as_ref()].into_iter().flatten())
+}
+
+/// A hash of what a client calls itself, for [`crate::NamedConnection`].
+pub fn client_fingerprint(client: &str) -> u64 {
+    hash(client.as_bytes())
+}
+
+fn hash<'a>(bytes: impl IntoIterator<Item = &'a u8>) -> u64 {
+    bytes.into_iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, &byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }

@@ -1,6 +1,5 @@
 //! Leases: how the nodes of a cluster know which of them are alive. Each node advances a counter in
-//! one hash in Redis every second and reads all others'; a pure judge decides which stopped. Only
-//! metrics and the log use leases yet.
+//! one hash in Redis every second and reads all others'; a pure judge decides which stopped.
 
 mod holder;
 mod judge;
@@ -12,7 +11,7 @@ use std::time::Duration;
 
 use redis::{ErrorKind, RedisError, RedisResult, Value};
 use roomcast_metrics::{BusMetrics, ConnectionMetrics, LeaseState};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
@@ -42,6 +41,17 @@ pub(crate) struct LeaseKeeper {
     pub(crate) metrics: BusMetrics,
     /// Connections of this node, which its lease shows to the others.
     pub(crate) connections: Option<ConnectionMetrics>,
+    /// Tells what this node writes under.
+    pub(crate) standing: watch::Sender<LeaseStanding>,
+}
+
+/// What a node writes under: all that it wrote is to be written again when this changes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct LeaseStanding {
+    /// This life of the node in the cluster; `None` before the first advance is sent.
+    pub(crate) incarnation: Option<Incarnation>,
+    /// The life of the data that the leases were read from.
+    pub(crate) life: Arc<str>,
 }
 
 impl LeaseKeeper {
@@ -53,12 +63,14 @@ impl LeaseKeeper {
         loop {
             let sent = Instant::now();
             let (incarnation, counter) = holder.next(sent, fresh());
+            self.tell(|standing| standing.incarnation = Some(incarnation));
             match self.advance(incarnation, counter).await {
                 Ok(Advanced::Table(table)) => {
                     if !holder.is_live() {
                         info!(%incarnation, "this node has a lease");
                     }
                     holder.answered(sent);
+                    self.tell(|standing| standing.life = table.life.clone());
                     self.show(&table);
                     for dead in judge.advanced(incarnation, &table) {
                         self.bury(dead).await;
@@ -104,6 +116,14 @@ impl LeaseKeeper {
             Ok(_) => {}
             Err(error) => tracing::debug!(%incarnation, %error, "could not mark a node as dead"),
         }
+    }
+
+    fn tell(&self, change: impl FnOnce(&mut LeaseStanding)) {
+        self.standing.send_if_modified(|standing| {
+            let before = standing.clone();
+            change(standing);
+            *standing != before
+        });
     }
 
     fn show(&self, table: &LeaseTable) {

@@ -12,6 +12,7 @@ mod listening;
 mod log_throttle;
 mod map_owner;
 mod memory;
+mod online;
 mod orders;
 mod owner;
 mod payload;
@@ -25,13 +26,16 @@ mod server_map;
 mod tickets;
 
 pub use api::{
-    FeedEvent, Health, History, HistoryRange, HistoryRequest, KEY_WINDOW, OrderPage, OrderRecord,
-    OrderRevision, Publication, PublishAck, PublishError, PublishReply, ReadError, Retention,
-    RoomEvent, TicketUse,
+    FeedEvent, Health, History, HistoryRange, HistoryRequest, KEY_WINDOW, NamedConnection,
+    NewcomerStep, OrderPage, OrderRecord, OrderRevision, Publication, PublishAck, PublishError,
+    PublishReply, ReadError, ReplacePlace, Retention, RoomEvent, TicketUse, UserNewcomer,
+    UserPlace, UserPresence,
 };
 pub use bus::{Bus, Feeds};
+pub use fingerprint::client_fingerprint;
 pub use map_owner::opening::RedisOpening;
 pub use memory::MemoryOptions;
+pub use online::OnlineNews;
 pub use placement::keys::{KeyNames, RoomNames, room_names};
 pub use primary::fault::{RedisFault, RedisStartError};
 pub use redis_bus::{ChangeError, RedisOptions, check_url, locate_room};

@@ -4,6 +4,7 @@
 
 mod clock;
 mod orders;
+mod rate;
 mod results;
 mod room;
 mod rooms;

@@ -15,13 +15,14 @@ use crate::api::{
     PublishReply, ReadError, random_epoch,
 };
 use crate::event_queue::EventQueue;
-use crate::leases::LeaseKeeper;
+use crate::leases::{LeaseKeeper, LeaseStanding};
 use crate::listening::RedisFeeds;
 use crate::log_throttle::LogThrottle;
 use crate::map_owner::cluster::ClusterOwner;
 use crate::map_owner::opening::{RedisOpening, Unopened};
 use crate::map_owner::servers::{ServerListChange, ServerListOwner};
 use crate::map_owner::shard_maker::ShardMaker;
+use crate::online::OnlineStore;
 use crate::orders::OrderStore;
 use crate::placement::address::{self, RedisTopology};
 use crate::placement::describe;
@@ -42,6 +43,7 @@ pub(crate) struct RedisBus {
     reader: RoomReader,
     orders: OrderStore,
     tickets: TicketStore,
+    online: OnlineStore,
     shards: ServerMap,
     owner: Owner,
     /// True after Redis was reached for the first time.
@@ -123,6 +125,9 @@ impl RedisBus {
         let reached = Arc::new(AtomicBool::new(false));
         let known = (keys.clone(), shards.clone());
         let opening = RedisOpening::new((unopened, changes), known, reached.clone());
+        let (standing, lease) = watch::channel(LeaseStanding::default());
+        let online =
+            OnlineStore { node: node.clone(), keys: keys.clone(), shards: shards.clone(), lease };
         let sender = GroupSender {
             node,
             keys: keys.clone(),
@@ -137,8 +142,8 @@ impl RedisBus {
         tokio::spawn(publisher);
         let orders = OrderStore { keys: keys.clone(), shards: shards.clone() };
         let tickets = TicketStore { keys: keys.clone(), shards: shards.clone() };
-        let leases =
-            LeaseKeeper { keys, shards: shards.clone(), metrics, connections: options.connections };
+        let connections = options.connections;
+        let leases = LeaseKeeper { keys, shards: shards.clone(), metrics, connections, standing };
         let (leased, ended) = oneshot::channel();
         tokio::spawn(leases.run(ended));
         let feeds = RedisFeeds::new(events, shards.clone());
@@ -148,6 +153,7 @@ impl RedisBus {
                 reader,
                 orders,
                 tickets,
+                online,
                 shards,
                 owner,
                 reached,
@@ -186,6 +192,10 @@ impl RedisBus {
 
     pub(crate) fn tickets(&self) -> &TicketStore {
         &self.tickets
+    }
+
+    pub(crate) fn online(&self) -> &OnlineStore {
+        &self.online
     }
 
     pub(crate) fn health(&self) -> Health {

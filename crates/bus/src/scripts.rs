@@ -24,6 +24,8 @@ pub(crate) enum ScriptCall {
     ExchangeOrders,
     /// `tickets/ticket.lua`
     Ticket,
+    /// `online/set.lua`
+    SetOnline,
 }
 
 /// A command that goes out with a call, in one pipeline.
@@ -72,6 +74,10 @@ static TICKET: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(include_str!("scripts/common.lua"), include_str!("tickets/ticket.lua")))
 });
 
+static SET_ONLINE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(include_str!("scripts/common.lua"), include_str!("online/set.lua")))
+});
+
 impl ScriptCall {
     fn script(self) -> &'static Script {
         match self {
@@ -81,6 +87,7 @@ impl ScriptCall {
             Self::Bury => &BURY,
             Self::ExchangeOrders => &EXCHANGE_ORDERS,
             Self::Ticket => &TICKET,
+            Self::SetOnline => &SET_ONLINE,
         }
     }
 
@@ -95,14 +102,14 @@ impl ScriptCall {
         command
     }
 
-    /// A command that calls the script on one key; the arguments follow.
-    pub(crate) fn on_key(self, key: &str) -> Cmd {
+    /// A command that calls the script on keys of one slot; the arguments follow.
+    pub(crate) fn on_keys(self, keys: &[&str]) -> Cmd {
         let mut command = redis::cmd("EVALSHA");
-        command.arg(self.script().get_hash()).arg(1).arg(key);
+        command.arg(self.script().get_hash()).arg(keys.len()).arg(keys);
         command
     }
 
-    /// Sends a command made by `on` or `on_key`. With `Escort::Wait` the second value is the number
+    /// Sends a command made by `on` or `on_keys`. With `Escort::Wait` the second value is the number
     /// of replicas that have what it wrote.
     pub(crate) async fn send(
         self,
@@ -157,6 +164,7 @@ pub(crate) async fn load(connection: &mut impl ConnectionLike) -> RedisResult<()
     BURY.load_async(connection).await?;
     EXCHANGE_ORDERS.load_async(connection).await?;
     TICKET.load_async(connection).await?;
+    SET_ONLINE.load_async(connection).await?;
     Ok(())
 }
 

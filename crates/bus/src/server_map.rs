@@ -197,11 +197,21 @@ impl ServerMap {
         key: &str,
         words: &[String],
     ) -> RedisResult<(Arc<str>, Value)> {
+        self.control_keys(call, &[key], words).await
+    }
+
+    /// The same on several keys. While the partition's slot moves, such a call may fail.
+    pub(crate) async fn control_keys(
+        &self,
+        call: ScriptCall,
+        keys: &[&str],
+        words: &[String],
+    ) -> RedisResult<(Arc<str>, Value)> {
         let unavailable = || RedisError::from((ErrorKind::Io, "partition 0 has no primary here"));
         let up =
             self.control_primary().and_then(|shard| shard.link.up()).ok_or_else(unavailable)?;
         let command = |up: &LinkUp| {
-            let mut command = call.on_key(key);
+            let mut command = call.on_keys(keys);
             command.arg(up.version).arg(self.keys.version()).arg(words);
             command
         };

@@ -29,6 +29,7 @@ const CASES: &[(&str, Case)] = &[
     ("each author has its keys", |b, l| Box::pin(each_author_has_its_keys(b, l))),
     ("keys are bounded", |b, l| Box::pin(keys_are_bounded(b, l))),
     ("an api key has the rooms bound", |b, l| Box::pin(an_api_key_has_the_rooms_bound(b, l))),
+    ("a room has a rate", |b, l| Box::pin(a_room_has_a_rate(b, l))),
     ("orders are kept", |b, l| Box::pin(orders_are_kept(b, l))),
     ("tickets are taken once", |b, l| Box::pin(tickets_are_taken_once(b, l))),
     ("reading keeps nothing", |b, l| Box::pin(reading_keeps_nothing(b, l))),
@@ -279,6 +280,50 @@ async fn an_api_key_has_the_rooms_bound(bus: Bus, _: Listener) {
     assert_eq!(publish("desk", None, "k1").await, Ok(3), "another backend");
     assert_eq!(publish("", Some("ann"), "k1").await, Ok(4), "a user of its own");
     assert_eq!(publish("shop", None, "k3").await, Err(PublishError::TooManyKeys));
+}
+
+async fn a_room_has_a_rate(bus: Bus, mut listener: Listener) {
+    const RATE: u32 = 5;
+    let room = room("rated");
+    listener.open(&room).await;
+    let limited = |key: u32| roomcast_bus::Publication {
+        room_rate: RATE,
+        ..keyed("1", Some("ann"), &format!("k{key}"))
+    };
+    let begun = std::time::Instant::now();
+    // Groups of several items, and of one.
+    let publish = |key| bus.publish(room.clone(), limited(key));
+    let outcomes = futures_util::future::join_all((1..=20).map(publish)).await;
+    let (stored, refused): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
+    let most = |passed: Duration| RATE as usize * (2 + passed.as_secs() as usize);
+    assert!(stored.len() >= RATE as usize && stored.len() <= most(begun.elapsed()), "{stored:?}");
+    let wait = |refused: &Result<_, _>| match refused {
+        Err(PublishError::RoomRate(wait)) => *wait,
+        other => panic!("{other:?}"),
+    };
+    let waits: Vec<Duration> = refused.iter().map(wait).collect();
+    assert!(waits.iter().all(|wait| (1..=200).contains(&wait.as_millis())), "{waits:?}");
+    // What is known is answered as before, and authors for which the rate does not hold go on.
+    assert_eq!(publish(1).await, stored[0]);
+    for _ in 0..RATE {
+        assert!(bus.publish(room.clone(), json("2")).await.is_ok());
+    }
+    let conflict = roomcast_bus::Publication { if_seq: Some(Position::START), ..limited(40) };
+    let conflict = bus.publish(room.clone(), conflict).await;
+    assert!(matches!(conflict, Err(PublishError::SeqConflict(_))), "it counts nothing");
+    // A refused one took no key, and can be sent again.
+    let last = 20;
+    eventually("the rate allows it", async || match publish(last).await {
+        Ok(ack) => ack.position.seq > 5,
+        Err(error) => {
+            assert!(matches!(error, PublishError::RoomRate(_)), "{error:?}");
+            false
+        }
+    })
+    .await;
+    let again = publish(last).await.unwrap();
+    let all = listener.up_to(&room, again.position.seq).await.seqs();
+    assert!(all.iter().copied().eq(1..=again.position.seq), "no number was taken in vain: {all:?}");
 }
 
 async fn orders_are_kept(bus: Bus, _: Listener) {

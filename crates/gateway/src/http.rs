@@ -22,6 +22,7 @@ mod route_table;
 mod serve;
 mod tickets;
 mod upgrade;
+mod user_check;
 
 use std::net::IpAddr;
 use std::rc::Rc;

@@ -161,7 +161,10 @@ impl Node {
             Arc::new(NodeStatus::new(bus.clone(), metrics.clone(), config.node.workers, apart));
         status.await_keys(keys.is_awaited());
         let key_fetch = key_fetch::run(keys.clone(), status.clone(), metrics.connections.clone());
-        let mut tasks = vec![tokio::spawn(status.orders.clone().follow())];
+        let mut tasks = vec![
+            tokio::spawn(status.orders.clone().follow()),
+            tokio::spawn(status.users.clone().follow()),
+        ];
         let metrics_address = match config.http.metrics_listen {
             Some(listen) => {
                 let (address, task) = monitor::start(listen, status.clone(), config.http.clone())

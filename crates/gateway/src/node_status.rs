@@ -9,8 +9,8 @@ use roomcast_bus::Bus;
 use roomcast_metrics::Metrics;
 
 use crate::address_limits::AddressLimits;
-
 use crate::orders::OrderDesk;
+use crate::user_limits::UserConnections;
 
 /// A worker that has not ticked for so long hangs: it ticks four times a second.
 const ALIVE_WITHIN: Duration = Duration::from_secs(10);
@@ -37,6 +37,8 @@ pub(crate) struct NodeStatus {
     keys_awaited: AtomicBool,
     /// What client addresses use of their limits.
     pub(crate) addresses: Arc<AddressLimits>,
+    /// Connections of each user.
+    pub(crate) users: Arc<UserConnections>,
     /// `/metrics` has a listener of its own.
     pub(crate) metrics_apart: bool,
 }
@@ -46,6 +48,7 @@ impl NodeStatus {
         let orders = Arc::new(OrderDesk::new(bus.clone(), &metrics));
         Self {
             orders,
+            users: Arc::new(UserConnections::new(bus.clone())),
             bus,
             metrics,
             loads: (0..workers).map(|_| AtomicUsize::new(0)).collect(),

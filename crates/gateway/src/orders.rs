@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 
 use roomcast_access::identity::TokenId;
 use roomcast_access::orders::{
-    AccessOrder, OrderBook, OrderId, OrderKind, OrderState, OrderSubject, OrderVerdict, Renewal,
+    AccessOrder, DisconnectTarget, OrderBook, OrderId, OrderKind, OrderState, OrderSubject,
+    OrderVerdict, Renewal,
 };
 use roomcast_bus::{Bus, OrderRevision, ReadError};
 use roomcast_metrics::{AccessMetrics, Metrics};
@@ -32,8 +33,17 @@ const EXCHANGE_PERIOD: Duration = Duration::from_millis(250);
 const LOST_FAILURES: u32 = 2;
 /// Longest wait of a backend that gives an order; exchanges before its own are in it.
 const ORDER_TIMEOUT: Duration = Duration::from_secs(3);
+/// A connection that another replaces on another node is at least so old: far more than the bus's
+/// clock is wrong by.
+const REPLACED_AGE_MS: u64 = 100;
 /// Orders that the API keeps at once: 20 MB in Redis and on every node.
 pub(crate) const MAX_ORDERS: usize = 100_000;
+
+/// How long a replaced connection's order holds: it is done within a second on all nodes that reach
+/// Redis, and the list of orders stays short.
+const REPLACED_LIFE: Duration = Duration::from_secs(60);
+/// Attempts to give such an order; all of them together end before 10 s.
+const REPLACE_ATTEMPTS: u32 = 3;
 
 /// What is judged: a handshake, or a connection with its id and the time when it began.
 #[derive(Debug, Clone, Copy)]
@@ -179,6 +189,9 @@ impl OrderDesk {
             OrderVerdict::Disconnect(Renewal::Yes) => {
                 OrderedEnd { code: CloseCode::Expired, reason: None }
             }
+            OrderVerdict::Disconnect(Renewal::Replaced) => {
+                OrderedEnd { code: CloseCode::Replaced, reason: None }
+            }
             OrderVerdict::Disconnect(Renewal::No) => {
                 OrderedEnd { code: CloseCode::Disconnected, reason: None }
             }
@@ -191,6 +204,30 @@ impl OrderDesk {
             && self.read().ban_of_token(token_id, self.now()).is_some()
     }
 
+    /// Whether connections of other nodes may be replaced by orders: bans have the other half.
+    pub(crate) fn has_room_for_replacing(&self) -> bool {
+        self.read().len() < MAX_ORDERS / 2
+    }
+
+    /// Has a connection of another node closed, as another one of its client took its place. If it
+    /// cannot be, that node counts it again with its next state of the user.
+    pub(crate) async fn close_replaced(self: Arc<Self>, connection: ConnectionId) {
+        for _ in 0..REPLACE_ATTEMPTS {
+            let kind = OrderKind::Disconnect {
+                target: DisconnectTarget::Connection(connection),
+                // The newcomer, which has the same user and `client`, begins surely after this.
+                before: self.earliest().saturating_sub(REPLACED_AGE_MS),
+                renewal: Renewal::Replaced,
+            };
+            match self.give(kind, REPLACED_LIFE, None).await {
+                Ok(_) => return,
+                Err(OrderError::Full) => break,
+                Err(OrderError::Unavailable) => tokio::time::sleep(EXCHANGE_PERIOD).await,
+            }
+        }
+        tracing::warn!(%connection, "a connection that was replaced stays on another node");
+    }
+
     /// Gives an order that holds for `life`; it is kept by the bus when this returns.
     pub(crate) async fn give(
         &self,
@@ -198,7 +235,7 @@ impl OrderDesk {
         life: Duration,
         reason: Option<String>,
     ) -> Result<AccessOrder, OrderError> {
-        if self.read().orders().count() >= MAX_ORDERS {
+        if self.read().len() >= MAX_ORDERS {
             return Err(OrderError::Full);
         }
         let end = self.now().saturating_add(life.as_millis() as u64);

@@ -20,6 +20,18 @@ pub(crate) struct PublicationAuthor {
     pub(crate) client: Option<Arc<str>>,
     /// The connection that does not receive the message if it asks for no echo.
     pub(crate) connection: Option<ConnectionId>,
+    /// Whether the rate of rooms holds for it.
+    pub(crate) room_rate: RoomRateBinding,
+}
+
+/// Whether a room's rate holds for an author.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum RoomRateBinding {
+    /// Backends, and all clients but the exempt ones.
+    #[default]
+    Bound,
+    /// The client is in one of `limits.exempt_networks`.
+    Exempt,
 }
 
 /// The outcome of a publication.
@@ -59,6 +71,10 @@ impl Submission {
             traceparent: followed.as_mut().map(|followed| followed.submit()).or(traceparent),
             data,
             retention: namespace.retention,
+            room_rate: match author.room_rate {
+                RoomRateBinding::Bound => namespace.publish_rates.room,
+                RoomRateBinding::Exempt => 0,
+            },
         };
         Self { room, publication, followed }
     }
@@ -85,6 +101,7 @@ impl Submission {
 pub(crate) fn publish_error_code(error: PublishError) -> ErrorCode {
     match error {
         PublishError::Overloaded | PublishError::TooManyKeys => ErrorCode::Overloaded,
+        PublishError::RoomRate(_) => ErrorCode::RateLimited,
         PublishError::Unavailable => ErrorCode::BusUnavailable,
         PublishError::Unknown => ErrorCode::PublishUnknown,
         PublishError::KeyConflict => ErrorCode::KeyConflict,

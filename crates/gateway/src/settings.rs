@@ -91,6 +91,8 @@ pub(crate) struct NodeLimits {
     pub(crate) node_rooms: usize,
     /// Rooms that a user's connections on the node are in.
     pub(crate) user_rooms: usize,
+    /// Connections of a user on all nodes.
+    pub(crate) user_connections: usize,
     pub(crate) names: NameBounds,
     pub(crate) rates: RateSettings,
 }
@@ -138,6 +140,7 @@ impl NodeLimits {
             exempt_networks: config.exempt_networks.clone(),
             node_rooms: config.node_rooms,
             user_rooms: config.user_rooms,
+            user_connections: config.user_connections,
             names: NameBounds { room: config.room_name_bytes, user: config.user_name_bytes },
             rates: RateSettings::new(config),
         }

@@ -1,5 +1,9 @@
-//! What each authenticated user uses of the node's limits by user: rooms, and publishes per second.
-//! All workers share it; its lock is held for one step, and only where such a limit is set.
+//! What each authenticated user uses of the limits by user: rooms and publishes per second on this
+//! node, and connections on all nodes. All workers share it; a lock is held for one step, and only
+//! where such a limit is set.
+
+mod connections;
+mod places;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,6 +11,8 @@ use std::time::{Duration, Instant};
 use hashbrown::HashMap;
 use roomcast_access::rate::RateLimit;
 use roomcast_protocol::UserName;
+
+pub(crate) use connections::{UserConnections, UserFull, UserHold};
 
 use crate::meter::Meter;
 

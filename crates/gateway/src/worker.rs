@@ -55,7 +55,7 @@ use crate::orders::OrderDesk;
 use crate::settings::Settings;
 use crate::tls::HandshakeTurn;
 use crate::traces::Tracer;
-use crate::user_limits::UserLimits;
+use crate::user_limits::{UserConnections, UserLimits};
 use access_ends::AccessEnds;
 use connections::LiveConnections;
 use http_tasks::HttpTasks;
@@ -90,6 +90,8 @@ pub(crate) struct Worker {
     access_ends: RefCell<AccessEnds>,
     /// The node's bans and disconnects, once it follows them.
     orders: OnceCell<Arc<OrderDesk>>,
+    /// The connections of all users of the node, once it follows them.
+    user_connections: OnceCell<Arc<UserConnections>>,
     /// Connections and their timers.
     connections: LiveConnections,
     /// Rooms with local members, or about to have some.
@@ -148,6 +150,7 @@ impl Worker {
             keys,
             access_ends: RefCell::default(),
             orders: OnceCell::new(),
+            user_connections: OnceCell::new(),
         }
     }
 

@@ -38,6 +38,8 @@ pub enum LimitName {
     AddressHandshakes,
     /// Connections from one address.
     AddressConnections,
+    /// Connections of a user.
+    UserConnections,
     /// WebSocket frames of a connection per second.
     Frames,
     /// Bytes of a connection per second.
@@ -58,6 +60,8 @@ pub enum LimitName {
     UserPublishRate,
     /// Signals of a connection in a namespace per second.
     SignalRate,
+    /// Messages of a room per second.
+    RoomPublishRate,
 }
 
 impl Label for LimitName {
@@ -65,6 +69,7 @@ impl Label for LimitName {
     const ALL: &'static [Self] = &[
         Self::AddressHandshakes,
         Self::AddressConnections,
+        Self::UserConnections,
         Self::Frames,
         Self::InboundRate,
         Self::Joins,
@@ -75,6 +80,7 @@ impl Label for LimitName {
         Self::PublishRate,
         Self::UserPublishRate,
         Self::SignalRate,
+        Self::RoomPublishRate,
     ];
 
     fn index(self) -> usize {
@@ -85,6 +91,7 @@ impl Label for LimitName {
         match self {
             Self::AddressHandshakes => "address_handshakes",
             Self::AddressConnections => "address_connections",
+            Self::UserConnections => "user_connections",
             Self::Frames => "frames",
             Self::InboundRate => "inbound_rate",
             Self::Joins => "joins",
@@ -95,6 +102,7 @@ impl Label for LimitName {
             Self::PublishRate => "publish_rate",
             Self::UserPublishRate => "user_publish_rate",
             Self::SignalRate => "signal_rate",
+            Self::RoomPublishRate => "room_publish_rate",
         }
     }
 }

@@ -41,11 +41,13 @@ pub enum CloseCode {
     Banned,
     /// 4502: a backend ended the connection.
     Disconnected,
+    /// 4503: another connection of the same user and `client` took its place.
+    Replaced,
 }
 
 impl CloseCode {
     /// Every code, for tables, metrics and tests.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Normal,
         Self::GoingAway,
         Self::Protocol,
@@ -64,6 +66,7 @@ impl CloseCode {
         Self::Expired,
         Self::Banned,
         Self::Disconnected,
+        Self::Replaced,
     ];
 
     /// The number in the Close frame.
@@ -86,6 +89,7 @@ impl CloseCode {
             Self::Expired => 4100,
             Self::Banned => 4501,
             Self::Disconnected => 4502,
+            Self::Replaced => 4503,
         }
     }
 
@@ -110,6 +114,7 @@ impl CloseCode {
             Self::Expired => "expired",
             Self::Banned => "banned",
             Self::Disconnected => "disconnected",
+            Self::Replaced => "replaced",
         }
     }
 

@@ -88,11 +88,14 @@ pub enum DisconnectTarget {
     TokenId(TokenId),
 }
 
-/// Whether a client whose connection is ended is to come back with a new token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Whether a client whose connection is ended is to come back with a new token. Of several orders
+/// for a connection the last in this list counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Renewal {
     /// Yes: 4100.
     Yes,
+    /// No: another connection of its client took its place, 4503.
+    Replaced,
     /// No: 4502.
     No,
 }
@@ -148,6 +151,7 @@ impl AccessOrder {
             OrderKind::Disconnect { target, before, renewal } => {
                 text.before = Some(*before);
                 text.renew = *renewal == Renewal::Yes;
+                text.replaced = *renewal == Renewal::Replaced;
                 match target {
                     DisconnectTarget::User(user) => text.user = Some(user.to_string()),
                     DisconnectTarget::TokenId(id) => text.jti = Some(id.as_str().to_owned()),
@@ -187,7 +191,11 @@ impl AccessOrder {
                     }
                     _ => return None,
                 };
-                let renewal = if text.renew { Renewal::Yes } else { Renewal::No };
+                let renewal = match (text.renew, text.replaced) {
+                    (true, _) => Renewal::Yes,
+                    (false, true) => Renewal::Replaced,
+                    (false, false) => Renewal::No,
+                };
                 OrderKind::Disconnect { target, before, renewal }
             }
             _ => return None,
@@ -217,6 +225,8 @@ struct OrderText {
     reason: Option<String>,
     #[serde(default, skip_serializing_if = "is_false")]
     renew: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    replaced: bool,
     #[serde(default, skip_serializing_if = "is_false")]
     lifted: bool,
 }

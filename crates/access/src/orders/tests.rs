@@ -160,7 +160,7 @@ fn other_texts_are_no_orders() {
 
 fn orders() -> impl Strategy<Value = AccessOrder> {
     let name = "[ab]{1,2}";
-    let renewal = prop_oneof![Just(Renewal::Yes), Just(Renewal::No)];
+    let renewal = prop_oneof![Just(Renewal::Yes), Just(Renewal::Replaced), Just(Renewal::No)];
     let target = prop_oneof![
         name.prop_map(|name| DisconnectTarget::User(user(&name))),
         name.prop_map(|name| DisconnectTarget::TokenId(TokenId::parse(&name).unwrap())),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use roomcast_protocol::{Lineage, Message, Position, Seq};
 
+use super::rate::RoomRate;
 use super::results::Results;
 use crate::api::{
     History, HistoryRange, HistoryRequest, Publication, PublishAck, PublishError, Retention,
@@ -34,6 +35,7 @@ pub(crate) struct MemoryRoom {
     kept: Option<Retention>,
     messages: VecDeque<Arc<Message>>,
     results: Results,
+    rate: RoomRate,
 }
 
 impl MemoryRoom {
@@ -48,6 +50,7 @@ impl MemoryRoom {
             kept: None,
             messages: VecDeque::new(),
             results: Results::default(),
+            rate: RoomRate::default(),
         }
     }
 
@@ -78,6 +81,7 @@ impl MemoryRoom {
         {
             return Err(PublishError::TooManyKeys);
         }
+        self.rate.take(publication.room_rate, now).map_err(PublishError::RoomRate)?;
         self.last += 1;
         self.time = self.time.max(now);
         self.touch(now);

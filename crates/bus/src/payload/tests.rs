@@ -36,6 +36,7 @@ fn publications() -> impl Strategy<Value = Publication> {
                 keys_per_user: 10_000,
                 keys_per_room: 250_000,
             },
+            room_rate: 0,
         },
     )
 }

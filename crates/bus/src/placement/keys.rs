@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use roomcast_protocol::RoomName;
+use roomcast_protocol::{RoomName, UserName};
 
 use super::partition::{Partition, PartitionTags};
 
@@ -97,6 +97,12 @@ impl Keyspace {
     /// The record of a ticket.
     pub(crate) fn ticket(&self, ticket: &str) -> String {
         format!("{{{}}}:ticket:{}", self.tag(Partition::CONTROL), escape(ticket))
+    }
+
+    /// Where a user's connections are; a hash. In the leases' partition: one script reads both.
+    pub(crate) fn online(&self, user: &UserName) -> String {
+        let tag = self.tag(Partition::CONTROL);
+        format!("{{{tag}}}:online:{}", escape(user.as_str()))
     }
 
     /// The key of the version of the list of servers.

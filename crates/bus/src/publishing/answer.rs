@@ -1,5 +1,7 @@
 //! Reads the answer of the publish script: one result per item, in the items' order.
 
+use std::time::Duration;
+
 use roomcast_protocol::{Epoch, Position, Seq};
 
 use crate::api::{PublishAck, PublishError};
@@ -37,6 +39,7 @@ pub(crate) fn read(answer: &str) -> Option<GroupAnswer> {
             ("k", known) => Ok(read_known(known)?),
             ("c", "") => Err(PublishError::KeyConflict),
             ("o", "") => Err(PublishError::TooManyKeys),
+            ("r", wait) => Err(PublishError::RoomRate(Duration::from_millis(wait.parse().ok()?))),
             ("s", at) => Err(PublishError::SeqConflict(Position { epoch, seq: at.parse().ok()? })),
             _ => return None,
         });
@@ -60,7 +63,7 @@ mod tests {
     fn each_item_gets_its_own_result() {
         let epoch = Epoch(7);
         let at = |seq| Position { epoch, seq };
-        let answer = "12 0000000000000007 1700 5 a1,k0000000000000009:3:1600,c,s5,o,a2";
+        let answer = "12 0000000000000007 1700 5 a1,k0000000000000009:3:1600,c,s5,o,r250,a2";
         assert_eq!(
             read(answer),
             Some(GroupAnswer::Results(vec![
@@ -69,13 +72,14 @@ mod tests {
                 Err(PublishError::KeyConflict),
                 Err(PublishError::SeqConflict(at(5))),
                 Err(PublishError::TooManyKeys),
+                Err(PublishError::RoomRate(Duration::from_millis(250))),
                 Ok(PublishAck { position: at(6), time: 1700 }),
                 Ok(PublishAck { position: at(7), time: 1700 }),
             ]))
         );
         assert_eq!(read("stale"), Some(GroupAnswer::Stale));
         let bad = ["", "12", "12 failed", "12 x 1 1 a1"].map(str::to_owned);
-        let results = ["z", "", "a", "a1x", "a65536", "o1"];
+        let results = ["z", "", "a", "a1x", "a65536", "o1", "r", "r-1"];
         let more = results.map(|result| format!("12 0000000000000007 1 1 {result}"));
         for bad in bad.iter().chain(&more) {
             assert_eq!(read(bad), None, "{bad}");

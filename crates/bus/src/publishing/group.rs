@@ -25,6 +25,9 @@ use crate::server_map::{CallFailure, CallRoute, ServerMap};
 /// Longest time from taking a publication to its outcome.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Begins the condition of an item for which the room's rate does not hold.
+const FREE_OF_RATE: &str = "*";
+
 /// Pause between two attempts.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
@@ -200,11 +203,15 @@ impl GroupSender {
             .arg(millis(KEY_WINDOW))
             .arg(kept.keys_per_user)
             .arg(kept.keys_per_room);
+        let limited = group.iter().rev().find(|pending| pending.room_rate > 0);
+        let room_rate = limited.map_or(0, |pending| pending.room_rate);
+        command.arg(room_rate);
         for pending in group {
             command.arg(&pending.payload).arg(&pending.key);
+            let free = if pending.room_rate == 0 && room_rate > 0 { FREE_OF_RATE } else { "" };
             match pending.if_seq {
-                Some(at) => command.arg(format!("{}:{}", at.epoch, at.seq)),
-                None => command.arg(""),
+                Some(at) => command.arg(format!("{free}{}:{}", at.epoch, at.seq)),
+                None => command.arg(free),
             };
         }
         command

@@ -34,6 +34,8 @@ pub(crate) struct PendingPublication {
     pub(crate) if_seq: Option<Position>,
     /// How long the room keeps it.
     pub(crate) retention: Retention,
+    /// What the room takes per second; 0: no limit for this item.
+    pub(crate) room_rate: u32,
     /// When the node took it.
     pub(crate) submitted: Instant,
     /// Whether it may have reached Redis.
@@ -62,6 +64,7 @@ impl PendingPublication {
             key: scope(publication),
             if_seq: publication.if_seq,
             retention: publication.retention,
+            room_rate: publication.room_rate,
             submitted: Instant::now(),
             sent: false,
             reply: Some(reply),
@@ -115,6 +118,7 @@ impl PendingPublication {
             key: Vec::new(),
             if_seq: None,
             retention,
+            room_rate: 0,
             submitted,
             sent: false,
             reply: None,

@@ -1,13 +1,14 @@
 -- Sequences, keeps and pushes one group of one room.
 -- ARGV after the common four: 5 node incarnation, 6 group number, 7 PUBLISH or SPUBLISH,
 -- 8 channel, 9 entries to keep, 10 entries to keep whatever their age, 11 age ms, 12 ttl ms,
--- 13 key window ms, 14 keys of one owner in it, 15 keys of all; then per item: payload,
--- fingerprint and owner, a zero byte and key (or empty), condition "epoch:seq" (or empty).
+-- 13 key window ms, 14 keys of one owner in it, 15 keys of all, 16 messages per second
+-- (0: no limit); then per item: payload, fingerprint and owner, a zero byte and key (or empty),
+-- condition "epoch:seq" (or empty), with "*" before it where the limit of 16 does not hold.
 -- Answers "group epoch time first result,result,…": a… = so many in a row, the next seqs from
 -- first on; k… = stored before, epoch:seq:time; c = key used with another payload; o = too many
--- keys; s… = the room stands at this seq.
+-- keys; r… = above the limit, for so many ms; s… = the room stands at this seq.
 
-local FIRST = 16
+local FIRST = 17
 -- Keys are counted in so many steps of the window.
 local STEPS = 8
 -- Where every lineage begins.
@@ -127,6 +128,38 @@ local function make_memory(epoch)
   return { find = find, admits = admits, remember = remember, keep = keep }
 end
 
+-- Counts the messages that the limit holds for, as a bucket which drains by the rate: "rate time
+-- level" in meta, the level in thousandths of a message, so that whole numbers are exact. It is made
+-- where a message needs it, and holds one second's worth.
+local function make_meter(rate)
+  local known = redis.call('HGET', KEYS[1], 'rate') or ''
+  local of, at, level = string.match(known, '^(%d+) (%d+) (%d+)$')
+  local taken, most = 0, rate * 1000
+  if of and tonumber(of) == rate then
+    local passed = math.min(math.max(now - tonumber(at), 0), 1000)
+    level = math.max(tonumber(level) - passed * rate, 0)
+  else
+    level = 0
+  end
+
+  -- Counts one message, or answers how many ms to wait.
+  local function take()
+    if level + 1000 > most then
+      return math.ceil((level + 1000 - most) / rate)
+    end
+    level, taken = level + 1000, taken + 1
+  end
+
+  local function keep()
+    -- A time to come is another server's clock: the bucket would not drain until then.
+    if taken > 0 or tonumber(at or 0) > now then
+      redis.call('HSET', KEYS[1], 'rate', text(rate) .. ' ' .. text(now) .. ' ' .. text(level))
+    end
+  end
+
+  return { take = take, keep = keep }
+end
+
 local function publish()
   local m =
     redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'time', 'life', 'fresh', 'ttl', 'aged', node)
@@ -152,9 +185,14 @@ local function publish()
   when = text(time)
 
   local before, pushed, results, row = seq, {}, {}, 0
+  local rate, meter = tonumber(ARGV[16]), nil
   for item = FIRST, #ARGV, 3 do
     local payload, key, condition = ARGV[item], ARGV[item + 1], ARGV[item + 2]
     local print, owner, scope, result
+    local is_limited = rate > 0
+    if is_limited and string.sub(condition, 1, 1) == '*' then
+      is_limited, condition = false, string.sub(condition, 2)
+    end
     if key ~= '' then
       memory = memory or make_memory(epoch)
       print, scope = string.sub(key, 1, 16), string.sub(key, 17)
@@ -168,6 +206,10 @@ local function publish()
       result = 's' .. text(seq)
     elseif key ~= '' and not memory.admits(owner) then
       result = 'o'
+    elseif is_limited then
+      meter = meter or make_meter(rate)
+      local wait = meter.take()
+      result = wait and 'r' .. text(wait)
     end
     if result then
       if row > 0 then
@@ -196,6 +238,9 @@ local function publish()
   end
   if memory then
     memory.keep()
+  end
+  if meter then
+    meter.keep()
   end
 
   local head = epoch .. ' ' .. when .. ' ' .. text(before + 1)

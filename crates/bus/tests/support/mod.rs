@@ -58,6 +58,7 @@ pub(crate) fn json(text: &str) -> Publication {
         traceparent: None,
         data: Data::Json(text.to_owned().into()),
         retention: RETENTION,
+        room_rate: 0,
     }
 }
 

@@ -48,11 +48,9 @@ pub(crate) async fn publish_batch(
             Ok(pending) => pending.outcome(node, deadline).await,
             Err(error) => Err(error),
         };
-        results.push(
-            outcome.unwrap_or_else(
-                |ApiError { code, detail }| json!({ "code": code, "detail": detail }),
-            ),
-        );
+        results.push(outcome.unwrap_or_else(
+            |ApiError { code, detail, .. }| json!({ "code": code, "detail": detail }),
+        ));
     }
     Ok(json!({ "results": results }))
 }

@@ -1,5 +1,7 @@
 //! Why a backend does not get what it asks for: a code of the documents and a sentence.
 
+use std::time::Duration;
+
 use roomcast_bus::{PublishError, ReadError};
 use roomcast_protocol::ErrorCode;
 
@@ -13,11 +15,13 @@ pub(crate) struct ApiError {
     /// One of the codes of `docs/api.md`.
     pub(crate) code: &'static str,
     pub(crate) detail: String,
+    /// When to try again, where that is known.
+    pub(crate) retry_after: Option<Duration>,
 }
 
 impl ApiError {
     pub(crate) fn new(code: &'static str, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into() }
+        Self { code, detail: detail.into(), retry_after: None }
     }
 
     /// The body is not what the route takes.
@@ -33,7 +37,12 @@ impl ApiError {
 
 impl From<PublishError> for ApiError {
     fn from(error: PublishError) -> Self {
-        Self::new(publish_error_code(error).as_str(), error.to_string())
+        let retry_after = match error {
+            PublishError::RoomRate(wait) => Some(wait),
+            _ => None,
+        };
+        let error = Self::new(publish_error_code(error).as_str(), error.to_string());
+        Self { retry_after, ..error }
     }
 }
 

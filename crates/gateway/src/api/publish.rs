@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use roomcast_access::policy::{Caller, RoomStanding};
-use roomcast_bus::PublishAck;
+use roomcast_bus::{PublishAck, PublishError};
+use roomcast_metrics::{LimitAction, LimitName};
 use roomcast_protocol::{
     ConnectionId, Data, Epoch, EventName, MAX_TRACEPARENT_BYTES, Position, Publish, PublishKey,
     RoomName, Seq, UserName,
@@ -124,7 +125,7 @@ impl PendingMessage {
         node: &ApiNode<'_>,
         deadline: Instant,
     ) -> Result<Value, ApiError> {
-        let unknown = || (Err(roomcast_bus::PublishError::Unknown), None);
+        let unknown = || (Err(PublishError::Unknown), None);
         let answered = timeout_at(deadline, self.answer).await;
         let (outcome, followed) = answered.ok().and_then(Result::ok).unwrap_or_else(unknown);
         if let Some(followed) = followed {
@@ -136,6 +137,10 @@ impl PendingMessage {
             let connection = format!("api_key {}", self.caller.key);
             let traced = TracedOutcome { room: &self.room, user, connection, result };
             node.tracer.published(&followed, &traced);
+        }
+        if let Err(PublishError::RoomRate(_)) = outcome {
+            let above = &node.metrics.limits.above[LimitName::RoomPublishRate];
+            above[LimitAction::Refused].inc();
         }
         let PublishAck { position, time } = outcome?;
         Ok(json!({ "epoch": position.epoch.to_string(), "seq": position.seq, "time": time }))

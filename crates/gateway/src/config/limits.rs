@@ -227,6 +227,17 @@ pub(super) const SECTION: Section = Section {
                     refused as `overloaded`. Twice the rooms that a node was measured with.",
         },
         Key {
+            name: "user_connections",
+            default: "100",
+            kind: ValueKind::Count(Bounds::new(1, 10_000).or_zero("off")),
+            change: Change::Reload,
+            about: "Connections of one user on all nodes of a Redis together; a handshake above it \
+                    is refused with 429, unless it names the `client` of one of them, which it \
+                    then replaces (4503). A person with a dozen tabs on several devices. Holds for \
+                    users that a token or a ticket names. While Redis is away, and for one node \
+                    alone, each node counts its own.",
+        },
+        Key {
             name: "user_rooms",
             default: "1000",
             kind: ValueKind::Count(Bounds::new(1, 10_000_000).or_zero("off")),
@@ -327,6 +338,8 @@ pub struct LimitsConfig {
     pub node_rooms: usize,
     /// Rooms that a user's connections on the node are in.
     pub user_rooms: usize,
+    /// Connections of a user on all nodes; 0: no limit.
+    pub user_connections: usize,
     /// Largest body of a request.
     pub body_bytes: usize,
     /// Longest name of a room.

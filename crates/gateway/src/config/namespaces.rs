@@ -103,6 +103,15 @@ pub(super) const SECTION: Section = Section {
                     `?user=`.",
         },
         Key {
+            name: "room_publish_rate",
+            default: "0",
+            kind: ValueKind::Count(Bounds::new(1, 1_000_000).or_zero("no limit")),
+            change: Change::Reload,
+            about: "Messages per second of one room, whoever publishes them on whichever node, as \
+                    many at once; more are `rate_limited` and not stored. Holds for backends too. \
+                    Bounds what every member of a room is sent.",
+        },
+        Key {
             name: "events",
             default: "",
             kind: ValueKind::Events,
@@ -224,6 +233,8 @@ pub struct NamespaceConfig {
     pub user_publish_rate: u32,
     /// Signals of a connection per second; 0: no limit.
     pub signal_rate: u32,
+    /// Messages per second of a room; 0: no limit.
+    pub room_publish_rate: u32,
     /// Events that may be published; none: all.
     #[serde(default, deserialize_with = "events")]
     pub events: Vec<EventName>,

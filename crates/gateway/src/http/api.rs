@@ -168,17 +168,22 @@ fn publish_headers(headers: &HeaderMap) -> Result<PublishHeaders<'_>, ApiError> 
 }
 
 fn problem(error: ApiError) -> HttpProblem {
-    let ApiError { code, detail } = error;
+    let ApiError { code, detail, retry_after } = error;
     let status = match code {
         "forbidden" => StatusCode::FORBIDDEN,
         "not_found" => StatusCode::NOT_FOUND,
         "key_conflict" | "seq_conflict" => StatusCode::CONFLICT,
         "too_large" => StatusCode::PAYLOAD_TOO_LARGE,
+        "rate_limited" => StatusCode::TOO_MANY_REQUESTS,
         "bus_unavailable" | "overloaded" => StatusCode::SERVICE_UNAVAILABLE,
         "publish_unknown" => StatusCode::GATEWAY_TIMEOUT,
         _ => StatusCode::BAD_REQUEST,
     };
-    HttpProblem::new(status, code, detail)
+    let problem = HttpProblem::new(status, code, detail);
+    match retry_after {
+        Some(wait) => problem.retry_after(wait.as_millis() as u64),
+        None => problem,
+    }
 }
 
 #[cfg(test)]
@@ -211,6 +216,7 @@ mod tests {
             ("key_conflict", 409),
             ("seq_conflict", 409),
             ("too_large", 413),
+            ("rate_limited", 429),
             ("bus_unavailable", 503),
             ("overloaded", 503),
             ("publish_unknown", 504),

@@ -17,6 +17,7 @@ use super::tickets;
 use crate::form::FrameExtension;
 use crate::identity::Hello;
 use crate::settings::NodePurpose;
+use super::user_check::UserCheck;
 use crate::websocket::handshake::{self, Flaw, Wish};
 use crate::websocket::{Grant, RateBinding};
 
@@ -59,8 +60,16 @@ pub(super) async fn answer(
     admission::check_open(&http.status, settings.limits.connections)?;
     admission::check_name(&hello, settings.limits.names)?;
     admission::check_orders(&http.status.orders, &hello, client.known_ip())?;
+    let users = UserCheck {
+        status: &http.status,
+        limits: &settings.limits,
+        metrics: &http.worker.metrics.limits,
+    };
     match handshake::read(&head, &body) {
         Ok(Wish::Upgrade(accept)) => {
+            let user_hold = users.take_connection(&hello).await?;
+            // Waiting for the others' counts takes up to a second.
+            admission::check_open(&http.status, settings.limits.connections)?;
             if let Some(ticket) = &ticket {
                 tickets::spend(bus, ticket).await?;
             }
@@ -77,15 +86,27 @@ pub(super) async fn answer(
             let extension = deflate.map_or(FrameExtension::None, |_| FrameExtension::Deflate);
             let response = handshake::switching(accept, subprotocol.chosen, deflate);
             let upgrade = hyper::upgrade::on(Request::from_parts(head, body));
-            let grant =
-                Grant { hello, subprotocol, extension, slot, hold, rates, accepted, client };
+            let grant = Grant {
+                hello,
+                subprotocol,
+                extension,
+                slot,
+                hold,
+                user_hold,
+                rates,
+                accepted,
+                client,
+            };
             http.grant(upgrade, grant);
             Ok(response)
         }
-        Ok(Wish::Answer) => Err(upgrade_required(
-            "upgrade_required",
-            "an upgrade to WebSocket would be granted here",
-        )),
+        Ok(Wish::Answer) => {
+            users.look(&hello).await?;
+            Err(upgrade_required(
+                "upgrade_required",
+                "an upgrade to WebSocket would be granted here",
+            ))
+        }
         Err(Flaw::Version) => {
             let detail = "this node speaks version 13 of WebSocket only";
             Err(upgrade_required("bad_handshake", detail).counted(RefusalReason::BadRequest))

@@ -61,6 +61,7 @@ pub(super) async fn run(parts: WorkerParts) {
     tokio::task::spawn_local(worker.clone().run_passes());
     tokio::task::spawn_local(worker.clone().run_hub_requests());
     tokio::task::spawn_local(worker.clone().follow_orders(status.orders.clone()));
+    tokio::task::spawn_local(worker.clone().follow_replaced(status.users.clone()));
     tokio::task::spawn_local(watch_time(worker.clone(), status.clone()));
 
     if let Some(listener) = parts.listener {

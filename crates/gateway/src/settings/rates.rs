@@ -28,6 +28,8 @@ pub(crate) struct PublishRates {
     pub(crate) user: Option<RateLimit>,
     /// Of signals of a connection, which are published to nobody's history.
     pub(crate) signals: Option<RateLimit>,
+    /// Of a room on all nodes, as the bus takes it; 0 is no limit.
+    pub(crate) room: u32,
 }
 
 impl RateSettings {
@@ -51,6 +53,7 @@ impl PublishRates {
             connection: RateLimit::per_second(rate, burst),
             user: a_second(config.user_publish_rate),
             signals: a_second(config.signal_rate),
+            room: config.room_publish_rate,
         }
     }
 }

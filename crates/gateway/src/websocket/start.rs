@@ -19,6 +19,7 @@ use crate::form::{Form, FrameExtension};
 use crate::identity::Hello;
 use crate::node_status::ConnectionSlot;
 use crate::socket::Socket;
+use crate::user_limits::UserHold;
 use crate::worker::Worker;
 
 /// What a granted handshake settled.
@@ -30,6 +31,8 @@ pub(crate) struct Grant {
     pub(crate) slot: Rc<ConnectionSlot>,
     /// The same; it counts the connection for its address.
     pub(crate) hold: Option<AddressHold>,
+    /// The same for its user; it has the connection's id.
+    pub(crate) user_hold: Option<UserHold>,
     pub(crate) rates: RateBinding,
     pub(crate) accepted: Instant,
     /// Where the client is.
@@ -47,7 +50,8 @@ pub(crate) enum RateBinding {
 /// Makes a connection of a socket whose handshake was answered, in a fresh, small task: what HTTP
 /// needed is given back. `early` are bytes that came with the handshake.
 pub(crate) fn start(worker: Rc<Worker>, socket: Socket, early: Bytes, grant: Grant) {
-    let id = ConnectionId(rand::random());
+    let held_id = grant.user_hold.as_ref().map(|hold| hold.id);
+    let id = held_id.unwrap_or_else(|| ConnectionId(rand::random()));
     let connections = &worker.metrics.connections;
     connections.handshake.observe(grant.accepted.elapsed().as_secs_f64());
     connections.opened[grant.hello.kind()].inc();
@@ -65,7 +69,12 @@ pub(crate) fn start(worker: Rc<Worker>, socket: Socket, early: Bytes, grant: Gra
     let trusted = &settings.http.trusted_proxies;
     connection.address.set(Some(grant.client).filter(|client| !trusted.contain(*client)));
     access_log::opened(&settings, &connection, grant.client);
-    tokio::task::spawn_local(live(worker, connection, early, (grant.slot, grant.hold)));
+    tokio::task::spawn_local(live(
+        worker,
+        connection,
+        early,
+        (grant.slot, grant.hold, grant.user_hold),
+    ));
 }
 
 /// A connection's whole life. A panic ends this connection only.
@@ -73,7 +82,7 @@ async fn live(
     worker: Rc<Worker>,
     connection: Rc<Connection>,
     early: Bytes,
-    _held: (Rc<ConnectionSlot>, Option<AddressHold>),
+    _held: (Rc<ConnectionSlot>, Option<AddressHold>, Option<UserHold>),
 ) {
     let begun = Instant::now();
     let open = &worker.metrics.connections.open[Transport::Websocket][connection.encoding()];

@@ -4,15 +4,18 @@
 
 use std::rc::Rc;
 
-use roomcast_bus::PublishAck;
+use roomcast_bus::{PublishAck, PublishError};
+use roomcast_metrics::LimitName;
 use roomcast_protocol::{Publish, RoomName, ServerFrame, UserName};
 
 use super::Worker;
 use super::requests::{BusAnswer, Requester};
-use crate::connection::Connection;
+use crate::connection::{Connection, Excess};
 #[cfg(debug_assertions)]
 use crate::fault::InjectedFault;
-use crate::publication::{PublicationAuthor, PublishOutcome, Submission, publish_error_code};
+use crate::publication::{
+    PublicationAuthor, PublishOutcome, RoomRateBinding, Submission, publish_error_code,
+};
 use crate::traces::{Followed, TracedOutcome};
 
 impl Worker {
@@ -37,6 +40,10 @@ impl Worker {
             client: connection.client().cloned(),
             connection: Some(connection.id),
             api_key: None,
+            room_rate: match connection.rates() {
+                Some(_) => RoomRateBinding::Bound,
+                None => RoomRateBinding::Exempt,
+            },
         };
         let namespace = settings.namespace_of(&room);
         let submission = Submission::new(author, namespace, &self.tracer, request);
@@ -114,6 +121,11 @@ impl Worker {
                 connection.send(&ServerFrame::Ack { id, room, epoch, seq, time });
             }
             (Ok(_), None) => {}
+            (Err(PublishError::RoomRate(wait)), id) => {
+                let excess = Excess { limit: LimitName::RoomPublishRate, wait };
+                self.note_above(excess);
+                self.refuse_above(&connection, id, Some(&room), excess);
+            }
             (Err(error), id) => {
                 let message = error.to_string();
                 self.refuse(&connection, id, Some(&room), (publish_error_code(error), &message));

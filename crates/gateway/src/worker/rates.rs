@@ -272,7 +272,7 @@ impl Worker {
         taken.inspect_err(|excess| self.note_above(*excess))
     }
 
-    fn note_above(&self, excess: Excess) {
+    pub(super) fn note_above(&self, excess: Excess) {
         self.metrics.limits.above[excess.limit][LimitAction::Refused].inc();
     }
 }

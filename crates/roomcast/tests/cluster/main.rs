@@ -11,7 +11,9 @@ mod orders;
 mod redis_faults;
 mod repair;
 mod resume;
+mod room_rate;
 mod servers;
 mod start;
 #[path = "../support/mod.rs"]
 mod support;
+mod users;

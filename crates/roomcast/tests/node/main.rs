@@ -29,3 +29,4 @@ mod resume;
 #[path = "../support/mod.rs"]
 mod support;
 mod tickets;
+mod user_connections;

@@ -83,6 +83,26 @@ impl RawClient {
         client
     }
 
+    /// Does the handshake at a path with its query, or returns the refusal.
+    pub async fn try_upgrade(address: SocketAddr, path: &str) -> Result<Self, Response> {
+        let mut client = Self::connect(address).await;
+        let head = UPGRADE.replacen("/ws", path, 1);
+        client.write(format!("{head}\r\n").as_bytes()).await;
+        let response = client.response().await;
+        if response.status == 101 { Ok(client) } else { Err(response) }
+    }
+
+    /// Whether the node still answers on this connection.
+    pub async fn is_open(&mut self) -> bool {
+        self.send(0x80 | Opcode::Ping as u8, b"").await;
+        while let Some(frame) = self.frame().await {
+            if frame.is(Opcode::Pong) {
+                return true;
+            }
+        }
+        false
+    }
+
     /// The same, on the MessagePack subprotocol.
     pub async fn msgpack(address: SocketAddr) -> Self {
         Self::upgraded(address, "Sec-WebSocket-Protocol: roomcast.v1.msgpack\r\n").await

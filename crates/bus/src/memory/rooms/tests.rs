@@ -34,6 +34,7 @@ fn publication(bytes: usize) -> Publication {
         traceparent: None,
         data: Data::Json(vec![b'1'; bytes].into()),
         retention: RETENTION,
+        room_rate: 0,
     }
 }
 
