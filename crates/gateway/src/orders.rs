@@ -33,9 +33,6 @@ const EXCHANGE_PERIOD: Duration = Duration::from_millis(250);
 const LOST_FAILURES: u32 = 2;
 /// Longest wait of a backend that gives an order; exchanges before its own are in it.
 const ORDER_TIMEOUT: Duration = Duration::from_secs(3);
-/// A connection that another replaces on another node is at least so old: far more than the bus's
-/// clock is wrong by.
-const REPLACED_AGE_MS: u64 = 100;
 /// Orders that the API keeps at once: 20 MB in Redis and on every node.
 pub(crate) const MAX_ORDERS: usize = 100_000;
 
@@ -215,8 +212,7 @@ impl OrderDesk {
         for _ in 0..REPLACE_ATTEMPTS {
             let kind = OrderKind::Disconnect {
                 target: DisconnectTarget::Connection(connection),
-                // The newcomer, which has the same user and `client`, begins surely after this.
-                before: self.earliest().saturating_sub(REPLACED_AGE_MS),
+                before: self.now(),
                 renewal: Renewal::Replaced,
             };
             match self.give(kind, REPLACED_LIFE, None).await {
