@@ -15,7 +15,7 @@ const TAB: Option<u64> = Some(7);
 #[test]
 fn a_newcomer_replaces_its_client_s_own_at_the_limit_only() {
     let (ann, mut places) = (user("ann"), UserPlaces::new(PlaceSharing::Alone));
-    let mut enter = |places: &mut UserPlaces, id, client| {
+    let enter = |places: &mut UserPlaces, id, client| {
         let newcomer = (ConnectionId(id), client);
         places.enter(&ann, newcomer);
         places.decide(&ann, newcomer, 2)
