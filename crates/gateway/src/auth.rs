@@ -156,6 +156,7 @@ impl TokenKeys {
 }
 
 /// The machine's clock, in ms since 1970, by which tokens end.
+#[expect(clippy::disallowed_methods, reason = "the ends of tokens are points in time")]
 pub(crate) fn wall_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| since.as_millis() as u64)

@@ -14,10 +14,10 @@ use super::answer::{Answer, HttpProblem};
 use super::client_address::{AddressScope, ClientAddress};
 use super::http_connection::HttpConnection;
 use super::tickets;
+use super::user_check::UserCheck;
 use crate::form::FrameExtension;
 use crate::identity::Hello;
 use crate::settings::NodePurpose;
-use super::user_check::UserCheck;
 use crate::websocket::handshake::{self, Flaw, Wish};
 use crate::websocket::{Grant, RateBinding};
 

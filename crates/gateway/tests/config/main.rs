@@ -400,7 +400,7 @@ fn api_keys_are_tables_with_names() {
         ("[api_keys.shop]\nscopes = \"write\"\n", "none of publish, read, admin"),
     ] {
         let (_folder, path) = file(text);
-        let error = config::check(&path).err().expect(text).to_string();
+        let error = config::check(&path).expect_err(text).to_string();
         assert!(error.contains(part) && !error.contains("my-secret"), "{text}: {error}");
     }
 }

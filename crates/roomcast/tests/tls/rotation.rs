@@ -24,11 +24,14 @@ async fn shows(scene: &Scene, node: &TestNode, name: &str) -> bool {
     shown == CertificateDer::from_pem_file(scene.file(name)).unwrap()
 }
 
+/// Handshakes that were done, those that failed, and whether to stop.
+type Shaken = (Rc<Cell<u32>>, Rc<Cell<u32>>, Rc<Cell<bool>>);
+
 /// Shakes hands until it is told to stop; counts those that failed.
 async fn shake_hands(
     node: std::net::SocketAddr,
     config: Arc<ClientConfig>,
-    (done, failed, stop): (Rc<Cell<u32>>, Rc<Cell<u32>>, Rc<Cell<bool>>),
+    (done, failed, stop): Shaken,
 ) {
     while !stop.get() {
         match connect(node, config.clone()).await {
@@ -75,8 +78,7 @@ async fn a_certificate_changes_under_load_without_a_failed_handshake() {
     let (done, failed, stop) = (Rc::default(), Rc::default(), Rc::default());
     let load = tokio::task::LocalSet::new();
     for config in [scene.client(&[&TLS13]), scene.client(&[&TLS12])] {
-        let counters: (Rc<Cell<u32>>, Rc<Cell<u32>>, Rc<Cell<bool>>) =
-            (Rc::clone(&done), Rc::clone(&failed), Rc::clone(&stop));
+        let counters: Shaken = (Rc::clone(&done), Rc::clone(&failed), Rc::clone(&stop));
         load.spawn_local(shake_hands(node.address(), config, counters));
     }
     let changed = async {
