@@ -162,14 +162,6 @@ impl Config {
         }
     }
 
-    /// Leaves the section `auth` as another configuration has it.
-    pub(crate) fn keep_auth_of(&mut self, old: &Self) {
-        self.auth.clone_from(&old.auth);
-        self.canonical.0.retain(|key, _| !key.starts_with("auth."));
-        let kept = old.canonical.0.iter().filter(|(key, _)| key.starts_with("auth."));
-        self.canonical.0.extend(kept.map(|(key, value)| (key.clone(), value.clone())));
-    }
-
     /// Leaves the certificate's files as another configuration has them.
     pub(crate) fn keep_tls_of(&mut self, old: &Self) {
         self.tls.clone_from(&old.tls);

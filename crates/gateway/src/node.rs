@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use roomcast_access::policy::Authentication;
 use roomcast_bus::Bus;
 use roomcast_metrics::Metrics;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -106,9 +107,15 @@ impl Node {
         Self::start_with(config, None).await
     }
 
-    /// Whether the files that a configuration names as payload rules can be used.
-    pub fn check_rules(config: &Config) -> Result<(), StartError> {
-        read_rules(config).map(drop)
+    /// Whether the files that a configuration names can be used: payload rules, keys of tokens, the
+    /// certificate and its key.
+    pub fn check_files(config: &Config) -> Result<(), StartError> {
+        read_rules(config)?;
+        KeySources::read(&config.auth)?;
+        if let Some(files) = config.tls.files() {
+            CertificateFiles::check(&files)?;
+        }
+        Ok(())
     }
 
     /// As `start`, with a fault in the node.
@@ -279,21 +286,26 @@ impl Node {
     }
 
     /// Takes over what a new configuration changes and a running node can; the rest is logged and
-    /// waits for the next start. If a payload rule cannot be used, nothing changes.
+    /// waits for the next start. If a file that it names cannot be used, nothing changes.
     pub async fn reload(&mut self, new: &Config) {
-        let rules = match read_rules(new) {
-            Ok(rules) => rules,
-            Err(error) => return tracing::error!("nothing is reloaded: {error}"),
+        if self.would_be_open(new) {
+            return tracing::error!(
+                "nothing is reloaded: without keys of tokens everybody who reaches the node could \
+                 read and write every room, and insecure takes effect at a start only"
+            );
+        }
+        let (rules, keys) = match (read_rules(new), KeySources::read(&new.auth)) {
+            (Ok(rules), Ok(keys)) => (rules, keys),
+            (Err(error), _) => return tracing::error!("nothing is reloaded: {error}"),
+            (_, Err(error)) => return tracing::error!("nothing is reloaded: {error}"),
         };
         let mut new = new.clone();
         if let Err(error) = self.change_servers(&new).await {
             tracing::error!("the Redis servers stay as they are: {error}");
             new.keep_servers_of(&self.config);
         }
-        if let Err(error) = self.change_keys(&new) {
-            tracing::error!("the section auth stays as it is: {error}");
-            new.keep_auth_of(&self.config);
-        }
+        self.keys.configure(keys);
+        self.status.await_keys(self.keys.is_awaited());
         if new.tls.files().is_some() != self.config.tls.files().is_some() {
             tracing::error!("tls: it is switched on or off by a restart only");
             new.keep_tls_of(&self.config);
@@ -316,11 +328,11 @@ impl Node {
         }
     }
 
-    /// Takes the keys of another configuration over. Files are read also if no key changed.
-    fn change_keys(&self, new: &Config) -> Result<(), KeySourceError> {
-        self.keys.configure(KeySources::read(&new.auth)?);
-        self.status.await_keys(self.keys.is_awaited());
-        Ok(())
+    /// Whether a reload would take authentication away from a node that others reach.
+    fn would_be_open(&self, new: &Config) -> bool {
+        let has_keys = |config: &Config| config.auth.authentication() == Authentication::Configured;
+        let is_reached = !self.address.ip().to_canonical().is_loopback();
+        has_keys(&self.config) && !has_keys(new) && is_reached && !self.config.insecure
     }
 
     /// Takes another list of Redis servers over, if it is one.

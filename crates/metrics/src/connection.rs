@@ -203,6 +203,10 @@ pub enum RefusalReason {
     ExpiredToken,
     /// The ticket is unknown, used or too old.
     SpentTicket,
+    /// The query cannot be read, or there are two credentials.
+    BadQuery,
+    /// The ticket cannot be looked up: Redis does not answer.
+    BusUnavailable,
     /// The page is not allowed to reach the node.
     BadOrigin,
     /// More handshakes from one address than it may make.
@@ -230,6 +234,8 @@ impl Label for RefusalReason {
         Self::BadToken,
         Self::ExpiredToken,
         Self::SpentTicket,
+        Self::BadQuery,
+        Self::BusUnavailable,
         Self::BadOrigin,
         Self::RateLimited,
         Self::TooManyConnections,
@@ -255,6 +261,8 @@ impl Label for RefusalReason {
             Self::BadToken => "bad_token",
             Self::ExpiredToken => "expired_token",
             Self::SpentTicket => "spent_ticket",
+            Self::BadQuery => "bad_query",
+            Self::BusUnavailable => "bus_unavailable",
             Self::BadOrigin => "bad_origin",
             Self::RateLimited => "rate_limited",
             Self::TooManyConnections => "too_many_connections",

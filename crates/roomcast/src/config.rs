@@ -25,7 +25,7 @@ pub(crate) enum ConfigCommand {
 pub(crate) fn run(command: ConfigCommand) -> anyhow::Result<ExitCode> {
     match command {
         ConfigCommand::Check { file } => {
-            Node::check_rules(&config::check(&file)?)?;
+            Node::check_files(&config::check(&file)?)?;
             println!("{}: fine", file.display());
         }
         ConfigCommand::Print(args) => {

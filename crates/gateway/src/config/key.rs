@@ -175,6 +175,16 @@ impl ValueKind {
         matches!(self, Self::RedisUrl | Self::HttpOrEmpty | Self::SecretText | Self::Digest)
     }
 
+    /// A value as it may be shown. Where an address may be, a password may stand in the wrong place.
+    pub(super) fn shown(&self, text: &str) -> String {
+        match self {
+            _ if self.is_secret() => self.mask(text),
+            Self::Origins if self.read(text).is_ok() => text.into(),
+            Self::KeysUrl | Self::Text if text.contains("://") => secret::mask(text),
+            _ => value::shown(text).into(),
+        }
+    }
+
     /// A secret value as it may be shown: nothing of it, or a URL without its password.
     pub(super) fn mask(&self, text: &str) -> String {
         match self {

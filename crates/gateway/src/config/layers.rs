@@ -83,9 +83,10 @@ impl Sources {
     pub fn explain(&self) -> Result<Vec<ConfigEntry>, ConfigError> {
         let entry = |(key, value): (String, Value)| {
             let typed = value.to_string();
-            let secret = key::find(&key).filter(|key| key.kind.is_secret());
-            let shown =
-                secret.map_or_else(|| value::shown(&typed).into(), |key| key.kind.mask(&typed));
+            let shown = match key::find(&key) {
+                Some(known) => known.kind.shown(&typed),
+                None => value::shown(&typed).into(),
+            };
             ConfigEntry { key, value: shown, origin: origin(&value) }
         };
         let (layered, _told_by_load) = self.layered("")?;

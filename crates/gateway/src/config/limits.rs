@@ -215,8 +215,10 @@ pub(super) const SECTION: Section = Section {
             kind: ValueKind::Count(Bounds::new(1, 1_000_000).or_zero("off")),
             change: Change::Reload,
             about: "Rooms that a connection's publishes may begin (an ack with seq 1) per minute, \
-                    as many at once; more are `rate_limited`. A room costs some KiB in Redis until \
-                    its messages are too old.",
+                    as many at once; more are `rate_limited`. While the minute's number is used up, so \
+                    are publishes in rooms of which neither the connection (by a publish before) \
+                    nor its node (by a member) knows that they exist. A room costs some KiB in \
+                    Redis until its messages are too old.",
         },
         Key {
             name: "node_rooms",

@@ -79,8 +79,6 @@ impl Connection {
         match &mut *self.access.verified.borrow_mut() {
             Some(held) => {
                 held.identity.refresh(new)?;
-                // The client can send tokens itself.
-                held.way = CredentialWay::Presented;
                 Ok(())
             }
             None => Err(RefreshError::Anonymous),

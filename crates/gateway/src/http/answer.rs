@@ -43,7 +43,11 @@ impl HttpProblem {
 
     /// A request that breaks a rule: 400.
     pub(super) fn bad_request(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, code, detail).counted(RefusalReason::BadRequest)
+        let reason = match code {
+            "bad_query" => RefusalReason::BadQuery,
+            _ => RefusalReason::BadRequest,
+        };
+        Self::new(StatusCode::BAD_REQUEST, code, detail).counted(reason)
     }
 
     /// The same problem with one header more.

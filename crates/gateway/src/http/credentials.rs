@@ -32,6 +32,10 @@ pub(super) async fn identify(
     (keys, bus): (&Arc<TokenKeys>, &Bus),
 ) -> Result<Admitted, HttpProblem> {
     let ClientQuery { user, tag, tries, ticket, token } = query;
+    if headers.get_all(AUTHORIZATION).iter().any(|line| Some(line) != headers.get(AUTHORIZATION)) {
+        let detail = "the request has two different credentials";
+        return Err(HttpProblem::bad_request("bad_query", detail));
+    }
     let lines = CredentialLines::of(headers);
     let presented = lines.presented(ticket.as_deref(), token.as_deref());
     let chosen = presented
@@ -94,7 +98,8 @@ struct CredentialLines {
 impl CredentialLines {
     fn of(headers: &HeaderMap) -> Self {
         Self {
-            authorization: joined(headers, &AUTHORIZATION, ","),
+            // One that comes twice is one; two different ones are refused.
+            authorization: headers.get(AUTHORIZATION).map(as_text),
             subprotocols: joined(headers, &SEC_WEBSOCKET_PROTOCOL, ","),
             cookies: joined(headers, &COOKIE, "; "),
         }
@@ -163,9 +168,12 @@ pub(super) fn unauthorized(
 
 /// All lines of a header as one. What is no UTF-8 becomes a text that no token is.
 fn joined(headers: &HeaderMap, name: &HeaderName, separator: &str) -> Option<String> {
-    let lines: Vec<_> =
-        headers.get_all(name).iter().map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
+    let lines: Vec<_> = headers.get_all(name).iter().map(as_text).collect();
     (!lines.is_empty()).then(|| lines.join(separator))
+}
+
+fn as_text(line: &HeaderValue) -> String {
+    String::from_utf8_lossy(line.as_bytes()).into_owned()
 }
 
 #[cfg(test)]

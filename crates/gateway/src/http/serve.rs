@@ -73,6 +73,8 @@ pub(super) async fn serve<F: Future<Output = Answer>>(
     let serving = pin!(
         http1::Builder::new()
             .max_buf_size(config.max_header_bytes)
+            // Who has sent a whole request and says no more still gets the answer to it.
+            .half_close(true)
             // One small head: a copy costs less than a vectored write.
             .writev(false)
             .serve_connection(HttpSocket::new(socket, progress.clone()), service)

@@ -186,5 +186,5 @@ fn spent() -> HttpProblem {
 fn unavailable() -> HttpProblem {
     let detail = "the bus does not answer, so tickets cannot be kept or looked up";
     HttpProblem::new(StatusCode::SERVICE_UNAVAILABLE, "bus_unavailable", detail)
-        .counted(RefusalReason::NotReady)
+        .counted(RefusalReason::BusUnavailable)
 }

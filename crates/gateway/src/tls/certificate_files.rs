@@ -34,6 +34,12 @@ type PairBytes = Result<(Vec<u8>, Vec<u8>), PairError>;
 
 impl CertificateFiles {
     /// Reads the pair and begins to watch its files, on the current runtime.
+    /// Whether the files hold a pair that can be used.
+    pub(crate) fn check(paths: &PairPaths) -> Result<(), PairError> {
+        let (cert, key) = read(paths)?;
+        CertificatePair::read(&cert, &key).map(drop)
+    }
+
     pub(crate) fn start(
         paths: PairPaths,
         metrics: TlsMetrics,

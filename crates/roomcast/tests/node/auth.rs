@@ -37,6 +37,8 @@ async fn every_credential_has_its_answer_with_and_without_upgrade() {
         (format!("Authorization: Bearer {none}\r\n"), 401, "bad_token"),
         ("Authorization: Bearer x\r\n".to_owned(), 401, "bad_token"),
         (format!("Authorization: Bearer {}\r\n", token_until(1, "a", "")), 401, "expired_token"),
+        (format!("Authorization: Bearer {good}\r\nAuthorization: Bearer {good}\r\n"), 101, ""),
+        (format!("Authorization: Bearer {good}\r\nAuthorization: Bearer x\r\n"), 400, "bad_query"),
         (
             format!("Authorization: Bearer {good}\r\nCookie: sid={}\r\n", token("bob", "")),
             400,

@@ -67,6 +67,19 @@ async fn policies_and_limits_change_for_rooms_that_run() {
     node.stop().await;
 }
 
+/// `insecure` takes effect at a start only, so a reload may not lean on it.
+#[tokio::test]
+async fn a_reload_opens_no_node_that_others_reach() {
+    let everywhere = ["node.id=n", "http.listen=0.0.0.0:0"];
+    let secret = "auth.hs_secret=a-secret-of-thirty-two-bytes-or-more";
+    let mut node = TestNode::start(&[&everywhere[..], &[secret]].concat()).await;
+    let open = TestNode::config(&[&everywhere[..], &["insecure=true"]].concat());
+    node.node.reload(&open).await;
+    assert_eq!(get(node.address(), "/ws").await.status, 401);
+    assert!(!node.node.config().insecure);
+    node.stop().await;
+}
+
 #[tokio::test]
 async fn what_needs_a_restart_is_told_and_left() {
     let mut node = TestNode::start(&["node.id=keeps"]).await;
