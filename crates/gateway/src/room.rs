@@ -9,7 +9,7 @@ mod slow;
 mod view;
 mod write;
 
-pub(crate) use join::{PendingJoin, PositionCheck, StartPoint, start_point};
+pub(crate) use join::{AfterJoin, PendingJoin, PositionCheck, StartPoint, start_point};
 pub(crate) use members::{MemberReader, Members, RoomMember};
 use pass::PassState;
 pub(crate) use pass::{CHUNK, write_chunk};

@@ -2,7 +2,8 @@
 
 use std::rc::Rc;
 
-use roomcast_protocol::{Epoch, Lineage, Position, Publish, RequestId, Seq};
+use roomcast_access::identity::RoomPass;
+use roomcast_protocol::{Epoch, JoinRoom, Lineage, Position, Publish, RequestId, Seq};
 use tokio::time::Instant;
 
 use crate::connection::Connection;
@@ -23,9 +24,17 @@ pub(crate) struct PendingJoin {
     pub(crate) deadline: Instant,
     /// What the bus says of a position that this node has not seen.
     pub(crate) known: PositionCheck,
-    /// What the connection published in the room meanwhile. It is published after the join, so that
-    /// its author receives it.
-    pub(crate) then: Vec<Publish>,
+    /// What the connection asked for in the room meanwhile, in its order.
+    pub(crate) then: Vec<AfterJoin>,
+}
+
+/// What waits for the answer to a join of the same connection and room.
+#[derive(Debug)]
+pub(crate) enum AfterJoin {
+    /// A message: its author is to receive it too.
+    Publish(Publish),
+    /// A `join` with another token of the room, which replaces the one before.
+    Token { id: Option<RequestId>, join: JoinRoom, pass: RoomPass },
 }
 
 /// What the bus says of a position.

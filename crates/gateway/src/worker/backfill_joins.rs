@@ -103,7 +103,7 @@ impl Worker {
         connection.end_join(room.id);
         if !connection.is_open() {
             self.drop_pass(&connection, room.id);
-            return self.publish_all(&connection, then);
+            return self.go_on_after_join(&connection, then);
         }
         if let Some(outcome) = start.outcome {
             self.metrics.rooms.resumes[outcome].inc();
@@ -123,7 +123,7 @@ impl Worker {
             connection.send(&notice);
         }
         self.enter(&connection, room, start.reader);
-        self.publish_all(&connection, then);
+        self.go_on_after_join(&connection, then);
         self.write_soon(&connection);
     }
 

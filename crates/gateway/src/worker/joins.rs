@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::Worker;
 use super::chores::SLICE;
 use crate::connection::Connection;
-use crate::room::{Attachment, PendingJoin, PositionCheck, Room};
+use crate::room::{AfterJoin, Attachment, PendingJoin, PositionCheck, Room};
 
 /// How long a join may wait for the bus before it is refused.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(3);
@@ -117,10 +117,21 @@ impl Worker {
         let Some(at) = state.pending.iter().position(is_its) else { return };
         let PendingJoin { id, then, .. } = state.pending.remove(at);
         drop(state);
+        let (tokens, publishes): (Vec<_>, Vec<_>) =
+            then.into_iter().partition(|request| matches!(request, AfterJoin::Token { .. }));
         if connection.is_open() {
             self.refuse(connection, id, Some(&room.name), reason);
         }
-        self.publish_all(connection, then);
+        // Joins of the same room that waited for this one are taken back with it.
+        for request in tokens {
+            connection.in_flight.set(connection.in_flight.get() - 1);
+            if let AfterJoin::Token { id, .. } = request
+                && connection.is_open()
+            {
+                self.refuse(connection, id, Some(&room.name), reason);
+            }
+        }
+        self.go_on_after_join(connection, publishes);
     }
 
     /// Refuses all joins of a room: at once if they are few, else in slices, as if they had waited too
@@ -156,7 +167,7 @@ impl Worker {
                 _ => "the bus does not answer; try again",
             };
             self.refuse(&connection, id, Some(&room.name), (code, message));
-            self.publish_all(&connection, then);
+            self.go_on_after_join(&connection, then);
             self.write_soon(&connection);
         }
         self.forget_if_empty(room);

@@ -16,6 +16,7 @@ use crate::fault::InjectedFault;
 use crate::publication::{
     PublicationAuthor, PublishOutcome, RoomRateBinding, Submission, publish_error_code,
 };
+use crate::room::AfterJoin;
 use crate::traces::{Followed, TracedOutcome};
 
 impl Worker {
@@ -60,10 +61,25 @@ impl Worker {
     /// Keeps a publish until the connection's own join of that room is answered. Gives it back if no
     /// such join waits.
     fn wait_for_join(&self, connection: &Rc<Connection>, request: Publish) -> Option<Publish> {
+        let room = request.room.clone();
+        match self.after_join(connection, &room, AfterJoin::Publish(request)) {
+            Some(AfterJoin::Publish(request)) => Some(request),
+            _ => None,
+        }
+    }
+
+    /// Keeps a request until the connection's own join of that room is answered. Gives it back if no
+    /// such join waits.
+    pub(super) fn after_join(
+        &self,
+        connection: &Rc<Connection>,
+        room: &RoomName,
+        request: AfterJoin,
+    ) -> Option<AfterJoin> {
         if connection.joining() == 0 {
             return Some(request);
         }
-        let room = self.room(&request.room).filter(|room| connection.is_joining(room.id));
+        let room = self.room(room).filter(|room| connection.is_joining(room.id));
         let Some(room) = room else { return Some(request) };
         let mut state = room.state.borrow_mut();
         let mut pending = state.pending.iter_mut();
@@ -78,11 +94,18 @@ impl Worker {
         }
     }
 
-    /// Publishes what waited for a join.
-    pub(super) fn publish_all(&self, connection: &Rc<Connection>, waiting: Vec<Publish>) {
+    /// Does what waited for a join.
+    pub(super) fn go_on_after_join(&self, connection: &Rc<Connection>, waiting: Vec<AfterJoin>) {
         for request in waiting {
             connection.in_flight.set(connection.in_flight.get() - 1);
-            self.publish_after_join(connection, request);
+            match request {
+                AfterJoin::Publish(publish) => self.publish_after_join(connection, publish),
+                AfterJoin::Token { id, join, pass } => {
+                    if connection.is_open() {
+                        self.take_pass(connection, id, join, pass);
+                    }
+                }
+            }
         }
         // A publish that ended without a request to the bus is no longer in flight.
         self.release(connection);

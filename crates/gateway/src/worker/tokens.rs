@@ -14,7 +14,7 @@ use super::requests::{BusAnswer, Requester};
 use crate::auth::{RefusedToken, TokenRefusal, wall_ms};
 use crate::connection::Connection;
 use crate::permit::{Denial, RoomAction, permit};
-use crate::room::{MemberReader, Room};
+use crate::room::{AfterJoin, MemberReader, Room};
 
 const TOKEN_BANNED: &str = "the token is banned";
 
@@ -112,7 +112,7 @@ impl Worker {
         self.judge_rooms(connection);
     }
 
-    fn take_pass(
+    pub(super) fn take_pass(
         &self,
         connection: &Rc<Connection>,
         id: Option<RequestId>,
@@ -132,6 +132,12 @@ impl Worker {
         if let Err(Denial { code, message }) = decision {
             return self.refuse(connection, id, Some(&join.room), (code, &message));
         }
+        let room = join.room.clone();
+        let request = AfterJoin::Token { id, join, pass };
+        let Some(AfterJoin::Token { id, join, pass }) = self.after_join(connection, &room, request)
+        else {
+            return;
+        };
         let known = self.room(&join.room);
         let member = known.as_ref().and_then(|room| connection.membership_in(room.id));
         match (known, member) {

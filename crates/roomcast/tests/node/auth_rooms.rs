@@ -138,3 +138,41 @@ async fn a_stricter_policy_puts_members_out() {
     drop((guest, owner));
     node.stop().await;
 }
+
+/// Another token of a room may be sent before the first one's join is answered; a `leave` takes both
+/// back.
+#[tokio::test]
+async fn a_rooms_token_replaces_one_that_waits() {
+    let node = TestNode::start(&GUARDED).await;
+    let own = token("alice", r#","rooms":{}"#);
+    let mut alice = node.with_token(Encoding::Json, &own).await;
+    let tokens = [r#""join""#, r#""join","publish""#].map(|can| pass("alice", "den", can));
+    let joins = tokens.map(|token| {
+        let rooms = vec![JoinRoom { token: Some(token.into()), ..plain("den") }];
+        ClientFrame::Join { id: Some(alice.next_id()), rooms }
+    });
+    for join in &joins {
+        alice.send(join).await;
+    }
+    for join in &joins {
+        let answer = alice.answer(join.id().unwrap()).await;
+        assert!(matches!(answer, ServerFrame::Joined { .. }), "{answer:?}");
+    }
+    alice.publish("den", "1").await;
+    alice.leave("den").await;
+
+    for join in &joins {
+        alice.send(join).await;
+    }
+    let leave = ClientFrame::Leave { id: Some(alice.next_id()), room: plain("den").room };
+    alice.send(&leave).await;
+    let _joined_or_cancelled = (
+        alice.answer(joins[0].id().unwrap()).await,
+        alice.answer(joins[1].id().unwrap()).await,
+        alice.answer(leave.id().unwrap()).await,
+    );
+    let publish = alice.publication("den", "2");
+    assert_eq!(alice.try_publish(publish).await, Err(ErrorCode::Forbidden));
+    drop(alice);
+    node.stop().await;
+}
