@@ -66,7 +66,12 @@ async fn a_slow_client_is_let_go_in_each_phase() {
     }
     assert_eq!(message.closed().await, Some(CloseCode::Policy.code()));
     silent.send(0x80 | Opcode::Ping as u8, b"still here").await;
-    assert!(silent.frame().await.expect("a pong").is(Opcode::Pong));
+    let mut answer = silent.frame().await.expect("an answer");
+    if answer.is(Opcode::Ping) {
+        // Heartbeats are spread: the first one may come at any time.
+        answer = silent.frame().await.expect("an answer");
+    }
+    assert!(answer.is(Opcode::Pong), "{answer:?}");
     serves(&node).await;
     drop(silent);
     node.stop().await;

@@ -29,6 +29,8 @@ async fn the_log_tells_each_thing_once() {
     let node = Process::serve(&["--redis-url", &redis.url()]);
     let address = node.address().await;
     node.ready(200).await;
+    // The first try may come before Redis was reached, the next a second later.
+    node.until("this node has a lease", 1).await;
     let watcher = TestClient::connect(address, Encoding::MsgPack, "").await;
     let mut watcher = Watcher::join(watcher, &ROOMS).await;
     let publisher = TestClient::connect(address, Encoding::Json, "").await;
