@@ -129,7 +129,7 @@ impl TokenKeys {
             fetching
                 .ended(keys.as_deref().map_or(FetchOutcome::Failed, FetchOutcome::Fetched), now);
         }
-        drop(state);
+        // Under the lock: who asks for a fetch after this sees that one has ended.
         self.ended.send_modify(|ended| *ended += 1);
     }
 

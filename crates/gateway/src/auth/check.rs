@@ -62,7 +62,7 @@ impl TokenKeys {
         })
     }
 
-    async fn check<T>(
+    pub(super) async fn check<T>(
         self: Arc<Self>,
         verify: impl Fn(&KeySet, u64) -> Result<T, TokenError>,
     ) -> Result<T, TokenRefusal> {
@@ -78,6 +78,10 @@ impl TokenKeys {
             match (error.outcome(), &error) {
                 (TokenOutcome::AskJwks, TokenError::UnknownKey(name)) => {
                     if let Some(kind) = self.ask(name) {
+                        // A fetch ended since the keys were looked at: they may have it now.
+                        if ended.has_changed().unwrap_or(false) {
+                            continue;
+                        }
                         return Err(TokenRefusal::new(kind, &error));
                     }
                     if timeout_at(deadline, ended.changed()).await.is_err() {

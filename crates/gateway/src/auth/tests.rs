@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use roomcast_access::identity::AccessIdentity;
 use roomcast_access::keys::read_jwks;
-use roomcast_access::token::TokenRules;
+use roomcast_access::token::{TokenError, TokenRules};
 
 use super::*;
 
@@ -82,6 +82,28 @@ async fn a_token_waits_for_the_fetch_that_decides() {
     // No further fetch is allowed for a stranger's name now.
     let four = kind(check(&keys, "four").await.unwrap());
     assert!(matches!(four, RefusedToken::NotReady { .. }), "{four:?}");
+}
+
+/// The key comes while a check that looked at the old keys goes on.
+#[tokio::test]
+async fn a_fetch_that_ends_during_a_check_counts_for_it() {
+    let keys = store();
+    let first = keys.next_fetch().await;
+    keys.fetched(&first, Some(jwks(&["one"])));
+    let waiting = check(&keys, "two");
+    let second = keys.next_fetch().await;
+    let (during, name) = (keys.clone(), "two".to_owned());
+    let looked = std::cell::Cell::new(0);
+    let verify = move |_: &KeySet, _| {
+        looked.set(looked.get() + 1);
+        if looked.get() == 1 {
+            during.fetched(&second, Some(jwks(&["one", "two"])));
+            return Err(TokenError::UnknownKey(name.clone()));
+        }
+        Ok(looked.get())
+    };
+    assert_eq!(keys.check(verify).await, Ok(2), "it looked again");
+    assert_eq!(kind(waiting.await.unwrap()), RefusedToken::Bad, "by its signature");
 }
 
 #[tokio::test]
