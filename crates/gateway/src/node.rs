@@ -12,6 +12,7 @@ mod threads;
 mod worker_loop;
 
 use std::io;
+use std::io::ErrorKind::NotFound;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -108,14 +109,24 @@ impl Node {
     }
 
     /// Whether the files that a configuration names can be used: payload rules, keys of tokens, the
-    /// certificate and its key.
-    pub fn check_files(config: &Config) -> Result<(), StartError> {
+    /// certificate and its key. A key or certificate that does not exist here is told as a warning:
+    /// secrets are where the node runs.
+    pub fn check_files(config: &Config) -> Result<Vec<String>, StartError> {
         read_rules(config)?;
-        KeySources::read(&config.auth)?;
-        if let Some(files) = config.tls.files() {
-            CertificateFiles::check(&files)?;
+        let mut missing = Vec::new();
+        match KeySources::read(&config.auth) {
+            Err(KeySourceError::Read { key, path, error }) if error.kind() == NotFound => {
+                missing.push(format!("{} (key {key}) does not exist here", path.display()));
+            }
+            read => drop(read?),
         }
-        Ok(())
+        match config.tls.files().map_or(Ok(()), |files| CertificateFiles::check(&files)) {
+            Err(PairError::Read(path, NotFound)) => {
+                missing.push(format!("{path} (section tls) does not exist here"));
+            }
+            checked => checked?,
+        }
+        Ok(missing)
     }
 
     /// As `start`, with a fault in the node.

@@ -25,7 +25,9 @@ pub(crate) enum ConfigCommand {
 pub(crate) fn run(command: ConfigCommand) -> anyhow::Result<ExitCode> {
     match command {
         ConfigCommand::Check { file } => {
-            Node::check_files(&config::check(&file)?)?;
+            for missing in Node::check_files(&config::check(&file)?)? {
+                complain(&format!("warning: {missing}"));
+            }
             println!("{}: fine", file.display());
         }
         ConfigCommand::Print(args) => {
