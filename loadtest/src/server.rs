@@ -66,7 +66,7 @@ pub(crate) struct Server {
     pub(crate) title: &'static str,
     /// How clients come in.
     pub(crate) door: Arc<Door>,
-    /// Its process, if known, and the one that stands before it.
+    /// Its process, if known, and the one in front of it.
     pids: Vec<u32>,
     running: Vec<Running>,
     /// Holds the log of a node started here.

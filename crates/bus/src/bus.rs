@@ -151,7 +151,7 @@ impl Bus {
     /// Sets how many connections a user has on this node.
     pub async fn set_user(&self, user: &UserName, here: &UserPresence) -> Result<(), ReadError> {
         match &self.0 {
-            // Nobody else looks.
+            // No other thread looks.
             Kind::Memory(_) => Ok(()),
             Kind::Redis(bus) => bus.online().set(user, here).await,
         }

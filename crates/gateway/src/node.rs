@@ -109,7 +109,7 @@ impl Node {
     }
 
     /// Whether the files that a configuration names can be used: payload rules, keys of tokens, the
-    /// certificate and its key. A key or certificate that does not exist here is told as a warning:
+    /// certificate and its key. A key or certificate that does not exist here gives a warning:
     /// secrets are where the node runs.
     pub fn check_files(config: &Config) -> Result<Vec<String>, StartError> {
         read_rules(config)?;

@@ -150,7 +150,7 @@ impl Hostile {
     async fn write(&self, socket: &mut TcpStream, bytes: &[u8]) -> Result<(), Over> {
         let done = socket.write_all(bytes).await;
         self.tally.borrow_mut().bytes += bytes.len() as u64;
-        // Whoever is ended while it writes may still read why.
+        // A client that is ended while it writes may still read why.
         drop(done);
         Ok(())
     }
@@ -202,7 +202,7 @@ impl Hostile {
                         at += count;
                         self.tally.borrow_mut().bytes += count as u64;
                     }
-                    // Why stands in what was not read yet.
+                    // The reason is in what was not read yet.
                     Err(_) if reading == FloodReading::All => return self.until_end(socket).await,
                     Err(_) => {
                         self.note("ended");

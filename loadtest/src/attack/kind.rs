@@ -34,7 +34,7 @@ pub(crate) enum Attack {
     Reconnects,
     /// Handshakes with forged tokens.
     BadTokens,
-    /// Handshakes with tickets that nobody was given.
+    /// Handshakes with tickets that no node gave.
     BadTickets,
     /// Heads of 64 KiB.
     HugeHeaders,

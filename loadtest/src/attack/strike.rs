@@ -10,7 +10,7 @@ use super::hostile::{AttackTarget, Hostile};
 use super::kind::Attack;
 use super::tally::Tally;
 
-/// How much lower the attackers' thread stands than the members': both share a core, and the members'
+/// By how much the attackers' thread has less priority: both share a core, and the members'
 /// delay should be the node's.
 const NICER: i32 = 10;
 

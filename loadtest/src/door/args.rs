@@ -21,7 +21,7 @@ pub(crate) struct DoorArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,
     /// Token of all connections; other users of this machine see it, so a file is better. One token
-    /// is one user, of whom a node takes 100 connections (`limits.user_connections`).
+    /// is one user, and the cluster takes 100 connections of a user (`limits.user_connections`).
     #[arg(long, value_name = "TOKEN", conflicts_with_all = ["token_file", "secret_file", "auth"])]
     token: Option<String>,
     /// File with that token; it is read again for each connection.

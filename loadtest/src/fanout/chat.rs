@@ -72,7 +72,7 @@ pub(super) struct Inflaters {
 }
 
 impl Inflaters {
-    /// The payload of a compressed frame; `None` if it is JSON as it stands.
+    /// The payload of a compressed frame; `None` if it is JSON already.
     pub(super) fn read(&mut self, link: LinkId, payload: &[u8]) -> Result<Option<Vec<u8>>> {
         if payload.first() == Some(&b'{') {
             return Ok(None);

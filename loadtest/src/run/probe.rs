@@ -39,7 +39,7 @@ pub(super) fn probe(url: &str, addr: SocketAddr, peer: Peer, door: &Door) -> Res
     }
 }
 
-/// Sends the request; the answer's beginning. `socket` is what the stream stands on.
+/// Sends the request; the answer's beginning. `socket` is below the stream.
 fn exchange(
     mut stream: impl Read + Write,
     socket: &TcpStream,

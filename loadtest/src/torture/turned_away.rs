@@ -5,7 +5,7 @@
 const STATUSES: [u16; 4] = [400, 401, 403, 429];
 /// Close codes: too much was sent, the token ended, a ban, an order, another connection.
 const CODES: [u16; 5] = [4003, 4100, 4501, 4502, 4503];
-/// What stands before the number, in the words of the load's links and of the Rust client.
+/// The words before the number, in the words of the load's links and of the Rust client.
 const BEFORE: [&str; 4] =
     ["answered with \"HTTP/1.1 ", "closed by the server: ", "refused with ", "closed with "];
 

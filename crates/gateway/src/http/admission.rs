@@ -71,7 +71,7 @@ pub(super) async fn admit(
     credentials::identify(&head.headers, query, auth, (keys, bus)).await
 }
 
-/// Refuses everybody while the node, which tells users apart, may not know who is banned.
+/// Refuses every client while a node with authentication may not know who is banned.
 pub(super) fn check_followed(orders: &OrderDesk, auth: &AuthSettings) -> Result<(), HttpProblem> {
     let needs_orders = auth.authentication == Authentication::Configured;
     if !needs_orders || orders.was_read_within(ORDERS_UNREAD_TIMEOUT) {

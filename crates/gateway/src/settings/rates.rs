@@ -26,7 +26,7 @@ pub(crate) struct PublishRates {
     pub(crate) connection: Option<RateLimit>,
     /// Of a user on this node.
     pub(crate) user: Option<RateLimit>,
-    /// Of signals of a connection, which are published to nobody's history.
+    /// Of signals of a connection, which no history keeps.
     pub(crate) signals: Option<RateLimit>,
     /// Of a room on all nodes, as the bus takes it; 0 is no limit.
     pub(crate) room: u32,

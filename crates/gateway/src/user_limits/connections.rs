@@ -25,7 +25,7 @@ const MIN_SWEEP: usize = 1_024;
 /// When a user at the limit may try again.
 const FULL_RETRY: Duration = Duration::from_secs(10);
 
-/// Changes of a user within this time are told to the bus as one.
+/// Changes of a user within this time go to the bus as one.
 const SET_PAUSE: Duration = Duration::from_millis(50);
 /// States that the bus is given in a row.
 const SETS_PER_TURN: usize = 256;

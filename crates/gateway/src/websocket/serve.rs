@@ -284,7 +284,8 @@ async fn drain(connection: &Connection) {
     }
 }
 
-/// Reads what nobody wants any more, in turns: hundreds may be ended while they send as they can.
+/// Reads and discards what an ended connection still sends, in turns: hundreds may be ended while
+/// they send as they can.
 async fn read_to_end(worker: &Worker, connection: &Connection) {
     loop {
         poll_fn(|context| connection.poll_readable(context)).await;

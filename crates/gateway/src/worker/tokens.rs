@@ -181,7 +181,7 @@ impl Worker {
     }
 }
 
-/// Where a member stands: the frames that follow continue from there.
+/// The position of a member: the frames that follow continue from there.
 fn present_position(room: &Room, slot: u32) -> Position {
     let state = room.state.borrow();
     match &state.members.at(slot).reader {

@@ -181,7 +181,7 @@ async fn no_forged_token_lets_anybody_in() {
     node.stop().await;
 }
 
-/// A ticket of the right form that nobody was given.
+/// A ticket of the right form that no node gave.
 #[tokio::test]
 async fn a_made_up_ticket_opens_nothing() {
     let secret = format!("auth.hs_secret={SECRET}");

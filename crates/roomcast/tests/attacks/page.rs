@@ -1,4 +1,4 @@
-//! What a browser is told about the node's answers: nothing of them is run, framed or guessed, and
+//! What the node's answers say to a browser: nothing of them is run, framed or guessed, and
 //! none tells what the node is made of.
 
 use crate::support::auth::GUARDED;
@@ -28,7 +28,7 @@ async fn the_page_has_no_inline_script_and_a_policy_that_allows_none() {
     assert!(!policy.contains("unsafe"), "{policy}");
     assert_eq!(page.header("x-frame-options"), Some("deny"));
     assert_eq!(page.header("referrer-policy"), Some("no-referrer"));
-    // What it loads is its own, and nothing stands in the page itself.
+    // What it loads is its own, and the page itself holds no script or style.
     for script in page.body.match_indices("<script").map(|(at, _)| &page.body[at..]) {
         assert!(script.split('>').next().unwrap().contains("src=\"page.js\""), "{script}");
         assert!(script.split_once('>').unwrap().1.starts_with("</script>"), "{script}");

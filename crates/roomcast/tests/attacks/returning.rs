@@ -1,4 +1,4 @@
-//! Whoever was shut out does not come back by another node, another way, or with another token.
+//! A user that was shut out does not come back by another node, another way, or with another token.
 
 use roomcast_protocol::{CloseCode, Encoding};
 use serde_json::json;

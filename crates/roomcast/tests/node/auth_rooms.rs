@@ -74,7 +74,7 @@ async fn a_rooms_own_token_lets_in_and_gives_more() {
     let publish = alice.publication("den", "1");
     assert_eq!(alice.try_publish(publish).await, Err(ErrorCode::Forbidden));
 
-    // Another token replaces the first, and is answered by `joined` where the member stands.
+    // Another token replaces the first, and is answered by `joined` at the member's position.
     let more = pass("alice", "den", r#""join","publish""#);
     let ServerFrame::Joined { seq, .. } = join(&mut alice, "den", more).await else { panic!() };
     assert_eq!(seq, 0);

@@ -145,7 +145,7 @@ async fn only_large_messages_of_rooms_are_compressed() {
     member.send(&json!({ "type": "history", "id": 3, "room": "room", "limit": 10 })).await;
     let (frame, said) = member.frame_of("history").await;
     assert!(!is_compressed(&frame) && said["messages"].as_array().unwrap().len() == 2);
-    // Its own version of a message, with the key, is nobody else's.
+    // No other member gets its own version of a message, with the key.
     let mut keyed = publish("room", &"y".repeat(600));
     keyed["key"] = json!("once");
     member.send(&keyed).await;

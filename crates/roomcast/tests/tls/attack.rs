@@ -18,7 +18,7 @@ async fn refused(node: &TestNode, reason: &str, count: f64) {
 /// The first bytes of a ClientHello, whose rest does not come.
 const HELLO: [u8; 11] = [0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3];
 
-/// The handshake is in the time of the head, and holds up nobody.
+/// The handshake is in the time of the head, and delays no other client.
 #[tokio::test]
 async fn a_handshake_that_does_not_go_on_is_ended() {
     let scene = Scene::new(CertificateKind::Ecdsa);
@@ -60,7 +60,7 @@ async fn what_is_no_tls_is_refused() {
     }
     refused(&node, "tls", rows.len() as f64).await;
 
-    // HTTP is told what to speak.
+    // A client that speaks HTTP gets an answer in HTTP.
     let mut client = RawClient::connect(node.address()).await;
     client.write(b"GET /ws HTTP/1.1\r\nHost: node\r\n\r\n").await;
     let response = client.response().await;

@@ -103,7 +103,7 @@ async fn no_record_is_too_odd() {
         let odd = odd.new_tree(&mut runner).unwrap().current().concat();
         let socket = TcpStream::connect(node.address()).await.unwrap();
         match case % 4 {
-            // Records that nobody made.
+            // Records that no TLS library made.
             0 => outcome(socket, &odd).await,
             // The first flight of a client, damaged, and records behind it.
             1 | 2 => {

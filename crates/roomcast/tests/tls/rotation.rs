@@ -27,7 +27,7 @@ async fn shows(scene: &Scene, node: &TestNode, name: &str) -> bool {
 /// Handshakes that were done, those that failed, and whether to stop.
 type Shaken = (Rc<Cell<u32>>, Rc<Cell<u32>>, Rc<Cell<bool>>);
 
-/// Shakes hands until it is told to stop; counts those that failed.
+/// Shakes hands until `stop` is set; counts those that failed.
 async fn shake_hands(
     node: std::net::SocketAddr,
     config: Arc<ClientConfig>,
