@@ -6,6 +6,8 @@ mod client_out;
 mod entries;
 mod field;
 mod object;
+mod people_in;
+mod people_out;
 mod server_in;
 mod server_out;
 mod writer;

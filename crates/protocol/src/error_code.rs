@@ -34,6 +34,12 @@ pub enum ErrorCode {
     KeyConflict,
     /// `if_seq` did not hold.
     SeqConflict,
+    /// A `strict` join could only have begun with a gap or a reset.
+    Unrecoverable,
+    /// The room's state has as many keys, or bytes, as it may have.
+    TooManyKeys,
+    /// The connection watches as many users as it may.
+    TooManyUsers,
     /// The node or room has too much to do; try again later.
     Overloaded,
     /// The bus is away; surely nothing was stored.
@@ -48,7 +54,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, for tables and tests.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::BadFrame,
         Self::UnknownType,
         Self::Unsupported,
@@ -64,6 +70,9 @@ impl ErrorCode {
         Self::RateLimited,
         Self::KeyConflict,
         Self::SeqConflict,
+        Self::Unrecoverable,
+        Self::TooManyKeys,
+        Self::TooManyUsers,
         Self::Overloaded,
         Self::BusUnavailable,
         Self::PublishUnknown,
@@ -89,6 +98,9 @@ impl ErrorCode {
             Self::RateLimited => "rate_limited",
             Self::KeyConflict => "key_conflict",
             Self::SeqConflict => "seq_conflict",
+            Self::Unrecoverable => "unrecoverable",
+            Self::TooManyKeys => "too_many_keys",
+            Self::TooManyUsers => "too_many_users",
             Self::Overloaded => "overloaded",
             Self::BusUnavailable => "bus_unavailable",
             Self::PublishUnknown => "publish_unknown",

@@ -19,6 +19,16 @@ pub enum FrameType {
     Members,
     /// Change what other members see of this one.
     Presence,
+    /// Read a room's state.
+    State,
+    /// Where rooms are.
+    Room,
+    /// Confirm what the user received or read.
+    Received,
+    /// Watch users come and go.
+    Watch,
+    /// Watch them no more.
+    Unwatch,
     /// Present a new token.
     Refresh,
     /// Ask for a `pong`.
@@ -27,7 +37,7 @@ pub enum FrameType {
 
 impl FrameType {
     /// Every type, in the order of declaration.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 15] = [
         Self::Join,
         Self::Leave,
         Self::Publish,
@@ -36,6 +46,11 @@ impl FrameType {
         Self::History,
         Self::Members,
         Self::Presence,
+        Self::State,
+        Self::Room,
+        Self::Received,
+        Self::Watch,
+        Self::Unwatch,
         Self::Refresh,
         Self::Ping,
     ];
@@ -51,6 +66,11 @@ impl FrameType {
             Self::History => "history",
             Self::Members => "members",
             Self::Presence => "presence",
+            Self::State => "state",
+            Self::Room => "room",
+            Self::Received => "received",
+            Self::Watch => "watch",
+            Self::Unwatch => "unwatch",
             Self::Refresh => "refresh",
             Self::Ping => "ping",
         }

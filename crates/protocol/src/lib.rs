@@ -27,12 +27,16 @@ pub use frame_type::FrameType;
 pub use message::Message;
 pub use name::{
     ConnectionId, EventKind, EventName, KeyKind, MAX_EVENT_BYTES, MAX_KEY_BYTES, MAX_NODE_BYTES,
-    MAX_ROOM_BYTES, MAX_USER_BYTES, Name, NameError, NameKind, NodeId, NodeKind, PublishKey,
-    RoomName, UserKind, UserName,
+    MAX_ROOM_BYTES, MAX_STATE_KEY_BYTES, MAX_USER_BYTES, Name, NameError, NameKind, NodeId,
+    NodeKind, PublishKey, RoomName, StateKey, StateKind, UserKind, UserName,
 };
 pub use position::{Epoch, Lineage, Position, Seq};
 pub use request::{
     ClientFrame, DEFAULT_HISTORY_LIMIT, HistoryQuery, JoinRoom, MAX_HISTORY_LIMIT, MAX_JOIN_ROOMS,
-    MAX_PAGE_BYTES, MAX_TRACEPARENT_BYTES, Publish, RequestId,
+    MAX_LISTED_USERS, MAX_PAGE_BYTES, MAX_ROOM_QUERIES, MAX_TRACEPARENT_BYTES, MAX_TTL_MS,
+    MIN_TTL_MS, Publish, RequestId, Since,
 };
-pub use response::{Heartbeat, Limits, MAX_PAGE_MEMBERS, Member, ServerFrame, UserEvent};
+pub use response::{
+    Heartbeat, Limits, MAX_PAGE_ENTRIES, MAX_PAGE_MEMBERS, MAX_STATE_POINTS, Member, OnlineUser,
+    PresenceCounts, PresenceStatus, ReadMarks, ServerFrame, StateEntry, StatePoint, UserEvent,
+};

@@ -1,6 +1,6 @@
 //! A message: sequenced, kept, and delivered to every member of its room.
 
-use crate::{ConnectionId, Data, EventName, PublishKey, Seq, UserName};
+use crate::{ConnectionId, Data, EventName, PublishKey, Seq, StateKey, UserName};
 
 /// One message of a room as the bus carries it. The room stands beside it, not in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,15 @@ pub struct Message {
     pub echo: bool,
     /// W3C trace context that travels with it.
     pub traceparent: Option<Box<str>>,
+    /// The key of the room's state that it sets; `None` sets the room's own value, where the room
+    /// keeps state.
+    pub state_key: Option<StateKey>,
+    /// How long the value that it sets lasts, in ms from `time` on.
+    pub ttl_ms: Option<u64>,
+    /// Whether it removes the value in place of setting it.
+    pub remove: bool,
+    /// What its author showed of itself when it published, where the namespace adds that.
+    pub info: Option<Data>,
     /// The payload.
     pub data: Data,
 }

@@ -19,6 +19,9 @@ pub const MAX_USER_BYTES: usize = 128;
 pub const MAX_EVENT_BYTES: usize = 64;
 /// Longest idempotency key in bytes: a UUID and a prefix; Redis keeps each for its window.
 pub const MAX_KEY_BYTES: usize = 64;
+/// Longest key of a room's state in bytes: an id and a path in practice; each is kept in Redis and in
+/// the memory of nodes.
+pub const MAX_STATE_KEY_BYTES: usize = 128;
 /// Longest node name in bytes: a host name label and a suffix.
 pub const MAX_NODE_BYTES: usize = 64;
 
@@ -72,6 +75,9 @@ pub enum EventKind {}
 /// The kind of `PublishKey`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum KeyKind {}
+/// The kind of `StateKey`.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum StateKind {}
 /// The kind of `NodeId`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum NodeKind {}
@@ -88,6 +94,10 @@ impl NameKind for KeyKind {
     const WHAT: &'static str = "key";
     const MAX_BYTES: usize = MAX_KEY_BYTES;
 }
+impl NameKind for StateKind {
+    const WHAT: &'static str = "state key";
+    const MAX_BYTES: usize = MAX_STATE_KEY_BYTES;
+}
 impl NameKind for NodeKind {
     const WHAT: &'static str = "node id";
     const MAX_BYTES: usize = MAX_NODE_BYTES;
@@ -99,6 +109,8 @@ pub type UserName = Name<UserKind>;
 pub type EventName = Name<EventKind>;
 /// An idempotency key: the same key by the same user in the same room is stored once.
 pub type PublishKey = Name<KeyKind>;
+/// The key of one value of a room's state.
+pub type StateKey = Name<StateKind>;
 /// The name of one node, unique in its cluster.
 pub type NodeId = Name<NodeKind>;
 

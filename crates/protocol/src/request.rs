@@ -1,6 +1,9 @@
 //! What a client may send: one variant for each frame type.
 
-use crate::{Data, EventName, FrameType, Position, PublishKey, RoomName, Seq};
+use crate::{
+    Data, Epoch, EventName, FrameType, Position, PresenceStatus, PublishKey, RoomName, Seq,
+    StateKey, UserName,
+};
 
 /// Largest page of history in messages, and the most that a `join` may begin with: a page is
 /// written in one go, and a client can ask for the next.
@@ -11,7 +14,15 @@ pub const DEFAULT_HISTORY_LIMIT: u32 = 50;
 pub const MAX_JOIN_ROOMS: usize = 1024;
 /// Longest `traceparent` in bytes: version 00 of W3C Trace Context has 55, later ones may grow.
 pub const MAX_TRACEPARENT_BYTES: usize = 128;
-/// Longest `page` of `members` in bytes; the node made it, so a longer one is not its own.
+/// Rooms in one `room`: a list of chats on a screen or two.
+pub const MAX_ROOM_QUERIES: usize = 100;
+/// Users in one `watch` or `unwatch` that are read at all; a connection may watch fewer.
+pub const MAX_LISTED_USERS: usize = 10_000;
+/// Shortest life of a value of a room's state, in ms.
+pub const MIN_TTL_MS: u64 = 100;
+/// Longest life of a value of a room's state, in ms: 30 days.
+pub const MAX_TTL_MS: u64 = 30 * 24 * 3600 * 1000;
+/// Longest `page` of `members` and `state` in bytes; the node made it, so a longer one is not its own.
 pub const MAX_PAGE_BYTES: usize = 256;
 
 /// A client's number for one request, echoed in its answer: a positive integer below 2^53.
@@ -76,8 +87,51 @@ pub enum ClientFrame {
         room: RoomName,
         /// Replaces the member's info.
         info: Option<Data>,
-        /// `active` or `away`.
-        state: Option<Box<str>>,
+        /// Whether the user is there.
+        status: Option<PresenceStatus>,
+    },
+    /// Read the state of a room without joining it.
+    State {
+        /// Echoed in the answer.
+        id: Option<RequestId>,
+        /// The room.
+        room: RoomName,
+        /// The `page` of the answer before; `None` for the first one.
+        page: Option<Box<str>>,
+    },
+    /// Where rooms are: one answer each.
+    Room {
+        /// Echoed in each answer.
+        id: Option<RequestId>,
+        /// 1 to `MAX_ROOM_QUERIES`.
+        rooms: Vec<RoomName>,
+    },
+    /// The user has received, or read, everything up to here.
+    Received {
+        /// Asks for an answer when given.
+        id: Option<RequestId>,
+        /// The room.
+        room: RoomName,
+        /// The epoch that `seq` counts in.
+        epoch: Epoch,
+        /// The last message.
+        seq: Seq,
+        /// Whether they were read too.
+        read: bool,
+    },
+    /// Tell when each of these users comes online or leaves.
+    Watch {
+        /// Echoed in `watching`.
+        id: Option<RequestId>,
+        /// 1 to `MAX_LISTED_USERS`.
+        users: Vec<UserName>,
+    },
+    /// Tell no more of these users.
+    Unwatch {
+        /// Echoed in `watching`.
+        id: Option<RequestId>,
+        /// 1 to `MAX_LISTED_USERS`.
+        users: Vec<UserName>,
     },
     /// Present a new token before the old one ends.
     Refresh {
@@ -105,6 +159,11 @@ impl ClientFrame {
             Self::History(_) => FrameType::History,
             Self::Members { .. } => FrameType::Members,
             Self::Presence { .. } => FrameType::Presence,
+            Self::State { .. } => FrameType::State,
+            Self::Room { .. } => FrameType::Room,
+            Self::Received { .. } => FrameType::Received,
+            Self::Watch { .. } => FrameType::Watch,
+            Self::Unwatch { .. } => FrameType::Unwatch,
             Self::Refresh { .. } => FrameType::Refresh,
             Self::Ping { .. } => FrameType::Ping,
         }
@@ -121,6 +180,11 @@ impl ClientFrame {
             | Self::Typing { id, .. }
             | Self::Members { id, .. }
             | Self::Presence { id, .. }
+            | Self::State { id, .. }
+            | Self::Room { id, .. }
+            | Self::Received { id, .. }
+            | Self::Watch { id, .. }
+            | Self::Unwatch { id, .. }
             | Self::Refresh { id, .. }
             | Self::Ping { id } => *id,
         }
@@ -132,17 +196,44 @@ impl ClientFrame {
 pub struct JoinRoom {
     /// The room.
     pub room: RoomName,
-    /// Resume: everything after this position, first.
-    pub since: Option<Position>,
+    /// Resume: everything after this, first.
+    pub since: Option<Since>,
     /// Begin with up to this many of the latest messages (at most `MAX_HISTORY_LIMIT`); of no
     /// effect with `since`.
     pub history: Option<u32>,
     /// Receive joins and leaves of others.
     pub presence: bool,
+    /// Refuse the join where it could only begin with a gap or a reset.
+    pub strict: bool,
     /// What other members see of this one.
     pub info: Option<Data>,
     /// A token for this room.
     pub token: Option<Box<str>>,
+}
+
+/// Where a resume begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    /// After this position.
+    Position(Position),
+    /// With the messages of this time or later, Unix time in ms.
+    Time(u64),
+}
+
+impl Since {
+    /// The position, if it is one.
+    pub const fn position(self) -> Option<Position> {
+        match self {
+            Self::Position(position) => Some(position),
+            Self::Time(_) => None,
+        }
+    }
+}
+
+impl From<Position> for Since {
+    fn from(position: Position) -> Self {
+        Self::Position(position)
+    }
 }
 
 /// A message to publish.
@@ -160,6 +251,17 @@ pub struct Publish {
     pub key: Option<PublishKey>,
     /// Only if the room stands exactly here (`if_seq` with `epoch` on the wire).
     pub if_seq: Option<Position>,
+    /// Only if the value under `state_key` was set exactly here (`if_key_seq` with `epoch` on the
+    /// wire); seq 0: only if there is none.
+    pub if_key_seq: Option<Position>,
+    /// The key of the room's state that it sets; `None` sets the room's own value.
+    pub state_key: Option<StateKey>,
+    /// How long the value lasts, in ms: `MIN_TTL_MS` to `MAX_TTL_MS`.
+    pub ttl_ms: Option<u64>,
+    /// Remove the value in place of setting it.
+    pub remove: bool,
+    /// Tell this connection how many users received and read it.
+    pub receipts: bool,
     /// Whether this connection receives it too; true unless given.
     pub echo: bool,
     /// W3C trace context.

@@ -1,6 +1,7 @@
 //! What a node sends: one variant for each frame type.
 
 mod kind;
+mod people;
 
 use std::sync::Arc;
 
@@ -9,8 +10,10 @@ use crate::{
     UserName,
 };
 
-/// Members in one page, at most: a page has 64 KiB or a single member.
-pub const MAX_PAGE_MEMBERS: usize = 4096;
+pub use people::{
+    MAX_PAGE_ENTRIES, MAX_PAGE_MEMBERS, MAX_STATE_POINTS, Member, OnlineUser, PresenceCounts,
+    PresenceStatus, ReadMarks, StateEntry, StatePoint, UserEvent,
+};
 
 /// A frame from a node.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,12 +50,12 @@ pub enum ServerFrame {
         seq: Seq,
         /// With `since`: whether everything since then follows.
         recovered: Option<bool>,
-        /// Members in the room, if presence is on.
-        count: Option<u64>,
-        /// Revision of the member list, if presence is on.
-        rev: Option<u64>,
-        /// The first page of members, if presence was asked for and the room is small enough.
-        members: Option<Vec<Member>>,
+        /// Its members in numbers, if presence is on and the client may know.
+        counts: Option<PresenceCounts>,
+        /// How far its user has confirmed it, in rooms with receipts.
+        marks: Option<ReadMarks>,
+        /// Whether a snapshot of the room's state follows.
+        state: bool,
     },
     /// The client is no member any more.
     Left {
@@ -111,10 +114,25 @@ pub enum ServerFrame {
     UserJoined(UserEvent),
     /// A user's last connection left the room.
     UserLeft(UserEvent),
+    /// The room's members in numbers.
+    Count {
+        /// The room.
+        room: RoomName,
+        /// Memberships.
+        count: u64,
+        /// Different users.
+        users: u64,
+        /// Revision of the member list.
+        rev: u64,
+        /// Whether the client's list stays good: only numbers changed.
+        list: bool,
+    },
     /// The member list is no longer known; ask for it again with `members`.
     PresenceReset {
         /// The room.
         room: RoomName,
+        /// How long to wait before, in ms.
+        after_ms: u64,
     },
     /// Messages `from` to `to`, both included, cannot be delivered to this member.
     Gap {
@@ -124,6 +142,10 @@ pub enum ServerFrame {
         from: Seq,
         /// Last missing seq.
         to: Seq,
+        /// Whether newer values of the same keys stand for them, in a state room.
+        conflated: bool,
+        /// Whether a snapshot of the room's state follows.
+        state: bool,
     },
     /// The room goes on in another epoch.
     Reset {
@@ -136,6 +158,8 @@ pub enum ServerFrame {
         /// How many messages that the old epoch delivered here are not part of the new one;
         /// 0 if the new epoch merely continues the old.
         lost: u64,
+        /// Whether a snapshot of the room's state follows.
+        state: bool,
     },
     /// A page of history, ascending.
     History {
@@ -158,12 +182,8 @@ pub enum ServerFrame {
         room: RoomName,
         /// The members of this page.
         members: Vec<Member>,
-        /// Members in the room.
-        count: u64,
-        /// Different users among them.
-        users: u64,
-        /// Revision of the member list.
-        rev: u64,
+        /// The room's members in numbers; the list is that of `rev`.
+        counts: PresenceCounts,
         /// What to give as `page` for the next page; `None` on the last.
         more: Option<Box<str>>,
     },
@@ -179,10 +199,86 @@ pub enum ServerFrame {
         connection: Option<ConnectionId>,
         /// The member's info.
         info: Option<Data>,
-        /// `active` or `away`.
-        state: Option<Box<str>>,
+        /// Whether the user is there.
+        status: Option<PresenceStatus>,
         /// Revision of the member list.
         rev: Option<u64>,
+    },
+    /// A part of a room's state, all parts at one position.
+    State {
+        /// Of the `state`; `None` in a snapshot that the node sends by itself.
+        id: Option<RequestId>,
+        /// The room.
+        room: RoomName,
+        /// The epoch of the position.
+        epoch: Epoch,
+        /// The seq of the position.
+        seq: Seq,
+        /// The values of this part.
+        entries: Vec<StateEntry>,
+        /// Whether other parts follow.
+        more: bool,
+        /// What to give as `page` for the next part, where the client asks for it.
+        page: Option<Box<str>>,
+    },
+    /// Where a room is.
+    Room {
+        /// Of the `room`.
+        id: Option<RequestId>,
+        /// The room.
+        room: RoomName,
+        /// Its epoch; `Epoch::NONE` if nothing was ever published in it.
+        epoch: Epoch,
+        /// Its last seq.
+        seq: Seq,
+        /// Its members in numbers, if presence is on and the client may know.
+        counts: Option<PresenceCounts>,
+        /// How far the user has confirmed it, in rooms with receipts.
+        marks: Option<ReadMarks>,
+        /// The time of its last message, Unix ms by the bus's clock.
+        time: Option<u64>,
+    },
+    /// How far the user has confirmed a room now.
+    Received {
+        /// Of the `received`; `None` if another device of the user confirmed it.
+        id: Option<RequestId>,
+        /// The room.
+        room: RoomName,
+        /// The epoch that the seqs count in.
+        epoch: Epoch,
+        /// The last message that was received.
+        seq: Seq,
+        /// The last message that was read.
+        read: Seq,
+    },
+    /// How many users have received and read a message of this connection.
+    Receipts {
+        /// The room.
+        room: RoomName,
+        /// The epoch that `seq` counts in.
+        epoch: Epoch,
+        /// The message.
+        seq: Seq,
+        /// Users that received it.
+        received: u64,
+        /// Users that read it.
+        read: u64,
+    },
+    /// The users of a `watch` or `unwatch`, and which of them are online.
+    Watching {
+        /// Of the request.
+        id: Option<RequestId>,
+        /// In the request's order.
+        users: Vec<OnlineUser>,
+    },
+    /// A watched user came online or left.
+    User {
+        /// Who.
+        user: UserName,
+        /// Whether it is online.
+        online: bool,
+        /// When, Unix time in ms.
+        time: u64,
     },
     /// The new token is taken.
     Refreshed {
@@ -220,36 +316,6 @@ pub enum ServerFrame {
         /// When to try again, in ms.
         retry_after_ms: Option<u64>,
     },
-}
-
-/// A user appeared in a room or went away.
-#[derive(Debug, Clone, PartialEq)]
-pub struct UserEvent {
-    /// The room.
-    pub room: RoomName,
-    /// Who.
-    pub user: UserName,
-    /// What the user shows of itself.
-    pub info: Option<Data>,
-    /// When, Unix time in ms by the bus's clock.
-    pub time: u64,
-    /// Members in the room after it.
-    pub count: u64,
-    /// Revision of the member list after it.
-    pub rev: u64,
-}
-
-/// One connection in a room, as other members see it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Member {
-    /// The connection.
-    pub connection: ConnectionId,
-    /// Its user, if known.
-    pub user: Option<UserName>,
-    /// What it shows of itself.
-    pub info: Option<Data>,
-    /// `active` or `away`.
-    pub state: Option<Box<str>>,
 }
 
 /// How the node watches over a connection.

@@ -10,8 +10,8 @@ use crate::data::check_json_depth;
 use crate::transcode::escapes::unescape;
 use crate::transcode::msgpack::{Item, MsgPackReader};
 use crate::{
-    ConnectionId, Data, DecodeError, Epoch, ErrorCode, MAX_ROOM_BYTES, Name, NameKind, RequestId,
-    RoomName, Seq,
+    ConnectionId, Data, DecodeError, Epoch, ErrorCode, MAX_ROOM_BYTES, Name, NameKind,
+    PresenceStatus, RequestId, RoomName, Seq,
 };
 
 /// Ids, seqs and times stay below 2^53, so that JavaScript reads them exactly.
@@ -168,6 +168,53 @@ impl<'a> Object<'a> {
         ConnectionId::parse(&text).map(Some).ok_or_else(|| wrong("connection", HEX))
     }
 
+    /// A user's status.
+    pub(super) fn status(&self) -> Result<Option<PresenceStatus>, DecodeError> {
+        let Some(text) = self.str("status")? else { return Ok(None) };
+        let status = PresenceStatus::parse(&text);
+        status.map(Some).ok_or_else(|| wrong("status", "must be \"active\" or \"away\""))
+    }
+
+    /// A list of names.
+    pub(super) fn names<K: NameKind>(
+        &self,
+        name: &'static str,
+    ) -> Result<Option<Vec<Name<K>>>, DecodeError> {
+        self.texts(name, |text| {
+            Name::parse(text).map_err(|problem| wrong(name, &format!("is wrong: {problem}")))
+        })
+    }
+
+    /// A list of rooms.
+    pub(super) fn room_names(
+        &self,
+        name: &'static str,
+    ) -> Result<Option<Vec<RoomName>>, DecodeError> {
+        self.texts(name, |text| {
+            RoomName::parse(text).map_err(|problem| DecodeError {
+                room: room_text(text),
+                ..DecodeError::new(ErrorCode::BadRoom, format!("`{name}` is wrong: {problem}"))
+            })
+        })
+    }
+
+    /// A list of strings, each read by `read`; it ends at the first that is wrong.
+    fn texts<T>(
+        &self,
+        name: &'static str,
+        read: impl Fn(&str) -> Result<T, DecodeError>,
+    ) -> Result<Option<Vec<T>>, DecodeError> {
+        let Some(value) = self.optional(name) else { return Ok(None) };
+        let Value::List { from, to } = value else { return Err(wrong(name, "must be a list")) };
+        let entry = |item: &Value<'a>| {
+            let text = item
+                .as_str()
+                .map_err(|problem| wrong(name, &format!("is wrong: an entry {problem}")));
+            read(&text?)
+        };
+        self.items(from, to).iter().map(entry).collect::<Result<_, _>>().map(Some)
+    }
+
     /// A payload; null is one too.
     pub(super) fn data(&self, name: &'static str) -> Result<Option<Data>, DecodeError> {
         let Some(value) = self.value(name) else { return Ok(None) };
@@ -203,6 +250,20 @@ impl<'a> Object<'a> {
             all.push(read(&entry)?);
         }
         Ok(Some(all))
+    }
+
+    /// The same for a field that is a list of maps in some frames only.
+    pub(super) fn each_late<T>(
+        &self,
+        name: &'static str,
+        max: usize,
+        known: &'static Known,
+        read: impl Fn(&Object<'a>) -> Result<T, DecodeError>,
+    ) -> Result<Option<Vec<T>>, DecodeError> {
+        let Some(value) = self.optional(name) else { return Ok(None) };
+        let mut list = Object::new();
+        list.read_list(name, value, max).map_err(|problem| wrong_entry(name, &problem))?;
+        list.each(name, known, read)
     }
 
     /// Adds to an error what its answer needs from the frame as far as it could be read.

@@ -113,6 +113,27 @@ impl<'a> Object<'a> {
         &self.items[from..to]
     }
 
+    /// Reads a value as a list of maps, as the only field.
+    pub(super) fn read_list(
+        &mut self,
+        name: &'static str,
+        value: Value<'a>,
+        max: usize,
+    ) -> Result<(), String> {
+        let list = match value {
+            Value::Json(text) => {
+                let mut deserializer = serde_json::Deserializer::from_str(text);
+                let entries = Entries { name, max, items: &mut self.items };
+                entries.deserialize(&mut deserializer).map_err(|problem| problem.to_string())?
+            }
+            Value::MsgPack(bytes) => {
+                self.read_msgpack_list(name, &mut MsgPackReader::new(bytes), max)?
+            }
+            Value::List { .. } | Value::NoList => return Err(NO_MAP.to_owned()),
+        };
+        self.add(name, list)
+    }
+
     fn read_json(&mut self, text: &'a str, known: &'static Known) -> Result<(), String> {
         // serde_json would copy the whole string into its message.
         if text.len() > MAX_STRING_TOLD && text.trim_ascii_start().starts_with('"') {

@@ -2,16 +2,21 @@
 
 use std::sync::Arc;
 
-use super::field::{required, unknown_type};
+use super::field::required;
 use super::object::{Known, Object, Value};
+use super::people_in::{counts, marks, people};
 use crate::{
-    DecodeError, Encoding, ErrorCode, Heartbeat, Limits, MAX_HISTORY_LIMIT, MAX_PAGE_MEMBERS,
-    Member, Message, ServerFrame, UserEvent,
+    DecodeError, Encoding, ErrorCode, Heartbeat, Limits, MAX_HISTORY_LIMIT, MAX_PAGE_ENTRIES,
+    MAX_PAGE_MEMBERS, Message, ServerFrame,
 };
 
 const FIELDS: Known = Known {
     names: FIELD_NAMES,
-    lists: &[("messages", MAX_HISTORY_LIMIT as usize), ("members", MAX_PAGE_MEMBERS)],
+    lists: &[
+        ("messages", MAX_HISTORY_LIMIT as usize),
+        ("members", MAX_PAGE_MEMBERS),
+        ("entries", MAX_PAGE_ENTRIES),
+    ],
 };
 const FIELD_NAMES: &[&str] = &[
     "type",
@@ -46,12 +51,34 @@ const FIELD_NAMES: &[&str] = &[
     "info",
     "users",
     "state",
+    "status",
     "active",
     "expires",
+    "rev_epoch",
+    "received",
+    "read",
+    "unread",
+    "list",
+    "conflated",
+    "entries",
+    "page",
+    "state_key",
+    "ttl_ms",
+    "remove",
 ];
-const MESSAGE_FIELDS: Known =
-    Known::plain(&["seq", "time", "user", "connection", "event", "key", "data"]);
-const MEMBER_FIELDS: Known = Known::plain(&["connection", "user", "info", "state"]);
+const MESSAGE_FIELDS: Known = Known::plain(&[
+    "seq",
+    "time",
+    "user",
+    "connection",
+    "event",
+    "key",
+    "state_key",
+    "ttl_ms",
+    "remove",
+    "info",
+    "data",
+]);
 const HEARTBEAT_FIELDS: Known = Known::plain(&["interval_ms", "timeout_ms"]);
 const LIMITS_FIELDS: Known = Known::plain(&["message_bytes", "rooms"]);
 
@@ -87,21 +114,24 @@ fn frame(object: &Object<'_>) -> Result<ServerFrame, DecodeError> {
             epoch: required("epoch", object.epoch("epoch")?)?,
             seq: number(object, "seq")?,
             recovered: object.bool("recovered")?,
-            count: object.uint("count", u64::MAX)?,
-            rev: object.uint("rev", u64::MAX)?,
-            members: if object.has("members") { Some(members(object)?) } else { None },
+            counts: counts(object)?,
+            marks: marks(object)?,
+            state: object.bool("state")?.unwrap_or(false),
         },
         "left" => ServerFrame::Left { id, room: object.room()?, reason: object.text("reason")? },
         "gap" => ServerFrame::Gap {
             room: object.room()?,
             from: number(object, "from")?,
             to: number(object, "to")?,
+            conflated: object.bool("conflated")?.unwrap_or(false),
+            state: object.bool("state")?.unwrap_or(false),
         },
         "reset" => ServerFrame::Reset {
             room: object.room()?,
             epoch: required("epoch", object.epoch("epoch")?)?,
             seq: number(object, "seq")?,
             lost: number(object, "lost")?,
+            state: object.bool("state")?.unwrap_or(false),
         },
         "history" => ServerFrame::History {
             id,
@@ -116,54 +146,7 @@ fn frame(object: &Object<'_>) -> Result<ServerFrame, DecodeError> {
             reason: required("reason", object.text("reason")?)?,
         },
         "error" => error(object)?,
-        other => return presence(object, other),
-    })
-}
-
-/// The frames about members, ephemeral events and tokens.
-fn presence(object: &Object<'_>, name: &str) -> Result<ServerFrame, DecodeError> {
-    let id = object.id()?;
-    Ok(match name {
-        "signal" => ServerFrame::Signal {
-            room: object.room()?,
-            user: object.name("user")?,
-            connection: object.connection()?,
-            event: required("event", object.name("event")?)?,
-            data: object.data("data")?,
-        },
-        "typing" => ServerFrame::Typing {
-            room: object.room()?,
-            user: object.name("user")?,
-            connection: object.connection()?,
-            active: required("active", object.bool("active")?)?,
-        },
-        "user_joined" => ServerFrame::UserJoined(user_event(object)?),
-        "user_left" => ServerFrame::UserLeft(user_event(object)?),
-        "presence_reset" => ServerFrame::PresenceReset { room: object.room()? },
-        "members" => ServerFrame::Members {
-            id,
-            room: object.room()?,
-            members: members(object)?,
-            count: number(object, "count")?,
-            users: number(object, "users")?,
-            rev: number(object, "rev")?,
-            more: object.text("more")?,
-        },
-        "presence" => ServerFrame::Presence {
-            id,
-            room: object.room()?,
-            user: object.name("user")?,
-            connection: object.connection()?,
-            info: object.data("info")?,
-            state: object.text("state")?,
-            rev: object.uint("rev", u64::MAX)?,
-        },
-        "refreshed" => ServerFrame::Refreshed {
-            id,
-            expires: number(object, "expires")?,
-            time: number(object, "time")?,
-        },
-        other => return Err(unknown_type(other)),
+        other => return people(object, other),
     })
 }
 
@@ -199,31 +182,12 @@ fn message(object: &Object<'_>) -> Result<Arc<Message>, DecodeError> {
         key: object.name("key")?,
         echo: true,
         traceparent: None,
+        state_key: object.name("state_key")?,
+        ttl_ms: object.uint("ttl_ms", u64::MAX)?,
+        remove: object.bool("remove")?.unwrap_or(false),
+        info: object.data("info")?,
         data: required("data", object.data("data")?)?,
     }))
-}
-
-fn members(object: &Object<'_>) -> Result<Vec<Member>, DecodeError> {
-    let members = object.each("members", &MEMBER_FIELDS, |member| {
-        Ok(Member {
-            connection: required("connection", member.connection()?)?,
-            user: member.name("user")?,
-            info: member.data("info")?,
-            state: member.text("state")?,
-        })
-    })?;
-    required("members", members)
-}
-
-fn user_event(object: &Object<'_>) -> Result<UserEvent, DecodeError> {
-    Ok(UserEvent {
-        room: object.room()?,
-        user: required("user", object.name("user")?)?,
-        info: object.data("info")?,
-        time: number(object, "time")?,
-        count: number(object, "count")?,
-        rev: number(object, "rev")?,
-    })
 }
 
 fn error(object: &Object<'_>) -> Result<ServerFrame, DecodeError> {
@@ -242,6 +206,6 @@ fn error(object: &Object<'_>) -> Result<ServerFrame, DecodeError> {
     })
 }
 
-fn number(object: &Object<'_>, name: &'static str) -> Result<u64, DecodeError> {
+pub(super) fn number(object: &Object<'_>, name: &'static str) -> Result<u64, DecodeError> {
     required(name, object.uint(name, u64::MAX)?)
 }

@@ -1,7 +1,8 @@
 //! Writes the frames of nodes. `encode_message` is the hot one: once per message and encoding.
 
+use super::people_out::{write_counts, write_marks, write_people};
 use super::writer::MapWriter;
-use crate::{Encoding, Member, Message, RoomName, ServerFrame, UserEvent};
+use crate::{Encoding, Message, RoomName, ServerFrame};
 
 /// Whether a message is written with its idempotency key, which only its author may see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +36,10 @@ fn write_message(map: &mut MapWriter<'_>, message: &Message, key: KeyVisibility)
     if key == KeyVisibility::Shown {
         map.opt_str("key", message.key.as_ref().map(|key| key.as_str()));
     }
+    map.opt_str("state_key", message.state_key.as_ref().map(|key| key.as_str()));
+    map.opt_uint("ttl_ms", message.ttl_ms);
+    map.flag("remove", message.remove);
+    map.opt_data("info", message.info.as_ref());
     map.data("data", &message.data);
 }
 
@@ -72,17 +77,15 @@ impl ServerFrame {
                     map.uint("rooms", limits.rooms);
                 });
             }
-            Self::Joined { epoch, seq, recovered, count, rev, members, .. } => {
+            Self::Joined { epoch, seq, recovered, counts, marks, state, .. } => {
                 map.epoch(*epoch);
                 map.uint("seq", *seq);
                 if let Some(recovered) = recovered {
                     map.bool("recovered", *recovered);
                 }
-                map.opt_uint("count", *count);
-                map.opt_uint("rev", *rev);
-                if let Some(members) = members {
-                    map.maps("members", members, write_member);
-                }
+                write_counts(&mut map, counts.as_ref());
+                write_marks(&mut map, marks.as_ref());
+                map.flag("state", *state);
             }
             Self::Left { reason, .. } => map.opt_str("reason", reason.as_deref()),
             Self::Ack { epoch, seq, time, .. } => {
@@ -91,14 +94,17 @@ impl ServerFrame {
                 map.uint("time", *time);
             }
             Self::Message { message, .. } => write_message(&mut map, message, KeyVisibility::Shown),
-            Self::Gap { from, to, .. } => {
+            Self::Gap { from, to, conflated, state, .. } => {
                 map.uint("from", *from);
                 map.uint("to", *to);
+                map.flag("conflated", *conflated);
+                map.flag("state", *state);
             }
-            Self::Reset { epoch, seq, lost, .. } => {
+            Self::Reset { epoch, seq, lost, state, .. } => {
                 map.epoch(*epoch);
                 map.uint("seq", *seq);
                 map.uint("lost", *lost);
+                map.flag("state", *state);
             }
             Self::History { epoch, messages, more, .. } => {
                 map.epoch(*epoch);
@@ -121,55 +127,8 @@ impl ServerFrame {
                 map.uint("expires", *expires);
                 map.uint("time", *time);
             }
-            others => write_presence(&mut map, others),
+            others => write_people(&mut map, others),
         }
         map.end();
     }
-}
-
-/// The frames about members and ephemeral events; the others have been written.
-fn write_presence(map: &mut MapWriter<'_>, frame: &ServerFrame) {
-    match frame {
-        ServerFrame::Signal { user, connection, event, data, .. } => {
-            map.opt_str("user", user.as_ref().map(|user| user.as_str()));
-            map.connection(*connection);
-            map.str("event", event.as_str());
-            map.opt_data("data", data.as_ref());
-        }
-        ServerFrame::Typing { user, connection, active, .. } => {
-            map.opt_str("user", user.as_ref().map(|user| user.as_str()));
-            map.connection(*connection);
-            map.bool("active", *active);
-        }
-        ServerFrame::UserJoined(event) | ServerFrame::UserLeft(event) => {
-            let UserEvent { room: _, user, info, time, count, rev } = event;
-            map.str("user", user.as_str());
-            map.opt_data("info", info.as_ref());
-            map.uint("time", *time);
-            map.uint("count", *count);
-            map.uint("rev", *rev);
-        }
-        ServerFrame::Members { members, count, users, rev, more, .. } => {
-            map.maps("members", members, write_member);
-            map.uint("count", *count);
-            map.uint("users", *users);
-            map.uint("rev", *rev);
-            map.opt_str("more", more.as_deref());
-        }
-        ServerFrame::Presence { user, connection, info, state, rev, .. } => {
-            map.opt_str("user", user.as_ref().map(|user| user.as_str()));
-            map.connection(*connection);
-            map.opt_data("info", info.as_ref());
-            map.opt_str("state", state.as_deref());
-            map.opt_uint("rev", *rev);
-        }
-        _ => {}
-    }
-}
-
-fn write_member(map: &mut MapWriter<'_>, member: &Member) {
-    map.connection(Some(member.connection));
-    map.opt_str("user", member.user.as_ref().map(|user| user.as_str()));
-    map.opt_data("info", member.info.as_ref());
-    map.opt_str("state", member.state.as_deref());
 }

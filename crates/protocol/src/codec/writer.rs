@@ -83,6 +83,13 @@ impl<'b> MapWriter<'b> {
         }
     }
 
+    /// A field whose default is false, and which is then left out.
+    pub(super) fn flag(&mut self, name: &'static str, value: bool) {
+        if value {
+            self.bool(name, true);
+        }
+    }
+
     pub(super) fn epoch(&mut self, epoch: Epoch) {
         self.hex("epoch", epoch.0);
     }
@@ -114,12 +121,38 @@ impl<'b> MapWriter<'b> {
         map.end();
     }
 
+    /// A list of strings.
+    pub(super) fn strs<'t, T: 't>(
+        &mut self,
+        name: &'static str,
+        items: &'t [T],
+        text: impl Fn(&'t T) -> &'t str,
+    ) {
+        self.list(name, items, |encoding, buffer, item| match encoding {
+            Encoding::Json => write_str(buffer, text(item)),
+            Encoding::MsgPack => encode::write_str(buffer, text(item)).expect(VEC),
+        });
+    }
+
     /// A list of maps.
     pub(super) fn maps<T>(
         &mut self,
         name: &'static str,
         items: &[T],
         write: impl Fn(&mut MapWriter<'_>, &T),
+    ) {
+        self.list(name, items, |encoding, buffer, item| {
+            let mut map = MapWriter::begin(encoding, buffer);
+            write(&mut map, item);
+            map.end();
+        });
+    }
+
+    fn list<'t, T>(
+        &mut self,
+        name: &'static str,
+        items: &'t [T],
+        write: impl Fn(Encoding, &mut Vec<u8>, &'t T),
     ) {
         self.key(name);
         match self.encoding {
@@ -133,16 +166,14 @@ impl<'b> MapWriter<'b> {
             if index > 0 && self.encoding == Encoding::Json {
                 self.buffer.push(b',');
             }
-            let mut map = MapWriter::begin(self.encoding, self.buffer);
-            write(&mut map, item);
-            map.end();
+            write(self.encoding, self.buffer, item);
         }
         if self.encoding == Encoding::Json {
             self.buffer.push(b']');
         }
     }
 
-    fn hex(&mut self, name: &'static str, value: u64) {
+    pub(super) fn hex(&mut self, name: &'static str, value: u64) {
         let mut digits = [0; 16];
         for (index, digit) in digits.iter_mut().enumerate() {
             *digit = b"0123456789abcdef"[(value >> (60 - 4 * index)) as usize & 15];

@@ -4,7 +4,7 @@ use crate::{RequestId, RoomName, ServerFrame};
 
 impl ServerFrame {
     /// Every type, for tables, metrics and tests.
-    pub const TYPES: [&'static str; 19] = [
+    pub const TYPES: [&'static str; 26] = [
         "connected",
         "joined",
         "left",
@@ -14,12 +14,19 @@ impl ServerFrame {
         "typing",
         "user_joined",
         "user_left",
+        "count",
         "presence_reset",
         "gap",
         "reset",
         "history",
         "members",
         "presence",
+        "state",
+        "room",
+        "received",
+        "receipts",
+        "watching",
+        "user",
         "refreshed",
         "pong",
         "reconnect",
@@ -38,12 +45,19 @@ impl ServerFrame {
             Self::Typing { .. } => "typing",
             Self::UserJoined(_) => "user_joined",
             Self::UserLeft(_) => "user_left",
+            Self::Count { .. } => "count",
             Self::PresenceReset { .. } => "presence_reset",
             Self::Gap { .. } => "gap",
             Self::Reset { .. } => "reset",
             Self::History { .. } => "history",
             Self::Members { .. } => "members",
             Self::Presence { .. } => "presence",
+            Self::State { .. } => "state",
+            Self::Room { .. } => "room",
+            Self::Received { .. } => "received",
+            Self::Receipts { .. } => "receipts",
+            Self::Watching { .. } => "watching",
+            Self::User { .. } => "user",
             Self::Refreshed { .. } => "refreshed",
             Self::Pong { .. } => "pong",
             Self::Reconnect { .. } => "reconnect",
@@ -60,6 +74,10 @@ impl ServerFrame {
             | Self::History { id, .. }
             | Self::Members { id, .. }
             | Self::Presence { id, .. }
+            | Self::State { id, .. }
+            | Self::Room { id, .. }
+            | Self::Received { id, .. }
+            | Self::Watching { id, .. }
             | Self::Refreshed { id, .. }
             | Self::Pong { id, .. }
             | Self::Error { id, .. } => *id,
@@ -76,17 +94,24 @@ impl ServerFrame {
             | Self::Message { room, .. }
             | Self::Signal { room, .. }
             | Self::Typing { room, .. }
-            | Self::PresenceReset { room }
+            | Self::Count { room, .. }
+            | Self::PresenceReset { room, .. }
             | Self::Gap { room, .. }
             | Self::Reset { room, .. }
             | Self::History { room, .. }
             | Self::Members { room, .. }
-            | Self::Presence { room, .. } => Some(room),
+            | Self::Presence { room, .. }
+            | Self::State { room, .. }
+            | Self::Room { room, .. }
+            | Self::Received { room, .. }
+            | Self::Receipts { room, .. } => Some(room),
             Self::UserJoined(event) | Self::UserLeft(event) => Some(&event.room),
             Self::Error { room, .. } => room.as_ref(),
             Self::Connected { .. }
             | Self::Refreshed { .. }
             | Self::Pong { .. }
+            | Self::Watching { .. }
+            | Self::User { .. }
             | Self::Reconnect { .. } => None,
         }
     }

@@ -115,10 +115,10 @@ fn fields_that_are_missing_or_wrong() {
         r#"{"type":"history","room":"a","limit":1001}"#,
         "`limit` must be an integer from 1 to 1000",
     );
-    bad(r#"{"type":"presence","room":"a"}"#, "`info` and `state` are both missing: give one");
+    bad(r#"{"type":"presence","room":"a"}"#, "`info` and `status` are both missing: give one");
     bad(
-        r#"{"type":"presence","room":"a","state":"gone"}"#,
-        "`state` must be \"active\" or \"away\"",
+        r#"{"type":"presence","room":"a","status":"gone"}"#,
+        "`status` must be \"active\" or \"away\"",
     );
     bad(r#"{"type":"refresh"}"#, "`token` is missing");
     let deep =
@@ -234,7 +234,7 @@ fn half_a_surrogate_pair_is_no_text() {
             ("traceparent", r#""type":"publish","room":"a","data":1"#),
             ("page", r#""type":"members","room":"a""#),
             ("token", r#""type":"refresh""#),
-            ("state", r#""type":"presence","room":"a""#),
+            ("status", r#""type":"presence","room":"a""#),
             ("type", r#""room":"a""#),
         ] {
             let text = format!(r#"{{{rest},"{field}":"x{half}"}}"#);

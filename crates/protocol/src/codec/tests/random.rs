@@ -10,7 +10,8 @@ use proptest::prelude::*;
 use crate::data::tests::payload;
 use crate::{
     ClientFrame, ConnectionId, Data, Encoding, Epoch, ErrorCode, EventName, HistoryQuery, JoinRoom,
-    Member, Message, Position, Publish, PublishKey, RoomName, ServerFrame, UserEvent, UserName,
+    Member, Message, OnlineUser, Position, PresenceCounts, PresenceStatus, Publish, PublishKey,
+    ReadMarks, RoomName, ServerFrame, Since, StateEntry, StateKey, StatePoint, UserEvent, UserName,
 };
 
 const CASES: u32 = 2000;
@@ -52,29 +53,87 @@ fn connection() -> impl Strategy<Value = ConnectionId> {
     any::<u64>().prop_map(ConnectionId)
 }
 
-fn state() -> impl Strategy<Value = Box<str>> {
-    prop_oneof![Just("active".into()), Just("away".into())]
+fn status() -> impl Strategy<Value = PresenceStatus> {
+    prop_oneof![Just(PresenceStatus::Active), Just(PresenceStatus::Away)]
+}
+
+fn state_key() -> impl Strategy<Value = StateKey> {
+    "[!-~]{1,128}".prop_map(|text| StateKey::parse(&text).unwrap())
+}
+
+fn since() -> impl Strategy<Value = Since> {
+    prop_oneof![position().prop_map(Since::Position), (0..=MAX_SAFE).prop_map(Since::Time)]
+}
+
+fn counts() -> impl Strategy<Value = PresenceCounts> {
+    any::<(u64, u64, u64, u64)>().prop_map(|(count, users, rev, epoch)| PresenceCounts {
+        count,
+        users,
+        rev,
+        rev_epoch: Epoch(epoch),
+    })
+}
+
+fn marks() -> impl Strategy<Value = ReadMarks> {
+    any::<(u64, u64, u64)>().prop_map(|(received, read, unread)| ReadMarks {
+        received,
+        read,
+        unread,
+    })
+}
+
+fn state_entry(encoding: Encoding) -> impl Strategy<Value = StateEntry> {
+    let point = (any::<(u64, u64)>(), payload(encoding))
+        .prop_map(|((seq, time), data)| StatePoint { seq, time, data });
+    (of(state_key()), any::<(u64, u64)>(), of(user()), payload(encoding), of(vec(point, 0..3)))
+        .prop_map(|(key, (seq, time), user, data, points)| StateEntry {
+            key,
+            seq,
+            time,
+            user,
+            data,
+            points,
+        })
 }
 
 fn join_room(encoding: Encoding) -> impl Strategy<Value = JoinRoom> {
     let options =
-        (of(position()), of(0..=1000u32), any::<bool>(), of(payload(encoding)), of(text()));
-    (room(), options).prop_map(|(room, (since, history, presence, info, token))| JoinRoom {
-        room,
-        since,
-        history,
-        presence,
-        info,
-        token,
+        (of(since()), of(0..=1000u32), any::<(bool, bool)>(), of(payload(encoding)), of(text()));
+    (room(), options).prop_map(|(room, (since, history, (presence, strict), info, token))| {
+        JoinRoom { room, since, history, presence, strict, info, token }
     })
 }
 
 fn publish(encoding: Encoding) -> impl Strategy<Value = ClientFrame> {
     let options = (of(event()), of(key()), of(position()), any::<bool>(), of("[!-~]{1,128}"));
-    (id(), room(), payload(encoding), options).prop_map(
-        |(id, room, data, (event, key, if_seq, echo, traceparent))| {
+    let state = (of(state_key()), of(100..=1_000_000u64), any::<(bool, bool)>(), of(0..=MAX_SAFE));
+    (id(), room(), payload(encoding), options, state).prop_map(
+        |(
+            id,
+            room,
+            data,
+            (event, key, if_seq, echo, traceparent),
+            (state_key, ttl_ms, (remove, receipts), key_seq),
+        )| {
             let traceparent = traceparent.map(Into::into);
-            ClientFrame::Publish(Publish { id, room, data, event, key, if_seq, echo, traceparent })
+            // Both conditions count in one epoch.
+            let epoch = if_seq.map_or(Epoch(9), |position| position.epoch);
+            let if_key_seq = key_seq.map(|seq| Position { epoch, seq });
+            ClientFrame::Publish(Publish {
+                id,
+                room,
+                data,
+                event,
+                key,
+                if_seq,
+                if_key_seq,
+                state_key,
+                ttl_ms,
+                remove,
+                receipts,
+                echo,
+                traceparent,
+            })
         },
     )
 }
@@ -99,9 +158,26 @@ fn client_frame(encoding: Encoding) -> impl Strategy<Value = ClientFrame> {
                 ClientFrame::History(HistoryQuery { id, room, after, before, limit })
             }
         ),
-        (id(), room(), payload(encoding), of(state())).prop_map(|(id, room, info, state)| {
-            ClientFrame::Presence { id, room, info: Some(info), state }
+        (id(), room(), payload(encoding), of(status())).prop_map(|(id, room, info, status)| {
+            ClientFrame::Presence { id, room, info: Some(info), status }
         }),
+        (id(), room(), of("[!-~]{1,256}")).prop_map(|(id, room, page)| ClientFrame::State {
+            id,
+            room,
+            page: page.map(Into::into)
+        }),
+        (id(), vec(room(), 1..4)).prop_map(|(id, rooms)| ClientFrame::Room { id, rooms }),
+        (id(), room(), position(), any::<bool>()).prop_map(
+            |(id, room, Position { epoch, seq }, read)| ClientFrame::Received {
+                id,
+                room,
+                epoch,
+                seq,
+                read
+            }
+        ),
+        (id(), vec(user(), 1..4)).prop_map(|(id, users)| ClientFrame::Watch { id, users }),
+        (id(), vec(user(), 1..4)).prop_map(|(id, users)| ClientFrame::Unwatch { id, users }),
         (id(), text()).prop_map(|(id, token)| ClientFrame::Refresh { id, token }),
         id().prop_map(|id| ClientFrame::Ping { id }),
     ]
@@ -109,56 +185,85 @@ fn client_frame(encoding: Encoding) -> impl Strategy<Value = ClientFrame> {
 
 fn message(encoding: Encoding) -> impl Strategy<Value = Arc<Message>> {
     let author = (of(user()), of(connection()), of(event()));
-    (any::<u64>(), any::<u64>(), author, payload(encoding)).prop_map(
-        |(seq, time, (user, connection, event), data)| {
+    let state = (of(state_key()), of(any::<u64>()), any::<bool>(), of(payload(encoding)));
+    (any::<u64>(), any::<u64>(), author, payload(encoding), state).prop_map(
+        |(seq, time, (user, connection, event), data, (state_key, ttl_ms, remove, info))| {
             let (key, echo, traceparent) = (None, true, None);
-            Arc::new(Message { seq, time, user, connection, event, key, echo, traceparent, data })
+            Arc::new(Message {
+                seq,
+                time,
+                user,
+                connection,
+                event,
+                key,
+                echo,
+                traceparent,
+                state_key,
+                ttl_ms,
+                remove,
+                info,
+                data,
+            })
         },
     )
 }
 
 fn member(encoding: Encoding) -> impl Strategy<Value = Member> {
-    (connection(), of(user()), of(payload(encoding)), of(state()))
-        .prop_map(|(connection, user, info, state)| Member { connection, user, info, state })
+    (of(connection()), of(user()), of(payload(encoding)), of(status()))
+        .prop_map(|(connection, user, info, status)| Member { connection, user, info, status })
 }
 
 fn server_frame(encoding: Encoding) -> impl Strategy<Value = ServerFrame> {
     prop_oneof![
         (room(), message(encoding))
             .prop_map(|(room, message)| ServerFrame::Message { room, message }),
-        (
-            id(),
-            room(),
-            position(),
-            (of(any::<bool>()), of(any::<u64>()), of(vec(member(encoding), 0..3)))
-        )
-            .prop_map(
-                |(id, room, Position { epoch, seq }, (recovered, count, members))| {
-                    ServerFrame::Joined {
-                        id,
-                        room,
-                        epoch,
-                        seq,
-                        recovered,
-                        count,
-                        rev: count,
-                        members,
-                    }
-                }
-            ),
+        (id(), room(), position(), (of(any::<bool>()), of(counts()), of(marks()), any::<bool>()))
+            .prop_map(|(id, room, Position { epoch, seq }, (recovered, counts, marks, state))| {
+                ServerFrame::Joined { id, room, epoch, seq, recovered, counts, marks, state }
+            }),
         (id(), room(), any::<u64>(), vec(message(encoding), 0..4), any::<bool>()).prop_map(
             |(id, room, epoch, messages, more)| {
                 ServerFrame::History { id, room, epoch: Epoch(epoch), messages, more }
             }
         ),
-        (id(), room(), vec(member(encoding), 0..4), any::<u64>(), of(text())).prop_map(
-            |(id, room, members, count, more)| {
-                ServerFrame::Members { id, room, members, count, users: count, rev: count, more }
+        (id(), room(), vec(member(encoding), 0..4), counts(), of(text())).prop_map(
+            |(id, room, members, counts, more)| {
+                ServerFrame::Members { id, room, members, counts, more }
+            }
+        ),
+        (id(), room(), position(), vec(state_entry(encoding), 0..4), any::<bool>(), of(text()))
+            .prop_map(|(id, room, Position { epoch, seq }, entries, more, page)| {
+                ServerFrame::State { id, room, epoch, seq, entries, more, page }
+            }),
+        (id(), room(), position(), of(counts()), of(marks()), of(any::<u64>())).prop_map(
+            |(id, room, Position { epoch, seq }, counts, marks, time)| {
+                ServerFrame::Room { id, room, epoch, seq, counts, marks, time }
+            }
+        ),
+        (id(), vec((user(), any::<bool>()), 0..4)).prop_map(|(id, users)| {
+            let users = users.into_iter().map(|(user, online)| OnlineUser { user, online });
+            ServerFrame::Watching { id, users: users.collect() }
+        }),
+        (room(), any::<(u64, u64, bool, bool)>()).prop_map(
+            |(room, (from, to, conflated, state))| ServerFrame::Gap {
+                room,
+                from,
+                to,
+                conflated,
+                state
             }
         ),
         (room(), user(), of(payload(encoding)), any::<u64>()).prop_map(
             |(room, user, info, time)| {
-                ServerFrame::UserLeft(UserEvent { room, user, info, time, count: time, rev: time })
+                ServerFrame::UserLeft(UserEvent {
+                    room,
+                    user,
+                    info,
+                    time,
+                    count: time,
+                    users: time,
+                    rev: time,
+                })
             }
         ),
         (id(), of(room()), 0..ErrorCode::ALL.len(), text(), of(any::<u64>())).prop_map(
