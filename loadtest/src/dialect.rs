@@ -121,11 +121,7 @@ impl Dialect {
 
     /// A frame that joins these rooms.
     pub(crate) fn join(&self, rooms: &[usize]) -> Result<Vec<u8>> {
-        let rooms = rooms.iter().map(|&room| {
-            let room = room_name(room)?;
-            let (since, history, info, token) = (None, None, None, None);
-            Ok(JoinRoom { room, since, history, presence: false, info, token })
-        });
+        let rooms = rooms.iter().map(|&room| Ok(JoinRoom::new(room_name(room)?)));
         let frame = ClientFrame::Join { id: Some(1), rooms: rooms.collect::<Result<_>>()? };
         Ok(self.frame(&frame))
     }
@@ -137,16 +133,8 @@ impl Dialect {
         data: Data,
         id: Option<RequestId>,
     ) -> Result<Vec<u8>> {
-        Ok(self.frame(&ClientFrame::Publish(Publish {
-            id,
-            room: room_name(room)?,
-            data,
-            event: None,
-            key: None,
-            if_seq: None,
-            echo: true,
-            traceparent: None,
-        })))
+        Ok(self
+            .frame(&ClientFrame::Publish(Publish { id, ..Publish::new(room_name(room)?, data) })))
     }
 
     /// Any frame, as a client sends it.

@@ -130,6 +130,10 @@ pub(crate) fn decode(payload: &Bytes, seq: Seq, time: u64) -> Result<(Message, u
         key: stored.key.map(PublishKey::parse).transpose().map_err(|_| BadPayload)?,
         echo: stored.echo,
         traceparent: stored.traceparent.map(Box::from),
+        state_key: None,
+        ttl_ms: None,
+        remove: false,
+        info: None,
         data,
     };
     Ok((message, used))

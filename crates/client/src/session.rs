@@ -192,8 +192,8 @@ impl Session {
                 self.rooms.joined(room, Position { epoch, seq }, recovered, actions);
             }
             ServerFrame::Message { room, message } => self.rooms.message(room, message, actions),
-            ServerFrame::Gap { room, from, to } => self.rooms.gap(room, (from, to), actions),
-            ServerFrame::Reset { room, epoch, seq, lost } => {
+            ServerFrame::Gap { room, from, to, .. } => self.rooms.gap(room, (from, to), actions),
+            ServerFrame::Reset { room, epoch, seq, lost, .. } => {
                 self.rooms.reset(room, Position { epoch, seq }, lost, actions);
             }
             ServerFrame::Left { id, room, reason } => self.rooms.left(id, room, reason, actions),

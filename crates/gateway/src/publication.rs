@@ -53,7 +53,7 @@ impl Submission {
         tracer: &Tracer,
         request: Publish,
     ) -> Self {
-        let Publish { id: _, room, data, event, key, if_seq, echo, traceparent } = request;
+        let Publish { id: _, room, data, event, key, if_seq, echo, traceparent, .. } = request;
         let mut followed = tracer.follow(traceparent.as_deref());
         // The client's own name is needed only as the scope of a key, and only without a user.
         let is_scope = key.is_some() && author.user.is_none();

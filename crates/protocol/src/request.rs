@@ -211,6 +211,21 @@ pub struct JoinRoom {
     pub token: Option<Box<str>>,
 }
 
+impl JoinRoom {
+    /// A join of a room from now on, with nothing else asked for.
+    pub fn new(room: RoomName) -> Self {
+        Self {
+            room,
+            since: None,
+            history: None,
+            presence: false,
+            strict: false,
+            info: None,
+            token: None,
+        }
+    }
+}
+
 /// Where a resume begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Since {
@@ -266,6 +281,27 @@ pub struct Publish {
     pub echo: bool,
     /// W3C trace context.
     pub traceparent: Option<Box<str>>,
+}
+
+impl Publish {
+    /// A message without any option, and without an ack.
+    pub fn new(room: RoomName, data: Data) -> Self {
+        Self {
+            id: None,
+            room,
+            data,
+            event: None,
+            key: None,
+            if_seq: None,
+            if_key_seq: None,
+            state_key: None,
+            ttl_ms: None,
+            remove: false,
+            receipts: false,
+            echo: true,
+            traceparent: None,
+        }
+    }
 }
 
 /// A page of history: after a seq going forward, or before one going backward, else the latest.

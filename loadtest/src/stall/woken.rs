@@ -135,7 +135,7 @@ mod tests {
     }
 
     fn gap(from: u64, to: u64) -> Vec<u8> {
-        bytes(&ServerFrame::Gap { room: room_name(0).unwrap(), from, to })
+        bytes(&ServerFrame::gap(room_name(0).unwrap(), (from, to)))
     }
 
     /// What becomes of a member of a room with the seqs 3, 4 and 5.

@@ -98,14 +98,8 @@ impl Author {
         };
         let key = format!("{}", content.number);
         Publish {
-            id: None,
-            room: self.name.clone(),
-            data: encoding.payload(&content.text(), self.payload),
-            event: None,
             key: Some(PublishKey::parse(&key).expect("digits are a key")),
-            if_seq: None,
-            echo: true,
-            traceparent: None,
+            ..Publish::new(self.name.clone(), encoding.payload(&content.text(), self.payload))
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use roomcast_protocol::{
-    ClientFrame, ErrorCode, JoinRoom, Position, RequestId, RoomName, ServerFrame,
+    ClientFrame, ErrorCode, JoinRoom, Position, RequestId, RoomName, ServerFrame, Since,
 };
 
 use super::checker::{Checker, MemberId, Rule};
@@ -74,12 +74,9 @@ impl TortureMember {
                     seat.standing = Standing::Joining { id, pongs: self.way.pongs };
                     let since = checker.position(seat.id);
                     rooms.push(JoinRoom {
-                        room: seat.name.clone(),
-                        since,
+                        since: since.map(Since::Position),
                         history: since.is_none().then_some(HISTORY),
-                        presence: false,
-                        info: None,
-                        token: None,
+                        ..JoinRoom::new(seat.name.clone())
                     });
                 }
                 Standing::Joining { pongs, .. } if self.way.pongs > pongs + PATIENCE => {
@@ -132,8 +129,8 @@ impl TortureMember {
                 let at = Position { epoch, seq };
                 (Entry::Joined { at, recovered }, room)
             }
-            ServerFrame::Gap { room, from, to } => (Entry::Gap { from, to }, room),
-            ServerFrame::Reset { room, epoch, seq, lost } => {
+            ServerFrame::Gap { room, from, to, .. } => (Entry::Gap { from, to }, room),
+            ServerFrame::Reset { room, epoch, seq, lost, .. } => {
                 (Entry::Reset { at: Position { epoch, seq }, lost }, room)
             }
             ServerFrame::Error { id: Some(id), room, code, retry_after_ms, .. } => {

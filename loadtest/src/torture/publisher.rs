@@ -156,13 +156,8 @@ impl Publisher {
         let key = PublishKey::parse(&format!("{number}")).expect("digits are a key");
         let publish = Publish {
             id: Some(u64::from(number) + 1),
-            room: self.name.clone(),
-            data,
-            event: None,
             key: Some(key),
-            if_seq: None,
-            echo: true,
-            traceparent: None,
+            ..Publish::new(self.name.clone(), data)
         };
         self.outgoing.extend(self.way.bytes_of(&ClientFrame::Publish(publish)));
         self.unacked.insert(number, Standing::Sent { pongs: self.way.pongs });

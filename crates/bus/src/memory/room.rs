@@ -95,6 +95,10 @@ impl MemoryRoom {
             key: publication.key,
             echo: publication.echo,
             traceparent: publication.traceparent,
+            state_key: None,
+            ttl_ms: None,
+            remove: false,
+            info: None,
             data: publication.data,
         });
         self.messages.push_back(message.clone());

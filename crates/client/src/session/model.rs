@@ -204,10 +204,10 @@ impl World {
         };
         self.say(joined);
         if join.since.is_some() && good.is_none() {
-            self.say(ServerFrame::Reset { room: room.clone(), epoch, seq: from, lost: 1 });
+            self.say(ServerFrame::reset(room.clone(), Position { epoch, seq: from }, 1));
         }
         if oldest > from {
-            self.say(ServerFrame::Gap { room: room.clone(), from: from + 1, to: oldest });
+            self.say(ServerFrame::gap(room.clone(), (from + 1, oldest)));
         }
         for seq in oldest + 1..=last {
             let message = message(seq, log[seq as usize - 1]);
@@ -229,7 +229,7 @@ impl World {
                 let (seq, epoch, member) = (node.log.len() as u64, Epoch(node.epoch), node.member);
                 node.forgotten = node.forgotten.min(seq);
                 if member {
-                    self.say(ServerFrame::Reset { room: room(ROOMS[at]), epoch, seq, lost });
+                    self.say(ServerFrame::reset(room(ROOMS[at]), Position { epoch, seq }, lost));
                 }
             }
             Op::Trim(at) => {

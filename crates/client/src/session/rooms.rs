@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use roomcast_protocol::{
-    ClientFrame, ErrorCode, JoinRoom, Message, Position, RequestId, RoomName, Seq,
+    ClientFrame, ErrorCode, JoinRoom, Message, Position, RequestId, RoomName, Seq, Since,
 };
 
 use super::Action;
@@ -54,9 +54,17 @@ impl Room {
     }
 
     fn request(&self, room: &RoomName) -> JoinRoom {
-        let since = self.reader.position();
+        let since = self.reader.position().map(Since::Position);
         let history = if since.is_none() { self.options.history } else { None };
-        JoinRoom { room: room.clone(), since, history, presence: false, info: None, token: None }
+        JoinRoom {
+            room: room.clone(),
+            since,
+            history,
+            presence: false,
+            strict: false,
+            info: None,
+            token: None,
+        }
     }
 }
 

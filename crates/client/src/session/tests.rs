@@ -283,11 +283,11 @@ fn rooms_are_joined_again_where_they_stood() {
     assert_eq!(sent(&bench.reconnect()), ["a None Some(5)"], "nothing was told yet");
     bench.give(Input::Frame(joined("a", at(1, 7))));
     bench.give(Input::Frame(ServerFrame::Message { room: room("a"), message: message(8, 0) }));
-    bench.give(Input::Frame(ServerFrame::Gap { room: room("a"), from: 9, to: 20 }));
+    bench.give(Input::Frame(ServerFrame::gap(room("a"), (9, 20))));
     bench.lose(None);
     assert_eq!(sent(&bench.reconnect()), ["a Some((1, 20)) None"]);
     bench.give(Input::Frame(joined("a", at(1, 20))));
-    let reset = ServerFrame::Reset { room: room("a"), epoch: Epoch(2), seq: 3, lost: 17 };
+    let reset = ServerFrame::reset(room("a"), Position { epoch: Epoch(2), seq: 3 }, 17);
     bench.give(Input::Frame(reset));
     bench.lose(None);
     assert_eq!(sent(&bench.reconnect()), ["a Some((2, 3)) None"]);
@@ -314,7 +314,7 @@ fn a_hole_without_a_name_is_not_passed() {
     bench.lose(None);
     assert_eq!(sent(&bench.reconnect()), ["a Some((1, 7)) None"], "the reset never came");
     bench.give(Input::Frame(joined(3)));
-    let reset = ServerFrame::Reset { room: room.clone(), epoch, seq: 3, lost: 4 };
+    let reset = ServerFrame::reset(room.clone(), Position { epoch, seq: 3 }, 4);
     bench.give(Input::Frame(reset));
     bench.lose(None);
     assert_eq!(sent(&bench.reconnect()), ["a Some((2, 3)) None"]);

@@ -168,14 +168,12 @@ impl MessageBody<'_> {
             ..PublicationAuthor::default()
         };
         let request = Publish {
-            id: None,
-            room: room.clone(),
-            data,
             event: name(self.event.as_deref(), EventName::parse)?,
             key: name(self.key.as_deref(), PublishKey::parse)?,
             if_seq,
             echo: self.echo.unwrap_or(true),
             traceparent: traceparent.map(Into::into),
+            ..Publish::new(room.clone(), data)
         };
         Ok((author, request))
     }

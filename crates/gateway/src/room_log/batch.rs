@@ -247,10 +247,10 @@ impl Batch {
                 encode_message(&self.room, message, KeyVisibility::Hidden, encoding, payload);
             }
             LogEntry::Gap { from, to } => {
-                ServerFrame::Gap { room, from: *from, to: *to }.encode(encoding, payload);
+                ServerFrame::gap(room, (*from, *to)).encode(encoding, payload);
             }
             LogEntry::Reset { lineage, seq, lost } => {
-                ServerFrame::Reset { room, epoch: lineage.epoch, seq: *seq, lost: *lost }
+                ServerFrame::reset(room, Position { epoch: lineage.epoch, seq: *seq }, *lost)
                     .encode(encoding, payload);
             }
         }

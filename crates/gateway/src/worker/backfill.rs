@@ -93,7 +93,7 @@ impl Worker {
         for (connection, missing) in moved {
             if let Some((from, to)) = missing {
                 self.metrics.rooms.gaps[GapCause::Budget].inc();
-                connection.send(&ServerFrame::Gap { room: room.name.clone(), from, to });
+                connection.send(&ServerFrame::gap(room.name.clone(), (from, to)));
             }
             self.owe(&connection, room);
         }
@@ -156,7 +156,7 @@ fn start_in(
     }
     let at = Position { epoch: page.epoch, seq: after };
     let missing = page.missing(after);
-    let notice = missing.map(|(from, to)| ServerFrame::Gap { room: room.name.clone(), from, to });
+    let notice = missing.map(|(from, to)| ServerFrame::gap(room.name.clone(), (from, to)));
     let outcome = if missing.is_some() { ResumeOutcome::Gap } else { ResumeOutcome::Recovered };
     JoinStart { reader, at, outcome: Some(outcome), notice }
 }

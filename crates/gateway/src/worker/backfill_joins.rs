@@ -55,7 +55,7 @@ impl Worker {
                     let lost = lost(&state.lineage, at, pending.since);
                     let (epoch, seq) = (at.epoch, at.seq);
                     let notice =
-                        Some(ServerFrame::Reset { room: room.name.clone(), epoch, seq, lost });
+                        Some(ServerFrame::reset(room.name.clone(), Position { epoch, seq }, lost));
                     let outcome = Some(ResumeOutcome::Reset);
                     ready.push((pending, JoinStart { reader, at, outcome, notice }));
                 }
@@ -115,9 +115,9 @@ impl Worker {
             epoch: start.at.epoch,
             seq: start.at.seq,
             recovered,
-            count: None,
-            rev: None,
-            members: None,
+            counts: None,
+            marks: None,
+            state: false,
         });
         if let Some(notice) = start.notice {
             connection.send(&notice);
@@ -172,7 +172,7 @@ pub(super) fn withheld_start(
     let since = pending.since.map_or(end.seq, |since| since.seq.min(end.seq));
     let at = Position { epoch: end.epoch, seq: since };
     let (from, to) = (since + 1, end.seq);
-    let notice = (from <= to).then(|| ServerFrame::Gap { room: room.name.clone(), from, to });
+    let notice = (from <= to).then(|| ServerFrame::gap(room.name.clone(), (from, to)));
     let outcome = if notice.is_some() { ResumeOutcome::Gap } else { ResumeOutcome::Recovered };
     JoinStart { reader, at, outcome: Some(outcome), notice }
 }

@@ -63,7 +63,7 @@ impl Worker {
     ) {
         if from.epoch != epoch {
             let (room, lost) = (room.name.clone(), from.seq - seq);
-            connection.send(&ServerFrame::Reset { room, epoch, seq, lost });
+            connection.send(&ServerFrame::reset(room, Position { epoch, seq }, lost));
         }
     }
 
@@ -85,7 +85,7 @@ impl Worker {
         let from = kept.seq + 1;
         if from <= to {
             self.metrics.rooms.gaps[cause].inc();
-            connection.send(&ServerFrame::Gap { room: room.name.clone(), from, to });
+            connection.send(&ServerFrame::gap(room.name.clone(), (from, to)));
         }
         self.write(connection);
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use roomcast_access::identity::RoomPass;
 use roomcast_metrics::ResumeOutcome;
-use roomcast_protocol::{ErrorCode, JoinRoom, RequestId, RoomName, ServerFrame};
+use roomcast_protocol::{ErrorCode, JoinRoom, RequestId, RoomName, ServerFrame, Since};
 use tokio::time::Instant;
 
 use super::Worker;
@@ -52,7 +52,7 @@ impl Worker {
         let pending = PendingJoin {
             connection: connection.clone(),
             id,
-            since: join.since,
+            since: join.since.and_then(Since::position),
             history: join.history.unwrap_or(0).min(kept),
             oldest: join.since.and_then(|_| self.oldest_for(connection, &join.room, pass.as_ref())),
             withheld: None,

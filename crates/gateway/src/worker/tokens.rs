@@ -151,9 +151,9 @@ impl Worker {
                     epoch,
                     seq,
                     recovered: None,
-                    count: None,
-                    rev: None,
-                    members: None,
+                    counts: None,
+                    marks: None,
+                    state: false,
                 });
             }
             _ => self.join(connection, id, join, Some(pass)),

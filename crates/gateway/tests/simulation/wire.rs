@@ -112,7 +112,7 @@ impl Witness {
                 assert!(!truth.is_skipped(at, id), "its own without echo");
                 member.at = at;
             }
-            ServerFrame::Gap { room, from, to } => {
+            ServerFrame::Gap { room, from, to, .. } => {
                 let id = self.id;
                 let member = self.member(room);
                 assert!(from <= to && *to > member.at.seq, "{from} to {to} after {:?}", member.at);

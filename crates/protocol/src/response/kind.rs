@@ -1,6 +1,6 @@
 //! What every frame of a node can tell of itself: its type, its request, its room.
 
-use crate::{RequestId, RoomName, ServerFrame};
+use crate::{Position, RequestId, RoomName, Seq, ServerFrame};
 
 impl ServerFrame {
     /// Every type, for tables, metrics and tests.
@@ -63,6 +63,16 @@ impl ServerFrame {
             Self::Reconnect { .. } => "reconnect",
             Self::Error { .. } => "error",
         }
+    }
+
+    /// A `gap` that nothing else follows.
+    pub const fn gap(room: RoomName, (from, to): (Seq, Seq)) -> Self {
+        Self::Gap { room, from, to, conflated: false, state: false }
+    }
+
+    /// A `reset` that nothing else follows.
+    pub const fn reset(room: RoomName, Position { epoch, seq }: Position, lost: u64) -> Self {
+        Self::Reset { room, epoch, seq, lost, state: false }
     }
 
     /// The number of the request it answers, if any.

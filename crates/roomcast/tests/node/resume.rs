@@ -187,7 +187,7 @@ async fn positions_that_are_not_good_are_reset() {
             let joined = member.resume("anew", since).await;
             assert_eq!((joined.at, joined.recovered), (end, Some(false)), "{since:?}");
             match member.frame().await {
-                ServerFrame::Reset { room, epoch, seq, lost } => {
+                ServerFrame::Reset { room, epoch, seq, lost, .. } => {
                     assert_eq!(room.as_str(), "anew");
                     assert_eq!(Position { epoch, seq }, end);
                     assert_eq!(lost, expected, "{since:?}");

@@ -30,7 +30,7 @@ impl Follow {
                 self.messages.push(message.seq);
                 self.at.seq = message.seq;
             }
-            ServerFrame::Gap { room, from, to } => {
+            ServerFrame::Gap { room, from, to, .. } => {
                 assert_eq!(room.as_str(), self.room);
                 assert_eq!(*from, self.at.seq + 1, "a gap begins where the reader stands");
                 assert!(to >= from);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use roomcast_protocol::{
-    ClientFrame, Encoding, ErrorCode, JoinRoom, Position, Publish, PublishKey, ServerFrame,
+    ClientFrame, Encoding, ErrorCode, JoinRoom, Position, Publish, PublishKey, ServerFrame, Since,
 };
 
 use super::{Heard, Outgoing};
@@ -22,21 +22,18 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 pub(super) fn join(room: usize, since: Option<Position>) -> Result<Vec<u8>> {
     let room = room_name(room)?;
-    let (history, info, token) = (None, None, None);
-    let rooms = vec![JoinRoom { room, since, history, presence: false, info, token }];
+    let rooms = vec![JoinRoom { since: since.map(Since::Position), ..JoinRoom::new(room) }];
     Ok(frame(&ClientFrame::Join { id: Some(1), rooms }))
 }
 
 pub(super) fn publish(message: &Outgoing<'_>) -> Result<Vec<u8>> {
     Ok(frame(&ClientFrame::Publish(Publish {
         id: Some(message.id),
-        room: room_name(message.room)?,
-        data: dialect::WireEncoding::Json.payload(message.text, message.bytes),
-        event: None,
         key: Some(PublishKey::parse(&message.id.to_string())?),
-        if_seq: None,
-        echo: true,
-        traceparent: None,
+        ..Publish::new(
+            room_name(message.room)?,
+            dialect::WireEncoding::Json.payload(message.text, message.bytes),
+        )
     })))
 }
 

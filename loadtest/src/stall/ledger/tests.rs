@@ -83,7 +83,7 @@ fn every_kind_of_mistake_is_told() {
     check(&[frame(5, 0), frame(6, 1)], "differs");
     check(&[frame(5, 0), frame(6, 2), frame(7, 1), frame(8, 1), frame(9, 9)][3..], "seq 8");
     check(&[b"{".to_vec()], "cannot be read");
-    let gap = ServerFrame::Gap { room: room_name(0).unwrap(), from: 5, to: 6 };
+    let gap = ServerFrame::gap(room_name(0).unwrap(), (5, 6));
     check(&[encoded(&gap)], "Gap");
 }
 
