@@ -130,9 +130,9 @@ fn answer(
                     epoch: Epoch(1),
                     seq: room.seq,
                     recovered: None,
-                    count: None,
-                    rev: None,
-                    members: None,
+                    counts: None,
+                    marks: None,
+                    state: false,
                 };
                 answer.extend(bytes(&joined, encoding));
             }
@@ -155,6 +155,10 @@ fn answer(
                 key: None,
                 echo: true,
                 traceparent: None,
+                state_key: None,
+                ttl_ms: None,
+                remove: false,
+                info: None,
                 data: publish.data.clone(),
             };
             deliver(room, &name, &message, fault);

@@ -22,6 +22,11 @@ async fn main() -> anyhow::Result<()> {
         if_seq: None,
         echo: true,
         traceparent: None,
+        if_key_seq: None,
+        state_key: None,
+        ttl_ms: None,
+        remove: false,
+        receipts: false,
     };
     // Resolves to an ack or to the reason why there is none; it may also be left alone.
     let _ack = client.start_publish(publish).await?;

@@ -58,6 +58,10 @@ pub(crate) fn message(seq: Seq, size: usize) -> Message {
         key: None,
         echo: true,
         traceparent: None,
+        state_key: None,
+        ttl_ms: None,
+        remove: false,
+        info: None,
         data: Data::json(format!("\"{padding}{digits}\"")).unwrap(),
     }
 }

@@ -33,3 +33,24 @@ pub struct Message {
     /// The payload.
     pub data: Data,
 }
+
+impl Message {
+    /// A message without an author and without any option.
+    pub fn new(seq: Seq, time: u64, data: Data) -> Self {
+        Self {
+            seq,
+            time,
+            user: None,
+            connection: None,
+            event: None,
+            key: None,
+            echo: true,
+            traceparent: None,
+            state_key: None,
+            ttl_ms: None,
+            remove: false,
+            info: None,
+            data,
+        }
+    }
+}

@@ -186,6 +186,11 @@ impl Template {
             if_seq: None,
             echo: true,
             traceparent: None,
+            if_key_seq: None,
+            state_key: None,
+            ttl_ms: None,
+            remove: false,
+            receipts: false,
         })
     }
 }

@@ -276,6 +276,10 @@ mod tests {
                 key: None,
                 echo: true,
                 traceparent: None,
+                state_key: None,
+                ttl_ms: None,
+                remove: false,
+                info: None,
                 data: Data::Json(data.into()),
             };
             told(Event::Message { room: room(), position: position(), message: message.into() })

@@ -128,9 +128,7 @@ mod tests {
 
     fn message(seq: u64) -> Vec<u8> {
         let data = Data::Json(Bytes::from_static(b"0"));
-        let (user, connection, event, key, traceparent) = (None, None, None, None, None);
-        let message =
-            Message { seq, time: 0, user, connection, event, key, echo: true, traceparent, data };
+        let message = Message::new(seq, 0, data);
         bytes(&ServerFrame::Message { room: room_name(0).unwrap(), message: Arc::new(message) })
     }
 

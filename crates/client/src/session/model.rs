@@ -6,7 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use proptest::prelude::*;
-use roomcast_protocol::{ClientFrame, Data, Epoch, ErrorCode, JoinRoom};
+use roomcast_protocol::{ClientFrame, Data, Epoch, ErrorCode, JoinRoom, Since};
 
 use super::tests::{connected, message, publish, room};
 use super::*;
@@ -188,7 +188,8 @@ impl World {
         node.member = true;
         let (room, epoch, last) = (join.room, Epoch(node.epoch), node.log.len() as u64);
         let log = node.log.clone();
-        let good = join.since.filter(|since| since.epoch == epoch && since.seq <= last);
+        let since = join.since.and_then(Since::position);
+        let good = since.filter(|since| since.epoch == epoch && since.seq <= last);
         let from = good.map_or(last, |since| since.seq);
         let oldest = node.forgotten.max(from);
         let recovered = join.since.map(|_| good.is_some() && oldest == from);
@@ -198,9 +199,9 @@ impl World {
             epoch,
             seq: from,
             recovered,
-            count: None,
-            rev: None,
-            members: None,
+            counts: None,
+            marks: None,
+            state: false,
         };
         self.say(joined);
         if join.since.is_some() && good.is_none() {

@@ -41,6 +41,10 @@ pub(super) fn message(seq: u64, payload: u64) -> Arc<Message> {
         key: None,
         echo: true,
         traceparent: None,
+        state_key: None,
+        ttl_ms: None,
+        remove: false,
+        info: None,
         data: Data::Json(payload.to_string().into_bytes().into()),
     })
 }
@@ -55,6 +59,11 @@ pub(super) fn publish(name: &str, payload: u64, key: Option<&str>) -> ClientRequ
         if_seq: None,
         echo: true,
         traceparent: None,
+        if_key_seq: None,
+        state_key: None,
+        ttl_ms: None,
+        remove: false,
+        receipts: false,
     })
 }
 
@@ -137,9 +146,9 @@ fn joined(name: &str, Position { epoch, seq }: Position) -> ServerFrame {
         epoch,
         seq,
         recovered: None,
-        count: None,
-        rev: None,
-        members: None,
+        counts: None,
+        marks: None,
+        state: false,
     }
 }
 
@@ -306,9 +315,9 @@ fn a_hole_without_a_name_is_not_passed() {
         epoch,
         seq,
         recovered,
-        count: None,
-        rev: None,
-        members: None,
+        counts: None,
+        marks: None,
+        state: false,
     };
     bench.give(Input::Frame(joined(3)));
     bench.lose(None);

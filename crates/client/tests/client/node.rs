@@ -178,6 +178,11 @@ pub(crate) fn message(text: &str, key: Option<&str>) -> Publish {
         if_seq: None,
         echo: true,
         traceparent: None,
+        if_key_seq: None,
+        state_key: None,
+        ttl_ms: None,
+        remove: false,
+        receipts: false,
     }
 }
 

@@ -296,6 +296,11 @@ fn publication(room: RoomName, id: Id, key: Option<PublishKey>, echo: bool) -> P
         if_seq: None,
         echo,
         traceparent: None,
+        if_key_seq: None,
+        state_key: None,
+        ttl_ms: None,
+        remove: false,
+        receipts: false,
     }
 }
 

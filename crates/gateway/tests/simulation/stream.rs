@@ -163,6 +163,10 @@ fn message(seq: Seq, time: u64, item: &Item) -> Message {
         key: item.key.clone(),
         echo: item.echo,
         traceparent: None,
+        state_key: None,
+        ttl_ms: None,
+        remove: false,
+        info: None,
         data: payload(item.id),
     }
 }

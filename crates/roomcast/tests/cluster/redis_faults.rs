@@ -181,7 +181,7 @@ async fn redis_stopped_for_five_seconds() {
     assert_eq!(joiner.join("a").await.recovered, None);
     // Neither a room that is not open here nor a position that Redis alone may know.
     let ahead = Position { seq: heard.at.seq + 1000, ..heard.at };
-    let unknown = JoinRoom { since: Some(ahead), ..plain("chat:b") };
+    let unknown = JoinRoom { since: Some(ahead.into()), ..plain("chat:b") };
     for join in [plain("nobody:here"), unknown] {
         let (code, took) = refused_join(&mut stranger, join).await;
         assert_eq!(code, ErrorCode::BusUnavailable);
@@ -255,7 +255,7 @@ async fn one_node_alone_loses_redis() {
     let there = load.watchers[0].heard("a").at;
     assert!(there.seq > load.watchers[4].heard("a").at.seq);
     let mut mover = lone.msgpack().await;
-    let join = JoinRoom { since: Some(there), ..plain("a") };
+    let join = JoinRoom { since: Some(there.into()), ..plain("a") };
     assert_eq!(refused_join(&mut mover, join).await.0, ErrorCode::BusUnavailable);
     proxy.pass();
     cluster.all_ready().await;

@@ -112,7 +112,7 @@ async fn a_position_beyond_the_nodes_feed_is_honoured() {
     let mut member = behind.msgpack().await;
     let id = member.next_id();
     let mut join = plain("late");
-    join.since = Some(follow.at);
+    join.since = Some(follow.at.into());
     member.send(&ClientFrame::Join { id: Some(id), rooms: vec![join] }).await;
     assert_eq!(member.ping().await, [], "the node cannot know yet");
     proxy.pass();

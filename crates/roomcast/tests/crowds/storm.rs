@@ -11,7 +11,7 @@ use crate::support::{
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream;
-use roomcast_protocol::{ClientFrame, Encoding, JoinRoom, Position, ServerFrame};
+use roomcast_protocol::{ClientFrame, Encoding, JoinRoom, Position, ServerFrame, Since};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -48,7 +48,7 @@ impl Light {
         let (encoding, room) = (Encoding::ALL[number / ROOMS % 2], number % ROOMS);
         let headers = format!("Sec-WebSocket-Protocol: {}\r\n", encoding.subprotocol());
         let mut raw = RawClient::upgraded(address, &headers).await;
-        let rooms = vec![JoinRoom { since, ..plain(&name(room)) }];
+        let rooms = vec![JoinRoom { since: since.map(Since::Position), ..plain(&name(room)) }];
         let mut join = Vec::new();
         ClientFrame::Join { id: Some(1), rooms }.encode(encoding, &mut join);
         let opcode = match encoding {

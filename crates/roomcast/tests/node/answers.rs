@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use roomcast_protocol::{
-    ClientFrame, Encoding, ErrorCode, HistoryQuery, JoinRoom, RequestId, ServerFrame,
+    ClientFrame, Encoding, ErrorCode, HistoryQuery, JoinRoom, RequestId, ServerFrame, Since,
 };
 use roomcast_testkit::RedisServer;
 use tokio::io::AsyncWriteExt;
@@ -48,7 +48,7 @@ impl Ask {
             Self::JoinTwo => (id, joins(vec![plain(name), plain("d")])),
             Self::Resume => {
                 let since = Some(foreign(7));
-                (id, joins(vec![JoinRoom { since, ..plain(name) }]))
+                (id, joins(vec![JoinRoom { since: since.map(Since::Position), ..plain(name) }]))
             }
             Self::Leave => (id, ClientFrame::Leave { id: Some(id), room: room(name) }),
             Self::Publish => publish("1", client),

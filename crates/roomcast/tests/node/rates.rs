@@ -147,7 +147,7 @@ async fn joins_with_since_are_free_as_often_as_there_may_be_rooms() {
         [NO_EXEMPTION, "limits.joins=1", "limits.frames=10", "limits.rooms_per_connection=60"];
     let node = TestNode::start(&settings).await;
     let mut client = node.json().await;
-    let since = Some(Position { epoch: roomcast_protocol::Epoch(0), seq: 0 });
+    let since = Some(roomcast_protocol::Since::Position(Position::START));
     let mut resumes: Vec<ClientFrame> = Vec::new();
     for n in 0..60 {
         let rooms = vec![JoinRoom { since, ..plain(&format!("r{n}")) }];

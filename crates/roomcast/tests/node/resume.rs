@@ -7,7 +7,7 @@ use crate::support::{
 };
 use futures_util::future::join_all;
 use roomcast_protocol::{
-    ClientFrame, Encoding, Epoch, HistoryQuery, JoinRoom, Position, ServerFrame,
+    ClientFrame, Encoding, Epoch, HistoryQuery, JoinRoom, Position, ServerFrame, Since,
 };
 
 /// Half a kilobyte of JSON.
@@ -278,7 +278,8 @@ async fn a_join_may_begin_with_history() {
             }
             // `since` goes before `history`.
             let mut member = node.user(encoding, "ann").await;
-            let since = Some(Position { seq: 148, ..member.join("past").await.at });
+            let at = member.join("past").await.at;
+            let since = Some(Since::Position(Position { seq: 148, ..at }));
             member.leave("past").await;
             let join = JoinRoom { since, history: Some(50), ..plain("past") };
             let joined = member.join_with(join).await;

@@ -195,7 +195,7 @@ impl TestClient {
 
     /// Resumes a room.
     pub async fn resume(&mut self, name: &str, since: Position) -> Joined {
-        self.join_with(JoinRoom { since: Some(since), ..plain(name) }).await
+        self.join_with(JoinRoom { since: Some(since.into()), ..plain(name) }).await
     }
 
     /// Joins a room.
@@ -274,28 +274,12 @@ impl TestClient {
 
 /// A join at the end of a room.
 pub fn plain(name: &str) -> JoinRoom {
-    JoinRoom {
-        room: room(name),
-        since: None,
-        history: None,
-        presence: false,
-        info: None,
-        token: None,
-    }
+    JoinRoom::new(room(name))
 }
 
 /// A publication without an id.
 pub fn publish_of(name: &str, data: Data) -> Publish {
-    Publish {
-        id: None,
-        room: room(name),
-        data,
-        event: None,
-        key: None,
-        if_seq: None,
-        echo: true,
-        traceparent: None,
-    }
+    Publish::new(room(name), data)
 }
 
 /// The id of the request that a frame answers.

@@ -107,6 +107,11 @@ async fn our_client_trusts_the_authority_it_is_given() {
         if_seq: None,
         echo: true,
         traceparent: None,
+        if_key_seq: None,
+        state_key: None,
+        ttl_ms: None,
+        remove: false,
+        receipts: false,
     };
     soon("an ack", two.publish(publish)).await.unwrap();
     let message = async { while !matches!(one.next().await, Some(Event::Message { .. })) {} };

@@ -12,9 +12,7 @@ use crate::server::Kind;
 /// A frame of message `n` at a seq, as a node sends it.
 fn frame(seq: u64, n: usize) -> Vec<u8> {
     let data = Data::Json(Bytes::from(format!("\"n{n}|xx\"")));
-    let (user, connection, event, key, traceparent) = (None, None, None, None, None);
-    let message =
-        Message { seq, time: 0, user, connection, event, key, echo: true, traceparent, data };
+    let message = Message::new(seq, 0, data);
     let frame = ServerFrame::Message { room: room_name(0).unwrap(), message: Arc::new(message) };
     encoded(&frame)
 }

@@ -17,6 +17,10 @@ fn message(seq: Seq, id: u64) -> Arc<Message> {
         key: None,
         echo: true,
         traceparent: None,
+        state_key: None,
+        ttl_ms: None,
+        remove: false,
+        info: None,
         data: Data::Json(id.to_string().into()),
     })
 }

@@ -18,10 +18,7 @@ fn name(room: usize) -> RoomName {
 }
 
 fn join(worker: &Worker, connection: &Rc<Connection>, room: usize) {
-    let room = name(room);
-    let (presence, info, token) = (false, None, None);
-    let join = JoinRoom { room, since: None, history: None, presence, info, token };
-    worker.join(connection, None, join, None);
+    worker.join(connection, None, JoinRoom::new(name(room)), None);
 }
 
 /// A worker whose hub says nothing, and a connection that waits for so many rooms.
