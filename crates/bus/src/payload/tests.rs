@@ -43,7 +43,8 @@ fn publications() -> impl Strategy<Value = Publication> {
 
 fn message(publication: Publication, seq: Seq, time: u64) -> Message {
     let Publication { user, connection, event, key, echo, traceparent, data, .. } = publication;
-    Message { seq, time, user, connection, event, key, echo, traceparent, data }
+    let plain = Message::new(seq, time, data);
+    Message { user, connection, event, key, echo, traceparent, ..plain }
 }
 
 proptest! {

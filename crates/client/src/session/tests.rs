@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use roomcast_protocol::{
     ClientFrame, ConnectionId, Data, Epoch, ErrorCode, Heartbeat, Limits, Message, NodeId,
-    PublishKey,
+    PublishKey, Since,
 };
 
 use super::*;
@@ -173,7 +173,7 @@ fn sent(actions: &[Action]) -> Vec<String> {
         Action::Send(ClientFrame::Publish(publish)) => Some(format!("publish {:?}", publish.id?)),
         Action::Send(ClientFrame::Join { rooms, .. }) => {
             let room = |join: &roomcast_protocol::JoinRoom| {
-                let since = join.since.map(|since| (since.epoch.0, since.seq));
+                let since = join.since.and_then(Since::position).map(|at| (at.epoch.0, at.seq));
                 format!("{} {since:?} {:?}", join.room, join.history)
             };
             Some(rooms.iter().map(room).collect::<Vec<_>>().join(", "))
