@@ -26,6 +26,7 @@ mod resolve;
 mod secret;
 mod tls;
 mod traces;
+mod users;
 mod value;
 mod variables;
 
@@ -45,17 +46,18 @@ pub use http::HttpConfig;
 pub use key::{Change, Key, Section};
 pub use layers::{ConfigEntry, Sources};
 pub use limits::LimitsConfig;
-pub use namespaces::{NamespaceConfig, Namespaces, SlowPolicy};
+pub use namespaces::{NamespaceConfig, Namespaces, PresenceSetting, SlowPolicy};
 pub use networks::Networks;
 pub use node::{HeartbeatConfig, LogConfig, LogFormat, NodeConfig};
 pub use page::page;
 pub use secret::{SecretText, SecretUrl};
 pub use tls::TlsConfig;
 pub use traces::TracesConfig;
+pub use users::UsersConfig;
 
 /// Every section, in the order of the page. `namespaces.default` stands for every namespace; after
 /// them come the tables `api_keys.NAME`, which have no defaults.
-pub const SECTIONS: [&Section; 12] = [
+pub const SECTIONS: [&Section; 13] = [
     &node::TOP,
     &node::NODE,
     &http::SECTION,
@@ -67,6 +69,7 @@ pub const SECTIONS: [&Section; 12] = [
     &drain::SECTION,
     &node::LOG,
     &traces::SECTION,
+    &users::SECTION,
     &namespaces::SECTION,
 ];
 
@@ -98,6 +101,8 @@ pub struct Config {
     pub log: LogConfig,
     /// Traces of publishes.
     pub traces: TracesConfig,
+    /// Users' own rooms, and watching users.
+    pub users: UsersConfig,
     /// Policies of rooms.
     pub namespaces: Namespaces,
     /// Keys of backends.
@@ -185,6 +190,7 @@ impl Config {
         merged.drain = new.drain.clone();
         merged.log.level = new.log.level.clone();
         merged.log.access = new.log.access;
+        merged.users = new.users.clone();
         merged.namespaces = new.namespaces.clone();
         merged.api_keys = new.api_keys.clone();
         merged.bus.redis_url = new.bus.redis_url.clone();

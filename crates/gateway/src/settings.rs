@@ -16,7 +16,9 @@ use roomcast_schema::NameBounds;
 
 pub(crate) use rates::{PublishRates, RateSettings};
 
-use crate::config::{Config, HttpConfig, LimitsConfig, NamespaceConfig, Networks, SlowPolicy};
+use crate::config::{
+    Config, HttpConfig, LimitsConfig, NamespaceConfig, Networks, PresenceSetting, SlowPolicy,
+};
 use crate::fault::InjectedFault;
 use crate::payload_rules::RuleBook;
 
@@ -87,6 +89,8 @@ pub(crate) struct NodeLimits {
     pub(crate) address_connections: usize,
     /// Clients there have no limits by address and no rates.
     pub(crate) exempt_networks: Networks,
+    /// Largest info of a member.
+    pub(crate) info_bytes: usize,
     /// Rooms that the node holds.
     pub(crate) node_rooms: usize,
     /// Rooms that a user's connections on the node are in.
@@ -138,6 +142,7 @@ impl NodeLimits {
             room_linger: config.room_linger,
             address_connections: config.address_connections,
             exempt_networks: config.exempt_networks.clone(),
+            info_bytes: config.info_bytes,
             node_rooms: config.node_rooms,
             user_rooms: config.user_rooms,
             user_connections: config.user_connections,
@@ -155,6 +160,16 @@ impl NodeLimits {
     }
 }
 
+/// What is known of a room's members.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PresenceSettings {
+    pub(crate) mode: PresenceSetting,
+    /// How long a user counts as there after its last connection ended.
+    pub(crate) grace: Duration,
+    /// Memberships above which numbers are told in place of events.
+    pub(crate) events_max: u32,
+}
+
 /// The policy of rooms whose names begin alike.
 #[derive(Debug)]
 pub(crate) struct Namespace {
@@ -165,7 +180,9 @@ pub(crate) struct Namespace {
     pub(crate) slow: SlowPolicy,
     /// What connections may do without a capability.
     pub(crate) policy: AccessPolicy,
+    pub(crate) presence: PresenceSettings,
     pub(crate) publish_rates: PublishRates,
+    pub(crate) conflates_signals: bool,
     pub(crate) metrics: NamespaceMetrics,
 }
 
@@ -229,7 +246,13 @@ impl Namespace {
             message_bytes: config.message_bytes,
             slow: config.slow,
             policy: config.access_policy(authentication),
+            presence: PresenceSettings {
+                mode: config.presence,
+                grace: config.presence_grace,
+                events_max: config.presence_events_max,
+            },
             publish_rates: PublishRates::new(config),
+            conflates_signals: config.conflate_signals,
             metrics,
         }
     }

@@ -249,6 +249,15 @@ pub(super) const SECTION: Section = Section {
                     names, not for those of `?user=`.",
         },
         Key {
+            name: "info_bytes",
+            default: "1KiB",
+            kind: ValueKind::Bytes(Bounds::new(1, 64 << 10)),
+            change: Change::Reload,
+            about: "Largest `info` of a member; more is refused as `too_large`, and a token with \
+                    more as `bad_token`. A name and the address of a picture: every member of a \
+                    room gets it.",
+        },
+        Key {
             name: "body_bytes",
             default: "1MiB",
             kind: ValueKind::Bytes(Bounds::new(1 << 10, 64 << 20)),
@@ -342,6 +351,8 @@ pub struct LimitsConfig {
     pub user_rooms: usize,
     /// Connections of a user on all nodes; 0: no limit.
     pub user_connections: usize,
+    /// Largest info of a member.
+    pub info_bytes: usize,
     /// Largest body of a request.
     pub body_bytes: usize,
     /// Longest name of a room.

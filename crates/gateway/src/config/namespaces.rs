@@ -15,7 +15,7 @@ use super::key::{Change, Key, Section, ValueKind};
 use super::value::{self, Bounds};
 
 /// The words of `allow_*`.
-const RULES: [&str; 5] = ["public", "user", "member", "capability", "server"];
+pub(super) const RULES: [&str; 5] = ["public", "user", "member", "capability", "server"];
 
 /// The namespace of every room that names none or an unknown one.
 const DEFAULT: &str = "default";
@@ -168,6 +168,66 @@ pub(super) const SECTION: Section = Section {
                     it is told of the gap and goes on with the newest message.",
         },
         Key {
+            name: "presence",
+            default: "off",
+            kind: ValueKind::Word(&["off", "counts", "events"]),
+            change: Change::Reload,
+            about: "What is known of a room's members. `events`: members that ask for it are told \
+                    when a user joins and leaves; `counts`: only how many there are. Both keep a \
+                    list that can be read. Each join and leave then costs a part of a call to \
+                    Redis; members that stay cost nothing.",
+        },
+        Key {
+            name: "presence_grace",
+            default: "5s",
+            kind: ValueKind::Time(Bounds::new(0, 300_000)),
+            change: Change::Reload,
+            about: "How long after its last connection ended a user counts as there: a page that \
+                    is loaded again, or a planned move, is no leave. A `leave` counts at once.",
+        },
+        Key {
+            name: "presence_events_max",
+            default: "1000",
+            kind: ValueKind::Count(Bounds::new(1, 1_000_000)),
+            change: Change::Reload,
+            about: "Memberships of a room above which its members are told numbers in place of \
+                    joins and leaves, at most once a second; events return below 80 % of it. All \
+                    of them would be told of every change of any of them.",
+        },
+        Key {
+            name: "author_info",
+            default: "false",
+            kind: ValueKind::Flag,
+            change: Change::Reload,
+            about: "Adds to each message the `info` that its author has in the room, or else in \
+                    its token: a name and a picture, kept with the message.",
+        },
+        Key {
+            name: "receipts",
+            default: "false",
+            kind: ValueKind::Flag,
+            change: Change::Reload,
+            about: "Keeps for each user how far it has received and read a room, and tells \
+                    authors that ask for it how many have.",
+        },
+        Key {
+            name: "receipts_users",
+            default: "10000",
+            kind: ValueKind::Count(Bounds::new(1, 10_000_000)),
+            change: Change::Reload,
+            about: "Users whose positions a room keeps; those of more are refused as \
+                    `overloaded`. About 100 bytes each in Redis.",
+        },
+        Key {
+            name: "conflate_signals",
+            default: "false",
+            kind: ValueKind::Flag,
+            change: Change::Reload,
+            about: "Of the signals of one connection with one event in a room, sends at most one \
+                    every 50 ms, the newest always: pointers that move at 60 frames a second are \
+                    smooth at 20.",
+        },
+        Key {
             name: "allow_join",
             default: "",
             kind: ValueKind::WordOrEmpty(&RULES),
@@ -248,6 +308,21 @@ pub struct NamespaceConfig {
     pub keys_per_room: u32,
     /// What happens to slow members.
     pub slow: SlowPolicy,
+    /// What is known of members.
+    pub presence: PresenceSetting,
+    /// How long a user counts as there after its last connection ended.
+    #[serde(deserialize_with = "value::from_millis")]
+    pub presence_grace: Duration,
+    /// Memberships above which numbers are told in place of events.
+    pub presence_events_max: u32,
+    /// Whether messages carry what their authors show of themselves.
+    pub author_info: bool,
+    /// Whether users' positions are kept.
+    pub receipts: bool,
+    /// Users whose positions a room keeps.
+    pub receipts_users: u32,
+    /// Whether of signals of one key only the newest is sent every 50 ms.
+    pub conflate_signals: bool,
     /// Which connections may join without a capability; `None`: the default.
     #[serde(default, deserialize_with = "access_rule")]
     pub allow_join: Option<AccessRule>,
@@ -265,7 +340,9 @@ pub struct NamespaceConfig {
     pub allow_presence: Option<AccessRule>,
 }
 
-fn access_rule<'de, D: Deserializer<'de>>(input: D) -> Result<Option<AccessRule>, D::Error> {
+pub(super) fn access_rule<'de, D: Deserializer<'de>>(
+    input: D,
+) -> Result<Option<AccessRule>, D::Error> {
     Ok(AccessRule::parse(&String::deserialize(input)?))
 }
 
@@ -292,6 +369,18 @@ impl NamespaceConfig {
             keys_per_room: self.keys_per_room,
         }
     }
+}
+
+/// What is known of a room's members.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PresenceSetting {
+    /// Nothing.
+    Off,
+    /// How many there are, and the list.
+    Counts,
+    /// Joins and leaves as well.
+    Events,
 }
 
 /// What happens to a member that lags too far behind.
