@@ -1,6 +1,7 @@
 //! The contract of a bus: what a node asks of it and what it answers, the same in memory and over
 //! Redis. Plain data only.
 
+mod ephemeral;
 mod presence;
 mod users;
 
@@ -13,6 +14,7 @@ use roomcast_protocol::{
     UserName,
 };
 
+pub use ephemeral::{Ephemeral, EphemeralFate, Signal, TypingWord, Writer};
 pub use presence::{
     Departure, PresenceChange, PresenceCounts, PresenceEntry, PresenceList, PresenceMember,
     PresenceMode, PresenceNews, PresencePolicy, PresenceReply, PresenceStatus, PresenceStep,
@@ -219,6 +221,8 @@ pub enum FeedEvent {
     },
     /// Who is in the room changed; where these come between messages has no meaning.
     Presence(PresenceNews),
+    /// Something ephemeral was told in the room.
+    Ephemeral(Ephemeral),
 }
 
 /// One event of one room.

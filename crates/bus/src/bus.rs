@@ -10,9 +10,9 @@ use roomcast_protocol::{Lineage, RoomName, Seq, UserName};
 use tokio::sync::oneshot;
 
 use crate::api::{
-    Health, History, HistoryRequest, OrderPage, OrderRecord, OrderRevision, Publication,
-    PublishAck, PublishError, PublishReply, ReadError, RoomEvent, TicketUse, UserNewcomer,
-    UserPlace, UserPresence,
+    Ephemeral, EphemeralFate, Health, History, HistoryRequest, OrderPage, OrderRecord,
+    OrderRevision, Publication, PublishAck, PublishError, PublishReply, ReadError, RoomEvent,
+    TicketUse, UserNewcomer, UserPlace, UserPresence,
 };
 use crate::listening::RedisFeeds;
 use crate::map_owner::opening::RedisOpening;
@@ -58,6 +58,14 @@ impl Bus {
         let (bus, feeds, opening) = RedisBus::prepare(options, metrics)?;
         let bus = Self(Kind::Redis(Box::new(bus)));
         Ok((bus, Feeds(FeedsKind::Redis(feeds)), opening))
+    }
+
+    /// Tells the members of a room something that is neither numbered nor kept. Returns at once.
+    pub fn send_ephemeral(&self, room: &RoomName, ephemeral: Ephemeral) -> EphemeralFate {
+        match &self.0 {
+            Kind::Memory(bus) => bus.send_ephemeral(room, ephemeral),
+            Kind::Redis(bus) => bus.send_ephemeral(room, &ephemeral),
+        }
     }
 
     /// Hands a publication over and returns at once. What one thread submits to one room is

@@ -4,6 +4,7 @@
 mod api;
 mod bus;
 mod circuit;
+mod ephemeral;
 mod event_queue;
 mod feed;
 mod fingerprint;
@@ -26,12 +27,12 @@ mod server_map;
 mod tickets;
 
 pub use api::{
-    Departure, FeedEvent, Health, History, HistoryRange, HistoryRequest, KEY_WINDOW,
-    NamedConnection, NewcomerStep, OrderPage, OrderRecord, OrderRevision, PresenceChange,
-    PresenceCounts, PresenceEntry, PresenceList, PresenceMember, PresenceMode, PresenceNews,
-    PresencePolicy, PresenceReply, PresenceStatus, PresenceStep, Publication, PublishAck,
-    PublishError, PublishReply, ReadError, ReplacePlace, Retention, RoomEvent, TicketUse,
-    UserNewcomer, UserPlace, UserPresence,
+    Departure, Ephemeral, EphemeralFate, FeedEvent, Health, History, HistoryRange, HistoryRequest,
+    KEY_WINDOW, NamedConnection, NewcomerStep, OrderPage, OrderRecord, OrderRevision,
+    PresenceChange, PresenceCounts, PresenceEntry, PresenceList, PresenceMember, PresenceMode,
+    PresenceNews, PresencePolicy, PresenceReply, PresenceStatus, PresenceStep, Publication,
+    PublishAck, PublishError, PublishReply, ReadError, ReplacePlace, Retention, RoomEvent, Signal,
+    TicketUse, TypingWord, UserNewcomer, UserPlace, UserPresence, Writer,
 };
 pub use bus::{Bus, Feeds};
 pub use fingerprint::client_fingerprint;

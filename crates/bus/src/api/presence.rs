@@ -3,30 +3,7 @@
 use std::time::Duration;
 
 use roomcast_protocol::{ConnectionId, Data, UserName};
-
-/// What presence counts of a room.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct PresenceCounts {
-    /// Identity of the room's list (`rev_epoch`): revisions of different ones are never compared. 0
-    /// for a room without presence.
-    pub epoch: u64,
-    /// Rises with what changes the list of users.
-    pub rev: u64,
-    /// Memberships.
-    pub count: u64,
-    /// Different users, those whose grace runs included.
-    pub users: u64,
-}
-
-/// Whether somebody is at the device.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum PresenceStatus {
-    /// Yes, or the client does not say.
-    #[default]
-    Active,
-    /// No. A user is away if all its connections in the room are.
-    Away,
-}
+pub use roomcast_protocol::{PresenceCounts, PresenceStatus};
 
 /// One connection of this node in a room.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -211,7 +211,10 @@ impl LaneState {
                     self.resets += 1;
                     self.metrics.epoch_resets[cause(found)].inc();
                 }
-                FeedEvent::Opened { .. } | FeedEvent::Messages(_) | FeedEvent::Presence(_) => {}
+                FeedEvent::Opened { .. }
+                | FeedEvent::Messages(_)
+                | FeedEvent::Presence(_)
+                | FeedEvent::Ephemeral(_) => {}
             }
         }
         if room.order.need().is_none()

@@ -7,7 +7,7 @@ use tracing::{info, warn};
 use super::events::{LaneAction, LaneMoment};
 use super::lane::LaneState;
 use super::subscriptions::{Confirmation, SubscriptionChange};
-use crate::api::RoomFound;
+use crate::api::{FeedEvent, RoomFound};
 use crate::circuit::Circuit;
 use crate::payload::RoomPush;
 
@@ -94,6 +94,11 @@ impl LaneState {
         room.active = at.now;
         let (epoch, messages) = match push {
             RoomPush::Messages(epoch, messages) => (epoch, messages),
+            RoomPush::Ephemeral(ephemeral) => {
+                let events = vec![FeedEvent::Ephemeral(ephemeral)];
+                let session = room.session;
+                return self.act(LaneAction::Deliver(name, session, events));
+            }
             RoomPush::Ignored => return self.metrics.pushes_ignored.inc(),
             RoomPush::Unreadable => {
                 if self.unreadable_log.is_time() {

@@ -7,7 +7,10 @@ use hashbrown::HashMap;
 use roomcast_protocol::{Epoch, Lineage, RoomName, Seq};
 
 use super::room::MemoryRoom;
-use crate::api::{FeedEvent, History, HistoryRequest, Publication, PublishAck, PublishError};
+use crate::api::{
+    Ephemeral, EphemeralFate, FeedEvent, History, HistoryRequest, Publication, PublishAck,
+    PublishError,
+};
 use crate::event_queue::pending_events::PendingEvents;
 
 /// Least interval between two expiry checks of a room.
@@ -65,6 +68,21 @@ impl MemoryRooms {
         room.open = true;
         let (lineage, last) = (room.lineage.clone(), room.last);
         self.pending.push(name, FeedEvent::Opened { lineage, last });
+    }
+
+    /// Hands something ephemeral to the feeds' owner, if it listens to the room.
+    pub(crate) fn send_ephemeral(
+        &mut self,
+        name: &RoomName,
+        ephemeral: Ephemeral,
+    ) -> EphemeralFate {
+        if self.pending.bytes() > self.max_pending_bytes {
+            return EphemeralFate::Dropped;
+        }
+        if self.rooms.get(name).is_some_and(|room| room.open) {
+            self.pending.ephemeral(name, ephemeral);
+        }
+        EphemeralFate::Taken
     }
 
     pub(crate) fn close(&mut self, name: &RoomName, now: u64) {

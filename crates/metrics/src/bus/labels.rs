@@ -13,6 +13,8 @@ pub enum BusCommand {
     History,
     /// Write a probe.
     Probe,
+    /// Pushes without a script: signals and typing.
+    Push,
     /// Subscribe to a room.
     Subscribe,
     /// Unsubscribe from one.
@@ -26,6 +28,7 @@ impl Label for BusCommand {
         Self::Meta,
         Self::History,
         Self::Probe,
+        Self::Push,
         Self::Subscribe,
         Self::Unsubscribe,
     ];
@@ -40,6 +43,7 @@ impl Label for BusCommand {
             Self::Meta => "meta",
             Self::History => "history",
             Self::Probe => "probe",
+            Self::Push => "push",
             Self::Subscribe => "subscribe",
             Self::Unsubscribe => "unsubscribe",
         }
