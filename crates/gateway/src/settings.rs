@@ -16,9 +16,8 @@ use roomcast_schema::NameBounds;
 
 pub(crate) use rates::{PublishRates, RateSettings};
 
-use crate::config::{
-    Config, HttpConfig, LimitsConfig, NamespaceConfig, Networks, PresenceSetting, SlowPolicy,
-};
+pub(crate) use crate::config::PresenceSetting;
+use crate::config::{Config, HttpConfig, LimitsConfig, NamespaceConfig, Networks, SlowPolicy};
 use crate::fault::InjectedFault;
 use crate::payload_rules::RuleBook;
 

@@ -8,6 +8,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::Instant;
 
 use super::{BackfillPage, QueuedBytes};
+use crate::ephemeral::EphemeralItem;
 use crate::room_log::{Batch, Floor, RoomLog};
 
 /// From a worker to the hub.
@@ -49,6 +50,8 @@ pub(crate) enum WorkerEvent {
     },
     /// A room's log dropped batches.
     Trim { room: RoomName, floor: Floor },
+    /// What members of a room get beside its log.
+    Ephemeral { room: RoomName, items: Arc<[Arc<EphemeralItem>]> },
     /// The answer to `HubCommand::Backfill`.
     Backfill { room: RoomName, answer: BackfillAnswer },
 }

@@ -82,6 +82,12 @@ impl WorkerQueue {
         }
     }
 
+    /// Sends an event that may be lost; false if it is: the queue is full or its room is marked.
+    pub(super) fn try_send(&self, room: &RoomName, event: WorkerEvent) -> bool {
+        !self.marked.contains(room)
+            && !matches!(self.events.try_send(event), Err(TrySendError::Full(_)))
+    }
+
     /// Sends an event that concerns `room` and holds `bytes` of its log, if the queue holds at most
     /// `max` bytes with it, or is empty.
     pub(super) fn send_log(

@@ -4,13 +4,14 @@
 use std::rc::Rc;
 
 use roomcast_protocol::{
-    ClientFrame, ErrorCode, HistoryQuery, JoinRoom, Publish, RequestId, RoomName, ServerFrame,
+    ClientFrame, Data, ErrorCode, HistoryQuery, JoinRoom, Publish, RequestId, RoomName, ServerFrame,
 };
 
 use super::Worker;
 use crate::connection::{Connection, RequestRate};
 use crate::hub::now_ms;
 use crate::permit::{Denial, RoomAction};
+use crate::room::MemberWord;
 
 /// A request that concerns one room.
 enum RoomRequest {
@@ -18,6 +19,8 @@ enum RoomRequest {
     Leave { id: Option<RequestId>, room: RoomName },
     Publish(Publish),
     History(HistoryQuery),
+    Say { id: Option<RequestId>, room: RoomName, word: MemberWord },
+    Members { id: Option<RequestId>, room: RoomName, page: Option<Box<str>> },
 }
 
 impl RoomRequest {
@@ -30,7 +33,19 @@ impl RoomRequest {
                 (*id, room, RoomAction::Publish { data_bytes: data.len() })
             }
             Self::History(HistoryQuery { id, room, .. }) => (*id, room, RoomAction::ReadHistory),
+            Self::Say { id, room, word } => (*id, room, action_of(word)),
+            Self::Members { id, room, .. } => (*id, room, RoomAction::SeeMembers),
         }
+    }
+}
+
+/// What a member's word needs.
+fn action_of(word: &MemberWord) -> RoomAction {
+    let bytes = |data: &Option<Data>| data.as_ref().map_or(0, Data::len);
+    match word {
+        MemberWord::Signal { data, .. } => RoomAction::Signal { data_bytes: bytes(data) },
+        MemberWord::Typing { .. } => RoomAction::Signal { data_bytes: 0 },
+        MemberWord::Show { info, .. } => RoomAction::Show { info_bytes: bytes(info) },
     }
 }
 
@@ -42,7 +57,6 @@ impl Worker {
         frame: ClientFrame,
         mut free_joins: usize,
     ) {
-        let is_read = matches!(frame, ClientFrame::Members { .. });
         let request = match frame {
             ClientFrame::Join { id, rooms } => {
                 for mut join in rooms {
@@ -67,20 +81,16 @@ impl Worker {
             ClientFrame::Leave { id, room } => RoomRequest::Leave { id, room },
             ClientFrame::Publish(publish) => RoomRequest::Publish(publish),
             ClientFrame::History(query) => RoomRequest::History(query),
-            ClientFrame::Signal { id, room, .. }
-            | ClientFrame::Typing { id, room, .. }
-            | ClientFrame::Members { id, room, .. }
-            | ClientFrame::Presence { id, room, .. } => {
-                let taken = match is_read {
-                    true => self.take_request(connection, RequestRate::Read),
-                    false => self.take_signal(connection, &room),
-                };
-                if let Err(excess) = taken {
-                    return self.refuse_above(connection, id, Some(&room), excess);
-                }
-                let reason = (ErrorCode::Unsupported, "this node does not serve such frames");
-                return self.refuse(connection, id, Some(&room), reason);
+            ClientFrame::Signal { id, room, event, data } => {
+                RoomRequest::Say { id, room, word: MemberWord::Signal { event, data } }
             }
+            ClientFrame::Typing { id, room, active } => {
+                RoomRequest::Say { id, room, word: MemberWord::Typing { active } }
+            }
+            ClientFrame::Presence { id, room, info, status } => {
+                RoomRequest::Say { id, room, word: MemberWord::Show { info, status } }
+            }
+            ClientFrame::Members { id, room, page } => RoomRequest::Members { id, room, page },
             ClientFrame::Ping { id } => {
                 return connection.send(&ServerFrame::Pong { id, time: now_ms() });
             }
@@ -110,7 +120,12 @@ impl Worker {
         let (id, room, action) = request.parts();
         let taken = match action {
             RoomAction::Publish { .. } => self.take_publish(connection, room),
-            RoomAction::ReadHistory => self.take_request(connection, RequestRate::Read),
+            RoomAction::ReadHistory | RoomAction::SeeMembers => {
+                self.take_request(connection, RequestRate::Read)
+            }
+            RoomAction::Signal { .. } | RoomAction::Show { .. } => {
+                self.take_signal(connection, room)
+            }
             // Joins are counted before, as some are free.
             RoomAction::Join { .. } | RoomAction::Stay | RoomAction::Leave => Ok(()),
         };
@@ -125,6 +140,8 @@ impl Worker {
             RoomRequest::Leave { id, room } => self.leave(connection, id, room),
             RoomRequest::Publish(publish) => self.publish_judged(connection, publish),
             RoomRequest::History(query) => self.history(connection, query),
+            RoomRequest::Say { id, room, word } => self.say(connection, (id, room), word),
+            RoomRequest::Members { id, room, page } => self.members(connection, (id, room), page),
         }
     }
 }

@@ -3,12 +3,14 @@
 
 use std::rc::Rc;
 
-use roomcast_bus::{History, ReadError};
-use roomcast_protocol::{ConnectionId, Lineage, RequestId, RoomName, Seq};
+use roomcast_bus::{History, PresenceList, ReadError};
+use roomcast_protocol::{ConnectionId, Lineage, PresenceCounts, RequestId, RoomName, Seq};
 use tokio::time::Instant;
 
 use super::Worker;
 use super::judging::Verdict;
+use super::member_list::ListMark;
+use super::people::ShownAnswer;
 use super::tokens::CheckedToken;
 use crate::connection::Connection;
 use crate::publication::PublishOutcome;
@@ -25,6 +27,17 @@ pub(crate) enum BusAnswer {
     },
     /// A page of history that a client asked for.
     History { to: Requester, room: RoomName, outcome: Result<History, ReadError> },
+    /// A room's members, for a page after a mark.
+    Members {
+        to: Requester,
+        room: RoomName,
+        after: Option<ListMark>,
+        list: Result<PresenceList, ReadError>,
+    },
+    /// A connection is among a room's members, or an exit of it came first.
+    Appeared { room: RoomName, connection: ConnectionId, counts: Option<PresenceCounts> },
+    /// What a member shows was written, or not in time.
+    Shown(Box<ShownAnswer>),
     /// A token whose key had to be waited for.
     Token { to: Requester, checked: CheckedToken },
     /// A large payload was judged.
@@ -71,6 +84,15 @@ impl Worker {
                 self.answer_publish(to, room, outcome, followed);
             }
             BusAnswer::History { to, room, outcome } => self.answer_history(to, room, outcome),
+            BusAnswer::Members { to, room, after, list } => {
+                self.answer_members((to, room), after.as_ref(), list);
+            }
+            BusAnswer::Appeared { room, connection, counts } => {
+                if let Some(room) = self.room(&room) {
+                    self.take_numbers(&room, connection, counts);
+                }
+            }
+            BusAnswer::Shown(answer) => self.answer_show(*answer),
             BusAnswer::Token { to, checked } => self.take_token(to, checked),
             BusAnswer::Judged(verdict) => self.take_verdict(*verdict),
             BusAnswer::Standing { room, standing } => {
