@@ -7,6 +7,7 @@ mod body;
 mod error;
 mod judging;
 mod orders;
+mod people;
 mod publish;
 mod read;
 
@@ -20,6 +21,7 @@ use roomcast_metrics::Metrics;
 pub(crate) use batch::publish_batch;
 pub(crate) use error::ApiError;
 pub(crate) use orders::{ban, bans, disconnect, lift};
+pub(crate) use people::members;
 pub(crate) use publish::{PublishHeaders, publish};
 pub(crate) use read::read;
 

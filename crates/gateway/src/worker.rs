@@ -22,7 +22,7 @@ mod hub_requests;
 mod inflating;
 mod joins;
 mod judging;
-mod member_list;
+mod member_pages;
 mod members;
 mod orders;
 mod passes;

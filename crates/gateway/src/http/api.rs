@@ -92,6 +92,11 @@ async fn done(
             let page = api::read(node, caller, value(), query).await?;
             answer::text(StatusCode::OK, "application/json", page)
         }
+        ApiRoute::Members => {
+            let query = call.head.uri.query().unwrap_or_default();
+            let page = api::members(node, caller, value(), query).await?;
+            answer::text(StatusCode::OK, "application/json", page)
+        }
         ApiRoute::Ban => ok(&api::ban(node, body).await?),
         ApiRoute::Bans => ok(&api::bans(node).await?),
         ApiRoute::Lift => {
@@ -110,7 +115,7 @@ async fn done(
 }
 
 fn takes_body(route: ApiRoute) -> bool {
-    !matches!(route, ApiRoute::Read | ApiRoute::Bans | ApiRoute::Lift)
+    !matches!(route, ApiRoute::Read | ApiRoute::Members | ApiRoute::Bans | ApiRoute::Lift)
 }
 
 /// The backend that sent the request, if its key has the scope.
