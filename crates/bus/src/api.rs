@@ -1,6 +1,7 @@
 //! The contract of a bus: what a node asks of it and what it answers, the same in memory and over
 //! Redis. Plain data only.
 
+mod presence;
 mod users;
 
 use std::num::NonZeroU64;
@@ -12,6 +13,10 @@ use roomcast_protocol::{
     UserName,
 };
 
+pub use presence::{
+    Departure, PresenceChange, PresenceCounts, PresenceEntry, PresenceList, PresenceMember,
+    PresenceMode, PresenceNews, PresencePolicy, PresenceReply, PresenceStatus, PresenceStep,
+};
 pub use users::{
     NamedConnection, NewcomerStep, ReplacePlace, UserNewcomer, UserPlace, UserPresence,
 };
@@ -212,6 +217,8 @@ pub enum FeedEvent {
         /// Messages of the old epoch that this feed delivered and the new epoch does not have.
         lost: u64,
     },
+    /// Who is in the room changed; where these come between messages has no meaning.
+    Presence(PresenceNews),
 }
 
 /// One event of one room.

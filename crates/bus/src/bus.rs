@@ -1,6 +1,8 @@
 //! The bus as the node sees it: one handle to publish and read, one set of feeds to listen to. It
 //! only selects the kind of bus, in memory or over Redis.
 
+mod presence;
+
 use std::time::Duration;
 
 use roomcast_metrics::BusMetrics;

@@ -26,10 +26,12 @@ mod server_map;
 mod tickets;
 
 pub use api::{
-    FeedEvent, Health, History, HistoryRange, HistoryRequest, KEY_WINDOW, NamedConnection,
-    NewcomerStep, OrderPage, OrderRecord, OrderRevision, Publication, PublishAck, PublishError,
-    PublishReply, ReadError, ReplacePlace, Retention, RoomEvent, TicketUse, UserNewcomer,
-    UserPlace, UserPresence,
+    Departure, FeedEvent, Health, History, HistoryRange, HistoryRequest, KEY_WINDOW,
+    NamedConnection, NewcomerStep, OrderPage, OrderRecord, OrderRevision, PresenceChange,
+    PresenceCounts, PresenceEntry, PresenceList, PresenceMember, PresenceMode, PresenceNews,
+    PresencePolicy, PresenceReply, PresenceStatus, PresenceStep, Publication, PublishAck,
+    PublishError, PublishReply, ReadError, ReplacePlace, Retention, RoomEvent, TicketUse,
+    UserNewcomer, UserPlace, UserPresence,
 };
 pub use bus::{Bus, Feeds};
 pub use fingerprint::client_fingerprint;

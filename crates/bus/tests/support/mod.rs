@@ -138,6 +138,7 @@ impl Heard {
                 self.lineage = Some(lineage);
                 self.resets.push((last, lost));
             }
+            FeedEvent::Presence(_) => {}
         }
     }
 
