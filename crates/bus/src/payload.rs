@@ -2,6 +2,8 @@
 //! node and never read by Redis. Seq, time and epoch are not in it: the script adds them before a
 //! push (one head line for the whole group) and in a stream entry.
 
+pub(crate) mod presence_push;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,6 +13,7 @@ use roomcast_protocol::{ConnectionId, Data, Epoch, EventName, Message, PublishKe
 use serde::{Deserialize, Serialize};
 
 use crate::api::Publication;
+pub use presence_push::{PresenceBody, PresenceMark, PresencePush, PresenceTail};
 
 /// The stored form: an array in this order. `data` is last, so a payload ends where its data ends.
 #[derive(Serialize, Deserialize)]
@@ -65,6 +68,8 @@ pub(crate) fn encode(publication: &Publication) -> Vec<u8> {
 pub enum RoomPush {
     /// `M`: a group of messages of one epoch.
     Messages(Epoch, Vec<Arc<Message>>),
+    /// `p`: who is in the room changed.
+    Presence(PresencePush),
     /// An ephemeral kind that this version does not know: no message is missing without it.
     Ignored,
     /// Bytes or a kind that this version cannot read: messages may be missing.
@@ -82,6 +87,11 @@ pub(crate) fn decode_push(push: &Bytes) -> RoomPush {
         b"M" if push.get(end) == Some(&b' ') => match decode_messages(&push.slice(end + 1..)) {
             Ok((epoch, messages)) => RoomPush::Messages(epoch, messages),
             Err(BadPayload) => RoomPush::Unreadable,
+        },
+        b"p" if push.get(end) == Some(&b' ') => match presence_push::decode(&push.slice(end + 1..))
+        {
+            Ok(push) => RoomPush::Presence(push),
+            Err(BadPayload) => RoomPush::Ignored,
         },
         kind if !kind.is_empty() && kind.iter().all(u8::is_ascii_lowercase) => RoomPush::Ignored,
         _ => RoomPush::Unreadable,

@@ -15,7 +15,7 @@ use crate::api::{
     PublishReply, ReadError, random_epoch,
 };
 use crate::event_queue::EventQueue;
-use crate::leases::{LeaseKeeper, LeaseStanding};
+use crate::leases::{LeaseKeeper, LeaseNews, LeaseStanding};
 use crate::listening::RedisFeeds;
 use crate::log_throttle::LogThrottle;
 use crate::map_owner::cluster::ClusterOwner;
@@ -143,7 +143,17 @@ impl RedisBus {
         let orders = OrderStore { keys: keys.clone(), shards: shards.clone() };
         let tickets = TicketStore { keys: keys.clone(), shards: shards.clone() };
         let connections = options.connections;
-        let leases = LeaseKeeper { keys, shards: shards.clone(), metrics, connections, standing };
+        let (news, lease_news) = watch::channel(LeaseNews::default());
+        let (refuse, refused) = mpsc::unbounded_channel();
+        let leases = LeaseKeeper {
+            keys,
+            shards: shards.clone(),
+            metrics,
+            connections,
+            standing,
+            news,
+            refused,
+        };
         let (leased, ended) = oneshot::channel();
         tokio::spawn(leases.run(ended));
         let feeds = RedisFeeds::new(events, shards.clone());
