@@ -5,7 +5,7 @@ pub(crate) mod events;
 pub(crate) mod lane;
 pub(crate) mod order;
 mod presence_checks;
-mod presence_order;
+pub(crate) mod presence_order;
 mod probe;
 mod read_queue;
 mod reading;

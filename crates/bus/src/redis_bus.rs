@@ -27,6 +27,7 @@ use crate::orders::OrderStore;
 use crate::placement::address::{self, RedisTopology};
 use crate::placement::describe;
 use crate::placement::keys::Keyspace;
+use crate::presence::{PresenceParts, PresenceStore};
 use crate::primary::fault::RedisStartError;
 use crate::publishing::Submitter;
 use crate::publishing::group::GroupSender;
@@ -44,6 +45,7 @@ pub(crate) struct RedisBus {
     orders: OrderStore,
     tickets: TicketStore,
     online: OnlineStore,
+    presence: PresenceStore,
     shards: ServerMap,
     owner: Owner,
     /// True after Redis was reached for the first time.
@@ -145,6 +147,16 @@ impl RedisBus {
         let connections = options.connections;
         let (news, lease_news) = watch::channel(LeaseNews::default());
         let (refuse, refused) = mpsc::unbounded_channel();
+        let presence = PresenceStore::start(PresenceParts {
+            keys: keys.clone(),
+            shards: shards.clone(),
+            push,
+            metrics: metrics.clone(),
+            events: events.clone(),
+            sweep: options.sweep,
+            lease: lease_news,
+            refuse,
+        });
         let leases = LeaseKeeper {
             keys,
             shards: shards.clone(),
@@ -164,6 +176,7 @@ impl RedisBus {
                 orders,
                 tickets,
                 online,
+                presence,
                 shards,
                 owner,
                 reached,
@@ -206,6 +219,10 @@ impl RedisBus {
 
     pub(crate) fn online(&self) -> &OnlineStore {
         &self.online
+    }
+
+    pub(crate) fn presence(&self) -> &PresenceStore {
+        &self.presence
     }
 
     pub(crate) fn health(&self) -> Health {

@@ -18,7 +18,7 @@ impl PresenceOrder {
     }
 
     /// Takes a push.
-    pub(super) fn pushed(&mut self, push: PresencePush) -> Option<PresenceNews> {
+    pub(crate) fn pushed(&mut self, push: PresencePush) -> Option<PresenceNews> {
         let counts = push.tail.counts;
         let is_next = match &self.at {
             None => true,
