@@ -7,6 +7,9 @@ mod desk;
 mod desk_room;
 mod driver;
 mod lists;
+mod reap;
+mod reaper;
+mod reaping;
 mod scan;
 #[cfg(test)]
 mod script_tests;
@@ -31,6 +34,7 @@ use crate::server_map::ServerMap;
 use desk::Desk;
 use driver::{DeskCommand, PresenceDriver};
 use lists::ListReader;
+use reaping::ReapingTask;
 use sender::PresenceSender;
 use upkeep::Upkeep;
 
@@ -56,6 +60,8 @@ pub(crate) struct PresenceStore {
     commands: mpsc::UnboundedSender<DeskCommand>,
     lists: ListReader,
     lease: watch::Receiver<LeaseNews>,
+    /// Dropped with the last handle: then the reaper ends.
+    _reaping: Arc<oneshot::Sender<()>>,
 }
 
 impl PresenceStore {
@@ -64,9 +70,12 @@ impl PresenceStore {
         let PresenceParts { keys, shards, push, metrics, events, sweep, lease, refuse } = parts;
         let (commands, received) = mpsc::unbounded_channel();
         let lists = ListReader::new(shards.clone(), keys.clone(), metrics.clone());
+        let sender = PresenceSender { shards, keys, push, metrics };
+        let (reaping, ended) = oneshot::channel();
+        tokio::spawn(ReapingTask::new(sender.clone(), lease.clone()).run(ended));
         let driver = PresenceDriver {
             desk: Desk::new(),
-            sender: PresenceSender { shards, keys, push, metrics },
+            sender,
             upkeep: Upkeep::new(sweep),
             opened: events.openings(),
             events,
@@ -80,7 +89,7 @@ impl PresenceStore {
             links: Vec::new(),
         };
         tokio::spawn(driver.run());
-        Self { commands, lists, lease }
+        Self { commands, lists, lease, _reaping: Arc::new(reaping) }
     }
 
     pub(crate) fn enter(

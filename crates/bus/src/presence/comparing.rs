@@ -156,9 +156,11 @@ impl PresenceSender {
         let mut pipeline = redis::pipe();
         let index = self.keys.presence_index(partition, &own.to_string());
         pipeline.cmd("PEXPIRE").arg(index).arg(KEPT_MS);
-        pipeline.cmd("SADD").arg(self.keys.presence_writers(partition)).arg(own.to_string());
-        let answers: Result<(bool, u64), _> = pipeline.query_async(&mut up.any()).await;
-        answers.map(|(is_there, _)| is_there).map_err(|_| ())
+        let writers = self.keys.presence_writers(partition);
+        pipeline.cmd("SADD").arg(&writers).arg(own.to_string());
+        pipeline.cmd("PEXPIRE").arg(&writers).arg(KEPT_MS);
+        let answers: Result<(bool, u64, bool), _> = pipeline.query_async(&mut up.any()).await;
+        answers.map(|(is_there, ..)| is_there).map_err(|_| ())
     }
 }
 

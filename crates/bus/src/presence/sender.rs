@@ -68,10 +68,12 @@ impl PresenceSender {
     }
 
     /// Adds an incarnation to those that write in a room's partition.
-    pub(super) fn writer<'a>(&self, room: &'a RoomName, own: Incarnation) -> Errand<'a> {
-        let mut command = redis::cmd("SADD");
-        command.arg(self.keys.presence_writers(Partition::of(room))).arg(own.to_string());
-        Errand { room, script: None, command }
+    pub(super) fn writer<'a>(&self, room: &'a RoomName, own: Incarnation) -> [Errand<'a>; 2] {
+        let key = self.keys.presence_writers(Partition::of(room));
+        let (mut add, mut keep) = (redis::cmd("SADD"), redis::cmd("PEXPIRE"));
+        add.arg(&key).arg(own.to_string());
+        keep.arg(&key).arg(KEPT_MS);
+        [add, keep].map(|command| Errand { room, script: None, command })
     }
 
     /// A call of a script on one key.

@@ -106,7 +106,7 @@ impl PresenceSender {
             match task {
                 DeskTask::Index(_, number) => {
                     // Before the room: a refused write refuses what follows it.
-                    errands.extend(is_new.then(|| self.writer(room, own)));
+                    errands.extend(is_new.then(|| self.writer(room, own)).into_iter().flatten());
                     errands.push(self.index(&up, room, own, ("add", *number)));
                 }
                 DeskTask::Unindex(_, number) => {
@@ -122,7 +122,8 @@ impl PresenceSender {
         let missing = || Err(RedisError::from((ErrorKind::Io, "no answer")));
         let mut is_any_lost = false;
         let sent = tasks.into_iter().map(|(task, is_new)| {
-            let is_refused = is_new && answers.next().is_none_or(|answer| answer.is_err());
+            let mut is_next_refused = || answers.next().is_none_or(|answer| answer.is_err());
+            let is_refused = is_new && (is_next_refused() | is_next_refused());
             let answer = answers.next().unwrap_or_else(missing);
             is_any_lost |= answer.is_err();
             let outcome = match &task {
