@@ -26,6 +26,10 @@ pub(crate) enum ScriptCall {
     Ticket,
     /// `online/set.lua`
     SetOnline,
+    /// `presence/presence.lua`
+    Presence,
+    /// `presence/index.lua`
+    PresenceIndex,
 }
 
 /// A command that goes out with a call, in one pipeline.
@@ -78,6 +82,17 @@ static SET_ONLINE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(include_str!("scripts/common.lua"), include_str!("online/set.lua")))
 });
 
+static PRESENCE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(
+        include_str!("scripts/common.lua"),
+        include_str!("scripts/meta.lua"),
+        include_str!("presence/presence.lua")
+    ))
+});
+static PRESENCE_INDEX: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(include_str!("scripts/common.lua"), include_str!("presence/index.lua")))
+});
+
 impl ScriptCall {
     fn script(self) -> &'static Script {
         match self {
@@ -88,6 +103,8 @@ impl ScriptCall {
             Self::ExchangeOrders => &EXCHANGE_ORDERS,
             Self::Ticket => &TICKET,
             Self::SetOnline => &SET_ONLINE,
+            Self::Presence => &PRESENCE,
+            Self::PresenceIndex => &PRESENCE_INDEX,
         }
     }
 
@@ -165,6 +182,8 @@ pub(crate) async fn load(connection: &mut impl ConnectionLike) -> RedisResult<()
     EXCHANGE_ORDERS.load_async(connection).await?;
     TICKET.load_async(connection).await?;
     SET_ONLINE.load_async(connection).await?;
+    PRESENCE.load_async(connection).await?;
+    PRESENCE_INDEX.load_async(connection).await?;
     Ok(())
 }
 

@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+pub(crate) mod presence;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -138,7 +140,7 @@ impl Heard {
                 self.lineage = Some(lineage);
                 self.resets.push((last, lost));
             }
-            FeedEvent::Presence(_) => {}
+            FeedEvent::Presence(_) | FeedEvent::Ephemeral(_) => {}
         }
     }
 
