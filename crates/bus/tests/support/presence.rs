@@ -159,7 +159,9 @@ impl PresenceNode {
         policy: PresencePolicy,
     ) -> oneshot::Receiver<Option<PresenceCounts>> {
         let (sender, counts) = oneshot::channel();
-        let reply = Box::new(move |counts| drop(sender.send(counts)));
+        let reply = Box::new(move |counts| {
+            let _ = sender.send(counts);
+        });
         self.bus.presence_enter(room, member, policy, reply);
         counts
     }
@@ -170,7 +172,9 @@ impl PresenceNode {
         member: PresenceMember,
     ) -> Option<PresenceCounts> {
         let (sender, counts) = oneshot::channel();
-        let reply = Box::new(move |counts| drop(sender.send(counts)));
+        let reply = Box::new(move |counts| {
+            let _ = sender.send(counts);
+        });
         self.bus.presence_show(room, member, reply);
         counts.await.unwrap()
     }
@@ -185,7 +189,7 @@ impl PresenceNode {
 
     /// The list in short: `user:connection`, `user` alone for a grace.
     pub(crate) async fn list(&self, room: &RoomName) -> Vec<String> {
-        let list = self.bus.presence_list(room).await.unwrap();
+        let Ok(list) = self.bus.presence_list(room).await else { return vec!["away".into()] };
         let entry = |entry: roomcast_bus::PresenceEntry| {
             let user = entry.user.map(|user| user.to_string()).unwrap_or_default();
             match entry.connection {
