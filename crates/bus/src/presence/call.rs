@@ -139,6 +139,8 @@ pub(super) struct ChangeTally {
 pub(super) struct CallAnswer {
     pub(super) counts: PresenceCounts,
     pub(super) tally: ChangeTally,
+    /// The number of the incarnation's last call before it; 0 for none.
+    pub(super) before: u64,
     /// Users of the call whose grace runs.
     pub(super) graces: Vec<RunningGrace>,
 }
@@ -174,6 +176,7 @@ fn read_done(words: &[String]) -> Option<CallAnswer> {
     let now = number()?;
     let tally =
         ChangeTally { joined: number()?, left: number()?, infos: number()?, statuses: number()? };
+    let before = number()?;
     let mut graces = Vec::new();
     while let (Some(user), Some(at)) = (words.next(), words.next()) {
         let left = at.parse::<u64>().ok()?.saturating_sub(now);
@@ -183,6 +186,7 @@ fn read_done(words: &[String]) -> Option<CallAnswer> {
     Some(CallAnswer {
         counts: PresenceCounts { rev_epoch: Epoch(epoch), rev, count, users },
         tally,
+        before,
         graces,
     })
 }
@@ -206,7 +210,7 @@ mod tests {
             let word = |word: &str| Value::BulkString(word.into());
             read_answer(Value::Array(text.split(' ').map(word).collect()))
         };
-        let text = "ok 0000000000000007 3 2 4 1 1700 1 0 0 2 ann 1900 bob 1600";
+        let text = "ok 0000000000000007 3 2 4 1 1700 1 0 0 2 9 ann 1900 bob 1600";
         let grace = |user: &str, ms| RunningGrace {
             user: UserName::parse(user).unwrap(),
             left: Duration::from_millis(ms),
@@ -214,6 +218,7 @@ mod tests {
         let expected = CallAnswer {
             counts: PresenceCounts { rev_epoch: Epoch(7), rev: 2, count: 4, users: 1 },
             tally: ChangeTally { joined: 1, left: 0, infos: 0, statuses: 2 },
+            before: 9,
             graces: vec![grace("ann", 200), grace("bob", 0)],
         };
         assert_eq!(answer(text), CallOutcome::Done(expected));

@@ -294,30 +294,37 @@ impl<R> Desk<R> {
         }
     }
 
-    /// A call of an incarnation has this outcome.
+    /// A call of an incarnation has this outcome. Returns whether the members that the hash has are
+    /// to be read: it had lost calls before this one.
     pub(super) fn called(
         &mut self,
         room: &RoomName,
         own: Incarnation,
         outcome: CallOutcome,
         now: Instant,
-    ) {
+    ) -> bool {
         let is_own = self.incarnation == Some(own);
-        let Some(state) = self.rooms.get_mut(room) else { return };
+        let Some(state) = self.rooms.get_mut(room) else { return false };
         match outcome {
             CallOutcome::Done(answer) if is_own => {
+                let is_behind = answer.before < state.done;
                 let written = state.landed();
+                if is_behind {
+                    state.register();
+                }
                 let counts = Some(answer.counts);
                 self.answers.extend(written.into_iter().map(|reply| (reply, counts)));
                 for grace in answer.graces {
                     self.grace(room, grace.user, grace.left, now);
                 }
                 self.queue(room);
+                is_behind
             }
             _ => {
                 let superseded = state.lost();
                 self.answers.extend(superseded.into_iter().map(|reply| (reply, None)));
                 self.retry(room, now);
+                false
             }
         }
     }

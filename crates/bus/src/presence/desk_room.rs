@@ -180,8 +180,8 @@ impl<R> DeskRoom<R> {
     pub(super) fn take(&mut self, number: u64) -> Vec<CallItem> {
         let mut flight =
             Flight { number, seats: Vec::new(), replies: Vec::new(), dues: Vec::new() };
-        let mut items = Vec::new();
-        while items.len() < ITEMS_PER_CALL
+        let (mut items, mut gone) = (Vec::new(), Vec::new());
+        while items.len() + gone.len() < ITEMS_PER_CALL
             && let Some(connection) = self.dirty.pop_front()
         {
             let Some(seat) = self.seats.get_mut(&connection) else { continue };
@@ -190,11 +190,15 @@ impl<R> DeskRoom<R> {
             flight.seats.push(connection);
             let replies = std::mem::take(&mut seat.replies);
             flight.replies.extend(replies.into_iter().map(|reply| (connection, reply)));
-            items.push(match seat.gone {
-                None => CallItem::Here(seat.member.clone(), seat.info_use),
-                Some(how) => CallItem::Gone(connection, seat.member.user.clone(), how),
-            });
+            match seat.gone {
+                None => items.push(CallItem::Here(seat.member.clone(), seat.info_use)),
+                Some(how) => {
+                    gone.push(CallItem::Gone(connection, seat.member.user.clone(), how));
+                }
+            }
         }
+        // A user that goes from one connection to another does not leave between them.
+        items.append(&mut gone);
         while items.len() < ITEMS_PER_CALL
             && let Some(user) = self.dues.pop()
         {

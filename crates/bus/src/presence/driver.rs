@@ -208,7 +208,10 @@ impl PresenceDriver {
                 if let CallOutcome::Done(answer) = &outcome {
                     self.count(answer.tally);
                 }
-                self.desk.called(&room, own, outcome, now);
+                if self.desk.called(&room, own, outcome, now) {
+                    self.upkeep.forget(Partition::of(&room));
+                    self.scan(room, own);
+                }
             }
         }
     }

@@ -12,9 +12,9 @@
 -- events are pushed, 11 grace ms, 12 PUBLISH or SPUBLISH, 13 channel; then per item: what
 -- ("p" with info to show, "k" without, each with "a" or "w" for active or away; "xe" ended, "xl"
 -- left, "d" grace over), connection, user (or empty), info (or empty).
--- Answers {"ok", epoch, change, rev, memberships, users, now, joined, left, infos, statuses, user,
--- leaving, …} with the users of this call whose grace runs, or {"dead"}, or {"stale"}: a later call
--- came first.
+-- Answers {"ok", epoch, change, rev, memberships, users, now, joined, left, infos, statuses, call,
+-- user, leaving, …} with the incarnation's last call before this one and the users of this call whose
+-- grace runs, or {"dead"}, or {"stale"}: a later call came first.
 
 local FIRST = 14
 local EMPTY_KEPT_MS, DEAD_KEPT_MS, KEPT_MS = 600000, 3600000, 7200000
@@ -38,7 +38,7 @@ if epoch and life ~= ARGV[3] then
 end
 if not epoch then
   if kind == 'due' then
-    return { 'ok', ARGV[4], '0', '0', '0', '0', text(now), '0', '0', '0', '0' }
+    return { 'ok', ARGV[4], '0', '0', '0', '0', text(now), '0', '0', '0', '0', '0' }
   end
   epoch, life, parting, quiet, policy, listed = ARGV[4], ARGV[3], '', false, 'counts 0 0', ''
   change, rev, count, users = 0, 0, 0, 0
@@ -50,6 +50,7 @@ for id, call, members, at in string.gmatch(listed, '(%x+) (%w+) (%d+) (%d+);') d
   nodes[id] = { call = call, members = tonumber(members), at = tonumber(at) }
 end
 local mine = nodes[own] or { call = '0', members = 0, at = now }
+local call_before = mine.call == 'dead' and '0' or mine.call
 if kind == 'live' then
   if mine.call == 'dead' then
     return { 'dead' }
@@ -311,7 +312,7 @@ if is_changed then
     .. text(now) .. ' ' .. word .. '\n' .. table.concat(steps))
 end
 local answer = { 'ok', epoch, text(change), text(rev), text(count), text(users), text(now),
-  text(joined), text(left), text(infos), text(statuses) }
+  text(joined), text(left), text(infos), text(statuses), call_before }
 for user in pairs(graces) do
   local person = people[user]
   if person and person.connections == 0 then
