@@ -23,9 +23,11 @@ mod origins;
 #[cfg(debug_assertions)]
 mod panic;
 mod payload_rules;
+mod presence;
 mod rates;
 mod reload;
 mod resume;
+mod signals;
 #[path = "../support/mod.rs"]
 mod support;
 mod tickets;

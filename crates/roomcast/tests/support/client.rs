@@ -289,6 +289,12 @@ pub fn id_of(frame: &ServerFrame) -> Option<RequestId> {
         ServerFrame::Joined { id, .. }
         | ServerFrame::Left { id, .. }
         | ServerFrame::History { id, .. }
+        | ServerFrame::Members { id, .. }
+        | ServerFrame::Presence { id, .. }
+        | ServerFrame::State { id, .. }
+        | ServerFrame::Room { id, .. }
+        | ServerFrame::Received { id, .. }
+        | ServerFrame::Watching { id, .. }
         | ServerFrame::Pong { id, .. }
         | ServerFrame::Error { id, .. } => *id,
         _ => None,
