@@ -1,6 +1,7 @@
 //! The contract of a bus: what a node asks of it and what it answers, the same in memory and over
 //! Redis. Plain data only.
 
+mod receipts;
 mod users;
 
 use std::num::NonZeroU64;
@@ -12,6 +13,10 @@ use roomcast_protocol::{
     UserName,
 };
 
+pub use receipts::{
+    ReceiptCounts, ReceiptError, ReceiptKind, ReceiptMarks, ReceiptMove, ReceiptNews, ReceiptRules,
+    RoomOutline,
+};
 pub use users::{
     NamedConnection, NewcomerStep, ReplacePlace, UserNewcomer, UserPlace, UserPresence,
 };
@@ -212,6 +217,8 @@ pub enum FeedEvent {
         /// Messages of the old epoch that this feed delivered and the new epoch does not have.
         lost: u64,
     },
+    /// Users' positions moved. It is no part of the order, and may be lost.
+    Receipts(Arc<[ReceiptNews]>),
 }
 
 /// One event of one room.

@@ -9,7 +9,8 @@ use tokio::sync::oneshot;
 
 use crate::api::{
     Health, History, HistoryRequest, OrderPage, OrderRecord, OrderRevision, Publication,
-    PublishAck, PublishError, PublishReply, ReadError, RoomEvent, TicketUse, UserNewcomer,
+    PublishAck, PublishError, PublishReply, ReadError, ReceiptCounts, ReceiptError, ReceiptMarks,
+    ReceiptMove, ReceiptRules, Retention, RoomEvent, RoomOutline, TicketUse, UserNewcomer,
     UserPlace, UserPresence,
 };
 use crate::listening::RedisFeeds;
@@ -103,6 +104,46 @@ impl Bus {
         match &self.0 {
             Kind::Memory(bus) => Ok(bus.standing(room)),
             Kind::Redis(bus) => bus.standing(room).await,
+        }
+    }
+
+    /// Moves users' positions in a room; one answer for each move, in their order. Nothing is
+    /// created where there is no room.
+    pub async fn advance_receipts(
+        &self,
+        room: &RoomName,
+        moves: &[ReceiptMove],
+        rules: ReceiptRules,
+    ) -> Result<Vec<Result<ReceiptMarks, ReceiptError>>, ReadError> {
+        match &self.0 {
+            Kind::Memory(bus) => Ok(bus.advance_receipts(room, moves, rules)),
+            Kind::Redis(bus) => bus.receipts().advance(room, moves, rules).await,
+        }
+    }
+
+    /// Where a room is, and a user in it, whose receipts last for `age` from now on. It creates no
+    /// room.
+    pub async fn outline(
+        &self,
+        room: &RoomName,
+        user: Option<&UserName>,
+        (kept, age): (Retention, Duration),
+    ) -> Result<RoomOutline, ReadError> {
+        match &self.0 {
+            Kind::Memory(bus) => Ok(bus.outline(room, user, kept)),
+            Kind::Redis(bus) => bus.receipts().outline(room, user, (kept, age)).await,
+        }
+    }
+
+    /// How many users have each of these messages of a room.
+    pub async fn count_receipts(
+        &self,
+        room: &RoomName,
+        seqs: &[Seq],
+    ) -> Result<ReceiptCounts, ReadError> {
+        match &self.0 {
+            Kind::Memory(bus) => Ok(bus.count_receipts(room, seqs)),
+            Kind::Redis(bus) => bus.receipts().count(room, seqs).await,
         }
     }
 

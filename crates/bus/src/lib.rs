@@ -20,6 +20,7 @@ mod placement;
 mod primary;
 mod publishing;
 mod reads;
+mod receipts;
 mod redis_bus;
 mod scripts;
 mod server_map;
@@ -28,8 +29,9 @@ mod tickets;
 pub use api::{
     FeedEvent, Health, History, HistoryRange, HistoryRequest, KEY_WINDOW, NamedConnection,
     NewcomerStep, OrderPage, OrderRecord, OrderRevision, Publication, PublishAck, PublishError,
-    PublishReply, ReadError, ReplacePlace, Retention, RoomEvent, TicketUse, UserNewcomer,
-    UserPlace, UserPresence,
+    PublishReply, ReadError, ReceiptCounts, ReceiptError, ReceiptKind, ReceiptMarks, ReceiptMove,
+    ReceiptNews, ReceiptRules, ReplacePlace, Retention, RoomEvent, RoomOutline, TicketUse,
+    UserNewcomer, UserPlace, UserPresence,
 };
 pub use bus::{Bus, Feeds};
 pub use fingerprint::client_fingerprint;

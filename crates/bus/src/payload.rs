@@ -10,7 +10,7 @@ use rmp_serde::{Deserializer, Serializer};
 use roomcast_protocol::{ConnectionId, Data, Epoch, EventName, Message, PublishKey, Seq, UserName};
 use serde::{Deserialize, Serialize};
 
-use crate::api::Publication;
+use crate::api::{Publication, ReceiptMarks, ReceiptNews};
 
 /// The stored form: an array in this order. `data` is last, so a payload ends where its data ends.
 #[derive(Serialize, Deserialize)]
@@ -65,6 +65,8 @@ pub(crate) fn encode(publication: &Publication) -> Vec<u8> {
 pub enum RoomPush {
     /// `M`: a group of messages of one epoch.
     Messages(Epoch, Vec<Arc<Message>>),
+    /// `receipts`: users' positions in the room moved.
+    Receipts(Arc<[ReceiptNews]>),
     /// An ephemeral kind that this version does not know: no message is missing without it.
     Ignored,
     /// Bytes or a kind that this version cannot read: messages may be missing.
@@ -83,6 +85,7 @@ pub(crate) fn decode_push(push: &Bytes) -> RoomPush {
             Ok((epoch, messages)) => RoomPush::Messages(epoch, messages),
             Err(BadPayload) => RoomPush::Unreadable,
         },
+        b"receipts" => decode_receipts(&push[end..]).map_or(RoomPush::Ignored, RoomPush::Receipts),
         kind if !kind.is_empty() && kind.iter().all(u8::is_ascii_lowercase) => RoomPush::Ignored,
         _ => RoomPush::Unreadable,
     }
@@ -108,6 +111,19 @@ fn decode_messages(push: &Bytes) -> Result<(Epoch, Vec<Arc<Message>>), BadPayloa
         seq = seq.checked_add(1).ok_or(BadPayload)?;
     }
     Ok((epoch, messages))
+}
+
+/// The rest of a push of receipts: the epoch, then a line for each user.
+fn decode_receipts(rest: &[u8]) -> Option<Arc<[ReceiptNews]>> {
+    let mut lines = std::str::from_utf8(rest).ok()?.lines();
+    let epoch = Epoch::parse(lines.next()?.trim_start())?;
+    let line = |line: &str| {
+        let mut words = line.split(' ');
+        let user = UserName::parse(words.next()?).ok()?;
+        let (received, read) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+        Some(ReceiptNews { user, marks: ReceiptMarks { epoch, received, read } })
+    };
+    lines.map(line).collect()
 }
 
 /// One message, and how many bytes it took. Its data shares the payload's memory.

@@ -31,6 +31,7 @@ use crate::primary::fault::RedisStartError;
 use crate::publishing::Submitter;
 use crate::publishing::group::GroupSender;
 use crate::reads::RoomReader;
+use crate::receipts::ReceiptStore;
 use crate::server_map::ServerMap;
 use crate::tickets::TicketStore;
 use options::is_prefix;
@@ -44,6 +45,7 @@ pub(crate) struct RedisBus {
     orders: OrderStore,
     tickets: TicketStore,
     online: OnlineStore,
+    receipts: ReceiptStore,
     shards: ServerMap,
     owner: Owner,
     /// True after Redis was reached for the first time.
@@ -128,6 +130,12 @@ impl RedisBus {
         let (standing, lease) = watch::channel(LeaseStanding::default());
         let online =
             OnlineStore { node: node.clone(), keys: keys.clone(), shards: shards.clone(), lease };
+        let receipts = ReceiptStore {
+            keys: keys.clone(),
+            shards: shards.clone(),
+            push,
+            metrics: metrics.clone(),
+        };
         let sender = GroupSender {
             node,
             keys: keys.clone(),
@@ -154,6 +162,7 @@ impl RedisBus {
                 orders,
                 tickets,
                 online,
+                receipts,
                 shards,
                 owner,
                 reached,
@@ -196,6 +205,10 @@ impl RedisBus {
 
     pub(crate) fn online(&self) -> &OnlineStore {
         &self.online
+    }
+
+    pub(crate) fn receipts(&self) -> &ReceiptStore {
+        &self.receipts
     }
 
     pub(crate) fn health(&self) -> Health {

@@ -26,6 +26,8 @@ pub(crate) enum ScriptCall {
     Ticket,
     /// `online/set.lua`
     SetOnline,
+    /// `receipts/receipts.lua`
+    Receipts,
 }
 
 /// A command that goes out with a call, in one pipeline.
@@ -78,6 +80,14 @@ static SET_ONLINE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(include_str!("scripts/common.lua"), include_str!("online/set.lua")))
 });
 
+static RECEIPTS: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(
+        include_str!("scripts/common.lua"),
+        include_str!("scripts/meta.lua"),
+        include_str!("receipts/receipts.lua")
+    ))
+});
+
 impl ScriptCall {
     fn script(self) -> &'static Script {
         match self {
@@ -88,6 +98,7 @@ impl ScriptCall {
             Self::ExchangeOrders => &EXCHANGE_ORDERS,
             Self::Ticket => &TICKET,
             Self::SetOnline => &SET_ONLINE,
+            Self::Receipts => &RECEIPTS,
         }
     }
 
@@ -99,6 +110,15 @@ impl ScriptCall {
         keys.results().iter().for_each(|key| {
             command.arg(key);
         });
+        command
+    }
+
+    /// The same with the room's receipts as the last key.
+    pub(crate) fn on_with_receipts(self, keys: &Keyspace, room: &RoomName) -> Cmd {
+        let keys = keys.room(room);
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(self.script().get_hash()).arg(5).arg(keys.meta()).arg(keys.stream());
+        command.arg(&keys.results()).arg(keys.receipts());
         command
     }
 
@@ -165,6 +185,7 @@ pub(crate) async fn load(connection: &mut impl ConnectionLike) -> RedisResult<()
     EXCHANGE_ORDERS.load_async(connection).await?;
     TICKET.load_async(connection).await?;
     SET_ONLINE.load_async(connection).await?;
+    RECEIPTS.load_async(connection).await?;
     Ok(())
 }
 

@@ -211,7 +211,7 @@ impl LaneState {
                     self.resets += 1;
                     self.metrics.epoch_resets[cause(found)].inc();
                 }
-                FeedEvent::Opened { .. } | FeedEvent::Messages(_) => {}
+                FeedEvent::Opened { .. } | FeedEvent::Messages(_) | FeedEvent::Receipts(_) => {}
             }
         }
         if room.order.need().is_none()

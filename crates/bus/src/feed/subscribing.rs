@@ -7,7 +7,7 @@ use tracing::{info, warn};
 use super::events::{LaneAction, LaneMoment};
 use super::lane::LaneState;
 use super::subscriptions::{Confirmation, SubscriptionChange};
-use crate::api::RoomFound;
+use crate::api::{FeedEvent, RoomFound};
 use crate::circuit::Circuit;
 use crate::payload::RoomPush;
 
@@ -94,6 +94,13 @@ impl LaneState {
         room.active = at.now;
         let (epoch, messages) = match push {
             RoomPush::Messages(epoch, messages) => (epoch, messages),
+            RoomPush::Receipts(news) => {
+                // Before the room is open its readers learn nothing of it.
+                if room.order.is_open() {
+                    self.deliver(&name, vec![FeedEvent::Receipts(news)], RoomFound::Known, at);
+                }
+                return;
+            }
             RoomPush::Ignored => return self.metrics.pushes_ignored.inc(),
             RoomPush::Unreadable => {
                 if self.unreadable_log.is_time() {

@@ -11,6 +11,8 @@ pub enum BusCommand {
     Meta,
     /// Read a range of a room's messages.
     History,
+    /// Move, read or count what users confirmed of a room.
+    Receipts,
     /// Write a probe.
     Probe,
     /// Subscribe to a room.
@@ -25,6 +27,7 @@ impl Label for BusCommand {
         Self::Publish,
         Self::Meta,
         Self::History,
+        Self::Receipts,
         Self::Probe,
         Self::Subscribe,
         Self::Unsubscribe,
@@ -39,6 +42,7 @@ impl Label for BusCommand {
             Self::Publish => "publish",
             Self::Meta => "meta",
             Self::History => "history",
+            Self::Receipts => "receipts",
             Self::Probe => "probe",
             Self::Subscribe => "subscribe",
             Self::Unsubscribe => "unsubscribe",
