@@ -29,9 +29,6 @@ pub use name::{
     ConnectionId, EventKind, EventName, KeyKind, MAX_EVENT_BYTES, MAX_KEY_BYTES, MAX_NODE_BYTES,
     MAX_ROOM_BYTES, MAX_STATE_KEY_BYTES, MAX_USER_BYTES, Name, NameError, NameKind, NodeId,
     NodeKind, PublishKey, RoomKind, RoomName, StateKey, StateKind, UserKind, UserName,
-||||||| parent of 60e02ff (Keep what users confirmed of rooms; name rooms of users)
-    MAX_ROOM_BYTES, MAX_USER_BYTES, Name, NameError, NameKind, NodeId, NodeKind, PublishKey,
-    RoomKind, RoomName, UserKind, UserName,
 };
 pub use position::{Epoch, Lineage, Position, Seq};
 pub use request::{
