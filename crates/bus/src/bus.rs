@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use roomcast_metrics::BusMetrics;
-use roomcast_protocol::{Lineage, RoomName, Seq, UserName};
+use roomcast_protocol::{Lineage, Position, RoomName, Seq, UserName};
 use tokio::sync::oneshot;
 
 use crate::api::{
@@ -132,6 +132,15 @@ impl Bus {
         match &self.0 {
             Kind::Memory(bus) => Ok(bus.outline(room, user, kept)),
             Kind::Redis(bus) => bus.receipts().outline(room, user, (kept, age)).await,
+        }
+    }
+
+    /// The position before a room's first message of a time (Unix ms by the bus's clock) or later. 0
+    /// in its epoch if what is kept begins later; `Position::START` if the room does not exist.
+    pub async fn position_at(&self, room: &RoomName, time: u64) -> Result<Position, ReadError> {
+        match &self.0 {
+            Kind::Memory(bus) => Ok(bus.position_at(room, time)),
+            Kind::Redis(bus) => bus.receipts().position_at(room, time).await,
         }
     }
 

@@ -14,7 +14,7 @@ mod tickets;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use roomcast_protocol::{Lineage, RoomName, Seq, UserName};
+use roomcast_protocol::{Lineage, Position, RoomName, Seq, UserName};
 use tokio::sync::Notify;
 
 use crate::api::{
@@ -122,6 +122,10 @@ impl MemoryBus {
     ) -> RoomOutline {
         let now = self.0.clock.now();
         self.0.rooms().outline(room, user, kept, now)
+    }
+
+    pub(crate) fn position_at(&self, room: &RoomName, time: u64) -> Position {
+        self.0.rooms().position_at(room, time)
     }
 
     pub(crate) fn count_receipts(&self, room: &RoomName, seqs: &[Seq]) -> ReceiptCounts {

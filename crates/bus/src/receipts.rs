@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use redis::{Cmd, Value};
 use roomcast_metrics::{BusCommand, BusMetrics};
-use roomcast_protocol::{Epoch, RoomName, Seq, UserName};
+use roomcast_protocol::{Epoch, Position, RoomName, Seq, UserName};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::api::{
@@ -106,6 +106,20 @@ impl ReceiptStore {
             Some(RoomOutline { epoch, last, time, received, read, unread })
         };
         read().ok_or(ReadError::Unavailable)
+    }
+
+    /// The position before the first message of a time or later.
+    pub(crate) async fn position_at(
+        &self,
+        room: &RoomName,
+        time: u64,
+    ) -> Result<Position, ReadError> {
+        // Exact in the script's arithmetic.
+        let time = time.min(1 << 53);
+        let words = |_: &LinkUp| vec!["time".to_owned(), String::new(), time.to_string()];
+        let (RoomHead { epoch, .. }, answers) = self.ask(room, words).await?;
+        let seq = answers.first().and_then(|answer| answer.split(' ').next()?.parse().ok());
+        seq.map(|seq| Position { epoch, seq }).ok_or(ReadError::Unavailable)
     }
 
     /// How many users have each of these messages.

@@ -37,6 +37,22 @@ async fn advance(
     results[0].map(|marks| (marks.received, marks.read))
 }
 
+/// A time finds the message before it, also where messages have one time, and none is left before.
+async fn find_times(bus: &Bus, room: &RoomName) {
+    assert_eq!(bus.position_at(&self::room("never"), 7).await.unwrap(), Position::START);
+    let history = bus.history(room, request(roomcast_bus::HistoryRange::After(0))).await.unwrap();
+    let epoch = history.lineage.epoch;
+    let at = async |time| bus.position_at(room, time).await.unwrap();
+    for message in &history.messages {
+        let first = history.messages.iter().find(|other| other.time >= message.time).unwrap();
+        assert_eq!(at(message.time).await, Position { epoch, seq: first.seq - 1 });
+    }
+    let newest = history.messages.last().unwrap();
+    assert_eq!(at(newest.time + 1).await, Position { epoch, seq: newest.seq });
+    assert_eq!(at(u64::MAX).await, Position { epoch, seq: newest.seq });
+    assert_eq!(at(0).await, Position { epoch, seq: 0 });
+}
+
 async fn outline(bus: &Bus, room: &RoomName, name: &str, kept: Retention) -> RoomOutline {
     bus.outline(room, Some(&user(name)), (kept, LONG)).await.unwrap()
 }
@@ -88,6 +104,8 @@ async fn keep_the_contract(bus: Bus, mut listener: Listener) {
     assert_eq!(outline(&bus, &room, "eve", RETENTION).await.unread, 5);
     let none = bus.outline(&room, None, (RETENTION, LONG)).await.unwrap();
     assert_eq!((none.last, none.unread), (5, 0));
+
+    find_times(&bus, &room).await;
 
     // Readers learn of each move; several of one call come together.
     let steps = [step("ann", epoch, 4, Read), step("ann", epoch, 5, Read)];

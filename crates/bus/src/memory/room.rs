@@ -167,6 +167,17 @@ impl MemoryRoom {
         RoomOutline { epoch, last, time, received, read, unread }
     }
 
+    /// The position before the first message of a time or later, as far as messages are kept.
+    pub(crate) fn position_at(&self, time: u64) -> Position {
+        let before = self.messages.partition_point(|message| message.time < time);
+        let seq = match before.checked_sub(1).and_then(|at| self.messages.get(at)) {
+            _ if time > self.time => self.last,
+            Some(message) => message.seq,
+            None => 0,
+        };
+        Position { epoch: self.lineage.epoch, seq }
+    }
+
     /// A page of what users may see.
     pub(crate) fn history(&self, request: HistoryRequest, now: u64) -> History {
         let HistoryRequest { range, limit, max_bytes, retention } = request;

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use hashbrown::HashMap;
-use roomcast_protocol::{Epoch, Lineage, RoomName, Seq, UserName};
+use roomcast_protocol::{Epoch, Lineage, Position, RoomName, Seq, UserName};
 
 use super::receipts::MemoryReceipts;
 use super::room::MemoryRoom;
@@ -153,6 +153,10 @@ impl MemoryRooms {
         let nothing =
             RoomOutline { epoch: Epoch::NONE, last: 0, time: 0, received: 0, read: 0, unread: 0 };
         self.rooms.get(name).map_or(nothing, |room| room.outline(user, kept, now))
+    }
+
+    pub(crate) fn position_at(&self, name: &RoomName, time: u64) -> Position {
+        self.rooms.get(name).map_or(Position::START, |room| room.position_at(time))
     }
 
     pub(crate) fn count_receipts(&self, name: &RoomName, seqs: &[Seq]) -> ReceiptCounts {

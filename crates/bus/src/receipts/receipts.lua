@@ -9,9 +9,11 @@
 --    changed is pushed as "receipts epoch", a line end, and "user received read" a line.
 --  - "look": 7 user (or empty), 8 messages that users may read back, 9 age ms of these. Answers
 --    "received read unread".
+--  - "time": 7 a time in ms. Answers the seq before the first message of that time or later, as
+--    far as the stream tells: 0 if it begins later.
 --  - "count": 7 … seqs. Each answer is "received read", numbers of users.
--- Answers epoch, last seq, its time, and the mode's own. "look" and "count" write nothing but the
--- time to live.
+-- Answers epoch, last seq, its time, and the mode's own. Only "move" writes more than the time to
+-- live.
 
 local receipts, mode, ttl = KEYS[#KEYS], ARGV[5], ARGV[6]
 local NONE = '0000000000000000'
@@ -97,6 +99,25 @@ if mode == 'count' then
     end
     answer[#answer + 1] = text(received) .. ' ' .. text(read)
   end
+  return answer
+end
+
+if mode == 'time' then
+  local wanted, low, high = tonumber(ARGV[7]), 1, last + 1
+  if wanted > tonumber(answer[3]) then
+    low = high
+  end
+  -- Times never decrease.
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    local entry = redis.call('XRANGE', KEYS[2], text(middle) .. '-0', '+', 'COUNT', 1)[1]
+    if not entry or tonumber(entry[2][2]) >= wanted then
+      high = middle
+    else
+      low = tonumber(string.match(entry[1], '^%d+')) + 1
+    end
+  end
+  answer[4] = text(low - 1)
   return answer
 end
 
