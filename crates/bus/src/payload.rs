@@ -121,7 +121,9 @@ fn decode_receipts(rest: &[u8]) -> Option<Arc<[ReceiptNews]>> {
         let mut words = line.split(' ');
         let user = UserName::parse(words.next()?).ok()?;
         let (received, read) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-        Some(ReceiptNews { user, marks: ReceiptMarks { epoch, received, read } })
+        let by = words.next()?.split(',').filter(|id| !id.is_empty()).map(ConnectionId::parse);
+        let marks = ReceiptMarks { epoch, received, read };
+        Some(ReceiptNews { user, marks, by: by.collect::<Option<_>>()? })
     };
     lines.map(line).collect()
 }

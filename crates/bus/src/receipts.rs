@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use redis::{Cmd, Value};
 use roomcast_metrics::{BusCommand, BusMetrics};
-use roomcast_protocol::{Epoch, Position, RoomName, Seq, UserName};
+use roomcast_protocol::{ConnectionId, Epoch, Position, RoomName, Seq, UserName};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::api::{
@@ -55,7 +55,7 @@ impl ReceiptStore {
                 up.keys.channel(room),
                 rules.users.to_string(),
             ];
-            for ReceiptMove { user, at, kind } in moves {
+            for ReceiptMove { user, at, kind, by } in moves {
                 let kind = match kind {
                     ReceiptKind::Received => "c",
                     ReceiptKind::Read => "d",
@@ -65,6 +65,7 @@ impl ReceiptStore {
                     at.epoch.to_string(),
                     at.seq.to_string(),
                     kind.to_owned(),
+                    by.iter().map(ConnectionId::to_string).collect::<Vec<_>>().join(","),
                 ]);
             }
             words

@@ -11,7 +11,7 @@ use roomcast_bus::{
     Bus, MemoryOptions, ReceiptError, ReceiptKind, ReceiptMarks, ReceiptMove, ReceiptRules,
     RedisOptions, Retention, RoomOutline,
 };
-use roomcast_protocol::{Epoch, Position, RoomName, Seq, UserName};
+use roomcast_protocol::{ConnectionId, Epoch, Position, RoomName, Seq, UserName};
 use roomcast_testkit::{RedisCluster, RedisServer};
 use support::*;
 
@@ -22,7 +22,8 @@ fn user(name: &str) -> UserName {
 }
 
 fn step(name: &str, epoch: Epoch, seq: Seq, kind: ReceiptKind) -> ReceiptMove {
-    ReceiptMove { user: user(name), at: Position { epoch, seq }, kind }
+    let by = vec![ConnectionId(7), ConnectionId(8)];
+    ReceiptMove { user: user(name), at: Position { epoch, seq }, kind, by }
 }
 
 /// Moves one user; the seqs that it received and read.
@@ -116,6 +117,7 @@ async fn keep_the_contract(bus: Bus, mut listener: Listener) {
     let heard = listener.until(&room, |heard| heard.receipts.len() == 7).await;
     let told: Vec<_> = heard.receipts.iter().map(|news| (news.user.as_str(), news.marks)).collect();
     let at = |received, read| ReceiptMarks { epoch, received, read };
+    assert_eq!(heard.receipts[0].by, [ConnectionId(7), ConnectionId(8)]);
     assert_eq!(told[0], ("ann", at(2, 0)));
     assert_eq!(told[3], ("bob", at(4, 0)));
     assert_eq!(told[told.len() - 1], ("ann", at(5, 5)));

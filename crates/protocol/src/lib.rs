@@ -12,6 +12,7 @@ mod error_code;
 mod frame_type;
 mod message;
 mod name;
+mod own_rooms;
 mod position;
 mod request;
 mod response;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use roomcast_protocol::{Epoch, Position, Seq, UserName};
+use roomcast_protocol::{ConnectionId, Epoch, Position, Seq, UserName};
 
 /// A user confirms a room up to a position.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct ReceiptMove {
     pub at: Position,
     /// What became of the messages.
     pub kind: ReceiptKind,
+    /// The connections that asked for it: they get an answer, and no news.
+    pub by: Vec<ConnectionId>,
 }
 
 /// What a user did with messages.
@@ -93,4 +95,6 @@ pub struct ReceiptNews {
     pub user: UserName,
     /// Where it is now.
     pub marks: ReceiptMarks,
+    /// The connections that asked for it.
+    pub by: Vec<ConnectionId>,
 }

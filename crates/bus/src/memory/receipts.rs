@@ -17,7 +17,7 @@ impl MemoryReceipts {
     pub(crate) fn advance(
         &mut self,
         (lineage, last): (&Lineage, Seq),
-        ReceiptMove { user, at, kind }: &ReceiptMove,
+        ReceiptMove { user, at, kind, .. }: &ReceiptMove,
         rules: ReceiptRules,
     ) -> Result<(ReceiptMarks, bool), ReceiptError> {
         let kept = lineage.kept_of(at.epoch, last).ok_or(ReceiptError::Stranger)?;

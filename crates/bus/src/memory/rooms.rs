@@ -131,7 +131,7 @@ impl MemoryRooms {
             let (marks, is_moved) =
                 room.receipts.advance((&room.lineage, room.last), step, rules)?;
             if is_moved {
-                news.push(ReceiptNews { user: step.user.clone(), marks });
+                news.push(ReceiptNews { user: step.user.clone(), marks, by: step.by.clone() });
             }
             Ok(marks)
         };

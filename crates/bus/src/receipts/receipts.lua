@@ -3,10 +3,10 @@
 -- the seq that it received, "d" and a user -> the seq that it read, below zero, and "e" and the
 -- epoch that these seqs count in -> 0. So one range counts the users that have a message.
 -- ARGV after the common four: 5 mode, 6 ttl ms of the receipts; then
---  - "move": 7 PUBLISH or SPUBLISH, 8 channel, 9 users at most, and per move user, epoch, seq and
---    "c" (received) or "d" (received and read). A new user above the bound is "o", a position of
+--  - "move": 7 PUBLISH or SPUBLISH, 8 channel, 9 users at most, and per move user, epoch, seq,
+--    "c" (received) or "d" (received and read), and the connections that asked for it. A new user above the bound is "o", a position of
 --    an epoch that is not of the room's lineage "x"; each other answer is "received read". What
---    changed is pushed as "receipts epoch", a line end, and "user received read" a line.
+--    changed is pushed as "receipts epoch", a line end, and "user received read connections" a line.
 --  - "look": 7 user (or empty), 8 messages that users may read back, 9 age ms of these. Answers
 --    "received read unread".
 --  - "time": 7 a time in ms. Answers the seq before the first message of that time or later, as
@@ -149,7 +149,7 @@ if mode == 'look' then
 end
 
 local lines, writes = {}, {}
-for at = 10, #ARGV, 4 do
+for at = 10, #ARGV, 5 do
   local user, of, seq, kind = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 3]
   local kept = kept_of(of)
   if not kept then
@@ -173,7 +173,7 @@ for at = 10, #ARGV, 4 do
           redis.call('ZADD', receipts, text(-read_to), 'd' .. user)
         end
         answer[#answer + 1] = text(to) .. ' ' .. text(read_to)
-        lines[#lines + 1] = user .. ' ' .. text(to) .. ' ' .. text(read_to) .. '\n'
+        lines[#lines + 1] = user .. ' ' .. text(to) .. ' ' .. text(read_to) .. ' ' .. ARGV[at + 4] .. '\n'
       end
     end
   end
