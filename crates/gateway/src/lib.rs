@@ -24,6 +24,7 @@ mod orders;
 mod payload_rules;
 mod permit;
 mod publication;
+mod receipts;
 mod room;
 mod room_log;
 mod settings;

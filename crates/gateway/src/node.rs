@@ -182,6 +182,7 @@ impl Node {
         let mut tasks = vec![
             tokio::spawn(status.orders.clone().follow()),
             tokio::spawn(status.users.clone().follow()),
+            tokio::spawn(status.receipts.clone().follow()),
         ];
         let metrics_address = match config.http.metrics_listen {
             Some(listen) => {

@@ -10,6 +10,7 @@ use roomcast_metrics::Metrics;
 
 use crate::address_limits::AddressLimits;
 use crate::orders::OrderDesk;
+use crate::receipts::ReceiptDesk;
 use crate::user_limits::UserConnections;
 
 /// A worker that has not ticked for so long hangs: it ticks four times a second.
@@ -39,6 +40,8 @@ pub(crate) struct NodeStatus {
     pub(crate) addresses: Arc<AddressLimits>,
     /// Connections of each user.
     pub(crate) users: Arc<UserConnections>,
+    /// What users confirm of rooms.
+    pub(crate) receipts: Arc<ReceiptDesk>,
     /// `/metrics` has a listener of its own.
     pub(crate) metrics_apart: bool,
 }
@@ -49,6 +52,7 @@ impl NodeStatus {
         Self {
             orders,
             users: Arc::new(UserConnections::new(bus.clone())),
+            receipts: Arc::new(ReceiptDesk::new(bus.clone())),
             bus,
             metrics,
             loads: (0..workers).map(|_| AtomicUsize::new(0)).collect(),

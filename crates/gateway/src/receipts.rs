@@ -12,7 +12,7 @@ use roomcast_protocol::RoomName;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-pub(crate) use queue::{ReceiptReply, ReceiptRequest};
+pub(crate) use queue::ReceiptRequest;
 use queue::{ReceiptQueue, ReceiptWrite};
 
 /// Writes under way at a time: a crowd's confirmations of one room are few of them.

@@ -1,5 +1,6 @@
 //! A room on one worker: its mirror of the node's log, its local members, and the joins that wait.
 
+mod followed;
 mod join;
 mod members;
 mod pass;
@@ -9,7 +10,7 @@ mod slow;
 mod view;
 mod write;
 
-pub(crate) use join::{AfterJoin, PendingJoin, PositionCheck, StartPoint, start_point};
+pub(crate) use join::{AfterJoin, JoinLookup, PendingJoin, PositionCheck, StartPoint, start_point};
 pub(crate) use members::{MemberReader, Members, RoomMember};
 use pass::PassState;
 pub(crate) use pass::{CHUNK, write_chunk};

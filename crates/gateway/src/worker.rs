@@ -4,10 +4,12 @@
 
 mod access;
 mod access_ends;
+mod author_receipts;
 mod backfill;
 mod backfill_joins;
 mod backfill_members;
 mod chores;
+mod confirms;
 mod connections;
 mod deadlines;
 mod deliver;
@@ -19,14 +21,17 @@ mod history;
 mod http_tasks;
 mod hub_requests;
 mod inflating;
+mod join_lookups;
 mod joins;
 mod judging;
 mod members;
 mod orders;
+mod own_room;
 mod passes;
 mod publish;
 mod rates;
 mod requests;
+mod room_info;
 mod rooms;
 mod tokens;
 mod user_rooms;
@@ -52,6 +57,7 @@ use crate::auth::TokenKeys;
 use crate::connection::{Connection, TURN_BYTES};
 use crate::hub::HubHandle;
 use crate::orders::OrderDesk;
+use crate::receipts::ReceiptDesk;
 use crate::settings::Settings;
 use crate::tls::HandshakeTurn;
 use crate::traces::Tracer;
@@ -90,6 +96,8 @@ pub(crate) struct Worker {
     access_ends: RefCell<AccessEnds>,
     /// The node's bans and disconnects, once it follows them.
     orders: OnceCell<Arc<OrderDesk>>,
+    /// Where confirmations go, once the node writes them.
+    receipt_desk: OnceCell<Arc<ReceiptDesk>>,
     /// The connections of all users of the node, once it follows them.
     user_connections: OnceCell<Arc<UserConnections>>,
     /// Connections and their timers.
@@ -150,6 +158,7 @@ impl Worker {
             keys,
             access_ends: RefCell::default(),
             orders: OnceCell::new(),
+            receipt_desk: OnceCell::new(),
             user_connections: OnceCell::new(),
         }
     }

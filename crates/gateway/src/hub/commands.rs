@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use roomcast_bus::ReceiptNews;
 use roomcast_protocol::{ErrorCode, Lineage, RoomName, Seq};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
@@ -49,6 +50,8 @@ pub(crate) enum WorkerEvent {
     },
     /// A room's log dropped batches.
     Trim { room: RoomName, floor: Floor },
+    /// Users' positions in a room moved.
+    Receipts { room: RoomName, news: Arc<[ReceiptNews]> },
     /// The answer to `HubCommand::Backfill`.
     Backfill { room: RoomName, answer: BackfillAnswer },
 }

@@ -176,6 +176,14 @@ impl Hub {
             self.shares.put(&mut ledger.place, 0, &room);
             return self.send_log_to_all(&room);
         }
+        if let FeedEvent::Receipts(news) = event {
+            for worker in ledger.workers.iter().map(|&(worker, _)| worker) {
+                let event = WorkerEvent::Receipts { room: room.clone(), news: news.clone() };
+                // What finds no space is lost, and the next one of the room tells as much.
+                self.queues[worker].offer(&room, event);
+            }
+            return;
+        }
         let is_reset = matches!(event, FeedEvent::Reset { .. });
         let answers = if is_reset { ledger.backfill.reset() } else { Vec::new() };
         let batches = ledger.batches(&room, event, &self.budget);

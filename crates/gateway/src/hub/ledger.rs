@@ -81,7 +81,7 @@ impl RoomLedger {
                 self.lineage = Arc::new(lineage);
                 vec![LogEntry::Reset { lineage: self.lineage.clone(), seq: last, lost }]
             }
-            FeedEvent::Opened { .. } => Vec::new(),
+            FeedEvent::Opened { .. } | FeedEvent::Receipts(_) => Vec::new(),
         };
         let batches = Batch::split(room, self.log.end(), entries, BATCH_BYTES, budget);
         batches.into_iter().map(Arc::new).collect()

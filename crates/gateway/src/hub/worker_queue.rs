@@ -82,6 +82,14 @@ impl WorkerQueue {
         }
     }
 
+    /// Sends an event that may be lost, if there is space for it.
+    pub(super) fn offer(&self, room: &RoomName, event: WorkerEvent) {
+        if !self.marked.contains(room) {
+            // Without space it is dropped.
+            let _lost = self.events.try_send(event);
+        }
+    }
+
     /// Sends an event that concerns `room` and holds `bytes` of its log, if the queue holds at most
     /// `max` bytes with it, or is empty.
     pub(super) fn send_log(

@@ -82,6 +82,7 @@ impl ReceiptQueue {
         let same = |(step, _): &&mut (ReceiptMove, Vec<ReceiptReply>)| {
             step.kind == kind && step.at.epoch == at.epoch
         };
+        let is_full = known.waiting.len() == MAX_MOVES;
         match known.waiting.iter_mut().find(same) {
             Some((step, replies)) => {
                 step.at.seq = step.at.seq.max(at.seq);
@@ -90,7 +91,7 @@ impl ReceiptQueue {
                 }
                 replies.push(reply);
             }
-            None if known.waiting.len() == MAX_MOVES => return Some(reply),
+            None if is_full => return Some(reply),
             None => {
                 let step = ReceiptMove { user, at, kind, by: vec![by] };
                 known.waiting.push((step, vec![reply]));

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use roomcast_access::identity::RoomPass;
-use roomcast_protocol::{Epoch, JoinRoom, Lineage, Position, Publish, RequestId, Seq};
+use roomcast_protocol::{Epoch, JoinRoom, Lineage, Position, Publish, ReadMarks, RequestId, Seq};
 use tokio::time::Instant;
 
 use crate::connection::Connection;
@@ -18,6 +18,14 @@ pub(crate) struct PendingJoin {
     pub(crate) history: u32,
     /// A reader without the capability `history` gets no message before this time, in ms since 1970.
     pub(crate) oldest: Option<u64>,
+    /// What the bus is asked before it is known where the join begins.
+    pub(crate) lookup: JoinLookup,
+    /// It is answered as one with `since`, also where it has none.
+    pub(crate) resumes: bool,
+    /// It is refused where it could only begin with a gap or a reset.
+    pub(crate) strict: bool,
+    /// What its user confirmed of the room, for `joined`.
+    pub(crate) marks: Option<ReadMarks>,
     /// What such a reader does not get of pages that were read for it ends here.
     pub(crate) withheld: Option<Position>,
     /// When it is refused because the bus does not answer.
@@ -26,6 +34,15 @@ pub(crate) struct PendingJoin {
     pub(crate) known: PositionCheck,
     /// What the connection asked for in the room meanwhile, in its order.
     pub(crate) then: Vec<AfterJoin>,
+}
+
+/// Whether a join waits for the bus to say where it begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum JoinLookup {
+    /// It does not.
+    Known,
+    /// It waits for the answer of this number.
+    Asked(u64),
 }
 
 /// What waits for the answer to a join of the same connection and room.
@@ -56,6 +73,8 @@ pub(crate) enum StartPoint {
     Log { cursor: Cursor, at: Position },
     /// In a page of backfill that begins after this seq of the current epoch.
     Page { after: Seq },
+    /// Unknown: the bus was asked for the position.
+    Asked,
     /// Beyond this node's log: the bus must say whether the position exists.
     Ahead,
     /// At the end, after a `reset`: the current epoch does not have the position.
@@ -64,6 +83,9 @@ pub(crate) enum StartPoint {
 
 /// Decides where a join begins, in a room whose log this worker has.
 pub(crate) fn start_point(log: &RoomLog, lineage: &Lineage, pending: &PendingJoin) -> StartPoint {
+    if pending.lookup != JoinLookup::Known {
+        return StartPoint::Asked;
+    }
     let end = log.end();
     let Some(since) = pending.since else {
         let back = end.seq.saturating_sub(u64::from(pending.history));

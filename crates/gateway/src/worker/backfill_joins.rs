@@ -5,7 +5,7 @@
 use std::rc::Rc;
 
 use roomcast_metrics::ResumeOutcome;
-use roomcast_protocol::{Lineage, Position, Seq, ServerFrame};
+use roomcast_protocol::{ErrorCode, Lineage, Position, Seq, ServerFrame};
 
 use super::{BusAnswer, Worker};
 use crate::room::{
@@ -59,6 +59,7 @@ impl Worker {
                     let outcome = Some(ResumeOutcome::Reset);
                     ready.push((pending, JoinStart { reader, at, outcome, notice }));
                 }
+                StartPoint::Asked => kept.push(pending),
                 StartPoint::Page { .. } => {
                     is_before = true;
                     kept.push(pending);
@@ -99,7 +100,11 @@ impl Worker {
 
     /// Answers a join with `joined`; the connection is a member from now on.
     fn admit(&self, room: &Rc<Room>, pending: PendingJoin, start: JoinStart) {
-        let PendingJoin { connection, id, since, then, .. } = pending;
+        let is_whole = start.outcome.is_none_or(|outcome| outcome == ResumeOutcome::Recovered);
+        if pending.strict && !is_whole {
+            return self.refuse_joins(room, vec![pending], ErrorCode::Unrecoverable);
+        }
+        let PendingJoin { connection, id, resumes, marks, then, .. } = pending;
         connection.end_join(room.id);
         if !connection.is_open() {
             self.drop_pass(&connection, room.id);
@@ -108,7 +113,7 @@ impl Worker {
         if let Some(outcome) = start.outcome {
             self.metrics.rooms.resumes[outcome].inc();
         }
-        let recovered = since.map(|_| start.outcome == Some(ResumeOutcome::Recovered));
+        let recovered = resumes.then_some(is_whole);
         connection.send(&ServerFrame::Joined {
             id,
             room: room.name.clone(),
@@ -116,7 +121,7 @@ impl Worker {
             seq: start.at.seq,
             recovered,
             counts: None,
-            marks: None,
+            marks,
             state: false,
         });
         if let Some(notice) = start.notice {

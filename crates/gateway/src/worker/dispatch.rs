@@ -3,11 +3,14 @@
 
 use std::rc::Rc;
 
+use roomcast_bus::ReceiptKind;
 use roomcast_protocol::{
-    ClientFrame, ErrorCode, HistoryQuery, JoinRoom, Publish, RequestId, RoomName, ServerFrame,
+    ClientFrame, ErrorCode, HistoryQuery, JoinRoom, Position, Publish, RequestId, RoomName,
+    ServerFrame,
 };
 
 use super::Worker;
+use super::confirms::Confirmation;
 use crate::connection::{Connection, RequestRate};
 use crate::hub::now_ms;
 use crate::permit::{Denial, RoomAction};
@@ -18,6 +21,7 @@ enum RoomRequest {
     Leave { id: Option<RequestId>, room: RoomName },
     Publish(Publish),
     History(HistoryQuery),
+    Confirm { id: Option<RequestId>, confirmation: Confirmation },
 }
 
 impl RoomRequest {
@@ -30,6 +34,7 @@ impl RoomRequest {
                 (*id, room, RoomAction::Publish { data_bytes: data.len() })
             }
             Self::History(HistoryQuery { id, room, .. }) => (*id, room, RoomAction::ReadHistory),
+            Self::Confirm { id, confirmation } => (*id, &confirmation.room, RoomAction::Confirm),
         }
     }
 }
@@ -67,6 +72,12 @@ impl Worker {
             ClientFrame::Leave { id, room } => RoomRequest::Leave { id, room },
             ClientFrame::Publish(publish) => RoomRequest::Publish(publish),
             ClientFrame::History(query) => RoomRequest::History(query),
+            ClientFrame::Received { id, room, epoch, seq, read } => {
+                let kind = if read { ReceiptKind::Read } else { ReceiptKind::Received };
+                let at = Position { epoch, seq };
+                RoomRequest::Confirm { id, confirmation: Confirmation { room, at, kind } }
+            }
+            ClientFrame::Room { id, rooms } => return self.room_info(connection, id, rooms),
             ClientFrame::Signal { id, room, .. }
             | ClientFrame::Typing { id, room, .. }
             | ClientFrame::Members { id, room, .. }
@@ -113,6 +124,8 @@ impl Worker {
             RoomAction::ReadHistory => self.take_request(connection, RequestRate::Read),
             // Joins are counted before, as some are free.
             RoomAction::Join { .. } | RoomAction::Stay | RoomAction::Leave => Ok(()),
+            // They are few writes, however many come.
+            RoomAction::Confirm => Ok(()),
         };
         if let Err(excess) = taken {
             return self.refuse_above(connection, id, Some(room), excess);
@@ -125,6 +138,7 @@ impl Worker {
             RoomRequest::Leave { id, room } => self.leave(connection, id, room),
             RoomRequest::Publish(publish) => self.publish_judged(connection, publish),
             RoomRequest::History(query) => self.history(connection, query),
+            RoomRequest::Confirm { id, confirmation } => self.confirm(connection, id, confirmation),
         }
     }
 }

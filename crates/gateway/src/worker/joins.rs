@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use roomcast_access::identity::RoomPass;
 use roomcast_metrics::ResumeOutcome;
-use roomcast_protocol::{ErrorCode, JoinRoom, RequestId, RoomName, ServerFrame, Since};
+use roomcast_protocol::{ErrorCode, JoinRoom, RequestId, RoomKind, RoomName, ServerFrame, Since};
 use tokio::time::Instant;
 
 use super::Worker;
 use super::chores::SLICE;
 use crate::connection::Connection;
-use crate::room::{AfterJoin, Attachment, PendingJoin, PositionCheck, Room};
+use crate::room::{AfterJoin, Attachment, JoinLookup, PendingJoin, PositionCheck, Room};
 
 /// How long a join may wait for the bus before it is refused.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(3);
@@ -31,6 +31,9 @@ impl Worker {
         pass: Option<RoomPass>,
     ) {
         let settings = self.settings();
+        if join.room.kind() == RoomKind::User && connection.is_auto_joined.take() {
+            self.quit_own_room(connection, &join.room);
+        }
         let known = self.room(&join.room);
         let is_its = |room: Rc<Room>| {
             connection.is_joining(room.id) || connection.membership_in(room.id).is_some()
@@ -49,12 +52,22 @@ impl Worker {
         }
         let room = self.room_or_ask(&join.room);
         let kept = room.namespace.borrow().retention.history_size;
+        let lookup = self.look_up_join(connection, &room, &join);
+        let resumes = join.since.is_some();
         let pending = PendingJoin {
             connection: connection.clone(),
             id,
             since: join.since.and_then(Since::position),
             history: join.history.unwrap_or(0).min(kept),
-            oldest: join.since.and_then(|_| self.oldest_for(connection, &join.room, pass.as_ref())),
+            // Also for a join that turns out to resume.
+            oldest: match resumes || lookup != JoinLookup::Known {
+                true => self.oldest_for(connection, &join.room, pass.as_ref()),
+                false => None,
+            },
+            lookup,
+            resumes,
+            strict: join.strict,
+            marks: None,
             withheld: None,
             deadline: Instant::now() + JOIN_TIMEOUT,
             known: PositionCheck::Unasked,
@@ -164,6 +177,7 @@ impl Worker {
             }
             let message = match code {
                 ErrorCode::Overloaded => "the node holds as many rooms as it may; try again",
+                ErrorCode::Unrecoverable => "not all messages since that position can be delivered",
                 _ => "the bus does not answer; try again",
             };
             self.refuse(&connection, id, Some(&room.name), (code, message));
