@@ -121,8 +121,8 @@ impl Bus {
         }
     }
 
-    /// Where a room is, and a user in it, whose receipts last for `age` from now on. It creates no
-    /// room.
+    /// Where a room is, and a user in it. The room's receipts last for `age` from now on, or as long
+    /// as they did if that is zero. It creates no room.
     pub async fn outline(
         &self,
         room: &RoomName,

@@ -9,6 +9,8 @@ mod judging;
 mod orders;
 mod publish;
 mod read;
+mod rooms;
+mod users;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +24,8 @@ pub(crate) use error::ApiError;
 pub(crate) use orders::{ban, bans, disconnect, lift};
 pub(crate) use publish::{PublishHeaders, publish};
 pub(crate) use read::read;
+pub(crate) use rooms::{own_room, receipts, room_info, room_named};
+pub(crate) use users::publish_to_users;
 
 use crate::orders::OrderDesk;
 use crate::settings::Settings;

@@ -52,6 +52,12 @@ pub enum ApiRoute {
     Disconnect,
     /// A new ticket.
     Ticket,
+    /// Where a room is.
+    Room,
+    /// How many users have a message.
+    Receipts,
+    /// One message to several users.
+    UserMessages,
 }
 
 impl Label for ApiRoute {
@@ -65,6 +71,9 @@ impl Label for ApiRoute {
         Self::Lift,
         Self::Disconnect,
         Self::Ticket,
+        Self::Room,
+        Self::Receipts,
+        Self::UserMessages,
     ];
 
     fn index(self) -> usize {
@@ -81,6 +90,9 @@ impl Label for ApiRoute {
             Self::Lift => "lift",
             Self::Disconnect => "disconnect",
             Self::Ticket => "ticket",
+            Self::Room => "room",
+            Self::Receipts => "receipts",
+            Self::UserMessages => "user_messages",
         }
     }
 }

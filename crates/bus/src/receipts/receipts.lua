@@ -2,7 +2,7 @@
 -- KEYS: the room's (see meta.lua), and the last one: its receipts, a sorted set: "c" and a user ->
 -- the seq that it received, "d" and a user -> the seq that it read, below zero, and "e" and the
 -- epoch that these seqs count in -> 0. So one range counts the users that have a message.
--- ARGV after the common four: 5 mode, 6 ttl ms of the receipts; then
+-- ARGV after the common four: 5 mode, 6 ttl ms of the receipts (0: as it is); then
 --  - "move": 7 PUBLISH or SPUBLISH, 8 channel, 9 users at most, and per move user, epoch, seq,
 --    "c" (received) or "d" (received and read), and the connections that asked for it. A new user above the bound is "o", a position of
 --    an epoch that is not of the room's lineage "x"; each other answer is "received read". What
@@ -144,7 +144,9 @@ if mode == 'look' then
   end
   answer[4] = text(received) .. ' ' .. text(read) .. ' ' .. text(unread)
   -- Refused, the receipts last until they can be written again, or until their end.
-  redis.pcall('PEXPIRE', receipts, ttl)
+  if ttl ~= '0' then
+    redis.pcall('PEXPIRE', receipts, ttl)
+  end
   return answer
 end
 

@@ -18,6 +18,8 @@ use crate::api::{self, ApiCaller, ApiError, ApiNode, PublishHeaders};
 use crate::node_status::NodeStatus;
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// What the paths of users' own rooms begin with.
+const USER_PATHS: &str = "/v1/users/";
 const TRACEPARENT: &str = "traceparent";
 
 /// A request that found its route.
@@ -80,18 +82,26 @@ async fn done(
     body: &[u8],
 ) -> Result<Answer, ApiError> {
     let value = || call.values.first().map(String::as_str).unwrap_or_default();
+    // Paths of users mean their own rooms.
+    let room = || match call.head.uri.path().starts_with(USER_PATHS) {
+        true => api::own_room(node, value()),
+        false => api::room_named(value()),
+    };
+    let query = call.head.uri.query().unwrap_or_default();
     let ok = |value: &serde_json::Value| answer::json(StatusCode::OK, value);
     Ok(match call.route {
         ApiRoute::Publish => {
             let headers = publish_headers(&call.head.headers)?;
-            ok(&api::publish(node, caller, (value(), body), headers).await?)
+            ok(&api::publish(node, caller, (room()?, body), headers).await?)
         }
         ApiRoute::Batch => ok(&api::publish_batch(node, caller, body).await?),
         ApiRoute::Read => {
-            let query = call.head.uri.query().unwrap_or_default();
-            let page = api::read(node, caller, value(), query).await?;
+            let page = api::read(node, caller, room()?, query).await?;
             answer::text(StatusCode::OK, "application/json", page)
         }
+        ApiRoute::Room => ok(&api::room_info(node, caller, room()?).await?),
+        ApiRoute::Receipts => ok(&api::receipts(node, caller, room()?, query).await?),
+        ApiRoute::UserMessages => ok(&api::publish_to_users(node, caller, body).await?),
         ApiRoute::Ban => ok(&api::ban(node, body).await?),
         ApiRoute::Bans => ok(&api::bans(node).await?),
         ApiRoute::Lift => {
@@ -110,7 +120,8 @@ async fn done(
 }
 
 fn takes_body(route: ApiRoute) -> bool {
-    !matches!(route, ApiRoute::Read | ApiRoute::Bans | ApiRoute::Lift)
+    use ApiRoute::{Bans, Lift, Read, Receipts, Room};
+    !matches!(route, Read | Bans | Lift | Room | Receipts)
 }
 
 /// The backend that sent the request, if its key has the scope.

@@ -40,7 +40,7 @@ const API_PATHS: &str = "/v1/";
 /// Where clients take tickets with their tokens, and backends with their keys.
 const TICKETS_PATH: &str = "/v1/tickets";
 
-static ROUTES: [Route<Endpoint>; 15] = [
+static ROUTES: [Route<Endpoint>; 20] = [
     get("/ws", Access::Public, Endpoint::WebSocket),
     get("/health/live", Access::Monitor, Endpoint::Page(NodePage::Live)),
     get("/health/ready", Access::Monitor, Endpoint::Page(NodePage::Ready)),
@@ -50,6 +50,11 @@ static ROUTES: [Route<Endpoint>; 15] = [
     get("/page.css", Access::Public, Endpoint::Page(NodePage::Style)),
     api(Method::POST, "/v1/rooms/{room}/messages", ApiScope::Publish, ApiRoute::Publish),
     api(Method::GET, "/v1/rooms/{room}/messages", ApiScope::Read, ApiRoute::Read),
+    api(Method::GET, "/v1/rooms/{room}", ApiScope::Read, ApiRoute::Room),
+    api(Method::GET, "/v1/rooms/{room}/receipts", ApiScope::Read, ApiRoute::Receipts),
+    api(Method::POST, "/v1/users/{user}/messages", ApiScope::Publish, ApiRoute::Publish),
+    api(Method::GET, "/v1/users/{user}/messages", ApiScope::Read, ApiRoute::Read),
+    api(Method::POST, "/v1/users/messages", ApiScope::Publish, ApiRoute::UserMessages),
     api(Method::POST, "/v1/batch", ApiScope::Publish, ApiRoute::Batch),
     api(Method::POST, "/v1/bans", ApiScope::Admin, ApiRoute::Ban),
     api(Method::GET, "/v1/bans", ApiScope::Admin, ApiRoute::Bans),

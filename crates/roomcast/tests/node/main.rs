@@ -20,10 +20,12 @@ mod heartbeat;
 mod keep_alive;
 mod order_and_echo;
 mod origins;
+mod own_rooms;
 #[cfg(debug_assertions)]
 mod panic;
 mod payload_rules;
 mod rates;
+mod receipts;
 mod reload;
 mod resume;
 #[path = "../support/mod.rs"]
