@@ -1,6 +1,8 @@
 //! The contract of a bus: what a node asks of it and what it answers, the same in memory and over
 //! Redis. Plain data only.
 
+mod ephemeral;
+mod presence;
 mod receipts;
 mod users;
 
@@ -13,6 +15,11 @@ use roomcast_protocol::{
     UserName,
 };
 
+pub use ephemeral::{Ephemeral, EphemeralFate, Signal, TypingWord, Writer};
+pub use presence::{
+    Departure, PresenceChange, PresenceCounts, PresenceEntry, PresenceList, PresenceMember,
+    PresenceMode, PresenceNews, PresencePolicy, PresenceReply, PresenceStatus, PresenceStep,
+};
 pub use receipts::{
     ReceiptCounts, ReceiptError, ReceiptKind, ReceiptMarks, ReceiptMove, ReceiptNews, ReceiptRules,
     RoomOutline,
@@ -219,6 +226,10 @@ pub enum FeedEvent {
     },
     /// Users' positions moved. It is no part of the order, and may be lost.
     Receipts(Arc<[ReceiptNews]>),
+    /// Who is in the room changed; where these come between messages has no meaning.
+    Presence(PresenceNews),
+    /// Something ephemeral was told in the room.
+    Ephemeral(Ephemeral),
 }
 
 /// One event of one room.

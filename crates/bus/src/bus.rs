@@ -1,6 +1,8 @@
 //! The bus as the node sees it: one handle to publish and read, one set of feeds to listen to. It
 //! only selects the kind of bus, in memory or over Redis.
 
+mod presence;
+
 use std::time::Duration;
 
 use roomcast_metrics::BusMetrics;
@@ -8,10 +10,10 @@ use roomcast_protocol::{Lineage, Position, RoomName, Seq, UserName};
 use tokio::sync::oneshot;
 
 use crate::api::{
-    Health, History, HistoryRequest, OrderPage, OrderRecord, OrderRevision, Publication,
-    PublishAck, PublishError, PublishReply, ReadError, ReceiptCounts, ReceiptError, ReceiptMarks,
-    ReceiptMove, ReceiptRules, Retention, RoomEvent, RoomOutline, TicketUse, UserNewcomer,
-    UserPlace, UserPresence,
+    Ephemeral, EphemeralFate, Health, History, HistoryRequest, OrderPage, OrderRecord,
+    OrderRevision, Publication, PublishAck, PublishError, PublishReply, ReadError, ReceiptCounts,
+    ReceiptError, ReceiptMarks, ReceiptMove, ReceiptRules, Retention, RoomEvent, RoomOutline,
+    TicketUse, UserNewcomer, UserPlace, UserPresence,
 };
 use crate::listening::RedisFeeds;
 use crate::map_owner::opening::RedisOpening;
@@ -57,6 +59,14 @@ impl Bus {
         let (bus, feeds, opening) = RedisBus::prepare(options, metrics)?;
         let bus = Self(Kind::Redis(Box::new(bus)));
         Ok((bus, Feeds(FeedsKind::Redis(feeds)), opening))
+    }
+
+    /// Tells the members of a room something that is neither numbered nor kept. Returns at once.
+    pub fn send_ephemeral(&self, room: &RoomName, ephemeral: Ephemeral) -> EphemeralFate {
+        match &self.0 {
+            Kind::Memory(bus) => bus.send_ephemeral(room, ephemeral),
+            Kind::Redis(bus) => bus.send_ephemeral(room, &ephemeral),
+        }
     }
 
     /// Hands a publication over and returns at once. What one thread submits to one room is

@@ -85,6 +85,7 @@ impl EventQueue {
                     FeedEvent::Messages(messages) => {
                         messages.into_iter().for_each(|m| state.pending.message(room, m));
                     }
+                    FeedEvent::Ephemeral(ephemeral) => state.pending.ephemeral(room, ephemeral),
                     event => state.pending.push(room.clone(), event),
                 }
             }

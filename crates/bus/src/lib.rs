@@ -4,6 +4,7 @@
 mod api;
 mod bus;
 mod circuit;
+mod ephemeral;
 mod event_queue;
 mod feed;
 mod fingerprint;
@@ -27,11 +28,13 @@ mod server_map;
 mod tickets;
 
 pub use api::{
-    FeedEvent, Health, History, HistoryRange, HistoryRequest, KEY_WINDOW, NamedConnection,
-    NewcomerStep, OrderPage, OrderRecord, OrderRevision, Publication, PublishAck, PublishError,
-    PublishReply, ReadError, ReceiptCounts, ReceiptError, ReceiptKind, ReceiptMarks, ReceiptMove,
-    ReceiptNews, ReceiptRules, ReplacePlace, Retention, RoomEvent, RoomOutline, TicketUse,
-    UserNewcomer, UserPlace, UserPresence,
+    Departure, Ephemeral, EphemeralFate, FeedEvent, Health, History, HistoryRange, HistoryRequest,
+    KEY_WINDOW, NamedConnection, NewcomerStep, OrderPage, OrderRecord, OrderRevision,
+    PresenceChange, PresenceCounts, PresenceEntry, PresenceList, PresenceMember, PresenceMode,
+    PresenceNews, PresencePolicy, PresenceReply, PresenceStatus, PresenceStep, Publication,
+    PublishAck, PublishError, PublishReply, ReadError, ReceiptCounts, ReceiptError, ReceiptKind,
+    ReceiptMarks, ReceiptMove, ReceiptNews, ReceiptRules, ReplacePlace, Retention, RoomEvent,
+    RoomOutline, Signal, TicketUse, TypingWord, UserNewcomer, UserPlace, UserPresence, Writer,
 };
 pub use bus::{Bus, Feeds};
 pub use fingerprint::client_fingerprint;

@@ -18,9 +18,9 @@ use roomcast_protocol::{Lineage, Position, RoomName, Seq, UserName};
 use tokio::sync::Notify;
 
 use crate::api::{
-    History, HistoryRequest, OrderPage, OrderRecord, OrderRevision, Publication, PublishAck,
-    PublishError, ReceiptCounts, ReceiptError, ReceiptMarks, ReceiptMove, ReceiptRules, Retention,
-    RoomEvent, RoomOutline, TicketUse,
+    Ephemeral, EphemeralFate, History, HistoryRequest, OrderPage, OrderRecord, OrderRevision,
+    Publication, PublishAck, PublishError, ReceiptCounts, ReceiptError, ReceiptMarks, ReceiptMove,
+    ReceiptRules, Retention, RoomEvent, RoomOutline, TicketUse,
 };
 use clock::MemoryClock;
 use orders::MemoryOrders;
@@ -96,6 +96,19 @@ impl MemoryBus {
             self.0.ready.notify_one();
         }
         result
+    }
+
+    pub(crate) fn send_ephemeral(&self, room: &RoomName, ephemeral: Ephemeral) -> EphemeralFate {
+        let (fate, wake) = {
+            let mut rooms = self.0.rooms();
+            let idle = !rooms.pending.is_ready();
+            let fate = rooms.send_ephemeral(room, ephemeral);
+            (fate, idle && rooms.pending.is_ready())
+        };
+        if wake {
+            self.0.ready.notify_one();
+        }
+        fate
     }
 
     pub(crate) fn history(&self, room: &RoomName, request: HistoryRequest) -> History {

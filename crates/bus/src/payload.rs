@@ -10,7 +10,8 @@ use rmp_serde::{Deserializer, Serializer};
 use roomcast_protocol::{ConnectionId, Data, Epoch, EventName, Message, PublishKey, Seq, UserName};
 use serde::{Deserialize, Serialize};
 
-use crate::api::{Publication, ReceiptMarks, ReceiptNews};
+use crate::api::{Ephemeral, Publication, ReceiptMarks, ReceiptNews};
+use crate::ephemeral::{SIGNAL_KIND, TYPING_KIND, decode_signal, decode_typing};
 
 /// The stored form: an array in this order. `data` is last, so a payload ends where its data ends.
 #[derive(Serialize, Deserialize)]
@@ -67,7 +68,10 @@ pub enum RoomPush {
     Messages(Epoch, Vec<Arc<Message>>),
     /// `receipts`: users' positions in the room moved.
     Receipts(Arc<[ReceiptNews]>),
-    /// An ephemeral kind that this version does not know: no message is missing without it.
+    /// `s` or `t`: a signal, or a word about somebody who writes.
+    Ephemeral(Ephemeral),
+    /// An ephemeral kind that this version does not know, or one that it cannot read: no message is
+    /// missing without it.
     Ignored,
     /// Bytes or a kind that this version cannot read: messages may be missing.
     Unreadable,
@@ -86,6 +90,15 @@ pub(crate) fn decode_push(push: &Bytes) -> RoomPush {
             Err(BadPayload) => RoomPush::Unreadable,
         },
         b"receipts" => decode_receipts(&push[end..]).map_or(RoomPush::Ignored, RoomPush::Receipts),
+        SIGNAL_KIND if push.get(end) == Some(&b'\n') => {
+            let signal = decode_signal(&push.slice(end + 1..));
+            signal
+                .map_or(RoomPush::Ignored, |signal| RoomPush::Ephemeral(Ephemeral::Signal(signal)))
+        }
+        TYPING_KIND if push.get(end) == Some(&b'\n') => {
+            let word = decode_typing(&push.slice(end + 1..));
+            word.map_or(RoomPush::Ignored, |word| RoomPush::Ephemeral(Ephemeral::Typing(word)))
+        }
         kind if !kind.is_empty() && kind.iter().all(u8::is_ascii_lowercase) => RoomPush::Ignored,
         _ => RoomPush::Unreadable,
     }

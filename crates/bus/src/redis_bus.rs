@@ -11,9 +11,10 @@ use roomcast_protocol::{Lineage, RoomName, Seq};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::api::{
-    Health, History, HistoryRequest, OrderPage, OrderRecord, OrderRevision, Publication,
-    PublishReply, ReadError, random_epoch,
+    Ephemeral, EphemeralFate, Health, History, HistoryRequest, OrderPage, OrderRecord,
+    OrderRevision, Publication, PublishReply, ReadError, random_epoch,
 };
+use crate::ephemeral::{EphemeralSender, EphemeralTools};
 use crate::event_queue::EventQueue;
 use crate::leases::{LeaseKeeper, LeaseStanding};
 use crate::listening::RedisFeeds;
@@ -41,6 +42,7 @@ pub use options::{RedisOptions, check_url, locate_room};
 #[derive(Clone)]
 pub(crate) struct RedisBus {
     submitter: Submitter,
+    ephemeral: EphemeralSender,
     reader: RoomReader,
     orders: OrderStore,
     tickets: TicketStore,
@@ -146,6 +148,13 @@ impl RedisBus {
             number: AtomicU64::new(0),
             refusal_log: LogThrottle::new(),
         };
+        let (ephemeral, pusher) = EphemeralSender::new(EphemeralTools {
+            keys: keys.clone(),
+            shards: shards.clone(),
+            push,
+            metrics: metrics.clone(),
+        });
+        tokio::spawn(pusher);
         let (submitter, publisher) = Submitter::new(sender, metrics.clone());
         tokio::spawn(publisher);
         let orders = OrderStore { keys: keys.clone(), shards: shards.clone() };
@@ -158,6 +167,7 @@ impl RedisBus {
         Ok((
             Self {
                 submitter,
+                ephemeral,
                 reader,
                 orders,
                 tickets,
@@ -176,6 +186,10 @@ impl RedisBus {
 
     pub(crate) fn submit(&self, room: RoomName, publication: &Publication, reply: PublishReply) {
         self.submitter.submit(room, publication, reply);
+    }
+
+    pub(crate) fn send_ephemeral(&self, room: &RoomName, ephemeral: &Ephemeral) -> EphemeralFate {
+        self.ephemeral.send(room, ephemeral)
     }
 
     pub(crate) async fn history(

@@ -78,6 +78,8 @@ pub(crate) struct Connection {
     pub(crate) reading: Cell<u32>,
     /// It is not read until its answers are taken, or come.
     pub(crate) held_back: Cell<bool>,
+    /// Changes of a list that it follows were not written to it.
+    pub(crate) missed_list: Cell<bool>,
     /// Frames that could not be read.
     pub(crate) broken: Cell<u8>,
     /// A large payload of it is being judged: it is not read meanwhile.
@@ -131,6 +133,7 @@ impl Connection {
             in_flight: Cell::new(0),
             reading: Cell::new(0),
             held_back: Cell::new(false),
+            missed_list: Cell::new(false),
             broken: Cell::new(0),
             judging: Cell::new(false),
             user_rooms: Cell::new(0),

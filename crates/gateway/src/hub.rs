@@ -12,7 +12,10 @@ mod ledger;
 mod opening;
 #[cfg(test)]
 mod peek;
+mod people;
 mod shares;
+mod telling;
+mod typing;
 mod upkeep;
 mod worker_queue;
 

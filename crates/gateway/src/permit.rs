@@ -4,15 +4,15 @@
 
 use roomcast_access::capability::{Capabilities, Capability};
 use roomcast_access::policy::{AccessDenied, Caller, RoomStanding, decide};
-use roomcast_protocol::{ErrorCode, JoinRoom, RoomKind, RoomName};
+use roomcast_protocol::{Data, ErrorCode, JoinRoom, RoomKind, RoomName};
 
-use crate::settings::Settings;
+use crate::settings::{PresenceSetting, Settings};
 
 /// What a client asks to do with a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RoomAction {
     /// Become a member, perhaps from an earlier position on, and with so many earlier messages.
-    Join { history: u32 },
+    Join { history: u32, listening: Listening, info_bytes: usize },
     /// Stay a member.
     Stay,
     /// Stop being a member.
@@ -23,23 +23,40 @@ pub(crate) enum RoomAction {
     ReadHistory,
     /// Confirm what was received.
     Confirm,
+    /// Send a signal whose `data` has so many bytes, or a word about typing.
+    Signal { data_bytes: usize },
+    /// Show something of oneself to the others.
+    Show { info_bytes: usize },
+    /// See who is in the room.
+    SeeMembers,
+}
+
+/// Whether a member follows who else is in the room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Listening {
+    No,
+    Yes,
 }
 
 impl RoomAction {
     /// That of a `join`. Its `history` has no effect beside a `since`.
     pub(crate) fn of_join(join: &JoinRoom) -> Self {
         let history = join.history.filter(|_| join.since.is_none());
-        Self::Join { history: history.unwrap_or(0) }
+        let listening = if join.presence { Listening::Yes } else { Listening::No };
+        let info_bytes = join.info.as_ref().map_or(0, Data::len);
+        Self::Join { history: history.unwrap_or(0), listening, info_bytes }
     }
 
     /// The capabilities that it needs where no policy admits it.
     pub(crate) fn needs(self) -> &'static [Capability] {
         match self {
-            Self::Join { history: 0 } | Self::Stay => &[Capability::Join],
+            Self::Join { history: 0, .. } | Self::Stay => &[Capability::Join],
             Self::Join { .. } => &[Capability::Join, Capability::History],
-            Self::Leave | Self::Confirm => &[],
+            Self::Leave | Self::Confirm | Self::Show { .. } => &[],
             Self::Publish { .. } => &[Capability::Publish],
             Self::ReadHistory => &[Capability::History],
+            Self::Signal { .. } => &[Capability::Signal],
+            Self::SeeMembers => &[Capability::Presence],
         }
     }
 }
@@ -71,6 +88,12 @@ pub(crate) fn permit(
         return Err(Denial { code: ErrorCode::Forbidden, message });
     }
     let namespace = settings.namespace_of(room);
+    if matches!(action, RoomAction::SeeMembers | RoomAction::Show { .. })
+        && namespace.presence.mode == PresenceSetting::Off
+    {
+        let message = "this room's namespace has no presence".to_owned();
+        return Err(Denial { code: ErrorCode::Unsupported, message });
+    }
     for capability in action.needs() {
         let standing = match (action, capability) {
             // It reads as the member that the join makes it.
@@ -79,12 +102,27 @@ pub(crate) fn permit(
         };
         decide(caller, &namespace.policy, *capability, room.as_str(), standing)?;
     }
+    if let RoomAction::Join { listening: Listening::Yes, .. } = action
+        && namespace.presence.mode != PresenceSetting::Off
+    {
+        let standing = as_member(standing);
+        decide(caller, &namespace.policy, Capability::Presence, room.as_str(), standing)?;
+    }
     if room.kind() == RoomKind::Application {
         let judged = settings.limits.names.judge_room(room);
         judged.map_err(|error| Denial { code: ErrorCode::BadRoom, message: error.to_string() })?;
     }
     match action {
-        RoomAction::Publish { data_bytes } if data_bytes > namespace.message_bytes => {
+        RoomAction::Show { info_bytes } | RoomAction::Join { info_bytes, .. }
+            if info_bytes > settings.limits.info_bytes =>
+        {
+            let limit = settings.limits.info_bytes;
+            let message = format!("info has {info_bytes} bytes, {limit} are allowed");
+            Err(Denial { code: ErrorCode::TooLarge, message })
+        }
+        RoomAction::Publish { data_bytes } | RoomAction::Signal { data_bytes }
+            if data_bytes > namespace.message_bytes =>
+        {
             let limit = namespace.message_bytes;
             let message =
                 format!("data has {data_bytes} bytes, this room's namespace allows {limit}");

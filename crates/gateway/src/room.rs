@@ -2,18 +2,24 @@
 
 mod followed;
 mod join;
+mod local_people;
 mod members;
 mod pass;
+mod round;
 mod run;
 mod slab;
 mod slow;
 mod view;
 mod write;
 
-pub(crate) use join::{AfterJoin, JoinLookup, PendingJoin, PositionCheck, StartPoint, start_point};
+pub(crate) use join::{
+    AfterJoin, JoinLookup, MemberWord, PendingJoin, PositionCheck, StartPoint, start_point,
+};
+pub(crate) use local_people::{JoinPresence, LocalPeople, ShownSelf};
 pub(crate) use members::{MemberReader, Members, RoomMember};
 use pass::PassState;
 pub(crate) use pass::{CHUNK, write_chunk};
+pub(crate) use round::WaitingItems;
 pub(crate) use run::{MAX_TURN_BYTES, Run, Settled};
 pub(crate) use slab::RoomSlab;
 pub(crate) use slow::{Laggard, LaggardVerdict};

@@ -17,9 +17,9 @@ use roomcast_schema::NameBounds;
 
 pub(crate) use rates::{PublishRates, RateSettings};
 
+pub(crate) use crate::config::PresenceSetting;
 use crate::config::{
-    Config, HttpConfig, LimitsConfig, NamespaceConfig, Networks, PresenceSetting, SlowPolicy,
-    UsersConfig,
+    Config, HttpConfig, LimitsConfig, NamespaceConfig, Networks, SlowPolicy, UsersConfig,
 };
 use crate::fault::InjectedFault;
 use crate::payload_rules::RuleBook;

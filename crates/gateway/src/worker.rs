@@ -10,6 +10,7 @@ mod backfill_joins;
 mod backfill_members;
 mod chores;
 mod confirms;
+mod conflation;
 mod connections;
 mod deadlines;
 mod deliver;
@@ -24,15 +25,18 @@ mod inflating;
 mod join_lookups;
 mod joins;
 mod judging;
+mod member_list;
 mod members;
 mod orders;
 mod own_room;
 mod passes;
+mod people;
 mod publish;
 mod rates;
 mod requests;
 mod room_info;
 mod rooms;
+mod signals;
 mod tokens;
 mod user_rooms;
 mod wheel;
@@ -45,7 +49,7 @@ use std::sync::Arc;
 use roomcast_bus::Bus;
 use roomcast_metrics::Metrics;
 use roomcast_protocol::NodeId;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 pub(crate) use chores::SLICE;
@@ -57,16 +61,19 @@ use crate::auth::TokenKeys;
 use crate::connection::{Connection, TURN_BYTES};
 use crate::hub::HubHandle;
 use crate::orders::OrderDesk;
+use crate::page_token::PageTokens;
 use crate::receipts::ReceiptDesk;
 use crate::settings::Settings;
 use crate::tls::HandshakeTurn;
 use crate::traces::Tracer;
 use crate::user_limits::{UserConnections, UserLimits};
 use access_ends::AccessEnds;
+use conflation::Conflation;
 use connections::LiveConnections;
 use http_tasks::HttpTasks;
 use hub_requests::HubClient;
 use judging::LargeJudge;
+use people::WaitingForNumbers;
 use rooms::LocalRooms;
 use work_queue::WorkQueue;
 
@@ -117,6 +124,13 @@ pub(crate) struct Worker {
     /// What users use of their limits, over all workers.
     users: Arc<UserLimits>,
     large_judge: LargeJudge,
+    /// Joins that wait for the numbers of their rooms.
+    waiting_for_numbers: RefCell<WaitingForNumbers>,
+    page_tokens: PageTokens,
+    /// Signals that wait for newer ones.
+    conflation: RefCell<Conflation>,
+    /// A key has begun to wait.
+    conflating: Notify,
     /// The moment that rates count from.
     began: Instant,
     /// Whose TLS handshake goes on next.
@@ -150,6 +164,10 @@ impl Worker {
             stalled_held: Rc::default(),
             users: Arc::default(),
             large_judge: LargeJudge::default(),
+            waiting_for_numbers: RefCell::default(),
+            page_tokens: PageTokens::default(),
+            conflation: RefCell::default(),
+            conflating: Notify::new(),
             began: Instant::now(),
             handshake_turn: HandshakeTurn::default(),
             http_tasks: RefCell::default(),
@@ -232,5 +250,8 @@ impl Worker {
             self.request_backfill(&room);
         }
         self.release(connection);
+        if connection.missed_list.get() {
+            self.reset_missed_lists(connection);
+        }
     }
 }

@@ -13,6 +13,7 @@ mod family;
 mod label;
 mod limits;
 mod node;
+mod people;
 mod room;
 mod tls;
 mod traffic;
@@ -31,6 +32,7 @@ pub use family::ByLabel;
 pub use label::Label;
 pub use limits::{LimitAction, LimitMetrics, LimitName};
 pub use node::NodeMetrics;
+pub use people::{PeopleMetrics, SignalOutcome};
 pub use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
 pub use room::{GapCause, NamespaceMetrics, ResumeOutcome, RoomMetrics};
 pub use tls::TlsMetrics;
@@ -57,6 +59,8 @@ pub struct Metrics {
     pub delivery: DeliveryMetrics,
     /// Rooms, their logs, gaps and resumes.
     pub rooms: RoomMetrics,
+    /// What members tell each other beside messages.
+    pub people: PeopleMetrics,
     /// The bus between the nodes.
     pub bus: BusMetrics,
     /// Requests of backends, and bans.
@@ -84,6 +88,7 @@ impl Metrics {
             traffic: TrafficMetrics::new(&families),
             delivery: DeliveryMetrics::new(&families),
             rooms: RoomMetrics::new(&families),
+            people: PeopleMetrics::new(&families),
             bus: BusMetrics::new(&families),
             access: AccessMetrics::new(&families),
             tls: TlsMetrics::new(&families),

@@ -10,7 +10,7 @@ use crate::name::parse_hex;
 pub type Seq = u64;
 
 /// One life of a room's sequence: a random number, written as 16 hex digits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Epoch(pub u64);
 
 impl Epoch {

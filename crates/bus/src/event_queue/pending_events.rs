@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use roomcast_protocol::{Message, RoomName};
 
-use crate::api::{FeedEvent, RoomEvent};
+use crate::api::{Ephemeral, FeedEvent, RoomEvent, Signal};
 
 /// Events on their way to the feeds' owner.
 #[derive(Default)]
@@ -36,6 +36,15 @@ impl PendingEvents {
         self.events.push(RoomEvent { room, event });
     }
 
+    /// Adds something ephemeral. It may overtake messages, which go on growing into one event.
+    pub(crate) fn ephemeral(&mut self, room: &RoomName, ephemeral: Ephemeral) {
+        if let Ephemeral::Signal(Signal { data: Some(data), .. }) = &ephemeral {
+            self.bytes += data.len();
+        }
+        let event = FeedEvent::Ephemeral(ephemeral);
+        self.events.push(RoomEvent { room: room.clone(), event });
+    }
+
     /// Adds the room's next message.
     pub(crate) fn message(&mut self, room: &RoomName, message: Arc<Message>) {
         self.bytes += message.data.len();
@@ -58,6 +67,7 @@ impl PendingEvents {
                 FeedEvent::Messages(messages) => {
                     messages.into_iter().for_each(|message| self.message(&room, message));
                 }
+                FeedEvent::Ephemeral(ephemeral) => self.ephemeral(&room, ephemeral),
                 event => self.push(room, event),
             }
         }

@@ -211,7 +211,11 @@ impl LaneState {
                     self.resets += 1;
                     self.metrics.epoch_resets[cause(found)].inc();
                 }
-                FeedEvent::Opened { .. } | FeedEvent::Messages(_) | FeedEvent::Receipts(_) => {}
+                FeedEvent::Opened { .. }
+                | FeedEvent::Messages(_)
+                | FeedEvent::Presence(_)
+                | FeedEvent::Receipts(_)
+                | FeedEvent::Ephemeral(_) => {}
             }
         }
         if room.order.need().is_none()

@@ -101,6 +101,11 @@ impl LaneState {
                 }
                 return;
             }
+            RoomPush::Ephemeral(ephemeral) => {
+                let events = vec![FeedEvent::Ephemeral(ephemeral)];
+                let session = room.session;
+                return self.act(LaneAction::Deliver(name, session, events));
+            }
             RoomPush::Ignored => return self.metrics.pushes_ignored.inc(),
             RoomPush::Unreadable => {
                 if self.unreadable_log.is_time() {

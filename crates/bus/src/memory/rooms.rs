@@ -9,8 +9,9 @@ use roomcast_protocol::{Epoch, Lineage, Position, RoomName, Seq, UserName};
 use super::receipts::MemoryReceipts;
 use super::room::MemoryRoom;
 use crate::api::{
-    FeedEvent, History, HistoryRequest, Publication, PublishAck, PublishError, ReceiptCounts,
-    ReceiptError, ReceiptMarks, ReceiptMove, ReceiptNews, ReceiptRules, Retention, RoomOutline,
+    Ephemeral, EphemeralFate, FeedEvent, History, HistoryRequest, Publication, PublishAck,
+    PublishError, ReceiptCounts, ReceiptError, ReceiptMarks, ReceiptMove, ReceiptNews,
+    ReceiptRules, Retention, RoomOutline,
 };
 use crate::event_queue::pending_events::PendingEvents;
 
@@ -69,6 +70,21 @@ impl MemoryRooms {
         room.open = true;
         let (lineage, last) = (room.lineage.clone(), room.last);
         self.pending.push(name, FeedEvent::Opened { lineage, last });
+    }
+
+    /// Hands something ephemeral to the feeds' owner, if it listens to the room.
+    pub(crate) fn send_ephemeral(
+        &mut self,
+        name: &RoomName,
+        ephemeral: Ephemeral,
+    ) -> EphemeralFate {
+        if self.pending.bytes() > self.max_pending_bytes {
+            return EphemeralFate::Dropped;
+        }
+        if self.rooms.get(name).is_some_and(|room| room.open) {
+            self.pending.ephemeral(name, ephemeral);
+        }
+        EphemeralFate::Taken
     }
 
     pub(crate) fn close(&mut self, name: &RoomName, now: u64) {

@@ -141,6 +141,7 @@ impl Heard {
                 self.resets.push((last, lost));
             }
             FeedEvent::Receipts(news) => self.receipts.extend(news.iter().cloned()),
+            FeedEvent::Presence(_) => {}
         }
     }
 

@@ -9,6 +9,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::Instant;
 
 use super::{BackfillPage, QueuedBytes};
+use crate::ephemeral::EphemeralItem;
 use crate::room_log::{Batch, Floor, RoomLog};
 
 /// From a worker to the hub.
@@ -52,6 +53,8 @@ pub(crate) enum WorkerEvent {
     Trim { room: RoomName, floor: Floor },
     /// Users' positions in a room moved.
     Receipts { room: RoomName, news: Arc<[ReceiptNews]> },
+    /// What members of a room get beside its log.
+    Ephemeral { room: RoomName, items: Arc<[Arc<EphemeralItem>]> },
     /// The answer to `HubCommand::Backfill`.
     Backfill { room: RoomName, answer: BackfillAnswer },
 }

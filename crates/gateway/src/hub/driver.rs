@@ -18,6 +18,7 @@ use super::commands::MAX_COMMANDS;
 use super::ledger::RoomLedger;
 use super::opening::Opening;
 use super::shares::Shares;
+use super::typing::Typings;
 use super::worker_queue::{Sent, WorkerQueue, queue_bytes};
 use super::{HubCommand, WorkerEvent};
 use crate::room_log::{Batch, Budget, Floor};
@@ -54,6 +55,11 @@ pub(crate) struct Hub {
     /// Rooms that may keep pages.
     pub(super) paged: BTreeSet<RoomName>,
     pub(super) queues: Vec<WorkerQueue>,
+    /// Rooms of which this turn has something for the workers beside their logs.
+    pub(super) told: Vec<RoomName>,
+    pub(super) typings: Typings,
+    /// Rooms of whose people something is due, each once.
+    pub(super) people_due: BTreeSet<(Instant, RoomName)>,
     commands: mpsc::Receiver<HubCommand>,
     /// Events of the bus that are not handled yet. The bus is not asked for more meanwhile.
     backlog: vec::IntoIter<RoomEvent>,
@@ -95,6 +101,9 @@ impl Hub {
             shares: Shares::default(),
             paged: BTreeSet::new(),
             queues,
+            told: Vec::new(),
+            typings: Typings::default(),
+            people_due: BTreeSet::new(),
             commands,
             backlog: Vec::new().into_iter(),
             reads_due: Vec::new(),
@@ -157,6 +166,7 @@ impl Hub {
             let Some(event) = self.backlog.next() else { break };
             self.take_in(event, now);
         }
+        self.flush_told();
     }
 
     /// Handles an event of the bus; `now` is Unix time in ms.
@@ -166,7 +176,11 @@ impl Hub {
                 self.metrics.delivery.observe_bus(message.time, now);
             }
         }
-        self.apply(room, event);
+        match event {
+            FeedEvent::Ephemeral(ephemeral) => self.hear(room, ephemeral),
+            FeedEvent::Presence(news) => self.hear_news(room, news),
+            event => self.apply(room, event),
+        }
     }
 
     fn apply(&mut self, room: RoomName, event: FeedEvent) {
@@ -180,7 +194,7 @@ impl Hub {
             for worker in ledger.workers.iter().map(|&(worker, _)| worker) {
                 let event = WorkerEvent::Receipts { room: room.clone(), news: news.clone() };
                 // What finds no space is lost, and the next one of the room tells as much.
-                self.queues[worker].offer(&room, event);
+                let _is_sent = self.queues[worker].try_send(&room, event);
             }
             return;
         }

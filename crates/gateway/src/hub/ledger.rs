@@ -8,7 +8,9 @@ use roomcast_protocol::{Lineage, Position, RoomName};
 use tokio::time::Instant;
 
 use super::backfill::Backfill;
+use super::people::RoomPeople;
 use super::shares::SharePlace;
+use crate::ephemeral::EphemeralItem;
 use crate::room_log::{Batch, Budget, Floor, LogEntry, RoomLog};
 
 /// Largest batch, in bytes: some hundred chat messages, and small enough to be kept for one reader.
@@ -29,6 +31,12 @@ pub(super) struct RoomLedger {
     pub(super) place: Option<SharePlace>,
     /// It is in the hub's list of rooms that wait to be opened.
     pub(super) is_watched: bool,
+    /// What its members hear of who is in it; only where somebody is known to be.
+    pub(super) people: Option<Box<RoomPeople>>,
+    /// When that is due next: its place in the hub's order.
+    pub(super) people_at: Option<Instant>,
+    /// What this turn has brought for its members.
+    pub(super) told: Vec<Arc<EphemeralItem>>,
     /// Batches before this one were dropped because the log was full.
     slow: u64,
 }
@@ -54,6 +62,9 @@ impl RoomLedger {
             backfill: Backfill::default(),
             place: None,
             is_watched: false,
+            people: None,
+            people_at: None,
+            told: Vec::new(),
             slow: 0,
         }
     }
@@ -81,7 +92,10 @@ impl RoomLedger {
                 self.lineage = Arc::new(lineage);
                 vec![LogEntry::Reset { lineage: self.lineage.clone(), seq: last, lost }]
             }
-            FeedEvent::Opened { .. } | FeedEvent::Receipts(_) => Vec::new(),
+            FeedEvent::Opened { .. }
+            | FeedEvent::Presence(_)
+            | FeedEvent::Receipts(_)
+            | FeedEvent::Ephemeral(_) => Vec::new(),
         };
         let batches = Batch::split(room, self.log.end(), entries, BATCH_BYTES, budget);
         batches.into_iter().map(Arc::new).collect()

@@ -24,6 +24,7 @@ const MIN_CAPACITY: usize = 1024;
 impl Hub {
     pub(super) fn tick(&mut self, now: Instant) {
         self.attach_marked();
+        self.tell_due(now);
         self.is_refusing = true;
         self.sweep_due += self.round_size.max(self.round.len());
         self.to_sweep += self.sweep_due / TICKS_PER_ROUND;
@@ -70,6 +71,7 @@ impl Hub {
             if self.queues[worker].is_marked() {
                 for room in self.queues[worker].unmark() {
                     self.send_log(worker, &room);
+                    self.reset_lists(worker, &room);
                 }
             }
         }
@@ -152,6 +154,9 @@ impl Hub {
     fn close(&mut self, room: &RoomName) {
         if let Some(mut ledger) = self.rooms.remove(room) {
             self.shares.put(&mut ledger.place, 0, room);
+            if let Some(at) = ledger.people_at {
+                self.people_due.remove(&(at, room.clone()));
+            }
         }
         self.paged.remove(room);
         self.feeds.close(room);

@@ -82,12 +82,10 @@ impl WorkerQueue {
         }
     }
 
-    /// Sends an event that may be lost, if there is space for it.
-    pub(super) fn offer(&self, room: &RoomName, event: WorkerEvent) {
-        if !self.marked.contains(room) {
-            // Without space it is dropped.
-            let _lost = self.events.try_send(event);
-        }
+    /// Sends an event that may be lost; false if it is: the queue is full or its room is marked.
+    pub(super) fn try_send(&self, room: &RoomName, event: WorkerEvent) -> bool {
+        !self.marked.contains(room)
+            && !matches!(self.events.try_send(event), Err(TrySendError::Full(_)))
     }
 
     /// Sends an event that concerns `room` and holds `bytes` of its log, if the queue holds at most

@@ -61,6 +61,7 @@ pub(super) async fn run(parts: WorkerParts) {
     worker.confirm_through(status.receipts.clone());
     tokio::task::spawn_local(worker.clone().run_passes());
     tokio::task::spawn_local(worker.clone().run_hub_requests());
+    tokio::task::spawn_local(worker.clone().run_conflation());
     tokio::task::spawn_local(worker.clone().follow_orders(status.orders.clone()));
     tokio::task::spawn_local(worker.clone().follow_replaced(status.users.clone()));
     tokio::task::spawn_local(watch_time(worker.clone(), status.clone()));
@@ -175,5 +176,6 @@ async fn watch_time(worker: Rc<Worker>, status: Arc<NodeStatus>) {
 /// be left.
 fn end_some(worker: &Worker) -> bool {
     let are_joins_left = worker.refuse_late(Instant::now(), SLICE);
-    worker.end_access(SLICE) || are_joins_left
+    let are_numbers_due = worker.end_waits_for_numbers(Instant::now(), SLICE);
+    worker.end_access(SLICE) || are_joins_left || are_numbers_due
 }

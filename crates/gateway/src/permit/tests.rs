@@ -43,8 +43,7 @@ fn a_name_may_be_bounded_more_tightly_than_by_the_protocol() {
 #[test]
 fn without_authentication_everything_is_allowed() {
     for room in ["a", "large:a"] {
-        for action in [RoomAction::Join { history: 5 }, RoomAction::ReadHistory, RoomAction::Leave]
-        {
+        for action in [joining(5), RoomAction::ReadHistory, RoomAction::Leave] {
             check(room, action, Ok(()));
         }
     }
@@ -85,19 +84,16 @@ fn with_authentication_a_capability_is_needed_unless_a_policy_admits() {
     let nobody = AccessIdentity::anonymous();
     let alice = AccessIdentity::named(UserName::parse("alice").unwrap());
     let inside = RoomStanding::Inside(Capabilities::NONE);
-    assert_lacks(
-        denied(&alice, RoomStanding::Outside, "a", RoomAction::Join { history: 0 }),
-        "join",
-    );
+    assert_lacks(denied(&alice, RoomStanding::Outside, "a", joining(0)), "join");
     assert_lacks(denied(&alice, inside, "a", RoomAction::Stay), "join");
     assert_lacks(denied(&alice, inside, "a", PUBLISH), "publish");
-    assert_lacks(denied(&alice, inside, "lobby:1", RoomAction::Join { history: 1 }), "history");
+    assert_lacks(denied(&alice, inside, "lobby:1", joining(1)), "history");
     assert_lacks(denied(&alice, inside, "lobby:1", RoomAction::ReadHistory), "history");
     assert_lacks(denied(&nobody, inside, "lobby:1", PUBLISH), "publish");
     assert_lacks(denied(&alice, RoomStanding::Outside, "club:1", PUBLISH), "publish");
     assert_lacks(denied(&alice, inside, "news:1", PUBLISH), "publish");
     for (identity, standing, room, action) in [
-        (&nobody, RoomStanding::Outside, "lobby:1", RoomAction::Join { history: 0 }),
+        (&nobody, RoomStanding::Outside, "lobby:1", joining(0)),
         (&nobody, RoomStanding::Outside, "a", RoomAction::Leave),
         (&alice, RoomStanding::Outside, "lobby:1", PUBLISH),
         (&nobody, inside, "club:1", PUBLISH),
@@ -112,8 +108,12 @@ fn a_rooms_token_gives_its_capabilities_in_the_room() {
     let alice = AccessIdentity::named(UserName::parse("alice").unwrap());
     let can = Capabilities::from_words(["join", "publish"]);
     let entering = RoomStanding::Entering(can);
-    assert_eq!(denied(&alice, entering, "a", RoomAction::Join { history: 0 }), None);
-    assert_lacks(denied(&alice, entering, "a", RoomAction::Join { history: 1 }), "history");
+    assert_eq!(denied(&alice, entering, "a", joining(0)), None);
+    assert_lacks(denied(&alice, entering, "a", joining(1)), "history");
     assert_eq!(denied(&alice, RoomStanding::Inside(can), "a", PUBLISH), None);
     assert_lacks(denied(&alice, RoomStanding::Inside(can), "news:1", PUBLISH), "publish");
+}
+
+fn joining(history: u32) -> RoomAction {
+    RoomAction::Join { history, listening: Listening::No, info_bytes: 0 }
 }

@@ -3,9 +3,13 @@
 use std::rc::Rc;
 
 use roomcast_access::identity::RoomPass;
-use roomcast_protocol::{Epoch, JoinRoom, Lineage, Position, Publish, ReadMarks, RequestId, Seq};
+use roomcast_protocol::{
+    Data, Epoch, EventName, JoinRoom, Lineage, Position, PresenceStatus, Publish, ReadMarks,
+    RequestId, Seq,
+};
 use tokio::time::Instant;
 
+use super::JoinPresence;
 use crate::connection::Connection;
 use crate::room_log::{Cursor, RoomLog};
 
@@ -32,6 +36,11 @@ pub(crate) struct PendingJoin {
     pub(crate) deadline: Instant,
     /// What the bus says of a position that this node has not seen.
     pub(crate) known: PositionCheck,
+    /// What others are to see of it.
+    pub(crate) info: Option<Data>,
+    /// It follows who is in the room.
+    pub(crate) listens: bool,
+    pub(crate) presence: JoinPresence,
     /// What the connection asked for in the room meanwhile, in its order.
     pub(crate) then: Vec<AfterJoin>,
 }
@@ -52,6 +61,16 @@ pub(crate) enum AfterJoin {
     Publish(Publish),
     /// A `join` with another token of the room, which replaces the one before.
     Token { id: Option<RequestId>, join: JoinRoom, pass: RoomPass },
+    /// What only a member may say.
+    Word { id: Option<RequestId>, word: MemberWord },
+}
+
+/// What a member tells the others, or shows of itself.
+#[derive(Debug)]
+pub(crate) enum MemberWord {
+    Signal { event: EventName, data: Option<Data> },
+    Typing { active: bool },
+    Show { info: Option<Data>, status: Option<PresenceStatus> },
 }
 
 /// What the bus says of a position.

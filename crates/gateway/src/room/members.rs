@@ -29,6 +29,8 @@ pub(crate) struct RoomMember {
     pub(crate) membership: u32,
     /// It published here with a key or without echo, so its own frames may differ.
     pub(crate) author: bool,
+    /// It follows who is in the room.
+    pub(crate) listens: bool,
     /// Where it reads.
     pub(crate) reader: MemberReader,
 }

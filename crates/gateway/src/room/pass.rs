@@ -5,6 +5,7 @@
 use std::io::IoSlice;
 use std::rc::Rc;
 
+use super::round::EphemeralRound;
 use super::{MAX_TURN_BYTES, MemberReader, RoomMember, RoomState, Run, write_run};
 use crate::connection::Connection;
 use crate::form::Form;
@@ -18,9 +19,11 @@ pub(crate) const CHUNK: usize = 512;
 const MAX_PREPARED: usize = 8;
 
 /// A pass under way.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct PassState {
     next: usize,
+    /// What it gives members beside the log.
+    round: Option<Box<EphemeralRound>>,
     /// The end of the log when it began: if that has moved at the end, another pass is due.
     end: Cursor,
 }
@@ -37,6 +40,8 @@ pub(crate) struct Chunk {
     /// Connections with frames of several rooms or control bytes waiting: to be
     /// written once, across all of it, after the chunk.
     pub(crate) deferred: Vec<Rc<Connection>>,
+    /// Signals that members could not take.
+    pub(crate) dropped: u64,
     /// Frames written to members.
     pub(crate) delivered: u64,
     /// Bytes written to members.
@@ -50,9 +55,11 @@ pub(crate) fn write_chunk(state: &mut RoomState) -> Chunk {
     let end = state.log.end_cursor();
     let pass = state.pass.get_or_insert_with(|| {
         state.members.pin();
-        PassState { next: 0, end }
+        PassState { next: 0, round: state.waiting_items.take(), end }
     });
-    let mut writer = Writer { log: &state.log, end, prepared: Vec::new(), chunk: Chunk::default() };
+    let (prepared, chunk) = (Vec::new(), Chunk::default());
+    let mut writer =
+        Writer { log: &state.log, end, round: pass.round.as_deref_mut(), prepared, chunk };
     for member in state.members.chunk(pass.next, pass.next + CHUNK) {
         writer.write(member);
     }
@@ -61,7 +68,7 @@ pub(crate) fn write_chunk(state: &mut RoomState) -> Chunk {
     pass.next += CHUNK;
     if pass.next >= state.members.slots() {
         chunk.ended = true;
-        chunk.done = pass.end == end;
+        chunk.done = pass.end == end && state.waiting_items.is_empty();
         state.passed = pass.end.batch;
         state.pass = None;
         state.members.unpin();
@@ -80,12 +87,20 @@ struct Prepared<'a> {
 struct Writer<'a> {
     log: &'a RoomLog,
     end: Cursor,
+    round: Option<&'a mut EphemeralRound>,
     prepared: Vec<Prepared<'a>>,
     chunk: Chunk,
 }
 
 impl<'a> Writer<'a> {
     fn write(&mut self, member: &mut RoomMember) {
+        if let (Some(round), Some(connection)) = (&mut self.round, &member.connection) {
+            let (dropped, gave) = round.give(connection, member);
+            self.chunk.dropped += dropped;
+            if gave && !connection.is_blocked() && !connection.queued.replace(true) {
+                self.chunk.deferred.push(connection.clone());
+            }
+        }
         let (Some(connection), MemberReader::Log(cursor)) =
             (&member.connection, &mut member.reader)
         else {

@@ -11,7 +11,8 @@ use roomcast_protocol::{Lineage, Position, RoomName, Seq};
 use super::followed::FollowedMessages;
 use super::slow::Laggard;
 use super::{
-    MemberReader, Members, PassState, PendingJoin, PositionCheck, StartPoint, start_point,
+    LocalPeople, MemberReader, Members, PassState, PendingJoin, PositionCheck, StartPoint,
+    WaitingItems, start_point,
 };
 use crate::connection::{Connection, RoomId};
 use crate::room_log::{Batch, Cursor, Floor, RoomLog};
@@ -64,6 +65,8 @@ pub(crate) struct RoomState {
     pub(crate) log: RoomLog,
     pub(crate) lineage: Arc<Lineage>,
     pub(crate) members: Members,
+    /// What members show of themselves, where the namespace has presence.
+    pub(crate) people: LocalPeople,
     /// Joins that wait for the log, a page or a position, the first of them longest.
     pub(crate) pending: Vec<PendingJoin>,
     /// Its place among the worker's rooms with waiting joins.
@@ -72,6 +75,8 @@ pub(crate) struct RoomState {
     pub(crate) page_asked: bool,
     /// The bus was asked for the room's position.
     pub(crate) standing_asked: bool,
+    /// What the next pass gives members beside the log.
+    pub(crate) waiting_items: WaitingItems,
     /// The pass under way.
     pub(super) pass: Option<PassState>,
     /// It is in the worker's queue of passes.
@@ -101,10 +106,12 @@ impl RoomState {
             log: RoomLog::new(nowhere),
             lineage: Arc::new(Lineage::new(nowhere.epoch)),
             members: Members::default(),
+            people: LocalPeople::default(),
             pending: Vec::new(),
             watch: None,
             page_asked: false,
             standing_asked: false,
+            waiting_items: WaitingItems::default(),
             pass: None,
             queued: false,
             admitting: false,

@@ -7,6 +7,7 @@ use std::vec;
 use roomcast_access::capability::Capabilities;
 use roomcast_access::identity::{RoomPass, reconnect_at};
 use roomcast_access::policy::{Caller, RETURN_WINDOW_MS, RoomStanding};
+use roomcast_bus::Departure;
 use roomcast_protocol::{CloseCode, ErrorCode, RoomName, ServerFrame};
 
 use super::Worker;
@@ -150,6 +151,8 @@ impl Worker {
             let Some(room) = self.rooms.by_id(id) else { continue };
             if self.decide(connection, &room.name, RoomAction::Stay).is_err() {
                 self.put_out(connection, &room, NOT_ALLOWED);
+            } else if self.decide(connection, &room.name, RoomAction::SeeMembers).is_err() {
+                self.stop_listening(connection, &room);
             }
         }
         connection.is_open() && rooms.len() > 0
@@ -157,14 +160,16 @@ impl Worker {
 
     /// Ends a membership, or a join that waits, because the connection may not be in the room.
     pub(super) fn put_out(&self, connection: &Rc<Connection>, room: &Rc<Room>, reason: &str) {
+        let how = if reason == PASS_ENDED { Departure::Ended } else { Departure::Left };
         match connection.membership_in(room.id) {
             Some((membership, _)) => {
-                self.exit(connection, membership);
+                self.exit(connection, membership, how);
                 let (room, reason) = (room.name.clone(), Some(reason.into()));
                 connection.send(&ServerFrame::Left { id: None, room, reason });
             }
             None if connection.end_join(room.id) => {
                 self.drop_pass(connection, room.id);
+                self.disappear(connection, room, how);
                 let why = "the capability \"join\" ended before the join was answered";
                 self.cancel_pending(connection, room, (ErrorCode::Forbidden, why));
                 self.forget_if_empty(room);

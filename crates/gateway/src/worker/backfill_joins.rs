@@ -7,10 +7,13 @@ use std::rc::Rc;
 use roomcast_metrics::ResumeOutcome;
 use roomcast_protocol::{ErrorCode, Lineage, Position, Seq, ServerFrame};
 
+use super::people::departure;
 use super::{BusAnswer, Worker};
 use crate::room::{
-    Attachment, MemberReader, PendingJoin, PositionCheck, Room, StartPoint, start_point,
+    Attachment, JoinPresence, MemberReader, PendingJoin, PositionCheck, Room, StartPoint,
+    start_point,
 };
+use crate::settings::PresenceSetting;
 
 /// How a join begins.
 pub(super) struct JoinStart {
@@ -26,6 +29,7 @@ pub(super) struct JoinStart {
 impl Worker {
     /// Answers every waiting join that can be answered now, and asks for what the others need.
     pub(super) fn resolve(&self, room: &Rc<Room>) {
+        let has_presence = room.namespace.borrow().presence.mode != PresenceSetting::Off;
         let mut state = room.state.borrow_mut();
         if !matches!(state.attachment, Attachment::Live(_)) {
             return;
@@ -33,7 +37,16 @@ impl Worker {
         let mut ready = Vec::new();
         let mut kept = Vec::new();
         let (mut is_ahead, mut is_before) = (false, false);
-        for pending in std::mem::take(&mut state.pending) {
+        let mut appearing = Vec::new();
+        for mut pending in std::mem::take(&mut state.pending) {
+            if has_presence && pending.presence == JoinPresence::Unasked {
+                pending.presence = JoinPresence::Asked;
+                appearing.push((pending.connection.clone(), pending.info.take()));
+            }
+            if pending.presence == JoinPresence::Asked {
+                kept.push(pending);
+                continue;
+            }
             match start_point(&state.log, &state.lineage, &pending) {
                 StartPoint::Log { cursor, at } => {
                     let start = match pending.oldest {
@@ -73,6 +86,9 @@ impl Worker {
         state.pending = kept;
         let ask_standing = is_ahead && !std::mem::replace(&mut state.standing_asked, is_ahead);
         drop(state);
+        for (connection, info) in appearing {
+            self.appear(&connection, room, info.as_ref());
+        }
         self.admit_all(room, ready);
         if ask_standing {
             self.ask_standing(room);
@@ -104,11 +120,12 @@ impl Worker {
         if pending.strict && !is_whole {
             return self.refuse_joins(room, vec![pending], ErrorCode::Unrecoverable);
         }
-        let PendingJoin { connection, id, resumes, marks, then, .. } = pending;
+        let PendingJoin { connection, id, resumes, marks, then, presence, listens, .. } = pending;
         connection.end_join(room.id);
         if !connection.is_open() {
             self.drop_pass(&connection, room.id);
-            return self.go_on_after_join(&connection, then);
+            self.disappear(&connection, room, departure(&connection));
+            return self.go_on_after_join(&connection, &room.name, then);
         }
         if let Some(outcome) = start.outcome {
             self.metrics.rooms.resumes[outcome].inc();
@@ -120,15 +137,16 @@ impl Worker {
             epoch: start.at.epoch,
             seq: start.at.seq,
             recovered,
-            counts: None,
+            counts: self.numbers_for(&connection, room, presence),
             marks,
             state: false,
         });
         if let Some(notice) = start.notice {
             connection.send(&notice);
         }
-        self.enter(&connection, room, start.reader);
-        self.go_on_after_join(&connection, then);
+        let listens = listens && presence != JoinPresence::Unasked;
+        self.enter(&connection, room, (start.reader, listens));
+        self.go_on_after_join(&connection, &room.name, then);
         self.write_soon(&connection);
     }
 

@@ -7,6 +7,7 @@ use std::vec;
 
 use super::Worker;
 use super::joins::LEFT_EARLY;
+use super::people::departure;
 use crate::connection::{Connection, RoomId};
 use crate::room::Room;
 use crate::settings::Settings;
@@ -74,12 +75,13 @@ impl Worker {
             connection.end_join(id);
             if let Some(room) = self.rooms.by_id(id) {
                 self.drop_pass(connection, id);
+                self.disappear(connection, &room, departure(connection));
                 self.cancel_pending(connection, &room, LEFT_EARLY);
                 self.forget_if_empty(&room);
             }
         }
         for membership in connection.some_memberships(SLICE) {
-            self.exit(connection, membership);
+            self.exit(connection, membership, departure(connection));
         }
         self.settle_user_rooms(connection);
         connection.joining() > 0 || connection.rooms() > 0
@@ -100,7 +102,10 @@ impl Worker {
             current.metrics.members.sub(members);
             namespace.metrics.rooms.inc();
             namespace.metrics.members.add(members);
+            let before = current.presence;
             *current = namespace;
+            drop(current);
+            self.follow_presence(&room, before);
         }
         rooms.len() > 0
     }

@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use roomcast_metrics::{DeliveryStage, GapCause, SlowAction};
+use roomcast_metrics::{DeliveryStage, GapCause, SignalOutcome, SlowAction};
 use roomcast_protocol::CloseCode;
 
 use super::Worker;
@@ -65,6 +65,12 @@ impl Worker {
                 let Some(room) = self.room(&room) else { return };
                 let fallen = room.state.borrow_mut().trim(floor);
                 self.judge(&room, fallen);
+            }
+            WorkerEvent::Ephemeral { room, items } => {
+                let Some(room) = self.room(&room) else { return };
+                let dropped = room.state.borrow_mut().waiting_items.add(&items);
+                self.metrics.people.signals[SignalOutcome::Dropped].inc_by(dropped);
+                self.queue_pass(&room);
             }
             WorkerEvent::Backfill { room, answer } => {
                 if let Some(room) = self.room(&room) {

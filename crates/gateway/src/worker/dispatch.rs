@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use roomcast_bus::ReceiptKind;
 use roomcast_protocol::{
-    ClientFrame, ErrorCode, HistoryQuery, JoinRoom, Position, Publish, RequestId, RoomName,
-    ServerFrame,
+    ClientFrame, Data, ErrorCode, HistoryQuery, JoinRoom, Position, Publish, RequestId, RoomKind,
+    RoomName, ServerFrame,
 };
 
 use super::Worker;
@@ -14,6 +14,7 @@ use super::confirms::Confirmation;
 use crate::connection::{Connection, RequestRate};
 use crate::hub::now_ms;
 use crate::permit::{Denial, RoomAction};
+use crate::room::MemberWord;
 
 /// A request that concerns one room.
 enum RoomRequest {
@@ -22,6 +23,8 @@ enum RoomRequest {
     Publish(Publish),
     History(HistoryQuery),
     Confirm { id: Option<RequestId>, confirmation: Confirmation },
+    Say { id: Option<RequestId>, room: RoomName, word: MemberWord },
+    Members { id: Option<RequestId>, room: RoomName, page: Option<Box<str>> },
 }
 
 impl RoomRequest {
@@ -35,7 +38,19 @@ impl RoomRequest {
             }
             Self::History(HistoryQuery { id, room, .. }) => (*id, room, RoomAction::ReadHistory),
             Self::Confirm { id, confirmation } => (*id, &confirmation.room, RoomAction::Confirm),
+            Self::Say { id, room, word } => (*id, room, action_of(word)),
+            Self::Members { id, room, .. } => (*id, room, RoomAction::SeeMembers),
         }
+    }
+}
+
+/// What a member's word needs.
+fn action_of(word: &MemberWord) -> RoomAction {
+    let bytes = |data: &Option<Data>| data.as_ref().map_or(0, Data::len);
+    match word {
+        MemberWord::Signal { data, .. } => RoomAction::Signal { data_bytes: bytes(data) },
+        MemberWord::Typing { .. } => RoomAction::Signal { data_bytes: 0 },
+        MemberWord::Show { info, .. } => RoomAction::Show { info_bytes: bytes(info) },
     }
 }
 
@@ -47,7 +62,6 @@ impl Worker {
         frame: ClientFrame,
         mut free_joins: usize,
     ) {
-        let is_read = matches!(frame, ClientFrame::Members { .. });
         let request = match frame {
             ClientFrame::Join { id, rooms } => {
                 for mut join in rooms {
@@ -78,20 +92,20 @@ impl Worker {
                 RoomRequest::Confirm { id, confirmation: Confirmation { room, at, kind } }
             }
             ClientFrame::Room { id, rooms } => return self.room_info(connection, id, rooms),
-            ClientFrame::Signal { id, room, .. }
-            | ClientFrame::Typing { id, room, .. }
-            | ClientFrame::Members { id, room, .. }
-            | ClientFrame::Presence { id, room, .. } => {
-                let taken = match is_read {
-                    true => self.take_request(connection, RequestRate::Read),
-                    false => self.take_signal(connection, &room),
-                };
-                if let Err(excess) = taken {
-                    return self.refuse_above(connection, id, Some(&room), excess);
-                }
-                let reason = (ErrorCode::Unsupported, "this node does not serve such frames");
+            ClientFrame::Signal { id, room, event, data } => {
+                RoomRequest::Say { id, room, word: MemberWord::Signal { event, data } }
+            }
+            ClientFrame::Typing { id, room, .. } if room.kind() != RoomKind::Application => {
+                let reason = (ErrorCode::Unsupported, "there is no typing in this room");
                 return self.refuse(connection, id, Some(&room), reason);
             }
+            ClientFrame::Typing { id, room, active } => {
+                RoomRequest::Say { id, room, word: MemberWord::Typing { active } }
+            }
+            ClientFrame::Presence { id, room, info, status } => {
+                RoomRequest::Say { id, room, word: MemberWord::Show { info, status } }
+            }
+            ClientFrame::Members { id, room, page } => RoomRequest::Members { id, room, page },
             ClientFrame::Ping { id } => {
                 return connection.send(&ServerFrame::Pong { id, time: now_ms() });
             }
@@ -121,7 +135,12 @@ impl Worker {
         let (id, room, action) = request.parts();
         let taken = match action {
             RoomAction::Publish { .. } => self.take_publish(connection, room),
-            RoomAction::ReadHistory => self.take_request(connection, RequestRate::Read),
+            RoomAction::ReadHistory | RoomAction::SeeMembers => {
+                self.take_request(connection, RequestRate::Read)
+            }
+            RoomAction::Signal { .. } | RoomAction::Show { .. } => {
+                self.take_signal(connection, room)
+            }
             // Joins are counted before, as some are free.
             RoomAction::Join { .. } | RoomAction::Stay | RoomAction::Leave => Ok(()),
             // They are few writes, however many come.
@@ -139,6 +158,8 @@ impl Worker {
             RoomRequest::Publish(publish) => self.publish_judged(connection, publish),
             RoomRequest::History(query) => self.history(connection, query),
             RoomRequest::Confirm { id, confirmation } => self.confirm(connection, id, confirmation),
+            RoomRequest::Say { id, room, word } => self.say(connection, (id, room), word),
+            RoomRequest::Members { id, room, page } => self.members(connection, (id, room), page),
         }
     }
 }

@@ -101,7 +101,7 @@ impl Worker {
             node: self.node.clone(),
             time: now_ms(),
             expires: connection.life().map(|(life, _)| life.expires),
-            online: None,
+            online: self.bus.online(),
             heartbeat: settings.heartbeat.told(),
             limits: settings.limits.told(),
         });

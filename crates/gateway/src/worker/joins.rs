@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use roomcast_access::identity::RoomPass;
+use roomcast_bus::Departure;
 use roomcast_metrics::ResumeOutcome;
 use roomcast_protocol::{ErrorCode, JoinRoom, RequestId, RoomKind, RoomName, ServerFrame, Since};
 use tokio::time::Instant;
@@ -12,7 +13,9 @@ use tokio::time::Instant;
 use super::Worker;
 use super::chores::SLICE;
 use crate::connection::Connection;
-use crate::room::{AfterJoin, Attachment, JoinLookup, PendingJoin, PositionCheck, Room};
+use crate::room::{
+    AfterJoin, Attachment, JoinLookup, JoinPresence, PendingJoin, PositionCheck, Room,
+};
 
 /// How long a join may wait for the bus before it is refused.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(3);
@@ -71,6 +74,9 @@ impl Worker {
             withheld: None,
             deadline: Instant::now() + JOIN_TIMEOUT,
             known: PositionCheck::Unasked,
+            info: join.info,
+            listens: join.presence,
+            presence: JoinPresence::Unasked,
             then: Vec::new(),
         };
         connection.begin_join(room.id);
@@ -96,7 +102,7 @@ impl Worker {
         let room = self.room(&name);
         let membership = room.as_ref().and_then(|room| connection.membership_in(room.id));
         match (membership, room) {
-            (Some((membership, _)), _) => self.exit(connection, membership),
+            (Some((membership, _)), _) => self.exit(connection, membership, Departure::Left),
             (None, Some(room)) if self.cancel_join(connection, &room) => {}
             _ => {
                 let reason = (ErrorCode::NotJoined, "this connection is not in that room");
@@ -113,6 +119,7 @@ impl Worker {
         }
         self.drop_pass(connection, room.id);
         self.settle_user_rooms(connection);
+        self.disappear(connection, room, Departure::Left);
         self.cancel_pending(connection, room, LEFT_EARLY);
         self.forget_if_empty(room);
         true
@@ -144,7 +151,7 @@ impl Worker {
                 self.refuse(connection, id, Some(&room.name), reason);
             }
         }
-        self.go_on_after_join(connection, publishes);
+        self.go_on_after_join(connection, &room.name, publishes);
     }
 
     /// Refuses all joins of a room: at once if they are few, else in slices, as if they had waited too
@@ -172,6 +179,7 @@ impl Worker {
             connection.end_join(room.id);
             self.drop_pass(&connection, room.id);
             self.settle_user_rooms(&connection);
+            self.disappear(&connection, room, Departure::Ended);
             if since.is_some() {
                 self.metrics.rooms.resumes[ResumeOutcome::Failed].inc();
             }
@@ -181,7 +189,7 @@ impl Worker {
                 _ => "the bus does not answer; try again",
             };
             self.refuse(&connection, id, Some(&room.name), (code, message));
-            self.go_on_after_join(&connection, then);
+            self.go_on_after_join(&connection, &room.name, then);
             self.write_soon(&connection);
         }
         self.forget_if_empty(room);

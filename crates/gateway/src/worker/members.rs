@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use roomcast_bus::Departure;
 use roomcast_protocol::{CloseCode, RoomName};
 
 use super::Worker;
@@ -35,13 +36,19 @@ impl Worker {
 
     /// Makes a connection a member that reads from `reader`. Its `joined` must be in its gate already:
     /// from here on passes write to it.
-    pub(super) fn enter(&self, connection: &Rc<Connection>, room: &Rc<Room>, reader: MemberReader) {
+    pub(super) fn enter(
+        &self,
+        connection: &Rc<Connection>,
+        room: &Rc<Room>,
+        (reader, listens): (MemberReader, bool),
+    ) {
         let membership = connection.enter(room.id);
         let mut state = room.state.borrow_mut();
         let slot = state.members.add(RoomMember {
             connection: Some(connection.clone()),
             membership,
             author: connection.authored.get(),
+            listens,
             reader: reader.clone(),
         });
         connection.moved(membership, slot);
@@ -58,12 +65,13 @@ impl Worker {
     }
 
     /// Ends a membership. After this no frame of the room is begun on the connection.
-    pub(super) fn exit(&self, connection: &Rc<Connection>, membership: u32) {
+    pub(super) fn exit(&self, connection: &Rc<Connection>, membership: u32, how: Departure) {
         let Some((id, slot)) = connection.exit(membership) else { return };
         self.drop_pass(connection, id);
         let room = self.rooms.by_id(id).expect("a room lasts as long as its members");
         room.state.borrow_mut().members.remove(slot);
         room.namespace.borrow().metrics.members.dec();
+        self.disappear(connection, &room, how);
         self.settle_user_rooms(connection);
         self.forget_if_empty(&room);
     }

@@ -3,6 +3,7 @@
 
 use std::rc::Rc;
 
+use roomcast_bus::Departure;
 use roomcast_protocol::{JoinRoom, RoomName};
 
 use super::Worker;
@@ -24,7 +25,7 @@ impl Worker {
     pub(super) fn quit_own_room(&self, connection: &Rc<Connection>, name: &RoomName) {
         let Some(room) = self.room(name) else { return };
         match connection.membership_in(room.id) {
-            Some((membership, _)) => self.exit(connection, membership),
+            Some((membership, _)) => self.exit(connection, membership, Departure::Left),
             None if connection.end_join(room.id) => {
                 self.settle_user_rooms(connection);
                 let mut state = room.state.borrow_mut();
@@ -33,7 +34,7 @@ impl Worker {
                 let waiting = state.pending.iter().position(is_its);
                 let waiting = waiting.map(|at| state.pending.remove(at).then);
                 drop(state);
-                self.go_on_after_join(connection, waiting.unwrap_or_default());
+                self.go_on_after_join(connection, name, waiting.unwrap_or_default());
                 self.forget_if_empty(&room);
             }
             None => {}

@@ -3,6 +3,8 @@
 
 use std::rc::Rc;
 
+use roomcast_metrics::SignalOutcome;
+
 use super::Worker;
 use crate::connection::Connection;
 use crate::hub::now_ms;
@@ -62,6 +64,7 @@ impl Worker {
         traffic.messages_out.inc_by(chunk.delivered);
         traffic.bytes_out.inc_by(chunk.bytes);
         traffic.writes.inc_by(chunk.writes);
+        self.metrics.people.signals[SignalOutcome::Dropped].inc_by(chunk.dropped);
         self.write_all(chunk.deferred);
         if chunk.ended {
             traffic.passes.inc();

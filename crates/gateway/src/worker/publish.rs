@@ -101,10 +101,20 @@ impl Worker {
     }
 
     /// Does what waited for a join.
-    pub(super) fn go_on_after_join(&self, connection: &Rc<Connection>, waiting: Vec<AfterJoin>) {
+    pub(super) fn go_on_after_join(
+        &self,
+        connection: &Rc<Connection>,
+        room: &RoomName,
+        waiting: Vec<AfterJoin>,
+    ) {
         for request in waiting {
             connection.in_flight.set(connection.in_flight.get() - 1);
             match request {
+                AfterJoin::Word { id, word } => {
+                    if connection.is_open() {
+                        self.say(connection, (id, room.clone()), word);
+                    }
+                }
                 AfterJoin::Publish(publish) => self.publish_after_join(connection, publish),
                 AfterJoin::Token { id, join, pass } => {
                     if connection.is_open() {

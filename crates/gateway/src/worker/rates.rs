@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use roomcast_metrics::{Label, LimitAction, LimitName};
+use roomcast_metrics::{Label, LimitAction, LimitName, SignalOutcome};
 use roomcast_protocol::{
     ClientFrame, CloseCode, ErrorCode, JoinRoom, RequestId, RoomName, ServerFrame,
 };
@@ -173,7 +173,11 @@ impl Worker {
         let settings = self.settings.borrow();
         let namespace = settings.namespace_of(room);
         let limit = namespace.publish_rates.signals;
-        self.noted(rates.borrow_mut().take_signal(&namespace.name, limit, self.rate_time()))
+        let taken = rates.borrow_mut().take_signal(&namespace.name, limit, self.rate_time());
+        if taken.is_err() {
+            self.count_signal(SignalOutcome::Limited);
+        }
+        self.noted(taken)
     }
 
     /// Reserves the room that a publish may begin. True if one was reserved: then

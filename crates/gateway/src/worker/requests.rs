@@ -3,13 +3,17 @@
 
 use std::rc::Rc;
 
-use roomcast_bus::{History, ReadError, ReceiptCounts, ReceiptError, ReceiptMarks, RoomOutline};
-use roomcast_protocol::{ConnectionId, Lineage, RequestId, RoomName, Seq};
+use roomcast_bus::{
+    History, PresenceList, ReadError, ReceiptCounts, ReceiptError, ReceiptMarks, RoomOutline,
+};
+use roomcast_protocol::{ConnectionId, Lineage, PresenceCounts, RequestId, RoomName, Seq};
 use tokio::time::Instant;
 
 use super::Worker;
 use super::join_lookups::JoinFound;
 use super::judging::Verdict;
+use super::member_list::ListMark;
+use super::people::ShownAnswer;
 use super::tokens::CheckedToken;
 use crate::connection::Connection;
 use crate::publication::PublishOutcome;
@@ -34,6 +38,17 @@ pub(crate) enum BusAnswer {
     Confirmed { to: Requester, room: RoomName, outcome: Result<ReceiptMarks, ReceiptError> },
     /// How many users have messages of a room.
     Counted { room: RoomName, seqs: Vec<Seq>, counts: Result<ReceiptCounts, ReadError> },
+    /// A room's members, for a page after a mark.
+    Members {
+        to: Requester,
+        room: RoomName,
+        after: Option<ListMark>,
+        list: Result<PresenceList, ReadError>,
+    },
+    /// A connection is among a room's members, or an exit of it came first.
+    Appeared { room: RoomName, connection: ConnectionId, counts: Option<PresenceCounts> },
+    /// What a member shows was written, or not in time.
+    Shown(Box<ShownAnswer>),
     /// A token whose key had to be waited for.
     Token { to: Requester, checked: CheckedToken },
     /// A large payload was judged.
@@ -94,6 +109,15 @@ impl Worker {
             }
             BusAnswer::Confirmed { to, room, outcome } => self.answer_confirm(to, room, outcome),
             BusAnswer::Counted { room, seqs, counts } => self.take_counts(&room, &seqs, counts),
+            BusAnswer::Members { to, room, after, list } => {
+                self.answer_members((to, room), after.as_ref(), list);
+            }
+            BusAnswer::Appeared { room, connection, counts } => {
+                if let Some(room) = self.room(&room) {
+                    self.take_numbers(&room, connection, counts);
+                }
+            }
+            BusAnswer::Shown(answer) => self.answer_show(*answer),
             BusAnswer::Token { to, checked } => self.take_token(to, checked),
             BusAnswer::Judged(verdict) => self.take_verdict(*verdict),
             BusAnswer::Standing { room, standing } => {

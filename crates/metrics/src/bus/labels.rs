@@ -15,6 +15,8 @@ pub enum BusCommand {
     Receipts,
     /// Write a probe.
     Probe,
+    /// Pushes without a script: signals and typing.
+    Push,
     /// Subscribe to a room.
     Subscribe,
     /// Unsubscribe from one.
@@ -29,6 +31,7 @@ impl Label for BusCommand {
         Self::History,
         Self::Receipts,
         Self::Probe,
+        Self::Push,
         Self::Subscribe,
         Self::Unsubscribe,
     ];
@@ -44,6 +47,7 @@ impl Label for BusCommand {
             Self::History => "history",
             Self::Receipts => "receipts",
             Self::Probe => "probe",
+            Self::Push => "push",
             Self::Subscribe => "subscribe",
             Self::Unsubscribe => "unsubscribe",
         }

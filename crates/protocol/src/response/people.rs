@@ -9,8 +9,8 @@ pub const MAX_PAGE_ENTRIES: usize = 4096;
 /// Earlier values of one key that a part may hold.
 pub const MAX_STATE_POINTS: usize = 1000;
 
-/// A room's members in numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A room's members in numbers; by default those of a room without any.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PresenceCounts {
     /// Memberships.
     pub count: u64,
@@ -23,9 +23,10 @@ pub struct PresenceCounts {
 }
 
 /// Whether a user is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum PresenceStatus {
-    /// It is.
+    /// It is, or its client does not say.
+    #[default]
     Active,
     /// None of its connections is.
     Away,

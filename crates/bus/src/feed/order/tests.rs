@@ -48,7 +48,7 @@ fn short(events: &[FeedEvent]) -> String {
         }
         FeedEvent::Gap { from, to } => format!("-{from}..{to}"),
         FeedEvent::Reset { last, lost, .. } => format!("!{last}/{lost}"),
-        FeedEvent::Receipts(_) => unreachable!("receipts have no order"),
+        _ => unreachable!("what is ephemeral has no order"),
     };
     events.iter().map(word).collect::<Vec<_>>().join(" ")
 }

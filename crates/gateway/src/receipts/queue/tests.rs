@@ -40,7 +40,7 @@ fn finish(queue: &mut ReceiptQueue, write: ReceiptWrite) {
 #[test]
 fn a_burst_of_one_user_is_one_write_at_once_and_one_after_a_second() {
     let (mut queue, answers, begun) = (ReceiptQueue::default(), Answers::default(), Instant::now());
-    let mut ask = |queue: &mut ReceiptQueue, seq| {
+    let ask = |queue: &mut ReceiptQueue, seq| {
         let request = request(1, 1, seq, ReceiptKind::Received, &answers);
         assert!(queue.ask((&room(1), RULES), request, begun).is_none());
     };

@@ -172,7 +172,7 @@ impl Reader {
                     self.at = last;
                     self.known.retain(|&seq, _| seq <= last);
                 }
-                FeedEvent::Receipts(_) => unreachable!("receipts have no order"),
+                _ => unreachable!("what is ephemeral has no order"),
             }
             let epoch = self.lineage.as_ref().unwrap().epoch;
             for (seq, id) in &self.known {

@@ -1,0 +1,182 @@
+//! What the members of one room hear of who is in it: joins and leaves as they come, numbers and what
+//! users show of themselves at most once a second, the newest. Pure.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use roomcast_bus::{PresenceChange, PresenceNews, PresenceStep, Writer};
+use roomcast_protocol::{Data, PresenceCounts, PresenceStatus, RoomName, ServerFrame, UserEvent};
+use tokio::time::Instant;
+
+use crate::ephemeral::{Audience, AudienceMembers, EphemeralFrame, EphemeralItem};
+
+/// Time between two frames about the same thing.
+const PERIOD: Duration = Duration::from_secs(1);
+/// Lists are asked for again within this time, in a room of a thousand or more.
+const MAX_SPREAD_MS: u64 = 10_000;
+/// Per membership, so that a node answers a hundred lists a second at most.
+const SPREAD_MS_PER_MEMBER: u64 = 10;
+
+/// One room's part.
+#[derive(Debug, Default)]
+pub(super) struct RoomPeople {
+    /// Numbers that members have not heard.
+    numbers: Option<Numbers>,
+    /// The numbers that they heard last.
+    heard: Option<PresenceCounts>,
+    /// When numbers may go out again.
+    numbers_from: Option<Instant>,
+    /// Users, and connections without one, of which members heard within the period: what they have
+    /// shown since.
+    shown: HashMap<Writer, Option<Shown>>,
+    /// When each of them may be heard of again.
+    quiet: BTreeSet<(Instant, Writer)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Numbers {
+    counts: PresenceCounts,
+    /// Whether lists stay good.
+    keeps_list: bool,
+}
+
+#[derive(Debug)]
+struct Shown {
+    info: Option<Data>,
+    status: PresenceStatus,
+    rev: u64,
+}
+
+impl RoomPeople {
+    /// News have come; what members hear at once.
+    pub(super) fn take_in(
+        &mut self,
+        room: &RoomName,
+        news: PresenceNews,
+        now: Instant,
+    ) -> Vec<EphemeralItem> {
+        let mut items = Vec::new();
+        match news {
+            PresenceNews::Steps(steps) => {
+                for PresenceStep { change, counts } in steps {
+                    items.extend(change.and_then(|change| self.change(room, change, counts, now)));
+                    self.numbers = Some(Numbers { counts, keeps_list: true });
+                }
+            }
+            PresenceNews::Counts(counts) => {
+                self.numbers = Some(Numbers { counts, keeps_list: false });
+            }
+            PresenceNews::Reset(counts) => {
+                *self = Self { numbers_from: self.numbers_from, ..Self::default() };
+                self.heard = Some(counts);
+                let spread_ms = (counts.count * SPREAD_MS_PER_MEMBER).min(MAX_SPREAD_MS);
+                items.push(EphemeralItem::ListReset { room: room.clone(), spread_ms });
+            }
+        }
+        items.extend(self.due(room, now));
+        items
+    }
+
+    /// What members hear of a change at once.
+    fn change(
+        &mut self,
+        room: &RoomName,
+        change: PresenceChange,
+        counts: PresenceCounts,
+        now: Instant,
+    ) -> Option<EphemeralItem> {
+        let (user, info, time, event): (_, _, _, fn(UserEvent) -> ServerFrame) = match change {
+            PresenceChange::Joined { user, info, time } => {
+                (user, info, time, ServerFrame::UserJoined)
+            }
+            PresenceChange::Left { user, info, time } => (user, info, time, ServerFrame::UserLeft),
+            PresenceChange::Shown { user, connection, info, status } => {
+                let key = user.map(Writer::User).or(connection.map(Writer::Connection))?;
+                let shown = Shown { info, status, rev: counts.rev };
+                return self.show(room, key, shown, now);
+            }
+        };
+        self.heard = Some(counts);
+        // What it showed before says nothing any more.
+        if let Some(shown) = self.shown.get_mut(&Writer::User(user.clone())) {
+            *shown = None;
+        }
+        let PresenceCounts { count, users, rev, .. } = counts;
+        let but = Some(Writer::User(user.clone()));
+        let frame = event(UserEvent { room: room.clone(), user, info, time, count, users, rev });
+        Some(listeners(frame, but))
+    }
+
+    fn show(
+        &mut self,
+        room: &RoomName,
+        key: Writer,
+        shown: Shown,
+        now: Instant,
+    ) -> Option<EphemeralItem> {
+        if let Some(waiting) = self.shown.get_mut(&key) {
+            *waiting = Some(shown);
+            return None;
+        }
+        self.shown.insert(key.clone(), None);
+        self.quiet.insert((now + PERIOD, key.clone()));
+        Some(presence_item(room, key, shown))
+    }
+
+    /// What members hear by now.
+    pub(super) fn due(&mut self, room: &RoomName, now: Instant) -> Vec<EphemeralItem> {
+        let mut items = Vec::new();
+        while let Some((at, _)) = self.quiet.first()
+            && *at <= now
+            && let Some((_, key)) = self.quiet.pop_first()
+        {
+            if let Some(Some(shown)) = self.shown.remove(&key) {
+                items.extend(self.show(room, key, shown, now));
+            }
+        }
+        if self.numbers_from.is_none_or(|from| from <= now)
+            && let Some(Numbers { counts, keeps_list }) = self.numbers.take()
+            && self.heard != Some(counts)
+        {
+            self.heard = Some(counts);
+            self.numbers_from = Some(now + PERIOD);
+            let PresenceCounts { count, users, rev, .. } = counts;
+            let frame =
+                ServerFrame::Count { room: room.clone(), count, users, rev, list: keeps_list };
+            items.push(listeners(frame, None));
+        }
+        items
+    }
+
+    /// When the next thing is due, if anything waits.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        let numbers = self.numbers.as_ref().and(self.numbers_from);
+        self.quiet.first().map(|(at, _)| *at).into_iter().chain(numbers).min()
+    }
+}
+
+fn presence_item(room: &RoomName, key: Writer, shown: Shown) -> EphemeralItem {
+    let (user, connection) = match &key {
+        Writer::User(user) => (Some(user.clone()), None),
+        Writer::Connection(connection) => (None, Some(*connection)),
+    };
+    let frame = ServerFrame::Presence {
+        id: None,
+        room: room.clone(),
+        user,
+        connection,
+        info: shown.info,
+        status: Some(shown.status),
+        rev: Some(shown.rev),
+    };
+    listeners(frame, Some(key))
+}
+
+fn listeners(frame: ServerFrame, but: Option<Writer>) -> EphemeralItem {
+    let audience = Audience { members: AudienceMembers::Listeners, but };
+    EphemeralItem::Frame(EphemeralFrame::new(frame, audience))
+}
+
+#[cfg(test)]
+mod tests;

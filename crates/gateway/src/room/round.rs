@@ -1,0 +1,161 @@
+//! What one pass gives the members of a room beside its log. It goes through their gates, ahead of
+//! the log: what a member cannot take soon is dropped for it, and a list that it follows is then to be
+//! read again.
+
+use std::sync::Arc;
+
+use hashbrown::HashSet;
+use roomcast_bus::Writer;
+use roomcast_protocol::{ConnectionId, ServerFrame, UserName};
+
+use super::RoomMember;
+use crate::connection::Connection;
+use crate::ephemeral::{AudienceMembers, EphemeralFrame, EphemeralItem};
+use crate::form::Form;
+
+/// Bytes waiting in a member's gate above which signals are dropped for it.
+const MAX_WAITING_BYTES: usize = 16 * 1024;
+/// The same for who comes and goes.
+const MAX_NEWS_WAITING_BYTES: usize = 64 * 1024;
+/// Items that wait for a pass above which signals are dropped for all its members.
+const MAX_ITEMS: usize = 4096;
+
+/// What waits for the next pass.
+#[derive(Debug, Default)]
+pub(crate) struct WaitingItems(Vec<Arc<EphemeralItem>>);
+
+impl WaitingItems {
+    /// Adds items; returns how many were dropped, as no pass keeps up.
+    pub(crate) fn add(&mut self, items: &[Arc<EphemeralItem>]) -> u64 {
+        let before = self.0.len();
+        let is_full = before >= MAX_ITEMS;
+        self.0.extend(items.iter().filter(|item| !is_full || is_needed(item)).cloned());
+        (items.len() - (self.0.len() - before)) as u64
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn take(&mut self) -> Option<Box<EphemeralRound>> {
+        if self.0.is_empty() {
+            return None;
+        }
+        Some(Box::new(EphemeralRound::new(std::mem::take(&mut self.0))))
+    }
+}
+
+fn is_needed(item: &EphemeralItem) -> bool {
+    match item {
+        EphemeralItem::Frame(frame) => frame.audience().members == AudienceMembers::Listeners,
+        EphemeralItem::ListReset { .. } => true,
+    }
+}
+
+/// The items of one pass.
+#[derive(Debug)]
+pub(super) struct EphemeralRound {
+    items: Vec<Arc<EphemeralItem>>,
+    /// Connections and users of whom some items are not for all members.
+    connections: HashSet<ConnectionId>,
+    users: HashSet<UserName>,
+    /// Complete bytes for members of whom no item is: by form, and whether they listen.
+    prepared: Vec<(Form, bool, Vec<u8>)>,
+}
+
+impl EphemeralRound {
+    fn new(items: Vec<Arc<EphemeralItem>>) -> Self {
+        let (mut connections, mut users) = (HashSet::new(), HashSet::new());
+        for item in &items {
+            if let EphemeralItem::Frame(frame) = &**item {
+                match &frame.audience().but {
+                    Some(Writer::Connection(connection)) => drop(connections.insert(*connection)),
+                    Some(Writer::User(user)) => drop(users.insert(user.clone())),
+                    None => {}
+                }
+            }
+        }
+        Self { items, connections, users, prepared: Vec::new() }
+    }
+
+    /// Puts the items into a member's gate; returns how many signals were dropped for it, and whether
+    /// anything was put there.
+    pub(super) fn give(&mut self, connection: &Connection, member: &RoomMember) -> (u64, bool) {
+        if !connection.is_open() {
+            return (0, false);
+        }
+        let waiting = connection.unread_control();
+        let is_behind = connection.is_blocked() || waiting > MAX_WAITING_BYTES;
+        let is_author = self.connections.contains(&connection.id)
+            || connection.user.as_ref().is_some_and(|user| self.users.contains(user));
+        if !is_behind && !is_author {
+            let bytes = self.prepare(connection.form, member.listens);
+            connection.append_control(|control| control.extend_from_slice(bytes));
+            let is_reset = member.listens && self.reset(connection);
+            return (0, is_reset || !self.prepare(connection.form, member.listens).is_empty());
+        }
+        let (mut dropped, mut gave) = (0, false);
+        let takes_news = waiting <= MAX_NEWS_WAITING_BYTES;
+        for frame in self.items.iter().filter_map(|item| as_frame(item)) {
+            if !is_for(frame, connection, member.listens) {
+                continue;
+            }
+            match frame.audience().members {
+                AudienceMembers::All if is_behind => dropped += 1,
+                AudienceMembers::Listeners if !takes_news => connection.missed_list.set(true),
+                _ => {
+                    let bytes = frame.encoded(connection.form);
+                    connection.append_control(|control| control.extend_from_slice(bytes));
+                    gave = true;
+                }
+            }
+        }
+        let is_reset = member.listens && self.reset(connection);
+        (dropped, gave || is_reset)
+    }
+
+    /// Has a member that listens ask for the list again, if this round says so.
+    fn reset(&self, connection: &Connection) -> bool {
+        let reset = self.items.iter().find_map(|item| match &**item {
+            EphemeralItem::ListReset { room, spread_ms } => Some((room, *spread_ms)),
+            EphemeralItem::Frame(_) => None,
+        });
+        let Some((room, spread_ms)) = reset else { return false };
+        let after_ms = rand::random_range(0..=spread_ms);
+        connection.send(&ServerFrame::PresenceReset { room: room.clone(), after_ms });
+        true
+    }
+
+    fn prepare(&mut self, form: Form, listens: bool) -> &[u8] {
+        let known = |(of, to, _): &(Form, bool, Vec<u8>)| *of == form && *to == listens;
+        let at = self.prepared.iter().position(known).unwrap_or_else(|| {
+            let mut bytes = Vec::new();
+            for frame in self.items.iter().filter_map(|item| as_frame(item)) {
+                if listens || frame.audience().members == AudienceMembers::All {
+                    bytes.extend_from_slice(frame.encoded(form));
+                }
+            }
+            self.prepared.push((form, listens, bytes));
+            self.prepared.len() - 1
+        });
+        &self.prepared[at].2
+    }
+}
+
+fn as_frame(item: &EphemeralItem) -> Option<&EphemeralFrame> {
+    match item {
+        EphemeralItem::Frame(frame) => Some(frame),
+        EphemeralItem::ListReset { .. } => None,
+    }
+}
+
+fn is_for(frame: &EphemeralFrame, connection: &Connection, listens: bool) -> bool {
+    let audience = frame.audience();
+    let is_meant = listens || audience.members == AudienceMembers::All;
+    is_meant
+        && match &audience.but {
+            Some(Writer::Connection(but)) => *but != connection.id,
+            Some(Writer::User(but)) => connection.user.as_ref() != Some(but),
+            None => true,
+        }
+}

@@ -1,0 +1,210 @@
+//! Lists of members: a client's request for a page, and the page or the error on its way back. Lists
+//! are read at most once a second for a room (`Bus::presence_list`); a page is the part of a list
+//! after the last entry of the page before, so that a member who stays is listed exactly once.
+
+use std::rc::Rc;
+
+use roomcast_bus::{PresenceEntry, PresenceList, ReadError};
+use roomcast_protocol::{
+    ConnectionId, Data, ErrorCode, MAX_PAGE_MEMBERS, Member, RequestId, RoomName, ServerFrame,
+    UserName,
+};
+
+use super::Worker;
+use super::requests::{BusAnswer, Requester};
+use crate::auth::wall_ms;
+use crate::connection::Connection;
+use crate::page_token::PageReader;
+
+/// Bytes of one page, and what an entry has beside its names and info.
+const PAGE_BYTES: usize = 64 * 1024;
+const ENTRY_BYTES: usize = 96;
+/// Bytes of the answer beside its entries.
+const HEAD_BYTES: usize = 1024;
+/// A byte of MessagePack data has so many in JSON at most: a byte of binary data in Base64, escapes.
+const TRANSCODED_GROWTH: usize = 6;
+
+/// Where a page begins: after this user's connection of this id.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ListMark {
+    user: Option<UserName>,
+    connection: Option<ConnectionId>,
+}
+
+/// One page.
+#[derive(Debug)]
+pub(crate) struct ListPage {
+    pub(crate) members: Vec<Member>,
+    /// Where the next one begins, if there is one.
+    pub(crate) next: Option<ListMark>,
+}
+
+impl ListMark {
+    fn of(entry: &PresenceEntry) -> Self {
+        Self { user: entry.user.clone(), connection: entry.connection }
+    }
+
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = self.connection.map_or(0, |id| id.0).to_be_bytes().to_vec();
+        bytes.push(self.connection.is_some().into());
+        bytes.extend_from_slice(self.user.as_ref().map_or("", UserName::as_str).as_bytes());
+        bytes
+    }
+
+    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
+        let (id, rest) = bytes.split_first_chunk()?;
+        let (&has_id, user) = rest.split_first()?;
+        let user = std::str::from_utf8(user).ok()?;
+        let user = (!user.is_empty()).then(|| UserName::parse(user)).transpose().ok()?;
+        let connection = (has_id == 1).then(|| ConnectionId(u64::from_be_bytes(*id)));
+        Some(Self { user, connection })
+    }
+}
+
+impl ListPage {
+    /// The page of a list after a mark.
+    pub(crate) fn of(list: &PresenceList, after: Option<&ListMark>) -> Self {
+        let from = after
+            .map_or(0, |after| list.entries.partition_point(|entry| ListMark::of(entry) <= *after));
+        let (mut members, mut bytes) = (Vec::new(), HEAD_BYTES);
+        for entry in &list.entries[from..] {
+            bytes += size(entry);
+            if !members.is_empty() && (bytes > PAGE_BYTES || members.len() == MAX_PAGE_MEMBERS) {
+                break;
+            }
+            let PresenceEntry { connection, user, info, status } = entry.clone();
+            members.push(Member { connection, user, info, status: Some(status) });
+        }
+        let next = list.entries[from + members.len()..].first();
+        let last = list.entries[..from + members.len()].last();
+        let next = next.and(last).map(ListMark::of);
+        Self { members, next }
+    }
+}
+
+/// Bytes of an entry in any encoding, at most.
+fn size(entry: &PresenceEntry) -> usize {
+    let user = entry.user.as_ref().map_or(0, |user| user.as_str().len());
+    let info = match &entry.info {
+        None => 0,
+        Some(Data::Json(bytes)) => bytes.len(),
+        Some(Data::MsgPack(bytes)) => bytes.len() * TRANSCODED_GROWTH,
+    };
+    ENTRY_BYTES + user + info
+}
+
+impl Worker {
+    /// A client asks for a page of the members of a room.
+    pub(super) fn members(
+        &self,
+        connection: &Rc<Connection>,
+        (id, room): (Option<RequestId>, RoomName),
+        page: Option<Box<str>>,
+    ) {
+        let reader = PageReader::Connection(connection.id);
+        let after = page.map(|page| {
+            let mark = self.page_tokens.read((reader, &room), &page, wall_ms());
+            mark.as_deref().and_then(ListMark::read)
+        });
+        if after == Some(None) {
+            let why = "`page` was not given to this connection for that room, or too long ago";
+            return self.refuse(connection, id, Some(&room), (ErrorCode::BadFrame, why));
+        }
+        let to = self.begin_request(connection, id);
+        connection.reading.set(connection.reading.get() + 1);
+        let (bus, answers) = (self.bus.clone(), self.answers.clone());
+        tokio::task::spawn_local(async move {
+            let list = bus.presence_list(&room).await;
+            let after = after.flatten();
+            // The worker may have ended meanwhile.
+            let _ = answers.send(BusAnswer::Members { to, room, after, list });
+        });
+    }
+
+    /// Answers a request for members with `members` or `error`.
+    pub(super) fn answer_members(
+        &self,
+        (to, room): (Requester, RoomName),
+        after: Option<&ListMark>,
+        list: Result<PresenceList, ReadError>,
+    ) {
+        let Some(connection) = self.end_request(to) else { return };
+        connection.reading.set(connection.reading.get() - 1);
+        self.release(&connection);
+        match list {
+            Ok(list) => {
+                let ListPage { members, next } = ListPage::of(&list, after);
+                let reader = PageReader::Connection(connection.id);
+                let more = next.map(|mark| {
+                    self.page_tokens.make((reader, &room), &mark.to_bytes(), wall_ms())
+                });
+                let (id, counts) = (to.id, list.counts);
+                connection.send(&ServerFrame::Members { id, room, members, counts, more });
+            }
+            Err(ReadError::Unavailable) => {
+                let reason = (ErrorCode::BusUnavailable, "the bus does not answer; try again");
+                self.refuse(&connection, to.id, Some(&room), reason);
+            }
+        }
+        self.write_soon(&connection);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use roomcast_protocol::PresenceStatus;
+
+    use super::*;
+
+    fn entry(user: Option<&str>, connection: Option<u64>, info: usize) -> PresenceEntry {
+        PresenceEntry {
+            connection: connection.map(ConnectionId),
+            user: user.map(|user| UserName::parse(user).unwrap()),
+            info: (info > 0).then(|| Data::json(format!("\"{}\"", "x".repeat(info))).unwrap()),
+            status: PresenceStatus::Active,
+        }
+    }
+
+    fn list(entries: Vec<PresenceEntry>) -> PresenceList {
+        PresenceList { entries, ..PresenceList::default() }
+    }
+
+    #[test]
+    fn who_stays_is_listed_once_while_others_come_and_go() {
+        let names: Vec<String> = (0..3_000).map(|number| format!("user-{number:04}")).collect();
+        let all = |without: usize| {
+            let kept = names.iter().enumerate().filter(|(number, _)| number % 7 != without);
+            list(kept.map(|(number, name)| entry(Some(name), Some(number as u64), 0)).collect())
+        };
+        let (mut seen, mut after, mut pages) = (Vec::new(), None, 0);
+        loop {
+            // Each page is of another list.
+            let page = ListPage::of(&all(pages % 7), after.as_ref());
+            seen.extend(page.members.into_iter().filter_map(|member| member.user));
+            pages += 1;
+            let Some(next) = page.next else { break };
+            after = Some(ListMark::read(&next.to_bytes()).unwrap());
+        }
+        assert!(pages > 3, "{pages}");
+        let mut once = seen.clone();
+        once.dedup();
+        assert_eq!(once.len(), seen.len());
+        let stays = names.iter().enumerate().filter(|(number, _)| number % 7 >= pages.min(7));
+        for (_, name) in stays {
+            assert!(seen.iter().any(|user| user.as_str() == name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_page_has_64_kib_or_one_entry() {
+        let large = list((0..3).map(|n| entry(Some("a"), Some(n), 200_000)).collect());
+        let page = ListPage::of(&large, None);
+        assert_eq!((page.members.len(), page.next.is_some()), (1, true));
+        let small = list(vec![entry(None, Some(1), 0), entry(Some("a"), None, 9)]);
+        let page = ListPage::of(&small, None);
+        assert_eq!((page.members.len(), page.next), (2, None));
+        assert!(ListPage::of(&list(Vec::new()), None).members.is_empty());
+        let mark = ListMark::of(&small.entries[0]);
+        assert_eq!(ListPage::of(&small, Some(&mark)).members.len(), 1);
+    }
+}
