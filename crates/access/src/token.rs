@@ -40,6 +40,8 @@ pub struct TokenRules {
     pub audience: Option<String>,
     /// `auth.leeway`: how far clocks may differ, in milliseconds.
     pub leeway_ms: u64,
+    /// `limits.info_bytes`: the largest `info`.
+    pub info_bytes: usize,
 }
 
 /// Checks a token of a connection at `now` (milliseconds since 1970), and gives the identity of the
@@ -54,6 +56,9 @@ pub fn verify_connection(
     let Claims { user, info, rooms, room, token_id, .. } = verified.claims;
     if room.is_some() {
         return Err(TokenError::RoomToken);
+    }
+    if info.as_ref().is_some_and(|info| info.len() > rules.info_bytes) {
+        return Err(TokenError::InfoTooLong(rules.info_bytes));
     }
     Ok(AccessIdentity {
         grants: rooms.map_or_else(RoomGrants::default, |rooms| rooms.of_user(user.as_str())),

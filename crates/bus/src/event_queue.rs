@@ -5,9 +5,9 @@ pub(crate) mod pending_events;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use roomcast_protocol::RoomName;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 use crate::api::{FeedEvent, RoomEvent};
 use pending_events::PendingEvents;
@@ -33,6 +33,10 @@ pub struct EventQueue {
 struct State {
     pending: PendingEvents,
     open: HashMap<RoomName, FeedSession>,
+    /// Those of them whose `Opened` was delivered.
+    opened: HashSet<RoomName>,
+    /// Hears of each of these.
+    openings: Option<mpsc::UnboundedSender<RoomName>>,
     sessions: FeedSession,
 }
 
@@ -57,10 +61,23 @@ impl EventQueue {
     pub fn close(&self, room: &RoomName) -> bool {
         let mut state = self.state();
         let was_open = state.open.remove(room).is_some();
+        state.opened.remove(room);
         if was_open {
             state.pending.forget(room);
         }
         was_open
+    }
+
+    /// Hears of each room whose feed opens, from now on; at most one such stream is served.
+    pub(crate) fn openings(&self) -> mpsc::UnboundedReceiver<RoomName> {
+        let (sender, openings) = mpsc::unbounded_channel();
+        self.state().openings = Some(sender);
+        openings
+    }
+
+    /// Whether a room's feed is open: every push from now on is delivered.
+    pub(crate) fn is_opened(&self, room: &RoomName) -> bool {
+        self.state().opened.contains(room)
     }
 
     /// The session of a room, if it is open.
@@ -86,6 +103,14 @@ impl EventQueue {
                         messages.into_iter().for_each(|m| state.pending.message(room, m));
                     }
                     FeedEvent::Ephemeral(ephemeral) => state.pending.ephemeral(room, ephemeral),
+                    FeedEvent::Opened { .. } => {
+                        state.opened.insert(room.clone());
+                        if let Some(openings) = &state.openings {
+                            // The receiver ends with the bus.
+                            let _ = openings.send(room.clone());
+                        }
+                        state.pending.push(room.clone(), event);
+                    }
                     event => state.pending.push(room.clone(), event),
                 }
             }

@@ -4,6 +4,8 @@
 pub(crate) mod events;
 pub(crate) mod lane;
 pub(crate) mod order;
+mod presence_checks;
+pub(crate) mod presence_order;
 mod probe;
 mod read_queue;
 mod reading;

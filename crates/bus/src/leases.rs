@@ -5,14 +5,15 @@ mod holder;
 mod judge;
 #[cfg(test)]
 mod model;
+mod news;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{ErrorKind, RedisError, RedisResult, Value};
 use roomcast_metrics::{BusMetrics, ConnectionMetrics, LeaseState};
-use tokio::sync::{oneshot, watch};
-use tokio::time::{Instant, timeout};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use crate::log_throttle::LogThrottle;
@@ -21,13 +22,14 @@ use crate::scripts::ScriptCall;
 use crate::server_map::ServerMap;
 pub use holder::LeaseHolder;
 pub use judge::{Incarnation, Lease, LeaseJudge, LeaseTable};
+pub(crate) use news::{LeaseDetails, LeaseNews};
 
 /// Pause after the answer to an advance, or after its failure.
 const ADVANCE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The outcome of an advance.
 enum Advanced {
-    Table(LeaseTable),
+    Table(LeaseTable, LeaseDetails),
     /// The incarnation is marked dead.
     Dead,
     /// A later advance of the same incarnation arrived first.
@@ -43,6 +45,10 @@ pub(crate) struct LeaseKeeper {
     pub(crate) connections: Option<ConnectionMetrics>,
     /// Tells what this node writes under.
     pub(crate) standing: watch::Sender<LeaseStanding>,
+    /// Tells what each advance found.
+    pub(crate) news: watch::Sender<LeaseNews>,
+    /// Incarnations of this node that a room's data says are dead.
+    pub(crate) refused: mpsc::UnboundedReceiver<Incarnation>,
 }
 
 /// What a node writes under: all that it wrote is to be written again when this changes.
@@ -56,22 +62,23 @@ pub(crate) struct LeaseStanding {
 
 impl LeaseKeeper {
     /// Advances and judges until the sender of `ended` is dropped.
-    pub(crate) async fn run(self, mut ended: oneshot::Receiver<()>) {
+    pub(crate) async fn run(mut self, mut ended: oneshot::Receiver<()>) {
         let mut holder = LeaseHolder::new(fresh());
         let mut judge = LeaseJudge::default();
         let refusals = LogThrottle::new();
         loop {
             let sent = Instant::now();
-            let (incarnation, counter) = holder.next(sent, fresh());
+            let (incarnation, counter) = holder.next();
             self.tell(|standing| standing.incarnation = Some(incarnation));
             match self.advance(incarnation, counter).await {
-                Ok(Advanced::Table(table)) => {
+                Ok(Advanced::Table(table, details)) => {
                     if !holder.is_live() {
                         info!(%incarnation, "this node has a lease");
                     }
-                    holder.answered(sent);
+                    holder.answered();
                     self.tell(|standing| standing.life = table.life.clone());
                     self.show(&table);
+                    self.news.send_modify(|news| news.advanced(incarnation, sent, &table, details));
                     for dead in judge.advanced(incarnation, &table) {
                         self.bury(dead).await;
                     }
@@ -80,6 +87,7 @@ impl LeaseKeeper {
                     warn!(%incarnation, "this node counted as dead; it goes on as another one");
                     judge.interrupted();
                     holder.renew(fresh());
+                    self.news.send_modify(LeaseNews::interrupted);
                 }
                 Ok(Advanced::Late) => {}
                 Err(error) => {
@@ -92,10 +100,20 @@ impl LeaseKeeper {
                         tracing::debug!(%error, "no lease was advanced");
                     }
                     judge.interrupted();
+                    self.news.send_modify(LeaseNews::interrupted);
                 }
             }
-            if timeout(ADVANCE_INTERVAL, &mut ended).await.is_ok() {
-                return;
+            tokio::select! {
+                _ = &mut ended => return,
+                Some(refused) = self.refused.recv() => {
+                    if refused == holder.incarnation() {
+                        let incarnation = refused;
+                        warn!(%incarnation, "this node's members were taken for dead; it goes on as another one");
+                        holder.renew(fresh());
+                        self.news.send_modify(LeaseNews::interrupted);
+                    }
+                }
+                () = sleep(ADVANCE_INTERVAL) => {}
             }
         }
     }
@@ -149,16 +167,19 @@ fn read_advance(life: Arc<str>, answer: Value) -> RedisResult<Advanced> {
     }
     let time = words.next().and_then(|word| word.parse().ok()).ok_or_else(unreadable)?;
     let mut table = LeaseTable { life, time, leases: Vec::new(), dead: Vec::new() };
+    let mut details = LeaseDetails::default();
     while let (Some(field), Some(value)) = (words.next(), words.next()) {
-        if let Some(dead) = field.strip_prefix("dead:") {
-            table.dead.extend(Incarnation::parse(dead));
-        } else if let Some(incarnation) = Incarnation::parse(&field)
-            && let Some(counter) = value.split(' ').next().and_then(|word| word.parse().ok())
-        {
+        let mut numbers = value.split(' ').map(|word| word.parse::<u64>().ok());
+        let (first, second) = (numbers.next().flatten(), numbers.next().flatten());
+        if let Some(dead) = field.strip_prefix("dead:").and_then(Incarnation::parse) {
+            table.dead.push(dead);
+            details.last_advances.insert(dead, second.unwrap_or_default());
+        } else if let (Some(incarnation), Some(counter)) = (Incarnation::parse(&field), first) {
             table.leases.push(Lease { incarnation, counter });
+            details.connections += second.unwrap_or_default();
         }
     }
-    Ok(Advanced::Table(table))
+    Ok(Advanced::Table(table, details))
 }
 
 #[cfg(test)]
@@ -173,8 +194,11 @@ mod tests {
     #[test]
     fn an_answer_is_read_whatever_else_is_in_the_hash() {
         let (one, two) = ("0000000000000001", "0000000000000002");
-        let words = ["ok", "1700", one, "7 12 1699", "dead:0000000000000002", "3 1600", "x", "y"];
-        let Ok(Advanced::Table(table)) = answer(&words) else { panic!("not a table") };
+        let words =
+            ["ok", "1700", one, "7 12 1699", "dead:0000000000000002", "3 1500 1600", "x", "y"];
+        let Ok(Advanced::Table(table, details)) = answer(&words) else { panic!("not a table") };
+        assert_eq!(details.connections, 12);
+        assert_eq!(details.last_advances[&Incarnation(2)], 1500);
         assert_eq!(table.time, 1700);
         assert_eq!(table.leases, [Lease { incarnation: Incarnation(1), counter: 7 }]);
         assert_eq!(table.dead, [Incarnation::parse(two).unwrap()]);

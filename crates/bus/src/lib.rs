@@ -18,11 +18,13 @@ mod orders;
 mod owner;
 mod payload;
 mod placement;
+mod presence;
 mod primary;
 mod publishing;
 mod reads;
 mod receipts;
 mod redis_bus;
+mod roster;
 mod scripts;
 mod server_map;
 mod tickets;
@@ -52,12 +54,12 @@ pub mod simulation {
     pub use crate::event_queue::{EventQueue, FeedSession};
     pub use crate::feed::LaneHandle;
     pub use crate::feed::events::{
-        LaneAction, LaneCommand, LaneEvent, LaneMoment, ReadResult, RoomTail,
+        LaneAction, LaneCommand, LaneEvent, LaneMoment, PresenceSeen, ReadResult, RoomTail,
     };
     pub use crate::feed::lane::{LaneOptions, LaneRoom, LaneState};
     pub use crate::feed::order::{Need, Order};
     pub use crate::feed::subscriptions::SubscriptionChange;
     pub use crate::leases::{Incarnation, Lease, LeaseHolder, LeaseJudge, LeaseTable};
-    pub use crate::payload::RoomPush;
+    pub use crate::payload::{PresenceBody, PresenceMark, PresencePush, PresenceTail, RoomPush};
     pub use crate::placement::keys::Keyspace;
 }

@@ -4,6 +4,7 @@
 
 pub(crate) mod driver;
 mod inbox;
+mod presence_tails;
 pub(crate) mod subscriber;
 mod tails;
 mod work;

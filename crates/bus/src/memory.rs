@@ -4,6 +4,7 @@
 
 mod clock;
 mod orders;
+mod presence;
 mod rate;
 mod receipts;
 mod results;
@@ -195,7 +196,12 @@ impl MemoryFeeds {
                 if !events.is_empty() {
                     return events;
                 }
-                rooms.expire(self.0.clock.now())
+                let now = self.0.clock.now();
+                let grace = rooms.expire_presence(now);
+                if rooms.pending.is_ready() {
+                    continue;
+                }
+                rooms.expire(now).into_iter().chain(grace).min()
             };
             tokio::select! {
                 () = self.0.ready.notified() => {}

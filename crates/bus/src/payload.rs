@@ -2,6 +2,8 @@
 //! node and never read by Redis. Seq, time and epoch are not in it: the script adds them before a
 //! push (one head line for the whole group) and in a stream entry.
 
+pub(crate) mod presence_push;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::{Ephemeral, Publication, ReceiptMarks, ReceiptNews};
 use crate::ephemeral::{SIGNAL_KIND, TYPING_KIND, decode_signal, decode_typing};
+pub use presence_push::{PresenceBody, PresenceMark, PresencePush, PresenceTail};
 
 /// The stored form: an array in this order. `data` is last, so a payload ends where its data ends.
 #[derive(Serialize, Deserialize)]
@@ -68,6 +71,8 @@ pub enum RoomPush {
     Messages(Epoch, Vec<Arc<Message>>),
     /// `receipts`: users' positions in the room moved.
     Receipts(Arc<[ReceiptNews]>),
+    /// `p`: who is in the room changed.
+    Presence(PresencePush),
     /// `s` or `t`: a signal, or a word about somebody who writes.
     Ephemeral(Ephemeral),
     /// An ephemeral kind that this version does not know, or one that it cannot read: no message is
@@ -99,6 +104,11 @@ pub(crate) fn decode_push(push: &Bytes) -> RoomPush {
             let word = decode_typing(&push.slice(end + 1..));
             word.map_or(RoomPush::Ignored, |word| RoomPush::Ephemeral(Ephemeral::Typing(word)))
         }
+        b"p" if push.get(end) == Some(&b' ') => match presence_push::decode(&push.slice(end + 1..))
+        {
+            Ok(push) => RoomPush::Presence(push),
+            Err(BadPayload) => RoomPush::Ignored,
+        },
         kind if !kind.is_empty() && kind.iter().all(u8::is_ascii_lowercase) => RoomPush::Ignored,
         _ => RoomPush::Unreadable,
     }

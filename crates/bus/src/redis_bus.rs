@@ -16,7 +16,7 @@ use crate::api::{
 };
 use crate::ephemeral::{EphemeralSender, EphemeralTools};
 use crate::event_queue::EventQueue;
-use crate::leases::{LeaseKeeper, LeaseStanding};
+use crate::leases::{LeaseKeeper, LeaseNews, LeaseStanding};
 use crate::listening::RedisFeeds;
 use crate::log_throttle::LogThrottle;
 use crate::map_owner::cluster::ClusterOwner;
@@ -28,6 +28,7 @@ use crate::orders::OrderStore;
 use crate::placement::address::{self, RedisTopology};
 use crate::placement::describe;
 use crate::placement::keys::Keyspace;
+use crate::presence::{PresenceParts, PresenceStore};
 use crate::primary::fault::RedisStartError;
 use crate::publishing::Submitter;
 use crate::publishing::group::GroupSender;
@@ -48,6 +49,7 @@ pub(crate) struct RedisBus {
     tickets: TicketStore,
     online: OnlineStore,
     receipts: ReceiptStore,
+    presence: PresenceStore,
     shards: ServerMap,
     owner: Owner,
     /// True after Redis was reached for the first time.
@@ -160,7 +162,27 @@ impl RedisBus {
         let orders = OrderStore { keys: keys.clone(), shards: shards.clone() };
         let tickets = TicketStore { keys: keys.clone(), shards: shards.clone() };
         let connections = options.connections;
-        let leases = LeaseKeeper { keys, shards: shards.clone(), metrics, connections, standing };
+        let (news, lease_news) = watch::channel(LeaseNews::default());
+        let (refuse, refused) = mpsc::unbounded_channel();
+        let presence = PresenceStore::start(PresenceParts {
+            keys: keys.clone(),
+            shards: shards.clone(),
+            push,
+            metrics: metrics.clone(),
+            events: events.clone(),
+            sweep: options.sweep,
+            lease: lease_news,
+            refuse,
+        });
+        let leases = LeaseKeeper {
+            keys,
+            shards: shards.clone(),
+            metrics,
+            connections,
+            standing,
+            news,
+            refused,
+        };
         let (leased, ended) = oneshot::channel();
         tokio::spawn(leases.run(ended));
         let feeds = RedisFeeds::new(events, shards.clone());
@@ -173,6 +195,7 @@ impl RedisBus {
                 tickets,
                 online,
                 receipts,
+                presence,
                 shards,
                 owner,
                 reached,
@@ -223,6 +246,10 @@ impl RedisBus {
 
     pub(crate) fn receipts(&self) -> &ReceiptStore {
         &self.receipts
+    }
+
+    pub(crate) fn presence(&self) -> &PresenceStore {
+        &self.presence
     }
 
     pub(crate) fn health(&self) -> Health {

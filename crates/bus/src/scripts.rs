@@ -28,6 +28,10 @@ pub(crate) enum ScriptCall {
     SetOnline,
     /// `receipts/receipts.lua`
     Receipts,
+    /// `presence/presence.lua`
+    Presence,
+    /// `presence/index.lua`
+    PresenceIndex,
 }
 
 /// A command that goes out with a call, in one pipeline.
@@ -88,6 +92,17 @@ static RECEIPTS: LazyLock<Script> = LazyLock::new(|| {
     ))
 });
 
+static PRESENCE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(
+        include_str!("scripts/common.lua"),
+        include_str!("scripts/meta.lua"),
+        include_str!("presence/presence.lua")
+    ))
+});
+static PRESENCE_INDEX: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(include_str!("scripts/common.lua"), include_str!("presence/index.lua")))
+});
+
 impl ScriptCall {
     fn script(self) -> &'static Script {
         match self {
@@ -99,6 +114,8 @@ impl ScriptCall {
             Self::Ticket => &TICKET,
             Self::SetOnline => &SET_ONLINE,
             Self::Receipts => &RECEIPTS,
+            Self::Presence => &PRESENCE,
+            Self::PresenceIndex => &PRESENCE_INDEX,
         }
     }
 
@@ -186,6 +203,8 @@ pub(crate) async fn load(connection: &mut impl ConnectionLike) -> RedisResult<()
     TICKET.load_async(connection).await?;
     SET_ONLINE.load_async(connection).await?;
     RECEIPTS.load_async(connection).await?;
+    PRESENCE.load_async(connection).await?;
+    PRESENCE_INDEX.load_async(connection).await?;
     Ok(())
 }
 

@@ -94,6 +94,18 @@ impl ServerMap {
         map.shards.get(index).cloned()
     }
 
+    /// The primary that has a partition; `None` where a cluster's slot has no owner.
+    pub(crate) fn of_partition(&self, partition: Partition) -> Option<Arc<Shard>> {
+        let map = self.map.borrow();
+        let index = map.placement.of_partition(&self.keys, partition)?;
+        map.shards.get(index).cloned()
+    }
+
+    /// All primaries.
+    pub(crate) fn shards(&self) -> Vec<Arc<Shard>> {
+        self.map.borrow().shards.clone()
+    }
+
     /// Whether any slot is on the move.
     pub(crate) fn is_any_moving(&self) -> bool {
         !self.map.borrow().moving.is_empty()
@@ -208,8 +220,10 @@ impl ServerMap {
         words: &[String],
     ) -> RedisResult<(Arc<str>, Value)> {
         let unavailable = || RedisError::from((ErrorKind::Io, "partition 0 has no primary here"));
-        let up =
-            self.control_primary().and_then(|shard| shard.link.up()).ok_or_else(unavailable)?;
+        let up = self
+            .of_partition(Partition::CONTROL)
+            .and_then(|shard| shard.link.up())
+            .ok_or_else(unavailable)?;
         let command = |up: &LinkUp| {
             let mut command = call.on_keys(keys);
             command.arg(up.version).arg(self.keys.version()).arg(words);
@@ -227,12 +241,6 @@ impl ServerMap {
         };
         let answer = call.send(&command(&target), Escort::Asking, &mut target.any()).await?;
         Ok((target.life, answer.0))
-    }
-
-    fn control_primary(&self) -> Option<Arc<Shard>> {
-        let map = self.map.borrow();
-        let index = map.placement.of_partition(&self.keys, Partition::CONTROL)?;
-        map.shards.get(index).cloned()
     }
 
     /// The primary that an `ASK` redirection names.

@@ -18,6 +18,7 @@ mod form;
 mod http;
 mod hub;
 mod identity;
+mod member_list;
 mod meter;
 mod node;
 mod node_status;

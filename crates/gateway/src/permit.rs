@@ -12,7 +12,7 @@ use crate::settings::{PresenceSetting, Settings};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RoomAction {
     /// Become a member, perhaps from an earlier position on, and with so many earlier messages.
-    Join { history: u32, listening: Listening, info_bytes: usize },
+    Join { history: u32, listening: ListInterest, info_bytes: usize },
     /// Stay a member.
     Stay,
     /// Stop being a member.
@@ -33,7 +33,7 @@ pub(crate) enum RoomAction {
 
 /// Whether a member follows who else is in the room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Listening {
+pub(crate) enum ListInterest {
     No,
     Yes,
 }
@@ -42,7 +42,7 @@ impl RoomAction {
     /// That of a `join`. Its `history` has no effect beside a `since`.
     pub(crate) fn of_join(join: &JoinRoom) -> Self {
         let history = join.history.filter(|_| join.since.is_none());
-        let listening = if join.presence { Listening::Yes } else { Listening::No };
+        let listening = if join.presence { ListInterest::Yes } else { ListInterest::No };
         let info_bytes = join.info.as_ref().map_or(0, Data::len);
         Self::Join { history: history.unwrap_or(0), listening, info_bytes }
     }
@@ -102,7 +102,7 @@ pub(crate) fn permit(
         };
         decide(caller, &namespace.policy, *capability, room.as_str(), standing)?;
     }
-    if let RoomAction::Join { listening: Listening::Yes, .. } = action
+    if let RoomAction::Join { listening: ListInterest::Yes, .. } = action
         && namespace.presence.mode != PresenceSetting::Off
     {
         let standing = as_member(standing);

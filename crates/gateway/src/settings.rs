@@ -201,7 +201,7 @@ pub(crate) struct Namespace {
 impl Settings {
     /// Resolves a configuration; `connections` is what the descriptor limit allows.
     pub(crate) fn new(config: &Config, connections: usize, metrics: &Metrics) -> Self {
-        let auth = AuthSettings::new(&config.auth);
+        let auth = AuthSettings::new(&config.auth, config.limits.info_bytes);
         let namespaces: HashMap<String, Arc<Namespace>> = (config.namespaces.iter())
             .map(|(name, config)| {
                 let namespace =

@@ -227,6 +227,7 @@ pub(crate) fn enter(connection: &Rc<Connection>, room: &Rc<Room>, reader: Member
         connection: Some(connection.clone()),
         membership,
         author: false,
+        listens: false,
         reader: reader.clone(),
     };
     let slot = state.members.add(member);

@@ -25,7 +25,7 @@ mod inflating;
 mod join_lookups;
 mod joins;
 mod judging;
-mod member_list;
+mod member_pages;
 mod members;
 mod orders;
 mod own_room;

@@ -40,6 +40,8 @@ pub enum ApiRoute {
     Publish,
     /// Messages of a room.
     Read,
+    /// Members of a room.
+    Members,
     /// Several messages.
     Batch,
     /// A new ban.
@@ -65,6 +67,7 @@ impl Label for ApiRoute {
     const ALL: &'static [Self] = &[
         Self::Publish,
         Self::Read,
+        Self::Members,
         Self::Batch,
         Self::Ban,
         Self::Bans,
@@ -84,6 +87,7 @@ impl Label for ApiRoute {
         match self {
             Self::Publish => "publish",
             Self::Read => "read",
+            Self::Members => "members",
             Self::Batch => "batch",
             Self::Ban => "ban",
             Self::Bans => "bans",

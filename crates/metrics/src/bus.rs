@@ -5,7 +5,8 @@ mod labels;
 use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
 
 pub use labels::{
-    BusCommand, BusConnection, CircuitState, EpochResetCause, LeaseState, RepairCause,
+    BusCommand, BusConnection, CircuitState, EpochResetCause, LeaseState, PresenceChangeKind,
+    RepairCause,
 };
 
 use crate::buckets;
@@ -70,6 +71,8 @@ pub struct BusMetrics {
     pub circuit: ByLabel<CircuitState, IntGauge>,
     /// Incarnations of nodes that have a lease or are marked dead, as this node last saw them.
     pub leases: ByLabel<LeaseState, IntGauge>,
+    /// Changes of rooms' lists of users.
+    pub presence_changes: ByLabel<PresenceChangeKind, IntCounter>,
 }
 
 impl BusMetrics {
@@ -150,6 +153,10 @@ impl BusMetrics {
                 .gauges("bus_circuit", "Primaries whose command connections are in each state."),
             leases: families
                 .gauges("leases", "Incarnations of nodes with a lease, and those marked dead."),
+            presence_changes: families.counters(
+                "presence_changes_total",
+                "Changes of users in rooms that this node wrote, and lists it had read again.",
+            ),
         }
     }
 }

@@ -24,7 +24,8 @@ use prometheus::{Registry, TextEncoder};
 
 pub use access::{AccessMetrics, ApiOutcome, ApiRoute};
 pub use bus::{
-    BusCommand, BusConnection, BusMetrics, CircuitState, EpochResetCause, LeaseState, RepairCause,
+    BusCommand, BusConnection, BusMetrics, CircuitState, EpochResetCause, LeaseState,
+    PresenceChangeKind, RepairCause,
 };
 pub use connection::{CloseReason, ConnectionKind, ConnectionMetrics, RefusalReason, Transport};
 pub use delivery::{DeliveryMetrics, DeliveryStage, SlowAction};

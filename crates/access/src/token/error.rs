@@ -20,6 +20,9 @@ pub enum TokenError {
     /// Put less into the token.
     #[error("the token has more than {MAX_TOKEN_BYTES} bytes")]
     TooLong,
+    /// Put less into `info`.
+    #[error("the claim `info` has more than {0} bytes (limits.info_bytes)")]
+    InfoTooLong(usize),
     /// Sign with an algorithm of the documents.
     #[error("this node does not take the token's algorithm")]
     Algorithm,

@@ -10,7 +10,8 @@ use proptest::prelude::*;
 
 /// Now, in milliseconds; claims count in seconds.
 const NOW: u64 = 1_000_000_000;
-const RULES: TokenRules = TokenRules { issuer: None, audience: None, leeway_ms: 30_000 };
+const RULES: TokenRules =
+    TokenRules { issuer: None, audience: None, leeway_ms: 30_000, info_bytes: 1_024 };
 const CLAIMS: &str = r#"{"sub":"alice","exp":1000100}"#;
 
 fn secrets(bytes: &[u8]) -> KeySet {

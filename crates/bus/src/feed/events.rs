@@ -14,7 +14,7 @@ use super::order::Need;
 use super::subscriptions::SubscriptionChange;
 use crate::api::{FeedEvent, ReadError, RoomFound, RoomPage};
 use crate::event_queue::FeedSession;
-use crate::payload::RoomPush;
+use crate::payload::{PresenceTail, RoomPush};
 
 /// What the feeds ask of a lane.
 #[derive(Debug)]
@@ -34,6 +34,17 @@ pub type ReadResult = Result<(RoomPage, RoomFound), ReadError>;
 
 /// Where a check saw a room's end: epoch, seq, life; `None` if Redis does not know the room.
 pub type RoomTail = Option<(Epoch, Seq, String)>;
+
+/// Where a check saw a room's presence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PresenceSeen {
+    /// Here.
+    At(PresenceTail),
+    /// Redis has no presence of the room.
+    Missing,
+    /// Redis gave no answer.
+    Unknown,
+}
 
 /// Everything that happens to a lane. Numbers named `generation` count the subscribe connections:
 /// an answer that belongs to an older connection is ignored.
@@ -91,6 +102,15 @@ pub enum LaneEvent {
         /// Each room's tail.
         tails: Option<Vec<RoomTail>>,
     },
+    /// The presence of rooms was compared.
+    PresenceCompared {
+        /// The generation of the connection when the question was sent.
+        generation: u64,
+        /// Why it was compared.
+        cause: RepairCause,
+        /// What was seen of each room.
+        seen: Vec<(RoomName, PresenceSeen)>,
+    },
     /// A room's keys were prolonged in Redis, and its end was seen.
     Held(RoomName, ReadResult),
     /// The end of a room whose slot is on the move was seen.
@@ -132,6 +152,15 @@ pub enum LaneAction {
     Read(RoomName, u64, Need),
     /// Compare tails: `Compared` follows.
     Compare {
+        /// The generation of the connection now.
+        generation: u64,
+        /// Why.
+        cause: RepairCause,
+        /// Which rooms.
+        rooms: Vec<RoomName>,
+    },
+    /// Compare the presence of rooms: `PresenceCompared` follows.
+    ComparePresence {
         /// The generation of the connection now.
         generation: u64,
         /// Why.

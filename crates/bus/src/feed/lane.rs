@@ -12,6 +12,8 @@ use tokio::time::Instant;
 
 use super::events::{LaneAction, LaneEvent, LaneMoment};
 use super::order::Order;
+use super::presence_checks::PresenceChecks;
+use super::presence_order::PresenceOrder;
 use super::probe::Probe;
 use super::read_queue::ReadQueue;
 use super::subscriptions::Subscriptions;
@@ -32,6 +34,8 @@ const MAX_RANGE_READS: usize = 4;
 pub struct LaneRoom {
     pub(super) session: FeedSession,
     pub(super) order: Order,
+    /// The order of its presence.
+    pub(super) presence: PresenceOrder,
     /// The read under way; any other answer is ignored.
     pub(super) ticket: Option<u64>,
     /// When the current repair began.
@@ -78,6 +82,7 @@ pub struct LaneState {
     pub(super) standings: ReadQueue,
     pub(super) ranges: ReadQueue,
     pub(super) tail_checks: TailChecks,
+    pub(super) presence_checks: PresenceChecks,
     pub(super) tickets: u64,
     /// (Un)subscribe commands under way.
     pub(super) commanding: usize,
@@ -97,6 +102,7 @@ impl LaneState {
     pub fn new(options: LaneOptions, metrics: BusMetrics) -> Self {
         let mut lane = Self {
             tail_checks: TailChecks::new(options.sweep),
+            presence_checks: PresenceChecks::default(),
             options,
             metrics,
             rooms: HashMap::new(),
@@ -136,6 +142,7 @@ impl LaneState {
             LaneEvent::Overflowed(channel) => {
                 if let Some(room) = self.channels.get(&channel).cloned() {
                     self.lost(&room, RepairCause::Overflow, at);
+                    self.doubt_presence(&room);
                 }
             }
             LaneEvent::Commanded { generation, result } => self.commanded(generation, result, at),
@@ -145,6 +152,9 @@ impl LaneState {
             }
             LaneEvent::Compared { generation, cause, rooms, tails } => {
                 self.compared(generation, cause, &rooms, tails, at);
+            }
+            LaneEvent::PresenceCompared { generation, cause, seen } => {
+                self.presence_compared(generation, cause, seen);
             }
             LaneEvent::Held(room, result) => self.held(&room, result, at),
             LaneEvent::Polled(room, result) => self.polled(&room, result, at),
@@ -164,6 +174,7 @@ impl LaneState {
     pub fn advance(&mut self, at: &LaneMoment) {
         self.send_commands();
         self.start_reads(at);
+        self.check_presence();
     }
 
     /// The next thing to do. Actions must be done in this order.

@@ -39,6 +39,11 @@ impl Probe {
         self.sent
     }
 
+    /// The first number that will be sent after this moment.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.sent + 1
+    }
+
     /// Redis accepted a probe.
     pub(crate) fn taken(&mut self) {
         self.silent += 1;
@@ -58,7 +63,7 @@ impl Probe {
     /// Once the next probe comes back, the room's pushes are lost and not only late.
     pub(crate) fn suspect(&mut self, suspect: Suspect) {
         if self.suspects.len() < MAX_SUSPECTS {
-            self.suspects.push((self.sent + 1, suspect));
+            self.suspects.push((self.next_number(), suspect));
         }
     }
 

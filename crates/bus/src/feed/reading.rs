@@ -185,6 +185,7 @@ impl LaneState {
     pub(super) fn sweep(&mut self, at: &LaneMoment) {
         let rooms = &self.rooms;
         let mut due = self.tail_checks.sweep(|room| rooms.contains_key(room));
+        let swept = due.clone();
         let hold = self.options.linger / HOLDS_PER_LINGER;
         due.retain(|name| {
             let Some(room) = self.rooms.get_mut(name) else { return false };
@@ -195,6 +196,9 @@ impl LaneState {
             self.act(LaneAction::Hold(name.clone()));
             false
         });
+        if self.connected && at.life.is_some() {
+            self.sweep_presence(&swept);
+        }
         if !due.is_empty() && self.connected {
             self.compare(due, RepairCause::Tail, at);
         }

@@ -7,6 +7,7 @@ use roomcast_protocol::RoomName;
 use super::events::{LaneAction, LaneCommand, LaneMoment};
 use super::lane::{LaneRoom, LaneState};
 use super::order::Order;
+use super::presence_order::PresenceOrder;
 
 impl LaneState {
     /// Does what the feeds, or another lane, ask for.
@@ -16,6 +17,7 @@ impl LaneState {
                 let room = LaneRoom {
                     session,
                     order: Order::new(),
+                    presence: PresenceOrder::default(),
                     ticket: None,
                     repair: None,
                     held: at.now,

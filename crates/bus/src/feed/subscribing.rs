@@ -106,6 +106,7 @@ impl LaneState {
                 let session = room.session;
                 return self.act(LaneAction::Deliver(name, session, events));
             }
+            RoomPush::Presence(push) => return self.presence_pushed(&name, push),
             RoomPush::Ignored => return self.metrics.pushes_ignored.inc(),
             RoomPush::Unreadable => {
                 if self.unreadable_log.is_time() {
@@ -137,6 +138,7 @@ impl LaneState {
             Confirmation::Ended => return self.act(LaneAction::DoubtMap),
             Confirmation::Nothing => return,
         }
+        self.doubt_presence(&room);
         let Some(state) = self.rooms.get(&room) else { return };
         if state.order.need().is_none() {
             self.tail_checks.resubscribed(room);
@@ -152,6 +154,7 @@ impl LaneState {
         }
         self.send_probe(at);
         self.sweep(at);
+        self.tick_presence(at);
         let (wanted, confirmed) = self.subscriptions.count();
         // The gauges are the sums over the lanes.
         let metrics = &self.metrics;
@@ -179,6 +182,7 @@ impl LaneState {
 
     pub(super) fn probe_returned(&mut self, number: u64, at: &LaneMoment) {
         let (sent_at, suspects) = self.probe.returned(number);
+        self.settle_presence(number);
         if let Some(sent_at) = sent_at {
             self.metrics.probe.observe(at.now.duration_since(sent_at).as_secs_f64());
         }

@@ -1,6 +1,6 @@
 -- Advances the caller's lease and answers all of them, in one step.
 -- KEYS: 1 leases (hash: incarnation -> "counter connections time", "dead:" incarnation ->
--- "counter time"; times in ms by Redis's clock).
+-- "counter last-advance time"; times in ms by Redis's clock).
 -- ARGV after the common two: 3 incarnation, 4 its counter, 5 its connections.
 -- Answers {"dead"} where the incarnation is marked, {"late"} where a later advance came before this
 -- one, else {"ok", now, field, value, …}.

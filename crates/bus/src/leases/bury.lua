@@ -6,6 +6,7 @@ local known = redis.call('HGET', KEYS[1], ARGV[3])
 if not known or string.match(known, '^%d+') ~= ARGV[4] then
   return 0
 end
-redis.call('HSET', KEYS[1], 'dead:' .. ARGV[3], ARGV[4] .. ' ' .. text(clock()))
+redis.call('HSET', KEYS[1], 'dead:' .. ARGV[3],
+  ARGV[4] .. ' ' .. string.match(known, '%d+$') .. ' ' .. text(clock()))
 redis.call('HDEL', KEYS[1], ARGV[3])
 return 1

@@ -1,29 +1,23 @@
 //! One node's own lease: its incarnation and its next advance. Pure.
 
-use std::time::Duration;
-
-use tokio::time::Instant;
-
 use super::judge::Incarnation;
 
-/// A node that could not advance for this long takes a new incarnation: the others may have judged
-/// the old one. It is shorter than the shortest time to a death.
-const RENEW_AFTER: Duration = Duration::from_secs(4);
-
-/// The lease of this node.
+/// The lease of this node. A pause of any length leaves it its incarnation, unless another node
+/// marked that as dead meanwhile: the mark is made only under the counter that Redis has, so an
+/// advance that Redis takes proves that there was none.
 #[derive(Debug)]
 pub struct LeaseHolder {
     incarnation: Incarnation,
     /// Advances sent under this incarnation.
     counter: u64,
-    /// When the last answered advance of this incarnation was sent.
-    advanced: Option<Instant>,
+    /// Whether one of them was answered.
+    is_live: bool,
 }
 
 impl LeaseHolder {
     /// A lease that has not been advanced.
     pub fn new(incarnation: Incarnation) -> Self {
-        Self { incarnation, counter: 0, advanced: None }
+        Self { incarnation, counter: 0, is_live: false }
     }
 
     /// This node's incarnation.
@@ -31,27 +25,23 @@ impl LeaseHolder {
         self.incarnation
     }
 
-    /// Whether an advance of this incarnation was answered: only then may it write presence.
+    /// Whether an advance of this incarnation was answered.
     pub fn is_live(&self) -> bool {
-        self.advanced.is_some()
+        self.is_live
     }
 
-    /// The incarnation and counter of the next advance. `fresh` becomes the incarnation if the
-    /// present one was silent for too long.
-    pub fn next(&mut self, now: Instant, fresh: Incarnation) -> (Incarnation, u64) {
-        if self.advanced.is_some_and(|at| now.duration_since(at) >= RENEW_AFTER) {
-            self.renew(fresh);
-        }
+    /// The incarnation and counter of the next advance.
+    pub fn next(&mut self) -> (Incarnation, u64) {
         self.counter += 1;
         (self.incarnation, self.counter)
     }
 
-    /// The advance that was sent at this time was answered.
-    pub fn answered(&mut self, sent: Instant) {
-        self.advanced = Some(sent);
+    /// An advance was answered.
+    pub fn answered(&mut self) {
+        self.is_live = true;
     }
 
-    /// This incarnation is dead or may be judged so: the node takes a new one.
+    /// This incarnation is dead: the node takes a new one.
     pub fn renew(&mut self, fresh: Incarnation) {
         *self = Self::new(fresh);
     }
@@ -62,19 +52,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn four_seconds_without_an_advance_are_another_life() {
+    fn only_a_death_is_another_life() {
         let (a, b) = (Incarnation(1), Incarnation(2));
-        let start = Instant::now();
         let mut lease = LeaseHolder::new(a);
-        assert_eq!(lease.next(start, b), (a, 1));
-        assert!(!lease.is_live());
-        // What was never written cannot have been judged.
-        assert_eq!(lease.next(start + RENEW_AFTER * 2, b), (a, 2));
-        lease.answered(start);
-        let just = RENEW_AFTER - Duration::from_millis(1);
-        assert_eq!(lease.next(start + just, b), (a, 3));
-        assert!(lease.is_live());
-        assert_eq!(lease.next(start + RENEW_AFTER, b), (b, 1));
-        assert!(!lease.is_live());
+        assert_eq!((lease.next(), lease.is_live()), ((a, 1), false));
+        lease.answered();
+        assert_eq!((lease.next(), lease.is_live()), ((a, 2), true));
+        lease.renew(b);
+        assert_eq!((lease.next(), lease.is_live()), ((b, 1), false));
     }
 }

@@ -3,14 +3,11 @@
 //! refuses writes, stops answering, fails over or loses its data. Drawn from a seed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
-
-use rand::rngs::SmallRng;
-use rand::{Rng, SeedableRng};
-use tokio::time::Instant;
 
 use super::judge::DEAD_ADVANCES;
 use super::{Incarnation, Lease, LeaseHolder, LeaseJudge, LeaseTable};
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
 
 /// One step of the world, in ms.
 const STEP_MS: u64 = 100;
@@ -76,7 +73,6 @@ enum Faults {
 struct World {
     faults: Faults,
     dice: SmallRng,
-    start: Instant,
     now: u64,
     hash: Hash,
     /// An earlier state of the hash, which a replica has.
@@ -94,7 +90,6 @@ impl World {
         let mut world = Self {
             faults,
             dice: SmallRng::seed_from_u64(seed),
-            start: Instant::now(),
             now: 0,
             hash: Hash::default(),
             replica: Hash::default(),
@@ -166,14 +161,9 @@ impl World {
 
     fn advance(&mut self, node: usize) {
         let now = self.now;
-        let sent = self.start + Duration::from_millis(now);
         let fresh = self.fresh();
         let it = &mut self.nodes[node];
-        let before = it.holder.incarnation();
-        let (incarnation, counter) = it.holder.next(sent, fresh);
-        if incarnation != before {
-            it.taken = None;
-        }
+        let (incarnation, counter) = it.holder.next();
         it.next = now + 1_000;
         let is_lost = self.faults == Faults::All && self.chance(30);
         if self.away_until > now || (is_lost && self.chance(2)) {
@@ -193,7 +183,7 @@ impl World {
         }
         match answer {
             Answer::Table(table) => {
-                it.holder.answered(sent);
+                it.holder.answered();
                 for dead in it.judge.advanced(incarnation, &table) {
                     self.bury(dead);
                 }

@@ -255,6 +255,9 @@ impl LaneDriver {
                         Done::Event(LaneEvent::Compared { generation, cause, rooms, tails })
                     }));
                 }
+                LaneAction::ComparePresence { generation, cause, rooms } => {
+                    self.compare_presence(generation, cause, rooms);
+                }
                 LaneAction::Hold(room) => {
                     let reader = self.tools.reader.clone();
                     self.work.push(Box::pin(async move {

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use roomcast_metrics::BusCommand;
+use roomcast_metrics::{BusCommand, RepairCause};
 use roomcast_protocol::RoomName;
 use tokio::time::{Instant, sleep};
 
 use super::driver::{Done, LaneDriver};
+use super::presence_tails::read_presence;
 use super::subscriber::change_channels;
 use crate::feed::events::LaneEvent;
 use crate::feed::order::Need;
@@ -79,6 +80,21 @@ impl LaneDriver {
             metrics.command[BusCommand::Probe].observe(started.elapsed().as_secs_f64());
             metrics.command_errors[BusCommand::Probe].inc_by((!taken).into());
             Done::Event(LaneEvent::Probed(generation, taken))
+        }));
+    }
+
+    /// Reads where the presence of rooms is, in one pipeline.
+    pub(super) fn compare_presence(
+        &mut self,
+        generation: u64,
+        cause: RepairCause,
+        rooms: Vec<RoomName>,
+    ) {
+        let (keys, up) = (self.tools.keys.clone(), self.tools.link.up());
+        self.work.push(Box::pin(async move {
+            let seen = read_presence(&keys, up.as_ref(), &rooms).await;
+            let seen = rooms.into_iter().zip(seen).collect();
+            Done::Event(LaneEvent::PresenceCompared { generation, cause, seen })
         }));
     }
 

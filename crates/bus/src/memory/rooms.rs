@@ -6,12 +6,13 @@ use std::collections::BinaryHeap;
 use hashbrown::HashMap;
 use roomcast_protocol::{Epoch, Lineage, Position, RoomName, Seq, UserName};
 
+use super::presence::MemoryPresence;
 use super::receipts::MemoryReceipts;
 use super::room::MemoryRoom;
 use crate::api::{
-    Ephemeral, EphemeralFate, FeedEvent, History, HistoryRequest, Publication, PublishAck,
-    PublishError, ReceiptCounts, ReceiptError, ReceiptMarks, ReceiptMove, ReceiptNews,
-    ReceiptRules, Retention, RoomOutline,
+    Ephemeral, EphemeralFate, FeedEvent, History, HistoryRequest, PresenceCounts, PresenceNews,
+    Publication, PublishAck, PublishError, ReceiptCounts, ReceiptError, ReceiptMarks, ReceiptMove,
+    ReceiptNews, ReceiptRules, Retention, RoomOutline,
 };
 use crate::event_queue::pending_events::PendingEvents;
 
@@ -27,6 +28,8 @@ pub(crate) struct MemoryRooms {
     /// Payload bytes that may wait in `pending`.
     max_pending_bytes: usize,
     rooms: HashMap<RoomName, MemoryRoom>,
+    /// Who is in which of them.
+    pub(super) presence: MemoryPresence,
     /// One entry per room that has something to expire: when to check it.
     expiries: BinaryHeap<Reverse<(u64, RoomName)>>,
 }
@@ -37,6 +40,7 @@ impl MemoryRooms {
             pending: PendingEvents::default(),
             max_pending_bytes,
             rooms: HashMap::new(),
+            presence: MemoryPresence::default(),
             expiries: BinaryHeap::new(),
         }
     }
@@ -69,7 +73,17 @@ impl MemoryRooms {
         }
         room.open = true;
         let (lineage, last) = (room.lineage.clone(), room.last);
-        self.pending.push(name, FeedEvent::Opened { lineage, last });
+        self.pending.push(name.clone(), FeedEvent::Opened { lineage, last });
+        let counts = self.presence.counts(&name);
+        if counts != PresenceCounts::default() {
+            // Who entered before may have missed changes.
+            self.pending.push(name, FeedEvent::Presence(PresenceNews::Reset(counts)));
+        }
+    }
+
+    /// Whether the feeds listen to a room.
+    pub(super) fn is_open(&self, name: &RoomName) -> bool {
+        self.rooms.get(name).is_some_and(|room| room.open)
     }
 
     /// Hands something ephemeral to the feeds' owner, if it listens to the room.

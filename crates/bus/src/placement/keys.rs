@@ -105,6 +105,16 @@ impl Keyspace {
         format!("{{{tag}}}:online:{}", escape(user.as_str()))
     }
 
+    /// The incarnations that wrote presence in a partition; a set.
+    pub(crate) fn presence_writers(&self, partition: Partition) -> String {
+        format!("{{{}}}:presence", self.tag(partition))
+    }
+
+    /// The rooms of a partition in which an incarnation may have members; a sorted set.
+    pub(crate) fn presence_index(&self, partition: Partition, incarnation: &str) -> String {
+        format!("{{{}}}:presence:{incarnation}", self.tag(partition))
+    }
+
     /// The key of the version of the list of servers.
     pub(crate) fn version(&self) -> String {
         format!("{}:version", self.prefix)
@@ -136,6 +146,11 @@ impl RoomKeys {
     /// The recent messages; a stream.
     pub(crate) fn stream(&self) -> String {
         format!("{}:s", self.0)
+    }
+
+    /// Who is in the room; a hash.
+    pub(crate) fn presence(&self) -> String {
+        format!("{}:p", self.0)
     }
 
     /// The two generations of results of keyed publishes; hashes.

@@ -11,7 +11,7 @@ pub(crate) const PARTITIONS: u16 = 1024;
 const SLOTS_PER_PARTITION: u16 = SLOTS / PARTITIONS;
 
 /// One of the 1,024 shares.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Partition(u16);
 
 impl Partition {
@@ -22,6 +22,11 @@ impl Partition {
     /// of 16.
     pub(crate) fn of(room: &RoomName) -> Self {
         Self(slot(room.as_str()) / SLOTS_PER_PARTITION)
+    }
+
+    /// All of them.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        (0..PARTITIONS).map(Self)
     }
 
     /// Its number, below 1,024.

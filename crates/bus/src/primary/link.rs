@@ -93,6 +93,11 @@ impl LinkUp {
         self.connections[hash as usize % self.connections.len()].clone()
     }
 
+    /// Whether these are the same connections to the same life of the data.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.connections, &other.connections) && self.life == other.life
+    }
+
     /// A connection for commands of no room.
     pub(crate) fn any(&self) -> MultiplexedConnection {
         self.connections[0].clone()

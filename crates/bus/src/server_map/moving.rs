@@ -71,7 +71,12 @@ impl ServerMap {
 
     /// Sends commands on one key to its owner, or to the server the key is on its way to; the
     /// answer of the first.
-    async fn ask(&self, up: &LinkUp, room: &RoomName, commands: &[Cmd]) -> RedisResult<Value> {
+    pub(crate) async fn ask(
+        &self,
+        up: &LinkUp,
+        room: &RoomName,
+        commands: &[Cmd],
+    ) -> RedisResult<Value> {
         let error = match together(commands, Escort::None, &mut up.of(room)).await {
             Ok(value) => return Ok(value),
             Err(error) => error,

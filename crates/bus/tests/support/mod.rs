@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+pub(crate) mod presence;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -141,7 +143,7 @@ impl Heard {
                 self.resets.push((last, lost));
             }
             FeedEvent::Receipts(news) => self.receipts.extend(news.iter().cloned()),
-            FeedEvent::Presence(_) => {}
+            FeedEvent::Presence(_) | FeedEvent::Ephemeral(_) => {}
         }
     }
 

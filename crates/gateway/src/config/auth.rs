@@ -145,11 +145,12 @@ pub struct AuthConfig {
 
 impl AuthConfig {
     /// What a token must say.
-    pub fn token_rules(&self) -> TokenRules {
+    pub fn token_rules(&self, info_bytes: usize) -> TokenRules {
         TokenRules {
             issuer: self.issuer.clone(),
             audience: self.audience.clone(),
             leeway_ms: self.leeway.as_millis() as u64,
+            info_bytes,
         }
     }
 

@@ -102,6 +102,10 @@ async fn done(
         ApiRoute::Room => ok(&api::room_info(node, caller, room()?).await?),
         ApiRoute::Receipts => ok(&api::receipts(node, caller, room()?, query).await?),
         ApiRoute::UserMessages => ok(&api::publish_to_users(node, caller, body).await?),
+        ApiRoute::Members => {
+            let page = api::members(node, caller, value(), query).await?;
+            answer::text(StatusCode::OK, "application/json", page)
+        }
         ApiRoute::Ban => ok(&api::ban(node, body).await?),
         ApiRoute::Bans => ok(&api::bans(node).await?),
         ApiRoute::Lift => {
@@ -120,8 +124,8 @@ async fn done(
 }
 
 fn takes_body(route: ApiRoute) -> bool {
-    use ApiRoute::{Bans, Lift, Read, Receipts, Room};
-    !matches!(route, Read | Bans | Lift | Room | Receipts)
+    use ApiRoute::{Bans, Lift, Members, Read, Receipts, Room};
+    !matches!(route, Read | Members | Bans | Lift | Room | Receipts)
 }
 
 /// The backend that sent the request, if its key has the scope.

@@ -40,7 +40,7 @@ const API_PATHS: &str = "/v1/";
 /// Where clients take tickets with their tokens, and backends with their keys.
 const TICKETS_PATH: &str = "/v1/tickets";
 
-static ROUTES: [Route<Endpoint>; 20] = [
+static ROUTES: [Route<Endpoint>; 21] = [
     get("/ws", Access::Public, Endpoint::WebSocket),
     get("/health/live", Access::Monitor, Endpoint::Page(NodePage::Live)),
     get("/health/ready", Access::Monitor, Endpoint::Page(NodePage::Ready)),
@@ -55,6 +55,7 @@ static ROUTES: [Route<Endpoint>; 20] = [
     api(Method::POST, "/v1/users/{user}/messages", ApiScope::Publish, ApiRoute::Publish),
     api(Method::GET, "/v1/users/{user}/messages", ApiScope::Read, ApiRoute::Read),
     api(Method::POST, "/v1/users/messages", ApiScope::Publish, ApiRoute::UserMessages),
+    api(Method::GET, "/v1/rooms/{room}/members", ApiScope::Read, ApiRoute::Members),
     api(Method::POST, "/v1/batch", ApiScope::Publish, ApiRoute::Batch),
     api(Method::POST, "/v1/bans", ApiScope::Admin, ApiRoute::Ban),
     api(Method::GET, "/v1/bans", ApiScope::Admin, ApiRoute::Bans),

@@ -127,6 +127,10 @@ fn for_backend(node: &ApiNode<'_>, body: &[u8]) -> Result<AccessIdentity, HttpPr
     check_configured(node)?;
     let identity = read_ticket_request(body, wall_ms());
     let identity = identity.map_err(|error| bad_body(error.to_string()))?;
+    let most = node.settings.limits.info_bytes;
+    if identity.info().is_some_and(|info| info.len() > most) {
+        return Err(bad_body(format!("info: more than {most} bytes (limits.info_bytes)")));
+    }
     match identity.user().map(|user| node.settings.limits.names.judge_user(user)) {
         Some(Err(error)) => Err(bad_body(format!("sub: {error}"))),
         _ => Ok(identity),

@@ -115,5 +115,5 @@ fn a_rooms_token_gives_its_capabilities_in_the_room() {
 }
 
 fn joining(history: u32) -> RoomAction {
-    RoomAction::Join { history, listening: Listening::No, info_bytes: 0 }
+    RoomAction::Join { history, listening: ListInterest::No, info_bytes: 0 }
 }

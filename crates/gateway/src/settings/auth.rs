@@ -27,14 +27,14 @@ pub(crate) enum WithoutToken {
 }
 
 impl AuthSettings {
-    pub(super) fn new(config: &AuthConfig) -> Self {
+    pub(super) fn new(config: &AuthConfig, info_bytes: usize) -> Self {
         let query_tokens =
             if config.query_token { QueryTokens::Allowed } else { QueryTokens::Refused };
         let without_token =
             if config.anonymous { WithoutToken::Anonymous } else { WithoutToken::Refused };
         Self {
             authentication: config.authentication(),
-            rules: config.token_rules(),
+            rules: config.token_rules(info_bytes),
             cookie: config.cookie.clone(),
             query_tokens,
             without_token,

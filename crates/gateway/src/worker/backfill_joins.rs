@@ -9,6 +9,7 @@ use roomcast_protocol::{ErrorCode, Lineage, Position, Seq, ServerFrame};
 
 use super::people::departure;
 use super::{BusAnswer, Worker};
+use crate::permit::ListInterest;
 use crate::room::{
     Attachment, JoinPresence, MemberReader, PendingJoin, PositionCheck, Room, StartPoint,
     start_point,
@@ -144,8 +145,11 @@ impl Worker {
         if let Some(notice) = start.notice {
             connection.send(&notice);
         }
-        let listens = listens && presence != JoinPresence::Unasked;
-        self.enter(&connection, room, (start.reader, listens));
+        let listening = match listens && presence != JoinPresence::Unasked {
+            true => ListInterest::Yes,
+            false => ListInterest::No,
+        };
+        self.enter(&connection, room, (start.reader, listening));
         self.go_on_after_join(&connection, &room.name, then);
         self.write_soon(&connection);
     }

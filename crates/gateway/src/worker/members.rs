@@ -8,6 +8,7 @@ use roomcast_protocol::{CloseCode, RoomName};
 
 use super::Worker;
 use crate::connection::Connection;
+use crate::permit::ListInterest;
 use crate::room::{Attachment, MemberReader, Room, RoomMember, RoomState};
 
 impl Worker {
@@ -40,7 +41,7 @@ impl Worker {
         &self,
         connection: &Rc<Connection>,
         room: &Rc<Room>,
-        (reader, listens): (MemberReader, bool),
+        (reader, listening): (MemberReader, ListInterest),
     ) {
         let membership = connection.enter(room.id);
         let mut state = room.state.borrow_mut();
@@ -48,7 +49,7 @@ impl Worker {
             connection: Some(connection.clone()),
             membership,
             author: connection.authored.get(),
-            listens,
+            listens: listening == ListInterest::Yes,
             reader: reader.clone(),
         });
         connection.moved(membership, slot);

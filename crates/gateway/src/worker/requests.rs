@@ -12,10 +12,10 @@ use tokio::time::Instant;
 use super::Worker;
 use super::join_lookups::JoinFound;
 use super::judging::Verdict;
-use super::member_list::ListMark;
 use super::people::ShownAnswer;
 use super::tokens::CheckedToken;
 use crate::connection::Connection;
+use crate::member_list::ListMark;
 use crate::publication::PublishOutcome;
 use crate::traces::Followed;
 

@@ -364,8 +364,10 @@ impl Lane {
                     self.queue.push(&room, session, events);
                 }
                 // A primary that moved is noticed by probes that stay away, which is later. One
-                // lane has no other to hand rooms to, and there is one map only.
+                // lane has no other to hand rooms to, and there is one map only. These rooms have no
+                // presence.
                 LaneAction::WatchPrimary(_)
+                | LaneAction::ComparePresence { .. }
                 | LaneAction::Send(..)
                 | LaneAction::DoubtMap
                 | LaneAction::DoubtLink => {}

@@ -21,6 +21,10 @@ pub enum BusCommand {
     Subscribe,
     /// Unsubscribe from one.
     Unsubscribe,
+    /// Write one step of a room's presence.
+    Presence,
+    /// Read a room's presence.
+    PresenceRead,
 }
 
 impl Label for BusCommand {
@@ -34,6 +38,8 @@ impl Label for BusCommand {
         Self::Push,
         Self::Subscribe,
         Self::Unsubscribe,
+        Self::Presence,
+        Self::PresenceRead,
     ];
 
     fn index(self) -> usize {
@@ -50,6 +56,42 @@ impl Label for BusCommand {
             Self::Push => "push",
             Self::Subscribe => "subscribe",
             Self::Unsubscribe => "unsubscribe",
+            Self::Presence => "presence",
+            Self::PresenceRead => "presence_read",
+        }
+    }
+}
+
+/// What changed in rooms' lists of users.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PresenceChangeKind {
+    /// A user joined, as this node wrote it.
+    Joined,
+    /// A user left, as this node wrote it.
+    Left,
+    /// The info of a user changed, as this node wrote it.
+    Info,
+    /// The status of a user changed, as this node wrote it.
+    Status,
+    /// A room's list is to be read again here.
+    Reset,
+}
+
+impl Label for PresenceChangeKind {
+    const NAME: &'static str = "change";
+    const ALL: &'static [Self] = &[Self::Joined, Self::Left, Self::Info, Self::Status, Self::Reset];
+
+    fn index(self) -> usize {
+        self as usize
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Joined => "joined",
+            Self::Left => "left",
+            Self::Info => "info",
+            Self::Status => "status",
+            Self::Reset => "reset",
         }
     }
 }

@@ -85,7 +85,7 @@ fn check(
     config: &Config,
     keys: &KeySet,
 ) -> anyhow::Result<CheckedClaims> {
-    let (rules, now) = (config.auth.token_rules(), now_seconds() * 1_000);
+    let (rules, now) = (config.auth.token_rules(config.limits.info_bytes), now_seconds() * 1_000);
     let named = |key: Option<&str>| key.unwrap_or("a key without a name").to_owned();
     let Some(room) = claims.get("room").and_then(Value::as_str) else {
         let identity = verify_connection(token, keys, &rules, now)?;

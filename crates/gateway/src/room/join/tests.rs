@@ -59,6 +59,9 @@ impl Case {
             withheld: None,
             deadline: Instant::now(),
             known,
+            info: None,
+            listens: false,
+            presence: JoinPresence::Unasked,
             then: Vec::new(),
         };
         let got = start_point(&log(self.floor), &lineage(), &pending);
@@ -137,6 +140,9 @@ async fn what_the_log_has_not_come_to_of_an_ancestor_is_awaited() {
             withheld: None,
             deadline: Instant::now(),
             known: PositionCheck::Bad(CURRENT),
+            info: None,
+            listens: false,
+            presence: JoinPresence::Unasked,
             then: Vec::new(),
         };
         start_point(log, &lineage, &pending)

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use tokio::net::TcpStream;
 
 use super::*;
+use crate::room::JoinPresence;
 use crate::room::LaggardVerdict;
 use crate::room_log::{Budget, LogEntry};
 use crate::tests::{EPOCH, at, connection, enter, entry, leave, room, room_name};
@@ -226,6 +227,9 @@ async fn what_the_bus_said_of_a_position_holds_for_its_epoch_only() {
         withheld: None,
         deadline: tokio::time::Instant::now(),
         known: PositionCheck::Good,
+        info: None,
+        listens: false,
+        presence: JoinPresence::Unasked,
         then: Vec::new(),
     });
     state.append(batch(at(5), 1), None);

@@ -8,6 +8,7 @@ use tokio::time::{Duration, Instant};
 
 use super::*;
 use crate::hub::{HubCommand, HubHandle, QueuedBytes, WorkerEvent};
+use crate::permit::ListInterest;
 use crate::room_log::{Batch, Budget, RoomLog};
 use crate::tests::{EPOCH, at, connection, entry, room_name, settings, worker};
 
@@ -33,7 +34,7 @@ async fn a_member_that_stalls_in_history_holds_no_page() {
     let (number, slow, held) = (1, 0, QueuedBytes::default());
     let name = room_name();
     worker.take_in(WorkerEvent::Attached { room: name, number, log, lineage, slow, held });
-    worker.enter(&connection, &room, MemberReader::Waiting(at(10)));
+    worker.enter(&connection, &room, (MemberReader::Waiting(at(10)), ListInterest::No));
     assert_eq!(asked(&mut commands), Some(10));
 
     let entries = (11..=20).map(|seq| entry(seq, if seq < 15 { MESSAGE } else { 9 })).collect();

@@ -159,6 +159,9 @@ impl Reader {
                         self.known.insert(self.at, id);
                     }
                 }
+                FeedEvent::Presence(_) | FeedEvent::Ephemeral(_) => {
+                    unreachable!("the order knows messages only")
+                }
                 FeedEvent::Gap { from, to } => {
                     assert_eq!(from, self.at + 1);
                     let epoch = self.lineage.as_ref().unwrap().epoch;

@@ -1,0 +1,157 @@
+//! Which rooms are compared with Redis, and what is prolonged there: a slow round over this node's
+//! rooms, and all of them at once after a change of the way to Redis. Pure.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use roomcast_protocol::RoomName;
+use tokio::time::Instant;
+
+use crate::placement::partition::Partition;
+
+/// Rooms in one comparison: one pipeline of cheap reads.
+const ROOMS_PER_COMPARISON: usize = 256;
+/// Upper bound of rooms compared per second in the slow round.
+const MAX_ROOMS_PER_SECOND: usize = 500;
+/// Partitions whose index is prolonged in one second.
+const PARTITIONS_PER_SECOND: usize = 16;
+/// A room's hash and a partition's index are prolonged after this: well within `KEPT_MS`.
+const PROLONG_AFTER: Duration = Duration::from_secs(1200);
+
+/// A room to compare.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct DueComparison {
+    pub(super) room: RoomName,
+    /// Whether its hash is to be prolonged.
+    pub(super) prolongs: bool,
+}
+
+/// What is due when.
+#[derive(Debug)]
+pub(super) struct Upkeep {
+    /// How long a round takes, unless the bound on the rate makes it longer.
+    period: Duration,
+    /// Every room, the one that was compared longest ago first.
+    round: VecDeque<RoomName>,
+    /// When each was last prolonged.
+    prolonged: HashMap<RoomName, Instant>,
+    /// Rooms to compare now.
+    urgent: VecDeque<RoomName>,
+    /// The fraction of a room that earlier seconds left over.
+    credit: f64,
+    /// When the index of each partition was last prolonged.
+    partitions: HashMap<Partition, Instant>,
+}
+
+impl Upkeep {
+    pub(super) fn new(period: Duration) -> Self {
+        Self {
+            period,
+            round: VecDeque::new(),
+            prolonged: HashMap::new(),
+            urgent: VecDeque::new(),
+            credit: 0.0,
+            partitions: HashMap::new(),
+        }
+    }
+
+    /// A room has members here.
+    pub(super) fn add(&mut self, room: &RoomName, now: Instant) {
+        if self.prolonged.insert(room.clone(), now).is_none() {
+            self.round.push_back(room.clone());
+        }
+    }
+
+    /// All rooms are to be compared now.
+    pub(super) fn hurry(&mut self) {
+        self.urgent = self.round.iter().cloned().collect();
+    }
+
+    /// The rooms of this second, besides the urgent ones; `has` says which the desk still has.
+    pub(super) fn second(&mut self, has: impl Fn(&RoomName) -> bool) {
+        let each_second = self.round.len() as f64 / self.period.as_secs_f64().max(0.1);
+        self.credit += each_second.min(MAX_ROOMS_PER_SECOND as f64);
+        let count = (self.credit as usize).min(self.round.len());
+        self.credit = self.credit.fract();
+        for room in self.round.drain(..count).collect::<Vec<_>>() {
+            if has(&room) {
+                self.urgent.push_back(room.clone());
+                self.round.push_back(room);
+            } else {
+                self.prolonged.remove(&room);
+            }
+        }
+    }
+
+    /// The next rooms to compare.
+    pub(super) fn next(&mut self, now: Instant) -> Vec<DueComparison> {
+        let count = self.urgent.len().min(ROOMS_PER_COMPARISON);
+        let due = |room: RoomName| {
+            let mut prolongs = false;
+            if let Some(at) = self.prolonged.get_mut(&room)
+                && now.duration_since(*at) >= PROLONG_AFTER
+            {
+                (*at, prolongs) = (now, true);
+            }
+            DueComparison { room, prolongs }
+        };
+        self.urgent.drain(..count).map(due).collect()
+    }
+
+    /// Whether this incarnation wrote in a partition.
+    pub(super) fn is_written(&self, partition: Partition) -> bool {
+        self.partitions.contains_key(&partition)
+    }
+
+    /// It did.
+    pub(super) fn wrote(&mut self, partition: Partition, now: Instant) {
+        self.partitions.entry(partition).or_insert(now);
+    }
+
+    /// The index of a partition is lost, or belongs to another incarnation.
+    pub(super) fn forget(&mut self, partition: Partition) {
+        self.partitions.remove(&partition);
+    }
+
+    /// The same for all.
+    pub(super) fn forget_all(&mut self) {
+        self.partitions.clear();
+    }
+
+    /// Partitions whose index is to be prolonged in this second.
+    pub(super) fn due_partitions(&mut self, now: Instant) -> Vec<Partition> {
+        let due = self.partitions.iter_mut();
+        let due = due.filter(|(_, at)| now.duration_since(**at) >= PROLONG_AFTER);
+        let prolong = |(partition, at): (&Partition, &mut Instant)| {
+            *at = now;
+            *partition
+        };
+        due.map(prolong).take(PARTITIONS_PER_SECOND).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_round_takes_its_period_and_prolongs_in_time() {
+        let room = |n: usize| RoomName::parse(&format!("r{n}")).unwrap();
+        let (mut upkeep, start) = (Upkeep::new(Duration::from_secs(30)), Instant::now());
+        (0..60).for_each(|n| upkeep.add(&room(n), start));
+        upkeep.second(|_| true);
+        let due = |room| DueComparison { room, prolongs: false };
+        assert_eq!(upkeep.next(start), [due(room(0)), due(room(1))]);
+        upkeep.second(|it| *it == room(3));
+        let prolonged = DueComparison { room: room(3), prolongs: true };
+        assert_eq!(upkeep.next(start + PROLONG_AFTER), [prolonged]);
+        upkeep.hurry();
+        assert_eq!(upkeep.next(start).len(), 59);
+        let partition = Partition::of(&room(1));
+        upkeep.wrote(partition, start);
+        assert!(upkeep.due_partitions(start).is_empty());
+        assert_eq!(upkeep.due_partitions(start + PROLONG_AFTER), [partition]);
+        assert!(upkeep.due_partitions(start + PROLONG_AFTER).is_empty());
+    }
+}
