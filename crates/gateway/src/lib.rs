@@ -25,6 +25,7 @@ mod node_status;
 mod orders;
 mod page_token;
 mod payload_rules;
+mod peers;
 mod permit;
 mod publication;
 mod receipts;

@@ -13,7 +13,8 @@ mod view;
 mod write;
 
 pub(crate) use join::{
-    AfterJoin, JoinLookup, MemberWord, PendingJoin, PositionCheck, StartPoint, start_point,
+    AfterJoin, JoinLookup, JoinReply, MemberWord, PendingJoin, PositionCheck, StartPoint,
+    start_point,
 };
 pub(crate) use local_people::{JoinPresence, LocalPeople, ShownSelf};
 pub(crate) use members::{MemberReader, Members, RoomMember};

@@ -248,7 +248,7 @@ impl Settings {
         match room.kind() {
             RoomKind::Application => {}
             RoomKind::User | RoomKind::Me => return &self.own_rooms.user,
-            RoomKind::All => return &self.own_rooms.all,
+            RoomKind::All | RoomKind::Nodes => return &self.own_rooms.all,
         }
         room.namespace().and_then(|name| self.namespaces.get(name)).unwrap_or(&self.default)
     }

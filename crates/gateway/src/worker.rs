@@ -32,6 +32,7 @@ mod own_room;
 mod passes;
 mod people;
 mod publish;
+mod questions;
 mod rates;
 mod requests;
 mod room_info;
@@ -54,6 +55,7 @@ use tokio::time::Instant;
 
 pub(crate) use chores::SLICE;
 pub(crate) use inflating::InflateScratch;
+pub(crate) use questions::join_by_backend;
 pub(crate) use rates::{FrameFate, FrameRole};
 pub(crate) use requests::BusAnswer;
 
@@ -62,6 +64,7 @@ use crate::connection::{Connection, TURN_BYTES};
 use crate::hub::HubHandle;
 use crate::orders::OrderDesk;
 use crate::page_token::PageTokens;
+use crate::peers::PeerDesk;
 use crate::receipts::ReceiptDesk;
 use crate::settings::Settings;
 use crate::tls::HandshakeTurn;
@@ -103,6 +106,8 @@ pub(crate) struct Worker {
     access_ends: RefCell<AccessEnds>,
     /// The node's bans and disconnects, once it follows them.
     orders: OnceCell<Arc<OrderDesk>>,
+    /// Questions between nodes, once the node answers them.
+    peers: OnceCell<Arc<PeerDesk>>,
     /// Where confirmations go, once the node writes them.
     receipt_desk: OnceCell<Arc<ReceiptDesk>>,
     /// The connections of all users of the node, once it follows them.
@@ -176,6 +181,7 @@ impl Worker {
             keys,
             access_ends: RefCell::default(),
             orders: OnceCell::new(),
+            peers: OnceCell::new(),
             receipt_desk: OnceCell::new(),
             user_connections: OnceCell::new(),
         }

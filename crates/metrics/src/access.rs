@@ -60,6 +60,14 @@ pub enum ApiRoute {
     Receipts,
     /// One message to several users.
     UserMessages,
+    /// A signal.
+    Signal,
+    /// The connections of a user.
+    Connections,
+    /// A connection joins a room.
+    Join,
+    /// A connection leaves a room.
+    Leave,
 }
 
 impl Label for ApiRoute {
@@ -77,6 +85,10 @@ impl Label for ApiRoute {
         Self::Room,
         Self::Receipts,
         Self::UserMessages,
+        Self::Signal,
+        Self::Connections,
+        Self::Join,
+        Self::Leave,
     ];
 
     fn index(self) -> usize {
@@ -97,6 +109,10 @@ impl Label for ApiRoute {
             Self::Room => "room",
             Self::Receipts => "receipts",
             Self::UserMessages => "user_messages",
+            Self::Signal => "signal",
+            Self::Connections => "connections",
+            Self::Join => "join",
+            Self::Leave => "leave",
         }
     }
 }

@@ -35,6 +35,8 @@ const ALL: &str = "@all";
 const USER_ROOM_PREFIX: &str = "$user:";
 /// The internal name of the room of all connections.
 const ALL_ROOM: &str = "$all";
+/// The internal name of the room in which nodes ask each other.
+const NODES_ROOM: &str = "$nodes";
 
 /// Why a name was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -163,6 +165,8 @@ pub enum RoomKind {
     User,
     /// Of all connections.
     All,
+    /// Of the nodes.
+    Nodes,
     /// The own room of the user that says `@me`, before it is known who that is.
     Me,
 }
@@ -189,6 +193,11 @@ impl RoomName {
         Self(format!("{USER_ROOM_PREFIX}{user}").into())
     }
 
+    /// The room in which nodes ask each other; no client is ever in it.
+    pub fn nodes() -> Self {
+        Self(NODES_ROOM.into())
+    }
+
     /// The room that a user means by this name: for `@me` its own, for `@all` that of all
     /// connections. Without a user `@me` stays as it is.
     #[must_use]
@@ -203,7 +212,7 @@ impl RoomName {
     /// The name as clients know it.
     pub fn wire(&self) -> &str {
         match self.kind() {
-            RoomKind::Application => &self.0,
+            RoomKind::Application | RoomKind::Nodes => &self.0,
             RoomKind::User | RoomKind::Me => ME,
             RoomKind::All => ALL,
         }
@@ -214,6 +223,7 @@ impl RoomName {
         match self.as_str() {
             name if !name.starts_with(RESERVED_ROOM_PREFIXES) => RoomKind::Application,
             ME => RoomKind::Me,
+            NODES_ROOM => RoomKind::Nodes,
             name if name.starts_with(USER_ROOM_PREFIX) => RoomKind::User,
             _ => RoomKind::All,
         }

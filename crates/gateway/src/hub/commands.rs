@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::{BackfillPage, QueuedBytes};
 use crate::ephemeral::EphemeralItem;
+use crate::peers::PeerQuestion;
 use crate::room_log::{Batch, Floor, RoomLog};
 
 /// From a worker to the hub.
@@ -53,6 +54,8 @@ pub(crate) enum WorkerEvent {
     Trim { room: RoomName, floor: Floor },
     /// Users' positions in a room moved.
     Receipts { room: RoomName, news: Arc<[ReceiptNews]> },
+    /// A node asks about connections: each worker gives its part of the answer.
+    Question(Arc<PeerQuestion>),
     /// What members of a room get beside its log.
     Ephemeral { room: RoomName, items: Arc<[Arc<EphemeralItem>]> },
     /// The answer to `HubCommand::Backfill`.

@@ -1,11 +1,12 @@
 //! Where a join begins to read: what it waits for, and what the log and the lineage say. Pure.
 
+use std::fmt;
 use std::rc::Rc;
 
 use roomcast_access::identity::RoomPass;
 use roomcast_protocol::{
-    Data, Epoch, EventName, JoinRoom, Lineage, Position, PresenceStatus, Publish, ReadMarks,
-    RequestId, Seq,
+    Data, Epoch, ErrorCode, EventName, JoinRoom, Lineage, Position, PresenceStatus, Publish,
+    ReadMarks, RequestId, Seq,
 };
 use tokio::time::Instant;
 
@@ -28,6 +29,8 @@ pub(crate) struct PendingJoin {
     pub(crate) resumes: bool,
     /// It is refused where it could only begin with a gap or a reset.
     pub(crate) strict: bool,
+    /// The backend that asked for it; else the client did.
+    pub(crate) backend: Option<JoinReply>,
     /// What its user confirmed of the room, for `joined`.
     pub(crate) marks: Option<ReadMarks>,
     /// What such a reader does not get of pages that were read for it ends here.
@@ -43,6 +46,38 @@ pub(crate) struct PendingJoin {
     pub(crate) presence: JoinPresence,
     /// What the connection asked for in the room meanwhile, in its order.
     pub(crate) then: Vec<AfterJoin>,
+}
+
+/// Answers a backend that asked for a join; dropped without an answer, the connection has ended.
+pub(crate) struct JoinReply(Option<Box<dyn FnOnce(Result<(), JoinRefusal>)>>);
+
+/// Why a join was refused, as the client would read it.
+pub(crate) type JoinRefusal = (ErrorCode, String);
+
+impl JoinReply {
+    pub(crate) fn new(reply: impl FnOnce(Result<(), JoinRefusal>) + 'static) -> Self {
+        Self(Some(Box::new(reply)))
+    }
+
+    pub(crate) fn answer(mut self, result: Result<(), JoinRefusal>) {
+        if let Some(reply) = self.0.take() {
+            reply(result);
+        }
+    }
+}
+
+impl Drop for JoinReply {
+    fn drop(&mut self) {
+        if let Some(reply) = self.0.take() {
+            reply(Err((ErrorCode::Cancelled, "the connection has ended".to_owned())));
+        }
+    }
+}
+
+impl fmt::Debug for JoinReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JoinReply")
+    }
 }
 
 /// Whether a join waits for the bus to say where it begins.

@@ -121,7 +121,9 @@ impl Worker {
         if pending.strict && !is_whole {
             return self.refuse_joins(room, vec![pending], ErrorCode::Unrecoverable);
         }
-        let PendingJoin { connection, id, resumes, marks, then, presence, listens, .. } = pending;
+        let PendingJoin {
+            connection, id, resumes, marks, backend, then, presence, listens, ..
+        } = pending;
         connection.end_join(room.id);
         if !connection.is_open() {
             self.drop_pass(&connection, room.id);
@@ -144,6 +146,9 @@ impl Worker {
         });
         if let Some(notice) = start.notice {
             connection.send(&notice);
+        }
+        if let Some(backend) = backend {
+            backend.answer(Ok(()));
         }
         let listening = match listens && presence != JoinPresence::Unasked {
             true => ListInterest::Yes,

@@ -61,6 +61,7 @@ impl Worker {
                 self.queue_pass(&room);
             }
             WorkerEvent::Receipts { room, news } => self.take_receipts(&room, &news),
+            WorkerEvent::Question(question) => self.take_question(&question),
             WorkerEvent::Trim { room, floor } => {
                 let Some(room) = self.room(&room) else { return };
                 let fallen = room.state.borrow_mut().trim(floor);

@@ -224,6 +224,7 @@ async fn what_the_bus_said_of_a_position_holds_for_its_epoch_only() {
         resumes: false,
         strict: false,
         marks: None,
+        backend: None,
         withheld: None,
         deadline: tokio::time::Instant::now(),
         known: PositionCheck::Good,
