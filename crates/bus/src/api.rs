@@ -3,6 +3,7 @@
 
 mod ephemeral;
 mod presence;
+mod receipts;
 mod users;
 
 use std::num::NonZeroU64;
@@ -18,6 +19,10 @@ pub use ephemeral::{Ephemeral, EphemeralFate, Signal, TypingWord, Writer};
 pub use presence::{
     Departure, PresenceChange, PresenceCounts, PresenceEntry, PresenceList, PresenceMember,
     PresenceMode, PresenceNews, PresencePolicy, PresenceReply, PresenceStatus, PresenceStep,
+};
+pub use receipts::{
+    ReceiptCounts, ReceiptError, ReceiptKind, ReceiptMarks, ReceiptMove, ReceiptNews, ReceiptRules,
+    RoomOutline,
 };
 pub use users::{
     NamedConnection, NewcomerStep, ReplacePlace, UserNewcomer, UserPlace, UserPresence,
@@ -219,6 +224,8 @@ pub enum FeedEvent {
         /// Messages of the old epoch that this feed delivered and the new epoch does not have.
         lost: u64,
     },
+    /// Users' positions moved. It is no part of the order, and may be lost.
+    Receipts(Arc<[ReceiptNews]>),
     /// Who is in the room changed; where these come between messages has no meaning.
     Presence(PresenceNews),
     /// Something ephemeral was told in the room.

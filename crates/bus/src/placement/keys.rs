@@ -157,6 +157,11 @@ impl RoomKeys {
     pub(crate) fn results(&self) -> [String; 2] {
         [format!("{}:k0", self.0), format!("{}:k1", self.0)]
     }
+
+    /// What users confirmed; a sorted set that most rooms lack.
+    pub(crate) fn receipts(&self) -> String {
+        format!("{}:r", self.0)
+    }
 }
 
 /// Braces in a name would change the hash tag; the escape character is escaped too, so that no two

@@ -21,6 +21,7 @@ use super::shares::Shares;
 use super::typing::Typings;
 use super::worker_queue::{Sent, WorkerQueue, queue_bytes};
 use super::{HubCommand, WorkerEvent};
+use crate::peers::PeerDesk;
 use crate::room_log::{Batch, Budget, Floor};
 use crate::settings::Settings;
 
@@ -55,6 +56,8 @@ pub(crate) struct Hub {
     /// Rooms that may keep pages.
     pub(super) paged: BTreeSet<RoomName>,
     pub(super) queues: Vec<WorkerQueue>,
+    /// The node's part in questions between nodes.
+    pub(super) peers: Option<Arc<PeerDesk>>,
     /// Rooms of which this turn has something for the workers beside their logs.
     pub(super) told: Vec<RoomName>,
     pub(super) typings: Typings,
@@ -101,6 +104,7 @@ impl Hub {
             shares: Shares::default(),
             paged: BTreeSet::new(),
             queues,
+            peers: None,
             told: Vec::new(),
             typings: Typings::default(),
             people_due: BTreeSet::new(),
@@ -113,6 +117,13 @@ impl Hub {
             budget,
             metrics,
         }
+    }
+
+    /// The same hub, which hears what other nodes ask.
+    pub(crate) fn with_peers(mut self, peers: Arc<PeerDesk>) -> Self {
+        self.feeds.open(RoomName::nodes());
+        self.peers = Some(peers);
+        self
     }
 
     /// Runs until the last worker has dropped its handle. Work on many rooms at once is done in
@@ -189,6 +200,14 @@ impl Hub {
             ledger.open(lineage, last);
             self.shares.put(&mut ledger.place, 0, &room);
             return self.send_log_to_all(&room);
+        }
+        if let FeedEvent::Receipts(news) = event {
+            for worker in ledger.workers.iter().map(|&(worker, _)| worker) {
+                let event = WorkerEvent::Receipts { room: room.clone(), news: news.clone() };
+                // What finds no space is lost, and the next one of the room tells as much.
+                let _is_sent = self.queues[worker].try_send(&room, event);
+            }
+            return;
         }
         let is_reset = matches!(event, FeedEvent::Reset { .. });
         let answers = if is_reset { ledger.backfill.reset() } else { Vec::new() };

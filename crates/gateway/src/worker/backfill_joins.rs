@@ -5,7 +5,7 @@
 use std::rc::Rc;
 
 use roomcast_metrics::ResumeOutcome;
-use roomcast_protocol::{Lineage, Position, Seq, ServerFrame};
+use roomcast_protocol::{ErrorCode, Lineage, Position, Seq, ServerFrame};
 
 use super::people::departure;
 use super::{BusAnswer, Worker};
@@ -73,6 +73,7 @@ impl Worker {
                     let outcome = Some(ResumeOutcome::Reset);
                     ready.push((pending, JoinStart { reader, at, outcome, notice }));
                 }
+                StartPoint::Asked => kept.push(pending),
                 StartPoint::Page { .. } => {
                     is_before = true;
                     kept.push(pending);
@@ -116,7 +117,13 @@ impl Worker {
 
     /// Answers a join with `joined`; the connection is a member from now on.
     fn admit(&self, room: &Rc<Room>, pending: PendingJoin, start: JoinStart) {
-        let PendingJoin { connection, id, since, then, presence, listens, .. } = pending;
+        let is_whole = start.outcome.is_none_or(|outcome| outcome == ResumeOutcome::Recovered);
+        if pending.strict && !is_whole {
+            return self.refuse_joins(room, vec![pending], ErrorCode::Unrecoverable);
+        }
+        let PendingJoin {
+            connection, id, resumes, marks, backend, then, presence, listens, ..
+        } = pending;
         connection.end_join(room.id);
         if !connection.is_open() {
             self.drop_pass(&connection, room.id);
@@ -126,7 +133,7 @@ impl Worker {
         if let Some(outcome) = start.outcome {
             self.metrics.rooms.resumes[outcome].inc();
         }
-        let recovered = since.map(|_| start.outcome == Some(ResumeOutcome::Recovered));
+        let recovered = resumes.then_some(is_whole);
         connection.send(&ServerFrame::Joined {
             id,
             room: room.name.clone(),
@@ -134,11 +141,14 @@ impl Worker {
             seq: start.at.seq,
             recovered,
             counts: self.numbers_for(&connection, room, presence),
-            marks: None,
+            marks,
             state: false,
         });
         if let Some(notice) = start.notice {
             connection.send(&notice);
+        }
+        if let Some(backend) = backend {
+            backend.answer(Ok(()));
         }
         let listening = match listens && presence != JoinPresence::Unasked {
             true => ListInterest::Yes,
