@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use crate::api::{
     Ephemeral, EphemeralFate, Health, History, HistoryRequest, OrderPage, OrderRecord,
     OrderRevision, Publication, PublishAck, PublishError, PublishReply, ReadError, RoomEvent,
-    TicketUse, UserNewcomer, UserPlace, UserPresence,
+    TicketUse, UserNewcomer, UserPlace, UserPresence, RoomStateRead,
 };
 use crate::listening::RedisFeeds;
 use crate::map_owner::opening::RedisOpening;
@@ -103,6 +103,15 @@ impl Bus {
         match &self.0 {
             Kind::Memory(bus) => Ok(bus.history(room, request)),
             Kind::Redis(bus) => bus.history(room, request).await,
+        }
+    }
+
+    /// Reads the whole state of a room at one position; with `points`, so many of the last messages of
+    /// each key. It does not create a room, and works while Redis refuses writes.
+    pub async fn state(&self, room: &RoomName, points: u32) -> Result<RoomStateRead, ReadError> {
+        match &self.0 {
+            Kind::Memory(bus) => Ok(bus.state(room, points)),
+            Kind::Redis(bus) => bus.state(room, points).await,
         }
     }
 

@@ -9,6 +9,7 @@ mod rate;
 mod results;
 mod room;
 mod rooms;
+mod state;
 mod tickets;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,7 +20,7 @@ use tokio::sync::Notify;
 
 use crate::api::{
     Ephemeral, EphemeralFate, History, HistoryRequest, OrderPage, OrderRecord, OrderRevision,
-    Publication, PublishAck, PublishError, RoomEvent, TicketUse,
+    Publication, PublishAck, PublishError, RoomEvent, TicketUse, RoomStateRead,
 };
 use clock::MemoryClock;
 use orders::MemoryOrders;
@@ -113,6 +114,11 @@ impl MemoryBus {
     pub(crate) fn history(&self, room: &RoomName, request: HistoryRequest) -> History {
         let now = self.0.clock.now();
         self.0.rooms().history(room, request, now)
+    }
+
+    pub(crate) fn state(&self, room: &RoomName, points: u32) -> RoomStateRead {
+        let now = self.0.clock.now();
+        self.0.rooms().state(room, points, now)
     }
 
     pub(crate) fn exchange_orders(

@@ -11,6 +11,8 @@ pub enum BusCommand {
     Meta,
     /// Read a range of a room's messages.
     History,
+    /// Read a part of a room's state.
+    State,
     /// Write a probe.
     Probe,
     /// Pushes without a script: signals and typing.
@@ -31,6 +33,7 @@ impl Label for BusCommand {
         Self::Publish,
         Self::Meta,
         Self::History,
+        Self::State,
         Self::Probe,
         Self::Push,
         Self::Subscribe,
@@ -48,6 +51,7 @@ impl Label for BusCommand {
             Self::Publish => "publish",
             Self::Meta => "meta",
             Self::History => "history",
+            Self::State => "state",
             Self::Probe => "probe",
             Self::Push => "push",
             Self::Subscribe => "subscribe",
