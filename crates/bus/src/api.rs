@@ -20,7 +20,7 @@ pub use presence::{
     Departure, PresenceChange, PresenceCounts, PresenceEntry, PresenceList, PresenceMember,
     PresenceMode, PresenceNews, PresencePolicy, PresenceReply, PresenceStatus, PresenceStep,
 };
-pub use state::{RoomStateRead, StateAction, StateBounds, StateChange, StateEntry};
+pub use state::{RoomStateRead, StateAction, StateBounds, StateChange, StateValue};
 pub use users::{
     NamedConnection, NewcomerStep, ReplacePlace, UserNewcomer, UserPlace, UserPresence,
 };

@@ -34,7 +34,7 @@ pub use api::{
     PresenceChange, PresenceCounts, PresenceEntry, PresenceList, PresenceMember, PresenceMode,
     PresenceNews, PresencePolicy, PresenceReply, PresenceStatus, PresenceStep, Publication,
     PublishAck, PublishError, PublishReply, ReadError, ReplacePlace, Retention, RoomEvent, Signal,
-    TicketUse, TypingWord, UserNewcomer, UserPlace, UserPresence, Writer, RoomStateRead, StateAction, StateBounds, StateChange, StateEntry,
+    TicketUse, TypingWord, UserNewcomer, UserPlace, UserPresence, Writer, RoomStateRead, StateAction, StateBounds, StateChange, StateValue, StateValue,
 };
 pub use bus::{Bus, Feeds};
 pub use fingerprint::client_fingerprint;

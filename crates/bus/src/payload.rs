@@ -221,7 +221,7 @@ pub(crate) fn decode(payload: &Bytes, seq: Seq, time: u64) -> Result<(Message, u
         state_key: extras.state_key.map(StateKey::parse).transpose().map_err(|_| BadPayload)?,
         ttl_ms: extras.ttl_ms,
         remove: extras.remove,
-            info: None,
+        info: None,
         data,
     };
     Ok((message, used))

@@ -90,7 +90,7 @@ fn remove(key: &str) -> Publication {
 
 /// The values of a read: by key, with their seqs.
 fn values(read: &RoomStateRead) -> BTreeMap<String, (u64, String)> {
-    let entry = |entry: &roomcast_bus::StateEntry| {
+    let entry = |entry: &roomcast_bus::StateValue| {
         let key = entry.message.state_key.as_ref().map_or("", |key| key.as_str()).to_owned();
         (key, (entry.message.seq, texts(std::slice::from_ref(&entry.message)).remove(0)))
     };

@@ -56,12 +56,12 @@ pub struct RoomStateRead {
     /// No key was removed after this seq and up to `last`.
     pub forgotten: Seq,
     /// Values that have not expired, in no order.
-    pub entries: Vec<StateEntry>,
+    pub entries: Vec<StateValue>,
 }
 
 /// The value of one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StateEntry {
+pub struct StateValue {
     /// The message that set it; it names the key.
     pub message: Arc<Message>,
     /// How long it still holds; `None`: until another one.

@@ -9,7 +9,7 @@ use hashbrown::HashMap;
 use roomcast_protocol::{Data, Message, Position, Seq, StateKey};
 
 use crate::api::{
-    Publication, PublishError, Retention, StateAction, StateBounds, StateChange, StateEntry,
+    Publication, PublishError, Retention, StateAction, StateBounds, StateChange, StateValue,
 };
 
 /// The values of one room.
@@ -113,11 +113,11 @@ impl MemoryState {
     }
 
     /// The values that have not expired.
-    pub(crate) fn entries(&self, points: u32, now: u64) -> Vec<StateEntry> {
+    pub(crate) fn entries(&self, points: u32, now: u64) -> Vec<StateValue> {
         let live = self.values.values().filter(|value| value.is_live(now));
         let entry = |value: &MemoryValue| {
             let skipped = value.messages.len().saturating_sub(points as usize);
-            Some(StateEntry {
+            Some(StateValue {
                 message: value.messages.back()?.clone(),
                 left: value.end.map(|end| Duration::from_millis(end - now)),
                 points: value.messages.iter().skip(skipped).cloned().collect(),

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::{
     READ_TIMEOUT, RETRY_PAUSE, ReadPurpose, ReadSpan, RoomReader, no_room, read_ancestors,
 };
-use crate::api::{ReadError, RoomStateRead, StateEntry};
+use crate::api::{ReadError, RoomStateRead, StateValue};
 use crate::payload;
 use crate::primary::link::LinkUp;
 use crate::scripts::ScriptCall;
@@ -53,7 +53,7 @@ struct StateParts {
     first: Seq,
     last: Seq,
     forgotten: Seq,
-    values: HashMap<Option<StateKey>, (StateEntry, Seq)>,
+    values: HashMap<Option<StateKey>, (StateValue, Seq)>,
 }
 
 impl RoomReader {
@@ -185,7 +185,7 @@ impl StateParts {
             }
             let skipped = messages.len().saturating_sub(points as usize);
             let points = messages[skipped..].to_vec();
-            self.values.insert(key, (StateEntry { message, left, points }, seq));
+            self.values.insert(key, (StateValue { message, left, points }, seq));
         }
     }
 
@@ -206,7 +206,7 @@ impl StateParts {
         kept.drain(..kept.len().saturating_sub(points as usize));
         let left = message.ttl_ms.map(Duration::from_millis);
         let seq = message.seq;
-        self.values.insert(key, (StateEntry { message, left, points: kept }, seq));
+        self.values.insert(key, (StateValue { message, left, points: kept }, seq));
     }
 
     /// The state at `last`, up to which the stream was followed.
