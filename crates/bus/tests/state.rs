@@ -88,13 +88,14 @@ fn remove(key: &str) -> Publication {
     change(key, "null", StateAction::Remove)
 }
 
-/// The values of a read: by key, with their seqs.
+/// The values of a read that have not expired: by key, with their seqs.
 fn values(read: &RoomStateRead) -> BTreeMap<String, (u64, String)> {
     let entry = |entry: &roomcast_bus::StateValue| {
         let key = entry.message.state_key.as_ref().map_or("", |key| key.as_str()).to_owned();
         (key, (entry.message.seq, texts(std::slice::from_ref(&entry.message)).remove(0)))
     };
-    read.entries.iter().map(entry).collect()
+    let live = read.entries.iter().filter(|entry| entry.left != Some(Duration::ZERO));
+    live.map(entry).collect()
 }
 
 async fn state(bus: &Bus, room: &RoomName) -> BTreeMap<String, (u64, String)> {

@@ -10,6 +10,7 @@ mod orders;
 mod people;
 mod publish;
 mod read;
+mod state;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,7 @@ pub(crate) use orders::{ban, bans, disconnect, lift};
 pub(crate) use people::members;
 pub(crate) use publish::{PublishHeaders, publish};
 pub(crate) use read::read;
+pub(crate) use state::read_state;
 
 use crate::orders::OrderDesk;
 use crate::settings::Settings;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use roomcast_access::api_key::ApiKeyTable;
 use roomcast_access::policy::{AccessPolicy, Authentication};
-use roomcast_bus::Retention;
+use roomcast_bus::{Retention, StateBounds};
 use roomcast_metrics::{Metrics, NamespaceMetrics};
 use roomcast_protocol::RoomName;
 use roomcast_schema::NameBounds;
@@ -181,6 +181,8 @@ pub(crate) struct Namespace {
     pub(crate) policy: AccessPolicy,
     pub(crate) presence: PresenceSettings,
     pub(crate) publish_rates: PublishRates,
+    /// How much state its rooms keep; `None`: none.
+    pub(crate) state: Option<StateBounds>,
     pub(crate) conflates_signals: bool,
     pub(crate) metrics: NamespaceMetrics,
 }
@@ -251,6 +253,7 @@ impl Namespace {
                 events_max: config.presence_events_max,
             },
             publish_rates: PublishRates::new(config),
+            state: config.state_bounds(),
             conflates_signals: config.conflate_signals,
             metrics,
         }

@@ -32,6 +32,8 @@ mod rates;
 mod requests;
 mod rooms;
 mod signals;
+mod state_readers;
+mod state_reads;
 mod tokens;
 mod user_rooms;
 mod wheel;
@@ -69,6 +71,7 @@ use hub_requests::HubClient;
 use judging::LargeJudge;
 use people::WaitingForNumbers;
 use rooms::LocalRooms;
+use state_reads::StateReads;
 use work_queue::WorkQueue;
 
 /// Requests for history of one connection that may be unanswered; each answer holds up to 64 KiB of
@@ -99,6 +102,8 @@ pub(crate) struct Worker {
     orders: OnceCell<Arc<OrderDesk>>,
     /// The connections of all users of the node, once it follows them.
     user_connections: OnceCell<Arc<UserConnections>>,
+    /// Reads of rooms' states that clients asked for.
+    state_reads: StateReads,
     /// Connections and their timers.
     connections: LiveConnections,
     /// Rooms with local members, or about to have some.
@@ -145,6 +150,7 @@ impl Worker {
             node,
             metrics,
             connections: LiveConnections::new(settings.heartbeat.interval),
+            state_reads: StateReads::default(),
             rooms: LocalRooms::default(),
             work: WorkQueue::default(),
             settings: RefCell::new(settings),

@@ -55,7 +55,7 @@ pub struct RoomStateRead {
     pub last: Seq,
     /// No key was removed after this seq and up to `last`.
     pub forgotten: Seq,
-    /// Values that have not expired, in no order.
+    /// All values, in no order: also those that have expired and that no message has removed.
     pub entries: Vec<StateValue>,
 }
 
@@ -64,7 +64,7 @@ pub struct RoomStateRead {
 pub struct StateValue {
     /// The message that set it; it names the key.
     pub message: Arc<Message>,
-    /// How long it still holds; `None`: until another one.
+    /// How long it still holds, zero if it has expired; `None`: until another one.
     pub left: Option<Duration>,
     /// The last messages that set the key, the newest last, where the room keeps points.
     pub points: Vec<Arc<Message>>,

@@ -112,18 +112,17 @@ impl MemoryState {
         self.forgotten
     }
 
-    /// The values that have not expired.
+    /// All values, expired ones included.
     pub(crate) fn entries(&self, points: u32, now: u64) -> Vec<StateValue> {
-        let live = self.values.values().filter(|value| value.is_live(now));
         let entry = |value: &MemoryValue| {
             let skipped = value.messages.len().saturating_sub(points as usize);
             Some(StateValue {
                 message: value.messages.back()?.clone(),
-                left: value.end.map(|end| Duration::from_millis(end - now)),
+                left: value.end.map(|end| Duration::from_millis(end.saturating_sub(now))),
                 points: value.messages.iter().skip(skipped).cloned().collect(),
             })
         };
-        live.filter_map(entry).collect()
+        self.values.values().filter_map(entry).collect()
     }
 }
 

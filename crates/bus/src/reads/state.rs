@@ -211,8 +211,7 @@ impl StateParts {
 
     /// The state at `last`, up to which the stream was followed.
     fn finish(self, last: Seq) -> RoomStateRead {
-        let entries = self.values.into_values().map(|(entry, _)| entry);
-        let entries = entries.filter(|entry| entry.left != Some(Duration::ZERO)).collect();
+        let entries = self.values.into_values().map(|(entry, _)| entry).collect();
         RoomStateRead { lineage: self.lineage, last, forgotten: self.forgotten, entries }
     }
 }

@@ -40,7 +40,7 @@ const API_PATHS: &str = "/v1/";
 /// Where clients take tickets with their tokens, and backends with their keys.
 const TICKETS_PATH: &str = "/v1/tickets";
 
-static ROUTES: [Route<Endpoint>; 16] = [
+static ROUTES: [Route<Endpoint>; 17] = [
     get("/ws", Access::Public, Endpoint::WebSocket),
     get("/health/live", Access::Monitor, Endpoint::Page(NodePage::Live)),
     get("/health/ready", Access::Monitor, Endpoint::Page(NodePage::Ready)),
@@ -51,6 +51,7 @@ static ROUTES: [Route<Endpoint>; 16] = [
     api(Method::POST, "/v1/rooms/{room}/messages", ApiScope::Publish, ApiRoute::Publish),
     api(Method::GET, "/v1/rooms/{room}/messages", ApiScope::Read, ApiRoute::Read),
     api(Method::GET, "/v1/rooms/{room}/members", ApiScope::Read, ApiRoute::Members),
+    api(Method::GET, "/v1/rooms/{room}/state", ApiScope::Read, ApiRoute::State),
     api(Method::POST, "/v1/batch", ApiScope::Publish, ApiRoute::Batch),
     api(Method::POST, "/v1/bans", ApiScope::Admin, ApiRoute::Ban),
     api(Method::GET, "/v1/bans", ApiScope::Admin, ApiRoute::Bans),

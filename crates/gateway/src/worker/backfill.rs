@@ -18,6 +18,9 @@ impl Worker {
     /// Asks the hub for the page that the oldest reader behind the log needs, unless a request is under
     /// way. A member whose socket takes no bytes does not count: it asks in its next turn of writing.
     pub(super) fn request_backfill(&self, room: &Rc<Room>) {
+        if room.keeps_state() {
+            return self.serve_state(room, None);
+        }
         let mut state = room.state.borrow_mut();
         if state.page_asked {
             return;
@@ -159,13 +162,13 @@ fn start_in(
     let reader = reader_in(page, after, state);
     if pending.since.is_none() {
         let at = Position { epoch: page.epoch, seq: after.max(page.start) };
-        return JoinStart { reader, at, outcome: None, notice: None };
+        return JoinStart { reader, at, outcome: None, notice: None, has_snapshot: false };
     }
     let at = Position { epoch: page.epoch, seq: after };
     let missing = page.missing(after);
     let notice = missing.map(|(from, to)| ServerFrame::gap(room.name.clone(), (from, to)));
     let outcome = if missing.is_some() { ResumeOutcome::Gap } else { ResumeOutcome::Recovered };
-    JoinStart { reader, at, outcome: Some(outcome), notice }
+    JoinStart { reader, at, outcome: Some(outcome), notice, has_snapshot: false }
 }
 
 #[cfg(test)]

@@ -25,12 +25,17 @@ pub(super) struct JoinStart {
     pub(super) outcome: Option<ResumeOutcome>,
     /// `gap` or `reset`, sent right after `joined`.
     pub(super) notice: Option<ServerFrame>,
+    /// A snapshot of the room's state follows.
+    pub(super) has_snapshot: bool,
 }
 
 impl Worker {
     /// Answers every waiting join that can be answered now, and asks for what the others need.
     pub(super) fn resolve(&self, room: &Rc<Room>) {
         let has_presence = room.namespace.borrow().presence.mode != PresenceSetting::Off;
+        if room.keeps_state() {
+            return self.serve_state(room, None);
+        }
         let mut state = room.state.borrow_mut();
         if !matches!(state.attachment, Attachment::Live(_)) {
             return;
@@ -59,7 +64,7 @@ impl Worker {
                         None => {
                             let outcome = pending.since.map(|_| ResumeOutcome::Recovered);
                             let reader = MemberReader::Log(cursor);
-                            JoinStart { reader, at, outcome, notice: None }
+                            JoinStart { reader, at, outcome, notice: None, has_snapshot: false }
                         }
                     };
                     ready.push((pending, start));
@@ -71,7 +76,10 @@ impl Worker {
                     let notice =
                         Some(ServerFrame::reset(room.name.clone(), Position { epoch, seq }, lost));
                     let outcome = Some(ResumeOutcome::Reset);
-                    ready.push((pending, JoinStart { reader, at, outcome, notice }));
+                    ready.push((
+                        pending,
+                        JoinStart { reader, at, outcome, notice, has_snapshot: false },
+                    ));
                 }
                 StartPoint::Page { .. } => {
                     is_before = true;
@@ -135,7 +143,7 @@ impl Worker {
             recovered,
             counts: self.numbers_for(&connection, room, presence),
             marks: None,
-            state: false,
+            state: start.has_snapshot,
         });
         if let Some(notice) = start.notice {
             connection.send(&notice);
@@ -151,7 +159,7 @@ impl Worker {
 
     /// Asks the bus for the lineage and the last seq of a room, once for all joins whose positions
     /// this node has not seen.
-    fn ask_standing(&self, room: &Rc<Room>) {
+    pub(super) fn ask_standing(&self, room: &Rc<Room>) {
         let (bus, name) = (self.bus.clone(), room.name.clone());
         let answers = self.answers.clone();
         tokio::task::spawn_local(async move {
@@ -196,12 +204,12 @@ pub(super) fn withheld_start(
     let (from, to) = (since + 1, end.seq);
     let notice = (from <= to).then(|| ServerFrame::gap(room.name.clone(), (from, to)));
     let outcome = if notice.is_some() { ResumeOutcome::Gap } else { ResumeOutcome::Recovered };
-    JoinStart { reader, at, outcome: Some(outcome), notice }
+    JoinStart { reader, at, outcome: Some(outcome), notice, has_snapshot: false }
 }
 
 /// How many messages a reader at `since` has received that are not part of the current epoch, which
 /// ends at `end`.
-fn lost(lineage: &Lineage, end: Position, since: Option<Position>) -> u64 {
+pub(super) fn lost(lineage: &Lineage, end: Position, since: Option<Position>) -> u64 {
     let Some(since) = since else { return 0 };
     since.seq.saturating_sub(lineage.kept_of(since.epoch, end.seq).unwrap_or(0))
 }

@@ -8,6 +8,7 @@ use roomcast_protocol::{
 };
 
 use super::Worker;
+use super::state_reads::StateQuery;
 use crate::connection::{Connection, RequestRate};
 use crate::hub::now_ms;
 use crate::permit::{Denial, RoomAction};
@@ -21,6 +22,7 @@ enum RoomRequest {
     History(HistoryQuery),
     Say { id: Option<RequestId>, room: RoomName, word: MemberWord },
     Members { id: Option<RequestId>, room: RoomName, page: Option<Box<str>> },
+    State(StateQuery),
 }
 
 impl RoomRequest {
@@ -35,6 +37,7 @@ impl RoomRequest {
             Self::History(HistoryQuery { id, room, .. }) => (*id, room, RoomAction::ReadHistory),
             Self::Say { id, room, word } => (*id, room, action_of(word)),
             Self::Members { id, room, .. } => (*id, room, RoomAction::SeeMembers),
+            Self::State(StateQuery { id, room, .. }) => (*id, room, RoomAction::ReadState),
         }
     }
 }
@@ -81,6 +84,9 @@ impl Worker {
             ClientFrame::Leave { id, room } => RoomRequest::Leave { id, room },
             ClientFrame::Publish(publish) => RoomRequest::Publish(publish),
             ClientFrame::History(query) => RoomRequest::History(query),
+            ClientFrame::State { id, room, page } => {
+                RoomRequest::State(StateQuery { id, room, page })
+            }
             ClientFrame::Signal { id, room, event, data } => {
                 RoomRequest::Say { id, room, word: MemberWord::Signal { event, data } }
             }
@@ -120,7 +126,7 @@ impl Worker {
         let (id, room, action) = request.parts();
         let taken = match action {
             RoomAction::Publish { .. } => self.take_publish(connection, room),
-            RoomAction::ReadHistory | RoomAction::SeeMembers => {
+            RoomAction::ReadHistory | RoomAction::ReadState | RoomAction::SeeMembers => {
                 self.take_request(connection, RequestRate::Read)
             }
             RoomAction::Signal { .. } | RoomAction::Show { .. } => {
@@ -142,6 +148,7 @@ impl Worker {
             RoomRequest::History(query) => self.history(connection, query),
             RoomRequest::Say { id, room, word } => self.say(connection, (id, room), word),
             RoomRequest::Members { id, room, page } => self.members(connection, (id, room), page),
+            RoomRequest::State(query) => self.read_state(connection, query),
         }
     }
 }

@@ -49,7 +49,11 @@ impl Worker {
             return self.refuse(connection, id, Some(&join.room), reason);
         }
         let room = self.room_or_ask(&join.room);
-        let kept = room.namespace.borrow().retention.history_size;
+        // Where there is state, a join begins with that.
+        let kept = match room.keeps_state() {
+            true => 0,
+            false => room.namespace.borrow().retention.history_size,
+        };
         let pending = PendingJoin {
             connection: connection.clone(),
             id,

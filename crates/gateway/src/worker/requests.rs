@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use roomcast_bus::{History, PresenceList, ReadError};
+use roomcast_bus::{History, PresenceList, ReadError, RoomStateRead};
 use roomcast_protocol::{ConnectionId, Lineage, PresenceCounts, RequestId, RoomName, Seq};
 use tokio::time::Instant;
 
@@ -38,6 +38,8 @@ pub(crate) enum BusAnswer {
     Appeared { room: RoomName, connection: ConnectionId, counts: Option<PresenceCounts> },
     /// What a member shows was written, or not in time.
     Shown(Box<ShownAnswer>),
+    /// The state of a room that clients asked for.
+    State { room: RoomName, outcome: Result<RoomStateRead, ReadError> },
     /// A token whose key had to be waited for.
     Token { to: Requester, checked: CheckedToken },
     /// A large payload was judged.
@@ -49,7 +51,7 @@ pub(crate) enum BusAnswer {
 /// The connection that sent a request, and when it did.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Requester {
-    connection: ConnectionId,
+    pub(super) connection: ConnectionId,
     pub(super) id: Option<RequestId>,
     pub(super) begun: Instant,
     /// A room was reserved, as the request may begin one.
@@ -93,6 +95,7 @@ impl Worker {
                 }
             }
             BusAnswer::Shown(answer) => self.answer_show(*answer),
+            BusAnswer::State { room, outcome } => self.answer_state(room, outcome),
             BusAnswer::Token { to, checked } => self.take_token(to, checked),
             BusAnswer::Judged(verdict) => self.take_verdict(*verdict),
             BusAnswer::Standing { room, standing } => {

@@ -28,6 +28,7 @@ mod rates;
 mod reload;
 mod resume;
 mod signals;
+mod state;
 #[path = "../support/mod.rs"]
 mod support;
 mod tickets;

@@ -295,6 +295,7 @@ pub fn id_of(frame: &ServerFrame) -> Option<RequestId> {
         | ServerFrame::Room { id, .. }
         | ServerFrame::Received { id, .. }
         | ServerFrame::Watching { id, .. }
+        | ServerFrame::State { id, .. }
         | ServerFrame::Pong { id, .. }
         | ServerFrame::Error { id, .. } => *id,
         _ => None,
