@@ -37,8 +37,10 @@ pub(super) struct KeptState {
     forgotten: Seq,
     /// When which value is to be removed.
     ends: BTreeSet<(Instant, Seq)>,
-    /// The last view that was made, and until when it holds.
-    view: Option<(Arc<StateView>, Option<Instant>)>,
+    /// When which value expires: a view and the log behind it must not show it from then on.
+    expiries: BTreeSet<(Instant, Seq)>,
+    /// The last view that was made.
+    view: Option<Arc<StateView>>,
     /// The view was asked for since the last call of `forget_unused`.
     is_view_used: bool,
     /// Workers that wait for a view, and the seq that it must have reached.
@@ -100,6 +102,7 @@ impl KeptState {
             removals: BTreeSet::new(),
             forgotten: 0,
             ends: BTreeSet::new(),
+            expiries: BTreeSet::new(),
             view: None,
             is_view_used: false,
             wanted: Vec::new(),
@@ -117,6 +120,7 @@ impl KeptState {
         self.order = BTreeMap::new();
         self.removals = BTreeSet::new();
         self.ends = BTreeSet::new();
+        self.expiries = BTreeSet::new();
         self.forgotten = 0;
         self.budget.release(std::mem::take(&mut self.charged));
     }
@@ -215,15 +219,17 @@ impl KeptState {
         let seq = change.message.seq;
         self.count(change.bytes, 0);
         self.order.insert(seq, key.clone());
-        if let Some((_, due)) = change.end {
+        if let Some((end, due)) = change.end {
             self.ends.insert((due, seq));
+            self.expiries.insert((end, seq));
         }
         if let Some(old) = self.changes.insert(key, change) {
             self.count(0, old.bytes);
             self.order.remove(&old.message.seq);
             self.removals.remove(&old.message.seq);
-            if let Some((_, due)) = old.end {
+            if let Some((end, due)) = old.end {
                 self.ends.remove(&(due, old.message.seq));
+                self.expiries.remove(&(end, old.message.seq));
             }
         }
     }
@@ -280,50 +286,38 @@ impl KeptState {
         now: Instant,
     ) -> Arc<StateView> {
         self.is_view_used = true;
-        let serves = |view: &StateView, until: &Option<Instant>| {
+        while self.expiries.first().is_some_and(|(end, _)| *end <= now) {
+            self.expiries.pop_first();
+            self.drop_view();
+        }
+        let serves = |view: &&Arc<StateView>| {
             let lag = MIN_VIEW_LAG.max(view.snapshot.weight());
-            view.at.seq >= least
-                && until.is_none_or(|until| until > now)
-                && view.leads_into(log)
-                && log.bytes_after(view.at.seq) <= lag
+            view.at.seq >= least && view.leads_into(log) && log.bytes_after(view.at.seq) <= lag
         };
-        if let Some((view, until)) = &self.view
-            && serves(view, until)
-        {
+        if let Some(view) = self.view.as_ref().filter(serves) {
             return view.clone();
         }
         self.drop_view();
-        let (view, until) = self.make_view(room, log.end(), now);
-        let view = Arc::new(view);
-        self.view = Some((view.clone(), until));
+        let view = Arc::new(self.make_view(room, log.end(), now));
+        self.view = Some(view.clone());
         view
     }
 
-    fn make_view(
-        &self,
-        room: &RoomName,
-        at: Position,
-        now: Instant,
-    ) -> (StateView, Option<Instant>) {
-        let (mut until, mut values) = (None::<Instant>, Vec::new());
+    fn make_view(&self, room: &RoomName, at: Position, now: Instant) -> StateView {
+        let mut values = Vec::new();
         let mut changes = Vec::with_capacity(self.order.len());
         for change in self.order.values().filter_map(|key| self.changes.get(key)) {
             changes.push(change.message.clone());
-            if change.message.remove || change.end.is_some_and(|(end, _)| end <= now) {
-                continue;
+            if !change.message.remove && change.end.is_none_or(|(end, _)| end > now) {
+                let (message, points) = (change.message.clone(), change.points.clone());
+                values.push(StateItem { message, points });
             }
-            if let Some((end, _)) = change.end {
-                until = Some(until.map_or(end, |until| until.min(end)));
-            }
-            let (message, points) = (change.message.clone(), change.points.clone());
-            values.push(StateItem { message, points });
         }
-        let at = (at, self.forgotten);
-        (StateView::new(room, at, changes, &values, &self.budget), until)
+        StateView::new(room, (at, self.forgotten), changes, &values, &self.budget)
     }
 
     fn drop_view(&mut self) {
-        if let Some((view, _)) = self.view.take() {
+        if let Some(view) = self.view.take() {
             view.snapshot.leave();
         }
     }
