@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use crate::api::{
     Ephemeral, EphemeralFate, Health, History, HistoryRequest, OrderPage, OrderRecord,
     OrderRevision, Publication, PublishAck, PublishError, PublishReply, ReadError, RoomEvent,
-    TicketUse, UserNewcomer, UserPlace, UserPresence, RoomStateRead,
+    RoomStateRead, TicketUse, UserNewcomer, UserPlace, UserPresence,
 };
 use crate::listening::RedisFeeds;
 use crate::map_owner::opening::RedisOpening;

@@ -33,8 +33,9 @@ pub use api::{
     KEY_WINDOW, NamedConnection, NewcomerStep, OrderPage, OrderRecord, OrderRevision,
     PresenceChange, PresenceCounts, PresenceEntry, PresenceList, PresenceMember, PresenceMode,
     PresenceNews, PresencePolicy, PresenceReply, PresenceStatus, PresenceStep, Publication,
-    PublishAck, PublishError, PublishReply, ReadError, ReplacePlace, Retention, RoomEvent, Signal,
-    TicketUse, TypingWord, UserNewcomer, UserPlace, UserPresence, Writer, RoomStateRead, StateAction, StateBounds, StateChange, StateValue, StateValue,
+    PublishAck, PublishError, PublishReply, ReadError, ReplacePlace, Retention, RoomEvent,
+    RoomStateRead, Signal, StateAction, StateBounds, StateChange, StateValue, TicketUse,
+    TypingWord, UserNewcomer, UserPlace, UserPresence, Writer,
 };
 pub use bus::{Bus, Feeds};
 pub use fingerprint::client_fingerprint;

@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 
 use crate::api::{
     Ephemeral, EphemeralFate, History, HistoryRequest, OrderPage, OrderRecord, OrderRevision,
-    Publication, PublishAck, PublishError, RoomEvent, TicketUse, RoomStateRead,
+    Publication, PublishAck, PublishError, RoomEvent, RoomStateRead, TicketUse,
 };
 use clock::MemoryClock;
 use orders::MemoryOrders;

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::api::{
     Ephemeral, EphemeralFate, Health, History, HistoryRequest, OrderPage, OrderRecord,
-    OrderRevision, Publication, PublishReply, ReadError, random_epoch, RoomStateRead,
+    OrderRevision, Publication, PublishReply, ReadError, RoomStateRead, random_epoch,
 };
 use crate::ephemeral::{EphemeralSender, EphemeralTools};
 use crate::event_queue::EventQueue;

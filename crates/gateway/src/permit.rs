@@ -24,6 +24,8 @@ pub(crate) enum RoomAction {
     Publish { data_bytes: usize },
     /// Read messages that were published before.
     ReadHistory,
+    /// Read the newest values of a room's state.
+    ReadState,
     /// Send a signal whose `data` has so many bytes, or a word about typing.
     Signal { data_bytes: usize },
     /// Show something of oneself to the others.
@@ -37,8 +39,6 @@ pub(crate) enum RoomAction {
 pub(crate) enum ListInterest {
     No,
     Yes,
-    /// Read the newest values of a room's state.
-    ReadState,
 }
 
 impl RoomAction {

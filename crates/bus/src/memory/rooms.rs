@@ -10,7 +10,8 @@ use super::presence::MemoryPresence;
 use super::room::MemoryRoom;
 use crate::api::{
     Ephemeral, EphemeralFate, FeedEvent, History, HistoryRequest, PresenceCounts, PresenceNews,
-    Publication, PublishAck, PublishError, RoomStateRead};
+    Publication, PublishAck, PublishError, RoomStateRead,
+};
 use crate::event_queue::pending_events::PendingEvents;
 
 /// Least interval between two expiry checks of a room.

@@ -120,7 +120,10 @@ async fn done(
 }
 
 fn takes_body(route: ApiRoute) -> bool {
-    !matches!(route, ApiRoute::Read | ApiRoute::State | ApiRoute::Members | ApiRoute::Bans | ApiRoute::Lift)
+    !matches!(
+        route,
+        ApiRoute::Read | ApiRoute::State | ApiRoute::Members | ApiRoute::Bans | ApiRoute::Lift
+    )
 }
 
 /// The backend that sent the request, if its key has the scope.
