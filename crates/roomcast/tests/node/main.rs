@@ -30,6 +30,7 @@ mod receipts;
 mod reload;
 mod resume;
 mod signals;
+mod state;
 #[path = "../support/mod.rs"]
 mod support;
 mod tickets;
