@@ -5,6 +5,8 @@ mod call;
 mod comparing;
 mod desk;
 mod desk_room;
+#[cfg(test)]
+mod desk_tests;
 mod driver;
 mod lists;
 mod reap;
@@ -85,6 +87,7 @@ impl PresenceStore {
             work: FuturesUnordered::new(),
             pipelines: 0,
             is_comparing: false,
+            is_auditing: false,
             flushes: Vec::new(),
             links: Vec::new(),
         };

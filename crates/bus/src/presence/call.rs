@@ -43,6 +43,8 @@ pub(super) enum CallKind {
         own: Incarnation,
         /// The call's number.
         number: u64,
+        /// The number of the last call that is known to be done; 0: all is written again.
+        done: u64,
         /// The incarnation of this node whose members become those of `own`.
         replaces: Option<Incarnation>,
     },
@@ -66,14 +68,17 @@ pub(super) fn words(
 ) -> Vec<Vec<u8>> {
     let mut words: Vec<Vec<u8>> = Vec::with_capacity(10 + 4 * items.len());
     let mut add = |word: String| words.push(word.into_bytes());
-    let (name, own, number, old) = match kind {
-        CallKind::Live { own, number, replaces } => ("live", own.to_string(), number, replaces),
-        CallKind::Dead { dead, last_advance } => ("dead", dead.to_string(), last_advance, None),
-        CallKind::Due => ("due", String::new(), 0, None),
+    let (name, own, number, done, old) = match kind {
+        CallKind::Live { own, number, done, replaces } => {
+            ("live", own.to_string(), number, done, replaces)
+        }
+        CallKind::Dead { dead, last_advance } => ("dead", dead.to_string(), last_advance, 0, None),
+        CallKind::Due => ("due", String::new(), 0, 0, None),
     };
     add(name.to_owned());
     add(own);
     add(number.to_string());
+    add(done.to_string());
     add(old.map(|old| old.to_string()).unwrap_or_default());
     let mode = match policy.map(|policy| policy.mode) {
         Some(PresenceMode::Counts) => "counts",
@@ -139,8 +144,8 @@ pub(super) struct ChangeTally {
 pub(super) struct CallAnswer {
     pub(super) counts: PresenceCounts,
     pub(super) tally: ChangeTally,
-    /// The number of the incarnation's last call before it; 0 for none.
-    pub(super) before: u64,
+    /// Whether the hash lacks calls of the incarnation that were done.
+    pub(super) is_behind: bool,
     /// Users of the call whose grace runs.
     pub(super) graces: Vec<RunningGrace>,
 }
@@ -176,14 +181,19 @@ fn read_done(words: &[String]) -> Option<CallAnswer> {
     let now = number()?;
     let tally =
         ChangeTally { joined: number()?, left: number()?, infos: number()?, statuses: number()? };
-    let before = number()?;
+    let is_behind = number()? == 1;
     let mut graces = Vec::new();
     while let (Some(user), Some(at)) = (words.next(), words.next()) {
         let left = at.parse::<u64>().ok()?.saturating_sub(now);
         let (user, left) = (UserName::parse(user).ok()?, Duration::from_millis(left));
         graces.push(RunningGrace { user, left });
     }
-    Some(CallAnswer { counts: PresenceCounts { epoch, rev, count, users }, tally, before, graces })
+    Some(CallAnswer {
+        counts: PresenceCounts { epoch, rev, count, users },
+        tally,
+        is_behind,
+        graces,
+    })
 }
 
 /// A call of this node, as the desk gives it out.
@@ -191,7 +201,8 @@ fn read_done(words: &[String]) -> Option<CallAnswer> {
 pub(super) struct PresenceCall {
     pub(super) room: RoomName,
     pub(super) kind: CallKind,
-    pub(super) policy: PresencePolicy,
+    /// `None`: as before.
+    pub(super) policy: Option<PresencePolicy>,
     pub(super) items: Vec<CallItem>,
 }
 
@@ -205,7 +216,7 @@ mod tests {
             let word = |word: &str| Value::BulkString(word.into());
             read_answer(Value::Array(text.split(' ').map(word).collect()))
         };
-        let text = "ok 0000000000000007 3 2 4 1 1700 1 0 0 2 9 ann 1900 bob 1600";
+        let text = "ok 0000000000000007 3 2 4 1 1700 1 0 0 2 1 ann 1900 bob 1600";
         let grace = |user: &str, ms| RunningGrace {
             user: UserName::parse(user).unwrap(),
             left: Duration::from_millis(ms),
@@ -213,7 +224,7 @@ mod tests {
         let expected = CallAnswer {
             counts: PresenceCounts { epoch: 7, rev: 2, count: 4, users: 1 },
             tally: ChangeTally { joined: 1, left: 0, infos: 0, statuses: 2 },
-            before: 9,
+            is_behind: true,
             graces: vec![grace("ann", 200), grace("bob", 0)],
         };
         assert_eq!(answer(text), CallOutcome::Done(expected));

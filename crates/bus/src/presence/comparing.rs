@@ -13,6 +13,9 @@ use crate::placement::partition::Partition;
 use crate::primary::link::LinkUp;
 use crate::server_map::shard::Shard;
 
+/// Rooms of an index read in one step.
+const INDEX_PER_STEP: usize = 500;
+
 /// What a room's hash says of an incarnation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FoundThere {
@@ -49,6 +52,9 @@ impl PresenceDriver {
         let is_known = |link: &LinkUp| self.links.iter().any(|old| old.is_same(link));
         if !links.iter().all(is_known) {
             self.upkeep.hurry();
+            // Data of another life may lack places in the index that were there before.
+            self.upkeep.forget_all();
+            self.desk.reindex(|_| true);
         }
         self.links = links;
         self.prolong(now);
@@ -72,6 +78,28 @@ impl PresenceDriver {
         let sender = self.sender.clone();
         self.work
             .push(Box::pin(async move { DeskDone::Compared(sender.compare(own, rooms).await) }));
+    }
+
+    /// Compares the next indexes with the desk: after a failover they may have rooms that this node's
+    /// members left.
+    pub(super) fn audit(&mut self, now: Instant) {
+        let Some(own) = self.lease.borrow().writer(now) else { return };
+        if self.is_auditing {
+            return;
+        }
+        let partitions = self.upkeep.next_audit();
+        if partitions.is_empty() {
+            return;
+        }
+        self.is_auditing = true;
+        let sender = self.sender.clone();
+        self.work.push(Box::pin(async move {
+            let mut rooms = Vec::new();
+            for partition in partitions {
+                rooms.extend(sender.read_index(partition, own).await.unwrap_or_default());
+            }
+            DeskDone::Audited(own, rooms)
+        }));
     }
 
     /// Reads what a room's hash has of this node.
@@ -147,6 +175,24 @@ impl PresenceSender {
             Err(_) => FoundThere::Unknown,
         };
         (answers.len() == rooms.len()).then(|| answers.into_iter().map(found).collect())
+    }
+
+    /// The rooms that the index of an incarnation has; `None` without an answer.
+    async fn read_index(&self, partition: Partition, own: Incarnation) -> Option<Vec<RoomName>> {
+        let up = self.shards.of_partition(partition)?.link.up()?;
+        let key = self.keys.presence_index(partition, &own.to_string());
+        let (mut rooms, mut cursor) = (Vec::new(), "0".to_owned());
+        loop {
+            let mut step = redis::cmd("ZSCAN");
+            step.arg(&key).arg(&cursor).arg("COUNT").arg(INDEX_PER_STEP);
+            let answer = step.query_async(&mut up.any()).await.ok()?;
+            let (next, entries): (String, Vec<String>) = answer;
+            rooms.extend(entries.iter().step_by(2).filter_map(|room| RoomName::parse(room).ok()));
+            if next == "0" {
+                return Some(rooms);
+            }
+            cursor = next;
+        }
     }
 
     /// Prolongs the index of an incarnation; false if Redis does not have it.

@@ -95,8 +95,8 @@ impl<R> Desk<R> {
         policy: PresencePolicy,
         (is_open, reply): (bool, R),
     ) {
-        let state = self.rooms.entry_ref(room).or_insert_with(|| DeskRoom::new(policy));
-        state.policy = policy;
+        let state = self.rooms.entry_ref(room).or_insert_with(|| DeskRoom::new(None));
+        state.policy = Some(policy);
         state.is_open |= is_open;
         state.put(member, reply);
         self.queue(room);
@@ -169,15 +169,35 @@ impl<R> Desk<R> {
     ) {
         let Some(state) = self.rooms.get_mut(room) else { return };
         seats.into_iter().for_each(|(connection, user)| state.found(connection, user));
-        let grace = state.policy.grace;
+        let grace = state.policy.map_or(Duration::ZERO, |policy| policy.grace);
         self.queue(room);
         leaving.into_iter().for_each(|user| self.grace(room, user, grace, now));
+    }
+
+    /// The index has a room that the desk does not know: its members are to be read. Returns whether
+    /// that is so.
+    pub(super) fn adopt(&mut self, room: &RoomName) -> bool {
+        let is_new = !self.rooms.contains_key(room);
+        if is_new {
+            let mut state = DeskRoom::new(None);
+            (state.is_open, state.is_indexed) = (true, true);
+            self.rooms.insert(room.clone(), state);
+        }
+        is_new
+    }
+
+    /// The members of a room could not be read.
+    pub(super) fn unread(&mut self, room: &RoomName) {
+        let is_adopted = |state: &DeskRoom<R>| state.is_empty() && state.flight.is_none();
+        if self.rooms.get(room).is_some_and(is_adopted) {
+            self.rooms.remove(room);
+        }
     }
 
     /// The index may have lost a room.
     pub(super) fn reindex(&mut self, lost: impl Fn(&RoomName) -> bool) {
         for (_, state) in self.rooms.iter_mut().filter(|(room, _)| lost(room)) {
-            state.is_indexed = false;
+            state.unplace();
         }
         self.queue_all();
     }
@@ -244,9 +264,9 @@ impl<R> Desk<R> {
                 state.take_nothing(number);
                 return Some(DeskTask::Index(room, number));
             } else if state.has_work() {
-                let (policy, replaces) = (state.policy, state.replaces);
+                let (policy, replaces, done) = (state.policy, state.replaces, state.done);
                 let items = state.take(number);
-                let kind = CallKind::Live { own, number, replaces };
+                let kind = CallKind::Live { own, number, done, replaces };
                 return Some(DeskTask::Call(PresenceCall { room, kind, policy, items }));
             }
         }
@@ -265,7 +285,7 @@ impl<R> Desk<R> {
         let Some(state) = self.rooms.get_mut(room) else { return };
         state.flight = None;
         if outcome == IndexOutcome::Done && is_own {
-            state.is_indexed = true;
+            state.place();
             self.queue(room);
         } else {
             state.failures = state.failures.saturating_add(1);
@@ -307,9 +327,8 @@ impl<R> Desk<R> {
         let Some(state) = self.rooms.get_mut(room) else { return false };
         match outcome {
             CallOutcome::Done(answer) if is_own => {
-                let is_behind = answer.before < state.done;
                 let written = state.landed();
-                if is_behind {
+                if answer.is_behind {
                     state.register();
                 }
                 let counts = Some(answer.counts);
@@ -318,7 +337,7 @@ impl<R> Desk<R> {
                     self.grace(room, grace.user, grace.left, now);
                 }
                 self.queue(room);
-                is_behind
+                answer.is_behind
             }
             _ => {
                 let superseded = state.lost();

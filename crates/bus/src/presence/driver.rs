@@ -48,6 +48,8 @@ pub(super) enum DeskDone {
     Sent(Vec<SentTask>),
     Compared(Vec<Compared>),
     Scanned(RoomName, Incarnation, Option<Scan>),
+    /// The rooms that the index of an incarnation has in some partitions.
+    Audited(Incarnation, Vec<RoomName>),
     /// Partitions whose index Redis does not have any more.
     Prolonged(Vec<Partition>),
 }
@@ -69,6 +71,8 @@ pub(super) struct PresenceDriver {
     pub(super) pipelines: usize,
     /// Whether a comparison is under way.
     pub(super) is_comparing: bool,
+    /// Whether an audit is under way.
+    pub(super) is_auditing: bool,
     pub(super) flushes: Vec<oneshot::Sender<()>>,
     /// The links as they were a second ago.
     pub(super) links: Vec<LinkUp>,
@@ -131,6 +135,7 @@ impl PresenceDriver {
             while self.pipelines < MAX_PIPELINES && self.start_pipelines(own) {}
         }
         self.compare(now);
+        self.audit(now);
         for (reply, counts) in self.desk.answers.drain(..) {
             reply(counts);
         }
@@ -177,8 +182,16 @@ impl PresenceDriver {
                 let (seats, leaving) = scan.of(own);
                 self.desk.scanned(&room, seats, leaving, now);
             }
-            // The next comparison that differs scans again.
-            DeskDone::Scanned(_, _, None) => {}
+            // The next comparison that differs, or the next audit, scans again.
+            DeskDone::Scanned(room, _, None) => self.desk.unread(&room),
+            DeskDone::Audited(own, rooms) => {
+                self.is_auditing = false;
+                for room in rooms {
+                    if self.desk.adopt(&room) {
+                        self.scan(room, own);
+                    }
+                }
+            }
             DeskDone::Prolonged(lost) if lost.is_empty() => {}
             DeskDone::Prolonged(lost) => {
                 lost.iter().for_each(|partition| self.upkeep.forget(*partition));

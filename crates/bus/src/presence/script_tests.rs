@@ -97,7 +97,7 @@ impl Bench {
 }
 
 fn live(own: u64, number: u64) -> CallKind {
-    CallKind::Live { own: Incarnation(own), number, replaces: None }
+    CallKind::Live { own: Incarnation(own), number, done: 0, replaces: None }
 }
 
 fn here(id: u64, user: &str) -> CallItem {
@@ -222,7 +222,7 @@ async fn another_incarnation_takes_members_over_in_silence() {
     let CallOutcome::Done(before) = bench.call(live(1, 1), POLICY, &items).await else { panic!() };
     assert!(bench.news().await.is_some());
     let replaces = Some(Incarnation(1));
-    let as_new = |number| CallKind::Live { own: Incarnation(2), number, replaces };
+    let as_new = |number| CallKind::Live { own: Incarnation(2), number, done: 0, replaces };
     let CallOutcome::Done(after) = bench.call(as_new(2), POLICY, &items[..4]).await else {
         panic!()
     };

@@ -113,7 +113,7 @@ impl PresenceSender {
                     errands.push(self.index(&up, room, own, ("remove", *number)));
                 }
                 DeskTask::Call(call) => {
-                    let kind = (call.kind, Some(call.policy));
+                    let kind = (call.kind, call.policy);
                     errands.push(self.change(&up, room, kind, &call.items));
                 }
             }
