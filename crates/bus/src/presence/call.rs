@@ -34,6 +34,15 @@ pub(super) enum InfoUse {
     Keep,
 }
 
+/// What a node writes of its members.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CallExtent {
+    /// What changed since the call before.
+    Changes,
+    /// The first part of all.
+    All,
+}
+
 /// On whose behalf a call is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CallKind {
@@ -43,8 +52,10 @@ pub(super) enum CallKind {
         own: Incarnation,
         /// The call's number.
         number: u64,
-        /// The number of the last call that is known to be done; 0: all is written again.
-        done: u64,
+        /// The number of the last call that the room is known to have.
+        seen: u64,
+        /// Whether it begins to write all members again.
+        extent: CallExtent,
         /// The incarnation of this node whose members become those of `own`.
         replaces: Option<Incarnation>,
     },
@@ -68,9 +79,13 @@ pub(super) fn words(
 ) -> Vec<Vec<u8>> {
     let mut words: Vec<Vec<u8>> = Vec::with_capacity(10 + 4 * items.len());
     let mut add = |word: String| words.push(word.into_bytes());
-    let (name, own, number, done, old) = match kind {
-        CallKind::Live { own, number, done, replaces } => {
-            ("live", own.to_string(), number, done, replaces)
+    let (name, own, number, seen, old) = match kind {
+        CallKind::Live { own, number, seen, extent, replaces } => {
+            let name = match extent {
+                CallExtent::All => "all",
+                CallExtent::Changes => "live",
+            };
+            (name, own.to_string(), number, seen, replaces)
         }
         CallKind::Dead { dead, last_advance } => ("dead", dead.to_string(), last_advance, 0, None),
         CallKind::Due => ("due", String::new(), 0, 0, None),
@@ -78,7 +93,7 @@ pub(super) fn words(
     add(name.to_owned());
     add(own);
     add(number.to_string());
-    add(done.to_string());
+    add(seen.to_string());
     add(old.map(|old| old.to_string()).unwrap_or_default());
     let mode = match policy.map(|policy| policy.mode) {
         Some(PresenceMode::Counts) => "counts",

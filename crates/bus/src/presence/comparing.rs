@@ -1,9 +1,11 @@
 //! Compares what Redis has of this node's members with the desk: a room's hash must have the number
 //! of the desk's last call. And prolongs what is there.
 
+use std::time::Duration;
+
 use redis::RedisResult;
 use roomcast_protocol::RoomName;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::driver::{DeskDone, PresenceDriver};
 use super::scan::scan;
@@ -11,7 +13,6 @@ use super::sender::{KEPT_MS, PresenceSender};
 use crate::leases::Incarnation;
 use crate::placement::partition::Partition;
 use crate::primary::link::LinkUp;
-use crate::server_map::shard::Shard;
 
 /// Rooms of an index read in one step.
 const INDEX_PER_STEP: usize = 500;
@@ -39,7 +40,7 @@ pub(super) struct Compared {
 }
 
 /// A room to compare, with the number that is expected, and whether its hash is prolonged.
-type Question = (RoomName, u64, bool);
+pub(super) type Question = (RoomName, u64, bool);
 
 impl PresenceDriver {
     /// A second passed.
@@ -104,8 +105,14 @@ impl PresenceDriver {
 
     /// Reads what a room's hash has of this node.
     pub(super) fn scan(&mut self, room: RoomName, own: Incarnation) {
+        self.scan_after(Duration::ZERO, room, own);
+    }
+
+    /// The same after a pause.
+    pub(super) fn scan_after(&mut self, pause: Duration, room: RoomName, own: Incarnation) {
         let sender = self.sender.clone();
         self.work.push(Box::pin(async move {
+            sleep(pause).await;
             let up = sender.shards.of(&room).and_then(|shard| shard.link.up());
             let found = match up {
                 Some(up) => scan((&sender.shards, &sender.keys), &up, &room).await.ok(),
@@ -140,7 +147,10 @@ impl PresenceSender {
         let mut compared = Vec::with_capacity(rooms.len());
         let by_primary = self.group(rooms, |(room, ..)| room);
         for (shard, rooms) in by_primary {
-            let found = self.find(&shard, own, &rooms).await;
+            let found = match shard.link.up() {
+                Some(up) => self.find(&up, own, &rooms).await,
+                None => None,
+            };
             let found = found.unwrap_or_else(|| vec![FoundThere::Unknown; rooms.len()]);
             for ((room, done, _), found) in rooms.into_iter().zip(found) {
                 compared.push(Compared { room, own, done, found });
@@ -149,13 +159,13 @@ impl PresenceSender {
         compared
     }
 
-    async fn find(
+    /// What rooms' hashes say of an incarnation; `None` without an answer.
+    pub(super) async fn find(
         &self,
-        shard: &Shard,
+        up: &LinkUp,
         own: Incarnation,
         rooms: &[Question],
     ) -> Option<Vec<FoundThere>> {
-        let up = shard.link.up()?;
         let mut pipeline = redis::pipe();
         for (room, _, prolongs) in rooms {
             let key = self.keys.room(room).presence();

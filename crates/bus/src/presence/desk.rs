@@ -9,7 +9,7 @@ use hashbrown::HashMap;
 use roomcast_protocol::{ConnectionId, RoomName, UserName};
 use tokio::time::Instant;
 
-use super::call::{CallKind, CallOutcome, PresenceCall};
+use super::call::{CallExtent, CallKind, CallOutcome, PresenceCall};
 use super::desk_room::DeskRoom;
 use crate::api::{Departure, PresenceCounts, PresenceMember, PresencePolicy};
 use crate::leases::Incarnation;
@@ -26,8 +26,9 @@ const GRACE_MARGIN: Duration = Duration::from_millis(5);
 pub(super) enum DeskTask {
     /// Adds the room to the index of this incarnation.
     Index(RoomName, u64),
-    /// Removes it, unless it was added under a higher number.
-    Unindex(RoomName, u64),
+    /// Removes it, unless it was added under a higher number (the first) or the room's hash has
+    /// another last call than this one (the second; 0: there was none).
+    Unindex(RoomName, u64, u64),
     /// Changes the room.
     Call(PresenceCall),
 }
@@ -39,6 +40,8 @@ pub(super) enum IndexOutcome {
     Done,
     /// The incarnation is dead in this partition.
     Dead,
+    /// It was not removed: the room's hash has another last call, this one.
+    Behind(u64),
     /// Unknown.
     Lost,
 }
@@ -139,7 +142,8 @@ impl<R> Desk<R> {
         let before = self.incarnation.replace(incarnation);
         if before.is_some() {
             for state in self.rooms.values_mut() {
-                state.register();
+                state.register(0);
+                state.may_be_indexed = false;
                 state.replaces = before;
             }
             self.queue_all();
@@ -154,7 +158,11 @@ impl<R> Desk<R> {
         if state.done != done || state.flight.is_some() || found == NumberFound::Call(done) {
             return false;
         }
-        state.register();
+        state.register(match found {
+            NumberFound::Call(number) => number,
+            NumberFound::Missing => 0,
+        });
+        state.scans += 1;
         self.queue(room);
         true
     }
@@ -168,30 +176,24 @@ impl<R> Desk<R> {
         now: Instant,
     ) {
         let Some(state) = self.rooms.get_mut(room) else { return };
+        state.scans = state.scans.saturating_sub(1);
         seats.into_iter().for_each(|(connection, user)| state.found(connection, user));
         let grace = state.policy.map_or(Duration::ZERO, |policy| policy.grace);
         self.queue(room);
         leaving.into_iter().for_each(|user| self.grace(room, user, grace, now));
     }
 
-    /// The index has a room that the desk does not know: its members are to be read. Returns whether
-    /// that is so.
+    /// The index has a room. Returns whether its members are to be read, because the desk knows none.
     pub(super) fn adopt(&mut self, room: &RoomName) -> bool {
-        let is_new = !self.rooms.contains_key(room);
-        if is_new {
-            let mut state = DeskRoom::new(None);
-            (state.is_open, state.is_indexed) = (true, true);
-            self.rooms.insert(room.clone(), state);
+        let state = self.rooms.entry_ref(room).or_insert_with(|| DeskRoom::new(None));
+        if !state.is_empty() || state.flight.is_some() {
+            return false;
         }
-        is_new
-    }
-
-    /// The members of a room could not be read.
-    pub(super) fn unread(&mut self, room: &RoomName) {
-        let is_adopted = |state: &DeskRoom<R>| state.is_empty() && state.flight.is_none();
-        if self.rooms.get(room).is_some_and(is_adopted) {
-            self.rooms.remove(room);
-        }
+        state.is_open = true;
+        // A late removal may still come: an add of a higher number is safe from it.
+        (state.is_indexed, state.may_be_indexed) = (false, true);
+        state.scans += 1;
+        true
     }
 
     /// The index may have lost a room.
@@ -245,10 +247,11 @@ impl<R> Desk<R> {
         while let Some(room) = self.ready.pop_front() {
             let Some(state) = self.rooms.get_mut(&room) else { continue };
             state.is_queued = false;
-            if state.flight.is_some() {
+            let may_have_more = state.is_empty() && state.scans > 0;
+            if state.flight.is_some() || may_have_more {
                 continue;
             }
-            if state.is_empty() && !state.is_indexed {
+            if state.is_empty() && !state.may_be_indexed {
                 self.rooms.remove(&room);
                 continue;
             }
@@ -259,14 +262,16 @@ impl<R> Desk<R> {
             let number = self.number;
             if state.is_empty() {
                 state.take_nothing(number);
-                return Some(DeskTask::Unindex(room, number));
+                return Some(DeskTask::Unindex(room, number, state.seen));
             } else if !state.is_indexed {
                 state.take_nothing(number);
+                state.may_be_indexed = true;
                 return Some(DeskTask::Index(room, number));
             } else if state.has_work() {
-                let (policy, replaces, done) = (state.policy, state.replaces, state.done);
+                let (policy, replaces, seen) = (state.policy, state.replaces, state.seen);
+                let extent = if state.done == 0 { CallExtent::All } else { CallExtent::Changes };
                 let items = state.take(number);
-                let kind = CallKind::Live { own, number, done, replaces };
+                let kind = CallKind::Live { own, number, seen, extent, replaces };
                 return Some(DeskTask::Call(PresenceCall { room, kind, policy, items }));
             }
         }
@@ -293,25 +298,36 @@ impl<R> Desk<R> {
         }
     }
 
-    /// A room was removed from the index, or not.
+    /// A room was removed from the index, or not. Returns whether its members are to be read.
     pub(super) fn unindexed(
         &mut self,
         room: &RoomName,
         own: Incarnation,
         outcome: IndexOutcome,
         now: Instant,
-    ) {
+    ) -> bool {
         let is_own = self.incarnation == Some(own);
-        let Some(state) = self.rooms.get_mut(room) else { return };
+        let Some(state) = self.rooms.get_mut(room) else { return false };
         state.flight = None;
         match outcome {
+            IndexOutcome::Behind(number) if is_own => {
+                state.register(number);
+                state.scans += 1;
+                return true;
+            }
             // An add after a removal whose outcome is unknown has a higher number.
-            IndexOutcome::Lost if is_own => self.retry(room, now),
-            _ => {
+            IndexOutcome::Lost if is_own => {
                 state.is_indexed = false;
+                self.retry(room, now);
+            }
+            _ => {
+                if is_own {
+                    (state.is_indexed, state.may_be_indexed) = (false, false);
+                }
                 self.queue(room);
             }
         }
+        false
     }
 
     /// A call of an incarnation has this outcome. Returns whether the members that the hash has are
@@ -329,7 +345,8 @@ impl<R> Desk<R> {
             CallOutcome::Done(answer) if is_own => {
                 let written = state.landed();
                 if answer.is_behind {
-                    state.register();
+                    state.register(state.seen);
+                    state.scans += 1;
                 }
                 let counts = Some(answer.counts);
                 self.answers.extend(written.into_iter().map(|reply| (reply, counts)));

@@ -50,12 +50,18 @@ pub(super) struct DeskRoom<R> {
     pub(super) is_open: bool,
     /// Whether the index of this incarnation has the room.
     pub(super) is_indexed: bool,
+    /// Whether the index may have it: an add of this incarnation was sent.
+    pub(super) may_be_indexed: bool,
     /// Whether the index may have lost the room since its add was sent.
     may_be_lost: bool,
     /// The incarnation that members may still be written under.
     pub(super) replaces: Option<Incarnation>,
     /// The number of the last call that was done; 0: none under this incarnation.
     pub(super) done: u64,
+    /// The last number of this incarnation that the room's hash is known to have had.
+    pub(super) seen: u64,
+    /// Reads of what its hash has of this node that are under way.
+    pub(super) scans: u32,
     /// Whether the desk's queue has it.
     pub(super) is_queued: bool,
     /// Calls in a row without an outcome.
@@ -73,9 +79,12 @@ impl<R> DeskRoom<R> {
             flight: None,
             is_open: false,
             is_indexed: false,
+            may_be_indexed: false,
             may_be_lost: false,
             replaces: None,
             done: 0,
+            seen: 0,
+            scans: 0,
             is_queued: false,
             failures: 0,
         }
@@ -127,11 +136,12 @@ impl<R> DeskRoom<R> {
     }
 
     /// Redis may not have this node's members: all are written again.
-    pub(super) fn register(&mut self) {
+    /// Its hash has this number.
+    pub(super) fn register(&mut self, seen: u64) {
         let all: Vec<_> = self.seats.keys().copied().collect();
         all.into_iter().for_each(|connection| self.soil(connection));
         self.unplace();
-        self.done = 0;
+        (self.done, self.seen) = (0, seen);
     }
 
     /// The index may have lost the room.
@@ -239,7 +249,7 @@ impl<R> DeskRoom<R> {
                 self.graces.remove(user);
             }
         }
-        self.done = flight.number;
+        (self.done, self.seen) = (flight.number, flight.number);
         self.failures = 0;
         if self.dirty.is_empty() {
             self.replaces = None;

@@ -10,7 +10,8 @@ use roomcast_protocol::{ConnectionId, RoomName, UserName};
 use tokio::time::Instant;
 
 use super::call::{
-    CallAnswer, CallItem, CallKind, CallOutcome, ChangeTally, PresenceCall, RunningGrace,
+    CallAnswer, CallExtent, CallItem, CallKind, CallOutcome, ChangeTally, PresenceCall,
+    RunningGrace,
 };
 use super::desk::{Desk, DeskTask, IndexOutcome, NumberFound};
 use crate::api::{Departure, PresenceCounts, PresenceMember, PresenceMode, PresencePolicy};
@@ -41,7 +42,9 @@ struct Store {
 
 impl Store {
     fn call(&mut self, call: &PresenceCall, is_indexed_checked: Option<&mut bool>) -> CallOutcome {
-        let CallKind::Live { own, number, done, replaces } = call.kind else { unreachable!() };
+        let CallKind::Live { own, number, seen, extent, replaces } = call.kind else {
+            unreachable!()
+        };
         let room = self.rooms.entry(call.room.clone()).or_default();
         if room.dead.contains(&own) {
             return CallOutcome::Dead;
@@ -54,9 +57,9 @@ impl Store {
             *checked = self.index.contains_key(&(own, call.room.clone()));
         }
         room.calls.insert(own, number);
-        if done == 0 {
+        if extent == CallExtent::All && before == seen {
             room.behind.remove(&own);
-        } else if before < done {
+        } else if before < seen {
             room.behind.insert(own);
         }
         let is_behind = room.behind.contains(&own);
@@ -71,15 +74,19 @@ impl Store {
                     room.graces.remove(&user);
                     room.seats.insert((own, member.connection.0), user);
                 }
-                CallItem::Gone(connection, _, how) => {
+                CallItem::Gone(connection, user, how) => {
                     for id in [Some(own), replaces].into_iter().flatten() {
                         let Some(user) = room.seats.remove(&(id, connection.0)) else { continue };
                         let stays = room.seats.values().any(|other| *other == user);
                         if !stays && *how == Departure::Ended {
                             room.graces.insert(user.clone());
-                            graces.push(RunningGrace { user, left: POLICY.grace });
                         }
                     }
+                    graces.extend(
+                        user.clone()
+                            .filter(|user| room.graces.contains(user))
+                            .map(|user| RunningGrace { user, left: POLICY.grace }),
+                    );
                 }
                 CallItem::Due(user) => {
                     room.graces.remove(user);
@@ -97,7 +104,11 @@ impl Store {
                 let entry = self.index.entry((own, room.clone())).or_default();
                 *entry = (*entry).max(*number);
             }
-            DeskTask::Unindex(room, number) => {
+            DeskTask::Unindex(room, number, done) => {
+                let there = self.rooms.get(room).and_then(|room| room.calls.get(&own));
+                if let Some(there) = there.filter(|there| *done > 0 && *there != done) {
+                    return IndexOutcome::Behind(*there);
+                }
                 let key = (own, room.clone());
                 if self.index.get(&key).is_some_and(|known| known <= number) {
                     self.index.remove(&key);
@@ -281,8 +292,10 @@ impl World {
             (DeskTask::Index(room, _), Outcome::Indexed(outcome)) => {
                 self.desk.indexed(&room, own, outcome, self.now);
             }
-            (DeskTask::Unindex(room, _), Outcome::Indexed(outcome)) => {
-                self.desk.unindexed(&room, own, outcome, self.now);
+            (DeskTask::Unindex(room, ..), Outcome::Indexed(outcome)) => {
+                if self.desk.unindexed(&room, own, outcome, self.now) {
+                    self.scan(&room);
+                }
             }
             (DeskTask::Call(call), Outcome::Called(outcome)) => {
                 if self.desk.called(&call.room, own, outcome, self.now) {
@@ -323,13 +336,21 @@ impl World {
     }
 
     fn compare(&mut self) {
+        // A comparison sees all incarnations that have members in the room.
+        for room in self.store.rooms.values_mut() {
+            let found: Vec<_> = room.seats.keys().map(|(own, _)| *own).collect();
+            for dead in found.into_iter().filter(|own| self.store.dead.contains(own)) {
+                room.dead.insert(dead);
+                room.seats.retain(|(own, _), _| *own != dead);
+            }
+        }
         if std::mem::take(&mut self.is_other_life) {
             self.desk.reindex(|_| true);
-            let index: Vec<_> = self.store.index.keys().cloned().collect();
-            for (own, room) in index {
-                if own == self.own && self.desk.adopt(&room) {
-                    self.scan(&room);
-                }
+        }
+        let index: Vec<_> = self.store.index.keys().cloned().collect();
+        for (own, room) in index {
+            if own == self.own && self.desk.adopt(&room) {
+                self.scan(&room);
             }
         }
         for room in (0..3).map(room) {

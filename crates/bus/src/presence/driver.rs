@@ -31,6 +31,8 @@ const COMMANDS_PER_TURN: usize = 512;
 const CALLS_PER_PIPELINE: usize = 64;
 /// Pipelines under way at a time.
 const MAX_PIPELINES: usize = 8;
+/// Pause before a room that gave no answer is read again.
+const SCAN_PAUSE: Duration = Duration::from_millis(500);
 /// Interval of the upkeep.
 const TICK_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -182,8 +184,14 @@ impl PresenceDriver {
                 let (seats, leaving) = scan.of(own);
                 self.desk.scanned(&room, seats, leaving, now);
             }
-            // The next comparison that differs, or the next audit, scans again.
-            DeskDone::Scanned(room, _, None) => self.desk.unread(&room),
+            DeskDone::Scanned(room, own, None) => {
+                if self.lease.borrow().incarnation == Some(own) {
+                    self.scan_after(SCAN_PAUSE, room, own);
+                } else {
+                    // What it had is replaced or reaped.
+                    self.desk.scanned(&room, Vec::new(), Vec::new(), now);
+                }
+            }
             DeskDone::Audited(own, rooms) => {
                 self.is_auditing = false;
                 for room in rooms {
@@ -216,7 +224,11 @@ impl PresenceDriver {
                 }
                 self.desk.indexed(&room, own, outcome, now);
             }
-            TaskOutcome::Unindexed(outcome) => self.desk.unindexed(&room, own, outcome, now),
+            TaskOutcome::Unindexed(outcome) => {
+                if self.desk.unindexed(&room, own, outcome, now) {
+                    self.scan(room, own);
+                }
+            }
             TaskOutcome::Called(outcome) => {
                 if let CallOutcome::Done(answer) = &outcome {
                     self.count(answer.tally);

@@ -5,10 +5,11 @@
 -- behind;…" (call "dead": the incarnation is dead here; behind 1: it lacks what the node wrote), "c:" incarnation connection -> a connection:
 -- status, then "u" and its user, or "-" and its info; "u:" user -> "connections away leaving status
 -- info" (leaving: the time at which its grace ends, or 0).
--- ARGV after the common two: 3 life, 4 epoch to begin with, 5 "live": a call of a living node,
+-- ARGV after the common two: 3 life, 4 epoch to begin with, 5 "live": a call of a living node, "all":
+-- one that begins to write all of its members again,
 -- "dead": the incarnation is dead here from now on, "due": graces may be over; 6 incarnation,
 -- 7 number of the call ("live") or time of the last advance ("dead"), 8 the number of the last call
--- that the caller knows to be done (0: it writes all again), 9 the incarnation that this
+-- that the caller knows the room to have, 9 the incarnation that this
 -- one replaces (or empty), 10 "events", "counts" or empty: as before, 11 memberships up to which
 -- events are pushed, 12 grace ms, 13 PUBLISH or SPUBLISH, 14 channel; then per item: what
 -- ("p" with info to show, "k" without, each with "a" or "w" for active or away; "xe" ended, "xl"
@@ -19,6 +20,8 @@
 local FIRST = 15
 local EMPTY_KEPT_MS, DEAD_KEPT_MS, KEPT_MS = 600000, 3600000, 7200000
 local kind, own, old, now = ARGV[5], ARGV[6], ARGV[9], clock()
+local is_all = kind == 'all'
+kind = is_all and 'live' or kind
 
 local head = redis.call('HMGET', KEYS[1], 'e', 's', 'r', 'n', 'u', 'l', 'p', 'q', 'o', 'i')
 local epoch, life, parting, quiet = head[1], head[6], head[7], head[8] == '1'
@@ -56,7 +59,7 @@ if kind == 'live' then
   elseif tonumber(mine.call) >= tonumber(ARGV[7]) then
     return { 'stale' }
   end
-  if ARGV[8] == '0' then
+  if is_all and mine.call == ARGV[8] then
     mine.behind = '0'
   elseif tonumber(mine.call) < tonumber(ARGV[8]) then
     mine.behind = '1'
@@ -252,6 +255,11 @@ for at = FIRST, #ARGV, 4 do
       if value then
         go('c:' .. id .. connection, nodes[id] or mine, value, what)
       end
+    end
+    local person = user ~= '' and person_of(user)
+    if person and person.connections == 0 then
+      -- An earlier call with this item was done, and its answer may be lost.
+      graces[user] = true
     end
   else
     come(what, connection, user, info)
