@@ -4,10 +4,12 @@
 mod call;
 mod comparing;
 mod desk;
+mod desk_outcomes;
 mod desk_room;
 #[cfg(test)]
 mod desk_tests;
 mod driver;
+mod found;
 mod lists;
 mod reap;
 mod reaper;

@@ -3,44 +3,14 @@
 
 use std::time::Duration;
 
-use redis::RedisResult;
 use roomcast_protocol::RoomName;
 use tokio::time::{Instant, sleep};
 
 use super::driver::{DeskDone, PresenceDriver};
+use super::found::Question;
 use super::scan::scan;
-use super::sender::{KEPT_MS, PresenceSender};
 use crate::leases::Incarnation;
-use crate::placement::partition::Partition;
 use crate::primary::link::LinkUp;
-
-/// Rooms of an index read in one step.
-const INDEX_PER_STEP: usize = 500;
-
-/// What a room's hash says of an incarnation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum FoundThere {
-    /// The number of its last call.
-    Call(u64),
-    /// It is dead.
-    Dead,
-    /// Nothing.
-    Missing,
-    /// Redis gave no answer.
-    Unknown,
-}
-
-/// A room that was compared.
-pub(super) struct Compared {
-    pub(super) room: RoomName,
-    pub(super) own: Incarnation,
-    /// The number of the desk's last call when the question was sent.
-    pub(super) done: u64,
-    pub(super) found: FoundThere,
-}
-
-/// A room to compare, with the number that is expected, and whether its hash is prolonged.
-pub(super) type Question = (RoomName, u64, bool);
 
 impl PresenceDriver {
     /// A second passed.
@@ -103,6 +73,23 @@ impl PresenceDriver {
         }));
     }
 
+    /// Writes a room into the indexes of incarnations that have members there and no lease: whoever
+    /// reaps finds it there.
+    pub(super) fn report(&mut self, room: RoomName, dead: Vec<Incarnation>) {
+        let sender = self.sender.clone();
+        self.work.push(Box::pin(async move {
+            if let Some(up) = sender.shards.of(&room).and_then(|shard| shard.link.up()) {
+                for dead in dead {
+                    let mut errands = vec![sender.index(&up, &room, dead, ("found", 1))];
+                    errands.extend(sender.writer(&room, dead));
+                    // What fails is reported with the next comparison.
+                    sender.send(&up, errands).await;
+                }
+            }
+            DeskDone::Reported
+        }));
+    }
+
     /// Reads what a room's hash has of this node.
     pub(super) fn scan(&mut self, room: RoomName, own: Incarnation) {
         self.scan_after(Duration::ZERO, room, own);
@@ -139,108 +126,5 @@ impl PresenceDriver {
             }
             DeskDone::Prolonged(lost)
         }));
-    }
-}
-
-impl PresenceSender {
-    async fn compare(&self, own: Incarnation, rooms: Vec<Question>) -> Vec<Compared> {
-        let mut compared = Vec::with_capacity(rooms.len());
-        let by_primary = self.group(rooms, |(room, ..)| room);
-        for (shard, rooms) in by_primary {
-            let found = match shard.link.up() {
-                Some(up) => self.find(&up, own, &rooms).await,
-                None => None,
-            };
-            let found = found.unwrap_or_else(|| vec![FoundThere::Unknown; rooms.len()]);
-            for ((room, done, _), found) in rooms.into_iter().zip(found) {
-                compared.push(Compared { room, own, done, found });
-            }
-        }
-        compared
-    }
-
-    /// What rooms' hashes say of an incarnation; `None` without an answer.
-    pub(super) async fn find(
-        &self,
-        up: &LinkUp,
-        own: Incarnation,
-        rooms: &[Question],
-    ) -> Option<Vec<FoundThere>> {
-        let mut pipeline = redis::pipe();
-        for (room, _, prolongs) in rooms {
-            let key = self.keys.room(room).presence();
-            pipeline.cmd("HGET").arg(&key).arg("i");
-            if *prolongs {
-                pipeline.cmd("PEXPIRE").arg(&key).arg(KEPT_MS).ignore();
-            }
-        }
-        let answers: Vec<RedisResult<redis::Value>> =
-            pipeline.ignore_errors().query_async(&mut up.any()).await.ok()?;
-        let found = |answer: RedisResult<redis::Value>| match answer {
-            Ok(value) => match redis::from_redis_value::<Option<String>>(value) {
-                Ok(Some(nodes)) => find_number(&nodes, own),
-                Ok(None) => FoundThere::Missing,
-                Err(_) => FoundThere::Unknown,
-            },
-            Err(_) => FoundThere::Unknown,
-        };
-        (answers.len() == rooms.len()).then(|| answers.into_iter().map(found).collect())
-    }
-
-    /// The rooms that the index of an incarnation has; `None` without an answer.
-    async fn read_index(&self, partition: Partition, own: Incarnation) -> Option<Vec<RoomName>> {
-        let up = self.shards.of_partition(partition)?.link.up()?;
-        let key = self.keys.presence_index(partition, &own.to_string());
-        let (mut rooms, mut cursor) = (Vec::new(), "0".to_owned());
-        loop {
-            let mut step = redis::cmd("ZSCAN");
-            step.arg(&key).arg(&cursor).arg("COUNT").arg(INDEX_PER_STEP);
-            let answer = step.query_async(&mut up.any()).await.ok()?;
-            let (next, entries): (String, Vec<String>) = answer;
-            rooms.extend(entries.iter().step_by(2).filter_map(|room| RoomName::parse(room).ok()));
-            if next == "0" {
-                return Some(rooms);
-            }
-            cursor = next;
-        }
-    }
-
-    /// Prolongs the index of an incarnation; false if Redis does not have it.
-    async fn prolong(&self, partition: Partition, own: Incarnation) -> Result<bool, ()> {
-        let shard = self.shards.of_partition(partition).ok_or(())?;
-        let up = shard.link.up().ok_or(())?;
-        let mut pipeline = redis::pipe();
-        let index = self.keys.presence_index(partition, &own.to_string());
-        pipeline.cmd("PEXPIRE").arg(index).arg(KEPT_MS);
-        let writers = self.keys.presence_writers(partition);
-        pipeline.cmd("SADD").arg(&writers).arg(own.to_string());
-        pipeline.cmd("PEXPIRE").arg(&writers).arg(KEPT_MS);
-        let answers: Result<(bool, u64, bool), _> = pipeline.query_async(&mut up.any()).await;
-        answers.map(|(is_there, ..)| is_there).map_err(|_| ())
-    }
-}
-
-/// Finds an incarnation in the list of a room's hash; see `presence.lua`.
-fn find_number(nodes: &str, own: Incarnation) -> FoundThere {
-    let own = own.to_string();
-    let node = nodes.split(';').find_map(|node| node.strip_prefix(&own));
-    match node.and_then(|node| node.split(' ').nth(1)) {
-        Some("dead") => FoundThere::Dead,
-        Some(number) => number.parse().map_or(FoundThere::Missing, FoundThere::Call),
-        None => FoundThere::Missing,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_incarnation_is_found_or_not() {
-        let nodes = "0000000000000001 12 3 1700;0000000000000002 dead 0 1600;";
-        assert_eq!(find_number(nodes, Incarnation(1)), FoundThere::Call(12));
-        assert_eq!(find_number(nodes, Incarnation(2)), FoundThere::Dead);
-        assert_eq!(find_number(nodes, Incarnation(3)), FoundThere::Missing);
-        assert_eq!(find_number("", Incarnation(1)), FoundThere::Missing);
     }
 }

@@ -13,8 +13,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::call::{CallOutcome, ChangeTally};
-use super::comparing::{Compared, FoundThere};
 use super::desk::{Desk, DeskTask, IndexOutcome, NumberFound};
+use super::found::{Compared, FoundThere};
 use super::scan::Scan;
 use super::sender::PresenceSender;
 use super::sending::{SentTask, TaskOutcome};
@@ -52,6 +52,8 @@ pub(super) enum DeskDone {
     Scanned(RoomName, Incarnation, Option<Scan>),
     /// The rooms that the index of an incarnation has in some partitions.
     Audited(Incarnation, Vec<RoomName>),
+    /// Members of incarnations without a lease were reported.
+    Reported,
     /// Partitions whose index Redis does not have any more.
     Prolonged(Vec<Partition>),
 }
@@ -200,6 +202,7 @@ impl PresenceDriver {
                     }
                 }
             }
+            DeskDone::Reported => {}
             DeskDone::Prolonged(lost) if lost.is_empty() => {}
             DeskDone::Prolonged(lost) => {
                 lost.iter().for_each(|partition| self.upkeep.forget(*partition));
@@ -250,7 +253,12 @@ impl PresenceDriver {
     }
 
     fn compared(&mut self, Compared { room, own, done, found }: Compared) {
-        let found = match found {
+        let live = self.lease.borrow().live.clone();
+        let dead: Vec<_> = found.others.into_iter().filter(|it| !live.contains(it)).collect();
+        if !dead.is_empty() {
+            self.report(room.clone(), dead);
+        }
+        let found = match found.own {
             FoundThere::Call(number) => NumberFound::Call(number),
             FoundThere::Missing => NumberFound::Missing,
             FoundThere::Dead => {

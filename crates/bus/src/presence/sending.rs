@@ -6,8 +6,8 @@ use redis::{ErrorKind, RedisError};
 use roomcast_protocol::RoomName;
 
 use super::call::CallOutcome;
-use super::comparing::{FoundThere, Question};
 use super::desk::{DeskTask, IndexOutcome};
+use super::found::{FoundThere, Question};
 use super::sender::{PresenceSender, call_outcome, index_outcome};
 use crate::leases::Incarnation;
 use crate::primary::link::LinkUp;
@@ -160,8 +160,9 @@ impl PresenceSender {
         if questions.is_empty() {
             return (tasks, Vec::new());
         }
-        let unknown = || vec![FoundThere::Unknown; questions.len()];
-        let found = self.find(up, own, &questions).await.unwrap_or_else(unknown);
+        let found = self.find(up, own, &questions).await;
+        let found = found.into_iter().flatten().map(|found| found.own);
+        let found = found.chain(std::iter::repeat(FoundThere::Unknown));
         let mut found = questions.into_iter().zip(found);
         let (mut left, mut sent) = (Vec::with_capacity(tasks.len()), Vec::new());
         for (task, is_new) in tasks {
