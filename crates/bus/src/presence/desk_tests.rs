@@ -29,7 +29,9 @@ enum Step {
     Arrive,
     /// The incarnation is marked dead and reaped; the node takes another one.
     Die,
-    /// Redis goes back to an earlier state.
+    /// A replica has what Redis has.
+    Save,
+    /// Redis goes back to the replica's state.
     RollBack,
     /// All rooms are compared.
     Compare,
@@ -47,6 +49,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Late),
         1 => Just(Step::Arrive),
         1 => Just(Step::Die),
+        1 => Just(Step::Save),
         1 => Just(Step::RollBack),
         2 => Just(Step::Compare),
         2 => Just(Step::Wait),
@@ -65,8 +68,6 @@ struct World {
     answered: BTreeSet<u32>,
     /// Whether Redis has only what this run wrote: a rollback may bring a place in the index back.
     is_pure: bool,
-    /// Whether the data was rolled back since the last comparison.
-    is_other_life: bool,
 }
 
 fn room(number: u8) -> RoomName {
@@ -99,7 +100,6 @@ impl World {
             replies: 0,
             answered: BTreeSet::new(),
             is_pure: true,
-            is_other_life: false,
         }
     }
 
@@ -135,17 +135,17 @@ impl World {
                 }
             }
             Step::Die => self.die(),
+            Step::Save => self.saved = self.store.clone(),
             Step::RollBack => {
                 // The marks of the dead are never older than the rooms': reapers come again.
                 let dead = self.store.dead.clone();
-                let saved = std::mem::replace(&mut self.saved, self.store.clone());
-                self.store = saved;
+                self.store = self.saved.clone();
                 self.store.dead = dead;
                 self.reap_all();
                 // A server that loses data loses its connections.
                 self.late.clear();
+                self.desk.reindex(|_| true);
                 self.is_pure = false;
-                self.is_other_life = true;
             }
             Step::Compare => self.compare(),
             Step::Wait => {
@@ -239,9 +239,6 @@ impl World {
                 room.seats.retain(|(own, _), _| *own != dead);
             }
         }
-        if std::mem::take(&mut self.is_other_life) {
-            self.desk.reindex(|_| true);
-        }
         let index: Vec<_> = self.store.index.keys().cloned().collect();
         for (own, room) in index {
             if own == self.own && self.desk.adopt(&room) {
@@ -292,7 +289,7 @@ fn lost(task: &DeskTask) -> Outcome {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
     fn redis_comes_to_the_desks_truth(steps in prop::collection::vec(step(), 1..80)) {

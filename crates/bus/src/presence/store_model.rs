@@ -57,7 +57,10 @@ impl Store {
             *checked = self.index.contains_key(&(own, call.room.clone()));
         }
         room.calls.insert(own, number);
-        if extent == CallExtent::All && before == seen {
+        let has_members = room.seats.keys().any(|(id, _)| *id == own);
+        if seen == 0 && has_members {
+            room.behind.insert(own);
+        } else if extent == CallExtent::All && before == seen {
             room.behind.remove(&own);
         } else if before < seen {
             room.behind.insert(own);
