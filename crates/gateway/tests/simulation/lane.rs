@@ -370,7 +370,9 @@ impl Lane {
                 | LaneAction::ComparePresence { .. }
                 | LaneAction::Send(..)
                 | LaneAction::DoubtMap
-                | LaneAction::DoubtLink => {}
+                | LaneAction::DoubtLink
+                // Nothing writes presence here.
+                | LaneAction::ComparePresence { .. } => {}
             }
         }
         probed.into_iter().for_each(|event| self.handle(event));
