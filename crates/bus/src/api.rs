@@ -4,6 +4,7 @@
 mod ephemeral;
 mod presence;
 mod receipts;
+mod state;
 mod users;
 
 use std::num::NonZeroU64;
@@ -24,6 +25,7 @@ pub use receipts::{
     ReceiptCounts, ReceiptError, ReceiptKind, ReceiptMarks, ReceiptMove, ReceiptNews, ReceiptRules,
     RoomOutline,
 };
+pub use state::{RoomStateRead, StateAction, StateBounds, StateChange, StateValue};
 pub use users::{
     NamedConnection, NewcomerStep, ReplacePlace, UserNewcomer, UserPlace, UserPresence,
 };
@@ -66,6 +68,8 @@ pub struct Publication {
     /// Publishes only if the room is exactly at this position; `Position::START`: only if the room
     /// never had a message.
     pub if_seq: Option<Position>,
+    /// What it does to the room's state; `None` in a room that has none.
+    pub state: Option<StateChange>,
     /// Whether the author's own connection receives it.
     pub echo: bool,
     /// W3C trace context.
@@ -117,6 +121,14 @@ pub enum PublishError {
     /// The room is at another position than `if_seq`; not stored. Read on and decide again.
     #[error("the room is at seq {}", .0.seq)]
     SeqConflict(Position),
+    /// The key of the room's state has another value than `if_key_seq`, or none; not stored. Read the
+    /// state and decide again.
+    #[error("the key's value has seq {0}")]
+    KeySeqConflict(Seq),
+    /// The room's state has as many keys or bytes as it may; not stored. Remove keys, or raise the
+    /// namespace's bounds.
+    #[error("the room's state has as many keys or bytes as it may")]
+    StateFull,
 }
 
 /// Why a read failed.

@@ -13,7 +13,7 @@ use crate::api::{
     Ephemeral, EphemeralFate, Health, History, HistoryRequest, OrderPage, OrderRecord,
     OrderRevision, Publication, PublishAck, PublishError, PublishReply, ReadError, ReceiptCounts,
     ReceiptError, ReceiptMarks, ReceiptMove, ReceiptRules, Retention, RoomEvent, RoomOutline,
-    TicketUse, UserNewcomer, UserPlace, UserPresence,
+    RoomStateRead, TicketUse, UserNewcomer, UserPlace, UserPresence,
 };
 use crate::listening::RedisFeeds;
 use crate::map_owner::opening::RedisOpening;
@@ -104,6 +104,15 @@ impl Bus {
         match &self.0 {
             Kind::Memory(bus) => Ok(bus.history(room, request)),
             Kind::Redis(bus) => bus.history(room, request).await,
+        }
+    }
+
+    /// Reads the whole state of a room at one position; with `points`, so many of the last messages of
+    /// each key. It does not create a room, and works while Redis refuses writes.
+    pub async fn state(&self, room: &RoomName, points: u32) -> Result<RoomStateRead, ReadError> {
+        match &self.0 {
+            Kind::Memory(bus) => Ok(bus.state(room, points)),
+            Kind::Redis(bus) => bus.state(room, points).await,
         }
     }
 

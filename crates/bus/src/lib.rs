@@ -36,7 +36,8 @@ pub use api::{
     PresenceNews, PresencePolicy, PresenceReply, PresenceStatus, PresenceStep, Publication,
     PublishAck, PublishError, PublishReply, ReadError, ReceiptCounts, ReceiptError, ReceiptKind,
     ReceiptMarks, ReceiptMove, ReceiptNews, ReceiptRules, ReplacePlace, Retention, RoomEvent,
-    RoomOutline, Signal, TicketUse, TypingWord, UserNewcomer, UserPlace, UserPresence, Writer,
+    RoomOutline, RoomStateRead, Signal, StateAction, StateBounds, StateChange, StateValue,
+    TicketUse, TypingWord, UserNewcomer, UserPlace, UserPresence, Writer,
 };
 pub use bus::{Bus, Feeds};
 pub use fingerprint::client_fingerprint;

@@ -10,6 +10,7 @@ mod receipts;
 mod results;
 mod room;
 mod rooms;
+mod state;
 mod tickets;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,7 +22,7 @@ use tokio::sync::Notify;
 use crate::api::{
     Ephemeral, EphemeralFate, History, HistoryRequest, OrderPage, OrderRecord, OrderRevision,
     Publication, PublishAck, PublishError, ReceiptCounts, ReceiptError, ReceiptMarks, ReceiptMove,
-    ReceiptRules, Retention, RoomEvent, RoomOutline, TicketUse,
+    ReceiptRules, Retention, RoomEvent, RoomOutline, RoomStateRead, TicketUse,
 };
 use clock::MemoryClock;
 use orders::MemoryOrders;
@@ -144,6 +145,11 @@ impl MemoryBus {
 
     pub(crate) fn count_receipts(&self, room: &RoomName, seqs: &[Seq]) -> ReceiptCounts {
         self.0.rooms().count_receipts(room, seqs)
+    }
+
+    pub(crate) fn state(&self, room: &RoomName, points: u32) -> RoomStateRead {
+        let now = self.0.clock.now();
+        self.0.rooms().state(room, points, now)
     }
 
     pub(crate) fn exchange_orders(

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::api::{
     Ephemeral, EphemeralFate, Health, History, HistoryRequest, OrderPage, OrderRecord,
-    OrderRevision, Publication, PublishReply, ReadError, random_epoch,
+    OrderRevision, Publication, PublishReply, ReadError, RoomStateRead, random_epoch,
 };
 use crate::ephemeral::{EphemeralSender, EphemeralTools};
 use crate::event_queue::EventQueue;
@@ -221,6 +221,14 @@ impl RedisBus {
         request: HistoryRequest,
     ) -> Result<History, ReadError> {
         self.reader.history(room, request).await
+    }
+
+    pub(crate) async fn state(
+        &self,
+        room: &RoomName,
+        points: u32,
+    ) -> Result<RoomStateRead, ReadError> {
+        self.reader.state(room, points).await
     }
 
     pub(crate) async fn standing(&self, room: &RoomName) -> Result<(Lineage, Seq), ReadError> {

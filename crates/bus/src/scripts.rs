@@ -16,6 +16,8 @@ pub(crate) enum ScriptCall {
     Publish,
     /// `read.lua`
     Read,
+    /// `read_state.lua`
+    ReadState,
     /// `leases/advance.lua`
     Advance,
     /// `leases/bury.lua`
@@ -57,6 +59,7 @@ static PUBLISH: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(
         include_str!("scripts/common.lua"),
         include_str!("scripts/meta.lua"),
+        include_str!("scripts/state.lua"),
         include_str!("scripts/publish.lua")
     ))
 });
@@ -65,6 +68,13 @@ static READ: LazyLock<Script> = LazyLock::new(|| {
         include_str!("scripts/common.lua"),
         include_str!("scripts/meta.lua"),
         include_str!("scripts/read.lua")
+    ))
+});
+static READ_STATE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(
+        include_str!("scripts/common.lua"),
+        include_str!("scripts/meta.lua"),
+        include_str!("scripts/read_state.lua")
     ))
 });
 static ADVANCE: LazyLock<Script> = LazyLock::new(|| {
@@ -108,6 +118,7 @@ impl ScriptCall {
         match self {
             Self::Publish => &PUBLISH,
             Self::Read => &READ,
+            Self::ReadState => &READ_STATE,
             Self::Advance => &ADVANCE,
             Self::Bury => &BURY,
             Self::ExchangeOrders => &EXCHANGE_ORDERS,
@@ -123,10 +134,8 @@ impl ScriptCall {
     pub(crate) fn on(self, keys: &Keyspace, room: &RoomName) -> Cmd {
         let keys = keys.room(room);
         let mut command = redis::cmd("EVALSHA");
-        command.arg(self.script().get_hash()).arg(4).arg(keys.meta()).arg(keys.stream());
-        keys.results().iter().for_each(|key| {
-            command.arg(key);
-        });
+        command.arg(self.script().get_hash()).arg(5).arg(keys.meta()).arg(keys.stream());
+        command.arg(&keys.results()).arg(keys.state());
         command
     }
 
@@ -197,6 +206,7 @@ async fn once(
 pub(crate) async fn load(connection: &mut impl ConnectionLike) -> RedisResult<()> {
     PUBLISH.load_async(connection).await?;
     READ.load_async(connection).await?;
+    READ_STATE.load_async(connection).await?;
     ADVANCE.load_async(connection).await?;
     BURY.load_async(connection).await?;
     EXCHANGE_ORDERS.load_async(connection).await?;

@@ -13,6 +13,7 @@ mod publish;
 mod read;
 mod rooms;
 mod signals;
+mod state;
 mod users;
 
 use std::sync::Arc;
@@ -31,6 +32,7 @@ pub(crate) use publish::{PublishHeaders, publish};
 pub(crate) use read::read;
 pub(crate) use rooms::{own_room, receipts, room_info, room_named};
 pub(crate) use signals::signal;
+pub(crate) use state::read_state;
 pub(crate) use users::publish_to_users;
 
 use crate::orders::OrderDesk;

@@ -8,6 +8,9 @@ use roomcast_protocol::{Data, ErrorCode, JoinRoom, RoomKind, RoomName};
 
 use crate::settings::{PresenceSetting, Settings};
 
+/// Why something of rooms with state is refused in another room.
+pub(crate) const NO_STATE: &str = "this room keeps no state (namespaces.*.state)";
+
 /// What a client asks to do with a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RoomAction {
@@ -23,6 +26,8 @@ pub(crate) enum RoomAction {
     ReadHistory,
     /// Confirm what was received.
     Confirm,
+    /// Read the newest values of a room's state.
+    ReadState,
     /// Send a signal whose `data` has so many bytes, or a word about typing.
     Signal { data_bytes: usize },
     /// Show something of oneself to the others.
@@ -54,7 +59,7 @@ impl RoomAction {
             Self::Join { .. } => &[Capability::Join, Capability::History],
             Self::Leave | Self::Confirm | Self::Show { .. } => &[],
             Self::Publish { .. } => &[Capability::Publish],
-            Self::ReadHistory => &[Capability::History],
+            Self::ReadHistory | Self::ReadState => &[Capability::History],
             Self::Signal { .. } => &[Capability::Signal],
             Self::SeeMembers => &[Capability::Presence],
         }
@@ -127,6 +132,9 @@ pub(crate) fn permit(
             let message =
                 format!("data has {data_bytes} bytes, this room's namespace allows {limit}");
             Err(Denial { code: ErrorCode::TooLarge, message })
+        }
+        RoomAction::ReadState if namespace.state.is_none() => {
+            Err(Denial { code: ErrorCode::Unsupported, message: NO_STATE.to_owned() })
         }
         // A room that keeps no history for users answers with an empty page, not with an error.
         _ => Ok(()),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use roomcast_access::api_key::ApiKeyTable;
 use roomcast_access::policy::{AccessPolicy, Authentication};
-use roomcast_bus::{ReceiptRules, Retention};
+use roomcast_bus::{ReceiptRules, Retention, StateBounds};
 use roomcast_metrics::{Metrics, NamespaceMetrics};
 use roomcast_protocol::{RoomKind, RoomName};
 use roomcast_schema::NameBounds;
@@ -190,6 +190,8 @@ pub(crate) struct Namespace {
     pub(crate) policy: AccessPolicy,
     pub(crate) presence: PresenceSettings,
     pub(crate) publish_rates: PublishRates,
+    /// How much state its rooms keep; `None`: none.
+    pub(crate) state: Option<StateBounds>,
     pub(crate) conflates_signals: bool,
     /// How users' positions are kept; `None`: they are not.
     pub(crate) receipts: Option<ReceiptRules>,
@@ -273,6 +275,7 @@ impl Namespace {
                 events_max: config.presence_events_max,
             },
             publish_rates: PublishRates::new(config),
+            state: config.state_bounds(),
             conflates_signals: config.conflate_signals,
             receipts: config
                 .receipts

@@ -38,6 +38,8 @@ mod requests;
 mod room_info;
 mod rooms;
 mod signals;
+mod state_readers;
+mod state_reads;
 mod tokens;
 mod user_rooms;
 mod wheel;
@@ -78,6 +80,7 @@ use hub_requests::HubClient;
 use judging::LargeJudge;
 use people::WaitingForNumbers;
 use rooms::LocalRooms;
+use state_reads::StateReads;
 use work_queue::WorkQueue;
 
 /// Requests for history of one connection that may be unanswered; each answer holds up to 64 KiB of
@@ -112,6 +115,8 @@ pub(crate) struct Worker {
     receipt_desk: OnceCell<Arc<ReceiptDesk>>,
     /// The connections of all users of the node, once it follows them.
     user_connections: OnceCell<Arc<UserConnections>>,
+    /// Reads of rooms' states that clients asked for.
+    state_reads: StateReads,
     /// Connections and their timers.
     connections: LiveConnections,
     /// Rooms with local members, or about to have some.
@@ -158,6 +163,7 @@ impl Worker {
             node,
             metrics,
             connections: LiveConnections::new(settings.heartbeat.interval),
+            state_reads: StateReads::default(),
             rooms: LocalRooms::default(),
             work: WorkQueue::default(),
             settings: RefCell::new(settings),

@@ -42,6 +42,8 @@ pub enum ApiRoute {
     Read,
     /// Members of a room.
     Members,
+    /// A room's state.
+    State,
     /// Several messages.
     Batch,
     /// A new ban.
@@ -76,6 +78,7 @@ impl Label for ApiRoute {
         Self::Publish,
         Self::Read,
         Self::Members,
+        Self::State,
         Self::Batch,
         Self::Ban,
         Self::Bans,
@@ -100,6 +103,7 @@ impl Label for ApiRoute {
             Self::Publish => "publish",
             Self::Read => "read",
             Self::Members => "members",
+            Self::State => "state",
             Self::Batch => "batch",
             Self::Ban => "ban",
             Self::Bans => "bans",

@@ -12,7 +12,7 @@ use super::room::MemoryRoom;
 use crate::api::{
     Ephemeral, EphemeralFate, FeedEvent, History, HistoryRequest, PresenceCounts, PresenceNews,
     Publication, PublishAck, PublishError, ReceiptCounts, ReceiptError, ReceiptMarks, ReceiptMove,
-    ReceiptNews, ReceiptRules, Retention, RoomOutline,
+    ReceiptNews, ReceiptRules, Retention, RoomOutline, RoomStateRead,
 };
 use crate::event_queue::pending_events::PendingEvents;
 
@@ -57,13 +57,12 @@ impl MemoryRooms {
         }
         let room = self.rooms.entry_ref(&name).or_insert_with(|| MemoryRoom::new(now));
         let result = room.publish(publication, now);
-        let open = room.open;
+        let (stored, open) = (room.take_stored(), room.open);
         self.queue_expiry(&name, now);
-        let (ack, message) = result?;
-        if let Some(message) = message.filter(|_| open) {
+        for message in stored.into_iter().filter(|_| open) {
             self.pending.message(&name, message);
         }
-        Ok(ack)
+        result
     }
 
     pub(crate) fn open(&mut self, name: RoomName, now: u64) {
@@ -132,6 +131,17 @@ impl MemoryRooms {
             more: false,
         };
         self.rooms.get(name).map_or_else(nothing, |room| room.history(request, now))
+    }
+
+    pub(crate) fn state(&mut self, name: &RoomName, points: u32, now: u64) -> RoomStateRead {
+        self.expire(now);
+        let nothing = || RoomStateRead {
+            lineage: Lineage::new(Epoch::NONE),
+            last: 0,
+            forgotten: 0,
+            entries: Vec::new(),
+        };
+        self.rooms.get(name).map_or_else(nothing, |room| room.state(points, now))
     }
 
     pub(crate) fn standing(&mut self, name: &RoomName, now: u64) -> (Lineage, Seq) {

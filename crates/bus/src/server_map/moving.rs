@@ -27,11 +27,24 @@ impl ServerMap {
     }
 
     /// Makes the keys of the room if it does not exist, so that the call which was refused succeeds
-    /// when it is tried again. What fails here is tried again with it.
+    /// when it is tried again; a room of the version before lacks the one for state. What fails here
+    /// is tried again with it.
     pub(crate) async fn prepare(&self, room: &RoomName) {
-        if self.exists(room).await == Some(false) {
-            let _ = self.make_keys(room).await;
-        }
+        let _ = match self.exists(room).await {
+            Some(false) => self.make_keys(room).await,
+            Some(true) => self.make_hash(room, &self.keys.room(room).state()).await,
+            None => Ok(()),
+        };
+    }
+
+    /// Makes a hash of the room, with an end, unless it exists.
+    async fn make_hash(&self, room: &RoomName, key: &str) -> RedisResult<()> {
+        let away = || RedisError::from((ErrorKind::Io, "the room has no primary"));
+        let up = self.of(room).and_then(|shard| shard.link.up()).ok_or_else(away)?;
+        let mut set = redis::cmd("HSET");
+        set.arg(key).arg("").arg("");
+        self.ask(&up, room, &[set, expiry(key)]).await?;
+        Ok(())
     }
 
     /// Makes the key of a room's receipts, so that the call which was refused finds all of its keys
@@ -52,10 +65,8 @@ impl ServerMap {
         let away = || RedisError::from((ErrorKind::Io, "the room has no primary"));
         let up = self.of(room).and_then(|shard| shard.link.up()).ok_or_else(away)?;
         let names = self.keys.room(room);
-        for key in std::iter::once(names.meta()).chain(names.results()) {
-            let mut set = redis::cmd("HSET");
-            set.arg(&key).arg("").arg("");
-            self.ask(&up, room, &[set, expiry(&key)]).await?;
+        for key in std::iter::once(names.meta()).chain(names.results()).chain([names.state()]) {
+            self.make_hash(room, &key).await?;
         }
         let stream = names.stream();
         let mut add = redis::cmd("XADD");

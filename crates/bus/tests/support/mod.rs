@@ -56,6 +56,7 @@ pub(crate) fn json(text: &str) -> Publication {
         event: None,
         key: None,
         if_seq: None,
+        state: None,
         echo: true,
         traceparent: None,
         data: Data::Json(text.to_owned().into()),

@@ -120,6 +120,11 @@ async fn done(
             let page = api::members(node, caller, value(), query).await?;
             answer::text(StatusCode::OK, "application/json", page)
         }
+        ApiRoute::State => {
+            let query = call.head.uri.query().unwrap_or_default();
+            let page = api::read_state(node, caller, value(), query).await?;
+            answer::text(StatusCode::OK, "application/json", page)
+        }
         ApiRoute::Ban => ok(&api::ban(node, body).await?),
         ApiRoute::Bans => ok(&api::bans(node).await?),
         ApiRoute::Lift => {
@@ -138,8 +143,8 @@ async fn done(
 }
 
 fn takes_body(route: ApiRoute) -> bool {
-    use ApiRoute::{Bans, Connections, Leave, Lift, Members, Read, Receipts, Room};
-    !matches!(route, Read | Members | Bans | Lift | Room | Receipts | Connections | Leave)
+    use ApiRoute::{Bans, Connections, Leave, Lift, Members, Read, Receipts, Room, State};
+    !matches!(route, Read | State | Members | Bans | Lift | Room | Receipts | Connections | Leave)
 }
 
 /// The backend that sent the request, if its key has the scope.
@@ -201,7 +206,7 @@ fn problem(error: ApiError) -> HttpProblem {
     let status = match code {
         "forbidden" => StatusCode::FORBIDDEN,
         "not_found" => StatusCode::NOT_FOUND,
-        "key_conflict" | "seq_conflict" => StatusCode::CONFLICT,
+        "key_conflict" | "seq_conflict" | "too_many_keys" => StatusCode::CONFLICT,
         "too_large" => StatusCode::PAYLOAD_TOO_LARGE,
         "rate_limited" => StatusCode::TOO_MANY_REQUESTS,
         "bus_unavailable" | "overloaded" => StatusCode::SERVICE_UNAVAILABLE,
@@ -244,6 +249,8 @@ mod tests {
             ("not_found", 404),
             ("key_conflict", 409),
             ("seq_conflict", 409),
+            ("too_many_keys", 409),
+            ("unsupported", 400),
             ("too_large", 413),
             ("rate_limited", 429),
             ("bus_unavailable", 503),

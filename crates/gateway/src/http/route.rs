@@ -42,7 +42,7 @@ const MEMBER_PATH: &str = "/v1/rooms/{room}/members/{connection}";
 /// Where clients take tickets with their tokens, and backends with their keys.
 const TICKETS_PATH: &str = "/v1/tickets";
 
-static ROUTES: [Route<Endpoint>; 26] = [
+static ROUTES: [Route<Endpoint>; 27] = [
     get("/ws", Access::Public, Endpoint::WebSocket),
     get("/health/live", Access::Monitor, Endpoint::Page(NodePage::Live)),
     get("/health/ready", Access::Monitor, Endpoint::Page(NodePage::Ready)),
@@ -63,6 +63,7 @@ static ROUTES: [Route<Endpoint>; 26] = [
     api(Method::GET, "/v1/users/{user}/messages", ApiScope::Read, ApiRoute::Read),
     api(Method::POST, "/v1/users/messages", ApiScope::Publish, ApiRoute::UserMessages),
     api(Method::GET, "/v1/rooms/{room}/members", ApiScope::Read, ApiRoute::Members),
+    api(Method::GET, "/v1/rooms/{room}/state", ApiScope::Read, ApiRoute::State),
     api(Method::POST, "/v1/batch", ApiScope::Publish, ApiRoute::Batch),
     api(Method::POST, "/v1/bans", ApiScope::Admin, ApiRoute::Ban),
     api(Method::GET, "/v1/bans", ApiScope::Admin, ApiRoute::Bans),

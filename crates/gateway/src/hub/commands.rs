@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::{BackfillPage, QueuedBytes};
 use crate::ephemeral::EphemeralItem;
 use crate::peers::PeerQuestion;
-use crate::room_log::{Batch, Floor, RoomLog};
+use crate::room_log::{Batch, Floor, RoomLog, StateView};
 
 /// From a worker to the hub.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub(crate) enum HubCommand {
     Attach { worker: usize, room: RoomName, number: u64 },
     /// The worker's last member left.
     Detach { worker: usize, room: RoomName },
+    /// Readers need the state of a room, at `least` or later.
+    State { worker: usize, room: RoomName, least: Seq },
     /// A reader needs the messages that follow `after`, which lie before the log.
     Backfill { worker: usize, room: RoomName, after: Seq },
 }
@@ -58,6 +60,8 @@ pub(crate) enum WorkerEvent {
     Question(Arc<PeerQuestion>),
     /// What members of a room get beside its log.
     Ephemeral { room: RoomName, items: Arc<[Arc<EphemeralItem>]> },
+    /// The answer to `HubCommand::State`.
+    State { room: RoomName, view: Arc<StateView> },
     /// The answer to `HubCommand::Backfill`.
     Backfill { room: RoomName, answer: BackfillAnswer },
 }

@@ -127,7 +127,7 @@ pub(crate) enum StartPoint {
     Log { cursor: Cursor, at: Position },
     /// In a page of backfill that begins after this seq of the current epoch.
     Page { after: Seq },
-    /// Unknown: the bus was asked for the position.
+    /// Not yet: the bus was asked for the position, or to add the member.
     Asked,
     /// Beyond this node's log: the bus must say whether the position exists.
     Ahead,
@@ -137,7 +137,7 @@ pub(crate) enum StartPoint {
 
 /// Decides where a join begins, in a room whose log this worker has.
 pub(crate) fn start_point(log: &RoomLog, lineage: &Lineage, pending: &PendingJoin) -> StartPoint {
-    if pending.lookup != JoinLookup::Known {
+    if pending.lookup != JoinLookup::Known || pending.presence == JoinPresence::Asked {
         return StartPoint::Asked;
     }
     let end = log.end();

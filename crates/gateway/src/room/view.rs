@@ -31,6 +31,13 @@ pub(crate) struct Room {
     pub(crate) state: RefCell<RoomState>,
 }
 
+impl Room {
+    /// Whether the room keeps state: its readers get that where the log does not reach.
+    pub(crate) fn keeps_state(&self) -> bool {
+        self.namespace.borrow().state.is_some()
+    }
+}
+
 /// Whether the worker has the room's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Attachment {
@@ -193,9 +200,12 @@ impl RoomState {
     }
 
     /// A member in a page, whose socket takes nothing, lets go of it: it asks for it again when the
-    /// socket takes more.
+    /// socket takes more. A snapshot has to be read to its end: begun again for each full socket, one
+    /// that is larger would never end.
     pub(crate) fn put_page_down(&mut self, slot: u32) {
-        if let MemberReader::Page { page, frame } = &self.members.at(slot).reader {
+        if let MemberReader::Page { page, frame } = &self.members.at(slot).reader
+            && !page.is_snapshot()
+        {
             let position = page.position_before(*frame);
             self.place(slot, MemberReader::Waiting(position));
         }

@@ -73,6 +73,11 @@ impl Worker {
                 self.metrics.people.signals[SignalOutcome::Dropped].inc_by(dropped);
                 self.queue_pass(&room);
             }
+            WorkerEvent::State { room, view } => {
+                if let Some(room) = self.room(&room) {
+                    self.take_state(&room, &view);
+                }
+            }
             WorkerEvent::Backfill { room, answer } => {
                 if let Some(room) = self.room(&room) {
                     self.take_backfill(&room, answer);
@@ -103,6 +108,9 @@ impl Worker {
     /// Decides about members that need batches which the log has dropped: members that were too slow
     /// are closed or skip to the end, by policy; the others wait for a page.
     fn judge(&self, room: &Rc<Room>, fallen: Vec<Laggard>) {
+        if room.keeps_state() {
+            return self.judge_in_state(room, fallen);
+        }
         let policy = room.namespace.borrow().slow;
         let (mut evicted, mut closed) = (false, Vec::new());
         for Laggard { connection, slot, position, verdict } in fallen {

@@ -11,6 +11,7 @@ use roomcast_protocol::{
 
 use super::Worker;
 use super::confirms::Confirmation;
+use super::state_reads::StateQuery;
 use crate::connection::{Connection, RequestRate};
 use crate::hub::now_ms;
 use crate::permit::{Denial, RoomAction};
@@ -25,6 +26,7 @@ enum RoomRequest {
     Confirm { id: Option<RequestId>, confirmation: Confirmation },
     Say { id: Option<RequestId>, room: RoomName, word: MemberWord },
     Members { id: Option<RequestId>, room: RoomName, page: Option<Box<str>> },
+    State(StateQuery),
 }
 
 impl RoomRequest {
@@ -40,6 +42,7 @@ impl RoomRequest {
             Self::Confirm { id, confirmation } => (*id, &confirmation.room, RoomAction::Confirm),
             Self::Say { id, room, word } => (*id, room, action_of(word)),
             Self::Members { id, room, .. } => (*id, room, RoomAction::SeeMembers),
+            Self::State(StateQuery { id, room, .. }) => (*id, room, RoomAction::ReadState),
         }
     }
 }
@@ -92,6 +95,9 @@ impl Worker {
                 RoomRequest::Confirm { id, confirmation: Confirmation { room, at, kind } }
             }
             ClientFrame::Room { id, rooms } => return self.room_info(connection, id, rooms),
+            ClientFrame::State { id, room, page } => {
+                RoomRequest::State(StateQuery { id, room, page })
+            }
             ClientFrame::Signal { id, room, event, data } => {
                 RoomRequest::Say { id, room, word: MemberWord::Signal { event, data } }
             }
@@ -135,7 +141,7 @@ impl Worker {
         let (id, room, action) = request.parts();
         let taken = match action {
             RoomAction::Publish { .. } => self.take_publish(connection, room),
-            RoomAction::ReadHistory | RoomAction::SeeMembers => {
+            RoomAction::ReadHistory | RoomAction::ReadState | RoomAction::SeeMembers => {
                 self.take_request(connection, RequestRate::Read)
             }
             RoomAction::Signal { .. } | RoomAction::Show { .. } => {
@@ -160,6 +166,7 @@ impl Worker {
             RoomRequest::Confirm { id, confirmation } => self.confirm(connection, id, confirmation),
             RoomRequest::Say { id, room, word } => self.say(connection, (id, room), word),
             RoomRequest::Members { id, room, page } => self.members(connection, (id, room), page),
+            RoomRequest::State(query) => self.read_state(connection, query),
         }
     }
 }

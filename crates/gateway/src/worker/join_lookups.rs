@@ -36,7 +36,9 @@ impl Worker {
         }
         let number = self.rooms.next_number();
         let (name, since, retention) = (room.name.clone(), join.since, namespace.retention);
-        let follows_user = marked.is_some() && since.is_none() && join.history.is_none();
+        // The state at an older position is not kept.
+        let follows_user =
+            marked.is_some() && since.is_none() && join.history.is_none() && !room.keeps_state();
         let (bus, answers) = (self.bus.clone(), self.answers.clone());
         tokio::task::spawn_local(async move {
             let find = async {

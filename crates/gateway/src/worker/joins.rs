@@ -80,9 +80,13 @@ impl Worker {
         (pass, backend): (Option<RoomPass>, Option<JoinReply>),
     ) {
         let room = self.room_or_ask(&join.room);
-        let kept = room.namespace.borrow().retention.history_size;
         let lookup = self.look_up_join(connection, &room, &join);
         let resumes = join.since.is_some();
+        // Where there is state, a join begins with that.
+        let kept = match room.keeps_state() {
+            true => 0,
+            false => room.namespace.borrow().retention.history_size,
+        };
         let pending = PendingJoin {
             connection: connection.clone(),
             id,

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use roomcast_bus::{
     History, PresenceList, ReadError, ReceiptCounts, ReceiptError, ReceiptMarks, RoomOutline,
+    RoomStateRead,
 };
 use roomcast_protocol::{ConnectionId, Lineage, PresenceCounts, RequestId, RoomName, Seq};
 use tokio::time::Instant;
@@ -49,6 +50,8 @@ pub(crate) enum BusAnswer {
     Appeared { room: RoomName, connection: ConnectionId, counts: Option<PresenceCounts> },
     /// What a member shows was written, or not in time.
     Shown(Box<ShownAnswer>),
+    /// The state of a room that clients asked for.
+    State { room: RoomName, outcome: Result<RoomStateRead, ReadError> },
     /// A token whose key had to be waited for.
     Token { to: Requester, checked: CheckedToken },
     /// A large payload was judged.
@@ -60,7 +63,7 @@ pub(crate) enum BusAnswer {
 /// The connection that sent a request, and when it did.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Requester {
-    connection: ConnectionId,
+    pub(super) connection: ConnectionId,
     pub(super) id: Option<RequestId>,
     pub(super) begun: Instant,
     /// A room was reserved, as the request may begin one.
@@ -118,6 +121,7 @@ impl Worker {
                 }
             }
             BusAnswer::Shown(answer) => self.answer_show(*answer),
+            BusAnswer::State { room, outcome } => self.answer_state(room, outcome),
             BusAnswer::Token { to, checked } => self.take_token(to, checked),
             BusAnswer::Judged(verdict) => self.take_verdict(*verdict),
             BusAnswer::Standing { room, standing } => {

@@ -13,6 +13,8 @@ pub enum BusCommand {
     History,
     /// Move, read or count what users confirmed of a room.
     Receipts,
+    /// Read a part of a room's state.
+    State,
     /// Write a probe.
     Probe,
     /// Pushes without a script: signals and typing.
@@ -34,6 +36,7 @@ impl Label for BusCommand {
         Self::Meta,
         Self::History,
         Self::Receipts,
+        Self::State,
         Self::Probe,
         Self::Push,
         Self::Subscribe,
@@ -52,6 +55,7 @@ impl Label for BusCommand {
             Self::Meta => "meta",
             Self::History => "history",
             Self::Receipts => "receipts",
+            Self::State => "state",
             Self::Probe => "probe",
             Self::Push => "push",
             Self::Subscribe => "subscribe",

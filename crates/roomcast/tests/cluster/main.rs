@@ -9,6 +9,7 @@ mod log;
 mod order;
 mod orders;
 mod own_rooms;
+mod presence;
 mod redis_faults;
 mod repair;
 mod resume;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::{self, Incoming, RawClient, TestClient, TestNode, plain, room};
 use roomcast_protocol::{
-    ClientFrame, CloseCode, Encoding, ErrorCode, EventName, JoinRoom, RequestId, ServerFrame,
+    ClientFrame, CloseCode, Encoding, ErrorCode, JoinRoom, RequestId, ServerFrame,
 };
 
 /// Proves that the node still serves others.
@@ -219,11 +219,8 @@ async fn frames_this_node_does_not_serve() {
     for encoding in Encoding::ALL {
         let mut client = node.user(encoding, "ann").await;
         client.join("a").await;
-        let event = EventName::parse("e").unwrap();
         let status = Some(roomcast_protocol::PresenceStatus::Away);
         let frames = [
-            ClientFrame::Signal { id: Some(50), room: room("a"), event, data: None },
-            ClientFrame::Typing { id: Some(51), room: room("a"), active: true },
             ClientFrame::Members { id: Some(52), room: room("a"), page: None },
             ClientFrame::Presence { id: Some(53), room: room("a"), info: None, status },
         ];

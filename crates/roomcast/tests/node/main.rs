@@ -24,10 +24,13 @@ mod own_rooms;
 #[cfg(debug_assertions)]
 mod panic;
 mod payload_rules;
+mod presence;
 mod rates;
 mod receipts;
 mod reload;
 mod resume;
+mod signals;
+mod state;
 #[path = "../support/mod.rs"]
 mod support;
 mod tickets;

@@ -49,9 +49,6 @@ fn short(events: &[FeedEvent]) -> String {
         FeedEvent::Gap { from, to } => format!("-{from}..{to}"),
         FeedEvent::Reset { last, lost, .. } => format!("!{last}/{lost}"),
         _ => unreachable!("what is ephemeral has no order"),
-        FeedEvent::Presence(_) | FeedEvent::Ephemeral(_) => {
-            unreachable!("the order knows messages only")
-        }
     };
     events.iter().map(word).collect::<Vec<_>>().join(" ")
 }
