@@ -55,6 +55,9 @@ struct StoredExtras<'a> {
     ttl_ms: Option<u64>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     remove: bool,
+    /// The encoding and the bytes.
+    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    info: Option<(u8, &'a [u8])>,
 }
 
 /// First byte of a stored message with extras: an array of nine.
@@ -94,7 +97,10 @@ pub(crate) fn encode(publication: &Publication) -> Vec<u8> {
     let written = if extras == StoredExtras::default() {
         stored.serialize(&mut serializer)
     } else {
-        let more = rmp_serde::to_vec_named(&extras).expect("a vector takes every byte");
+        let mut more = Vec::new();
+        let mut named =
+            Serializer::new(&mut more).with_bytes(BytesMode::ForceAll).with_struct_map();
+        extras.serialize(&mut named).expect("a vector takes every byte");
         with_extras(stored, &more).serialize(&mut serializer)
     };
     written.expect("a vector takes every byte of plain fields");
@@ -102,8 +108,15 @@ pub(crate) fn encode(publication: &Publication) -> Vec<u8> {
 }
 
 fn extras(publication: &Publication) -> StoredExtras<'_> {
-    let Some(state) = &publication.state else { return StoredExtras::default() };
+    let info = publication.info.as_ref().map(|info| match info {
+        Data::Json(bytes) => (JSON, &bytes[..]),
+        Data::MsgPack(bytes) => (MSGPACK, &bytes[..]),
+    });
+    let Some(state) = &publication.state else {
+        return StoredExtras { info, ..StoredExtras::default() };
+    };
     StoredExtras {
+        info,
         state_key: state.key.as_ref().map(StateKey::as_str),
         ttl_ms: state.ttl_ms,
         remove: state.action != StateAction::Set,
@@ -221,12 +234,13 @@ fn decode_receipts(rest: &[u8]) -> Option<Arc<[ReceiptNews]>> {
 pub(crate) fn decode(payload: &Bytes, seq: Seq, time: u64) -> Result<(Message, usize), BadPayload> {
     let (stored, extras) = read(payload)?;
     let used = stored.data.as_ptr_range().end as usize - payload.as_ptr() as usize;
-    let bytes = payload.slice_ref(stored.data);
-    let data = match stored.encoding {
-        JSON => Data::Json(bytes),
-        MSGPACK => Data::MsgPack(bytes),
-        _ => return Err(BadPayload),
+    let data_of = |encoding: u8, bytes: &[u8]| match encoding {
+        JSON => Ok(Data::Json(payload.slice_ref(bytes))),
+        MSGPACK => Ok(Data::MsgPack(payload.slice_ref(bytes))),
+        _ => Err(BadPayload),
     };
+    let data = data_of(stored.encoding, stored.data)?;
+    let info = extras.info.map(|(encoding, bytes)| data_of(encoding, bytes)).transpose()?;
     let message = Message {
         seq,
         time,
@@ -239,7 +253,7 @@ pub(crate) fn decode(payload: &Bytes, seq: Seq, time: u64) -> Result<(Message, u
         state_key: extras.state_key.map(StateKey::parse).transpose().map_err(|_| BadPayload)?,
         ttl_ms: extras.ttl_ms,
         remove: extras.remove,
-        info: None,
+        info,
         data,
     };
     Ok((message, used))
