@@ -291,7 +291,6 @@ pub fn id_of(frame: &ServerFrame) -> Option<RequestId> {
         | ServerFrame::History { id, .. }
         | ServerFrame::Members { id, .. }
         | ServerFrame::Presence { id, .. }
-        | ServerFrame::State { id, .. }
         | ServerFrame::Room { id, .. }
         | ServerFrame::Received { id, .. }
         | ServerFrame::Watching { id, .. }
