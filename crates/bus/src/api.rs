@@ -3,6 +3,7 @@
 
 mod ephemeral;
 mod presence;
+mod receipts;
 mod state;
 mod users;
 
@@ -19,6 +20,10 @@ pub use ephemeral::{Ephemeral, EphemeralFate, Signal, TypingWord, Writer};
 pub use presence::{
     Departure, PresenceChange, PresenceCounts, PresenceEntry, PresenceList, PresenceMember,
     PresenceMode, PresenceNews, PresencePolicy, PresenceReply, PresenceStatus, PresenceStep,
+};
+pub use receipts::{
+    ReceiptCounts, ReceiptError, ReceiptKind, ReceiptMarks, ReceiptMove, ReceiptNews, ReceiptRules,
+    RoomOutline,
 };
 pub use state::{RoomStateRead, StateAction, StateBounds, StateChange, StateValue};
 pub use users::{
@@ -231,6 +236,8 @@ pub enum FeedEvent {
         /// Messages of the old epoch that this feed delivered and the new epoch does not have.
         lost: u64,
     },
+    /// Users' positions moved. It is no part of the order, and may be lost.
+    Receipts(Arc<[ReceiptNews]>),
     /// Who is in the room changed; where these come between messages has no meaning.
     Presence(PresenceNews),
     /// Something ephemeral was told in the room.

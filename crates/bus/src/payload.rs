@@ -14,7 +14,7 @@ use roomcast_protocol::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::api::{Ephemeral, Publication, StateAction};
+use crate::api::{Ephemeral, Publication, ReceiptMarks, ReceiptNews, StateAction};
 use crate::ephemeral::{SIGNAL_KIND, TYPING_KIND, decode_signal, decode_typing};
 pub use presence_push::{PresenceBody, PresenceMark, PresencePush, PresenceTail};
 
@@ -135,6 +135,8 @@ fn read(payload: &[u8]) -> Result<(Stored<'_>, StoredExtras<'_>), BadPayload> {
 pub enum RoomPush {
     /// `M`: a group of messages of one epoch.
     Messages(Epoch, Vec<Arc<Message>>),
+    /// `receipts`: users' positions in the room moved.
+    Receipts(Arc<[ReceiptNews]>),
     /// `p`: who is in the room changed.
     Presence(PresencePush),
     /// `s` or `t`: a signal, or a word about somebody who writes.
@@ -158,6 +160,7 @@ pub(crate) fn decode_push(push: &Bytes) -> RoomPush {
             Ok((epoch, messages)) => RoomPush::Messages(epoch, messages),
             Err(BadPayload) => RoomPush::Unreadable,
         },
+        b"receipts" => decode_receipts(&push[end..]).map_or(RoomPush::Ignored, RoomPush::Receipts),
         SIGNAL_KIND if push.get(end) == Some(&b'\n') => {
             let signal = decode_signal(&push.slice(end + 1..));
             signal
@@ -197,6 +200,21 @@ fn decode_messages(push: &Bytes) -> Result<(Epoch, Vec<Arc<Message>>), BadPayloa
         seq = seq.checked_add(1).ok_or(BadPayload)?;
     }
     Ok((epoch, messages))
+}
+
+/// The rest of a push of receipts: the epoch, then a line for each user.
+fn decode_receipts(rest: &[u8]) -> Option<Arc<[ReceiptNews]>> {
+    let mut lines = std::str::from_utf8(rest).ok()?.lines();
+    let epoch = Epoch::parse(lines.next()?.trim_start())?;
+    let line = |line: &str| {
+        let mut words = line.split(' ');
+        let user = UserName::parse(words.next()?).ok()?;
+        let (received, read) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+        let by = words.next()?.split(',').filter(|id| !id.is_empty()).map(ConnectionId::parse);
+        let marks = ReceiptMarks { epoch, received, read };
+        Some(ReceiptNews { user, marks, by: by.collect::<Option<_>>()? })
+    };
+    lines.map(line).collect()
 }
 
 /// One message, and how many bytes it took. Its data shares the payload's memory.

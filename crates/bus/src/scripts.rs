@@ -28,6 +28,8 @@ pub(crate) enum ScriptCall {
     Ticket,
     /// `online/set.lua`
     SetOnline,
+    /// `receipts/receipts.lua`
+    Receipts,
     /// `presence/presence.lua`
     Presence,
     /// `presence/index.lua`
@@ -92,6 +94,14 @@ static SET_ONLINE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(include_str!("scripts/common.lua"), include_str!("online/set.lua")))
 });
 
+static RECEIPTS: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(
+        include_str!("scripts/common.lua"),
+        include_str!("scripts/meta.lua"),
+        include_str!("receipts/receipts.lua")
+    ))
+});
+
 static PRESENCE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(
         include_str!("scripts/common.lua"),
@@ -114,6 +124,7 @@ impl ScriptCall {
             Self::ExchangeOrders => &EXCHANGE_ORDERS,
             Self::Ticket => &TICKET,
             Self::SetOnline => &SET_ONLINE,
+            Self::Receipts => &RECEIPTS,
             Self::Presence => &PRESENCE,
             Self::PresenceIndex => &PRESENCE_INDEX,
         }
@@ -125,6 +136,15 @@ impl ScriptCall {
         let mut command = redis::cmd("EVALSHA");
         command.arg(self.script().get_hash()).arg(5).arg(keys.meta()).arg(keys.stream());
         command.arg(&keys.results()).arg(keys.state());
+        command
+    }
+
+    /// The same with the room's receipts as the last key.
+    pub(crate) fn on_with_receipts(self, keys: &Keyspace, room: &RoomName) -> Cmd {
+        let keys = keys.room(room);
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(self.script().get_hash()).arg(5).arg(keys.meta()).arg(keys.stream());
+        command.arg(&keys.results()).arg(keys.receipts());
         command
     }
 
@@ -192,6 +212,7 @@ pub(crate) async fn load(connection: &mut impl ConnectionLike) -> RedisResult<()
     EXCHANGE_ORDERS.load_async(connection).await?;
     TICKET.load_async(connection).await?;
     SET_ONLINE.load_async(connection).await?;
+    RECEIPTS.load_async(connection).await?;
     PRESENCE.load_async(connection).await?;
     PRESENCE_INDEX.load_async(connection).await?;
     Ok(())

@@ -4,10 +4,12 @@
 
 mod access;
 mod access_ends;
+mod author_receipts;
 mod backfill;
 mod backfill_joins;
 mod backfill_members;
 mod chores;
+mod confirms;
 mod conflation;
 mod connections;
 mod deadlines;
@@ -20,16 +22,20 @@ mod history;
 mod http_tasks;
 mod hub_requests;
 mod inflating;
+mod join_lookups;
 mod joins;
 mod judging;
 mod member_pages;
 mod members;
 mod orders;
+mod own_room;
 mod passes;
 mod people;
 mod publish;
+mod questions;
 mod rates;
 mod requests;
+mod room_info;
 mod rooms;
 mod signals;
 mod state_readers;
@@ -51,6 +57,7 @@ use tokio::time::Instant;
 
 pub(crate) use chores::SLICE;
 pub(crate) use inflating::InflateScratch;
+pub(crate) use questions::join_by_backend;
 pub(crate) use rates::{FrameFate, FrameRole};
 pub(crate) use requests::BusAnswer;
 
@@ -59,6 +66,8 @@ use crate::connection::{Connection, TURN_BYTES};
 use crate::hub::HubHandle;
 use crate::orders::OrderDesk;
 use crate::page_token::PageTokens;
+use crate::peers::PeerDesk;
+use crate::receipts::ReceiptDesk;
 use crate::settings::Settings;
 use crate::tls::HandshakeTurn;
 use crate::traces::Tracer;
@@ -100,6 +109,10 @@ pub(crate) struct Worker {
     access_ends: RefCell<AccessEnds>,
     /// The node's bans and disconnects, once it follows them.
     orders: OnceCell<Arc<OrderDesk>>,
+    /// Questions between nodes, once the node answers them.
+    peers: OnceCell<Arc<PeerDesk>>,
+    /// Where confirmations go, once the node writes them.
+    receipt_desk: OnceCell<Arc<ReceiptDesk>>,
     /// The connections of all users of the node, once it follows them.
     user_connections: OnceCell<Arc<UserConnections>>,
     /// Reads of rooms' states that clients asked for.
@@ -174,6 +187,8 @@ impl Worker {
             keys,
             access_ends: RefCell::default(),
             orders: OnceCell::new(),
+            peers: OnceCell::new(),
+            receipt_desk: OnceCell::new(),
             user_connections: OnceCell::new(),
         }
     }

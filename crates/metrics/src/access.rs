@@ -56,6 +56,20 @@ pub enum ApiRoute {
     Disconnect,
     /// A new ticket.
     Ticket,
+    /// Where a room is.
+    Room,
+    /// How many users have a message.
+    Receipts,
+    /// One message to several users.
+    UserMessages,
+    /// A signal.
+    Signal,
+    /// The connections of a user.
+    Connections,
+    /// A connection joins a room.
+    Join,
+    /// A connection leaves a room.
+    Leave,
 }
 
 impl Label for ApiRoute {
@@ -71,6 +85,13 @@ impl Label for ApiRoute {
         Self::Lift,
         Self::Disconnect,
         Self::Ticket,
+        Self::Room,
+        Self::Receipts,
+        Self::UserMessages,
+        Self::Signal,
+        Self::Connections,
+        Self::Join,
+        Self::Leave,
     ];
 
     fn index(self) -> usize {
@@ -89,6 +110,13 @@ impl Label for ApiRoute {
             Self::Lift => "lift",
             Self::Disconnect => "disconnect",
             Self::Ticket => "ticket",
+            Self::Room => "room",
+            Self::Receipts => "receipts",
+            Self::UserMessages => "user_messages",
+            Self::Signal => "signal",
+            Self::Connections => "connections",
+            Self::Join => "join",
+            Self::Leave => "leave",
         }
     }
 }

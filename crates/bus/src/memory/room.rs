@@ -5,14 +5,15 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use roomcast_protocol::{Lineage, Message, Position, Seq};
+use roomcast_protocol::{Lineage, Message, Position, Seq, UserName};
 
 use super::rate::RoomRate;
+use super::receipts::MemoryReceipts;
 use super::results::Results;
 use super::state::{MemoryState, removal};
 use crate::api::{
     History, HistoryRange, HistoryRequest, Publication, PublishAck, PublishError, Retention,
-    RoomStateRead, StateAction, StateChange, random_epoch,
+    RoomOutline, RoomStateRead, StateAction, StateChange, random_epoch,
 };
 use crate::fingerprint::fingerprint;
 use crate::owner::KeyOwner;
@@ -38,6 +39,7 @@ pub(crate) struct MemoryRoom {
     messages: VecDeque<Arc<Message>>,
     results: Results,
     rate: RoomRate,
+    pub(crate) receipts: MemoryReceipts,
     values: MemoryState,
     /// How long the room is kept at least after its last publication, for its state.
     state_age: Duration,
@@ -58,6 +60,7 @@ impl MemoryRoom {
             messages: VecDeque::new(),
             results: Results::default(),
             rate: RoomRate::default(),
+            receipts: MemoryReceipts::default(),
             values: MemoryState::default(),
             state_age: Duration::ZERO,
             stored: Vec::new(),
@@ -213,6 +216,34 @@ impl MemoryRoom {
         let age = self.kept.map_or(0, millis);
         let state_age = u64::try_from(self.state_age.as_millis()).unwrap_or(u64::MAX);
         self.touched.saturating_add(age.saturating_add(LINGER_MS).max(state_age))
+    }
+
+    /// Where the room is, and a user in it.
+    pub(crate) fn outline(
+        &self,
+        user: Option<&UserName>,
+        kept: Retention,
+        now: u64,
+    ) -> RoomOutline {
+        let (received, read) = user.map(|user| self.receipts.of(user)).unwrap_or_default();
+        let oldest = read.max(self.last.saturating_sub(kept.history_size.into()));
+        let is_unread = |message: &&Arc<Message>| {
+            message.seq > oldest && message.time.saturating_add(millis(kept)) > now
+        };
+        let unread = user.map_or(0, |_| self.messages.iter().filter(is_unread).count() as u64);
+        let (epoch, last, time) = (self.lineage.epoch, self.last, self.time);
+        RoomOutline { epoch, last, time, received, read, unread }
+    }
+
+    /// The position before the first message of a time or later, as far as messages are kept.
+    pub(crate) fn position_at(&self, time: u64) -> Position {
+        let before = self.messages.partition_point(|message| message.time < time);
+        let seq = match before.checked_sub(1).and_then(|at| self.messages.get(at)) {
+            _ if time > self.time => self.last,
+            Some(message) => message.seq,
+            None => 0,
+        };
+        Position { epoch: self.lineage.epoch, seq }
     }
 
     /// A page of what users may see.

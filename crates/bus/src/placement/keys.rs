@@ -165,6 +165,11 @@ impl RoomKeys {
         [format!("{}:k0", self.0), format!("{}:k1", self.0)]
     }
 
+    /// What users confirmed; a sorted set that most rooms lack.
+    pub(crate) fn receipts(&self) -> String {
+        format!("{}:r", self.0)
+    }
+
     /// The newest value of each key of its state; a hash.
     pub(crate) fn state(&self) -> String {
         format!("{}:v", self.0)

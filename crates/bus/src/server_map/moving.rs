@@ -47,6 +47,17 @@ impl ServerMap {
         Ok(())
     }
 
+    /// Makes the key of a room's receipts, so that the call which was refused finds all of its keys
+    /// when it is tried again.
+    pub(crate) async fn prepare_receipts(&self, room: &RoomName) {
+        let Some(up) = self.of(room).and_then(|shard| shard.link.up()) else { return };
+        let key = self.keys.room(room).receipts();
+        let mut add = redis::cmd("ZADD");
+        // A member that is none of those that the script writes.
+        add.arg(&key).arg("NX").arg(0).arg("");
+        let _ = self.ask(&up, room, &[add, expiry(&key)]).await;
+    }
+
     /// Makes the keys of a room that does not exist, where its slot is on its way to. Without an
     /// epoch they are no room yet: the script that comes next begins it. Each call changes nothing
     /// if its key is in use.

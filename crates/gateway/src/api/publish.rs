@@ -66,10 +66,9 @@ pub(super) struct MessageBody<'a> {
 pub(crate) async fn publish(
     node: &ApiNode<'_>,
     caller: &ApiCaller,
-    (room, body): (&str, &[u8]),
+    (room, body): (RoomName, &[u8]),
     headers: PublishHeaders<'_>,
 ) -> Result<Value, ApiError> {
-    let room = room_named(room)?;
     let mut message: MessageBody<'_> = body::parse(body)?;
     match (&message.key, headers.key) {
         (Some(own), Some(header)) if own != header => {
@@ -79,13 +78,9 @@ pub(crate) async fn publish(
         _ => {}
     }
     let traceparent = headers.traceparent.filter(|text| text.len() <= MAX_TRACEPARENT_BYTES);
-    let pending = PendingMessage::submit(node, caller, room, message, traceparent).await?;
+    let message = message.read(&room, traceparent)?;
+    let pending = PendingMessage::submit(node, caller, message).await?;
     pending.outcome(node, Instant::now() + OUTCOME_TIMEOUT).await
-}
-
-/// The room of this name. Reserved names, and others that are none, are refused.
-pub(super) fn room_named(text: &str) -> Result<RoomName, ApiError> {
-    RoomName::parse(text).map_err(|error| ApiError::new("bad_room", error.to_string()))
 }
 
 /// A message that the bus has.
@@ -102,11 +97,9 @@ impl PendingMessage {
     pub(super) async fn submit(
         node: &ApiNode<'_>,
         caller: &ApiCaller,
-        room: RoomName,
-        message: MessageBody<'_>,
-        traceparent: Option<&str>,
+        (author, request): (PublicationAuthor, Publish),
     ) -> Result<Self, ApiError> {
-        let (author, request) = message.read(&room, traceparent)?;
+        let room = request.room.clone();
         let action = RoomAction::Publish { data_bytes: request.data.len() };
         let standing = (Caller::ApiKey(caller.scopes), RoomStanding::Outside);
         permit(node.settings, standing, &room, action)?;
@@ -161,7 +154,7 @@ impl PendingMessage {
 
 impl MessageBody<'_> {
     /// The author and the request that the body means.
-    fn read(
+    pub(super) fn read(
         self,
         room: &RoomName,
         traceparent: Option<&str>,
@@ -252,12 +245,5 @@ mod tests {
         }
         let deep = format!(r#"{{"data":{}{}}}"#, "[".repeat(65), "]".repeat(65));
         assert!(read(&deep).unwrap_err().detail.contains("nested deeper"));
-    }
-
-    #[test]
-    fn reserved_rooms_are_refused() {
-        for name in ["$node", "@all", "", "a b"] {
-            assert_eq!(room_named(name).unwrap_err().code, "bad_room", "{name:?}");
-        }
     }
 }

@@ -2,11 +2,10 @@
 
 use roomcast_access::policy::{Caller, RoomStanding};
 use roomcast_bus::{History, HistoryRange, HistoryRequest};
-use roomcast_protocol::{DEFAULT_HISTORY_LIMIT, Data, MAX_HISTORY_LIMIT, Message};
+use roomcast_protocol::{DEFAULT_HISTORY_LIMIT, Data, MAX_HISTORY_LIMIT, Message, RoomName};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::publish::room_named;
 use super::{ApiCaller, ApiError, ApiNode};
 use crate::permit::{RoomAction, permit};
 
@@ -44,10 +43,9 @@ struct PageText<'a> {
 pub(crate) async fn read(
     node: &ApiNode<'_>,
     caller: &ApiCaller,
-    room: &str,
+    room: RoomName,
     query: &str,
 ) -> Result<String, ApiError> {
-    let room = room_named(room)?;
     let standing = (Caller::ApiKey(caller.scopes), RoomStanding::Outside);
     permit(node.settings, standing, &room, RoomAction::ReadHistory)?;
     let (range, limit) = parse(query)?;

@@ -9,8 +9,8 @@ use roomcast_protocol::{Message, RoomName, StateKey};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::publish::room_named;
 use super::read::data_text;
+use super::rooms::room_named;
 use super::{ApiCaller, ApiError, ApiNode};
 use crate::hub::now_ms;
 use crate::permit::{RoomAction, permit};

@@ -471,6 +471,14 @@ impl Namespaces {
         (name, policy)
     }
 
+    /// That of rooms without a namespace.
+    pub fn of_none(&self) -> (&str, &NamespaceConfig) {
+        let default = self.0.get_key_value(DEFAULT);
+        let (name, policy) =
+            default.expect("the built-in defaults configure the default namespace");
+        (name, policy)
+    }
+
     /// All of them, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &NamespaceConfig)> {
         self.0.iter().map(|(name, policy)| (name.as_str(), policy))

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use roomcast_bus::ReceiptNews;
 use roomcast_protocol::{ErrorCode, Lineage, RoomName, Seq};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
@@ -9,6 +10,7 @@ use tokio::time::Instant;
 
 use super::{BackfillPage, QueuedBytes};
 use crate::ephemeral::EphemeralItem;
+use crate::peers::PeerQuestion;
 use crate::room_log::{Batch, Floor, RoomLog, StateView};
 
 /// From a worker to the hub.
@@ -52,6 +54,10 @@ pub(crate) enum WorkerEvent {
     },
     /// A room's log dropped batches.
     Trim { room: RoomName, floor: Floor },
+    /// Users' positions in a room moved.
+    Receipts { room: RoomName, news: Arc<[ReceiptNews]> },
+    /// A node asks about connections: each worker gives its part of the answer.
+    Question(Arc<PeerQuestion>),
     /// What members of a room get beside its log.
     Ephemeral { room: RoomName, items: Arc<[Arc<EphemeralItem>]> },
     /// The answer to `HubCommand::State`.

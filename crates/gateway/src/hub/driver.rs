@@ -22,6 +22,7 @@ use super::shares::Shares;
 use super::typing::Typings;
 use super::worker_queue::{Sent, WorkerQueue, queue_bytes};
 use super::{HubCommand, WorkerEvent};
+use crate::peers::PeerDesk;
 use crate::room_log::{Batch, Budget, Floor};
 use crate::settings::Settings;
 
@@ -60,6 +61,8 @@ pub(crate) struct Hub {
     /// When a value of which room is to be removed; each room once.
     pub(super) state_ends: BTreeSet<(Instant, RoomName)>,
     pub(super) queues: Vec<WorkerQueue>,
+    /// The node's part in questions between nodes.
+    pub(super) peers: Option<Arc<PeerDesk>>,
     /// Rooms of which this turn has something for the workers beside their logs.
     pub(super) told: Vec<RoomName>,
     pub(super) typings: Typings,
@@ -114,6 +117,7 @@ impl Hub {
             stated: BTreeSet::new(),
             state_ends: BTreeSet::new(),
             queues,
+            peers: None,
             told: Vec::new(),
             typings: Typings::default(),
             people_due: BTreeSet::new(),
@@ -129,6 +133,13 @@ impl Hub {
             budget,
             metrics,
         }
+    }
+
+    /// The same hub, which hears what other nodes ask.
+    pub(crate) fn with_peers(mut self, peers: Arc<PeerDesk>) -> Self {
+        self.feeds.open(RoomName::nodes());
+        self.peers = Some(peers);
+        self
     }
 
     /// Runs until the last worker has dropped its handle. Work on many rooms at once is done in
@@ -212,6 +223,14 @@ impl Hub {
             self.shares.put(&mut ledger.place, 0, &room);
             self.begin_state(&room);
             return self.send_log_to_all(&room);
+        }
+        if let FeedEvent::Receipts(news) = event {
+            for worker in ledger.workers.iter().map(|&(worker, _)| worker) {
+                let event = WorkerEvent::Receipts { room: room.clone(), news: news.clone() };
+                // What finds no space is lost, and the next one of the room tells as much.
+                let _is_sent = self.queues[worker].try_send(&room, event);
+            }
+            return;
         }
         let is_reset = matches!(event, FeedEvent::Reset { .. });
         let keeps_state = ledger.state.is_some();

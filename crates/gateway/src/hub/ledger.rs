@@ -99,9 +99,10 @@ impl RoomLedger {
                 self.lineage = Arc::new(lineage);
                 vec![LogEntry::Reset { lineage: self.lineage.clone(), seq: last, lost }]
             }
-            FeedEvent::Opened { .. } | FeedEvent::Presence(_) | FeedEvent::Ephemeral(_) => {
-                Vec::new()
-            }
+            FeedEvent::Opened { .. }
+            | FeedEvent::Presence(_)
+            | FeedEvent::Receipts(_)
+            | FeedEvent::Ephemeral(_) => Vec::new(),
         };
         let batches = Batch::split(room, self.log.end(), entries, BATCH_BYTES, budget);
         batches.into_iter().map(Arc::new).collect()

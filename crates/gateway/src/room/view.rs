@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use roomcast_protocol::{Lineage, Position, RoomName, Seq};
 
+use super::followed::FollowedMessages;
 use super::slow::Laggard;
 use super::{
     LocalPeople, MemberReader, Members, PassState, PendingJoin, PositionCheck, StartPoint,
@@ -91,6 +92,8 @@ pub(crate) struct RoomState {
     pub(crate) admitting: bool,
     /// When the oldest message that no pass has finished came to this worker.
     pub(crate) arrived: Option<Instant>,
+    /// Messages whose authors want to know how many users have them.
+    pub(crate) followed: FollowedMessages,
     /// A member may be waiting for a page.
     may_wait: bool,
     /// No member reads the log before this batch.
@@ -120,6 +123,7 @@ impl RoomState {
             queued: false,
             admitting: false,
             arrived: None,
+            followed: FollowedMessages::default(),
             may_wait: false,
             lowest: u64::MAX,
             passed: 0,

@@ -10,9 +10,7 @@ use roomcast_protocol::{ErrorCode, Position, Seq, ServerFrame};
 use super::Worker;
 use super::backfill_joins::{JoinStart, withheld_start};
 use crate::hub::{BackfillAnswer, BackfillPage};
-use crate::room::{
-    JoinPresence, MemberReader, PendingJoin, Room, RoomState, StartPoint, start_point,
-};
+use crate::room::{MemberReader, PendingJoin, Room, RoomState, StartPoint, start_point};
 
 impl Worker {
     /// Asks the hub for the page that the oldest reader behind the log needs, unless a request is under
@@ -59,11 +57,6 @@ impl Worker {
         let mut ready = Vec::new();
         let mut kept = Vec::new();
         for mut pending in std::mem::take(&mut state.pending) {
-            // One that waits for its numbers asks for the page again.
-            if pending.presence == JoinPresence::Asked {
-                kept.push(pending);
-                continue;
-            }
             match start_point(&state.log, &state.lineage, &pending) {
                 StartPoint::Page { after } if page.serves(after) && pending.oldest.is_some() => {
                     match recent_start_in(room, page, after, &pending) {

@@ -5,7 +5,7 @@
 use std::rc::Rc;
 
 use roomcast_metrics::ResumeOutcome;
-use roomcast_protocol::{Lineage, Position, Seq, ServerFrame};
+use roomcast_protocol::{ErrorCode, Lineage, Position, Seq, ServerFrame};
 
 use super::people::departure;
 use super::{BusAnswer, Worker};
@@ -14,7 +14,6 @@ use crate::room::{
     Attachment, JoinPresence, MemberReader, PendingJoin, PositionCheck, Room, StartPoint,
     start_point,
 };
-use crate::settings::PresenceSetting;
 
 /// How a join begins.
 pub(super) struct JoinStart {
@@ -32,10 +31,10 @@ pub(super) struct JoinStart {
 impl Worker {
     /// Answers every waiting join that can be answered now, and asks for what the others need.
     pub(super) fn resolve(&self, room: &Rc<Room>) {
-        let has_presence = room.namespace.borrow().presence.mode != PresenceSetting::Off;
         if room.keeps_state() {
             return self.serve_state(room, None);
         }
+        self.appear_all(room);
         let mut state = room.state.borrow_mut();
         if !matches!(state.attachment, Attachment::Live(_)) {
             return;
@@ -43,16 +42,7 @@ impl Worker {
         let mut ready = Vec::new();
         let mut kept = Vec::new();
         let (mut is_ahead, mut is_before) = (false, false);
-        let mut appearing = Vec::new();
-        for mut pending in std::mem::take(&mut state.pending) {
-            if has_presence && pending.presence == JoinPresence::Unasked {
-                pending.presence = JoinPresence::Asked;
-                appearing.push((pending.connection.clone(), pending.info.take()));
-            }
-            if pending.presence == JoinPresence::Asked {
-                kept.push(pending);
-                continue;
-            }
+        for pending in std::mem::take(&mut state.pending) {
             match start_point(&state.log, &state.lineage, &pending) {
                 StartPoint::Log { cursor, at } => {
                     let start = match pending.oldest {
@@ -81,6 +71,7 @@ impl Worker {
                         JoinStart { reader, at, outcome, notice, has_snapshot: false },
                     ));
                 }
+                StartPoint::Asked => kept.push(pending),
                 StartPoint::Page { .. } => {
                     is_before = true;
                     kept.push(pending);
@@ -94,9 +85,6 @@ impl Worker {
         state.pending = kept;
         let ask_standing = is_ahead && !std::mem::replace(&mut state.standing_asked, is_ahead);
         drop(state);
-        for (connection, info) in appearing {
-            self.appear(&connection, room, info.as_ref());
-        }
         self.admit_all(room, ready);
         if ask_standing {
             self.ask_standing(room);
@@ -124,7 +112,13 @@ impl Worker {
 
     /// Answers a join with `joined`; the connection is a member from now on.
     fn admit(&self, room: &Rc<Room>, pending: PendingJoin, start: JoinStart) {
-        let PendingJoin { connection, id, since, then, presence, listens, .. } = pending;
+        let is_whole = start.outcome.is_none_or(|outcome| outcome == ResumeOutcome::Recovered);
+        if pending.strict && !is_whole {
+            return self.refuse_joins(room, vec![pending], ErrorCode::Unrecoverable);
+        }
+        let PendingJoin {
+            connection, id, resumes, marks, backend, then, presence, listens, ..
+        } = pending;
         connection.end_join(room.id);
         if !connection.is_open() {
             self.drop_pass(&connection, room.id);
@@ -134,7 +128,7 @@ impl Worker {
         if let Some(outcome) = start.outcome {
             self.metrics.rooms.resumes[outcome].inc();
         }
-        let recovered = since.map(|_| start.outcome == Some(ResumeOutcome::Recovered));
+        let recovered = resumes.then_some(is_whole);
         connection.send(&ServerFrame::Joined {
             id,
             room: room.name.clone(),
@@ -142,11 +136,14 @@ impl Worker {
             seq: start.at.seq,
             recovered,
             counts: self.numbers_for(&connection, room, presence),
-            marks: None,
+            marks,
             state: start.has_snapshot,
         });
         if let Some(notice) = start.notice {
             connection.send(&notice);
+        }
+        if let Some(backend) = backend {
+            backend.answer(Ok(()));
         }
         let listening = match listens && presence != JoinPresence::Unasked {
             true => ListInterest::Yes,

@@ -28,6 +28,8 @@ impl Worker {
                 self.resolve(&room);
                 self.request_backfill(&room);
                 self.queue_pass(&room);
+                // Moves may have been lost meanwhile.
+                self.count_soon(&room);
             }
             WorkerEvent::Refused { room, number, code } => {
                 let Some(room) = self.room(&room) else { return };
@@ -58,6 +60,8 @@ impl Worker {
                 }
                 self.queue_pass(&room);
             }
+            WorkerEvent::Receipts { room, news } => self.take_receipts(&room, &news),
+            WorkerEvent::Question(question) => self.take_question(&question),
             WorkerEvent::Trim { room, floor } => {
                 let Some(room) = self.room(&room) else { return };
                 let fallen = room.state.borrow_mut().trim(floor);

@@ -51,6 +51,7 @@ impl Worker {
     /// Answers the joins that wait. The seq that a view must have reached for the others, if any need
     /// one.
     fn serve_joins(&self, room: &Rc<Room>, view: Option<&StateView>) -> Option<Seq> {
+        self.appear_all(room);
         let mut state = room.state.borrow_mut();
         if state.pending.is_empty() || !matches!(state.attachment, Attachment::Live(_)) {
             return None;
@@ -59,7 +60,9 @@ impl Worker {
         let (mut is_ahead, mut wanted) = (false, None);
         for pending in std::mem::take(&mut state.pending) {
             let point = start_point(&state.log, &state.lineage, &pending);
-            if let StartPoint::Ahead = point {
+            if point == StartPoint::Asked {
+                kept.push(pending);
+            } else if let StartPoint::Ahead = point {
                 is_ahead |= pending.known == PositionCheck::Unasked;
                 kept.push(pending);
             } else if let Some(start) = log_start(&state.log, point, &pending) {
@@ -120,7 +123,7 @@ impl Worker {
                 let at = Position { epoch: end.epoch, seq };
                 (at, ResumeOutcome::Gap, state_gap(name, (seq + 1, end.seq)))
             }
-            StartPoint::Reset | StartPoint::Ahead => {
+            StartPoint::Reset | StartPoint::Ahead | StartPoint::Asked => {
                 let lost = lost(&state.lineage, state.log.end(), Some(since));
                 (end, ResumeOutcome::Reset, state_reset(name, end, lost))
             }

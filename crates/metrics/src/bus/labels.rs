@@ -11,6 +11,8 @@ pub enum BusCommand {
     Meta,
     /// Read a range of a room's messages.
     History,
+    /// Move, read or count what users confirmed of a room.
+    Receipts,
     /// Read a part of a room's state.
     State,
     /// Write a probe.
@@ -33,6 +35,7 @@ impl Label for BusCommand {
         Self::Publish,
         Self::Meta,
         Self::History,
+        Self::Receipts,
         Self::State,
         Self::Probe,
         Self::Push,
@@ -51,6 +54,7 @@ impl Label for BusCommand {
             Self::Publish => "publish",
             Self::Meta => "meta",
             Self::History => "history",
+            Self::Receipts => "receipts",
             Self::State => "state",
             Self::Probe => "probe",
             Self::Push => "push",
