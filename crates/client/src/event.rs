@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use roomcast_protocol::{
-    ConnectionId, ErrorCode, Message, NodeId, Position, RoomName, Seq, UserName,
+    ConnectionId, ErrorCode, Message, NodeId, Position, RoomName, Seq, StateEntry, UserName,
 };
 
 /// Something that happened, in the order in which it happened.
@@ -38,7 +38,7 @@ pub enum Event {
         /// Where the following events continue from.
         position: Position,
         /// If the join resumed: whether everything since then follows. If not, the position is
-        /// still the old one, and a `Gap` or a `Reset` says what is missing.
+        /// still the old one, and a `Gap` or a `Reset` says what is missing, or `State` stands for it.
         recovered: Option<bool>,
     },
     /// A message, told once and in ascending order.
@@ -60,6 +60,30 @@ pub enum Event {
         to: Seq,
         /// Where a reader stands after the gap.
         position: Position,
+    },
+    /// In a room with state: of messages `from` to `to`, both included, only those come that are the
+    /// newest of their keys. A map that follows them is complete.
+    Conflated {
+        /// The room.
+        room: RoomName,
+        /// First seq that is left out.
+        from: Seq,
+        /// Last seq that is left out.
+        to: Seq,
+        /// Where a reader stands then.
+        position: Position,
+    },
+    /// A part of a room's whole state. All parts of one snapshot are of one position; it stands for
+    /// everything before it, also for what was missed.
+    State {
+        /// The room.
+        room: RoomName,
+        /// It is the first part: the map begins empty.
+        begins: bool,
+        /// The values of this part.
+        entries: Vec<StateEntry>,
+        /// Where a reader stands after the last part; `None` if others follow.
+        position: Option<Position>,
     },
     /// The room goes on in another epoch.
     Reset {

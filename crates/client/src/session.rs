@@ -19,6 +19,7 @@ mod reader;
 mod renewal;
 mod requests;
 mod rooms;
+mod snapshots;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +29,7 @@ use renewal::{TokenRenewal, life};
 pub use requests::ClientRequest;
 use requests::Requests;
 use rooms::Rooms;
+use snapshots::{Continuation, GapKind};
 
 /// How long a client that was asked to move waits for its next connection, and then for the answers
 /// it still expects, so that no publish without a key ends unknown just because a node drains.
@@ -188,13 +190,20 @@ impl Session {
             ServerFrame::Reconnect { after_ms, .. } => {
                 self.link.move_at(now + Duration::from_millis(after_ms));
             }
-            ServerFrame::Joined { room, epoch, seq, recovered, .. } => {
-                self.rooms.joined(room, Position { epoch, seq }, recovered, actions);
+            ServerFrame::Joined { room, epoch, seq, recovered, state, .. } => {
+                let at = (Position { epoch, seq }, Continuation::of(state));
+                self.rooms.joined(room, at, recovered, actions);
             }
             ServerFrame::Message { room, message } => self.rooms.message(room, message, actions),
-            ServerFrame::Gap { room, from, to, .. } => self.rooms.gap(room, (from, to), actions),
-            ServerFrame::Reset { room, epoch, seq, lost, .. } => {
-                self.rooms.reset(room, Position { epoch, seq }, lost, actions);
+            ServerFrame::State { id: None, room, epoch, seq, entries, more, .. } => {
+                self.rooms.state(room, (Position { epoch, seq }, more), entries, actions);
+            }
+            ServerFrame::Gap { room, from, to, conflated, state } => {
+                self.rooms.gap(room, (from, to), GapKind::of(conflated, state), actions);
+            }
+            ServerFrame::Reset { room, epoch, seq, lost, state } => {
+                let at = (Position { epoch, seq }, Continuation::of(state));
+                self.rooms.reset(room, at, lost, actions);
             }
             ServerFrame::Left { id, room, reason } => self.rooms.left(id, room, reason, actions),
             ServerFrame::Ack { id, epoch, seq, time, .. } => {

@@ -1,6 +1,8 @@
 //! `roomcast tail ROOM…`: prints what comes in some rooms, one JSON value per line, and goes on by
 //! itself after a lost connection. What is not about a room goes to stderr.
 
+mod lines;
+
 use std::collections::HashSet;
 use std::fs;
 use std::future::ready;
@@ -12,11 +14,10 @@ use anyhow::Context;
 use clap::Args;
 use futures_util::FutureExt;
 use roomcast_client::{Client, Event, JoinOptions, Options, TokenSource};
-use roomcast_protocol::{Data, Encoding, Epoch, Message, Position, RoomName, UserName};
-use serde::Serialize;
-use serde_json::value::RawValue;
+use roomcast_protocol::{Encoding, Epoch, Position, RoomName, UserName};
 
 use crate::terminal::{plain, print};
+use lines::{Line, MessageLine, StateLine};
 
 /// What `roomcast tail` is asked.
 #[derive(Debug, Args)]
@@ -32,6 +33,9 @@ pub(crate) struct TailArgs {
     /// Begin with up to this many of the latest messages
     #[arg(long, value_name = "N", conflicts_with = "since")]
     history: Option<u32>,
+    /// Print snapshots of rooms with state, and what is left out as newer values stand for it
+    #[arg(long)]
+    state: bool,
     /// Receive MessagePack instead of JSON (what is printed is the same)
     #[arg(long)]
     msgpack: bool,
@@ -99,9 +103,10 @@ pub(crate) async fn run(args: TailArgs) -> anyhow::Result<ExitCode> {
         let options = JoinOptions { since: args.since, history: args.history };
         client.join(room.clone(), options).await?;
     }
+    let printed = if args.state { Printed::WithState } else { Printed::Messages };
     let mut rooms = args.rooms.into_iter().collect();
     let followed = tokio::select! {
-        followed = follow(&client, &mut rooms) => followed,
+        followed = follow(&client, &mut rooms, printed) => followed,
         interrupt = tokio::signal::ctrl_c() => {
             interrupt.context("cannot wait for Ctrl-C")?;
             Ok(ExitCode::SUCCESS)
@@ -115,12 +120,16 @@ pub(crate) async fn run(args: TailArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Prints events as they come, flushing whenever none is waiting.
-async fn follow(client: &Client, rooms: &mut HashSet<RoomName>) -> io::Result<ExitCode> {
+async fn follow(
+    client: &Client,
+    rooms: &mut HashSet<RoomName>,
+    printed: Printed,
+) -> io::Result<ExitCode> {
     let mut out = BufWriter::new(io::stdout());
     while let Some(event) = client.next().await {
         let mut waiting = Some(event);
         while let Some(event) = waiting {
-            if let Some(lost) = tell(&mut out, event)? {
+            if let Some(lost) = tell(&mut out, event, printed)? {
                 rooms.remove(&lost);
             }
             waiting = client.next().now_or_never().flatten();
@@ -133,8 +142,17 @@ async fn follow(client: &Client, rooms: &mut HashSet<RoomName>) -> io::Result<Ex
     Ok(ExitCode::FAILURE)
 }
 
+/// What is printed of rooms with state.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Printed {
+    /// Messages.
+    Messages,
+    /// Snapshots and conflated gaps as well.
+    WithState,
+}
+
 /// One line for one event; returns the room if it is not followed any more.
-fn tell(out: &mut impl Write, event: Event) -> io::Result<Option<RoomName>> {
+fn tell(out: &mut impl Write, event: Event, printed: Printed) -> io::Result<Option<RoomName>> {
     match &event {
         Event::Message { room, position, message } => {
             print(out, &MessageLine::new(room, *position, message)?)?;
@@ -146,6 +164,13 @@ fn tell(out: &mut impl Write, event: Event) -> io::Result<Option<RoomName>> {
             let (room, epoch) = (room.as_str(), position.epoch.to_string());
             print(out, &Line::Reset { room, epoch, seq: position.seq, lost: *lost })?;
         }
+        Event::State { room, begins, entries, position } if printed == Printed::WithState => {
+            print(out, &StateLine::new(room, *begins, entries, *position)?)?;
+        }
+        Event::Conflated { room, from, to, .. } if printed == Printed::WithState => {
+            print(out, &Line::Conflated { room: room.as_str(), from: *from, to: *to })?;
+        }
+        Event::State { .. } | Event::Conflated { .. } => {}
         _ => note(&status(&event)),
     }
     Ok(match event {
@@ -191,68 +216,15 @@ pub(crate) fn note(text: &str) {
     let _ = writeln!(io::stderr(), "{}", plain(text));
 }
 
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Line<'a> {
-    Gap { room: &'a str, from: u64, to: u64 },
-    Reset { room: &'a str, epoch: String, seq: u64, lost: u64 },
-}
-
-#[derive(Serialize)]
-struct MessageLine<'a> {
-    r#type: &'static str,
-    room: &'a str,
-    epoch: String,
-    seq: u64,
-    time: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    connection: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    event: Option<&'a str>,
-    data: Box<RawValue>,
-}
-
-impl<'a> MessageLine<'a> {
-    fn new(room: &'a RoomName, position: Position, message: &'a Message) -> io::Result<Self> {
-        Ok(Self {
-            r#type: "message",
-            room: room.as_str(),
-            epoch: position.epoch.to_string(),
-            seq: position.seq,
-            time: message.time,
-            user: message.user.as_ref().map(|user| user.as_str()),
-            connection: message.connection.map(|connection| connection.to_string()),
-            event: message.event.as_ref().map(|event| event.as_str()),
-            data: on_one_line(&message.data)?,
-        })
-    }
-}
-
-/// The payload as JSON without line ends. Those stand between tokens only, where blanks do as well:
-/// within strings they are escaped.
-fn on_one_line(data: &Data) -> io::Result<Box<RawValue>> {
-    let mut json = Vec::with_capacity(data.len());
-    data.write_json(&mut json);
-    for byte in &mut json {
-        if matches!(byte, b'\n' | b'\r') {
-            *byte = b' ';
-        }
-    }
-    let text = String::from_utf8(json).map_err(io::Error::other)?;
-    RawValue::from_string(text).map_err(io::Error::from)
-}
-
 #[cfg(test)]
 mod tests {
-    use roomcast_protocol::ConnectionId;
+    use roomcast_protocol::{ConnectionId, Data, Message, StateEntry};
 
     use super::*;
 
     fn told(event: Event) -> String {
         let mut out = Vec::new();
-        tell(&mut out, event).unwrap();
+        tell(&mut out, event, Printed::WithState).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -299,6 +271,34 @@ mod tests {
             message(None, "{\"\u{9b}31m\":\"\u{7f}\u{2028}\u{202e}\"}"),
             "{\"type\":\"message\",\"room\":\"lobby\",\"epoch\":\"00000000000000e1\",\"seq\":7,\
              \"time\":9,\"data\":{\"\\u009b31m\":\"\\u007f\\u2028\\u202e\"}}\n"
+        );
+    }
+
+    #[test]
+    fn a_snapshot_is_a_line_for_each_part() {
+        let entry = StateEntry {
+            key: Some(roomcast_protocol::StateKey::parse("k").unwrap()),
+            seq: 5,
+            time: 9,
+            user: None,
+            data: Data::Json("1".into()),
+            points: None,
+        };
+        let part = |position| Event::State {
+            room: room(),
+            begins: position != Some(super::tests::position()),
+            entries: vec![entry.clone()],
+            position,
+        };
+        let values = "\"entries\":[{\"key\":\"k\",\"seq\":5,\"time\":9,\"data\":1}]";
+        assert_eq!(
+            told(part(None)),
+            format!("{{\"type\":\"state\",\"room\":\"lobby\",\"begins\":true,{values}}}\n")
+        );
+        let end = "\"epoch\":\"00000000000000e1\",\"seq\":7";
+        assert_eq!(
+            told(part(Some(position()))),
+            format!("{{\"type\":\"state\",\"room\":\"lobby\",\"begins\":false,{values},{end}}}\n")
         );
     }
 

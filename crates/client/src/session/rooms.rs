@@ -12,6 +12,7 @@ use roomcast_protocol::{
 use super::Action;
 use super::reader::ApplicationReader;
 use super::requests::Refusal;
+use super::snapshots::{Continuation, GapKind, SnapshotPhase};
 use crate::backoff::Pauses;
 use crate::{Event, JoinOptions};
 
@@ -26,11 +27,12 @@ pub(super) struct Rooms {
 }
 
 #[derive(Debug)]
-struct Room {
+pub(super) struct Room {
     /// For the first entry.
     options: JoinOptions,
-    reader: ApplicationReader,
+    pub(super) reader: ApplicationReader,
     standing: Standing,
+    pub(super) snapshot: SnapshotPhase,
     /// Joins refused in a row.
     refusals: u32,
 }
@@ -50,7 +52,8 @@ enum Standing {
 impl Room {
     fn new(options: JoinOptions) -> Self {
         let standing = Standing::Wanted { from: None };
-        Self { options, reader: ApplicationReader::new(options.since), standing, refusals: 0 }
+        let reader = ApplicationReader::new(options.since);
+        Self { options, reader, standing, snapshot: SnapshotPhase::Before, refusals: 0 }
     }
 
     fn request(&self, room: &RoomName) -> JoinRoom {
@@ -68,7 +71,7 @@ impl Room {
     }
 }
 
-fn tell(actions: &mut VecDeque<Action>, event: Event) {
+pub(super) fn tell(actions: &mut VecDeque<Action>, event: Event) {
     actions.push_back(Action::Tell(event));
 }
 
@@ -142,7 +145,7 @@ impl Rooms {
     pub(super) fn joined(
         &mut self,
         name: RoomName,
-        at: Position,
+        (at, then): (Position, Continuation),
         recovered: Option<bool>,
         actions: &mut VecDeque<Action>,
     ) {
@@ -150,7 +153,11 @@ impl Rooms {
         if !matches!(room.standing, Standing::Joining { .. }) {
             return;
         }
-        let position = room.reader.joined(at, recovered);
+        let position = match then {
+            Continuation::Messages => room.reader.joined(at, recovered),
+            Continuation::Snapshot => room.reader.position().unwrap_or(at),
+        };
+        room.snapshot = SnapshotPhase::Before;
         room.standing = Standing::Joined;
         room.refusals = 0;
         tell(actions, Event::Joined { room: name, position, recovered });
@@ -173,23 +180,36 @@ impl Rooms {
         &mut self,
         name: RoomName,
         (from, to): (Seq, Seq),
+        kind: GapKind,
         actions: &mut VecDeque<Action>,
     ) {
-        let Some(reader) = self.reader_of_member(&name) else { return };
-        if let Some((from, position)) = reader.gap(from, to) {
-            tell(actions, Event::Gap { room: name, from, to, position });
+        let Some(member) = self.member(&name) else { return };
+        if kind == GapKind::Snapshot {
+            member.snapshot = SnapshotPhase::Before;
+            return;
         }
+        let Some((from, position)) = member.reader.gap(from, to) else { return };
+        let room = name;
+        let event = match kind {
+            GapKind::Conflated => Event::Conflated { room, from, to, position },
+            _ => Event::Gap { room, from, to, position },
+        };
+        tell(actions, event);
     }
 
     pub(super) fn reset(
         &mut self,
         name: RoomName,
-        at: Position,
+        (at, then): (Position, Continuation),
         lost: u64,
         actions: &mut VecDeque<Action>,
     ) {
-        let Some(reader) = self.reader_of_member(&name) else { return };
-        reader.reset(at);
+        let Some(member) = self.member(&name) else { return };
+        if then == Continuation::Snapshot {
+            member.snapshot = SnapshotPhase::Before;
+            return;
+        }
+        member.reader.reset(at);
         tell(actions, Event::Reset { room: name, position: at, lost });
     }
 
@@ -279,8 +299,12 @@ impl Rooms {
     }
 
     fn reader_of_member(&mut self, name: &RoomName) -> Option<&mut ApplicationReader> {
-        let room = self.rooms.get_mut(name)?;
-        (room.standing == Standing::Joined).then_some(&mut room.reader)
+        self.member(name).map(|room| &mut room.reader)
+    }
+
+    /// A room that the client is a member of.
+    pub(super) fn member(&mut self, name: &RoomName) -> Option<&mut Room> {
+        self.rooms.get_mut(name).filter(|room| room.standing == Standing::Joined)
     }
 }
 

@@ -63,6 +63,7 @@ impl App {
                 app.at = Some(position);
                 app.owed = false;
             }
+            Event::Conflated { .. } | Event::State { .. } => panic!("the model keeps no state"),
             Event::Left { .. } => {}
             Event::Error { retry_in, .. } => assert!(retry_in.is_some(), "only passing refusals"),
             Event::Closed { .. } => self.closed = true,
