@@ -32,6 +32,7 @@ fn publication() -> Publication {
         event: None,
         key: None,
         if_seq: None,
+        state: None,
         echo: true,
         traceparent: None,
         data: Data::Json(format!("\"{}\"", "x".repeat(126)).into()),

@@ -3,6 +3,8 @@
 
 mod ephemeral;
 mod presence;
+mod receipts;
+mod state;
 mod users;
 
 use std::num::NonZeroU64;
@@ -19,6 +21,11 @@ pub use presence::{
     Departure, PresenceChange, PresenceCounts, PresenceEntry, PresenceList, PresenceMember,
     PresenceMode, PresenceNews, PresencePolicy, PresenceReply, PresenceStatus, PresenceStep,
 };
+pub use receipts::{
+    ReceiptCounts, ReceiptError, ReceiptKind, ReceiptMarks, ReceiptMove, ReceiptNews, ReceiptRules,
+    RoomOutline,
+};
+pub use state::{RoomStateRead, StateAction, StateBounds, StateChange, StateValue};
 pub use users::{
     NamedConnection, NewcomerStep, ReplacePlace, UserNewcomer, UserPlace, UserPresence,
 };
@@ -61,6 +68,8 @@ pub struct Publication {
     /// Publishes only if the room is exactly at this position; `Position::START`: only if the room
     /// never had a message.
     pub if_seq: Option<Position>,
+    /// What it does to the room's state; `None` in a room that has none.
+    pub state: Option<StateChange>,
     /// Whether the author's own connection receives it.
     pub echo: bool,
     /// W3C trace context.
@@ -112,6 +121,14 @@ pub enum PublishError {
     /// The room is at another position than `if_seq`; not stored. Read on and decide again.
     #[error("the room is at seq {}", .0.seq)]
     SeqConflict(Position),
+    /// The key of the room's state has another value than `if_key_seq`, or none; not stored. Read the
+    /// state and decide again.
+    #[error("the key's value has seq {0}")]
+    KeySeqConflict(Seq),
+    /// The room's state has as many keys or bytes as it may; not stored. Remove keys, or raise the
+    /// namespace's bounds.
+    #[error("the room's state has as many keys or bytes as it may")]
+    StateFull,
 }
 
 /// Why a read failed.
@@ -219,6 +236,8 @@ pub enum FeedEvent {
         /// Messages of the old epoch that this feed delivered and the new epoch does not have.
         lost: u64,
     },
+    /// Users' positions moved. It is no part of the order, and may be lost.
+    Receipts(Arc<[ReceiptNews]>),
     /// Who is in the room changed; where these come between messages has no meaning.
     Presence(PresenceNews),
     /// Something ephemeral was told in the room.

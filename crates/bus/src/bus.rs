@@ -6,13 +6,14 @@ mod presence;
 use std::time::Duration;
 
 use roomcast_metrics::BusMetrics;
-use roomcast_protocol::{Lineage, RoomName, Seq, UserName};
+use roomcast_protocol::{Lineage, Position, RoomName, Seq, UserName};
 use tokio::sync::oneshot;
 
 use crate::api::{
     Ephemeral, EphemeralFate, Health, History, HistoryRequest, OrderPage, OrderRecord,
-    OrderRevision, Publication, PublishAck, PublishError, PublishReply, ReadError, RoomEvent,
-    TicketUse, UserNewcomer, UserPlace, UserPresence,
+    OrderRevision, Publication, PublishAck, PublishError, PublishReply, ReadError, ReceiptCounts,
+    ReceiptError, ReceiptMarks, ReceiptMove, ReceiptRules, Retention, RoomEvent, RoomOutline,
+    RoomStateRead, TicketUse, UserNewcomer, UserPlace, UserPresence,
 };
 use crate::listening::RedisFeeds;
 use crate::map_owner::opening::RedisOpening;
@@ -106,6 +107,15 @@ impl Bus {
         }
     }
 
+    /// Reads the whole state of a room at one position; with `points`, so many of the last messages of
+    /// each key. It does not create a room, and works while Redis refuses writes.
+    pub async fn state(&self, room: &RoomName, points: u32) -> Result<RoomStateRead, ReadError> {
+        match &self.0 {
+            Kind::Memory(bus) => Ok(bus.state(room, points)),
+            Kind::Redis(bus) => bus.state(room, points).await,
+        }
+    }
+
     /// A room's epoch with its ancestors, and its last seq. It is called for rooms that have
     /// members or are about to, so it creates a room that does not exist. For a room that exists it
     /// works while Redis refuses writes.
@@ -113,6 +123,55 @@ impl Bus {
         match &self.0 {
             Kind::Memory(bus) => Ok(bus.standing(room)),
             Kind::Redis(bus) => bus.standing(room).await,
+        }
+    }
+
+    /// Moves users' positions in a room; one answer for each move, in their order. Nothing is
+    /// created where there is no room.
+    pub async fn advance_receipts(
+        &self,
+        room: &RoomName,
+        moves: &[ReceiptMove],
+        rules: ReceiptRules,
+    ) -> Result<Vec<Result<ReceiptMarks, ReceiptError>>, ReadError> {
+        match &self.0 {
+            Kind::Memory(bus) => Ok(bus.advance_receipts(room, moves, rules)),
+            Kind::Redis(bus) => bus.receipts().advance(room, moves, rules).await,
+        }
+    }
+
+    /// Where a room is, and a user in it. The room's receipts last for `age` from now on, or as long
+    /// as they did if that is zero. It creates no room.
+    pub async fn outline(
+        &self,
+        room: &RoomName,
+        user: Option<&UserName>,
+        (kept, age): (Retention, Duration),
+    ) -> Result<RoomOutline, ReadError> {
+        match &self.0 {
+            Kind::Memory(bus) => Ok(bus.outline(room, user, kept)),
+            Kind::Redis(bus) => bus.receipts().outline(room, user, (kept, age)).await,
+        }
+    }
+
+    /// The position before a room's first message of a time (Unix ms by the bus's clock) or later. 0
+    /// in its epoch if what is kept begins later; `Position::START` if the room does not exist.
+    pub async fn position_at(&self, room: &RoomName, time: u64) -> Result<Position, ReadError> {
+        match &self.0 {
+            Kind::Memory(bus) => Ok(bus.position_at(room, time)),
+            Kind::Redis(bus) => bus.receipts().position_at(room, time).await,
+        }
+    }
+
+    /// How many users have each of these messages of a room.
+    pub async fn count_receipts(
+        &self,
+        room: &RoomName,
+        seqs: &[Seq],
+    ) -> Result<ReceiptCounts, ReadError> {
+        match &self.0 {
+            Kind::Memory(bus) => Ok(bus.count_receipts(room, seqs)),
+            Kind::Redis(bus) => bus.receipts().count(room, seqs).await,
         }
     }
 

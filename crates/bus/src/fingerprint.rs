@@ -4,7 +4,7 @@
 
 use roomcast_protocol::Data;
 
-use crate::api::Publication;
+use crate::api::{Publication, StateAction};
 
 /// Fingerprint of the event and the payload.
 pub(crate) fn fingerprint(publication: &Publication) -> u64 {
@@ -14,7 +14,20 @@ pub(crate) fn fingerprint(publication: &Publication) -> u64 {
     };
     let event = publication.event.as_ref().map_or("", |event| event.as_str());
     // An event name is printable, so the zero byte separates it from the payload.
-    hash([&[tag], event.as_bytes(), &[0], data.as_ref()].into_iter().flatten())
+    let state = state_text(publication);
+    hash([&[tag], event.as_bytes(), &[0], data.as_ref(), state.as_bytes()].into_iter().flatten())
+}
+
+/// What the publication does to the room's state; empty where it only sets the room's own value, as
+/// one in a room without state.
+fn state_text(publication: &Publication) -> String {
+    let Some(state) = &publication.state else { return String::new() };
+    let is_remove = state.action != StateAction::Set;
+    if state.key.is_none() && state.ttl_ms.is_none() && !is_remove {
+        return String::new();
+    }
+    let key = state.key.as_ref().map_or("", |key| key.as_str());
+    format!("\0{key} {} {is_remove}", state.ttl_ms.unwrap_or(0))
 }
 
 /// A hash of what a client calls itself, for [`crate::NamedConnection`].

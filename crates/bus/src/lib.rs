@@ -22,6 +22,7 @@ mod presence;
 mod primary;
 mod publishing;
 mod reads;
+mod receipts;
 mod redis_bus;
 mod roster;
 mod scripts;
@@ -33,7 +34,9 @@ pub use api::{
     KEY_WINDOW, NamedConnection, NewcomerStep, OrderPage, OrderRecord, OrderRevision,
     PresenceChange, PresenceCounts, PresenceEntry, PresenceList, PresenceMember, PresenceMode,
     PresenceNews, PresencePolicy, PresenceReply, PresenceStatus, PresenceStep, Publication,
-    PublishAck, PublishError, PublishReply, ReadError, ReplacePlace, Retention, RoomEvent, Signal,
+    PublishAck, PublishError, PublishReply, ReadError, ReceiptCounts, ReceiptError, ReceiptKind,
+    ReceiptMarks, ReceiptMove, ReceiptNews, ReceiptRules, ReplacePlace, Retention, RoomEvent,
+    RoomOutline, RoomStateRead, Signal, StateAction, StateBounds, StateChange, StateValue,
     TicketUse, TypingWord, UserNewcomer, UserPlace, UserPresence, Writer,
 };
 pub use bus::{Bus, Feeds};

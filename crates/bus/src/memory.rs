@@ -6,20 +6,23 @@ mod clock;
 mod orders;
 mod presence;
 mod rate;
+mod receipts;
 mod results;
 mod room;
 mod rooms;
+mod state;
 mod tickets;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use roomcast_protocol::{Lineage, RoomName, Seq};
+use roomcast_protocol::{Lineage, Position, RoomName, Seq, UserName};
 use tokio::sync::Notify;
 
 use crate::api::{
     Ephemeral, EphemeralFate, History, HistoryRequest, OrderPage, OrderRecord, OrderRevision,
-    Publication, PublishAck, PublishError, RoomEvent, TicketUse,
+    Publication, PublishAck, PublishError, ReceiptCounts, ReceiptError, ReceiptMarks, ReceiptMove,
+    ReceiptRules, Retention, RoomEvent, RoomOutline, RoomStateRead, TicketUse,
 };
 use clock::MemoryClock;
 use orders::MemoryOrders;
@@ -113,6 +116,40 @@ impl MemoryBus {
     pub(crate) fn history(&self, room: &RoomName, request: HistoryRequest) -> History {
         let now = self.0.clock.now();
         self.0.rooms().history(room, request, now)
+    }
+
+    pub(crate) fn advance_receipts(
+        &self,
+        room: &RoomName,
+        moves: &[ReceiptMove],
+        rules: ReceiptRules,
+    ) -> Vec<Result<ReceiptMarks, ReceiptError>> {
+        let results = self.0.rooms().advance_receipts(room, moves, rules);
+        self.0.ready.notify_one();
+        results
+    }
+
+    pub(crate) fn outline(
+        &self,
+        room: &RoomName,
+        user: Option<&UserName>,
+        kept: Retention,
+    ) -> RoomOutline {
+        let now = self.0.clock.now();
+        self.0.rooms().outline(room, user, kept, now)
+    }
+
+    pub(crate) fn position_at(&self, room: &RoomName, time: u64) -> Position {
+        self.0.rooms().position_at(room, time)
+    }
+
+    pub(crate) fn count_receipts(&self, room: &RoomName, seqs: &[Seq]) -> ReceiptCounts {
+        self.0.rooms().count_receipts(room, seqs)
+    }
+
+    pub(crate) fn state(&self, room: &RoomName, points: u32) -> RoomStateRead {
+        let now = self.0.clock.now();
+        self.0.rooms().state(room, points, now)
     }
 
     pub(crate) fn exchange_orders(

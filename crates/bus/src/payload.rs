@@ -9,10 +9,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rmp_serde::config::BytesMode;
 use rmp_serde::{Deserializer, Serializer};
-use roomcast_protocol::{ConnectionId, Data, Epoch, EventName, Message, PublishKey, Seq, UserName};
+use roomcast_protocol::{
+    ConnectionId, Data, Epoch, EventName, Message, PublishKey, Seq, StateKey, UserName,
+};
 use serde::{Deserialize, Serialize};
 
-use crate::api::{Ephemeral, Publication};
+use crate::api::{Ephemeral, Publication, ReceiptMarks, ReceiptNews, StateAction};
 use crate::ephemeral::{SIGNAL_KIND, TYPING_KIND, decode_signal, decode_typing};
 pub use presence_push::{PresenceBody, PresenceMark, PresencePush, PresenceTail};
 
@@ -28,6 +30,35 @@ struct Stored<'a> {
     encoding: u8,
     data: &'a [u8],
 }
+
+/// The same with what few messages have: a map of its own in MessagePack, of which a version reads
+/// what it knows.
+#[derive(Serialize, Deserialize)]
+struct StoredMore<'a> {
+    user: Option<&'a str>,
+    connection: Option<u64>,
+    event: Option<&'a str>,
+    key: Option<&'a str>,
+    echo: bool,
+    traceparent: Option<&'a str>,
+    encoding: u8,
+    more: &'a [u8],
+    data: &'a [u8],
+}
+
+/// What few messages have.
+#[derive(Default, PartialEq, Serialize, Deserialize)]
+struct StoredExtras<'a> {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    state_key: Option<&'a str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ttl_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    remove: bool,
+}
+
+/// First byte of a stored message with extras: an array of nine.
+const WITH_EXTRAS: u8 = 0x99;
 
 /// The encoding's number of [`Data::Json`].
 const JSON: u8 = 0;
@@ -57,10 +88,45 @@ pub(crate) fn encode(publication: &Publication) -> Vec<u8> {
         encoding,
         data,
     };
+    let extras = extras(publication);
     let mut out = Vec::with_capacity(HEAD_BYTES + data.len());
     let mut serializer = Serializer::new(&mut out).with_bytes(BytesMode::ForceAll);
-    stored.serialize(&mut serializer).expect("a vector takes every byte of plain fields");
+    let written = if extras == StoredExtras::default() {
+        stored.serialize(&mut serializer)
+    } else {
+        let more = rmp_serde::to_vec_named(&extras).expect("a vector takes every byte");
+        with_extras(stored, &more).serialize(&mut serializer)
+    };
+    written.expect("a vector takes every byte of plain fields");
     out
+}
+
+fn extras(publication: &Publication) -> StoredExtras<'_> {
+    let Some(state) = &publication.state else { return StoredExtras::default() };
+    StoredExtras {
+        state_key: state.key.as_ref().map(StateKey::as_str),
+        ttl_ms: state.ttl_ms,
+        remove: state.action != StateAction::Set,
+    }
+}
+
+fn with_extras<'a>(stored: Stored<'a>, more: &'a [u8]) -> StoredMore<'a> {
+    let Stored { user, connection, event, key, echo, traceparent, encoding, data } = stored;
+    StoredMore { user, connection, event, key, echo, traceparent, encoding, more, data }
+}
+
+/// Reads either form.
+fn read(payload: &[u8]) -> Result<(Stored<'_>, StoredExtras<'_>), BadPayload> {
+    let mut reader = Deserializer::from_read_ref(payload);
+    if payload.first() != Some(&WITH_EXTRAS) {
+        let stored = Stored::deserialize(&mut reader).map_err(|_| BadPayload)?;
+        return Ok((stored, StoredExtras::default()));
+    }
+    let stored = StoredMore::deserialize(&mut reader).map_err(|_| BadPayload)?;
+    let extras = rmp_serde::from_slice(stored.more).map_err(|_| BadPayload)?;
+    let StoredMore { user, connection, event, key, echo, traceparent, encoding, more: _, data } =
+        stored;
+    Ok((Stored { user, connection, event, key, echo, traceparent, encoding, data }, extras))
 }
 
 /// What a push carried. Its head is one line, whose first word is its kind. A kind of upper-case
@@ -69,6 +135,8 @@ pub(crate) fn encode(publication: &Publication) -> Vec<u8> {
 pub enum RoomPush {
     /// `M`: a group of messages of one epoch.
     Messages(Epoch, Vec<Arc<Message>>),
+    /// `receipts`: users' positions in the room moved.
+    Receipts(Arc<[ReceiptNews]>),
     /// `p`: who is in the room changed.
     Presence(PresencePush),
     /// `s` or `t`: a signal, or a word about somebody who writes.
@@ -92,6 +160,7 @@ pub(crate) fn decode_push(push: &Bytes) -> RoomPush {
             Ok((epoch, messages)) => RoomPush::Messages(epoch, messages),
             Err(BadPayload) => RoomPush::Unreadable,
         },
+        b"receipts" => decode_receipts(&push[end..]).map_or(RoomPush::Ignored, RoomPush::Receipts),
         SIGNAL_KIND if push.get(end) == Some(&b'\n') => {
             let signal = decode_signal(&push.slice(end + 1..));
             signal
@@ -133,10 +202,24 @@ fn decode_messages(push: &Bytes) -> Result<(Epoch, Vec<Arc<Message>>), BadPayloa
     Ok((epoch, messages))
 }
 
+/// The rest of a push of receipts: the epoch, then a line for each user.
+fn decode_receipts(rest: &[u8]) -> Option<Arc<[ReceiptNews]>> {
+    let mut lines = std::str::from_utf8(rest).ok()?.lines();
+    let epoch = Epoch::parse(lines.next()?.trim_start())?;
+    let line = |line: &str| {
+        let mut words = line.split(' ');
+        let user = UserName::parse(words.next()?).ok()?;
+        let (received, read) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+        let by = words.next()?.split(',').filter(|id| !id.is_empty()).map(ConnectionId::parse);
+        let marks = ReceiptMarks { epoch, received, read };
+        Some(ReceiptNews { user, marks, by: by.collect::<Option<_>>()? })
+    };
+    lines.map(line).collect()
+}
+
 /// One message, and how many bytes it took. Its data shares the payload's memory.
 pub(crate) fn decode(payload: &Bytes, seq: Seq, time: u64) -> Result<(Message, usize), BadPayload> {
-    let mut reader = Deserializer::from_read_ref(payload.as_ref());
-    let stored = Stored::deserialize(&mut reader).map_err(|_| BadPayload)?;
+    let (stored, extras) = read(payload)?;
     let used = stored.data.as_ptr_range().end as usize - payload.as_ptr() as usize;
     let bytes = payload.slice_ref(stored.data);
     let data = match stored.encoding {
@@ -153,9 +236,9 @@ pub(crate) fn decode(payload: &Bytes, seq: Seq, time: u64) -> Result<(Message, u
         key: stored.key.map(PublishKey::parse).transpose().map_err(|_| BadPayload)?,
         echo: stored.echo,
         traceparent: stored.traceparent.map(Box::from),
-        state_key: None,
-        ttl_ms: None,
-        remove: false,
+        state_key: extras.state_key.map(StateKey::parse).transpose().map_err(|_| BadPayload)?,
+        ttl_ms: extras.ttl_ms,
+        remove: extras.remove,
         info: None,
         data,
     };

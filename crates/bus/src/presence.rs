@@ -4,8 +4,12 @@
 mod call;
 mod comparing;
 mod desk;
+mod desk_outcomes;
 mod desk_room;
+#[cfg(test)]
+mod desk_tests;
 mod driver;
+mod found;
 mod lists;
 mod reap;
 mod reaper;
@@ -85,6 +89,7 @@ impl PresenceStore {
             work: FuturesUnordered::new(),
             pipelines: 0,
             is_comparing: false,
+            is_auditing: false,
             flushes: Vec::new(),
             links: Vec::new(),
         };

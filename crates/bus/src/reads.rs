@@ -2,6 +2,7 @@
 //! use their own pool of connections, so that their bytes never delay a publish.
 
 mod standings;
+mod state;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::api::{
     Ephemeral, EphemeralFate, Health, History, HistoryRequest, OrderPage, OrderRecord,
-    OrderRevision, Publication, PublishReply, ReadError, random_epoch,
+    OrderRevision, Publication, PublishReply, ReadError, RoomStateRead, random_epoch,
 };
 use crate::ephemeral::{EphemeralSender, EphemeralTools};
 use crate::event_queue::EventQueue;
@@ -33,6 +33,7 @@ use crate::primary::fault::RedisStartError;
 use crate::publishing::Submitter;
 use crate::publishing::group::GroupSender;
 use crate::reads::RoomReader;
+use crate::receipts::ReceiptStore;
 use crate::server_map::ServerMap;
 use crate::tickets::TicketStore;
 use options::is_prefix;
@@ -47,6 +48,7 @@ pub(crate) struct RedisBus {
     orders: OrderStore,
     tickets: TicketStore,
     online: OnlineStore,
+    receipts: ReceiptStore,
     presence: PresenceStore,
     shards: ServerMap,
     owner: Owner,
@@ -132,6 +134,12 @@ impl RedisBus {
         let (standing, lease) = watch::channel(LeaseStanding::default());
         let online =
             OnlineStore { node: node.clone(), keys: keys.clone(), shards: shards.clone(), lease };
+        let receipts = ReceiptStore {
+            keys: keys.clone(),
+            shards: shards.clone(),
+            push,
+            metrics: metrics.clone(),
+        };
         let sender = GroupSender {
             node,
             keys: keys.clone(),
@@ -186,6 +194,7 @@ impl RedisBus {
                 orders,
                 tickets,
                 online,
+                receipts,
                 presence,
                 shards,
                 owner,
@@ -214,6 +223,14 @@ impl RedisBus {
         self.reader.history(room, request).await
     }
 
+    pub(crate) async fn state(
+        &self,
+        room: &RoomName,
+        points: u32,
+    ) -> Result<RoomStateRead, ReadError> {
+        self.reader.state(room, points).await
+    }
+
     pub(crate) async fn standing(&self, room: &RoomName) -> Result<(Lineage, Seq), ReadError> {
         let (page, _) = self.reader.standing(room).await?;
         Ok((page.lineage, page.last))
@@ -233,6 +250,10 @@ impl RedisBus {
 
     pub(crate) fn online(&self) -> &OnlineStore {
         &self.online
+    }
+
+    pub(crate) fn receipts(&self) -> &ReceiptStore {
+        &self.receipts
     }
 
     pub(crate) fn presence(&self) -> &PresenceStore {

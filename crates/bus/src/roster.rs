@@ -36,8 +36,8 @@ pub(crate) enum RosterItem {
     Show(PresenceMember),
     /// A connection is in the room; its info is used only where there is none.
     Keep(PresenceMember),
-    /// A connection is not, or no longer.
-    Gone(ConnectionId, Departure),
+    /// A connection of this user is not, or no longer.
+    Gone(ConnectionId, Option<UserName>, Departure),
     /// The grace of a user may be over.
     Due(UserName),
 }
@@ -92,8 +92,9 @@ impl Roster {
             match item {
                 RosterItem::Show(member) => self.come(member, true, &mut steps),
                 RosterItem::Keep(member) => self.come(member, false, &mut steps),
-                RosterItem::Gone(connection, how) => {
-                    touched.extend(self.go(connection, how, &mut steps));
+                RosterItem::Gone(connection, user, how) => {
+                    self.go(connection, how, &mut steps);
+                    touched.extend(user);
                 }
                 RosterItem::Due(user) => {
                     let person = self.people.get(&user).filter(|it| it.connections == 0);
@@ -192,17 +193,11 @@ impl Roster {
         self.show(&user, is_shown.then_some(info), steps);
     }
 
-    /// Returns the user, if its grace may have begun.
-    fn go(
-        &mut self,
-        connection: ConnectionId,
-        how: Departure,
-        steps: &mut Steps,
-    ) -> Option<UserName> {
-        let seat = self.seats.remove(&connection)?;
+    fn go(&mut self, connection: ConnectionId, how: Departure, steps: &mut Steps) {
+        let Some(seat) = self.seats.remove(&connection) else { return };
         self.counts.count -= 1;
-        let user = seat.user?;
-        let person = self.people.get_mut(&user)?;
+        let Some(user) = seat.user else { return };
+        let Some(person) = self.people.get_mut(&user) else { return };
         person.connections -= 1;
         person.away -= u64::from(seat.status == PresenceStatus::Away);
         if person.connections > 0 {
@@ -211,9 +206,7 @@ impl Roster {
             self.remove(&user, steps);
         } else {
             person.leaving = Some(steps.now + steps.grace);
-            return Some(user);
         }
-        None
     }
 
     /// Shows what changed of a user that was there and stays.

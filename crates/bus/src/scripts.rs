@@ -16,6 +16,8 @@ pub(crate) enum ScriptCall {
     Publish,
     /// `read.lua`
     Read,
+    /// `read_state.lua`
+    ReadState,
     /// `leases/advance.lua`
     Advance,
     /// `leases/bury.lua`
@@ -26,6 +28,8 @@ pub(crate) enum ScriptCall {
     Ticket,
     /// `online/set.lua`
     SetOnline,
+    /// `receipts/receipts.lua`
+    Receipts,
     /// `presence/presence.lua`
     Presence,
     /// `presence/index.lua`
@@ -55,6 +59,7 @@ static PUBLISH: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(
         include_str!("scripts/common.lua"),
         include_str!("scripts/meta.lua"),
+        include_str!("scripts/state.lua"),
         include_str!("scripts/publish.lua")
     ))
 });
@@ -63,6 +68,13 @@ static READ: LazyLock<Script> = LazyLock::new(|| {
         include_str!("scripts/common.lua"),
         include_str!("scripts/meta.lua"),
         include_str!("scripts/read.lua")
+    ))
+});
+static READ_STATE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(
+        include_str!("scripts/common.lua"),
+        include_str!("scripts/meta.lua"),
+        include_str!("scripts/read_state.lua")
     ))
 });
 static ADVANCE: LazyLock<Script> = LazyLock::new(|| {
@@ -82,6 +94,14 @@ static SET_ONLINE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(include_str!("scripts/common.lua"), include_str!("online/set.lua")))
 });
 
+static RECEIPTS: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(
+        include_str!("scripts/common.lua"),
+        include_str!("scripts/meta.lua"),
+        include_str!("receipts/receipts.lua")
+    ))
+});
+
 static PRESENCE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(
         include_str!("scripts/common.lua"),
@@ -98,11 +118,13 @@ impl ScriptCall {
         match self {
             Self::Publish => &PUBLISH,
             Self::Read => &READ,
+            Self::ReadState => &READ_STATE,
             Self::Advance => &ADVANCE,
             Self::Bury => &BURY,
             Self::ExchangeOrders => &EXCHANGE_ORDERS,
             Self::Ticket => &TICKET,
             Self::SetOnline => &SET_ONLINE,
+            Self::Receipts => &RECEIPTS,
             Self::Presence => &PRESENCE,
             Self::PresenceIndex => &PRESENCE_INDEX,
         }
@@ -112,10 +134,17 @@ impl ScriptCall {
     pub(crate) fn on(self, keys: &Keyspace, room: &RoomName) -> Cmd {
         let keys = keys.room(room);
         let mut command = redis::cmd("EVALSHA");
-        command.arg(self.script().get_hash()).arg(4).arg(keys.meta()).arg(keys.stream());
-        keys.results().iter().for_each(|key| {
-            command.arg(key);
-        });
+        command.arg(self.script().get_hash()).arg(5).arg(keys.meta()).arg(keys.stream());
+        command.arg(&keys.results()).arg(keys.state());
+        command
+    }
+
+    /// The same with the room's receipts as the last key.
+    pub(crate) fn on_with_receipts(self, keys: &Keyspace, room: &RoomName) -> Cmd {
+        let keys = keys.room(room);
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(self.script().get_hash()).arg(5).arg(keys.meta()).arg(keys.stream());
+        command.arg(&keys.results()).arg(keys.receipts());
         command
     }
 
@@ -177,11 +206,13 @@ async fn once(
 pub(crate) async fn load(connection: &mut impl ConnectionLike) -> RedisResult<()> {
     PUBLISH.load_async(connection).await?;
     READ.load_async(connection).await?;
+    READ_STATE.load_async(connection).await?;
     ADVANCE.load_async(connection).await?;
     BURY.load_async(connection).await?;
     EXCHANGE_ORDERS.load_async(connection).await?;
     TICKET.load_async(connection).await?;
     SET_ONLINE.load_async(connection).await?;
+    RECEIPTS.load_async(connection).await?;
     PRESENCE.load_async(connection).await?;
     PRESENCE_INDEX.load_async(connection).await?;
     Ok(())

@@ -6,10 +6,15 @@ mod batch;
 mod body;
 mod error;
 mod judging;
+mod members;
 mod orders;
 mod people;
 mod publish;
 mod read;
+mod rooms;
+mod signals;
+mod state;
+mod users;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,12 +25,18 @@ use roomcast_metrics::Metrics;
 
 pub(crate) use batch::publish_batch;
 pub(crate) use error::ApiError;
+pub(crate) use members::{connections, join, leave};
 pub(crate) use orders::{ban, bans, disconnect, lift};
 pub(crate) use people::members;
 pub(crate) use publish::{PublishHeaders, publish};
 pub(crate) use read::read;
+pub(crate) use rooms::{own_room, receipts, room_info, room_named};
+pub(crate) use signals::signal;
+pub(crate) use state::read_state;
+pub(crate) use users::publish_to_users;
 
 use crate::orders::OrderDesk;
+use crate::peers::PeerDesk;
 use crate::settings::Settings;
 use crate::traces::Tracer;
 
@@ -39,6 +50,7 @@ pub(crate) struct ApiNode<'a> {
     pub(crate) tracer: &'a Tracer,
     pub(crate) metrics: &'a Metrics,
     pub(crate) orders: &'a OrderDesk,
+    pub(crate) peers: &'a PeerDesk,
 }
 
 /// The backend that asks.

@@ -3,6 +3,7 @@
 
 mod access;
 mod arriving;
+mod followed;
 mod gate;
 mod link;
 mod memberships;
@@ -34,6 +35,7 @@ use crate::form::Form;
 use crate::identity::{Hello, Tag};
 use crate::socket::Socket;
 use access::HeldAccess;
+use followed::FollowedByAuthor;
 use gate::Gate;
 use memberships::Memberships;
 
@@ -66,6 +68,10 @@ pub(crate) struct Connection {
     /// It published something with a key or without echo: frames of its own may differ for it, in
     /// rooms it is in and in those it is about to join.
     pub(crate) authored: Cell<bool>,
+    /// It was joined to its user's own room by the node, and did not ask for it yet.
+    pub(crate) is_auto_joined: Cell<bool>,
+    /// Its messages whose receipts it is told of.
+    followed: FollowedByAuthor,
     /// Requests the bus has not answered.
     pub(crate) in_flight: Cell<u32>,
     /// How many of them are for history.
@@ -122,6 +128,8 @@ impl Connection {
             joined: Cell::new(0),
             joining: Cell::new(0),
             authored: Cell::new(false),
+            is_auto_joined: Cell::new(false),
+            followed: FollowedByAuthor::default(),
             in_flight: Cell::new(0),
             reading: Cell::new(0),
             held_back: Cell::new(false),

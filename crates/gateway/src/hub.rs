@@ -13,6 +13,8 @@ mod opening;
 #[cfg(test)]
 mod peek;
 mod people;
+mod room_state;
+mod room_states;
 mod shares;
 mod telling;
 mod typing;

@@ -36,6 +36,7 @@ use crate::http::AdminNode;
 use crate::hub::{HubHandle, worker_queue};
 use crate::node_status::NodeStatus;
 use crate::payload_rules::{RuleBook, RulesError};
+use crate::peers::PeerDesk;
 use crate::settings::{NodePurpose, Settings};
 use crate::tls::{CertificateFiles, PairError};
 use crate::traces::Tracer;
@@ -170,18 +171,22 @@ impl Node {
         let (queues, events): (Vec<_>, Vec<_>) =
             (0..config.node.workers).map(|_| worker_queue()).unzip();
         let (hub, commands) = HubHandle::new();
+        let peers = Arc::new(PeerDesk::new(config.node.id.clone()));
+        let channels = (queues, commands);
         let mut thread =
-            HubThread::start(&config, &metrics, (queues, commands), watched.clone()).await?;
+            HubThread::start(&config, &metrics, channels, watched.clone(), peers.clone()).await?;
         let (bus, opened) = (thread.bus.clone(), thread.opened.take());
 
         let apart = config.http.metrics_listen.is_some();
-        let status =
-            Arc::new(NodeStatus::new(bus.clone(), metrics.clone(), config.node.workers, apart));
+        let status = NodeStatus::new(bus.clone(), metrics.clone(), config.node.workers, apart);
+        let status = Arc::new(status.with_peers(peers.clone()));
         status.await_keys(keys.is_awaited());
         let key_fetch = key_fetch::run(keys.clone(), status.clone(), metrics.connections.clone());
         let mut tasks = vec![
             tokio::spawn(status.orders.clone().follow()),
             tokio::spawn(status.users.clone().follow()),
+            tokio::spawn(status.receipts.clone().follow()),
+            tokio::spawn(peers.follow(bus.clone())),
         ];
         let metrics_address = match config.http.metrics_listen {
             Some(listen) => {

@@ -7,9 +7,12 @@ use std::time::{Duration, Instant};
 
 use roomcast_bus::Bus;
 use roomcast_metrics::Metrics;
+use roomcast_protocol::NodeId;
 
 use crate::address_limits::AddressLimits;
 use crate::orders::OrderDesk;
+use crate::peers::PeerDesk;
+use crate::receipts::ReceiptDesk;
 use crate::user_limits::UserConnections;
 
 /// A worker that has not ticked for so long hangs: it ticks four times a second.
@@ -39,6 +42,10 @@ pub(crate) struct NodeStatus {
     pub(crate) addresses: Arc<AddressLimits>,
     /// Connections of each user.
     pub(crate) users: Arc<UserConnections>,
+    /// What users confirm of rooms.
+    pub(crate) receipts: Arc<ReceiptDesk>,
+    /// Questions between nodes.
+    pub(crate) peers: Arc<PeerDesk>,
     /// `/metrics` has a listener of its own.
     pub(crate) metrics_apart: bool,
 }
@@ -49,6 +56,8 @@ impl NodeStatus {
         Self {
             orders,
             users: Arc::new(UserConnections::new(bus.clone())),
+            receipts: Arc::new(ReceiptDesk::new(bus.clone())),
+            peers: Arc::new(PeerDesk::new(unnamed())),
             bus,
             metrics,
             loads: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
@@ -60,6 +69,11 @@ impl NodeStatus {
             addresses: Arc::new(AddressLimits::new()),
             metrics_apart,
         }
+    }
+
+    /// The same with the node's part in questions between nodes.
+    pub(crate) fn with_peers(self, peers: Arc<PeerDesk>) -> Self {
+        Self { peers, ..self }
     }
 
     /// The worker with the fewest sockets, which gets one more.
@@ -148,6 +162,11 @@ impl NodeStatus {
         metrics.node.ready.set(self.not_ready().is_empty().into());
         tokio::task::spawn_blocking(move || metrics.render()).await.unwrap_or_default()
     }
+}
+
+/// The name of a node that nobody asks.
+fn unnamed() -> NodeId {
+    NodeId::parse("unnamed").expect("letters are a name")
 }
 
 /// A socket's slot among those of its worker, given back when it is dropped.

@@ -4,9 +4,12 @@
 
 use roomcast_access::capability::{Capabilities, Capability};
 use roomcast_access::policy::{AccessDenied, Caller, RoomStanding, decide};
-use roomcast_protocol::{Data, ErrorCode, JoinRoom, RoomName};
+use roomcast_protocol::{Data, ErrorCode, JoinRoom, RoomKind, RoomName};
 
 use crate::settings::{PresenceSetting, Settings};
+
+/// Why something of rooms with state is refused in another room.
+pub(crate) const NO_STATE: &str = "this room keeps no state (namespaces.*.state)";
 
 /// What a client asks to do with a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,8 +22,12 @@ pub(crate) enum RoomAction {
     Leave,
     /// Publish a message whose `data` has so many bytes.
     Publish { data_bytes: usize },
-    /// Read messages that were published before.
+    /// Read messages that were published before, or where the room is.
     ReadHistory,
+    /// Confirm what was received.
+    Confirm,
+    /// Read the newest values of a room's state.
+    ReadState,
     /// Send a signal whose `data` has so many bytes, or a word about typing.
     Signal { data_bytes: usize },
     /// Show something of oneself to the others.
@@ -50,9 +57,9 @@ impl RoomAction {
         match self {
             Self::Join { history: 0, .. } | Self::Stay => &[Capability::Join],
             Self::Join { .. } => &[Capability::Join, Capability::History],
-            Self::Leave | Self::Show { .. } => &[],
+            Self::Leave | Self::Confirm | Self::Show { .. } => &[],
             Self::Publish { .. } => &[Capability::Publish],
-            Self::ReadHistory => &[Capability::History],
+            Self::ReadHistory | Self::ReadState => &[Capability::History],
             Self::Signal { .. } => &[Capability::Signal],
             Self::SeeMembers => &[Capability::Presence],
         }
@@ -73,15 +80,25 @@ impl From<AccessDenied> for Denial {
 }
 
 /// Allows or refuses an action on a room, by the policy of the room's namespace, the caller's
-/// capabilities and its place in the room. Reserved names do not come here: a [`RoomName`] that was
-/// parsed from a request is none.
+/// capabilities and its place in the room. Of the rooms that are not the application's only those
+/// come here that the caller's own words name.
 pub(crate) fn permit(
     settings: &Settings,
     (caller, standing): (Caller<'_>, RoomStanding),
     room: &RoomName,
     action: RoomAction,
 ) -> Result<(), Denial> {
+    if room.kind() == RoomKind::Me {
+        let message = "a connection without a user has no room of its own".to_owned();
+        return Err(Denial { code: ErrorCode::Forbidden, message });
+    }
     let namespace = settings.namespace_of(room);
+    if matches!(action, RoomAction::SeeMembers | RoomAction::Show { .. })
+        && namespace.presence.mode == PresenceSetting::Off
+    {
+        let message = "this room's namespace has no presence".to_owned();
+        return Err(Denial { code: ErrorCode::Unsupported, message });
+    }
     for capability in action.needs() {
         let standing = match (action, capability) {
             // It reads as the member that the join makes it.
@@ -96,18 +113,11 @@ pub(crate) fn permit(
         let standing = as_member(standing);
         decide(caller, &namespace.policy, Capability::Presence, room.as_str(), standing)?;
     }
-    settings
-        .limits
-        .names
-        .judge_room(room)
-        .map_err(|error| Denial { code: ErrorCode::BadRoom, message: error.to_string() })?;
+    if room.kind() == RoomKind::Application {
+        let judged = settings.limits.names.judge_room(room);
+        judged.map_err(|error| Denial { code: ErrorCode::BadRoom, message: error.to_string() })?;
+    }
     match action {
-        RoomAction::SeeMembers | RoomAction::Show { .. }
-            if namespace.presence.mode == PresenceSetting::Off =>
-        {
-            let message = "this room's namespace has no presence".to_owned();
-            Err(Denial { code: ErrorCode::Unsupported, message })
-        }
         RoomAction::Show { info_bytes } | RoomAction::Join { info_bytes, .. }
             if info_bytes > settings.limits.info_bytes =>
         {
@@ -122,6 +132,9 @@ pub(crate) fn permit(
             let message =
                 format!("data has {data_bytes} bytes, this room's namespace allows {limit}");
             Err(Denial { code: ErrorCode::TooLarge, message })
+        }
+        RoomAction::ReadState if namespace.state.is_none() => {
+            Err(Denial { code: ErrorCode::Unsupported, message: NO_STATE.to_owned() })
         }
         // A room that keeps no history for users answers with an empty page, not with an error.
         _ => Ok(()),

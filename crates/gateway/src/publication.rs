@@ -4,9 +4,10 @@
 
 use std::sync::Arc;
 
-use roomcast_bus::{Bus, Publication, PublishAck, PublishError};
+use roomcast_bus::{Bus, Publication, PublishAck, PublishError, StateAction, StateChange};
 use roomcast_protocol::{ConnectionId, ErrorCode, Publish, RoomName, UserName};
 
+use crate::permit::NO_STATE;
 use crate::settings::Namespace;
 use crate::traces::{Followed, Tracer};
 
@@ -53,6 +54,7 @@ impl Submission {
         tracer: &Tracer,
         request: Publish,
     ) -> Self {
+        let state = state_change(&request, namespace);
         let Publish { id: _, room, data, event, key, if_seq, echo, traceparent, .. } = request;
         let mut followed = tracer.follow(traceparent.as_deref());
         // The client's own name is needed only as the scope of a key, and only without a user.
@@ -65,6 +67,7 @@ impl Submission {
             event,
             key,
             if_seq,
+            state,
             echo,
             // If this node does not follow the publish, the caller's own context travels on: other
             // nodes may follow it.
@@ -97,6 +100,33 @@ impl Submission {
     }
 }
 
+/// What a publish does to the state of its room: there, each message sets or removes a value.
+fn state_change(request: &Publish, namespace: &Namespace) -> Option<StateChange> {
+    let action = if request.remove { StateAction::Remove } else { StateAction::Set };
+    Some(StateChange {
+        key: request.state_key.clone(),
+        ttl_ms: request.ttl_ms,
+        action,
+        if_key_seq: request.if_key_seq,
+        bounds: namespace.state?,
+    })
+}
+
+/// Whether the namespace has what a publish asks for; else the code and the message for its author.
+pub(crate) fn judge_options(
+    request: &Publish,
+    namespace: &Namespace,
+) -> Result<(), (ErrorCode, &'static str)> {
+    let of_state = request.state_key.is_some()
+        || request.ttl_ms.is_some()
+        || request.remove
+        || request.if_key_seq.is_some();
+    if of_state && namespace.state.is_none() {
+        return Err((ErrorCode::Unsupported, NO_STATE));
+    }
+    Ok(())
+}
+
 /// The code by which a client learns why its message got no ack.
 pub(crate) fn publish_error_code(error: PublishError) -> ErrorCode {
     match error {
@@ -105,6 +135,7 @@ pub(crate) fn publish_error_code(error: PublishError) -> ErrorCode {
         PublishError::Unavailable => ErrorCode::BusUnavailable,
         PublishError::Unknown => ErrorCode::PublishUnknown,
         PublishError::KeyConflict => ErrorCode::KeyConflict,
-        PublishError::SeqConflict(_) => ErrorCode::SeqConflict,
+        PublishError::SeqConflict(_) | PublishError::KeySeqConflict(_) => ErrorCode::SeqConflict,
+        PublishError::StateFull => ErrorCode::TooManyKeys,
     }
 }

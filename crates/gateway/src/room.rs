@@ -1,5 +1,6 @@
 //! A room on one worker: its mirror of the node's log, its local members, and the joins that wait.
 
+mod followed;
 mod join;
 mod local_people;
 mod members;
@@ -11,7 +12,10 @@ mod slow;
 mod view;
 mod write;
 
-pub(crate) use join::{AfterJoin, MemberWord, PendingJoin, PositionCheck, StartPoint, start_point};
+pub(crate) use join::{
+    AfterJoin, JoinLookup, JoinReply, MemberWord, PendingJoin, PositionCheck, StartPoint,
+    start_point,
+};
 pub(crate) use local_people::{JoinPresence, LocalPeople, ShownSelf};
 pub(crate) use members::{MemberReader, Members, RoomMember};
 use pass::PassState;

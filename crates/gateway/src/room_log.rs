@@ -4,14 +4,18 @@
 
 mod batch;
 mod budget;
+mod entry;
+mod state_view;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use roomcast_protocol::{Position, Seq};
 
-pub(crate) use batch::{Batch, Encoded, LogEntry, Special};
+pub(crate) use batch::{Batch, Encoded, Special};
 pub(crate) use budget::Budget;
+pub(crate) use entry::{ENTRY_BYTES, LogEntry, StatePart};
+pub(crate) use state_view::{StateItem, StateView, parts, wire_bytes};
 
 /// Which batches a log has dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,6 +118,15 @@ impl RoomLog {
     /// Size of all batches before encoding, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Size of the batches that a reader at `seq` of the current epoch has not read whole.
+    pub(crate) fn bytes_after(&self, seq: Seq) -> usize {
+        let first = self.cursor_after(seq).map_or(self.base, |cursor| cursor.batch);
+        (first..self.end_cursor().batch)
+            .filter_map(|number| self.batch(number))
+            .map(|batch| batch.weight())
+            .sum()
     }
 
     /// Number of batches.

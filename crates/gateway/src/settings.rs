@@ -1,6 +1,7 @@
 //! What the node's parts need of the configuration, resolved; replaced as a whole at a reload.
 
 mod auth;
+mod own_rooms;
 mod rates;
 
 use std::sync::Arc;
@@ -9,23 +10,28 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use roomcast_access::api_key::ApiKeyTable;
 use roomcast_access::policy::{AccessPolicy, Authentication};
-use roomcast_bus::Retention;
+use roomcast_bus::{ReceiptRules, Retention, StateBounds};
 use roomcast_metrics::{Metrics, NamespaceMetrics};
-use roomcast_protocol::RoomName;
+use roomcast_protocol::{RoomKind, RoomName};
 use roomcast_schema::NameBounds;
 
 pub(crate) use rates::{PublishRates, RateSettings};
 
 pub(crate) use crate::config::PresenceSetting;
-use crate::config::{Config, HttpConfig, LimitsConfig, NamespaceConfig, Networks, SlowPolicy};
+use crate::config::{
+    Config, HttpConfig, LimitsConfig, NamespaceConfig, Networks, SlowPolicy, UsersConfig,
+};
 use crate::fault::InjectedFault;
 use crate::payload_rules::RuleBook;
 
 use crate::tls::TlsServer;
 pub(crate) use auth::{AuthSettings, WithoutToken};
+use own_rooms::OwnRooms;
 
 /// The name of the namespace of rooms without one, and of unknown ones.
 const DEFAULT: &str = "default";
+/// How long a room's receipts are kept after the last one that was written or read.
+const RECEIPTS_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// What a node does with messages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -57,6 +63,9 @@ pub(crate) struct Settings {
     pub(crate) fault: Option<InjectedFault>,
     /// What namespaces take as payload.
     pub(crate) rules: RuleBook,
+    /// What concerns users.
+    pub(crate) users: UsersConfig,
+    own_rooms: OwnRooms,
     default: Arc<Namespace>,
     namespaces: HashMap<String, Arc<Namespace>>,
 }
@@ -181,7 +190,13 @@ pub(crate) struct Namespace {
     pub(crate) policy: AccessPolicy,
     pub(crate) presence: PresenceSettings,
     pub(crate) publish_rates: PublishRates,
+    /// How much state its rooms keep; `None`: none.
+    pub(crate) state: Option<StateBounds>,
     pub(crate) conflates_signals: bool,
+    /// How users' positions are kept; `None`: they are not.
+    pub(crate) receipts: Option<ReceiptRules>,
+    /// Whether messages carry what their authors show of themselves.
+    pub(crate) author_info: bool,
     pub(crate) metrics: NamespaceMetrics,
 }
 
@@ -197,6 +212,8 @@ impl Settings {
             })
             .collect();
         let default = namespaces.get(DEFAULT).expect("the configuration has a default namespace");
+        let (_, history) = config.namespaces.of_none();
+        let own_rooms = OwnRooms::new(&config.users, history, metrics);
         Self {
             limits: NodeLimits::new(&config.limits, connections),
             http: config.http.clone(),
@@ -211,6 +228,8 @@ impl Settings {
                 interval: config.heartbeat.interval,
                 timeout: config.heartbeat.timeout(),
             },
+            users: config.users.clone(),
+            own_rooms,
             default: default.clone(),
             namespaces,
         }
@@ -228,6 +247,11 @@ impl Settings {
 
     /// The policy of a room.
     pub(crate) fn namespace_of(&self, room: &RoomName) -> &Arc<Namespace> {
+        match room.kind() {
+            RoomKind::Application => {}
+            RoomKind::User | RoomKind::Me => return &self.own_rooms.user,
+            RoomKind::All | RoomKind::Nodes => return &self.own_rooms.all,
+        }
         room.namespace().and_then(|name| self.namespaces.get(name)).unwrap_or(&self.default)
     }
 }
@@ -251,7 +275,12 @@ impl Namespace {
                 events_max: config.presence_events_max,
             },
             publish_rates: PublishRates::new(config),
+            state: config.state_bounds(),
             conflates_signals: config.conflate_signals,
+            receipts: config
+                .receipts
+                .then_some(ReceiptRules { users: config.receipts_users, age: RECEIPTS_AGE }),
+            author_info: config.author_info,
             metrics,
         }
     }

@@ -125,7 +125,10 @@ impl Seen {
     pub(crate) fn entry(entry: &LogEntry, form: Form) -> Self {
         match entry {
             LogEntry::Message(message) => Self::message(message, false, form),
-            LogEntry::Gap { from, to } => Self::Gap { from: *from, to: *to },
+            LogEntry::Gap { from, to } | LogEntry::Conflated { from, to } => {
+                Self::Gap { from: *from, to: *to }
+            }
+            LogEntry::State(_) => panic!("no log has a snapshot"),
             LogEntry::Reset { lineage, seq, .. } => Self::Reset { epoch: lineage.epoch, seq: *seq },
         }
     }

@@ -4,10 +4,12 @@
 
 mod access;
 mod access_ends;
+mod author_receipts;
 mod backfill;
 mod backfill_joins;
 mod backfill_members;
 mod chores;
+mod confirms;
 mod conflation;
 mod connections;
 mod deadlines;
@@ -20,18 +22,24 @@ mod history;
 mod http_tasks;
 mod hub_requests;
 mod inflating;
+mod join_lookups;
 mod joins;
 mod judging;
 mod member_pages;
 mod members;
 mod orders;
+mod own_room;
 mod passes;
 mod people;
 mod publish;
+mod questions;
 mod rates;
 mod requests;
+mod room_info;
 mod rooms;
 mod signals;
+mod state_readers;
+mod state_reads;
 mod tokens;
 mod user_rooms;
 mod wheel;
@@ -49,6 +57,7 @@ use tokio::time::Instant;
 
 pub(crate) use chores::SLICE;
 pub(crate) use inflating::InflateScratch;
+pub(crate) use questions::join_by_backend;
 pub(crate) use rates::{FrameFate, FrameRole};
 pub(crate) use requests::BusAnswer;
 
@@ -57,6 +66,8 @@ use crate::connection::{Connection, TURN_BYTES};
 use crate::hub::HubHandle;
 use crate::orders::OrderDesk;
 use crate::page_token::PageTokens;
+use crate::peers::PeerDesk;
+use crate::receipts::ReceiptDesk;
 use crate::settings::Settings;
 use crate::tls::HandshakeTurn;
 use crate::traces::Tracer;
@@ -69,6 +80,7 @@ use hub_requests::HubClient;
 use judging::LargeJudge;
 use people::WaitingForNumbers;
 use rooms::LocalRooms;
+use state_reads::StateReads;
 use work_queue::WorkQueue;
 
 /// Requests for history of one connection that may be unanswered; each answer holds up to 64 KiB of
@@ -97,8 +109,14 @@ pub(crate) struct Worker {
     access_ends: RefCell<AccessEnds>,
     /// The node's bans and disconnects, once it follows them.
     orders: OnceCell<Arc<OrderDesk>>,
+    /// Questions between nodes, once the node answers them.
+    peers: OnceCell<Arc<PeerDesk>>,
+    /// Where confirmations go, once the node writes them.
+    receipt_desk: OnceCell<Arc<ReceiptDesk>>,
     /// The connections of all users of the node, once it follows them.
     user_connections: OnceCell<Arc<UserConnections>>,
+    /// Reads of rooms' states that clients asked for.
+    state_reads: StateReads,
     /// Connections and their timers.
     connections: LiveConnections,
     /// Rooms with local members, or about to have some.
@@ -145,6 +163,7 @@ impl Worker {
             node,
             metrics,
             connections: LiveConnections::new(settings.heartbeat.interval),
+            state_reads: StateReads::default(),
             rooms: LocalRooms::default(),
             work: WorkQueue::default(),
             settings: RefCell::new(settings),
@@ -168,6 +187,8 @@ impl Worker {
             keys,
             access_ends: RefCell::default(),
             orders: OnceCell::new(),
+            peers: OnceCell::new(),
+            receipt_desk: OnceCell::new(),
             user_connections: OnceCell::new(),
         }
     }

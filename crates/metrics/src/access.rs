@@ -42,6 +42,8 @@ pub enum ApiRoute {
     Read,
     /// Members of a room.
     Members,
+    /// A room's state.
+    State,
     /// Several messages.
     Batch,
     /// A new ban.
@@ -54,6 +56,20 @@ pub enum ApiRoute {
     Disconnect,
     /// A new ticket.
     Ticket,
+    /// Where a room is.
+    Room,
+    /// How many users have a message.
+    Receipts,
+    /// One message to several users.
+    UserMessages,
+    /// A signal.
+    Signal,
+    /// The connections of a user.
+    Connections,
+    /// A connection joins a room.
+    Join,
+    /// A connection leaves a room.
+    Leave,
 }
 
 impl Label for ApiRoute {
@@ -62,12 +78,20 @@ impl Label for ApiRoute {
         Self::Publish,
         Self::Read,
         Self::Members,
+        Self::State,
         Self::Batch,
         Self::Ban,
         Self::Bans,
         Self::Lift,
         Self::Disconnect,
         Self::Ticket,
+        Self::Room,
+        Self::Receipts,
+        Self::UserMessages,
+        Self::Signal,
+        Self::Connections,
+        Self::Join,
+        Self::Leave,
     ];
 
     fn index(self) -> usize {
@@ -79,12 +103,20 @@ impl Label for ApiRoute {
             Self::Publish => "publish",
             Self::Read => "read",
             Self::Members => "members",
+            Self::State => "state",
             Self::Batch => "batch",
             Self::Ban => "ban",
             Self::Bans => "bans",
             Self::Lift => "lift",
             Self::Disconnect => "disconnect",
             Self::Ticket => "ticket",
+            Self::Room => "room",
+            Self::Receipts => "receipts",
+            Self::UserMessages => "user_messages",
+            Self::Signal => "signal",
+            Self::Connections => "connections",
+            Self::Join => "join",
+            Self::Leave => "leave",
         }
     }
 }

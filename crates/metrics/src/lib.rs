@@ -35,7 +35,9 @@ pub use limits::{LimitAction, LimitMetrics, LimitName};
 pub use node::NodeMetrics;
 pub use people::{PeopleMetrics, SignalOutcome};
 pub use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
-pub use room::{GapCause, NamespaceMetrics, ResumeOutcome, RoomMetrics};
+pub use room::{
+    GapCause, NamespaceMetrics, ResumeOutcome, RoomMetrics, StateForm, StateReadOutcome,
+};
 pub use tls::TlsMetrics;
 pub use traffic::{DeflateSize, TrafficMetrics};
 

@@ -22,6 +22,12 @@ pub struct RoomMetrics {
     pub hub_queue_full: IntCounter,
     /// Reads from the bus for members that lie behind the log.
     pub catchup_reads: IntCounter,
+    /// Reads of a room's state by this node.
+    pub state_reads: ByLabel<StateReadOutcome, IntCounter>,
+    /// Members that were given a room's state, or a part of it.
+    pub state_served: ByLabel<StateForm, IntCounter>,
+    /// Values that this node removed, or tried to, because they had expired.
+    pub state_ends: IntCounter,
 }
 
 /// The gauges of one namespace.
@@ -55,6 +61,20 @@ impl RoomMetrics {
             hub_queue_full: families.counter(
                 "hub_queue_full_total",
                 "Events that found a worker's queue full; that worker attached to the room again.",
+            ),
+            state_reads: families.counters(
+                "state_reads_total",
+                "Reads of the whole state of a room that is open on this node, by their outcome.",
+            ),
+            state_served: families.counters(
+                "state_served_total",
+                "Members of state rooms that were given what the log does not have: the whole state, \
+                 or a page of the keys that changed.",
+            ),
+            state_ends: families.counter(
+                "state_expired_total",
+                "Removals of expired values that this node gave the bus; another node may have been \
+                 first.",
             ),
             catchup_reads: families.counter(
                 "catchup_reads_total",
@@ -129,6 +149,56 @@ impl Label for ResumeOutcome {
             Self::Gap => "gap",
             Self::Reset => "reset",
             Self::Failed => "failed",
+        }
+    }
+}
+
+/// How a read of a room's state ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StateReadOutcome {
+    /// It was read.
+    Ok,
+    /// The bus did not answer, or the room moved on too fast; it is tried again.
+    Failed,
+}
+
+impl Label for StateReadOutcome {
+    const NAME: &'static str = "outcome";
+    const ALL: &'static [Self] = &[Self::Ok, Self::Failed];
+
+    fn index(self) -> usize {
+        self as usize
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// In which form a member got what the log of a state room does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StateForm {
+    /// The whole state.
+    Snapshot,
+    /// The newest message of each key that changed.
+    Conflated,
+}
+
+impl Label for StateForm {
+    const NAME: &'static str = "form";
+    const ALL: &'static [Self] = &[Self::Snapshot, Self::Conflated];
+
+    fn index(self) -> usize {
+        self as usize
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Snapshot => "snapshot",
+            Self::Conflated => "conflated",
         }
     }
 }

@@ -37,6 +37,8 @@ fn labels_are_indexed_and_parsed_as_promised() {
     check_label::<GapCause>();
     check_label::<ResumeOutcome>();
     check_label::<BusCommand>();
+    check_label::<crate::StateForm>();
+    check_label::<crate::StateReadOutcome>();
     check_label::<BusConnection>();
     check_label::<RepairCause>();
     check_label::<EpochResetCause>();

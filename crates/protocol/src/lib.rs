@@ -12,6 +12,7 @@ mod error_code;
 mod frame_type;
 mod message;
 mod name;
+mod own_rooms;
 mod position;
 mod request;
 mod response;
@@ -28,7 +29,7 @@ pub use message::Message;
 pub use name::{
     ConnectionId, EventKind, EventName, KeyKind, MAX_EVENT_BYTES, MAX_KEY_BYTES, MAX_NODE_BYTES,
     MAX_ROOM_BYTES, MAX_STATE_KEY_BYTES, MAX_USER_BYTES, Name, NameError, NameKind, NodeId,
-    NodeKind, PublishKey, RoomName, StateKey, StateKind, UserKind, UserName,
+    NodeKind, PublishKey, RoomKind, RoomName, StateKey, StateKind, UserKind, UserName,
 };
 pub use position::{Epoch, Lineage, Position, Seq};
 pub use request::{

@@ -25,8 +25,18 @@ pub const MAX_STATE_KEY_BYTES: usize = 128;
 /// Longest node name in bytes: a host name label and a suffix.
 pub const MAX_NODE_BYTES: usize = 64;
 
-/// Room names that begin with one of these belong to the nodes: no client can join or publish there.
+/// Names that begin with one of these belong to the nodes, but for the two below.
 const RESERVED_ROOM_PREFIXES: [char; 2] = ['$', '@'];
+/// What a client calls its user's own room.
+const ME: &str = "@me";
+/// What a client calls the room of all connections.
+const ALL: &str = "@all";
+/// Begins the internal name of a user's own room.
+const USER_ROOM_PREFIX: &str = "$user:";
+/// The internal name of the room of all connections.
+const ALL_ROOM: &str = "$all";
+/// The internal name of the room in which nodes ask each other.
+const NODES_ROOM: &str = "$nodes";
 
 /// Why a name was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -146,19 +156,77 @@ impl<K: NameKind> fmt::Display for Name<K> {
     }
 }
 
+/// Whose room a name means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RoomKind {
+    /// The application's: its namespace rules it.
+    Application,
+    /// One user's own.
+    User,
+    /// Of all connections.
+    All,
+    /// Of the nodes.
+    Nodes,
+    /// The own room of the user that says `@me`, before it is known who that is.
+    Me,
+}
+
 /// The name of a room. What stands before the first `:` is its namespace. Cheap to clone; maps
-/// keyed by it can be asked with a `&str`.
+/// keyed by it can be asked with a `&str`. Clients call two rooms otherwise than nodes do: a node
+/// takes [`RoomName::of_user`] of what it reads, and writes [`RoomName::wire`].
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RoomName(Arc<str>);
 
 impl RoomName {
-    /// Reads a room name from a client: 1 to 128 bytes, printable, no blanks, not reserved.
+    /// Reads a room name as it is on the wire: 1 to 128 bytes, printable, no blanks, not reserved,
+    /// or `@me` or `@all`.
     pub fn parse(name: &str) -> Result<Self, NameError> {
         check("room name", name, MAX_ROOM_BYTES)?;
-        if name.starts_with(RESERVED_ROOM_PREFIXES) {
+        if name.starts_with(RESERVED_ROOM_PREFIXES) && name != ME && name != ALL {
             return Err(NameError::Reserved);
         }
         Ok(Self(name.into()))
+    }
+
+    /// The own room of a user.
+    pub fn user(user: &UserName) -> Self {
+        Self(format!("{USER_ROOM_PREFIX}{user}").into())
+    }
+
+    /// The room in which nodes ask each other; no client is ever in it.
+    pub fn nodes() -> Self {
+        Self(NODES_ROOM.into())
+    }
+
+    /// The room that a user means by this name: for `@me` its own, for `@all` that of all
+    /// connections. Without a user `@me` stays as it is.
+    #[must_use]
+    pub fn of_user(self, user: Option<&UserName>) -> Self {
+        match (self.as_str(), user) {
+            (ME, Some(user)) => Self::user(user),
+            (ALL, _) => Self(ALL_ROOM.into()),
+            _ => self,
+        }
+    }
+
+    /// The name as clients know it.
+    pub fn wire(&self) -> &str {
+        match self.kind() {
+            RoomKind::Application | RoomKind::Nodes => &self.0,
+            RoomKind::User | RoomKind::Me => ME,
+            RoomKind::All => ALL,
+        }
+    }
+
+    /// Whose room it is.
+    pub fn kind(&self) -> RoomKind {
+        match self.as_str() {
+            name if !name.starts_with(RESERVED_ROOM_PREFIXES) => RoomKind::Application,
+            ME => RoomKind::Me,
+            NODES_ROOM => RoomKind::Nodes,
+            name if name.starts_with(USER_ROOM_PREFIX) => RoomKind::User,
+            _ => RoomKind::All,
+        }
     }
 
     /// The name as text.
@@ -166,8 +234,12 @@ impl RoomName {
         &self.0
     }
 
-    /// The part before the first `:`, which selects the room's policy; `None` without a `:`.
+    /// The part before the first `:`, which selects the room's policy; `None` without a `:`, and of
+    /// a room that has no namespace.
     pub fn namespace(&self) -> Option<&str> {
+        if self.0.starts_with(RESERVED_ROOM_PREFIXES) {
+            return None;
+        }
         self.0.split_once(':').map(|(namespace, _)| namespace)
     }
 }
@@ -247,7 +319,31 @@ mod tests {
             check_room(&format!("a{invisible}"), Err(NameError::Unprintable(WHAT)));
         }
         check_room("$node", Err(NameError::Reserved));
-        check_room("@me", Err(NameError::Reserved));
+        for reserved in ["$all", "$user:a", "@", "@Me", "@all2", "@me:1"] {
+            check_room(reserved, Err(NameError::Reserved));
+        }
+        check_room("@me", Ok(()));
+        check_room("@all", Ok(()));
+    }
+
+    #[test]
+    fn two_rooms_have_other_names_on_the_wire() {
+        let ann = UserName::parse("ann").unwrap();
+        let meant = |name: &str, user: Option<&UserName>| {
+            let room = RoomName::parse(name).unwrap().of_user(user);
+            (room.as_str().to_owned(), room.wire().to_owned(), room.kind())
+        };
+        let all = |name: &str, wire: &str, kind| (name.to_owned(), wire.to_owned(), kind);
+        assert_eq!(meant("@me", Some(&ann)), all("$user:ann", "@me", RoomKind::User));
+        assert_eq!(meant("@me", None), all("@me", "@me", RoomKind::Me));
+        assert_eq!(meant("@all", None), all("$all", "@all", RoomKind::All));
+        assert_eq!(
+            meant("user:ann", Some(&ann)),
+            all("user:ann", "user:ann", RoomKind::Application)
+        );
+        let longest = UserName::parse(&"u".repeat(MAX_USER_BYTES)).unwrap();
+        assert!(RoomName::user(&longest).as_str().len() <= 192);
+        assert_eq!(RoomName::user(&ann).namespace(), None);
     }
 
     #[test]

@@ -225,6 +225,7 @@ impl LaneState {
                 FeedEvent::Opened { .. }
                 | FeedEvent::Messages(_)
                 | FeedEvent::Presence(_)
+                | FeedEvent::Receipts(_)
                 | FeedEvent::Ephemeral(_) => {}
             }
         }

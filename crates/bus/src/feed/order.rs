@@ -64,6 +64,11 @@ impl Order {
         }
     }
 
+    /// Whether `Opened` was delivered.
+    pub fn is_open(&self) -> bool {
+        self.phase != Phase::Opening
+    }
+
     /// The read this room waits for, if any. One at a time; its answer comes to `read`.
     pub fn need(&self) -> Option<Need> {
         match self.phase {

@@ -94,6 +94,13 @@ impl LaneState {
         room.active = at.now;
         let (epoch, messages) = match push {
             RoomPush::Messages(epoch, messages) => (epoch, messages),
+            RoomPush::Receipts(news) => {
+                // Before the room is open its readers learn nothing of it.
+                if room.order.is_open() {
+                    self.deliver(&name, vec![FeedEvent::Receipts(news)], RoomFound::Known, at);
+                }
+                return;
+            }
             RoomPush::Ephemeral(ephemeral) => {
                 let events = vec![FeedEvent::Ephemeral(ephemeral)];
                 let session = room.session;

@@ -10,7 +10,7 @@ use futures_util::stream::FuturesUnordered;
 use redis::RedisResult;
 use roomcast_metrics::BusMetrics;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::inbox::{Inbox, Received};
 use super::subscriber::{SubscribeDialect, Subscriber};
@@ -275,15 +275,6 @@ impl LaneDriver {
             }
         }
         opening.chunks(ROOMS_PER_PIPELINE).for_each(|rooms| self.read_standings(rooms));
-    }
-
-    fn connect(&mut self, pause: Duration) {
-        let link = self.tools.link.clone();
-        let probe_channel = self.probe_channel.clone();
-        self.work.push(Box::pin(async move {
-            sleep(pause).await;
-            Done::Connected(Subscriber::connect(link, &probe_channel).await)
-        }));
     }
 }
 

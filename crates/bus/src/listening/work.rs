@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::driver::{Done, LaneDriver};
 use super::presence_tails::read_presence;
-use super::subscriber::change_channels;
+use super::subscriber::{Subscriber, change_channels};
 use crate::feed::events::LaneEvent;
 use crate::feed::order::Need;
 use crate::feed::subscriptions::SubscriptionChange;
@@ -18,6 +18,15 @@ use crate::feed::subscriptions::SubscriptionChange;
 const ELSEWHERE_PAUSE: Duration = Duration::from_millis(50);
 
 impl LaneDriver {
+    pub(super) fn connect(&mut self, pause: Duration) {
+        let link = self.tools.link.clone();
+        let probe_channel = self.probe_channel.clone();
+        self.work.push(Box::pin(async move {
+            sleep(pause).await;
+            Done::Connected(Subscriber::connect(link, &probe_channel).await)
+        }));
+    }
+
     pub(super) fn watch_primary(&mut self, generation: u64) {
         let Some(subscriber) = &self.subscriber else { return };
         let (link, at) = (self.tools.link.clone(), subscriber.at.clone());

@@ -72,8 +72,8 @@ impl MemoryPresence {
         now: u64,
     ) -> Option<PresenceNews> {
         let state = self.rooms.get_mut(room)?;
-        state.shown.remove(&connection)?;
-        let item = RosterItem::Gone(connection, how);
+        let user = state.shown.remove(&connection)?.user;
+        let item = RosterItem::Gone(connection, user, how);
         let outcome = state.roster.change([item], state.policy, now);
         for (user, at) in outcome.graces {
             self.graces.push(Reverse((at, room.clone(), user)));

@@ -3,14 +3,17 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
-use roomcast_protocol::{Lineage, Message, Position, Seq};
+use roomcast_protocol::{Lineage, Message, Position, Seq, UserName};
 
 use super::rate::RoomRate;
+use super::receipts::MemoryReceipts;
 use super::results::Results;
+use super::state::{MemoryState, removal};
 use crate::api::{
     History, HistoryRange, HistoryRequest, Publication, PublishAck, PublishError, Retention,
-    random_epoch,
+    RoomOutline, RoomStateRead, StateAction, StateChange, random_epoch,
 };
 use crate::fingerprint::fingerprint;
 use crate::owner::KeyOwner;
@@ -36,6 +39,12 @@ pub(crate) struct MemoryRoom {
     messages: VecDeque<Arc<Message>>,
     results: Results,
     rate: RoomRate,
+    pub(crate) receipts: MemoryReceipts,
+    values: MemoryState,
+    /// How long the room is kept at least after its last publication, for its state.
+    state_age: Duration,
+    /// Messages that the feeds have not been given.
+    stored: Vec<Arc<Message>>,
 }
 
 impl MemoryRoom {
@@ -51,15 +60,19 @@ impl MemoryRoom {
             messages: VecDeque::new(),
             results: Results::default(),
             rate: RoomRate::default(),
+            receipts: MemoryReceipts::default(),
+            values: MemoryState::default(),
+            state_age: Duration::ZERO,
+            stored: Vec::new(),
         }
     }
 
-    /// Sequences a publication. `None` means that the message was stored before, under its key.
+    /// Sequences a publication. What is stored by it, and before it, waits for `take_stored`.
     pub(crate) fn publish(
         &mut self,
         publication: Publication,
         now: u64,
-    ) -> Result<(PublishAck, Option<Arc<Message>>), PublishError> {
+    ) -> Result<PublishAck, PublishError> {
         let retention = publication.retention;
         let keyed = publication.key.clone().map(|key| {
             let print = fingerprint(&publication);
@@ -68,7 +81,7 @@ impl MemoryRoom {
         if let Some((scope, print)) = &keyed {
             self.results.expire(now);
             if let Some(known) = self.results.find(scope, *print, now) {
-                return known.map(|ack| (ack, None));
+                return known;
             }
         }
         let here = Position { epoch: self.lineage.epoch, seq: self.last };
@@ -81,11 +94,54 @@ impl MemoryRoom {
         {
             return Err(PublishError::TooManyKeys);
         }
+        if let Some(change) = &publication.state {
+            self.state_age = change.bounds.age;
+            self.judge_state(change, publication.data.len(), now)?;
+        }
         self.rate.take(publication.room_rate, now).map_err(PublishError::RoomRate)?;
+        self.touch(now);
+        self.kept = Some(retention);
+        let ack = self.store(publication, now);
+        self.trim(now);
+        if let Some((scope, print)) = keyed {
+            self.results.insert(scope, print, ack);
+        }
+        Ok(ack)
+    }
+
+    /// Whether the state takes a change. Where it is full, what has expired is removed first, by
+    /// messages of its own.
+    fn judge_state(
+        &mut self,
+        change: &StateChange,
+        bytes: usize,
+        now: u64,
+    ) -> Result<(), PublishError> {
+        let here = Position { epoch: self.lineage.epoch, seq: self.last };
+        let refused = match self.values.judge(change, bytes, here, now) {
+            Err(PublishError::StateFull) => PublishError::StateFull,
+            other => return other,
+        };
+        let expired = self.values.expired(now);
+        if expired.is_empty() {
+            return Err(refused);
+        }
+        for key in expired {
+            self.store(removal(key, change.bounds), now);
+        }
+        let here = Position { epoch: self.lineage.epoch, seq: self.last };
+        self.values.judge(change, bytes, here, now)
+    }
+
+    fn store(&mut self, publication: Publication, now: u64) -> PublishAck {
         self.last += 1;
         self.time = self.time.max(now);
-        self.touch(now);
-        let ack = PublishAck { position: Position { seq: self.last, ..here }, time: self.time };
+        let position = Position { epoch: self.lineage.epoch, seq: self.last };
+        let ack = PublishAck { position, time: self.time };
+        let (state_key, ttl_ms, remove) = match &publication.state {
+            Some(state) => (state.key.clone(), state.ttl_ms, state.action != StateAction::Set),
+            None => (None, None, false),
+        };
         let message = Arc::new(Message {
             seq: self.last,
             time: self.time,
@@ -95,19 +151,33 @@ impl MemoryRoom {
             key: publication.key,
             echo: publication.echo,
             traceparent: publication.traceparent,
-            state_key: None,
-            ttl_ms: None,
-            remove: false,
+            state_key,
+            ttl_ms,
+            remove,
             info: None,
             data: publication.data,
         });
-        self.messages.push_back(message.clone());
-        self.kept = Some(retention);
-        self.trim(now);
-        if let Some((scope, print)) = keyed {
-            self.results.insert(scope, print, ack);
+        if let Some(change) = &publication.state {
+            self.values.apply(&message, change.bounds, now);
         }
-        Ok((ack, Some(message)))
+        self.messages.push_back(message.clone());
+        self.stored.push(message);
+        ack
+    }
+
+    /// The messages that were stored since the last call.
+    pub(crate) fn take_stored(&mut self) -> Vec<Arc<Message>> {
+        std::mem::take(&mut self.stored)
+    }
+
+    /// The room's state.
+    pub(crate) fn state(&self, points: u32, now: u64) -> RoomStateRead {
+        RoomStateRead {
+            lineage: self.lineage.clone(),
+            last: self.last,
+            forgotten: self.values.forgotten(),
+            entries: self.values.entries(points, now),
+        }
     }
 
     /// The room was in use until now.
@@ -144,7 +214,36 @@ impl MemoryRoom {
 
     fn end(&self) -> u64 {
         let age = self.kept.map_or(0, millis);
-        self.touched.saturating_add(age).saturating_add(LINGER_MS)
+        let state_age = u64::try_from(self.state_age.as_millis()).unwrap_or(u64::MAX);
+        self.touched.saturating_add(age.saturating_add(LINGER_MS).max(state_age))
+    }
+
+    /// Where the room is, and a user in it.
+    pub(crate) fn outline(
+        &self,
+        user: Option<&UserName>,
+        kept: Retention,
+        now: u64,
+    ) -> RoomOutline {
+        let (received, read) = user.map(|user| self.receipts.of(user)).unwrap_or_default();
+        let oldest = read.max(self.last.saturating_sub(kept.history_size.into()));
+        let is_unread = |message: &&Arc<Message>| {
+            message.seq > oldest && message.time.saturating_add(millis(kept)) > now
+        };
+        let unread = user.map_or(0, |_| self.messages.iter().filter(is_unread).count() as u64);
+        let (epoch, last, time) = (self.lineage.epoch, self.last, self.time);
+        RoomOutline { epoch, last, time, received, read, unread }
+    }
+
+    /// The position before the first message of a time or later, as far as messages are kept.
+    pub(crate) fn position_at(&self, time: u64) -> Position {
+        let before = self.messages.partition_point(|message| message.time < time);
+        let seq = match before.checked_sub(1).and_then(|at| self.messages.get(at)) {
+            _ if time > self.time => self.last,
+            Some(message) => message.seq,
+            None => 0,
+        };
+        Position { epoch: self.lineage.epoch, seq }
     }
 
     /// A page of what users may see.

@@ -4,13 +4,15 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use hashbrown::HashMap;
-use roomcast_protocol::{Epoch, Lineage, RoomName, Seq};
+use roomcast_protocol::{Epoch, Lineage, Position, RoomName, Seq, UserName};
 
 use super::presence::MemoryPresence;
+use super::receipts::MemoryReceipts;
 use super::room::MemoryRoom;
 use crate::api::{
     Ephemeral, EphemeralFate, FeedEvent, History, HistoryRequest, PresenceCounts, PresenceNews,
-    Publication, PublishAck, PublishError,
+    Publication, PublishAck, PublishError, ReceiptCounts, ReceiptError, ReceiptMarks, ReceiptMove,
+    ReceiptNews, ReceiptRules, Retention, RoomOutline, RoomStateRead,
 };
 use crate::event_queue::pending_events::PendingEvents;
 
@@ -55,13 +57,12 @@ impl MemoryRooms {
         }
         let room = self.rooms.entry_ref(&name).or_insert_with(|| MemoryRoom::new(now));
         let result = room.publish(publication, now);
-        let open = room.open;
+        let (stored, open) = (room.take_stored(), room.open);
         self.queue_expiry(&name, now);
-        let (ack, message) = result?;
-        if let Some(message) = message.filter(|_| open) {
+        for message in stored.into_iter().filter(|_| open) {
             self.pending.message(&name, message);
         }
-        Ok(ack)
+        result
     }
 
     pub(crate) fn open(&mut self, name: RoomName, now: u64) {
@@ -132,12 +133,80 @@ impl MemoryRooms {
         self.rooms.get(name).map_or_else(nothing, |room| room.history(request, now))
     }
 
+    pub(crate) fn state(&mut self, name: &RoomName, points: u32, now: u64) -> RoomStateRead {
+        self.expire(now);
+        let nothing = || RoomStateRead {
+            lineage: Lineage::new(Epoch::NONE),
+            last: 0,
+            forgotten: 0,
+            entries: Vec::new(),
+        };
+        self.rooms.get(name).map_or_else(nothing, |room| room.state(points, now))
+    }
+
     pub(crate) fn standing(&mut self, name: &RoomName, now: u64) -> (Lineage, Seq) {
         self.expire(now);
         let room = self.rooms.entry_ref(name).or_insert_with(|| MemoryRoom::new(now));
         let standing = (room.lineage.clone(), room.last);
         self.queue_expiry(name, now);
         standing
+    }
+
+    pub(crate) fn advance_receipts(
+        &mut self,
+        name: &RoomName,
+        moves: &[ReceiptMove],
+        rules: ReceiptRules,
+    ) -> Vec<Result<ReceiptMarks, ReceiptError>> {
+        let Some(room) = self.rooms.get_mut(name) else {
+            let nowhere = (&Lineage::new(Epoch::NONE), 0);
+            let answer = |step| {
+                let (marks, _) = MemoryReceipts::default().advance(nowhere, step, rules)?;
+                Ok(marks)
+            };
+            return moves.iter().map(answer).collect();
+        };
+        let mut news = Vec::new();
+        let mut advance = |step: &ReceiptMove| {
+            let (marks, is_moved) =
+                room.receipts.advance((&room.lineage, room.last), step, rules)?;
+            if is_moved {
+                news.push(ReceiptNews { user: step.user.clone(), marks, by: step.by.clone() });
+            }
+            Ok(marks)
+        };
+        let results = moves.iter().map(&mut advance).collect();
+        if room.open && !news.is_empty() {
+            self.pending.push(name.clone(), FeedEvent::Receipts(news.into()));
+        }
+        results
+    }
+
+    pub(crate) fn outline(
+        &mut self,
+        name: &RoomName,
+        user: Option<&UserName>,
+        kept: Retention,
+        now: u64,
+    ) -> RoomOutline {
+        self.expire(now);
+        let nothing =
+            RoomOutline { epoch: Epoch::NONE, last: 0, time: 0, received: 0, read: 0, unread: 0 };
+        self.rooms.get(name).map_or(nothing, |room| room.outline(user, kept, now))
+    }
+
+    pub(crate) fn position_at(&self, name: &RoomName, time: u64) -> Position {
+        self.rooms.get(name).map_or(Position::START, |room| room.position_at(time))
+    }
+
+    pub(crate) fn count_receipts(&self, name: &RoomName, seqs: &[Seq]) -> ReceiptCounts {
+        let room = self.rooms.get(name);
+        let count = |seq: &Seq| room.map(|room| room.receipts.count(*seq)).unwrap_or_default();
+        ReceiptCounts {
+            epoch: room.map_or(Epoch::NONE, |room| room.lineage.epoch),
+            last: room.map_or(0, |room| room.last),
+            counts: seqs.iter().map(count).collect(),
+        }
     }
 
     /// Checks the rooms that are due, a bounded number; returns when to check again (Unix ms).

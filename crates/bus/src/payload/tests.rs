@@ -5,7 +5,17 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::api::Retention;
+use crate::api::{Retention, StateBounds, StateChange};
+
+/// How much state a room of these tests keeps.
+const BOUNDS: StateBounds =
+    StateBounds { keys: 10, bytes: 1000, points: 0, age: Duration::from_secs(1) };
+
+fn change((key, ttl_ms, removes): (Option<String>, Option<u64>, bool)) -> StateChange {
+    let key = key.map(|key| StateKey::parse(&key).unwrap());
+    let action = if removes { StateAction::Remove } else { StateAction::Set };
+    StateChange { key, ttl_ms, action, if_key_seq: None, bounds: BOUNDS }
+}
 
 fn publications() -> impl Strategy<Value = Publication> {
     let name = || proptest::option::of("[!-~]{1,60}");
@@ -15,9 +25,15 @@ fn publications() -> impl Strategy<Value = Publication> {
             false => Data::MsgPack(bytes.into()),
         },
     );
+    let state = proptest::option::of((
+        proptest::option::of("[!-~]{1,128}"),
+        proptest::option::of(any::<u64>()),
+        any::<bool>(),
+    ));
     let ids = (proptest::option::of(any::<u64>()), any::<bool>());
-    (name(), name(), name(), name(), ids, data).prop_map(
-        |(user, event, key, traceparent, (connection, echo), data)| Publication {
+    (name(), name(), name(), name(), ids, state, data).prop_map(
+        |(user, event, key, traceparent, (connection, echo), state, data)| Publication {
+            state: state.map(change),
             user: user.map(|user| UserName::parse(&user).unwrap()),
             client: None,
             api_key: None,
@@ -42,9 +58,24 @@ fn publications() -> impl Strategy<Value = Publication> {
 }
 
 fn message(publication: Publication, seq: Seq, time: u64) -> Message {
-    let Publication { user, connection, event, key, echo, traceparent, data, .. } = publication;
-    let plain = Message::new(seq, time, data);
-    Message { user, connection, event, key, echo, traceparent, ..plain }
+    let Publication { user, connection, event, key, echo, traceparent, data, .. } =
+        publication.clone();
+    let state = publication.state;
+    Message {
+        seq,
+        time,
+        user,
+        connection,
+        event,
+        key,
+        echo,
+        traceparent,
+        state_key: state.as_ref().and_then(|state| state.key.clone()),
+        ttl_ms: state.as_ref().and_then(|state| state.ttl_ms),
+        remove: state.is_some_and(|state| state.action != StateAction::Set),
+        info: None,
+        data,
+    }
 }
 
 proptest! {

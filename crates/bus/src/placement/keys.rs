@@ -38,6 +38,8 @@ pub struct KeyNames {
     pub stream: String,
     /// The hashes of results of keyed publishes.
     pub results: [String; 2],
+    /// The hash of its state: the newest value of each key.
+    pub state: String,
 }
 
 /// The names of a room under a prefix (`bus.prefix`), in a database of a server.
@@ -47,7 +49,12 @@ pub fn room_names(prefix: &str, database: i64, room: &RoomName) -> RoomNames {
     RoomNames {
         partition: partition.number(),
         slot: keys.slot(partition),
-        keys: KeyNames { meta: names.meta(), stream: names.stream(), results: names.results() },
+        keys: KeyNames {
+            meta: names.meta(),
+            stream: names.stream(),
+            results: names.results(),
+            state: names.state(),
+        },
         channel: keys.channel(room),
     }
 }
@@ -156,6 +163,16 @@ impl RoomKeys {
     /// The two generations of results of keyed publishes; hashes.
     pub(crate) fn results(&self) -> [String; 2] {
         [format!("{}:k0", self.0), format!("{}:k1", self.0)]
+    }
+
+    /// What users confirmed; a sorted set that most rooms lack.
+    pub(crate) fn receipts(&self) -> String {
+        format!("{}:r", self.0)
+    }
+
+    /// The newest value of each key of its state; a hash.
+    pub(crate) fn state(&self) -> String {
+        format!("{}:v", self.0)
     }
 }
 

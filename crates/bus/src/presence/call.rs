@@ -34,6 +34,15 @@ pub(super) enum InfoUse {
     Keep,
 }
 
+/// What a node writes of its members.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CallExtent {
+    /// What changed since the call before.
+    Changes,
+    /// The first part of all.
+    All,
+}
+
 /// On whose behalf a call is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CallKind {
@@ -43,6 +52,10 @@ pub(super) enum CallKind {
         own: Incarnation,
         /// The call's number.
         number: u64,
+        /// The number of the last call that the room is known to have.
+        seen: u64,
+        /// Whether it begins to write all members again.
+        extent: CallExtent,
         /// The incarnation of this node whose members become those of `own`.
         replaces: Option<Incarnation>,
     },
@@ -66,14 +79,21 @@ pub(super) fn words(
 ) -> Vec<Vec<u8>> {
     let mut words: Vec<Vec<u8>> = Vec::with_capacity(10 + 4 * items.len());
     let mut add = |word: String| words.push(word.into_bytes());
-    let (name, own, number, old) = match kind {
-        CallKind::Live { own, number, replaces } => ("live", own.to_string(), number, replaces),
-        CallKind::Dead { dead, last_advance } => ("dead", dead.to_string(), last_advance, None),
-        CallKind::Due => ("due", String::new(), 0, None),
+    let (name, own, number, seen, old) = match kind {
+        CallKind::Live { own, number, seen, extent, replaces } => {
+            let name = match extent {
+                CallExtent::All => "all",
+                CallExtent::Changes => "live",
+            };
+            (name, own.to_string(), number, seen, replaces)
+        }
+        CallKind::Dead { dead, last_advance } => ("dead", dead.to_string(), last_advance, 0, None),
+        CallKind::Due => ("due", String::new(), 0, 0, None),
     };
     add(name.to_owned());
     add(own);
     add(number.to_string());
+    add(seen.to_string());
     add(old.map(|old| old.to_string()).unwrap_or_default());
     let mode = match policy.map(|policy| policy.mode) {
         Some(PresenceMode::Counts) => "counts",
@@ -139,8 +159,8 @@ pub(super) struct ChangeTally {
 pub(super) struct CallAnswer {
     pub(super) counts: PresenceCounts,
     pub(super) tally: ChangeTally,
-    /// The number of the incarnation's last call before it; 0 for none.
-    pub(super) before: u64,
+    /// Whether the hash lacks calls of the incarnation that were done.
+    pub(super) is_behind: bool,
     /// Users of the call whose grace runs.
     pub(super) graces: Vec<RunningGrace>,
 }
@@ -176,7 +196,7 @@ fn read_done(words: &[String]) -> Option<CallAnswer> {
     let now = number()?;
     let tally =
         ChangeTally { joined: number()?, left: number()?, infos: number()?, statuses: number()? };
-    let before = number()?;
+    let is_behind = number()? == 1;
     let mut graces = Vec::new();
     while let (Some(user), Some(at)) = (words.next(), words.next()) {
         let left = at.parse::<u64>().ok()?.saturating_sub(now);
@@ -186,7 +206,7 @@ fn read_done(words: &[String]) -> Option<CallAnswer> {
     Some(CallAnswer {
         counts: PresenceCounts { rev_epoch: Epoch(epoch), rev, count, users },
         tally,
-        before,
+        is_behind,
         graces,
     })
 }
@@ -196,7 +216,8 @@ fn read_done(words: &[String]) -> Option<CallAnswer> {
 pub(super) struct PresenceCall {
     pub(super) room: RoomName,
     pub(super) kind: CallKind,
-    pub(super) policy: PresencePolicy,
+    /// `None`: as before.
+    pub(super) policy: Option<PresencePolicy>,
     pub(super) items: Vec<CallItem>,
 }
 
@@ -210,7 +231,7 @@ mod tests {
             let word = |word: &str| Value::BulkString(word.into());
             read_answer(Value::Array(text.split(' ').map(word).collect()))
         };
-        let text = "ok 0000000000000007 3 2 4 1 1700 1 0 0 2 9 ann 1900 bob 1600";
+        let text = "ok 0000000000000007 3 2 4 1 1700 1 0 0 2 1 ann 1900 bob 1600";
         let grace = |user: &str, ms| RunningGrace {
             user: UserName::parse(user).unwrap(),
             left: Duration::from_millis(ms),
@@ -218,7 +239,7 @@ mod tests {
         let expected = CallAnswer {
             counts: PresenceCounts { rev_epoch: Epoch(7), rev: 2, count: 4, users: 1 },
             tally: ChangeTally { joined: 1, left: 0, infos: 0, statuses: 2 },
-            before: 9,
+            is_behind: true,
             graces: vec![grace("ann", 200), grace("bob", 0)],
         };
         assert_eq!(answer(text), CallOutcome::Done(expected));

@@ -9,7 +9,7 @@ use hashbrown::HashMap;
 use roomcast_protocol::{ConnectionId, RoomName, UserName};
 use tokio::time::Instant;
 
-use super::call::{CallKind, CallOutcome, PresenceCall};
+use super::call::{CallExtent, CallKind, PresenceCall};
 use super::desk_room::DeskRoom;
 use crate::api::{Departure, PresenceCounts, PresenceMember, PresencePolicy};
 use crate::leases::Incarnation;
@@ -26,8 +26,9 @@ const GRACE_MARGIN: Duration = Duration::from_millis(5);
 pub(super) enum DeskTask {
     /// Adds the room to the index of this incarnation.
     Index(RoomName, u64),
-    /// Removes it, unless it was added under a higher number.
-    Unindex(RoomName, u64),
+    /// Removes it, unless it was added under a higher number (the first) or the room's hash has
+    /// another last call than this one (the second; 0: there was none).
+    Unindex(RoomName, u64, u64),
     /// Changes the room.
     Call(PresenceCall),
 }
@@ -39,6 +40,8 @@ pub(super) enum IndexOutcome {
     Done,
     /// The incarnation is dead in this partition.
     Dead,
+    /// It was not removed: the room's hash has another last call, this one.
+    Behind(u64),
     /// Unknown.
     Lost,
 }
@@ -62,8 +65,8 @@ enum Timer {
 
 /// This node's members of all rooms. `R` is what is answered when a member is written.
 pub(super) struct Desk<R> {
-    rooms: HashMap<RoomName, DeskRoom<R>>,
-    incarnation: Option<Incarnation>,
+    pub(super) rooms: HashMap<RoomName, DeskRoom<R>>,
+    pub(super) incarnation: Option<Incarnation>,
     /// The last number used, for all rooms, so that it rises in each.
     number: u64,
     /// Rooms that may have something to do.
@@ -95,8 +98,8 @@ impl<R> Desk<R> {
         policy: PresencePolicy,
         (is_open, reply): (bool, R),
     ) {
-        let state = self.rooms.entry_ref(room).or_insert_with(|| DeskRoom::new(policy));
-        state.policy = policy;
+        let state = self.rooms.entry_ref(room).or_insert_with(|| DeskRoom::new(None));
+        state.policy = Some(policy);
         state.is_open |= is_open;
         state.put(member, reply);
         self.queue(room);
@@ -139,7 +142,8 @@ impl<R> Desk<R> {
         let before = self.incarnation.replace(incarnation);
         if before.is_some() {
             for state in self.rooms.values_mut() {
-                state.register();
+                state.register(0);
+                state.may_be_indexed = false;
                 state.replaces = before;
             }
             self.queue_all();
@@ -147,37 +151,10 @@ impl<R> Desk<R> {
         true
     }
 
-    /// What a room's hash says while the desk's last call was this one. Returns whether the members
-    /// that the hash has are to be read: they are another state than the desk's.
-    pub(super) fn compared(&mut self, room: &RoomName, done: u64, found: NumberFound) -> bool {
-        let Some(state) = self.rooms.get_mut(room) else { return false };
-        if state.done != done || state.flight.is_some() || found == NumberFound::Call(done) {
-            return false;
-        }
-        state.register();
-        self.queue(room);
-        true
-    }
-
-    /// What the hash has of this incarnation and its graces.
-    pub(super) fn scanned(
-        &mut self,
-        room: &RoomName,
-        seats: Vec<(ConnectionId, Option<UserName>)>,
-        leaving: Vec<UserName>,
-        now: Instant,
-    ) {
-        let Some(state) = self.rooms.get_mut(room) else { return };
-        seats.into_iter().for_each(|(connection, user)| state.found(connection, user));
-        let grace = state.policy.grace;
-        self.queue(room);
-        leaving.into_iter().for_each(|user| self.grace(room, user, grace, now));
-    }
-
     /// The index may have lost a room.
     pub(super) fn reindex(&mut self, lost: impl Fn(&RoomName) -> bool) {
         for (_, state) in self.rooms.iter_mut().filter(|(room, _)| lost(room)) {
-            state.is_indexed = false;
+            state.unplace();
         }
         self.queue_all();
     }
@@ -225,10 +202,11 @@ impl<R> Desk<R> {
         while let Some(room) = self.ready.pop_front() {
             let Some(state) = self.rooms.get_mut(&room) else { continue };
             state.is_queued = false;
-            if state.flight.is_some() {
+            let may_have_more = state.is_empty() && state.scans > 0;
+            if state.flight.is_some() || may_have_more {
                 continue;
             }
-            if state.is_empty() && !state.is_indexed {
+            if state.is_empty() && !state.may_be_indexed {
                 self.rooms.remove(&room);
                 continue;
             }
@@ -239,104 +217,30 @@ impl<R> Desk<R> {
             let number = self.number;
             if state.is_empty() {
                 state.take_nothing(number);
-                return Some(DeskTask::Unindex(room, number));
+                return Some(DeskTask::Unindex(room, number, state.seen));
             } else if !state.is_indexed {
                 state.take_nothing(number);
+                state.may_be_indexed = true;
                 return Some(DeskTask::Index(room, number));
             } else if state.has_work() {
-                let (policy, replaces) = (state.policy, state.replaces);
+                let (policy, replaces, seen) = (state.policy, state.replaces, state.seen);
+                let extent = if state.done == 0 { CallExtent::All } else { CallExtent::Changes };
                 let items = state.take(number);
-                let kind = CallKind::Live { own, number, replaces };
+                let kind = CallKind::Live { own, number, seen, extent, replaces };
                 return Some(DeskTask::Call(PresenceCall { room, kind, policy, items }));
             }
         }
         None
     }
 
-    /// A room was added to the index of an incarnation, or not.
-    pub(super) fn indexed(
-        &mut self,
-        room: &RoomName,
-        own: Incarnation,
-        outcome: IndexOutcome,
-        now: Instant,
-    ) {
-        let is_own = self.incarnation == Some(own);
-        let Some(state) = self.rooms.get_mut(room) else { return };
-        state.flight = None;
-        if outcome == IndexOutcome::Done && is_own {
-            state.is_indexed = true;
-            self.queue(room);
-        } else {
-            state.failures = state.failures.saturating_add(1);
-            self.retry(room, now);
-        }
-    }
-
-    /// A room was removed from the index, or not.
-    pub(super) fn unindexed(
-        &mut self,
-        room: &RoomName,
-        own: Incarnation,
-        outcome: IndexOutcome,
-        now: Instant,
-    ) {
-        let is_own = self.incarnation == Some(own);
-        let Some(state) = self.rooms.get_mut(room) else { return };
-        state.flight = None;
-        match outcome {
-            // An add after a removal whose outcome is unknown has a higher number.
-            IndexOutcome::Lost if is_own => self.retry(room, now),
-            _ => {
-                state.is_indexed = false;
-                self.queue(room);
-            }
-        }
-    }
-
-    /// A call of an incarnation has this outcome. Returns whether the members that the hash has are
-    /// to be read: it had lost calls before this one.
-    pub(super) fn called(
-        &mut self,
-        room: &RoomName,
-        own: Incarnation,
-        outcome: CallOutcome,
-        now: Instant,
-    ) -> bool {
-        let is_own = self.incarnation == Some(own);
-        let Some(state) = self.rooms.get_mut(room) else { return false };
-        match outcome {
-            CallOutcome::Done(answer) if is_own => {
-                let is_behind = answer.before < state.done;
-                let written = state.landed();
-                if is_behind {
-                    state.register();
-                }
-                let counts = Some(answer.counts);
-                self.answers.extend(written.into_iter().map(|reply| (reply, counts)));
-                for grace in answer.graces {
-                    self.grace(room, grace.user, grace.left, now);
-                }
-                self.queue(room);
-                is_behind
-            }
-            _ => {
-                let superseded = state.lost();
-                self.answers.extend(superseded.into_iter().map(|reply| (reply, None)));
-                self.retry(room, now);
-                false
-            }
-        }
-    }
-
-    fn grace(&mut self, room: &RoomName, user: UserName, left: Duration, now: Instant) {
+    pub(super) fn grace(&mut self, room: &RoomName, user: UserName, left: Duration, now: Instant) {
         if let Some(state) = self.rooms.get_mut(room) {
             state.grace(user.clone());
             self.timer(now + left + GRACE_MARGIN, Timer::Grace(room.clone(), user));
         }
     }
 
-    fn retry(&mut self, room: &RoomName, now: Instant) {
+    pub(super) fn retry(&mut self, room: &RoomName, now: Instant) {
         let Some(state) = self.rooms.get(room) else { return };
         let doubled =
             FIRST_PAUSE.saturating_mul(1 << state.failures.clamp(1, 10).saturating_sub(1));
@@ -348,7 +252,7 @@ impl<R> Desk<R> {
         self.timers.insert((at, self.timer_ids), timer);
     }
 
-    fn queue(&mut self, room: &RoomName) {
+    pub(super) fn queue(&mut self, room: &RoomName) {
         if let Some(state) = self.rooms.get_mut(room)
             && !std::mem::replace(&mut state.is_queued, true)
         {

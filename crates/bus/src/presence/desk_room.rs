@@ -11,7 +11,7 @@ use crate::leases::Incarnation;
 
 /// A connection of this node, as far as this room is concerned.
 #[derive(Debug)]
-pub(super) struct Seat<R> {
+pub(super) struct DeskSeat<R> {
     pub(super) member: PresenceMember,
     /// How it ended; `None` while it is in the room.
     pub(super) gone: Option<Departure>,
@@ -36,8 +36,9 @@ pub(super) struct Flight<R> {
 /// One room.
 #[derive(Debug)]
 pub(super) struct DeskRoom<R> {
-    pub(super) policy: PresencePolicy,
-    pub(super) seats: HashMap<ConnectionId, Seat<R>>,
+    /// `None`: as before.
+    pub(super) policy: Option<PresencePolicy>,
+    pub(super) seats: HashMap<ConnectionId, DeskSeat<R>>,
     /// The seats that are dirty, in the order of their changes.
     dirty: VecDeque<ConnectionId>,
     /// Users whose grace may be over.
@@ -49,10 +50,18 @@ pub(super) struct DeskRoom<R> {
     pub(super) is_open: bool,
     /// Whether the index of this incarnation has the room.
     pub(super) is_indexed: bool,
+    /// Whether the index may have it: an add of this incarnation was sent.
+    pub(super) may_be_indexed: bool,
+    /// Whether the index may have lost the room since its add was sent.
+    may_be_lost: bool,
     /// The incarnation that members may still be written under.
     pub(super) replaces: Option<Incarnation>,
     /// The number of the last call that was done; 0: none under this incarnation.
     pub(super) done: u64,
+    /// The last number of this incarnation that the room's hash is known to have had.
+    pub(super) seen: u64,
+    /// Reads of what its hash has of this node that are under way.
+    pub(super) scans: u32,
     /// Whether the desk's queue has it.
     pub(super) is_queued: bool,
     /// Calls in a row without an outcome.
@@ -60,7 +69,7 @@ pub(super) struct DeskRoom<R> {
 }
 
 impl<R> DeskRoom<R> {
-    pub(super) fn new(policy: PresencePolicy) -> Self {
+    pub(super) fn new(policy: Option<PresencePolicy>) -> Self {
         Self {
             policy,
             seats: HashMap::new(),
@@ -70,8 +79,12 @@ impl<R> DeskRoom<R> {
             flight: None,
             is_open: false,
             is_indexed: false,
+            may_be_indexed: false,
+            may_be_lost: false,
             replaces: None,
             done: 0,
+            seen: 0,
+            scans: 0,
             is_queued: false,
             failures: 0,
         }
@@ -80,7 +93,7 @@ impl<R> DeskRoom<R> {
     /// A connection comes, or shows something else.
     pub(super) fn put(&mut self, member: PresenceMember, reply: R) {
         let connection = member.connection;
-        let seat = self.seats.entry(connection).or_insert_with(|| Seat {
+        let seat = self.seats.entry(connection).or_insert_with(|| DeskSeat {
             // An enter without info shows nothing new of a user that other connections show.
             info_use: if member.info.is_some() { InfoUse::Show } else { InfoUse::Keep },
             member: member.clone(),
@@ -123,11 +136,22 @@ impl<R> DeskRoom<R> {
     }
 
     /// Redis may not have this node's members: all are written again.
-    pub(super) fn register(&mut self) {
+    /// Its hash has this number.
+    pub(super) fn register(&mut self, seen: u64) {
         let all: Vec<_> = self.seats.keys().copied().collect();
         all.into_iter().for_each(|connection| self.soil(connection));
-        self.is_indexed = false;
-        self.done = 0;
+        self.unplace();
+        (self.done, self.seen) = (0, seen);
+    }
+
+    /// The index may have lost the room.
+    pub(super) fn unplace(&mut self) {
+        (self.is_indexed, self.may_be_lost) = (false, true);
+    }
+
+    /// The index has the room, as the add that was under way tells.
+    pub(super) fn place(&mut self) {
+        self.is_indexed = !self.may_be_lost;
     }
 
     /// Redis has a connection of this incarnation that the desk may not know.
@@ -136,7 +160,7 @@ impl<R> DeskRoom<R> {
             return;
         }
         let member = PresenceMember { connection, user, info: None, status: Default::default() };
-        let seat = Seat {
+        let seat = DeskSeat {
             member,
             gone: Some(Departure::Ended),
             is_dirty: false,
@@ -173,6 +197,7 @@ impl<R> DeskRoom<R> {
     /// The room's place in the index changes; nothing else happens meanwhile.
     pub(super) fn take_nothing(&mut self, number: u64) {
         let (seats, replies, dues) = (Vec::new(), Vec::new(), Vec::new());
+        self.may_be_lost = false;
         self.flight = Some(Flight { number, seats, replies, dues });
     }
 
@@ -224,7 +249,7 @@ impl<R> DeskRoom<R> {
                 self.graces.remove(user);
             }
         }
-        self.done = flight.number;
+        (self.done, self.seen) = (flight.number, flight.number);
         self.failures = 0;
         if self.dirty.is_empty() {
             self.replaces = None;

@@ -13,8 +13,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::call::{CallOutcome, ChangeTally};
-use super::comparing::{Compared, FoundThere};
 use super::desk::{Desk, DeskTask, IndexOutcome, NumberFound};
+use super::found::{Compared, FoundThere};
 use super::scan::Scan;
 use super::sender::PresenceSender;
 use super::sending::{SentTask, TaskOutcome};
@@ -31,6 +31,8 @@ const COMMANDS_PER_TURN: usize = 512;
 const CALLS_PER_PIPELINE: usize = 64;
 /// Pipelines under way at a time.
 const MAX_PIPELINES: usize = 8;
+/// Pause before a room that gave no answer is read again.
+const SCAN_PAUSE: Duration = Duration::from_millis(500);
 /// Interval of the upkeep.
 const TICK_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -48,6 +50,10 @@ pub(super) enum DeskDone {
     Sent(Vec<SentTask>),
     Compared(Vec<Compared>),
     Scanned(RoomName, Incarnation, Option<Scan>),
+    /// The rooms that the index of an incarnation has in some partitions.
+    Audited(Incarnation, Vec<RoomName>),
+    /// Members of incarnations without a lease were reported.
+    Reported,
     /// Partitions whose index Redis does not have any more.
     Prolonged(Vec<Partition>),
 }
@@ -69,6 +75,8 @@ pub(super) struct PresenceDriver {
     pub(super) pipelines: usize,
     /// Whether a comparison is under way.
     pub(super) is_comparing: bool,
+    /// Whether an audit is under way.
+    pub(super) is_auditing: bool,
     pub(super) flushes: Vec<oneshot::Sender<()>>,
     /// The links as they were a second ago.
     pub(super) links: Vec<LinkUp>,
@@ -131,6 +139,7 @@ impl PresenceDriver {
             while self.pipelines < MAX_PIPELINES && self.start_pipelines(own) {}
         }
         self.compare(now);
+        self.audit(now);
         for (reply, counts) in self.desk.answers.drain(..) {
             reply(counts);
         }
@@ -177,8 +186,23 @@ impl PresenceDriver {
                 let (seats, leaving) = scan.of(own);
                 self.desk.scanned(&room, seats, leaving, now);
             }
-            // The next comparison that differs scans again.
-            DeskDone::Scanned(_, _, None) => {}
+            DeskDone::Scanned(room, own, None) => {
+                if self.lease.borrow().incarnation == Some(own) {
+                    self.scan_after(SCAN_PAUSE, room, own);
+                } else {
+                    // What it had is replaced or reaped.
+                    self.desk.scanned(&room, Vec::new(), Vec::new(), now);
+                }
+            }
+            DeskDone::Audited(own, rooms) => {
+                self.is_auditing = false;
+                for room in rooms {
+                    if self.desk.adopt(&room) {
+                        self.scan(room, own);
+                    }
+                }
+            }
+            DeskDone::Reported => {}
             DeskDone::Prolonged(lost) if lost.is_empty() => {}
             DeskDone::Prolonged(lost) => {
                 lost.iter().for_each(|partition| self.upkeep.forget(*partition));
@@ -203,7 +227,11 @@ impl PresenceDriver {
                 }
                 self.desk.indexed(&room, own, outcome, now);
             }
-            TaskOutcome::Unindexed(outcome) => self.desk.unindexed(&room, own, outcome, now),
+            TaskOutcome::Unindexed(outcome) => {
+                if self.desk.unindexed(&room, own, outcome, now) {
+                    self.scan(room, own);
+                }
+            }
             TaskOutcome::Called(outcome) => {
                 if let CallOutcome::Done(answer) = &outcome {
                     self.count(answer.tally);
@@ -225,7 +253,12 @@ impl PresenceDriver {
     }
 
     fn compared(&mut self, Compared { room, own, done, found }: Compared) {
-        let found = match found {
+        let live = self.lease.borrow().live.clone();
+        let dead: Vec<_> = found.others.into_iter().filter(|it| !live.contains(it)).collect();
+        if !dead.is_empty() {
+            self.report(room.clone(), dead);
+        }
+        let found = match found.own {
             FoundThere::Call(number) => NumberFound::Call(number),
             FoundThere::Missing => NumberFound::Missing,
             FoundThere::Dead => {

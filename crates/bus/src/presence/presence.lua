@@ -1,24 +1,27 @@
 -- Changes who is in one room, in one step: members of one incarnation come, show themselves and go.
 -- KEYS: 1 the room's presence, a hash: "e" epoch, "s" number of the last change, "r" rev,
 -- "n" memberships, "u" users, "l" life, "p" the parting "epoch:change" that the epoch grew from,
--- "q" 1 while only numbers are pushed, "o" "mode most grace", "i" incarnations "id call members
--- time;…" (call "dead": the incarnation is dead here), "c:" incarnation connection -> a connection:
+-- "q" 1 while only numbers are pushed, "o" "mode most grace", "i" incarnations "id call members time
+-- behind;…" (call "dead": the incarnation is dead here; behind 1: it lacks what the node wrote), "c:" incarnation connection -> a connection:
 -- status, then "u" and its user, or "-" and its info; "u:" user -> "connections away leaving status
 -- info" (leaving: the time at which its grace ends, or 0).
--- ARGV after the common two: 3 life, 4 epoch to begin with, 5 "live": a call of a living node,
+-- ARGV after the common two: 3 life, 4 epoch to begin with, 5 "live": a call of a living node, "all":
+-- one that begins to write all of its members again,
 -- "dead": the incarnation is dead here from now on, "due": graces may be over; 6 incarnation,
--- 7 number of the call ("live") or time of the last advance ("dead"), 8 the incarnation that this
--- one replaces (or empty), 9 "events", "counts" or empty: as before, 10 memberships up to which
--- events are pushed, 11 grace ms, 12 PUBLISH or SPUBLISH, 13 channel; then per item: what
+-- 7 number of the call ("live") or time of the last advance ("dead"), 8 the number of the last call
+-- that the caller knows the room to have, 9 the incarnation that this
+-- one replaces (or empty), 10 "events", "counts" or empty: as before, 11 memberships up to which
+-- events are pushed, 12 grace ms, 13 PUBLISH or SPUBLISH, 14 channel; then per item: what
 -- ("p" with info to show, "k" without, each with "a" or "w" for active or away; "xe" ended, "xl"
 -- left, "d" grace over), connection, user (or empty), info (or empty).
--- Answers {"ok", epoch, change, rev, memberships, users, now, joined, left, infos, statuses, call,
--- user, leaving, …} with the incarnation's last call before this one and the users of this call whose
--- grace runs, or {"dead"}, or {"stale"}: a later call came first.
+-- Answers {"ok", epoch, change, rev, memberships, users, now, joined, left, infos, statuses,
+-- behind, user, leaving, …} with the users of this call whose grace runs, or {"dead"}, or {"stale"}: a later call came first.
 
-local FIRST = 14
+local FIRST = 15
 local EMPTY_KEPT_MS, DEAD_KEPT_MS, KEPT_MS = 600000, 3600000, 7200000
-local kind, own, old, now = ARGV[5], ARGV[6], ARGV[8], clock()
+local kind, own, old, now = ARGV[5], ARGV[6], ARGV[9], clock()
+local is_all = kind == 'all'
+kind = is_all and 'live' or kind
 
 local head = redis.call('HMGET', KEYS[1], 'e', 's', 'r', 'n', 'u', 'l', 'p', 'q', 'o', 'i')
 local epoch, life, parting, quiet = head[1], head[6], head[7], head[8] == '1'
@@ -46,16 +49,20 @@ end
 
 local begun = text(count) .. ' ' .. text(users)
 local nodes = {}
-for id, call, members, at in string.gmatch(listed, '(%x+) (%w+) (%d+) (%d+);') do
-  nodes[id] = { call = call, members = tonumber(members), at = tonumber(at) }
+for id, call, members, at, behind in string.gmatch(listed, '(%x+) (%w+) (%d+) (%d+) (%d);') do
+  nodes[id] = { call = call, members = tonumber(members), at = tonumber(at), behind = behind }
 end
-local mine = nodes[own] or { call = '0', members = 0, at = now }
-local call_before = mine.call == 'dead' and '0' or mine.call
+local mine = nodes[own] or { call = '0', members = 0, at = now, behind = '0' }
 if kind == 'live' then
   if mine.call == 'dead' then
     return { 'dead' }
   elseif tonumber(mine.call) >= tonumber(ARGV[7]) then
     return { 'stale' }
+  end
+  if is_all and mine.call == ARGV[8] then
+    mine.behind = '0'
+  elseif tonumber(mine.call) < tonumber(ARGV[8]) then
+    mine.behind = '1'
   end
   mine.call, mine.at, nodes[own] = ARGV[7], now, mine
 elseif kind == 'dead' then
@@ -64,8 +71,8 @@ elseif kind == 'dead' then
   end
   nodes[own] = mine
 end
-if ARGV[9] ~= '' then
-  policy = ARGV[9] .. ' ' .. ARGV[10] .. ' ' .. ARGV[11]
+if ARGV[10] ~= '' then
+  policy = ARGV[10] .. ' ' .. ARGV[11] .. ' ' .. ARGV[12]
 end
 local mode, most, grace = string.match(policy, '^(%a+) (%d+) (%d+)$')
 most, grace = tonumber(most), tonumber(grace)
@@ -249,6 +256,11 @@ for at = FIRST, #ARGV, 4 do
         go('c:' .. id .. connection, nodes[id] or mine, value, what)
       end
     end
+    local person = user ~= '' and person_of(user)
+    if person and person.connections == 0 then
+      -- An earlier call with this item was done, and its answer may be lost.
+      graces[user] = true
+    end
   else
     come(what, connection, user, info)
   end
@@ -269,7 +281,7 @@ for id, node in pairs(nodes) do
   local kept = node.call == 'dead' and DEAD_KEPT_MS or EMPTY_KEPT_MS
   if id == own or node.members > 0 or node.at > now - kept then
     listed = listed .. id .. ' ' .. node.call .. ' ' .. text(math.max(node.members, 0)) .. ' '
-      .. text(node.at) .. ';'
+      .. text(node.at) .. ' ' .. node.behind .. ';'
   end
 end
 
@@ -307,12 +319,12 @@ if is_changed then
   elseif said ~= text(count) .. ' ' .. text(users) then
     step('N', '', '')
   end
-  redis.call(ARGV[12], ARGV[13], 'p ' .. epoch .. ' ' .. (parting == '' and '-' or parting) .. ' '
+  redis.call(ARGV[13], ARGV[14], 'p ' .. epoch .. ' ' .. (parting == '' and '-' or parting) .. ' '
     .. text(change) .. ' ' .. text(rev) .. ' ' .. text(count) .. ' ' .. text(users) .. ' '
     .. text(now) .. ' ' .. word .. '\n' .. table.concat(steps))
 end
 local answer = { 'ok', epoch, text(change), text(rev), text(count), text(users), text(now),
-  text(joined), text(left), text(infos), text(statuses), call_before }
+  text(joined), text(left), text(infos), text(statuses), mine.behind }
 for user in pairs(graces) do
   local person = people[user]
   if person and person.connections == 0 then

@@ -129,6 +129,10 @@ impl ReapingTask {
         for shard in self.sender.shards.shards() {
             let Some(up) = shard.link.up() else { continue };
             let known = old.iter().find(|(link, _)| link.is_same(&up));
+            if known.is_none() {
+                // Data of another life may have members of the dead again.
+                Partition::all().for_each(|partition| self.reaper.look_at(partition));
+            }
             let since = known.map_or(advances, |(_, since)| *since);
             self.links.push((up, since));
         }

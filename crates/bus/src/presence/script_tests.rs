@@ -11,7 +11,7 @@ use redis::Value;
 use roomcast_protocol::{ConnectionId, Data, UserName};
 use roomcast_testkit::RedisServer;
 
-use super::call::{CallItem, CallKind, CallOutcome, InfoUse, read_answer, words};
+use super::call::{CallExtent, CallItem, CallKind, CallOutcome, InfoUse, read_answer, words};
 use crate::api::{
     Departure, PresenceMember, PresenceMode, PresenceNews, PresencePolicy, PresenceStatus,
 };
@@ -97,7 +97,13 @@ impl Bench {
 }
 
 fn live(own: u64, number: u64) -> CallKind {
-    CallKind::Live { own: Incarnation(own), number, replaces: None }
+    CallKind::Live {
+        own: Incarnation(own),
+        number,
+        seen: 0,
+        extent: CallExtent::Changes,
+        replaces: None,
+    }
 }
 
 fn here(id: u64, user: &str) -> CallItem {
@@ -131,11 +137,17 @@ fn item(dice: &mut SmallRng) -> (u64, CallItem, RosterItem) {
         2 => (CallItem::Here(member.clone(), InfoUse::Keep), RosterItem::Keep(member)),
         3 => {
             let how = Departure::Left;
-            (gone(id, user, how), RosterItem::Gone(ConnectionId(id), how))
+            (
+                gone(id, user, how),
+                RosterItem::Gone(ConnectionId(id), UserName::parse(user).ok(), how),
+            )
         }
         _ => {
             let how = Departure::Ended;
-            (gone(id, user, how), RosterItem::Gone(ConnectionId(id), how))
+            (
+                gone(id, user, how),
+                RosterItem::Gone(ConnectionId(id), UserName::parse(user).ok(), how),
+            )
         }
     };
     (own, call, model)
@@ -222,7 +234,13 @@ async fn another_incarnation_takes_members_over_in_silence() {
     let CallOutcome::Done(before) = bench.call(live(1, 1), POLICY, &items).await else { panic!() };
     assert!(bench.news().await.is_some());
     let replaces = Some(Incarnation(1));
-    let as_new = |number| CallKind::Live { own: Incarnation(2), number, replaces };
+    let as_new = |number| CallKind::Live {
+        own: Incarnation(2),
+        number,
+        seen: 0,
+        extent: CallExtent::Changes,
+        replaces,
+    };
     let CallOutcome::Done(after) = bench.call(as_new(2), POLICY, &items[..4]).await else {
         panic!()
     };

@@ -7,8 +7,10 @@ use roomcast_protocol::RoomName;
 
 use super::call::CallOutcome;
 use super::desk::{DeskTask, IndexOutcome};
+use super::found::{FoundThere, Question};
 use super::sender::{PresenceSender, call_outcome, index_outcome};
 use crate::leases::Incarnation;
+use crate::primary::link::LinkUp;
 use crate::server_map::shard::Shard;
 
 /// What became of a task.
@@ -31,7 +33,7 @@ type NewTask = (DeskTask, bool);
 impl DeskTask {
     fn room(&self) -> &RoomName {
         match self {
-            Self::Index(room, _) | Self::Unindex(room, _) => room,
+            Self::Index(room, _) | Self::Unindex(room, ..) => room,
             Self::Call(call) => &call.room,
         }
     }
@@ -100,6 +102,7 @@ impl PresenceSender {
             };
             return tasks.into_iter().map(lost).collect();
         };
+        let (tasks, mut sent) = self.look_before(&up, own, tasks).await;
         let mut errands = Vec::with_capacity(tasks.len());
         for (task, is_new) in &tasks {
             let room = task.room();
@@ -109,11 +112,11 @@ impl PresenceSender {
                     errands.extend(is_new.then(|| self.writer(room, own)).into_iter().flatten());
                     errands.push(self.index(&up, room, own, ("add", *number)));
                 }
-                DeskTask::Unindex(_, number) => {
+                DeskTask::Unindex(_, number, _) => {
                     errands.push(self.index(&up, room, own, ("remove", *number)));
                 }
                 DeskTask::Call(call) => {
-                    let kind = (call.kind, Some(call.policy));
+                    let kind = (call.kind, call.policy);
                     errands.push(self.change(&up, room, kind, &call.items));
                 }
             }
@@ -121,7 +124,7 @@ impl PresenceSender {
         let mut answers = self.send(&up, errands).await.into_iter();
         let missing = || Err(RedisError::from((ErrorKind::Io, "no answer")));
         let mut is_any_lost = false;
-        let sent = tasks.into_iter().map(|(task, is_new)| {
+        sent.extend(tasks.into_iter().map(|(task, is_new)| {
             let mut is_next_refused = || answers.next().is_none_or(|answer| answer.is_err());
             let is_refused = is_new && (is_next_refused() | is_next_refused());
             let answer = answers.next().unwrap_or_else(missing);
@@ -133,11 +136,51 @@ impl PresenceSender {
                 DeskTask::Call(_) => TaskOutcome::Called(call_outcome(answer)),
             };
             SentTask { room: task.room().clone(), own, outcome }
-        });
-        let sent = sent.collect();
+        }));
         if let (true, Some(shard)) = (is_any_lost, shard) {
             shard.link.doubt();
         }
         sent
+    }
+
+    /// A room leaves the index only if its hash has what this node wrote: after a failover it may
+    /// have members that left, which the index alone leads to. Returns the tasks that go on, and the
+    /// outcomes of the others.
+    async fn look_before(
+        &self,
+        up: &LinkUp,
+        own: Incarnation,
+        tasks: Vec<NewTask>,
+    ) -> (Vec<NewTask>, Vec<SentTask>) {
+        let question = |(task, _): &NewTask| match task {
+            DeskTask::Unindex(room, _, done) if *done > 0 => Some((room.clone(), *done, false)),
+            _ => None,
+        };
+        let questions: Vec<Question> = tasks.iter().filter_map(question).collect();
+        if questions.is_empty() {
+            return (tasks, Vec::new());
+        }
+        let found = self.find(up, own, &questions).await;
+        let found = found.into_iter().flatten().map(|found| found.own);
+        let found = found.chain(std::iter::repeat(FoundThere::Unknown));
+        let mut found = questions.into_iter().zip(found);
+        let (mut left, mut sent) = (Vec::with_capacity(tasks.len()), Vec::new());
+        for (task, is_new) in tasks {
+            let outcome = match question(&(task.clone(), is_new)).and_then(|_| found.next()) {
+                None | Some((_, FoundThere::Missing | FoundThere::Dead)) => None,
+                Some(((_, done, _), FoundThere::Call(number))) => {
+                    (number != done).then_some(IndexOutcome::Behind(number))
+                }
+                Some((_, FoundThere::Unknown)) => Some(IndexOutcome::Lost),
+            };
+            match outcome {
+                None => left.push((task, is_new)),
+                Some(outcome) => {
+                    let (room, outcome) = (task.room().clone(), TaskOutcome::Unindexed(outcome));
+                    sent.push(SentTask { room, own, outcome });
+                }
+            }
+        }
+        (left, sent)
     }
 }

@@ -1,7 +1,8 @@
 //! Which rooms are compared with Redis, and what is prolonged there: a slow round over this node's
 //! rooms, and all of them at once after a change of the way to Redis. Pure.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 use std::time::Duration;
 
 use hashbrown::HashMap;
@@ -16,6 +17,8 @@ const ROOMS_PER_COMPARISON: usize = 256;
 const MAX_ROOMS_PER_SECOND: usize = 500;
 /// Partitions whose index is prolonged in one second.
 const PARTITIONS_PER_SECOND: usize = 16;
+/// Indexes in one audit.
+const PARTITIONS_PER_AUDIT: usize = 64;
 /// A room's hash and a partition's index are prolonged after this: well within `KEPT_MS`.
 const PROLONG_AFTER: Duration = Duration::from_secs(1200);
 
@@ -41,7 +44,11 @@ pub(super) struct Upkeep {
     /// The fraction of a room that earlier seconds left over.
     credit: f64,
     /// When the index of each partition was last prolonged.
-    partitions: HashMap<Partition, Instant>,
+    partitions: BTreeMap<Partition, Instant>,
+    /// Partitions whose index is to be compared with the desk.
+    audits: VecDeque<Partition>,
+    /// The last one of the slow round.
+    audited: Partition,
 }
 
 impl Upkeep {
@@ -52,7 +59,9 @@ impl Upkeep {
             prolonged: HashMap::new(),
             urgent: VecDeque::new(),
             credit: 0.0,
-            partitions: HashMap::new(),
+            partitions: BTreeMap::new(),
+            audits: VecDeque::new(),
+            audited: Partition::default(),
         }
     }
 
@@ -66,6 +75,7 @@ impl Upkeep {
     /// All rooms are to be compared now.
     pub(super) fn hurry(&mut self) {
         self.urgent = self.round.iter().cloned().collect();
+        self.audits = self.partitions.keys().copied().collect();
     }
 
     /// The rooms of this second, besides the urgent ones; `has` says which the desk still has.
@@ -74,6 +84,12 @@ impl Upkeep {
         self.credit += each_second.min(MAX_ROOMS_PER_SECOND as f64);
         let count = (self.credit as usize).min(self.round.len());
         self.credit = self.credit.fract();
+        let after = (Bound::Excluded(self.audited), Bound::Unbounded);
+        let next = self.partitions.range(after).chain(&self.partitions).next();
+        if let Some((&partition, _)) = next {
+            self.audited = partition;
+            self.audits.push_back(partition);
+        }
         for room in self.round.drain(..count).collect::<Vec<_>>() {
             if has(&room) {
                 self.urgent.push_back(room.clone());
@@ -82,6 +98,12 @@ impl Upkeep {
                 self.prolonged.remove(&room);
             }
         }
+    }
+
+    /// The next partitions whose index is to be compared with the desk.
+    pub(super) fn next_audit(&mut self) -> Vec<Partition> {
+        let count = self.audits.len().min(PARTITIONS_PER_AUDIT);
+        self.audits.drain(..count).collect()
     }
 
     /// The next rooms to compare.

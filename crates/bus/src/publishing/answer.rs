@@ -36,6 +36,13 @@ pub(crate) fn read(answer: &str) -> Option<GroupAnswer> {
                 }
                 continue;
             }
+            // Messages of the script's own: they remove what has expired.
+            ("j", count) => {
+                seq += count.parse::<u32>().map(Seq::from).ok()?;
+                continue;
+            }
+            ("m", "") => Err(PublishError::StateFull),
+            ("v", at) => Err(PublishError::KeySeqConflict(at.parse().ok()?)),
             ("k", known) => Ok(read_known(known)?),
             ("c", "") => Err(PublishError::KeyConflict),
             ("o", "") => Err(PublishError::TooManyKeys),
@@ -63,7 +70,8 @@ mod tests {
     fn each_item_gets_its_own_result() {
         let epoch = Epoch(7);
         let at = |seq| Position { epoch, seq };
-        let answer = "12 0000000000000007 1700 5 a1,k0000000000000009:3:1600,c,s5,o,r250,a2";
+        let answer =
+            "12 0000000000000007 1700 5 a1,k0000000000000009:3:1600,c,s5,o,r250,a1,v4,m,j3,a1";
         assert_eq!(
             read(answer),
             Some(GroupAnswer::Results(vec![
@@ -74,7 +82,9 @@ mod tests {
                 Err(PublishError::TooManyKeys),
                 Err(PublishError::RoomRate(Duration::from_millis(250))),
                 Ok(PublishAck { position: at(6), time: 1700 }),
-                Ok(PublishAck { position: at(7), time: 1700 }),
+                Err(PublishError::KeySeqConflict(4)),
+                Err(PublishError::StateFull),
+                Ok(PublishAck { position: at(10), time: 1700 }),
             ]))
         );
         assert_eq!(read("stale"), Some(GroupAnswer::Stale));

@@ -185,7 +185,10 @@ impl GroupSender {
         // The last item decides for the room: its settings of the namespace are the newest.
         let kept = group.last().expect("a group has items").retention;
         let entries = kept.history_size.max(kept.repair_window).max(1);
+        let bounds = group.iter().rev().find_map(|pending| pending.state_bounds);
         let ttl = kept.history_age.saturating_add(self.linger).max(2 * KEY_WINDOW);
+        // The script prolongs keys when a quarter of their time is over.
+        let ttl = bounds.map_or(ttl, |bounds| ttl.max(bounds.age.saturating_mul(4) / 3));
         let mut command = ScriptCall::Publish.on(&self.keys, room);
         command
             .arg(up.version)
@@ -205,7 +208,9 @@ impl GroupSender {
             .arg(kept.keys_per_room);
         let limited = group.iter().rev().find(|pending| pending.room_rate > 0);
         let room_rate = limited.map_or(0, |pending| pending.room_rate);
-        command.arg(room_rate);
+        command.arg(room_rate).arg(bounds.map_or_else(String::new, |bounds| {
+            format!("{} {} {}", bounds.keys, bounds.bytes, bounds.points)
+        }));
         for pending in group {
             command.arg(&pending.payload).arg(&pending.key);
             let free = if pending.room_rate == 0 && room_rate > 0 { FREE_OF_RATE } else { "" };
@@ -213,6 +218,9 @@ impl GroupSender {
                 Some(at) => command.arg(format!("{free}{}:{}", at.epoch, at.seq)),
                 None => command.arg(free),
             };
+            if bounds.is_some() {
+                command.arg(&pending.state);
+            }
         }
         command
     }

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use roomcast_protocol::Position;
 use tokio::time::Instant;
 
-use crate::api::{Publication, PublishAck, PublishError, PublishReply, Retention};
+use crate::api::{
+    Publication, PublishAck, PublishError, PublishReply, Retention, StateAction, StateBounds,
+};
 use crate::fingerprint::fingerprint;
 use crate::owner::KeyOwner;
 use crate::payload;
@@ -32,6 +34,10 @@ pub(crate) struct PendingPublication {
     pub(crate) key: Vec<u8>,
     /// The position that the room must have.
     pub(crate) if_seq: Option<Position>,
+    /// What it does to the room's state, as the script reads it; empty where there is none.
+    pub(crate) state: String,
+    /// How much state the room keeps.
+    pub(crate) state_bounds: Option<StateBounds>,
     /// How long the room keeps it.
     pub(crate) retention: Retention,
     /// What the room takes per second; 0: no limit for this item.
@@ -63,6 +69,8 @@ impl PendingPublication {
             payload,
             key: scope(publication),
             if_seq: publication.if_seq,
+            state: state_text(publication),
+            state_bounds: publication.state.as_ref().map(|state| state.bounds),
             retention: publication.retention,
             room_rate: publication.room_rate,
             submitted: Instant::now(),
@@ -100,6 +108,21 @@ fn scope(publication: &Publication) -> Vec<u8> {
     format!("{print:016x}{owner}\0{key}").into_bytes()
 }
 
+/// What the publication does to the room's state, as `state.lua` reads it.
+fn state_text(publication: &Publication) -> String {
+    let Some(state) = &publication.state else { return String::new() };
+    let (action, number) = match state.action {
+        StateAction::Set => ('s', state.ttl_ms.unwrap_or(0)),
+        StateAction::Remove => ('r', 0),
+        StateAction::Expire(seq) => ('e', seq),
+    };
+    let bytes = publication.data.len();
+    let condition =
+        state.if_key_seq.map_or_else(|| "-".to_owned(), |at| format!("{}:{}", at.epoch, at.seq));
+    let key = state.key.as_ref().map_or("", |key| key.as_str());
+    format!("{action} {number} {bytes} {condition} {key}")
+}
+
 #[cfg(test)]
 impl PendingPublication {
     /// An item of which only the size and the age matter.
@@ -117,6 +140,8 @@ impl PendingPublication {
             payload: vec![0; bytes],
             key: Vec::new(),
             if_seq: None,
+            state: String::new(),
+            state_bounds: None,
             retention,
             room_rate: 0,
             submitted,

@@ -47,13 +47,17 @@ fn check(roster: &mut Roster, now: u64, items: Vec<RosterItem>, expected: &str) 
 use Departure::{Ended, Left};
 use RosterItem::{Due, Gone, Keep, Show};
 
+fn gone(id: u64, how: Departure) -> RosterItem {
+    Gone(ConnectionId(id), UserName::parse("ann").ok(), how)
+}
+
 #[test]
 fn a_user_joins_once_and_leaves_after_its_grace() {
     let mut room = Roster::new(1);
     check(&mut room, 0, vec![Keep(member(1, "ann"))], "+ann 1/1 r1");
     check(&mut room, 0, vec![Keep(member(2, "ann"))], "2/1 r1");
-    check(&mut room, 0, vec![Gone(ConnectionId(1), Left)], "1/1 r1");
-    check(&mut room, 0, vec![Gone(ConnectionId(2), Ended)], "0/1 r1");
+    check(&mut room, 0, vec![gone(1, Left)], "1/1 r1");
+    check(&mut room, 0, vec![gone(2, Ended)], "0/1 r1");
     let ann = UserName::parse("ann").unwrap();
     assert_eq!(room.list().entries.len(), 1);
     check(&mut room, 99, vec![Due(ann.clone())], "-");
@@ -66,10 +70,10 @@ fn a_user_joins_once_and_leaves_after_its_grace() {
 fn a_return_within_the_grace_is_silent() {
     let mut room = Roster::new(1);
     check(&mut room, 0, vec![Keep(member(1, "ann"))], "+ann 1/1 r1");
-    check(&mut room, 0, vec![Gone(ConnectionId(1), Ended)], "0/1 r1");
+    check(&mut room, 0, vec![gone(1, Ended)], "0/1 r1");
     check(&mut room, 50, vec![Keep(member(2, "ann"))], "1/1 r1");
     check(&mut room, 200, vec![Due(UserName::parse("ann").unwrap())], "-");
-    check(&mut room, 200, vec![Gone(ConnectionId(2), Left)], "-ann 0/0 r2");
+    check(&mut room, 200, vec![gone(2, Left)], "-ann 0/0 r2");
 }
 
 #[test]
@@ -85,7 +89,7 @@ fn a_user_is_away_if_all_its_connections_are() {
     check(&mut room, 0, vec![Keep(away(1))], "-");
     check(&mut room, 0, vec![Keep(away(2))], "ann Away 2/1 r2");
     check(&mut room, 0, vec![Show(member(3, "ann"))], "ann Active 3/1 r3");
-    check(&mut room, 0, vec![Gone(ConnectionId(3), Left)], "ann Away 2/1 r4");
+    check(&mut room, 0, vec![gone(3, Left)], "ann Away 2/1 r4");
 }
 
 #[test]
@@ -106,14 +110,14 @@ fn a_connection_without_a_user_only_counts() {
     check(&mut room, 0, vec![Keep(member(1, ""))], "1/0 r0");
     let away = PresenceMember { status: PresenceStatus::Away, ..member(1, "") };
     check(&mut room, 0, vec![Keep(away)], "? Away 1/0 r1");
-    check(&mut room, 0, vec![Gone(ConnectionId(1), Ended)], "0/0 r1");
+    check(&mut room, 0, vec![gone(1, Ended)], "0/0 r1");
 }
 
 #[test]
 fn a_big_room_tells_numbers_until_it_is_small_again() {
     let mut room = Roster::new(1);
     let enter = |ids: std::ops::Range<u64>| ids.map(|id| Keep(member(id, "")));
-    let leave = |ids: std::ops::Range<u64>| ids.map(|id| Gone(ConnectionId(id), Left));
+    let leave = |ids: std::ops::Range<u64>| ids.map(|id| gone(id, Left));
     check(&mut room, 0, enter(0..10).collect(), "10/0 r0");
     check(&mut room, 0, enter(10..11).collect(), "counts 11/0 r0");
     check(&mut room, 0, leave(0..3).collect(), "counts 8/0 r0");

@@ -1,5 +1,6 @@
 -- The common part of the scripts: a room's keys and where it stands.
--- KEYS: 1 meta (hash), 2 stream, 3 and 4 results of keyed publishes (two generations).
+-- KEYS: 1 meta (hash), 2 stream, 3 and 4 results of keyed publishes (two generations), 5 state
+-- (hash).
 -- ARGV: 1 version of the list of servers (0 in a cluster), 2 the key that holds it, 3 life
 -- (replication id, ":", version), 4 epoch to begin with; the rest is each script's own.
 -- The first write of any path is one that Redis refuses when out of memory, so that a refused
@@ -17,12 +18,13 @@ end
 -- key that does not exist anywhere would be sent to and fro.
 local function begin(life, epoch)
   redis.call('HSET', KEYS[1], 'epoch', epoch, 'seq', '0', 'time', '0', 'life', life,
-    'ancestors', '')
-  redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[4])
+    'ancestors', '', 'state', '')
+  redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[4], KEYS[5])
   if ARGV[1] == '0' then
     redis.call('XADD', KEYS[2], 'MAXLEN', '0', '0-1', 't', '0')
     redis.call('HSET', KEYS[3], '', '')
     redis.call('HSET', KEYS[4], '', '')
+    redis.call('HSET', KEYS[5], '', '')
   end
 end
 
@@ -75,13 +77,21 @@ local function adopt(known, epoch, seq)
   return ARGV[4], seq
 end
 
-local function live_on(ttl, now)
+-- `state` is meta's field of that name.
+local function live_on(ttl, now, state)
   redis.call('HSET', KEYS[1], 'fresh', text(now), 'ttl', ttl)
   redis.call('PEXPIRE', KEYS[1], ttl)
   redis.call('PEXPIRE', KEYS[2], ttl)
   if ARGV[1] == '0' then
     redis.call('PEXPIRE', KEYS[3], ttl)
     redis.call('PEXPIRE', KEYS[4], ttl)
+    -- Rooms of the version before have no such key.
+    if redis.call('PEXPIRE', KEYS[5], ttl) == 0 then
+      redis.call('HSET', KEYS[5], '', '')
+      redis.call('PEXPIRE', KEYS[5], ttl)
+    end
+  elseif state and state ~= '' then
+    redis.call('PEXPIRE', KEYS[5], ttl)
   end
 end
 

@@ -2,13 +2,15 @@
 -- ARGV after the common four: 5 node incarnation, 6 group number, 7 PUBLISH or SPUBLISH,
 -- 8 channel, 9 entries to keep, 10 entries to keep whatever their age, 11 age ms, 12 ttl ms,
 -- 13 key window ms, 14 keys of one owner in it, 15 keys of all, 16 messages per second
--- (0: no limit); then per item: payload, fingerprint and owner, a zero byte and key (or empty),
--- condition "epoch:seq" (or empty), with "*" before it where the limit of 16 does not hold.
+-- (0: no limit), 17 bounds of the room's state (empty: it has none); then per item: payload,
+-- fingerprint and owner, a zero byte and key (or empty), condition "epoch:seq" (or empty), with "*"
+-- before it where the limit of 16 does not hold, and with 17 what it does to the state.
 -- Answers "group epoch time first result,result,…": a… = so many in a row, the next seqs from
 -- first on; k… = stored before, epoch:seq:time; c = key used with another payload; o = too many
--- keys; r… = above the limit, for so many ms; s… = the room stands at this seq.
+-- keys; r… = above the limit, for so many ms; s… = the room stands at this seq; m = the state is
+-- full; v… = the value of the state's key has this seq; j… = so many seqs belong to no item.
 
-local FIRST = 17
+local FIRST = 18
 -- Keys are counted in so many steps of the window.
 local STEPS = 8
 -- Where every lineage begins.
@@ -19,7 +21,7 @@ local now = clock()
 -- The id of the last entry stored by this call, and its time: a failure before that has stored
 -- nothing of the group.
 local stored, when
-local memory
+local memory, state
 
 -- What remembers keys, made where the group has the first one: most groups have none. A
 -- generation holds the keys of one window and stays for another, so that none is forgotten in its
@@ -162,7 +164,7 @@ end
 
 local function publish()
   local m =
-    redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'time', 'life', 'fresh', 'ttl', 'aged', node)
+    redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'time', 'life', 'fresh', 'ttl', 'aged', node, 'state')
   if m[8] then
     local known = tonumber(string.match(m[8], '^%d+'))
     if known == group then
@@ -178,17 +180,66 @@ local function publish()
   if not epoch then
     epoch = ARGV[4]
     begin(ARGV[3], epoch)
+    m[9] = ''
   elseif m[4] ~= ARGV[3] then
+    local old = epoch
     epoch, seq = adopt(m[4], epoch, seq)
+    if epoch ~= old then
+      m[9] = redis.call('HGET', KEYS[1], 'state')
+    end
   end
   local time = math.max(now, tonumber(m[3] or 0))
   when = text(time)
 
   local before, pushed, results, row = seq, {}, {}, 0
   local rate, meter = tonumber(ARGV[16]), nil
-  for item = FIRST, #ARGV, 3 do
+  local stride = 3
+  if ARGV[17] ~= '' then
+    state, stride = make_state(m[9], ARGV[17], now), 4
+  end
+
+  local function end_row()
+    if row > 0 then
+      results[#results + 1] = 'a' .. row
+      row = 0
+    end
+  end
+
+  local function append(payload, is_last)
+    seq = seq + 1
+    local id = text(seq)
+    if is_last then
+      redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[9], id .. '-0', 't', when, 'd', payload)
+    else
+      redis.call('XADD', KEYS[2], id .. '-0', 't', when, 'd', payload)
+    end
+    stored = id
+    pushed[#pushed + 1] = payload
+    return id
+  end
+
+  -- What an item does to the state, or nil and its result. Where the state is full, what has
+  -- expired is removed first, by messages of its own.
+  local function judge_state(item)
+    local change, refused = state.judge(item, epoch, seq)
+    if refused ~= 'm' then
+      return change, refused
+    end
+    local expired = state.expired()
+    if #expired == 0 then
+      return change, refused
+    end
+    end_row()
+    for _, removal in ipairs(expired) do
+      state.apply(removal, append(removal.payload, false), when, removal.payload)
+    end
+    results[#results + 1] = 'j' .. #expired
+    return state.judge(item, epoch, seq)
+  end
+
+  for item = FIRST, #ARGV, stride do
     local payload, key, condition = ARGV[item], ARGV[item + 1], ARGV[item + 2]
-    local print, owner, scope, result
+    local print, owner, scope, result, change
     local is_limited = rate > 0
     if is_limited and string.sub(condition, 1, 1) == '*' then
       is_limited, condition = false, string.sub(condition, 2)
@@ -206,36 +257,30 @@ local function publish()
       result = 's' .. text(seq)
     elseif key ~= '' and not memory.admits(owner) then
       result = 'o'
-    elseif is_limited then
+    end
+    if state and ARGV[item + 3] ~= '' and not result then
+      change, result = judge_state(ARGV[item + 3])
+    end
+    if is_limited and not result then
       meter = meter or make_meter(rate)
       local wait = meter.take()
       result = wait and 'r' .. text(wait)
     end
     if result then
-      if row > 0 then
-        results[#results + 1] = 'a' .. row
-        row = 0
-      end
+      end_row()
       results[#results + 1] = result
     else
-      seq = seq + 1
-      local id = text(seq)
-      if item + 3 > #ARGV then
-        redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[9], id .. '-0', 't', when, 'd', payload)
-      else
-        redis.call('XADD', KEYS[2], id .. '-0', 't', when, 'd', payload)
+      local id = append(payload, item + stride > #ARGV)
+      if change then
+        state.apply(change, id, when, payload)
       end
-      stored = id
       if key ~= '' then
         memory.remember(print, owner, scope, id)
       end
-      pushed[#pushed + 1] = payload
       row = row + 1
     end
   end
-  if row > 0 then
-    results[#results + 1] = 'a' .. row
-  end
+  end_row()
   if memory then
     memory.keep()
   end
@@ -245,6 +290,10 @@ local function publish()
 
   local head = epoch .. ' ' .. when .. ' ' .. text(before + 1)
   local answer = ARGV[6] .. ' ' .. head .. ' ' .. table.concat(results, ',')
+  local changed = state and state.field()
+  if changed then
+    redis.call('HSET', KEYS[1], 'state', changed)
+  end
   if stored then
     redis.call('HSET', KEYS[1], 'seq', stored, 'time', when, node, answer)
     redis.call(ARGV[7], channel, 'M ' .. head .. '\n' .. table.concat(pushed))
@@ -254,8 +303,9 @@ local function publish()
 
   -- Often enough that a message is kept for its age, whenever it came.
   local spare = tonumber(ttl) - age
-  if before == 0 or not m[5] or m[6] ~= ttl or now - tonumber(m[5]) > spare / 4 then
-    live_on(ttl, now)
+  local is_begun = before == 0 or not m[5] or (state and (m[9] or '') == '')
+  if is_begun or m[6] ~= ttl or now - tonumber(m[5]) > spare / 4 then
+    live_on(ttl, now, state and 'state' or m[9])
   end
 
   -- A node that published here for the first time: forget those that are long gone.
@@ -301,6 +351,10 @@ end
 -- the keys.
 if memory then
   pcall(memory.keep)
+end
+local changed = state and state.field()
+if changed then
+  redis.pcall('HSET', KEYS[1], 'state', changed)
 end
 redis.pcall('HSET', KEYS[1], 'seq', stored, 'time', when, node, ARGV[6] .. ' failed')
 return redis.error_reply('ROOMCASTPARTIAL ' .. reason(answer))

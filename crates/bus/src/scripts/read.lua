@@ -10,7 +10,7 @@
 local CHUNK = 16
 local NONE = { '0000000000000000', '0', '', 'none', 0 }
 local mode, holds, now = ARGV[6], ARGV[12] == 'hold', clock()
-local m = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'ancestors', 'life', 'fresh', 'ttl')
+local m = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'ancestors', 'life', 'fresh', 'ttl', 'state')
 local epoch, seq, ancestors, cause = m[1], tonumber(m[2] or 0), m[3] or '', ''
 if not epoch then
   if not holds then
@@ -37,7 +37,7 @@ end
 local ttl = m[6] or ARGV[5]
 if holds and (not m[5] or now - tonumber(m[5]) > tonumber(ttl) / 4) then
   -- Refused, the room lasts until it can be written again, or until its end.
-  pcall(live_on, ttl, now)
+  pcall(live_on, ttl, now, m[7])
 end
 
 local answer = { epoch, text(seq), ancestors, cause, 0 }

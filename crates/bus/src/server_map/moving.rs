@@ -27,11 +27,35 @@ impl ServerMap {
     }
 
     /// Makes the keys of the room if it does not exist, so that the call which was refused succeeds
-    /// when it is tried again. What fails here is tried again with it.
+    /// when it is tried again; a room of the version before lacks the one for state. What fails here
+    /// is tried again with it.
     pub(crate) async fn prepare(&self, room: &RoomName) {
-        if self.exists(room).await == Some(false) {
-            let _ = self.make_keys(room).await;
-        }
+        let _ = match self.exists(room).await {
+            Some(false) => self.make_keys(room).await,
+            Some(true) => self.make_hash(room, &self.keys.room(room).state()).await,
+            None => Ok(()),
+        };
+    }
+
+    /// Makes a hash of the room, with an end, unless it exists.
+    async fn make_hash(&self, room: &RoomName, key: &str) -> RedisResult<()> {
+        let away = || RedisError::from((ErrorKind::Io, "the room has no primary"));
+        let up = self.of(room).and_then(|shard| shard.link.up()).ok_or_else(away)?;
+        let mut set = redis::cmd("HSET");
+        set.arg(key).arg("").arg("");
+        self.ask(&up, room, &[set, expiry(key)]).await?;
+        Ok(())
+    }
+
+    /// Makes the key of a room's receipts, so that the call which was refused finds all of its keys
+    /// when it is tried again.
+    pub(crate) async fn prepare_receipts(&self, room: &RoomName) {
+        let Some(up) = self.of(room).and_then(|shard| shard.link.up()) else { return };
+        let key = self.keys.room(room).receipts();
+        let mut add = redis::cmd("ZADD");
+        // A member that is none of those that the script writes.
+        add.arg(&key).arg("NX").arg(0).arg("");
+        let _ = self.ask(&up, room, &[add, expiry(&key)]).await;
     }
 
     /// Makes the keys of a room that does not exist, where its slot is on its way to. Without an
@@ -41,10 +65,8 @@ impl ServerMap {
         let away = || RedisError::from((ErrorKind::Io, "the room has no primary"));
         let up = self.of(room).and_then(|shard| shard.link.up()).ok_or_else(away)?;
         let names = self.keys.room(room);
-        for key in std::iter::once(names.meta()).chain(names.results()) {
-            let mut set = redis::cmd("HSET");
-            set.arg(&key).arg("").arg("");
-            self.ask(&up, room, &[set, expiry(&key)]).await?;
+        for key in std::iter::once(names.meta()).chain(names.results()).chain([names.state()]) {
+            self.make_hash(room, &key).await?;
         }
         let stream = names.stream();
         let mut add = redis::cmd("XADD");

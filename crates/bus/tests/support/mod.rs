@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use roomcast_bus::{
-    Bus, FeedEvent, Feeds, HistoryRange, HistoryRequest, KeyNames, Publication, RedisOptions,
-    Retention, RoomEvent, room_names,
+    Bus, FeedEvent, Feeds, HistoryRange, HistoryRequest, KeyNames, Publication, ReceiptNews,
+    RedisOptions, Retention, RoomEvent, room_names,
 };
 use roomcast_metrics::Metrics;
 use roomcast_protocol::{Data, Lineage, Message, PublishKey, RoomName, Seq, UserName};
@@ -56,6 +56,7 @@ pub(crate) fn json(text: &str) -> Publication {
         event: None,
         key: None,
         if_seq: None,
+        state: None,
         echo: true,
         traceparent: None,
         data: Data::Json(text.to_owned().into()),
@@ -108,6 +109,8 @@ pub(crate) struct Heard {
     pub(crate) gaps: Vec<(Seq, Seq)>,
     /// (last, lost) of each.
     pub(crate) resets: Vec<(Seq, u64)>,
+    /// Moves of users' positions.
+    pub(crate) receipts: Vec<ReceiptNews>,
     /// Events, however many messages each had.
     pub(crate) events: usize,
 }
@@ -140,6 +143,7 @@ impl Heard {
                 self.lineage = Some(lineage);
                 self.resets.push((last, lost));
             }
+            FeedEvent::Receipts(news) => self.receipts.extend(news.iter().cloned()),
             FeedEvent::Presence(_) | FeedEvent::Ephemeral(_) => {}
         }
     }

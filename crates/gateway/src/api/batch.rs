@@ -7,11 +7,12 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::publish::{MessageBody, PendingMessage, room_named};
+use super::publish::{MessageBody, PendingMessage};
+use super::rooms::room_named;
 use super::{ApiCaller, ApiError, ApiNode, OUTCOME_TIMEOUT, body};
 
 /// Messages in one request: what one client of a backend collects in a few ms.
-const MAX_ITEMS: usize = 1_000;
+pub(super) const MAX_ITEMS: usize = 1_000;
 
 #[derive(Deserialize)]
 struct BatchBody<'a> {
@@ -40,6 +41,14 @@ pub(crate) async fn publish_batch(
     for item in items {
         submitted.push(submit(node, caller, item).await);
     }
+    Ok(results(node, submitted).await)
+}
+
+/// The outcome of each message, in their order.
+pub(super) async fn results(
+    node: &ApiNode<'_>,
+    submitted: Vec<Result<PendingMessage, ApiError>>,
+) -> Value {
     let deadline = Instant::now() + OUTCOME_TIMEOUT;
     let mut results = Vec::with_capacity(submitted.len());
     for pending in submitted {
@@ -52,7 +61,7 @@ pub(crate) async fn publish_batch(
             |ApiError { code, detail, .. }| json!({ "code": code, "detail": detail }),
         ));
     }
-    Ok(json!({ "results": results }))
+    json!({ "results": results })
 }
 
 async fn submit(
@@ -63,5 +72,5 @@ async fn submit(
     let ItemRoom { room } = body::parse_value(item)?;
     let room = room_named(&room)?;
     let message: MessageBody<'_> = body::parse_value(item)?;
-    PendingMessage::submit(node, caller, room, message, None).await
+    PendingMessage::submit(node, caller, message.read(&room, None)?).await
 }

@@ -3,7 +3,7 @@
 use roomcast_access::policy::{Caller, RoomStanding};
 use roomcast_protocol::{Encoding, ServerFrame};
 
-use super::publish::room_named;
+use super::rooms::room_named;
 use super::{ApiCaller, ApiError, ApiNode};
 use crate::auth::wall_ms;
 use crate::member_list::{ListMark, ListPage};

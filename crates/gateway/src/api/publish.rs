@@ -6,8 +6,8 @@ use roomcast_access::policy::{Caller, RoomStanding};
 use roomcast_bus::{PublishAck, PublishError};
 use roomcast_metrics::{LimitAction, LimitName};
 use roomcast_protocol::{
-    ConnectionId, Data, Epoch, EventName, MAX_TRACEPARENT_BYTES, Position, Publish, PublishKey,
-    RoomName, Seq, UserName,
+    ConnectionId, Data, Epoch, EventName, MAX_TRACEPARENT_BYTES, MAX_TTL_MS, MIN_TTL_MS, Position,
+    Publish, PublishKey, RoomName, Seq, StateKey, UserName,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -19,7 +19,9 @@ use super::body::{id, name};
 use super::judging::judge;
 use super::{ApiCaller, ApiError, ApiNode, OUTCOME_TIMEOUT, body};
 use crate::permit::{RoomAction, permit};
-use crate::publication::{PublicationAuthor, PublishOutcome, Submission, publish_error_code};
+use crate::publication::{
+    PublicationAuthor, PublishOutcome, Submission, judge_options, publish_error_code,
+};
 use crate::traces::{Followed, TracedOutcome};
 
 /// What may stand beside a body.
@@ -50,16 +52,23 @@ pub(super) struct MessageBody<'a> {
     connection: Option<Cow<'a, str>>,
     #[serde(default)]
     echo: Option<bool>,
+    #[serde(borrow, default)]
+    state_key: Option<Cow<'a, str>>,
+    #[serde(default)]
+    ttl_ms: Option<u64>,
+    #[serde(default)]
+    remove: Option<bool>,
+    #[serde(default)]
+    if_key_seq: Option<Seq>,
 }
 
 /// Publishes one message.
 pub(crate) async fn publish(
     node: &ApiNode<'_>,
     caller: &ApiCaller,
-    (room, body): (&str, &[u8]),
+    (room, body): (RoomName, &[u8]),
     headers: PublishHeaders<'_>,
 ) -> Result<Value, ApiError> {
-    let room = room_named(room)?;
     let mut message: MessageBody<'_> = body::parse(body)?;
     match (&message.key, headers.key) {
         (Some(own), Some(header)) if own != header => {
@@ -69,13 +78,9 @@ pub(crate) async fn publish(
         _ => {}
     }
     let traceparent = headers.traceparent.filter(|text| text.len() <= MAX_TRACEPARENT_BYTES);
-    let pending = PendingMessage::submit(node, caller, room, message, traceparent).await?;
+    let message = message.read(&room, traceparent)?;
+    let pending = PendingMessage::submit(node, caller, message).await?;
     pending.outcome(node, Instant::now() + OUTCOME_TIMEOUT).await
-}
-
-/// The room of this name. Reserved names, and others that are none, are refused.
-pub(super) fn room_named(text: &str) -> Result<RoomName, ApiError> {
-    RoomName::parse(text).map_err(|error| ApiError::new("bad_room", error.to_string()))
 }
 
 /// A message that the bus has.
@@ -92,11 +97,9 @@ impl PendingMessage {
     pub(super) async fn submit(
         node: &ApiNode<'_>,
         caller: &ApiCaller,
-        room: RoomName,
-        message: MessageBody<'_>,
-        traceparent: Option<&str>,
+        (author, request): (PublicationAuthor, Publish),
     ) -> Result<Self, ApiError> {
-        let (author, request) = message.read(&room, traceparent)?;
+        let room = request.room.clone();
         let action = RoomAction::Publish { data_bytes: request.data.len() };
         let standing = (Caller::ApiKey(caller.scopes), RoomStanding::Outside);
         permit(node.settings, standing, &room, action)?;
@@ -105,9 +108,11 @@ impl PendingMessage {
             let judged = node.settings.limits.names.judge_user(user);
             judged.map_err(|error| ApiError::bad_body(format!("user: {error}")))?;
         }
+        let namespace = node.settings.namespace_of(&room);
+        judge_options(&request, namespace)
+            .map_err(|(code, message)| ApiError::new(code.as_str(), message))?;
         judge(node.settings, &request).await?;
         let author = PublicationAuthor { api_key: Some(caller.key.clone()), ..author };
-        let namespace = node.settings.namespace_of(&room);
         let submission = Submission::new(author, namespace, node.tracer, request);
         let (answer, answered) = oneshot::channel();
         node.metrics.traffic.messages_in.inc();
@@ -149,7 +154,7 @@ impl PendingMessage {
 
 impl MessageBody<'_> {
     /// The author and the request that the body means.
-    fn read(
+    pub(super) fn read(
         self,
         room: &RoomName,
         traceparent: Option<&str>,
@@ -157,11 +162,16 @@ impl MessageBody<'_> {
         let data = Data::json(self.data.get().as_bytes().to_vec())
             .map_err(|error| ApiError::bad_body(format!("data: {error}")))?;
         let epoch = id("epoch", self.epoch.as_deref(), Epoch::parse)?;
-        let if_seq = match (self.if_seq, epoch) {
-            (Some(seq), Some(epoch)) => Some(Position { epoch, seq }),
-            (None, None) => None,
-            _ => return Err(ApiError::bad_body("if_seq and epoch belong together")),
-        };
+        let is_conditional = self.if_seq.is_some() || self.if_key_seq.is_some();
+        if is_conditional != epoch.is_some() {
+            return Err(ApiError::bad_body("if_seq or if_key_seq and epoch belong together"));
+        }
+        let at = |seq: Option<Seq>| Some(Position { epoch: epoch?, seq: seq? });
+        if let Some(ttl_ms) = self.ttl_ms
+            && !(MIN_TTL_MS..=MAX_TTL_MS).contains(&ttl_ms)
+        {
+            return Err(ApiError::bad_body(format!("ttl_ms: {MIN_TTL_MS} to {MAX_TTL_MS}")));
+        }
         let author = PublicationAuthor {
             user: name(self.user.as_deref(), UserName::parse)?,
             connection: id("connection", self.connection.as_deref(), ConnectionId::parse)?,
@@ -170,7 +180,11 @@ impl MessageBody<'_> {
         let request = Publish {
             event: name(self.event.as_deref(), EventName::parse)?,
             key: name(self.key.as_deref(), PublishKey::parse)?,
-            if_seq,
+            if_seq: at(self.if_seq),
+            if_key_seq: at(self.if_key_seq),
+            state_key: name(self.state_key.as_deref(), StateKey::parse)?,
+            ttl_ms: self.ttl_ms,
+            remove: self.remove.unwrap_or(false),
             echo: self.echo.unwrap_or(true),
             traceparent: traceparent.map(Into::into),
             ..Publish::new(room.clone(), data)
@@ -231,12 +245,5 @@ mod tests {
         }
         let deep = format!(r#"{{"data":{}{}}}"#, "[".repeat(65), "]".repeat(65));
         assert!(read(&deep).unwrap_err().detail.contains("nested deeper"));
-    }
-
-    #[test]
-    fn reserved_rooms_are_refused() {
-        for name in ["$node", "@all", "", "a b"] {
-            assert_eq!(room_named(name).unwrap_err().code, "bad_room", "{name:?}");
-        }
     }
 }

@@ -2,11 +2,10 @@
 
 use roomcast_access::policy::{Caller, RoomStanding};
 use roomcast_bus::{History, HistoryRange, HistoryRequest};
-use roomcast_protocol::{DEFAULT_HISTORY_LIMIT, MAX_HISTORY_LIMIT, Message};
+use roomcast_protocol::{DEFAULT_HISTORY_LIMIT, Data, MAX_HISTORY_LIMIT, Message, RoomName};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::publish::room_named;
 use super::{ApiCaller, ApiError, ApiNode};
 use crate::permit::{RoomAction, permit};
 
@@ -24,6 +23,12 @@ struct MessageText<'a> {
     connection: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     event: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state_key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ttl_ms: Option<u64>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    remove: bool,
     data: Box<RawValue>,
 }
 
@@ -38,10 +43,9 @@ struct PageText<'a> {
 pub(crate) async fn read(
     node: &ApiNode<'_>,
     caller: &ApiCaller,
-    room: &str,
+    room: RoomName,
     query: &str,
 ) -> Result<String, ApiError> {
-    let room = room_named(room)?;
     let standing = (Caller::ApiKey(caller.scopes), RoomStanding::Outside);
     permit(node.settings, standing, &room, RoomAction::ReadHistory)?;
     let (range, limit) = parse(query)?;
@@ -55,17 +59,25 @@ pub(crate) async fn read(
 }
 
 fn written(message: &Message) -> MessageText<'_> {
-    let mut data = Vec::with_capacity(message.data.len());
-    message.data.write_json(&mut data);
-    let data = String::from_utf8(data).ok().and_then(|text| RawValue::from_string(text).ok());
     MessageText {
         seq: message.seq,
         time: message.time,
         user: message.user.as_ref().map(|user| user.as_str()),
         connection: message.connection.map(|connection| connection.to_string()),
         event: message.event.as_ref().map(|event| event.as_str()),
-        data: data.unwrap_or_else(|| RawValue::NULL.to_owned()),
+        state_key: message.state_key.as_ref().map(|key| key.as_str()),
+        ttl_ms: message.ttl_ms,
+        remove: message.remove,
+        data: data_text(&message.data),
     }
+}
+
+/// Data as JSON.
+pub(super) fn data_text(data: &Data) -> Box<RawValue> {
+    let mut text = Vec::with_capacity(data.len());
+    data.write_json(&mut text);
+    let text = String::from_utf8(text).ok().and_then(|text| RawValue::from_string(text).ok());
+    text.unwrap_or_else(|| RawValue::NULL.to_owned())
 }
 
 /// The part of the room that a query asks for.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use roomcast_access::capability::Capability;
 use roomcast_access::policy::{AccessPolicy, AccessRule, Authentication};
-use roomcast_bus::Retention;
+use roomcast_bus::{Retention, StateBounds};
 use roomcast_protocol::{EventName, RoomName};
 use serde::{Deserialize, Deserializer};
 
@@ -219,6 +219,48 @@ pub(super) const SECTION: Section = Section {
                     `overloaded`. About 100 bytes each in Redis.",
         },
         Key {
+            name: "state",
+            default: "false",
+            kind: ValueKind::Flag,
+            change: Change::Reload,
+            about: "Keeps the newest value of each `state_key` of a room. Members that join get all \
+                    of them as a snapshot, and slow ones the newest value of each key. Turn it on \
+                    when all nodes run a version that knows it.",
+        },
+        Key {
+            name: "state_keys",
+            default: "1000",
+            kind: ValueKind::Count(Bounds::new(1, 1_000_000)),
+            change: Change::Reload,
+            about: "Keys with a value that a room has; a publish with another one is refused as \
+                    `too_many_keys`. Each node that has the room open keeps them in memory.",
+        },
+        Key {
+            name: "state_bytes",
+            default: "1MiB",
+            kind: ValueKind::Bytes(Bounds::new(1 << 10, 64 << 20)),
+            change: Change::Reload,
+            about: "Bytes of these keys and values, points included; a publish that would exceed \
+                    them is refused as `too_many_keys`. Each member that joins is sent all of them.",
+        },
+        Key {
+            name: "state_points",
+            default: "0",
+            kind: ValueKind::Count(Bounds::new(0, 1_000)),
+            change: Change::Reload,
+            about: "Values that a key keeps for charts: snapshots have the last so many of each key \
+                    as `points`, the newest included; 0: none. Redis writes all of them at each \
+                    publish.",
+        },
+        Key {
+            name: "state_age",
+            default: "7d",
+            kind: ValueKind::Time(Bounds::new(1_000, 365 * 86_400_000)),
+            change: Change::Reload,
+            about: "How long Redis keeps a room with state or receipts after its last publish; while \
+                    a node has it open, it is kept in any case.",
+        },
+        Key {
             name: "conflate_signals",
             default: "false",
             kind: ValueKind::Flag,
@@ -321,6 +363,17 @@ pub struct NamespaceConfig {
     pub receipts: bool,
     /// Users whose positions a room keeps.
     pub receipts_users: u32,
+    /// Whether rooms keep the newest value of each key.
+    pub state: bool,
+    /// Keys with a value that a room has.
+    pub state_keys: u32,
+    /// Bytes of keys and values.
+    pub state_bytes: usize,
+    /// Values that a key keeps as points.
+    pub state_points: u32,
+    /// How long a room with state or receipts is kept after its last publish.
+    #[serde(deserialize_with = "value::from_millis")]
+    pub state_age: Duration,
     /// Whether of signals of one key only the newest is sent every 50 ms.
     pub conflate_signals: bool,
     /// Which connections may join without a capability; `None`: the default.
@@ -355,6 +408,16 @@ impl NamespaceConfig {
             Capability::Signal => self.allow_signal,
             Capability::History => self.allow_history,
             Capability::Presence => self.allow_presence,
+        })
+    }
+
+    /// How much state its rooms keep; `None`: none.
+    pub fn state_bounds(&self) -> Option<StateBounds> {
+        self.state.then_some(StateBounds {
+            keys: self.state_keys,
+            bytes: self.state_bytes,
+            points: self.state_points,
+            age: self.state_age,
         })
     }
 
@@ -405,6 +468,14 @@ impl Namespaces {
         let (name, policy) = named
             .or_else(|| self.0.get_key_value(DEFAULT))
             .expect("the built-in defaults configure the default namespace");
+        (name, policy)
+    }
+
+    /// That of rooms without a namespace.
+    pub fn of_none(&self) -> (&str, &NamespaceConfig) {
+        let default = self.0.get_key_value(DEFAULT);
+        let (name, policy) =
+            default.expect("the built-in defaults configure the default namespace");
         (name, policy)
     }
 

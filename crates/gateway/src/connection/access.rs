@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use roomcast_access::capability::Capabilities;
 use roomcast_access::identity::{AccessIdentity, RefreshError, RoomPass, TokenId};
 use roomcast_access::policy::RoomStanding;
@@ -24,6 +24,8 @@ pub(crate) struct EndPlace {
 pub(super) struct HeldAccess {
     verified: RefCell<Option<Box<HeldIdentity>>>,
     passes: RefCell<Option<Box<HashMap<RoomId, HeldPass>>>>,
+    /// Rooms that a backend joined it to.
+    granted: RefCell<Option<Box<HashSet<RoomId>>>>,
 }
 
 #[derive(Debug)]
@@ -46,7 +48,11 @@ impl HeldAccess {
             let VerifiedIdentity { identity, way } = *verified;
             Box::new(HeldIdentity { identity, way, places: Vec::new() })
         });
-        Self { verified: RefCell::new(held), passes: RefCell::default() }
+        Self {
+            verified: RefCell::new(held),
+            passes: RefCell::default(),
+            granted: RefCell::default(),
+        }
     }
 }
 
@@ -105,8 +111,22 @@ impl Connection {
         before.map(|held| held.place)
     }
 
-    /// Gives up a room's token; where its end stood.
+    /// A backend joins it to a room: its membership there is not judged again.
+    pub(crate) fn grant(&self, room: RoomId) {
+        self.access.granted.borrow_mut().get_or_insert_default().insert(room);
+    }
+
+    /// Whether a backend joined it to a room.
+    pub(crate) fn is_granted(&self, room: RoomId) -> bool {
+        self.access.granted.borrow().as_ref().is_some_and(|granted| granted.contains(&room))
+    }
+
+    /// Gives up a room's token and what a backend granted there; where the token's end stood.
     pub(crate) fn drop_pass(&self, room: RoomId) -> Option<EndPlace> {
+        let mut granted = self.access.granted.borrow_mut();
+        if granted.as_mut().is_some_and(|rooms| rooms.remove(&room) && rooms.is_empty()) {
+            *granted = None;
+        }
         let mut passes = self.access.passes.borrow_mut();
         let dropped = passes.as_mut()?.remove(&room);
         if passes.as_ref().is_some_and(|passes| passes.is_empty()) {

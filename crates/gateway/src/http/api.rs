@@ -18,6 +18,8 @@ use crate::api::{self, ApiCaller, ApiError, ApiNode, PublishHeaders};
 use crate::node_status::NodeStatus;
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// What the paths of users' own rooms begin with.
+const USER_PATHS: &str = "/v1/users/";
 const TRACEPARENT: &str = "traceparent";
 
 /// A request that found its route.
@@ -80,21 +82,47 @@ async fn done(
     body: &[u8],
 ) -> Result<Answer, ApiError> {
     let value = || call.values.first().map(String::as_str).unwrap_or_default();
+    let other = || call.values.get(1).map(String::as_str).unwrap_or_default();
+    // Paths of users mean their own rooms.
+    let room = || match call.head.uri.path().starts_with(USER_PATHS) {
+        true => api::own_room(node, value()),
+        false => api::room_named(value()),
+    };
+    let query = call.head.uri.query().unwrap_or_default();
     let ok = |value: &serde_json::Value| answer::json(StatusCode::OK, value);
     Ok(match call.route {
         ApiRoute::Publish => {
             let headers = publish_headers(&call.head.headers)?;
-            ok(&api::publish(node, caller, (value(), body), headers).await?)
+            ok(&api::publish(node, caller, (room()?, body), headers).await?)
         }
         ApiRoute::Batch => ok(&api::publish_batch(node, caller, body).await?),
         ApiRoute::Read => {
-            let query = call.head.uri.query().unwrap_or_default();
-            let page = api::read(node, caller, value(), query).await?;
+            let page = api::read(node, caller, room()?, query).await?;
             answer::text(StatusCode::OK, "application/json", page)
         }
+        ApiRoute::Room => ok(&api::room_info(node, caller, room()?).await?),
+        ApiRoute::Receipts => ok(&api::receipts(node, caller, room()?, query).await?),
+        ApiRoute::Signal => {
+            api::signal(node, caller, room()?, body)?;
+            answer::empty(StatusCode::NO_CONTENT)
+        }
+        ApiRoute::Connections => ok(&api::connections(node, value()).await?),
+        ApiRoute::Join => {
+            api::join(node, (room()?, other()), body).await?;
+            answer::empty(StatusCode::NO_CONTENT)
+        }
+        ApiRoute::Leave => {
+            api::leave(node, (room()?, other())).await?;
+            answer::empty(StatusCode::NO_CONTENT)
+        }
+        ApiRoute::UserMessages => ok(&api::publish_to_users(node, caller, body).await?),
         ApiRoute::Members => {
-            let query = call.head.uri.query().unwrap_or_default();
             let page = api::members(node, caller, value(), query).await?;
+            answer::text(StatusCode::OK, "application/json", page)
+        }
+        ApiRoute::State => {
+            let query = call.head.uri.query().unwrap_or_default();
+            let page = api::read_state(node, caller, value(), query).await?;
             answer::text(StatusCode::OK, "application/json", page)
         }
         ApiRoute::Ban => ok(&api::ban(node, body).await?),
@@ -115,7 +143,8 @@ async fn done(
 }
 
 fn takes_body(route: ApiRoute) -> bool {
-    !matches!(route, ApiRoute::Read | ApiRoute::Members | ApiRoute::Bans | ApiRoute::Lift)
+    use ApiRoute::{Bans, Connections, Leave, Lift, Members, Read, Receipts, Room, State};
+    !matches!(route, Read | State | Members | Bans | Lift | Room | Receipts | Connections | Leave)
 }
 
 /// The backend that sent the request, if its key has the scope.
@@ -177,11 +206,11 @@ fn problem(error: ApiError) -> HttpProblem {
     let status = match code {
         "forbidden" => StatusCode::FORBIDDEN,
         "not_found" => StatusCode::NOT_FOUND,
-        "key_conflict" | "seq_conflict" => StatusCode::CONFLICT,
+        "key_conflict" | "seq_conflict" | "too_many_keys" => StatusCode::CONFLICT,
         "too_large" => StatusCode::PAYLOAD_TOO_LARGE,
         "rate_limited" => StatusCode::TOO_MANY_REQUESTS,
         "bus_unavailable" | "overloaded" => StatusCode::SERVICE_UNAVAILABLE,
-        "publish_unknown" => StatusCode::GATEWAY_TIMEOUT,
+        "publish_unknown" | "no_answer" => StatusCode::GATEWAY_TIMEOUT,
         _ => StatusCode::BAD_REQUEST,
     };
     let problem = HttpProblem::new(status, code, detail);
@@ -220,11 +249,15 @@ mod tests {
             ("not_found", 404),
             ("key_conflict", 409),
             ("seq_conflict", 409),
+            ("too_many_keys", 409),
+            ("unsupported", 400),
             ("too_large", 413),
             ("rate_limited", 429),
             ("bus_unavailable", 503),
             ("overloaded", 503),
             ("publish_unknown", 504),
+            ("no_answer", 504),
+            ("unsupported", 400),
         ] {
             assert_eq!(problem(ApiError::new(code, "")).status.as_u16(), status, "{code}");
         }

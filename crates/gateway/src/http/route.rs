@@ -37,10 +37,12 @@ enum Endpoint {
 
 /// What the paths of backends' routes begin with.
 const API_PATHS: &str = "/v1/";
+/// One connection in one room.
+const MEMBER_PATH: &str = "/v1/rooms/{room}/members/{connection}";
 /// Where clients take tickets with their tokens, and backends with their keys.
 const TICKETS_PATH: &str = "/v1/tickets";
 
-static ROUTES: [Route<Endpoint>; 16] = [
+static ROUTES: [Route<Endpoint>; 27] = [
     get("/ws", Access::Public, Endpoint::WebSocket),
     get("/health/live", Access::Monitor, Endpoint::Page(NodePage::Live)),
     get("/health/ready", Access::Monitor, Endpoint::Page(NodePage::Ready)),
@@ -50,7 +52,18 @@ static ROUTES: [Route<Endpoint>; 16] = [
     get("/page.css", Access::Public, Endpoint::Page(NodePage::Style)),
     api(Method::POST, "/v1/rooms/{room}/messages", ApiScope::Publish, ApiRoute::Publish),
     api(Method::GET, "/v1/rooms/{room}/messages", ApiScope::Read, ApiRoute::Read),
+    api(Method::GET, "/v1/rooms/{room}", ApiScope::Read, ApiRoute::Room),
+    api(Method::GET, "/v1/rooms/{room}/receipts", ApiScope::Read, ApiRoute::Receipts),
+    api(Method::POST, "/v1/rooms/{room}/signals", ApiScope::Publish, ApiRoute::Signal),
+    api(Method::PUT, MEMBER_PATH, ApiScope::Admin, ApiRoute::Join),
+    api(Method::DELETE, MEMBER_PATH, ApiScope::Admin, ApiRoute::Leave),
+    api(Method::POST, "/v1/users/{user}/signals", ApiScope::Publish, ApiRoute::Signal),
+    api(Method::GET, "/v1/users/{user}/connections", ApiScope::Admin, ApiRoute::Connections),
+    api(Method::POST, "/v1/users/{user}/messages", ApiScope::Publish, ApiRoute::Publish),
+    api(Method::GET, "/v1/users/{user}/messages", ApiScope::Read, ApiRoute::Read),
+    api(Method::POST, "/v1/users/messages", ApiScope::Publish, ApiRoute::UserMessages),
     api(Method::GET, "/v1/rooms/{room}/members", ApiScope::Read, ApiRoute::Members),
+    api(Method::GET, "/v1/rooms/{room}/state", ApiScope::Read, ApiRoute::State),
     api(Method::POST, "/v1/batch", ApiScope::Publish, ApiRoute::Batch),
     api(Method::POST, "/v1/bans", ApiScope::Admin, ApiRoute::Ban),
     api(Method::GET, "/v1/bans", ApiScope::Admin, ApiRoute::Bans),
@@ -139,6 +152,7 @@ async fn answer_client(
                 tracer: &http.worker.tracer,
                 metrics: &http.worker.metrics,
                 orders: &http.status.orders,
+                peers: &http.status.peers,
             };
             let check = AddressCheck {
                 addresses: &http.status.addresses,

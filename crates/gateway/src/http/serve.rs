@@ -150,7 +150,7 @@ async fn backend_stream(
 async fn answer_backend(node: &AdminNode, request: Request<Incoming>) -> Answer {
     let settings = node.settings.borrow().clone();
     let AdminNode { bus, tracer, metrics, status, .. } = node;
-    let orders = &status.orders;
-    let api = ApiNode { bus, settings: &settings, tracer, metrics, orders };
+    let (orders, peers) = (&status.orders, &status.peers);
+    let api = ApiNode { bus, settings: &settings, tracer, metrics, orders, peers };
     route::answer_admin(&api, status, request).await
 }

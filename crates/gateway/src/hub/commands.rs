@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use roomcast_bus::ReceiptNews;
 use roomcast_protocol::{ErrorCode, Lineage, RoomName, Seq};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
@@ -9,7 +10,8 @@ use tokio::time::Instant;
 
 use super::{BackfillPage, QueuedBytes};
 use crate::ephemeral::EphemeralItem;
-use crate::room_log::{Batch, Floor, RoomLog};
+use crate::peers::PeerQuestion;
+use crate::room_log::{Batch, Floor, RoomLog, StateView};
 
 /// From a worker to the hub.
 #[derive(Debug)]
@@ -19,6 +21,8 @@ pub(crate) enum HubCommand {
     Attach { worker: usize, room: RoomName, number: u64 },
     /// The worker's last member left.
     Detach { worker: usize, room: RoomName },
+    /// Readers need the state of a room, at `least` or later.
+    State { worker: usize, room: RoomName, least: Seq },
     /// A reader needs the messages that follow `after`, which lie before the log.
     Backfill { worker: usize, room: RoomName, after: Seq },
 }
@@ -50,8 +54,14 @@ pub(crate) enum WorkerEvent {
     },
     /// A room's log dropped batches.
     Trim { room: RoomName, floor: Floor },
+    /// Users' positions in a room moved.
+    Receipts { room: RoomName, news: Arc<[ReceiptNews]> },
+    /// A node asks about connections: each worker gives its part of the answer.
+    Question(Arc<PeerQuestion>),
     /// What members of a room get beside its log.
     Ephemeral { room: RoomName, items: Arc<[Arc<EphemeralItem>]> },
+    /// The answer to `HubCommand::State`.
+    State { room: RoomName, view: Arc<StateView> },
     /// The answer to `HubCommand::Backfill`.
     Backfill { room: RoomName, answer: BackfillAnswer },
 }

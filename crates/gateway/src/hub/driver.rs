@@ -17,10 +17,12 @@ use super::backfill_reads::BackfillRead;
 use super::commands::MAX_COMMANDS;
 use super::ledger::RoomLedger;
 use super::opening::Opening;
+use super::room_states::StateRead;
 use super::shares::Shares;
 use super::typing::Typings;
 use super::worker_queue::{Sent, WorkerQueue, queue_bytes};
 use super::{HubCommand, WorkerEvent};
+use crate::peers::PeerDesk;
 use crate::room_log::{Batch, Budget, Floor};
 use crate::settings::Settings;
 
@@ -54,7 +56,13 @@ pub(crate) struct Hub {
     pub(super) shares: Shares,
     /// Rooms that may keep pages.
     pub(super) paged: BTreeSet<RoomName>,
+    /// Rooms that may keep a state which can be read again.
+    pub(super) stated: BTreeSet<RoomName>,
+    /// When a value of which room is to be removed; each room once.
+    pub(super) state_ends: BTreeSet<(Instant, RoomName)>,
     pub(super) queues: Vec<WorkerQueue>,
+    /// The node's part in questions between nodes.
+    pub(super) peers: Option<Arc<PeerDesk>>,
     /// Rooms of which this turn has something for the workers beside their logs.
     pub(super) told: Vec<RoomName>,
     pub(super) typings: Typings,
@@ -68,6 +76,11 @@ pub(crate) struct Hub {
     /// Finished reads. Bounded by the number of rooms: each has one read at a time.
     reads: mpsc::UnboundedReceiver<BackfillRead>,
     pub(super) read_done: mpsc::UnboundedSender<BackfillRead>,
+    /// Reads of state to be started at the end of this turn of the loop, each after a pause.
+    pub(super) state_reads_due: Vec<(RoomName, u64, Duration)>,
+    /// Finished reads of state. Bounded by the number of rooms, too.
+    state_reads: mpsc::UnboundedReceiver<StateRead>,
+    pub(super) state_read_done: mpsc::UnboundedSender<StateRead>,
     pub(super) settings: watch::Receiver<Arc<Settings>>,
     pub(super) budget: Budget,
     pub(super) metrics: Metrics,
@@ -83,6 +96,7 @@ impl Hub {
         metrics: Metrics,
     ) -> Self {
         let (read_done, reads) = mpsc::unbounded_channel();
+        let (state_read_done, state_reads) = mpsc::unbounded_channel();
         let budget = Budget::default();
         budget.deflate().set_min(settings.borrow().http.deflate_min);
         let queues = workers.into_iter().map(WorkerQueue::new).collect();
@@ -100,7 +114,10 @@ impl Hub {
             is_refusing: false,
             shares: Shares::default(),
             paged: BTreeSet::new(),
+            stated: BTreeSet::new(),
+            state_ends: BTreeSet::new(),
             queues,
+            peers: None,
             told: Vec::new(),
             typings: Typings::default(),
             people_due: BTreeSet::new(),
@@ -109,10 +126,20 @@ impl Hub {
             reads_due: Vec::new(),
             reads,
             read_done,
+            state_reads_due: Vec::new(),
+            state_reads,
+            state_read_done,
             settings,
             budget,
             metrics,
         }
+    }
+
+    /// The same hub, which hears what other nodes ask.
+    pub(crate) fn with_peers(mut self, peers: Arc<PeerDesk>) -> Self {
+        self.feeds.open(RoomName::nodes());
+        self.peers = Some(peers);
+        self
     }
 
     /// Runs until the last worker has dropped its handle. Work on many rooms at once is done in
@@ -137,11 +164,17 @@ impl Hub {
                 Some((room, range, read)) = self.reads.recv() => {
                     self.read_ended(room, range, read);
                 }
+                Some((room, number, read)) = self.state_reads.recv() => {
+                    self.state_read_ended(room, number, read);
+                }
                 now = tick.tick() => self.tick(now),
                 () = tokio::task::yield_now(), if self.has_slices() => self.slice(),
             }
             for (room, range, pause) in self.take_reads_due() {
                 self.start_read(room, range, pause);
+            }
+            for (room, number, pause) in self.take_state_reads_due() {
+                self.start_state_read(room, number, pause);
             }
         }
     }
@@ -188,16 +221,33 @@ impl Hub {
         if let FeedEvent::Opened { lineage, last } = event {
             ledger.open(lineage, last);
             self.shares.put(&mut ledger.place, 0, &room);
+            self.begin_state(&room);
             return self.send_log_to_all(&room);
         }
+        if let FeedEvent::Receipts(news) = event {
+            for worker in ledger.workers.iter().map(|&(worker, _)| worker) {
+                let event = WorkerEvent::Receipts { room: room.clone(), news: news.clone() };
+                // What finds no space is lost, and the next one of the room tells as much.
+                let _is_sent = self.queues[worker].try_send(&room, event);
+            }
+            return;
+        }
         let is_reset = matches!(event, FeedEvent::Reset { .. });
+        let is_cut = ledger.state.is_some()
+            && matches!(event, FeedEvent::Gap { .. } | FeedEvent::Reset { .. });
         let answers = if is_reset { ledger.backfill.reset() } else { Vec::new() };
         let batches = ledger.batches(&room, event, &self.budget);
         let (lag_bytes, log_bytes) = self.log_limits();
         let max = queue_bytes(log_bytes, self.queues.len());
         for batch in batches {
             let Some(ledger) = self.rooms.get_mut(&room) else { return };
-            let floor = ledger.append(batch.clone(), lag_bytes);
+            let mut floor = ledger.append(batch.clone(), lag_bytes);
+            if is_cut {
+                // Readers get the state behind it, and the frame that belongs to it.
+                floor = ledger.cut();
+            } else {
+                ledger.follow_state(&batch);
+            }
             self.shares.settle(&mut ledger.place, ledger.log.bytes(), &room);
             let append = AppendedBatch { batch, floor, is_reset };
             pass_on(&mut self.queues, &self.metrics, &room, ledger, (&append, max));
@@ -206,6 +256,10 @@ impl Hub {
             }
         }
         self.answer_backfill(&room, answers);
+        match is_cut {
+            true => self.begin_state(&room),
+            false => self.serve_state(&room),
+        }
     }
 
     /// Sends an event that concerns a room to a worker. If the worker's queue is full, the room is
@@ -224,6 +278,7 @@ impl Hub {
             HubCommand::Backfill { worker, room, after } => {
                 self.request_backfill(worker, &room, after);
             }
+            HubCommand::State { worker, room, least } => self.request_state(worker, &room, least),
         }
     }
 }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::backfill::Backfill;
 use super::people::RoomPeople;
+use super::room_state::KeptState;
 use super::shares::SharePlace;
 use crate::ephemeral::EphemeralItem;
 use crate::room_log::{Batch, Budget, Floor, LogEntry, RoomLog};
@@ -27,6 +28,10 @@ pub(super) struct RoomLedger {
     /// Since when no worker is attached.
     pub(super) idle_since: Option<Instant>,
     pub(super) backfill: Backfill,
+    /// The room's state, if it keeps one.
+    pub(super) state: Option<Box<KeptState>>,
+    /// Its place among the rooms of which a value is to be removed.
+    pub(super) state_end: Option<Instant>,
     /// Its place in the order in which rooms give up memory.
     pub(super) place: Option<SharePlace>,
     /// It is in the hub's list of rooms that wait to be opened.
@@ -60,6 +65,8 @@ impl RoomLedger {
             workers: Vec::new(),
             idle_since: None,
             backfill: Backfill::default(),
+            state: None,
+            state_end: None,
             place: None,
             is_watched: false,
             people: None,
@@ -92,9 +99,10 @@ impl RoomLedger {
                 self.lineage = Arc::new(lineage);
                 vec![LogEntry::Reset { lineage: self.lineage.clone(), seq: last, lost }]
             }
-            FeedEvent::Opened { .. } | FeedEvent::Presence(_) | FeedEvent::Ephemeral(_) => {
-                Vec::new()
-            }
+            FeedEvent::Opened { .. }
+            | FeedEvent::Presence(_)
+            | FeedEvent::Receipts(_)
+            | FeedEvent::Ephemeral(_) => Vec::new(),
         };
         let batches = Batch::split(room, self.log.end(), entries, BATCH_BYTES, budget);
         batches.into_iter().map(Arc::new).collect()
@@ -120,6 +128,12 @@ impl RoomLedger {
             _ => self.log.floor_for(self.log.bytes() / 2),
         };
         self.drop_before(floor);
+        self.floor()
+    }
+
+    /// Drops the whole log: no reader can go on over what was appended last.
+    pub(super) fn cut(&mut self) -> Floor {
+        self.drop_before(self.log.end_cursor().batch);
         self.floor()
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use roomcast_bus::{Ephemeral, PresenceNews, Signal, Writer};
 use roomcast_metrics::SignalOutcome;
-use roomcast_protocol::{RoomName, ServerFrame};
+use roomcast_protocol::{RoomKind, RoomName, ServerFrame};
 use tokio::time::Instant;
 
 use super::WorkerEvent;
@@ -24,6 +24,9 @@ const RESET_SPREAD_MS: u64 = 2_000;
 impl Hub {
     /// Something ephemeral was said in a room.
     pub(super) fn hear(&mut self, room: RoomName, ephemeral: Ephemeral) {
+        if room.kind() == RoomKind::Nodes {
+            return self.hear_node(&ephemeral);
+        }
         let item = match ephemeral {
             Ephemeral::Signal(Signal { user, connection, event, data }) => {
                 let frame =
@@ -36,6 +39,17 @@ impl Hub {
             }
         };
         self.tell(&room, vec![item]);
+    }
+
+    /// Another node, or this one, said something: every worker is asked for its part of an answer.
+    fn hear_node(&mut self, ephemeral: &Ephemeral) {
+        let (Some(peers), Ephemeral::Signal(signal)) = (&self.peers, ephemeral) else { return };
+        let Some(question) = peers.hear(signal, self.queues.len()) else { return };
+        let (question, room) = (Arc::new(question), RoomName::nodes());
+        for queue in &self.queues {
+            // Where there is no space the node is silent.
+            let _is_asked = queue.try_send(&room, WorkerEvent::Question(question.clone()));
+        }
     }
 
     /// Who is in a room has changed.

@@ -36,6 +36,7 @@ impl Hub {
             (self.round_size, self.unseen, self.batches) = (0, 0, 0);
             self.metrics.rooms.log_batches.set(0);
         }
+        self.end_states(now);
         self.upkeep_some(now, now_ms());
     }
 
@@ -143,10 +144,12 @@ impl Hub {
         self.shares.settle(&mut ledger.place, ledger.log.bytes(), room);
         // A crowd comes back within seconds: pages are not kept for longer.
         ledger.backfill.forget_unused();
+        let keeps_state = settings.namespace_of(room).state.is_some();
         if !ledger.backfill.has_pages() {
             self.paged.remove(room);
         }
         self.batches += ledger.log.len();
+        self.look_after_state(room, keeps_state);
         self.round.push_back(room.clone());
     }
 
@@ -157,8 +160,12 @@ impl Hub {
             if let Some(at) = ledger.people_at {
                 self.people_due.remove(&(at, room.clone()));
             }
+            if let Some(end) = ledger.state_end {
+                self.state_ends.remove(&(end, room.clone()));
+            }
         }
         self.paged.remove(room);
+        self.stated.remove(room);
         self.feeds.close(room);
         if self.rooms.capacity() > MIN_CAPACITY
             && self.rooms.len() < self.rooms.capacity() / SHRINK_BELOW_PART
@@ -183,7 +190,13 @@ impl Hub {
             let is_lone = |room: &&RoomName| {
                 self.rooms.get(*room).is_some_and(|ledger| ledger.log.len() == 1)
             };
-            let Some(room) = self.shares.first(spared.filter(is_lone)).cloned() else { break };
+            let Some(room) = self.shares.first(spared.filter(is_lone)).cloned() else {
+                match self.stated.pop_first() {
+                    Some(room) => self.forget_state(&room),
+                    None => break,
+                }
+                continue;
+            };
             let Some(ledger) = self.rooms.get_mut(&room) else { break };
             let floor = ledger.shed();
             self.shares.put(&mut ledger.place, ledger.log.bytes(), &room);

@@ -16,6 +16,7 @@ use super::StartError;
 use super::worker_loop::{self, WorkerParts};
 use crate::config::{BusConfig, Config};
 use crate::hub::{Hub, HubCommand, WorkerEvent};
+use crate::peers::PeerDesk;
 use crate::settings::Settings;
 
 /// The hub's thread, which runs the bus as well.
@@ -34,6 +35,7 @@ impl HubThread {
         metrics: &Metrics,
         (queues, commands): (Vec<mpsc::Sender<WorkerEvent>>, mpsc::Receiver<HubCommand>),
         settings: watch::Receiver<Arc<Settings>>,
+        peers: Arc<PeerDesk>,
     ) -> Result<Self, StartError> {
         let runtime = runtime()?;
         let (started, start) = oneshot::channel();
@@ -53,7 +55,8 @@ impl HubThread {
                     }
                 };
                 let _nobody_waits = started.send(Ok(bus.clone()));
-                let hub = Hub::new((bus, feeds), queues, commands, settings, metrics);
+                let hub =
+                    Hub::new((bus, feeds), queues, commands, settings, metrics).with_peers(peers);
                 match guests.await {
                     Ok(parts) => {
                         spawn_local(hub.run());

@@ -58,6 +58,8 @@ pub(super) async fn run(parts: WorkerParts) {
     let (named, means) = ((parts.index, parts.node), (parts.bus, parts.hub, replies));
     let worker = Worker::new(named, means, first, (parts.metrics, parts.tracer), parts.keys);
     let worker = Rc::new(worker.with_users(parts.users));
+    worker.answer_through(status.peers.clone());
+    worker.confirm_through(status.receipts.clone());
     tokio::task::spawn_local(worker.clone().run_passes());
     tokio::task::spawn_local(worker.clone().run_hub_requests());
     tokio::task::spawn_local(worker.clone().run_conflation());

@@ -1,10 +1,12 @@
 //! Where a join begins to read: what it waits for, and what the log and the lineage say. Pure.
 
+use std::fmt;
 use std::rc::Rc;
 
 use roomcast_access::identity::RoomPass;
 use roomcast_protocol::{
-    Data, Epoch, EventName, JoinRoom, Lineage, Position, PresenceStatus, Publish, RequestId, Seq,
+    Data, Epoch, ErrorCode, EventName, JoinRoom, Lineage, Position, PresenceStatus, Publish,
+    ReadMarks, RequestId, Seq,
 };
 use tokio::time::Instant;
 
@@ -21,6 +23,16 @@ pub(crate) struct PendingJoin {
     pub(crate) history: u32,
     /// A reader without the capability `history` gets no message before this time, in ms since 1970.
     pub(crate) oldest: Option<u64>,
+    /// What the bus is asked before it is known where the join begins.
+    pub(crate) lookup: JoinLookup,
+    /// It is answered as one with `since`, also where it has none.
+    pub(crate) resumes: bool,
+    /// It is refused where it could only begin with a gap or a reset.
+    pub(crate) strict: bool,
+    /// The backend that asked for it; else the client did.
+    pub(crate) backend: Option<JoinReply>,
+    /// What its user confirmed of the room, for `joined`.
+    pub(crate) marks: Option<ReadMarks>,
     /// What such a reader does not get of pages that were read for it ends here.
     pub(crate) withheld: Option<Position>,
     /// When it is refused because the bus does not answer.
@@ -34,6 +46,47 @@ pub(crate) struct PendingJoin {
     pub(crate) presence: JoinPresence,
     /// What the connection asked for in the room meanwhile, in its order.
     pub(crate) then: Vec<AfterJoin>,
+}
+
+/// Answers a backend that asked for a join; dropped without an answer, the connection has ended.
+pub(crate) struct JoinReply(Option<Box<dyn FnOnce(Result<(), JoinRefusal>)>>);
+
+/// Why a join was refused, as the client would read it.
+pub(crate) type JoinRefusal = (ErrorCode, String);
+
+impl JoinReply {
+    pub(crate) fn new(reply: impl FnOnce(Result<(), JoinRefusal>) + 'static) -> Self {
+        Self(Some(Box::new(reply)))
+    }
+
+    pub(crate) fn answer(mut self, result: Result<(), JoinRefusal>) {
+        if let Some(reply) = self.0.take() {
+            reply(result);
+        }
+    }
+}
+
+impl Drop for JoinReply {
+    fn drop(&mut self) {
+        if let Some(reply) = self.0.take() {
+            reply(Err((ErrorCode::Cancelled, "the connection has ended".to_owned())));
+        }
+    }
+}
+
+impl fmt::Debug for JoinReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JoinReply")
+    }
+}
+
+/// Whether a join waits for the bus to say where it begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum JoinLookup {
+    /// It does not.
+    Known,
+    /// It waits for the answer of this number.
+    Asked(u64),
 }
 
 /// What waits for the answer to a join of the same connection and room.
@@ -74,6 +127,8 @@ pub(crate) enum StartPoint {
     Log { cursor: Cursor, at: Position },
     /// In a page of backfill that begins after this seq of the current epoch.
     Page { after: Seq },
+    /// Not yet: the bus was asked for the position, or to add the member.
+    Asked,
     /// Beyond this node's log: the bus must say whether the position exists.
     Ahead,
     /// At the end, after a `reset`: the current epoch does not have the position.
@@ -82,6 +137,9 @@ pub(crate) enum StartPoint {
 
 /// Decides where a join begins, in a room whose log this worker has.
 pub(crate) fn start_point(log: &RoomLog, lineage: &Lineage, pending: &PendingJoin) -> StartPoint {
+    if pending.lookup != JoinLookup::Known || pending.presence == JoinPresence::Asked {
+        return StartPoint::Asked;
+    }
     let end = log.end();
     let Some(since) = pending.since else {
         let back = end.seq.saturating_sub(u64::from(pending.history));

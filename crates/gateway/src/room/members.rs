@@ -77,6 +77,11 @@ impl Members {
         slots.filter(|(_, m)| m.connection.is_some()).map(|(slot, m)| (slot as u32, m))
     }
 
+    /// The connections of all that are present.
+    pub(crate) fn connections(&self) -> Vec<Rc<Connection>> {
+        self.slots.iter().filter_map(|member| member.connection.clone()).collect()
+    }
+
     /// A range of slots for one chunk of a pass.
     pub(crate) fn chunk(&mut self, from: usize, to: usize) -> &mut [RoomMember] {
         let to = to.min(self.slots.len());

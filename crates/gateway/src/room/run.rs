@@ -149,6 +149,14 @@ impl<'a> Run<'a> {
     ) -> Self {
         let start = Cursor { batch: 0, frame };
         let mut run = Self { start, pieces: Vec::new(), bytes: 0, frames: 0 };
+        if page.is_snapshot() {
+            // It may be far larger than a turn.
+            let encoded = page.encoded(form);
+            let end = encoded.start(frame).saturating_add(max);
+            let to = encoded.frame_at(end).max(frame + 1).min(encoded.len());
+            run.push(Some(Piece::Frames { encoded, number: 0, from: frame, to }), max);
+            return run;
+        }
         run.add(page, start, form, author, max);
         run
     }

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use roomcast_protocol::{Lineage, Position, RoomName, Seq};
 
+use super::followed::FollowedMessages;
 use super::slow::Laggard;
 use super::{
     LocalPeople, MemberReader, Members, PassState, PendingJoin, PositionCheck, StartPoint,
@@ -28,6 +29,13 @@ pub(crate) struct Room {
     pub(crate) namespace: RefCell<Arc<Namespace>>,
     /// What changes.
     pub(crate) state: RefCell<RoomState>,
+}
+
+impl Room {
+    /// Whether the room keeps state: its readers get that where the log does not reach.
+    pub(crate) fn keeps_state(&self) -> bool {
+        self.namespace.borrow().state.is_some()
+    }
 }
 
 /// Whether the worker has the room's log.
@@ -84,6 +92,8 @@ pub(crate) struct RoomState {
     pub(crate) admitting: bool,
     /// When the oldest message that no pass has finished came to this worker.
     pub(crate) arrived: Option<Instant>,
+    /// Messages whose authors want to know how many users have them.
+    pub(crate) followed: FollowedMessages,
     /// A member may be waiting for a page.
     may_wait: bool,
     /// No member reads the log before this batch.
@@ -113,6 +123,7 @@ impl RoomState {
             queued: false,
             admitting: false,
             arrived: None,
+            followed: FollowedMessages::default(),
             may_wait: false,
             lowest: u64::MAX,
             passed: 0,
@@ -189,9 +200,12 @@ impl RoomState {
     }
 
     /// A member in a page, whose socket takes nothing, lets go of it: it asks for it again when the
-    /// socket takes more.
+    /// socket takes more. A snapshot has to be read to its end: begun again for each full socket, one
+    /// that is larger would never end.
     pub(crate) fn put_page_down(&mut self, slot: u32) {
-        if let MemberReader::Page { page, frame } = &self.members.at(slot).reader {
+        if let MemberReader::Page { page, frame } = &self.members.at(slot).reader
+            && !page.is_snapshot()
+        {
             let position = page.position_before(*frame);
             self.place(slot, MemberReader::Waiting(position));
         }

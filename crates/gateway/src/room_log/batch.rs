@@ -1,48 +1,16 @@
 //! A batch: what one turn of the feed appended to a room, at most 64 KiB or one message. It encodes
 //! itself once per form, when the first reader of that form asks.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use roomcast_protocol::{
-    ConnectionId, Epoch, KeyVisibility, Lineage, Message, Position, RoomName, Seq, ServerFrame,
-    encode_message,
+    ConnectionId, KeyVisibility, Position, RoomName, Seq, ServerFrame, encode_message,
 };
 
 use super::Budget;
+use super::entry::LogEntry;
 use crate::form::Form;
-
-/// Bytes of one message beside its data: envelope, names and bookkeeping, roughly.
-const ENTRY_BYTES: usize = 160;
-
-/// One entry of a room's log: what a reader gets.
-#[derive(Debug, Clone)]
-pub(crate) enum LogEntry {
-    /// The next message.
-    Message(Arc<Message>),
-    /// Messages `from` to `to`, both included, are lost to this node.
-    Gap { from: Seq, to: Seq },
-    /// The room goes on in another epoch, after `seq`.
-    Reset { lineage: Arc<Lineage>, seq: Seq, lost: u64 },
-}
-
-impl LogEntry {
-    /// A reader's position after this entry, if it was in `epoch` before.
-    fn end(&self, epoch: Epoch) -> Position {
-        match self {
-            Self::Message(message) => Position { epoch, seq: message.seq },
-            Self::Gap { to, .. } => Position { epoch, seq: *to },
-            Self::Reset { lineage, seq, .. } => Position { epoch: lineage.epoch, seq: *seq },
-        }
-    }
-
-    fn weight(&self) -> usize {
-        match self {
-            Self::Message(message) => ENTRY_BYTES + message.data.len(),
-            Self::Gap { .. } | Self::Reset { .. } => ENTRY_BYTES,
-        }
-    }
-}
 
 /// Complete frames of a batch in one form of delivery, one after the other.
 #[derive(Debug)]
@@ -100,7 +68,7 @@ impl Batch {
         entries: Vec<LogEntry>,
         budget: &Budget,
     ) -> Self {
-        let end = entries.iter().fold(start, |at, entry| entry.end(at.epoch));
+        let end = entries.iter().fold(start, |at, entry| entry.end(at));
         let weight = entries.iter().map(LogEntry::weight).sum();
         budget.charge(weight);
         let entries = entries.into_boxed_slice();
@@ -187,14 +155,19 @@ impl Batch {
     pub(crate) fn newest(&self) -> Option<u64> {
         self.entries.iter().rev().find_map(|entry| match entry {
             LogEntry::Message(message) => Some(message.time),
-            LogEntry::Gap { .. } | LogEntry::Reset { .. } => None,
+            _ => None,
         })
     }
 
     /// A reader's position before frame `index`.
     pub(crate) fn position_before(&self, index: u32) -> Position {
         let before = &self.entries[..index as usize];
-        before.iter().fold(self.start, |at, entry| entry.end(at.epoch))
+        before.iter().fold(self.start, |at, entry| entry.end(at))
+    }
+
+    /// Whether it is a snapshot of a room's state: whoever has begun it must come to its end.
+    pub(crate) fn is_snapshot(&self) -> bool {
+        matches!(self.entries.first(), Some(LogEntry::State(_)))
     }
 
     /// The first frame after the last `Reset`, and the position there.
@@ -207,7 +180,7 @@ impl Batch {
     /// one epoch.
     pub(crate) fn frame_after(&self, seq: Seq, from: u32) -> u32 {
         let rest = &self.entries[from as usize..];
-        let skipped = rest.partition_point(|entry| entry.end(self.start.epoch).seq <= seq);
+        let skipped = rest.partition_point(|entry| entry.end(self.start).seq <= seq);
         from + skipped as u32
     }
 
@@ -249,6 +222,11 @@ impl Batch {
             LogEntry::Gap { from, to } => {
                 ServerFrame::gap(room, (*from, *to)).encode(encoding, payload);
             }
+            LogEntry::Conflated { from, to } => {
+                let (from, to, conflated, state) = (*from, *to, true, false);
+                ServerFrame::Gap { room, from, to, conflated, state }.encode(encoding, payload);
+            }
+            LogEntry::State(part) => part.frame(room).encode(encoding, payload),
             LogEntry::Reset { lineage, seq, lost } => {
                 ServerFrame::reset(room, Position { epoch: lineage.epoch, seq: *seq }, *lost)
                     .encode(encoding, payload);

@@ -35,11 +35,13 @@ impl Budget {
         &self.0.deflate
     }
 
-    pub(super) fn charge(&self, bytes: usize) {
+    /// Counts bytes that are held from now on.
+    pub(crate) fn charge(&self, bytes: usize) {
         self.0.used.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    pub(super) fn release(&self, bytes: usize) {
+    /// Counts bytes that are not held any more.
+    pub(crate) fn release(&self, bytes: usize) {
         self.0.used.fetch_sub(bytes, Ordering::Relaxed);
     }
 

@@ -149,6 +149,9 @@ impl Worker {
     ) -> bool {
         for id in rooms.by_ref().take(SLICE) {
             let Some(room) = self.rooms.by_id(id) else { continue };
+            if connection.is_granted(id) {
+                continue;
+            }
             if self.decide(connection, &room.name, RoomAction::Stay).is_err() {
                 self.put_out(connection, &room, NOT_ALLOWED);
             } else if self.decide(connection, &room.name, RoomAction::SeeMembers).is_err() {

@@ -10,14 +10,15 @@ use roomcast_protocol::{ErrorCode, Position, Seq, ServerFrame};
 use super::Worker;
 use super::backfill_joins::{JoinStart, withheld_start};
 use crate::hub::{BackfillAnswer, BackfillPage};
-use crate::room::{
-    JoinPresence, MemberReader, PendingJoin, Room, RoomState, StartPoint, start_point,
-};
+use crate::room::{MemberReader, PendingJoin, Room, RoomState, StartPoint, start_point};
 
 impl Worker {
     /// Asks the hub for the page that the oldest reader behind the log needs, unless a request is under
     /// way. A member whose socket takes no bytes does not count: it asks in its next turn of writing.
     pub(super) fn request_backfill(&self, room: &Rc<Room>) {
+        if room.keeps_state() {
+            return self.serve_state(room, None);
+        }
         let mut state = room.state.borrow_mut();
         if state.page_asked {
             return;
@@ -56,11 +57,6 @@ impl Worker {
         let mut ready = Vec::new();
         let mut kept = Vec::new();
         for mut pending in std::mem::take(&mut state.pending) {
-            // One that waits for its numbers asks for the page again.
-            if pending.presence == JoinPresence::Asked {
-                kept.push(pending);
-                continue;
-            }
             match start_point(&state.log, &state.lineage, &pending) {
                 StartPoint::Page { after } if page.serves(after) && pending.oldest.is_some() => {
                     match recent_start_in(room, page, after, &pending) {
@@ -159,13 +155,13 @@ fn start_in(
     let reader = reader_in(page, after, state);
     if pending.since.is_none() {
         let at = Position { epoch: page.epoch, seq: after.max(page.start) };
-        return JoinStart { reader, at, outcome: None, notice: None };
+        return JoinStart { reader, at, outcome: None, notice: None, has_snapshot: false };
     }
     let at = Position { epoch: page.epoch, seq: after };
     let missing = page.missing(after);
     let notice = missing.map(|(from, to)| ServerFrame::gap(room.name.clone(), (from, to)));
     let outcome = if missing.is_some() { ResumeOutcome::Gap } else { ResumeOutcome::Recovered };
-    JoinStart { reader, at, outcome: Some(outcome), notice }
+    JoinStart { reader, at, outcome: Some(outcome), notice, has_snapshot: false }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 use std::rc::Rc;
 
 use roomcast_metrics::ResumeOutcome;
-use roomcast_protocol::{Lineage, Position, Seq, ServerFrame};
+use roomcast_protocol::{ErrorCode, Lineage, Position, Seq, ServerFrame};
 
 use super::people::departure;
 use super::{BusAnswer, Worker};
@@ -14,7 +14,6 @@ use crate::room::{
     Attachment, JoinPresence, MemberReader, PendingJoin, PositionCheck, Room, StartPoint,
     start_point,
 };
-use crate::settings::PresenceSetting;
 
 /// How a join begins.
 pub(super) struct JoinStart {
@@ -25,12 +24,17 @@ pub(super) struct JoinStart {
     pub(super) outcome: Option<ResumeOutcome>,
     /// `gap` or `reset`, sent right after `joined`.
     pub(super) notice: Option<ServerFrame>,
+    /// A snapshot of the room's state follows.
+    pub(super) has_snapshot: bool,
 }
 
 impl Worker {
     /// Answers every waiting join that can be answered now, and asks for what the others need.
     pub(super) fn resolve(&self, room: &Rc<Room>) {
-        let has_presence = room.namespace.borrow().presence.mode != PresenceSetting::Off;
+        if room.keeps_state() {
+            return self.serve_state(room, None);
+        }
+        self.appear_all(room);
         let mut state = room.state.borrow_mut();
         if !matches!(state.attachment, Attachment::Live(_)) {
             return;
@@ -38,16 +42,7 @@ impl Worker {
         let mut ready = Vec::new();
         let mut kept = Vec::new();
         let (mut is_ahead, mut is_before) = (false, false);
-        let mut appearing = Vec::new();
-        for mut pending in std::mem::take(&mut state.pending) {
-            if has_presence && pending.presence == JoinPresence::Unasked {
-                pending.presence = JoinPresence::Asked;
-                appearing.push((pending.connection.clone(), pending.info.take()));
-            }
-            if pending.presence == JoinPresence::Asked {
-                kept.push(pending);
-                continue;
-            }
+        for pending in std::mem::take(&mut state.pending) {
             match start_point(&state.log, &state.lineage, &pending) {
                 StartPoint::Log { cursor, at } => {
                     let start = match pending.oldest {
@@ -59,7 +54,7 @@ impl Worker {
                         None => {
                             let outcome = pending.since.map(|_| ResumeOutcome::Recovered);
                             let reader = MemberReader::Log(cursor);
-                            JoinStart { reader, at, outcome, notice: None }
+                            JoinStart { reader, at, outcome, notice: None, has_snapshot: false }
                         }
                     };
                     ready.push((pending, start));
@@ -71,8 +66,12 @@ impl Worker {
                     let notice =
                         Some(ServerFrame::reset(room.name.clone(), Position { epoch, seq }, lost));
                     let outcome = Some(ResumeOutcome::Reset);
-                    ready.push((pending, JoinStart { reader, at, outcome, notice }));
+                    ready.push((
+                        pending,
+                        JoinStart { reader, at, outcome, notice, has_snapshot: false },
+                    ));
                 }
+                StartPoint::Asked => kept.push(pending),
                 StartPoint::Page { .. } => {
                     is_before = true;
                     kept.push(pending);
@@ -86,9 +85,6 @@ impl Worker {
         state.pending = kept;
         let ask_standing = is_ahead && !std::mem::replace(&mut state.standing_asked, is_ahead);
         drop(state);
-        for (connection, info) in appearing {
-            self.appear(&connection, room, info.as_ref());
-        }
         self.admit_all(room, ready);
         if ask_standing {
             self.ask_standing(room);
@@ -116,7 +112,13 @@ impl Worker {
 
     /// Answers a join with `joined`; the connection is a member from now on.
     fn admit(&self, room: &Rc<Room>, pending: PendingJoin, start: JoinStart) {
-        let PendingJoin { connection, id, since, then, presence, listens, .. } = pending;
+        let is_whole = start.outcome.is_none_or(|outcome| outcome == ResumeOutcome::Recovered);
+        if pending.strict && !is_whole {
+            return self.refuse_joins(room, vec![pending], ErrorCode::Unrecoverable);
+        }
+        let PendingJoin {
+            connection, id, resumes, marks, backend, then, presence, listens, ..
+        } = pending;
         connection.end_join(room.id);
         if !connection.is_open() {
             self.drop_pass(&connection, room.id);
@@ -126,7 +128,7 @@ impl Worker {
         if let Some(outcome) = start.outcome {
             self.metrics.rooms.resumes[outcome].inc();
         }
-        let recovered = since.map(|_| start.outcome == Some(ResumeOutcome::Recovered));
+        let recovered = resumes.then_some(is_whole);
         connection.send(&ServerFrame::Joined {
             id,
             room: room.name.clone(),
@@ -134,11 +136,14 @@ impl Worker {
             seq: start.at.seq,
             recovered,
             counts: self.numbers_for(&connection, room, presence),
-            marks: None,
-            state: false,
+            marks,
+            state: start.has_snapshot,
         });
         if let Some(notice) = start.notice {
             connection.send(&notice);
+        }
+        if let Some(backend) = backend {
+            backend.answer(Ok(()));
         }
         let listening = match listens && presence != JoinPresence::Unasked {
             true => ListInterest::Yes,
@@ -151,7 +156,7 @@ impl Worker {
 
     /// Asks the bus for the lineage and the last seq of a room, once for all joins whose positions
     /// this node has not seen.
-    fn ask_standing(&self, room: &Rc<Room>) {
+    pub(super) fn ask_standing(&self, room: &Rc<Room>) {
         let (bus, name) = (self.bus.clone(), room.name.clone());
         let answers = self.answers.clone();
         tokio::task::spawn_local(async move {
@@ -196,12 +201,12 @@ pub(super) fn withheld_start(
     let (from, to) = (since + 1, end.seq);
     let notice = (from <= to).then(|| ServerFrame::gap(room.name.clone(), (from, to)));
     let outcome = if notice.is_some() { ResumeOutcome::Gap } else { ResumeOutcome::Recovered };
-    JoinStart { reader, at, outcome: Some(outcome), notice }
+    JoinStart { reader, at, outcome: Some(outcome), notice, has_snapshot: false }
 }
 
 /// How many messages a reader at `since` has received that are not part of the current epoch, which
 /// ends at `end`.
-fn lost(lineage: &Lineage, end: Position, since: Option<Position>) -> u64 {
+pub(super) fn lost(lineage: &Lineage, end: Position, since: Option<Position>) -> u64 {
     let Some(since) = since else { return 0 };
     since.seq.saturating_sub(lineage.kept_of(since.epoch, end.seq).unwrap_or(0))
 }

@@ -23,7 +23,9 @@ impl Worker {
 
     /// Moves members that wait for a page into the log, where the log reaches back to them.
     pub(super) fn move_waiting(&self, room: &Rc<Room>) {
-        self.rebase_waiting(room);
+        if !room.keeps_state() {
+            self.rebase_waiting(room);
+        }
         let mut moved = Vec::new();
         let mut state = room.state.borrow_mut();
         for (slot, connection, position) in state.waiting() {

@@ -89,6 +89,11 @@ impl LiveConnections {
         connection.pulse.heard.set(self.heartbeats.borrow().now());
     }
 
+    /// The worker's time at its last tick.
+    pub(super) fn now(&self) -> WorkerTime {
+        self.heartbeats.borrow().now()
+    }
+
     /// The worker's time. `stopped` is time in which the process did not run; it does not count.
     pub(super) fn now_after(&self, stopped: Duration) -> WorkerTime {
         let mut heartbeats = self.heartbeats.borrow_mut();

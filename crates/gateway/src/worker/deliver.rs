@@ -28,6 +28,8 @@ impl Worker {
                 self.resolve(&room);
                 self.request_backfill(&room);
                 self.queue_pass(&room);
+                // Moves may have been lost meanwhile.
+                self.count_soon(&room);
             }
             WorkerEvent::Refused { room, number, code } => {
                 let Some(room) = self.room(&room) else { return };
@@ -58,6 +60,8 @@ impl Worker {
                 }
                 self.queue_pass(&room);
             }
+            WorkerEvent::Receipts { room, news } => self.take_receipts(&room, &news),
+            WorkerEvent::Question(question) => self.take_question(&question),
             WorkerEvent::Trim { room, floor } => {
                 let Some(room) = self.room(&room) else { return };
                 let fallen = room.state.borrow_mut().trim(floor);
@@ -68,6 +72,11 @@ impl Worker {
                 let dropped = room.state.borrow_mut().waiting_items.add(&items);
                 self.metrics.people.signals[SignalOutcome::Dropped].inc_by(dropped);
                 self.queue_pass(&room);
+            }
+            WorkerEvent::State { room, view } => {
+                if let Some(room) = self.room(&room) {
+                    self.take_state(&room, &view);
+                }
             }
             WorkerEvent::Backfill { room, answer } => {
                 if let Some(room) = self.room(&room) {
@@ -99,6 +108,9 @@ impl Worker {
     /// Decides about members that need batches which the log has dropped: members that were too slow
     /// are closed or skip to the end, by policy; the others wait for a page.
     fn judge(&self, room: &Rc<Room>, fallen: Vec<Laggard>) {
+        if room.keeps_state() {
+            return self.judge_in_state(room, fallen);
+        }
         let policy = room.namespace.borrow().slow;
         let (mut evicted, mut closed) = (false, Vec::new());
         for Laggard { connection, slot, position, verdict } in fallen {

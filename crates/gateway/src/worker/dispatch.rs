@@ -3,11 +3,15 @@
 
 use std::rc::Rc;
 
+use roomcast_bus::ReceiptKind;
 use roomcast_protocol::{
-    ClientFrame, Data, ErrorCode, HistoryQuery, JoinRoom, Publish, RequestId, RoomName, ServerFrame,
+    ClientFrame, Data, ErrorCode, HistoryQuery, JoinRoom, Position, Publish, RequestId, RoomKind,
+    RoomName, ServerFrame,
 };
 
 use super::Worker;
+use super::confirms::Confirmation;
+use super::state_reads::StateQuery;
 use crate::connection::{Connection, RequestRate};
 use crate::hub::now_ms;
 use crate::permit::{Denial, RoomAction};
@@ -19,8 +23,10 @@ enum RoomRequest {
     Leave { id: Option<RequestId>, room: RoomName },
     Publish(Publish),
     History(HistoryQuery),
+    Confirm { id: Option<RequestId>, confirmation: Confirmation },
     Say { id: Option<RequestId>, room: RoomName, word: MemberWord },
     Members { id: Option<RequestId>, room: RoomName, page: Option<Box<str>> },
+    State(StateQuery),
 }
 
 impl RoomRequest {
@@ -33,8 +39,10 @@ impl RoomRequest {
                 (*id, room, RoomAction::Publish { data_bytes: data.len() })
             }
             Self::History(HistoryQuery { id, room, .. }) => (*id, room, RoomAction::ReadHistory),
+            Self::Confirm { id, confirmation } => (*id, &confirmation.room, RoomAction::Confirm),
             Self::Say { id, room, word } => (*id, room, action_of(word)),
             Self::Members { id, room, .. } => (*id, room, RoomAction::SeeMembers),
+            Self::State(StateQuery { id, room, .. }) => (*id, room, RoomAction::ReadState),
         }
     }
 }
@@ -81,8 +89,21 @@ impl Worker {
             ClientFrame::Leave { id, room } => RoomRequest::Leave { id, room },
             ClientFrame::Publish(publish) => RoomRequest::Publish(publish),
             ClientFrame::History(query) => RoomRequest::History(query),
+            ClientFrame::Received { id, room, epoch, seq, read } => {
+                let kind = if read { ReceiptKind::Read } else { ReceiptKind::Received };
+                let at = Position { epoch, seq };
+                RoomRequest::Confirm { id, confirmation: Confirmation { room, at, kind } }
+            }
+            ClientFrame::Room { id, rooms } => return self.room_info(connection, id, rooms),
+            ClientFrame::State { id, room, page } => {
+                RoomRequest::State(StateQuery { id, room, page })
+            }
             ClientFrame::Signal { id, room, event, data } => {
                 RoomRequest::Say { id, room, word: MemberWord::Signal { event, data } }
+            }
+            ClientFrame::Typing { id, room, .. } if room.kind() != RoomKind::Application => {
+                let reason = (ErrorCode::Unsupported, "there is no typing in this room");
+                return self.refuse(connection, id, Some(&room), reason);
             }
             ClientFrame::Typing { id, room, active } => {
                 RoomRequest::Say { id, room, word: MemberWord::Typing { active } }
@@ -120,7 +141,7 @@ impl Worker {
         let (id, room, action) = request.parts();
         let taken = match action {
             RoomAction::Publish { .. } => self.take_publish(connection, room),
-            RoomAction::ReadHistory | RoomAction::SeeMembers => {
+            RoomAction::ReadHistory | RoomAction::ReadState | RoomAction::SeeMembers => {
                 self.take_request(connection, RequestRate::Read)
             }
             RoomAction::Signal { .. } | RoomAction::Show { .. } => {
@@ -128,6 +149,8 @@ impl Worker {
             }
             // Joins are counted before, as some are free.
             RoomAction::Join { .. } | RoomAction::Stay | RoomAction::Leave => Ok(()),
+            // They are few writes, however many come.
+            RoomAction::Confirm => Ok(()),
         };
         if let Err(excess) = taken {
             return self.refuse_above(connection, id, Some(room), excess);
@@ -140,8 +163,10 @@ impl Worker {
             RoomRequest::Leave { id, room } => self.leave(connection, id, room),
             RoomRequest::Publish(publish) => self.publish_judged(connection, publish),
             RoomRequest::History(query) => self.history(connection, query),
+            RoomRequest::Confirm { id, confirmation } => self.confirm(connection, id, confirmation),
             RoomRequest::Say { id, room, word } => self.say(connection, (id, room), word),
             RoomRequest::Members { id, room, page } => self.members(connection, (id, room), page),
+            RoomRequest::State(query) => self.read_state(connection, query),
         }
     }
 }

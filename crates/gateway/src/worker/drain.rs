@@ -18,6 +18,8 @@ use crate::drain::Schedule;
 const SEARCH_PERIOD: Duration = Duration::from_millis(50);
 /// How long connections may take to end when the node does.
 const END_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long the bus may then take to write that they are gone.
+const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 /// The reason in `reconnect`.
 const REASON: &str = "drain";
 
@@ -85,6 +87,8 @@ impl Worker {
         while !self.connections.is_empty() && Instant::now() < deadline {
             sleep(Duration::from_millis(10)).await;
         }
+        // The other nodes would count its members until they judge this one dead.
+        self.bus.presence_flush(FLUSH_TIMEOUT).await;
     }
 
     /// Sends `reconnect` to a connection that came after the drain had begun. It is closed when the

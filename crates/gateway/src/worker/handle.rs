@@ -25,6 +25,7 @@ impl Worker {
         let begun = Instant::now();
         let mut requests = 1;
         let decoded = ClientFrame::decode(connection.encoding(), payload);
+        let decoded = decoded.map(|frame| frame.of_user(connection.user.as_ref()));
         let fate = self.take_message(connection, decoded.as_ref().ok());
         let kind = decoded.as_ref().ok().map(ClientFrame::frame_type);
         // A `ping` shows that the client is alive, but not that it is in use.
@@ -105,6 +106,7 @@ impl Worker {
             limits: settings.limits.told(),
         });
         self.move_latecomer(connection);
+        self.join_own_room(connection, &settings);
         self.begin_by_orders(connection);
         self.write(connection);
     }
@@ -113,6 +115,7 @@ impl Worker {
     pub(crate) fn dismiss(&self, id: ConnectionId) {
         if let Some(connection) = self.connections.get(id) {
             self.forget_access(&connection);
+            self.end_followed(&connection);
         }
         self.connections.remove(id);
     }

@@ -34,6 +34,7 @@ enum Want {
     Attach { number: u64 },
     Detach,
     Backfill { after: Seq },
+    State { least: Seq },
 }
 
 impl HubRequests {
@@ -48,6 +49,7 @@ impl HubRequests {
             HubCommand::Attach { room, number, .. } => (room, Want::Attach { number }),
             HubCommand::Detach { room, .. } => (room, Want::Detach),
             HubCommand::Backfill { room, after, .. } => (room, Want::Backfill { after }),
+            HubCommand::State { room, least, .. } => (room, Want::State { least }),
         };
         if let Some(ask) = self.rooms.get_mut(&room) {
             let cancels = matches!(want, Want::Detach) && !ask.is_known;
@@ -73,6 +75,7 @@ impl HubRequests {
         }
         Some(match want {
             Want::Attach { number } => HubCommand::Attach { worker, room, number },
+            Want::State { least } => HubCommand::State { worker, room, least },
             Want::Detach => HubCommand::Detach { worker, room },
             Want::Backfill { after } => HubCommand::Backfill { worker, room, after },
         })
@@ -105,6 +108,11 @@ impl HubClient {
     /// Asks for the messages of a room that follow `after`.
     pub(super) fn backfill(&self, room: RoomName, after: Seq) {
         self.ask(HubCommand::Backfill { worker: self.worker, room, after });
+    }
+
+    /// Asks for the state of a room at `least` or later.
+    pub(super) fn state(&self, room: RoomName, least: Seq) {
+        self.ask(HubCommand::State { worker: self.worker, room, least });
     }
 
     /// Sends a command at once, unless the hub's queue is full or other commands wait already.

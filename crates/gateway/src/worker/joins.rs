@@ -7,13 +7,15 @@ use std::time::Duration;
 use roomcast_access::identity::RoomPass;
 use roomcast_bus::Departure;
 use roomcast_metrics::ResumeOutcome;
-use roomcast_protocol::{ErrorCode, JoinRoom, RequestId, RoomName, ServerFrame, Since};
+use roomcast_protocol::{ErrorCode, JoinRoom, RequestId, RoomKind, RoomName, ServerFrame, Since};
 use tokio::time::Instant;
 
 use super::Worker;
 use super::chores::SLICE;
 use crate::connection::Connection;
-use crate::room::{AfterJoin, Attachment, JoinPresence, PendingJoin, PositionCheck, Room};
+use crate::room::{
+    AfterJoin, Attachment, JoinLookup, JoinPresence, JoinReply, PendingJoin, PositionCheck, Room,
+};
 
 /// How long a join may wait for the bus before it is refused.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(3);
@@ -31,31 +33,75 @@ impl Worker {
         join: JoinRoom,
         pass: Option<RoomPass>,
     ) {
-        let settings = self.settings();
-        let known = self.room(&join.room);
-        let is_its = |room: Rc<Room>| {
+        if join.room.kind() == RoomKind::User && connection.is_auto_joined.take() {
+            self.quit_own_room(connection, &join.room);
+        }
+        match self.may_enter(connection, &join.room) {
+            Ok(()) => self.wait_to_join(connection, id, join, (pass, None)),
+            Err(reason) => self.refuse(connection, id, Some(&join.room), reason),
+        }
+    }
+
+    /// Whether a connection may be in one room more; then it counts for its user.
+    pub(super) fn may_enter(
+        &self,
+        connection: &Connection,
+        name: &RoomName,
+    ) -> Result<(), (ErrorCode, &'static str)> {
+        if self.is_in(connection, name) {
+            return Err((ErrorCode::AlreadyJoined, "this connection is in that room already"));
+        }
+        let most = self.settings.borrow().limits.rooms;
+        if connection.rooms() + connection.joining() >= most {
+            return Err((ErrorCode::TooManyRooms, "this connection is in too many rooms"));
+        }
+        match self.take_user_room(connection) {
+            true => Ok(()),
+            false => {
+                Err((ErrorCode::TooManyRooms, "this user's connections are in too many rooms"))
+            }
+        }
+    }
+
+    /// Whether a connection is in a room, or waits to be.
+    pub(super) fn is_in(&self, connection: &Connection, name: &RoomName) -> bool {
+        self.room(name).is_some_and(|room| {
             connection.is_joining(room.id) || connection.membership_in(room.id).is_some()
-        };
-        if known.is_some_and(is_its) {
-            let reason = (ErrorCode::AlreadyJoined, "this connection is in that room already");
-            return self.refuse(connection, id, Some(&join.room), reason);
-        }
-        if connection.rooms() + connection.joining() >= settings.limits.rooms {
-            let reason = (ErrorCode::TooManyRooms, "this connection is in too many rooms");
-            return self.refuse(connection, id, Some(&join.room), reason);
-        }
-        if !self.take_user_room(connection) {
-            let reason = (ErrorCode::TooManyRooms, "this user's connections are in too many rooms");
-            return self.refuse(connection, id, Some(&join.room), reason);
-        }
+        })
+    }
+
+    /// Has a connection wait for a room that it may enter; with a token of the room's own, or for a
+    /// backend.
+    pub(super) fn wait_to_join(
+        &self,
+        connection: &Rc<Connection>,
+        id: Option<RequestId>,
+        join: JoinRoom,
+        (pass, backend): (Option<RoomPass>, Option<JoinReply>),
+    ) {
         let room = self.room_or_ask(&join.room);
-        let kept = room.namespace.borrow().retention.history_size;
+        let lookup = self.look_up_join(connection, &room, &join);
+        let resumes = join.since.is_some();
+        // Where there is state, a join begins with that.
+        let kept = match room.keeps_state() {
+            true => 0,
+            false => room.namespace.borrow().retention.history_size,
+        };
         let pending = PendingJoin {
             connection: connection.clone(),
             id,
             since: join.since.and_then(Since::position),
             history: join.history.unwrap_or(0).min(kept),
-            oldest: join.since.and_then(|_| self.oldest_for(connection, &join.room, pass.as_ref())),
+            // Also for a join that turns out to resume.
+            oldest: match resumes || lookup != JoinLookup::Known {
+                true => self.oldest_for(connection, &join.room, pass.as_ref()),
+                false => None,
+            },
+            lookup,
+            resumes,
+            strict: join.strict,
+            marks: None,
+            backend,
             withheld: None,
             deadline: Instant::now() + JOIN_TIMEOUT,
             known: PositionCheck::Unasked,
@@ -98,7 +144,7 @@ impl Worker {
     }
 
     /// Takes back a join that waits; false if there is none.
-    fn cancel_join(&self, connection: &Rc<Connection>, room: &Rc<Room>) -> bool {
+    pub(super) fn cancel_join(&self, connection: &Rc<Connection>, room: &Rc<Room>) -> bool {
         if !connection.end_join(room.id) {
             return false;
         }
@@ -120,12 +166,12 @@ impl Worker {
         let mut state = room.state.borrow_mut();
         let is_its = |join: &PendingJoin| Rc::ptr_eq(&join.connection, connection);
         let Some(at) = state.pending.iter().position(is_its) else { return };
-        let PendingJoin { id, then, .. } = state.pending.remove(at);
+        let PendingJoin { id, then, backend, .. } = state.pending.remove(at);
         drop(state);
         let (tokens, publishes): (Vec<_>, Vec<_>) =
             then.into_iter().partition(|request| matches!(request, AfterJoin::Token { .. }));
         if connection.is_open() {
-            self.refuse(connection, id, Some(&room.name), reason);
+            self.refuse_join(connection, &room.name, (id, backend), reason);
         }
         // Joins of the same room that waited for this one are taken back with it.
         for request in tokens {
@@ -160,7 +206,7 @@ impl Worker {
 
     /// Refuses joins that were taken out of a room, and publishes what waited for them.
     pub(super) fn refuse_joins(&self, room: &Rc<Room>, refused: Vec<PendingJoin>, code: ErrorCode) {
-        for PendingJoin { connection, id, since, then, .. } in refused {
+        for PendingJoin { connection, id, since, then, backend, .. } in refused {
             connection.end_join(room.id);
             self.drop_pass(&connection, room.id);
             self.settle_user_rooms(&connection);
@@ -170,13 +216,28 @@ impl Worker {
             }
             let message = match code {
                 ErrorCode::Overloaded => "the node holds as many rooms as it may; try again",
+                ErrorCode::Unrecoverable => "not all messages since that position can be delivered",
                 _ => "the bus does not answer; try again",
             };
-            self.refuse(&connection, id, Some(&room.name), (code, message));
+            self.refuse_join(&connection, &room.name, (id, backend), (code, message));
             self.go_on_after_join(&connection, &room.name, then);
             self.write_soon(&connection);
         }
         self.forget_if_empty(room);
+    }
+
+    /// Tells the side that asked for a join that it is refused.
+    fn refuse_join(
+        &self,
+        connection: &Rc<Connection>,
+        room: &RoomName,
+        (id, backend): (Option<RequestId>, Option<JoinReply>),
+        (code, message): (ErrorCode, &str),
+    ) {
+        match backend {
+            Some(backend) => backend.answer(Err((code, message.to_owned()))),
+            None => self.refuse(connection, id, Some(room), (code, message)),
+        }
     }
 
     /// Refuses up to `count` joins that have waited too long. True if others may be left.

@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 
 use super::{BusAnswer, Worker};
 use crate::connection::Connection;
+use crate::publication::judge_options;
 
 /// Large payloads of a worker that are judged or wait for it; a publish with one more is refused as
 /// `overloaded`. Each is up to `limits.message_bytes` in size, and the one that is judged takes a
@@ -45,6 +46,9 @@ impl Worker {
     /// Publishes what the namespace's rules take, and refuses the rest.
     pub(super) fn publish_judged(&self, connection: &Rc<Connection>, publish: Publish) {
         let settings = self.settings();
+        if let Err(reason) = judge_options(&publish, settings.namespace_of(&publish.room)) {
+            return self.refuse(connection, publish.id, Some(&publish.room), reason);
+        }
         let Some(rules) = settings.rules.of(&settings.namespace_of(&publish.room).name) else {
             return self.publish(connection, publish);
         };

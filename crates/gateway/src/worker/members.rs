@@ -9,7 +9,7 @@ use roomcast_protocol::{CloseCode, RoomName};
 use super::Worker;
 use crate::connection::Connection;
 use crate::permit::ListInterest;
-use crate::room::{MemberReader, Room, RoomMember, RoomState};
+use crate::room::{Attachment, MemberReader, Room, RoomMember, RoomState};
 
 impl Worker {
     /// A room of this worker by its name.
@@ -87,6 +87,10 @@ impl Worker {
     pub(super) fn forget_if_empty(&self, room: &Rc<Room>) {
         let mut state = room.state.borrow_mut();
         if state.members.len() > 0 || !state.pending.is_empty() || state.admitting {
+            return;
+        }
+        // Without its log the room hears of no receipts, and must be asked for again.
+        if !state.followed.is_empty() && matches!(state.attachment, Attachment::Live(_)) {
             return;
         }
         self.rooms.unwatch(&mut state);

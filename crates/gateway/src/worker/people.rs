@@ -17,7 +17,7 @@ use super::Worker;
 use super::requests::{BusAnswer, Requester};
 use crate::connection::{Connection, ConnectionPhase, Ended, RoomId};
 use crate::permit::RoomAction;
-use crate::room::{JoinPresence, Room, ShownSelf};
+use crate::room::{Attachment, JoinPresence, Room, ShownSelf};
 use crate::settings::{PresenceSetting, PresenceSettings};
 
 /// How long a join waits for its numbers; it is looked at four times a second.
@@ -62,16 +62,29 @@ pub(super) fn departure(connection: &Connection) -> Departure {
 }
 
 impl Worker {
-    /// Tells the bus of a connection that is about to be a member. False if the room has no presence.
-    pub(super) fn appear(&self, connection: &Connection, room: &Room, info: Option<&Data>) -> bool {
-        let Some(policy) = policy_of(room.namespace.borrow().presence) else { return false };
-        let token_info = || connection.judge(|identity| identity.info().cloned());
-        let info = info.cloned().or_else(token_info);
-        let shown = ShownSelf { info, ..ShownSelf::default() };
-        self.appear_as(connection, room, shown, policy);
+    /// Tells the bus of the connections that wait to be members, each once, if the room has presence
+    /// and its log is here.
+    pub(super) fn appear_all(&self, room: &Room) {
+        let Some(policy) = policy_of(room.namespace.borrow().presence) else { return };
+        let mut state = room.state.borrow_mut();
+        if !matches!(state.attachment, Attachment::Live(_)) {
+            return;
+        }
+        let mut appearing = Vec::new();
+        for pending in &mut state.pending {
+            if pending.presence == JoinPresence::Unasked {
+                pending.presence = JoinPresence::Asked;
+                appearing.push((pending.connection.clone(), pending.info.clone()));
+            }
+        }
+        drop(state);
         let due = Instant::now() + NUMBERS_TIMEOUT;
-        self.waiting_for_numbers.borrow_mut().push_back((due, room.id, connection.id));
-        true
+        for (connection, info) in appearing {
+            let token_info = || connection.judge(|identity| identity.info().cloned());
+            let shown = ShownSelf { info: info.or_else(token_info), ..ShownSelf::default() };
+            self.appear_as(&connection, room, shown, policy);
+            self.waiting_for_numbers.borrow_mut().push_back((due, room.id, connection.id));
+        }
     }
 
     fn appear_as(

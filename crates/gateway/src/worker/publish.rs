@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use roomcast_bus::{PublishAck, PublishError};
 use roomcast_metrics::LimitName;
-use roomcast_protocol::{Publish, RoomName, ServerFrame, UserName};
+use roomcast_protocol::{ErrorCode, Publish, RoomName, ServerFrame, UserName};
 
 use super::Worker;
 use super::requests::{BusAnswer, Requester};
@@ -23,6 +23,11 @@ impl Worker {
     /// A client publishes.
     pub(super) fn publish(&self, connection: &Rc<Connection>, request: Publish) {
         let Some(request) = self.wait_for_join(connection, request) else { return };
+        if request.receipts && self.settings.borrow().namespace_of(&request.room).receipts.is_none()
+        {
+            let reason = (ErrorCode::Unsupported, "this room keeps no receipts");
+            return self.refuse(connection, request.id, Some(&request.room), reason);
+        }
         let reserved = match self.reserve_room(connection, &request.room) {
             Ok(reserved) => reserved,
             Err(excess) => {
@@ -32,7 +37,7 @@ impl Worker {
         let settings = self.settings();
         #[cfg(debug_assertions)]
         inject(settings.fault.as_ref(), request.event.as_ref());
-        let (id, room) = (request.id, request.room.clone());
+        let (id, room, receipts) = (request.id, request.room.clone(), request.receipts);
         if request.key.is_some() || !request.echo {
             self.note_author(connection, &room);
         }
@@ -50,6 +55,7 @@ impl Worker {
         let submission = Submission::new(author, namespace, &self.tracer, request);
         let mut to = self.begin_request(connection, id);
         to.reserved = reserved;
+        to.receipts = receipts;
         self.metrics.traffic.messages_in.inc();
         let answers = self.answers.clone();
         submission.submit(&self.bus, move |outcome, followed| {
@@ -145,6 +151,12 @@ impl Worker {
         }
         let seq = outcome.as_ref().ok().map(|ack| ack.position.seq);
         self.end_publish(&connection, &room, to.reserved, seq);
+        if let Ok(PublishAck { position, .. }) = outcome
+            && to.receipts
+            && connection.is_open()
+        {
+            self.follow_receipts(&connection, &room, position);
+        }
         if outcome.is_ok() {
             self.metrics.delivery.publish_ack.observe(to.begun.elapsed().as_secs_f64());
         }

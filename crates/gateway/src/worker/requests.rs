@@ -3,11 +3,15 @@
 
 use std::rc::Rc;
 
-use roomcast_bus::{History, PresenceList, ReadError};
+use roomcast_bus::{
+    History, PresenceList, ReadError, ReceiptCounts, ReceiptError, ReceiptMarks, RoomOutline,
+    RoomStateRead,
+};
 use roomcast_protocol::{ConnectionId, Lineage, PresenceCounts, RequestId, RoomName, Seq};
 use tokio::time::Instant;
 
 use super::Worker;
+use super::join_lookups::JoinFound;
 use super::judging::Verdict;
 use super::people::ShownAnswer;
 use super::tokens::CheckedToken;
@@ -27,6 +31,14 @@ pub(crate) enum BusAnswer {
     },
     /// A page of history that a client asked for.
     History { to: Requester, room: RoomName, outcome: Result<History, ReadError> },
+    /// Where a room is, that a client asked for.
+    Room { to: Requester, room: RoomName, outcome: Result<RoomOutline, ReadError> },
+    /// Where a join begins.
+    JoinFound { room: RoomName, number: u64, found: Result<JoinFound, ReadError> },
+    /// What a client confirmed.
+    Confirmed { to: Requester, room: RoomName, outcome: Result<ReceiptMarks, ReceiptError> },
+    /// How many users have messages of a room.
+    Counted { room: RoomName, seqs: Vec<Seq>, counts: Result<ReceiptCounts, ReadError> },
     /// A room's members, for a page after a mark.
     Members {
         to: Requester,
@@ -38,6 +50,8 @@ pub(crate) enum BusAnswer {
     Appeared { room: RoomName, connection: ConnectionId, counts: Option<PresenceCounts> },
     /// What a member shows was written, or not in time.
     Shown(Box<ShownAnswer>),
+    /// The state of a room that clients asked for.
+    State { room: RoomName, outcome: Result<RoomStateRead, ReadError> },
     /// A token whose key had to be waited for.
     Token { to: Requester, checked: CheckedToken },
     /// A large payload was judged.
@@ -49,11 +63,13 @@ pub(crate) enum BusAnswer {
 /// The connection that sent a request, and when it did.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Requester {
-    connection: ConnectionId,
+    pub(super) connection: ConnectionId,
     pub(super) id: Option<RequestId>,
     pub(super) begun: Instant,
     /// A room was reserved, as the request may begin one.
     pub(super) reserved: bool,
+    /// Its connection is told of the message's receipts.
+    pub(super) receipts: bool,
 }
 
 impl Worker {
@@ -65,7 +81,13 @@ impl Worker {
         id: Option<RequestId>,
     ) -> Requester {
         connection.in_flight.set(connection.in_flight.get() + 1);
-        Requester { connection: connection.id, id, begun: Instant::now(), reserved: false }
+        Requester {
+            connection: connection.id,
+            id,
+            begun: Instant::now(),
+            reserved: false,
+            receipts: false,
+        }
     }
 
     /// Counts a request as answered. Returns its connection unless that has ended.
@@ -84,6 +106,12 @@ impl Worker {
                 self.answer_publish(to, room, outcome, followed);
             }
             BusAnswer::History { to, room, outcome } => self.answer_history(to, room, outcome),
+            BusAnswer::Room { to, room, outcome } => self.answer_room_info(to, room, outcome),
+            BusAnswer::JoinFound { room, number, found } => {
+                self.take_join_found(&room, number, found);
+            }
+            BusAnswer::Confirmed { to, room, outcome } => self.answer_confirm(to, room, outcome),
+            BusAnswer::Counted { room, seqs, counts } => self.take_counts(&room, &seqs, counts),
             BusAnswer::Members { to, room, after, list } => {
                 self.answer_members((to, room), after.as_ref(), list);
             }
@@ -93,6 +121,7 @@ impl Worker {
                 }
             }
             BusAnswer::Shown(answer) => self.answer_show(*answer),
+            BusAnswer::State { room, outcome } => self.answer_state(room, outcome),
             BusAnswer::Token { to, checked } => self.take_token(to, checked),
             BusAnswer::Judged(verdict) => self.take_verdict(*verdict),
             BusAnswer::Standing { room, standing } => {

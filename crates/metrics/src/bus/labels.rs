@@ -11,6 +11,10 @@ pub enum BusCommand {
     Meta,
     /// Read a range of a room's messages.
     History,
+    /// Move, read or count what users confirmed of a room.
+    Receipts,
+    /// Read a part of a room's state.
+    State,
     /// Write a probe.
     Probe,
     /// Pushes without a script: signals and typing.
@@ -31,6 +35,8 @@ impl Label for BusCommand {
         Self::Publish,
         Self::Meta,
         Self::History,
+        Self::Receipts,
+        Self::State,
         Self::Probe,
         Self::Push,
         Self::Subscribe,
@@ -48,6 +54,8 @@ impl Label for BusCommand {
             Self::Publish => "publish",
             Self::Meta => "meta",
             Self::History => "history",
+            Self::Receipts => "receipts",
+            Self::State => "state",
             Self::Probe => "probe",
             Self::Push => "push",
             Self::Subscribe => "subscribe",

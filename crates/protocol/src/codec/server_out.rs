@@ -22,7 +22,7 @@ pub fn encode_message(
     buffer: &mut Vec<u8>,
 ) {
     let mut map = MapWriter::frame(encoding, buffer, "message");
-    map.str("room", room.as_str());
+    map.str("room", room.wire());
     write_message(&mut map, message, key);
     map.end();
 }
@@ -50,7 +50,7 @@ impl ServerFrame {
     pub fn encode(&self, encoding: Encoding, buffer: &mut Vec<u8>) {
         let mut map = MapWriter::frame(encoding, buffer, self.type_name());
         map.opt_uint("id", self.id());
-        map.opt_str("room", self.room().map(RoomName::as_str));
+        map.opt_str("room", self.room().map(RoomName::wire));
         match self {
             Self::Connected {
                 connection,

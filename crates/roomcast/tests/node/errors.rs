@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::{self, Incoming, RawClient, TestClient, TestNode, plain, room};
 use roomcast_protocol::{
-    ClientFrame, CloseCode, Encoding, ErrorCode, EventName, JoinRoom, RequestId, ServerFrame,
+    ClientFrame, CloseCode, Encoding, ErrorCode, JoinRoom, RequestId, ServerFrame,
 };
 
 /// Proves that the node still serves others.

@@ -20,14 +20,17 @@ mod heartbeat;
 mod keep_alive;
 mod order_and_echo;
 mod origins;
+mod own_rooms;
 #[cfg(debug_assertions)]
 mod panic;
 mod payload_rules;
 mod presence;
 mod rates;
+mod receipts;
 mod reload;
 mod resume;
 mod signals;
+mod state;
 #[path = "../support/mod.rs"]
 mod support;
 mod tickets;

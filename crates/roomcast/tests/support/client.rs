@@ -284,21 +284,7 @@ pub fn publish_of(name: &str, data: Data) -> Publish {
 
 /// The id of the request that a frame answers.
 pub fn id_of(frame: &ServerFrame) -> Option<RequestId> {
-    match frame {
-        ServerFrame::Ack { id, .. } => Some(*id),
-        ServerFrame::Joined { id, .. }
-        | ServerFrame::Left { id, .. }
-        | ServerFrame::History { id, .. }
-        | ServerFrame::Members { id, .. }
-        | ServerFrame::Presence { id, .. }
-        | ServerFrame::State { id, .. }
-        | ServerFrame::Room { id, .. }
-        | ServerFrame::Received { id, .. }
-        | ServerFrame::Watching { id, .. }
-        | ServerFrame::Pong { id, .. }
-        | ServerFrame::Error { id, .. } => *id,
-        _ => None,
-    }
+    frame.id()
 }
 
 /// A payload as JSON text.

@@ -20,6 +20,7 @@ mod persistent;
 mod process;
 mod program;
 mod raw;
+mod state_map;
 mod watcher;
 
 use std::time::Duration;
@@ -39,6 +40,7 @@ pub use persistent::{Outcomes, Persistent};
 pub use process::Process;
 pub use program::Program;
 pub use raw::{Opcode, RawClient, RawFrame, Response, UPGRADE, frame, get};
+pub use state_map::{StateMap, StateValues};
 pub use watcher::{Heard, Watcher};
 
 /// What should happen happens within this, however busy the machine is.

@@ -48,9 +48,7 @@ fn short(events: &[FeedEvent]) -> String {
         }
         FeedEvent::Gap { from, to } => format!("-{from}..{to}"),
         FeedEvent::Reset { last, lost, .. } => format!("!{last}/{lost}"),
-        FeedEvent::Presence(_) | FeedEvent::Ephemeral(_) => {
-            unreachable!("the order knows messages only")
-        }
+        _ => unreachable!("what is ephemeral has no order"),
     };
     events.iter().map(word).collect::<Vec<_>>().join(" ")
 }

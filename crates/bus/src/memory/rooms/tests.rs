@@ -30,6 +30,7 @@ fn publication(bytes: usize) -> Publication {
         event: None,
         key: None,
         if_seq: None,
+        state: None,
         echo: true,
         traceparent: None,
         data: Data::Json(vec![b'1'; bytes].into()),

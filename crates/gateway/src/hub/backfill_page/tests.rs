@@ -44,6 +44,7 @@ fn check(
                 LogEntry::Message(message) => message.seq.to_string(),
                 LogEntry::Gap { from, to } => format!("gap {from}-{to}"),
                 LogEntry::Reset { .. } => "reset".to_owned(),
+                LogEntry::Conflated { .. } | LogEntry::State(_) => "state".to_owned(),
             })
             .collect();
         if let Some(batch) = &page.batch {

@@ -1,5 +1,6 @@
 //! Who falls off a log, and where members go on: against a model that looks at everybody.
 
+use crate::room::JoinLookup;
 use proptest::prelude::*;
 use tokio::net::TcpStream;
 
@@ -219,6 +220,11 @@ async fn what_the_bus_said_of_a_position_holds_for_its_epoch_only() {
         since: Some(at(9)),
         history: 0,
         oldest: None,
+        lookup: JoinLookup::Known,
+        resumes: false,
+        strict: false,
+        marks: None,
+        backend: None,
         withheld: None,
         deadline: tokio::time::Instant::now(),
         known: PositionCheck::Good,

@@ -1,7 +1,9 @@
 //! Batches: how they are cut, encoded once, charged, and found their way in.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
-use roomcast_protocol::{Data, RoomName};
+use roomcast_protocol::{Data, Epoch, Message, RoomName};
 
 use super::*;
 use crate::form::{DeflatedBytes, Form};

@@ -51,7 +51,7 @@ impl World {
             Some(HubCommand::Detach { room, .. }) => {
                 assert!(self.known.remove(&room).is_some(), "the hub had that room");
             }
-            Some(HubCommand::Backfill { room, .. }) => {
+            Some(HubCommand::Backfill { room, .. } | HubCommand::State { room, .. }) => {
                 self.known.get_mut(&room).expect("an attached room").1 = true;
             }
             None => return false,

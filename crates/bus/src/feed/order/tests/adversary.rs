@@ -175,6 +175,7 @@ impl Reader {
                     self.at = last;
                     self.known.retain(|&seq, _| seq <= last);
                 }
+                _ => unreachable!("what is ephemeral has no order"),
             }
             let epoch = self.lineage.as_ref().unwrap().epoch;
             for (seq, id) in &self.known {

@@ -168,7 +168,7 @@ fn check_told(page: &BackfillPage, reader: Seq, world: &World) {
             match entry {
                 LogEntry::Message(message) => told.push((message.seq, true)),
                 LogEntry::Gap { from, to } => told.extend((*from..=*to).map(|seq| (seq, false))),
-                LogEntry::Reset { .. } => panic!("no page has a reset"),
+                _ => panic!("no page has a reset, or state"),
             }
         }
     }

@@ -1,0 +1,235 @@
+//! What users confirmed of rooms, in memory and over Redis under one contract, and what becomes of
+//! it when a room's epoch changes.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::time::Duration;
+
+use roomcast_bus::{
+    Bus, MemoryOptions, ReceiptError, ReceiptKind, ReceiptMarks, ReceiptMove, ReceiptRules,
+    RedisOptions, Retention, RoomOutline,
+};
+use roomcast_protocol::{ConnectionId, Epoch, Position, RoomName, Seq, UserName};
+use roomcast_testkit::{RedisCluster, RedisServer};
+use support::*;
+
+const LONG: Duration = Duration::from_secs(600);
+
+fn user(name: &str) -> UserName {
+    UserName::parse(name).unwrap()
+}
+
+fn step(name: &str, epoch: Epoch, seq: Seq, kind: ReceiptKind) -> ReceiptMove {
+    let by = vec![ConnectionId(7), ConnectionId(8)];
+    ReceiptMove { user: user(name), at: Position { epoch, seq }, kind, by }
+}
+
+/// Moves one user; the seqs that it received and read.
+async fn advance(
+    bus: &Bus,
+    room: &RoomName,
+    users: u32,
+    step: ReceiptMove,
+) -> Result<(Seq, Seq), ReceiptError> {
+    let rules = ReceiptRules { users, age: LONG };
+    let results = bus.advance_receipts(room, &[step], rules).await.unwrap();
+    results[0].map(|marks| (marks.received, marks.read))
+}
+
+/// A time finds the message before it, also where messages have one time, and none is left before.
+async fn find_times(bus: &Bus, room: &RoomName) {
+    assert_eq!(bus.position_at(&self::room("never"), 7).await.unwrap(), Position::START);
+    let history = bus.history(room, request(roomcast_bus::HistoryRange::After(0))).await.unwrap();
+    let epoch = history.lineage.epoch;
+    let at = async |time| bus.position_at(room, time).await.unwrap();
+    for message in &history.messages {
+        let first = history.messages.iter().find(|other| other.time >= message.time).unwrap();
+        assert_eq!(at(message.time).await, Position { epoch, seq: first.seq - 1 });
+    }
+    let newest = history.messages.last().unwrap();
+    assert_eq!(at(newest.time + 1).await, Position { epoch, seq: newest.seq });
+    assert_eq!(at(u64::MAX).await, Position { epoch, seq: newest.seq });
+    assert_eq!(at(0).await, Position { epoch, seq: 0 });
+}
+
+async fn outline(bus: &Bus, room: &RoomName, name: &str, kept: Retention) -> RoomOutline {
+    bus.outline(room, Some(&user(name)), (kept, LONG)).await.unwrap()
+}
+
+async fn publish(bus: &Bus, room: &RoomName, count: usize) -> Position {
+    let mut last = None;
+    for _ in 0..count {
+        last = Some(bus.publish(room.clone(), json("1")).await.unwrap().position);
+    }
+    last.unwrap()
+}
+
+async fn keep_the_contract(bus: Bus, mut listener: Listener) {
+    use ReceiptKind::{Read, Received};
+    let (room, away) = (room("chat:1"), room("chat:2"));
+    // Nothing is created by asking.
+    let nowhere =
+        RoomOutline { epoch: Epoch::NONE, last: 0, time: 0, received: 0, read: 0, unread: 0 };
+    assert_eq!(outline(&bus, &away, "ann", RETENTION).await, nowhere);
+    let stranger = step("ann", Epoch(7), 3, Read);
+    assert_eq!(advance(&bus, &away, 9, stranger).await, Err(ReceiptError::Stranger));
+    assert_eq!(outline(&bus, &away, "ann", RETENTION).await, nowhere);
+
+    listener.open(&room).await;
+    let Position { epoch, seq: last } = publish(&bus, &room, 5).await;
+    assert_eq!(last, 5);
+    let go = async |name, seq, kind| advance(&bus, &room, 2, step(name, epoch, seq, kind)).await;
+    assert_eq!(go("ann", 2, Received).await, Ok((2, 0)));
+    assert_eq!(go("ann", 3, Read).await, Ok((3, 3)));
+    // Only forward, and no further than the room.
+    assert_eq!(go("ann", 1, Read).await, Ok((3, 3)));
+    assert_eq!(go("ann", 99, Received).await, Ok((5, 3)));
+    assert_eq!(go("bob", 4, Received).await, Ok((4, 0)));
+    assert_eq!(go("eve", 4, Received).await, Err(ReceiptError::TooManyUsers));
+    assert_eq!(go("bob", 5, Read).await, Ok((5, 5)));
+    let start = step("eve", Epoch::NONE, 0, Read);
+    assert_eq!(advance(&bus, &room, 2, start).await, Ok((0, 0)));
+    let stranger = step("ann", Epoch(epoch.0 ^ 1), 5, Read);
+    assert_eq!(advance(&bus, &room, 2, stranger).await, Err(ReceiptError::Stranger));
+
+    let counts = bus.count_receipts(&room, &[1, 3, 4, 5, 6]).await.unwrap();
+    assert_eq!((counts.epoch, counts.last), (epoch, 5));
+    assert_eq!(counts.counts, [(2, 2), (2, 2), (2, 1), (2, 1), (0, 0)]);
+    let ann = outline(&bus, &room, "ann", RETENTION).await;
+    assert_eq!((ann.epoch, ann.last, ann.received, ann.read, ann.unread), (epoch, 5, 5, 3, 2));
+    assert!(ann.time > 0);
+    let short = Retention { history_size: 1, ..RETENTION };
+    assert_eq!(outline(&bus, &room, "ann", short).await.unread, 1);
+    assert_eq!(outline(&bus, &room, "eve", RETENTION).await.unread, 5);
+    let none = bus.outline(&room, None, (RETENTION, LONG)).await.unwrap();
+    assert_eq!((none.last, none.unread), (5, 0));
+
+    find_times(&bus, &room).await;
+
+    // Readers learn of each move; several of one call come together.
+    let steps = [step("ann", epoch, 4, Read), step("ann", epoch, 5, Read)];
+    let rules = ReceiptRules { users: 2, age: LONG };
+    let marks = |read| Ok(ReceiptMarks { epoch, received: 5, read });
+    let results = bus.advance_receipts(&room, &steps, rules).await.unwrap();
+    assert_eq!(results, [marks(4), marks(5)]);
+    let heard = listener.until(&room, |heard| heard.receipts.len() == 7).await;
+    let told: Vec<_> = heard.receipts.iter().map(|news| (news.user.as_str(), news.marks)).collect();
+    let at = |received, read| ReceiptMarks { epoch, received, read };
+    assert_eq!(heard.receipts[0].by, [ConnectionId(7), ConnectionId(8)]);
+    assert_eq!(told[0], ("ann", at(2, 0)));
+    assert_eq!(told[3], ("bob", at(4, 0)));
+    assert_eq!(told[told.len() - 1], ("ann", at(5, 5)));
+}
+
+#[tokio::test]
+async fn memory_keeps_the_contract() {
+    let (bus, feeds) = Bus::memory(MemoryOptions::default());
+    keep_the_contract(bus, Listener::new(feeds)).await;
+}
+
+#[tokio::test]
+async fn redis_keeps_the_contract() {
+    let server = RedisServer::start();
+    let (bus, listener) = redis_bus(RedisOptions::new(server.url())).await;
+    keep_the_contract(bus, listener).await;
+}
+
+#[tokio::test]
+async fn a_redis_cluster_keeps_the_contract() {
+    let cluster = RedisCluster::start(3, 0);
+    let (bus, listener) = redis_bus(RedisOptions::new(cluster.url())).await;
+    keep_the_contract(bus, listener).await;
+}
+
+/// R: positions are cut to the parting of their epoch from the present one, and only then forward.
+#[tokio::test]
+async fn positions_are_cut_where_their_epoch_parted() {
+    use ReceiptKind::{Read, Received};
+    let server = RedisServer::start();
+    let (bus, mut listener) = redis_bus(RedisOptions::new(server.url())).await;
+    let room = room("chat:1");
+    listener.open(&room).await;
+    let old = publish(&bus, &room, 6).await.epoch;
+    advance(&bus, &room, 9, step("ann", old, 6, Received)).await.unwrap();
+    advance(&bus, &room, 9, step("ann", old, 5, Read)).await.unwrap();
+    advance(&bus, &room, 9, step("bob", old, 2, Read)).await.unwrap();
+    // A promoted copy that lacks the last two messages, and has the receipts.
+    let meta = keys_of("chat:1").meta;
+    let _: usize = server.ask(&["HSET", &meta, "seq", "4", "life", "another:1"]).unwrap();
+    let _: usize = server.ask(&["DEL", &keys_of("chat:1").stream]).unwrap();
+    let look = async |name| {
+        let outline = outline(&bus, &room, name, RETENTION).await;
+        (outline.received, outline.read)
+    };
+    // Also before anything is written.
+    assert_eq!((look("ann").await, look("bob").await), ((4, 4), (2, 2)));
+    let new = publish(&bus, &room, 4).await;
+    assert_eq!((new.seq, new.epoch == old), (8, false));
+    assert_eq!((look("ann").await, look("bob").await), ((4, 4), (2, 2)));
+    let counts = bus.count_receipts(&room, &[2, 4, 5, 6]).await.unwrap().counts;
+    assert_eq!(counts, [(2, 2), (1, 1), (0, 0), (0, 0)]);
+    let go =
+        async |name, epoch, seq, kind| advance(&bus, &room, 9, step(name, epoch, seq, kind)).await;
+    assert_eq!(go("bob", new.epoch, 7, Received).await, Ok((7, 2)));
+    // What was confirmed of the old epoch is worth what both share.
+    assert_eq!(go("ann", old, 6, Read).await, Ok((4, 4)));
+    assert_eq!(go("eve", old, 6, Received).await, Ok((4, 0)));
+    assert_eq!(go("ann", new.epoch, 5, Received).await, Ok((5, 4)));
+    let counts = bus.count_receipts(&room, &[2, 4, 5, 7, 8]).await.unwrap().counts;
+    assert_eq!(counts, [(3, 2), (3, 1), (2, 0), (1, 0), (0, 0)]);
+
+    // The room begins again: nothing is left.
+    let _: usize = server.ask(&["DEL", &meta]).unwrap();
+    let begun = publish(&bus, &room, 9).await;
+    assert_eq!(look("ann").await, (0, 0));
+    assert_eq!(bus.count_receipts(&room, &[1]).await.unwrap().counts, [(0, 0)]);
+    assert_eq!(go("ann", old, 1, Read).await, Err(ReceiptError::Stranger));
+    assert_eq!(go("ann", begun.epoch, 3, Read).await, Ok((3, 3)));
+    assert_eq!(bus.count_receipts(&room, &[1]).await.unwrap().counts, [(1, 1)]);
+}
+
+/// All users above the parting are cut in one step.
+#[tokio::test]
+async fn a_crowd_is_cut_in_one_step() {
+    let server = RedisServer::start();
+    let (bus, mut listener) = redis_bus(RedisOptions::new(server.url())).await;
+    let room = room("chat:1");
+    listener.open(&room).await;
+    let old = publish(&bus, &room, 6).await.epoch;
+    let rules = ReceiptRules { users: 2_500, age: LONG };
+    for first in (0..2_500).step_by(250) {
+        let steps: Vec<_> = (first..first + 250)
+            .map(|number| step(&format!("u{number}"), old, 6, ReceiptKind::Read))
+            .collect();
+        let results = bus.advance_receipts(&room, &steps, rules).await.unwrap();
+        assert!(results.iter().all(Result::is_ok));
+    }
+    let meta = keys_of("chat:1").meta;
+    let _: usize = server.ask(&["HSET", &meta, "seq", "4", "life", "another:1"]).unwrap();
+    let _: usize = server.ask(&["DEL", &keys_of("chat:1").stream]).unwrap();
+    let epoch = publish(&bus, &room, 2).await.epoch;
+    let moved = advance(&bus, &room, 2_500, step("u7", epoch, 5, ReceiptKind::Received)).await;
+    assert_eq!(moved, Ok((5, 4)));
+    let counts = bus.count_receipts(&room, &[4, 5, 6]).await.unwrap().counts;
+    assert_eq!(counts, [(2_500, 2_500), (1, 0), (0, 0)]);
+}
+
+/// Redis refuses writes: positions are read all the same, and moves are refused.
+#[tokio::test]
+async fn a_redis_that_refuses_writes_answers_reads() {
+    let server = RedisServer::start();
+    let (bus, mut listener) = redis_bus(RedisOptions::new(server.url())).await;
+    let room = room("chat:1");
+    listener.open(&room).await;
+    let Position { epoch, .. } = publish(&bus, &room, 3).await;
+    advance(&bus, &room, 9, step("ann", epoch, 2, ReceiptKind::Read)).await.unwrap();
+    let _: String = server.ask(&["CONFIG", "SET", "maxmemory", "1"]).unwrap();
+    assert_eq!(outline(&bus, &room, "ann", RETENTION).await.read, 2);
+    let rules = ReceiptRules { users: 9, age: LONG };
+    let steps = [step("ann", epoch, 3, ReceiptKind::Read)];
+    assert!(bus.advance_receipts(&room, &steps, rules).await.is_err());
+    let _: String = server.ask(&["CONFIG", "SET", "maxmemory", "0"]).unwrap();
+    assert_eq!(outline(&bus, &room, "ann", RETENTION).await.read, 2);
+}

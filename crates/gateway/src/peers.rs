@@ -1,0 +1,133 @@
+//! Questions between nodes: who has which connection, and a join or a leave on the node that has it.
+//! They are signals in a room of the nodes' own. It keeps the questions that wait for answers and
+//! which nodes were heard lately; it knows no connection.
+
+mod book;
+mod words;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use roomcast_bus::{Bus, Ephemeral, EphemeralFate, Signal};
+use roomcast_protocol::{Data, EventName, NodeId, RoomName};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
+
+use book::PeerBook;
+pub(crate) use words::{ConnectionText, PeerAnswer, PeerQuestion, PeerRequest};
+use words::{PeerWord, node_named};
+
+/// How long a question waits for answers.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(1);
+/// A node says so often that it is there.
+const HERE_INTERVAL: Duration = Duration::from_secs(3);
+/// The event of their signals: no client sees it.
+const EVENT: &str = "node";
+
+/// What the nodes said to a question.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct PeerAnswers {
+    /// Each with its node.
+    pub(crate) answers: Vec<(NodeId, PeerAnswer)>,
+    /// Nodes that were heard a short time ago, and did not answer.
+    pub(crate) silent: Vec<NodeId>,
+}
+
+/// Too many questions wait for their answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooManyQuestions;
+
+/// The node's part in questions.
+pub(crate) struct PeerDesk {
+    node: NodeId,
+    book: Mutex<PeerBook>,
+}
+
+impl PeerDesk {
+    pub(crate) fn new(node: NodeId) -> Self {
+        Self { node, book: Mutex::default() }
+    }
+
+    fn book(&self) -> MutexGuard<'_, PeerBook> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says that the node is there, as long as it runs.
+    pub(crate) async fn follow(self: Arc<Self>, bus: Bus) {
+        let mut tick = interval(HERE_INTERVAL);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            self.say(&bus, &PeerWord::Here { node: self.node.to_string() });
+        }
+    }
+
+    /// Asks every node. It waits until all that were heard lately have answered, or one has done what
+    /// was asked, but no longer than the deadline.
+    pub(crate) async fn ask(
+        &self,
+        bus: &Bus,
+        about: PeerRequest,
+    ) -> Result<PeerAnswers, TooManyQuestions> {
+        let deadline = Instant::now() + ANSWER_DEADLINE;
+        let (id, mut told) = self.book().open(rand::random()).ok_or(TooManyQuestions)?;
+        let (id_text, node) = (format!("{id:016x}"), self.node.to_string());
+        self.say(bus, &PeerWord::Question { id: id_text, node, about: about.written() });
+        let whole = async {
+            loop {
+                if self.book().is_answered(id, &self.node, Instant::now()) {
+                    return;
+                }
+                if told.recv().await.is_none() {
+                    return;
+                }
+            }
+        };
+        // Without all answers the others are named.
+        let _in_time = timeout_at(deadline, whole).await;
+        Ok(self.book().close(id, &self.node, Instant::now()))
+    }
+
+    /// A node said something in the nodes' room. A question is returned: each of so many workers of
+    /// this node is to give its part of the answer.
+    pub(crate) fn hear(&self, signal: &Signal, workers: usize) -> Option<PeerQuestion> {
+        let Some(Data::Json(text)) = &signal.data else { return None };
+        let now = Instant::now();
+        match serde_json::from_slice(text).ok()? {
+            PeerWord::Here { node } => {
+                self.book().hear(node_named(&node)?, now);
+                None
+            }
+            PeerWord::Question { id, node, about } => {
+                self.book().hear(node_named(&node)?, now);
+                let id = u64::from_str_radix(&id, 16).ok()?;
+                let about = PeerRequest::read(about)?;
+                self.book().gather(id, workers, now).then_some(PeerQuestion { id, about })
+            }
+            PeerWord::Answer { id, node, answer } => {
+                let (id, node) = (u64::from_str_radix(&id, 16).ok()?, node_named(&node)?);
+                self.book().answered(id, node, answer, now);
+                None
+            }
+        }
+    }
+
+    /// A worker's part of the answer to a question; the last one sends it.
+    pub(crate) fn part(&self, bus: &Bus, id: u64, part: PeerAnswer) {
+        let whole = self.book().part(id, part);
+        if let Some(answer) = whole {
+            let (id, node) = (format!("{id:016x}"), self.node.to_string());
+            self.say(bus, &PeerWord::Answer { id, node, answer });
+        }
+    }
+
+    fn say(&self, bus: &Bus, word: &PeerWord) {
+        let event = EventName::parse(EVENT).expect("a word of lower-case letters is an event");
+        let text = serde_json::to_vec(word).unwrap_or_default();
+        let data = Some(Data::Json(text.into()));
+        let signal = Signal { user: None, connection: None, event, data };
+        let fate = bus.send_ephemeral(&RoomName::nodes(), Ephemeral::Signal(signal));
+        if fate == EphemeralFate::Dropped {
+            tracing::debug!("a word to the other nodes was dropped");
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! A worker's part of the answer to another node's question: which connections of a user it has, and
+//! joins and leaves that a backend asks for.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use roomcast_bus::Departure;
+use roomcast_protocol::{
+    ConnectionId, Data, Epoch, JoinRoom, Position, RoomName, Seq, ServerFrame, Since, UserName,
+};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::Worker;
+use super::chores::SLICE;
+use crate::connection::Connection;
+use crate::hub::now_ms;
+use crate::peers::{ConnectionText, PeerAnswer, PeerDesk, PeerQuestion, PeerRequest};
+use crate::room::JoinReply;
+
+/// The `reason` of `left` when a backend ended the membership.
+const REMOVED: &str = "removed";
+
+/// The options of a join that a backend asks for.
+#[derive(Deserialize)]
+struct JoinOptions<'a> {
+    #[serde(default)]
+    presence: bool,
+    #[serde(borrow, default)]
+    info: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    since: Option<SinceText<'a>>,
+}
+
+#[derive(Deserialize)]
+struct SinceText<'a> {
+    #[serde(borrow, default)]
+    epoch: Option<Cow<'a, str>>,
+    #[serde(default)]
+    seq: Option<Seq>,
+    #[serde(default)]
+    time: Option<u64>,
+}
+
+/// The join of a room with the options of a body, or what is wrong with them.
+pub(crate) fn join_by_backend(room: RoomName, options: &RawValue) -> Result<JoinRoom, String> {
+    let options: JoinOptions<'_> =
+        serde_json::from_str(options.get()).map_err(|error| error.to_string())?;
+    let info = options.info.map(|info| Data::json(info.get().as_bytes().to_vec())).transpose();
+    let info = info.map_err(|error| format!("info: {error}"))?;
+    let since = options.since.map(|since| match (since.epoch, since.seq, since.time) {
+        (Some(epoch), Some(seq), None) => {
+            let epoch = Epoch::parse(&epoch).ok_or("since.epoch: 16 lower-case hex digits")?;
+            Ok(Since::Position(Position { epoch, seq }))
+        }
+        (None, None, Some(time)) => Ok(Since::Time(time)),
+        _ => Err("since: give epoch and seq, or time"),
+    });
+    let since = since.transpose()?;
+    Ok(JoinRoom { presence: options.presence, info, since, ..JoinRoom::new(room) })
+}
+
+impl Worker {
+    /// Answers questions through this desk from now on.
+    pub(crate) fn answer_through(&self, desk: Arc<PeerDesk>) {
+        // It is set once, when the worker starts.
+        let _again = self.peers.set(desk);
+    }
+
+    /// Gives this worker's part of an answer.
+    pub(super) fn take_question(&self, question: &PeerQuestion) {
+        let Some(peers) = self.peers.get().cloned() else { return };
+        let (bus, id) = (self.bus.clone(), question.id);
+        match &question.about {
+            PeerRequest::Connections(user) => self.list_connections(id, user, peers),
+            PeerRequest::Join { connection, room, options } => {
+                let Some(connection) = self.open_connection(*connection) else {
+                    return peers.part(&bus, id, PeerAnswer::Unknown);
+                };
+                let reply = JoinReply::new(move |result| {
+                    let answer = match result {
+                        Ok(()) => PeerAnswer::Done,
+                        Err((code, message)) => {
+                            PeerAnswer::Refused(code.as_str().to_owned(), message)
+                        }
+                    };
+                    peers.part(&bus, id, answer);
+                });
+                self.join_for_backend(&connection, room, options, reply);
+            }
+            PeerRequest::Leave { connection, room } => {
+                let answer = match self.open_connection(*connection) {
+                    Some(connection) => {
+                        self.leave_for_backend(&connection, room);
+                        PeerAnswer::Done
+                    }
+                    None => PeerAnswer::Unknown,
+                };
+                peers.part(&bus, id, answer);
+            }
+        }
+    }
+
+    fn open_connection(&self, id: ConnectionId) -> Option<Rc<Connection>> {
+        self.connections.get(id).filter(|connection| connection.is_open())
+    }
+
+    /// Lists a user's connections, in slices.
+    fn list_connections(&self, id: u64, user: &UserName, peers: Arc<PeerDesk>) {
+        let (all, bus, user) = (self.connections.all(), self.bus.clone(), user.clone());
+        let (now, clock) = (self.connections.now(), now_ms());
+        let ago = move |moment: crate::connection::WorkerTime| {
+            clock.saturating_sub(now.0.saturating_sub(moment.0) / 1_000_000)
+        };
+        let node = self.node.to_string();
+        tokio::task::spawn_local(async move {
+            let mut rows = Vec::new();
+            for some in all.chunks(SLICE) {
+                let its =
+                    some.iter().filter(|one| one.is_open() && one.user.as_ref() == Some(&user));
+                rows.extend(its.map(|connection| ConnectionText {
+                    connection: connection.id.to_string(),
+                    node: node.clone(),
+                    client: connection.client().map(|client| client.to_string()),
+                    since: connection.begun.get(),
+                    active: ago(connection.pulse.active.get()),
+                }));
+                tokio::task::yield_now().await;
+            }
+            peers.part(&bus, id, PeerAnswer::Connections(rows));
+        });
+    }
+
+    /// Joins a connection to a room because a backend says so, whatever it may do itself.
+    fn join_for_backend(
+        &self,
+        connection: &Rc<Connection>,
+        room: &RoomName,
+        options: &RawValue,
+        reply: JoinReply,
+    ) {
+        let join = match join_by_backend(room.clone(), options) {
+            Ok(join) => join,
+            Err(message) => {
+                return reply.answer(Err((roomcast_protocol::ErrorCode::BadFrame, message)));
+            }
+        };
+        let is_in = self.is_in(connection, room);
+        let entering = if is_in { Ok(()) } else { self.may_enter(connection, room) };
+        match entering {
+            Ok(()) if is_in => reply.answer(Ok(())),
+            Ok(()) => {
+                let room = self.room_or_ask(room);
+                connection.grant(room.id);
+                self.wait_to_join(connection, None, join, (None, Some(reply)));
+                self.write_soon(connection);
+                return;
+            }
+            Err((code, message)) => return reply.answer(Err((code, message.to_owned()))),
+        }
+        if let Some(room) = self.room(room) {
+            connection.grant(room.id);
+        }
+    }
+
+    fn leave_for_backend(&self, connection: &Rc<Connection>, name: &RoomName) {
+        let Some(room) = self.room(name) else { return };
+        match connection.membership_in(room.id) {
+            Some((membership, _)) => self.exit(connection, membership, Departure::Left),
+            None if self.cancel_join(connection, &room) => {}
+            None => return,
+        }
+        let (room, reason) = (name.clone(), Some(REMOVED.into()));
+        connection.send(&ServerFrame::Left { id: None, room, reason });
+        self.write_soon(connection);
+    }
+}
