@@ -370,9 +370,7 @@ impl Lane {
                 | LaneAction::ComparePresence { .. }
                 | LaneAction::Send(..)
                 | LaneAction::DoubtMap
-                | LaneAction::DoubtLink
-                // Nothing writes presence here.
-                | LaneAction::ComparePresence { .. } => {}
+                | LaneAction::DoubtLink => {}
             }
         }
         probed.into_iter().for_each(|event| self.handle(event));
