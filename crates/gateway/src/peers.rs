@@ -3,6 +3,7 @@
 //! which nodes were heard lately; it knows no connection.
 
 mod book;
+mod join_options;
 mod words;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,6 +14,7 @@ use roomcast_protocol::{Data, EventName, NodeId, RoomName};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
 use book::PeerBook;
+pub(crate) use join_options::join_by_backend;
 pub(crate) use words::{ConnectionText, PeerAnswer, PeerQuestion, PeerRequest};
 use words::{PeerWord, node_named};
 
