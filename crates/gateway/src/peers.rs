@@ -63,6 +63,11 @@ impl PeerDesk {
         }
     }
 
+    /// The node ends: it is not to be waited for.
+    pub(crate) fn leave(&self, bus: &Bus) {
+        self.say(bus, &PeerWord::Gone { node: self.node.to_string() });
+    }
+
     /// Asks every node. It waits until all that were heard lately have answered, or one has done what
     /// was asked, but no longer than the deadline.
     pub(crate) async fn ask(
@@ -97,6 +102,10 @@ impl PeerDesk {
         match serde_json::from_slice(text).ok()? {
             PeerWord::Here { node } => {
                 self.book().hear(node_named(&node)?, now);
+                None
+            }
+            PeerWord::Gone { node } => {
+                self.book().forget(&node);
                 None
             }
             PeerWord::Question { id, node, about } => {
