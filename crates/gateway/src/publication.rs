@@ -7,8 +7,7 @@ use std::sync::Arc;
 use roomcast_bus::{Bus, Publication, PublishAck, PublishError, StateAction, StateChange};
 use roomcast_protocol::{ConnectionId, ErrorCode, Publish, RoomName, UserName};
 
-use crate::permit::NO_STATE;
-use crate::settings::Namespace;
+use crate::settings::{NO_STATE, Namespace};
 use crate::traces::{Followed, Tracer};
 
 /// The author of a message.
