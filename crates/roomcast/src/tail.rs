@@ -17,7 +17,7 @@ use roomcast_client::{Client, Event, JoinOptions, Options, TokenSource};
 use roomcast_protocol::{Encoding, Epoch, Position, RoomName, UserName};
 
 use crate::terminal::{plain, print};
-use lines::{Line, MessageLine, StateLine};
+use lines::{HoleLine, MessageLine, StateLine};
 
 /// What `roomcast tail` is asked.
 #[derive(Debug, Args)]
@@ -158,17 +158,17 @@ fn tell(out: &mut impl Write, event: Event, printed: Printed) -> io::Result<Opti
             print(out, &MessageLine::new(room, *position, message)?)?;
         }
         Event::Gap { room, from, to, .. } => {
-            print(out, &Line::Gap { room: room.as_str(), from: *from, to: *to })?;
+            print(out, &HoleLine::Gap { room: room.as_str(), from: *from, to: *to })?;
         }
         Event::Reset { room, position, lost } => {
             let (room, epoch) = (room.as_str(), position.epoch.to_string());
-            print(out, &Line::Reset { room, epoch, seq: position.seq, lost: *lost })?;
+            print(out, &HoleLine::Reset { room, epoch, seq: position.seq, lost: *lost })?;
         }
         Event::State { room, begins, entries, position } if printed == Printed::WithState => {
             print(out, &StateLine::new(room, *begins, entries, *position)?)?;
         }
         Event::Conflated { room, from, to, .. } if printed == Printed::WithState => {
-            print(out, &Line::Conflated { room: room.as_str(), from: *from, to: *to })?;
+            print(out, &HoleLine::Conflated { room: room.as_str(), from: *from, to: *to })?;
         }
         Event::State { .. } | Event::Conflated { .. } => {}
         _ => note(&status(&event)),

@@ -22,12 +22,12 @@ const ROOMS_PER_JOIN: usize = 32;
 /// The rooms the application wants to be in, or is leaving.
 #[derive(Debug, Default)]
 pub(super) struct Rooms {
-    rooms: BTreeMap<RoomName, Room>,
+    rooms: BTreeMap<RoomName, ClientRoom>,
     duplicates: u64,
 }
 
 #[derive(Debug)]
-pub(super) struct Room {
+pub(super) struct ClientRoom {
     /// For the first entry.
     options: JoinOptions,
     pub(super) reader: ApplicationReader,
@@ -49,7 +49,7 @@ enum Standing {
     Leaving { id: RequestId, then: Option<JoinOptions> },
 }
 
-impl Room {
+impl ClientRoom {
     fn new(options: JoinOptions) -> Self {
         let standing = Standing::Wanted { from: None };
         let reader = ApplicationReader::new(options.since);
@@ -82,7 +82,7 @@ impl Rooms {
 
     /// Wants to be in a room; changes nothing for one that is wanted already.
     pub(super) fn join(&mut self, name: RoomName, options: JoinOptions) {
-        let room = self.rooms.entry(name).or_insert_with(|| Room::new(options));
+        let room = self.rooms.entry(name).or_insert_with(|| ClientRoom::new(options));
         if let Standing::Leaving { then, .. } = &mut room.standing {
             *then = Some(options);
         }
@@ -125,7 +125,7 @@ impl Rooms {
         last_id: &mut RequestId,
         actions: &mut VecDeque<Action>,
     ) {
-        let due = |room: &Room| match room.standing {
+        let due = |room: &ClientRoom| match room.standing {
             Standing::Wanted { from } => from.is_none_or(|from| from <= now),
             _ => false,
         };
@@ -133,7 +133,7 @@ impl Rooms {
         while wanted.peek().is_some() {
             *last_id += 1;
             let id = *last_id;
-            let join = |(name, room): (&RoomName, &mut Room)| {
+            let join = |(name, room): (&RoomName, &mut ClientRoom)| {
                 room.standing = Standing::Joining { id };
                 room.request(name)
             };
@@ -258,7 +258,7 @@ impl Rooms {
                     let (code, message) = (refusal.code, refusal.message.clone());
                     tell(actions, Event::Error { room: Some(name), code, message, retry_in });
                 }
-                Some(Room { standing: Standing::Leaving { id: sent, then }, .. })
+                Some(ClientRoom { standing: Standing::Leaving { id: sent, then }, .. })
                     if *sent == id =>
                 {
                     let then = *then;
@@ -292,7 +292,7 @@ impl Rooms {
         actions: &mut VecDeque<Action>,
     ) {
         match then {
-            Some(options) => drop(self.rooms.insert(name.clone(), Room::new(options))),
+            Some(options) => drop(self.rooms.insert(name.clone(), ClientRoom::new(options))),
             None => drop(self.rooms.remove(&name)),
         }
         tell(actions, Event::Left { room: name, reason });
@@ -303,7 +303,7 @@ impl Rooms {
     }
 
     /// A room that the client is a member of.
-    pub(super) fn member(&mut self, name: &RoomName) -> Option<&mut Room> {
+    pub(super) fn member(&mut self, name: &RoomName) -> Option<&mut ClientRoom> {
         self.rooms.get_mut(name).filter(|room| room.standing == Standing::Joined)
     }
 }

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub(super) enum Line<'a> {
+pub(super) enum HoleLine<'a> {
     Gap { room: &'a str, from: u64, to: u64 },
     Reset { room: &'a str, epoch: String, seq: u64, lost: u64 },
     Conflated { room: &'a str, from: u64, to: u64 },
