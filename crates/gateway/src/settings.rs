@@ -32,8 +32,6 @@ use own_rooms::OwnRooms;
 const DEFAULT: &str = "default";
 /// Why something of rooms with state is refused in another room.
 pub(crate) const NO_STATE: &str = "this room keeps no state (namespaces.*.state)";
-/// How long a room's receipts are kept after the last one that was written or read.
-const RECEIPTS_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// What a node does with messages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -281,7 +279,7 @@ impl Namespace {
             conflates_signals: config.conflate_signals,
             receipts: config
                 .receipts
-                .then_some(ReceiptRules { users: config.receipts_users, age: RECEIPTS_AGE }),
+                .then_some(ReceiptRules { users: config.receipts_users, age: config.state_age }),
             author_info: config.author_info,
             metrics,
         }

@@ -1,8 +1,6 @@
 //! `roomcast tail ROOM…`: prints what comes in some rooms, one JSON value per line, and goes on by
 //! itself after a lost connection. What is not about a room goes to stderr.
 
-mod lines;
-
 use std::collections::HashSet;
 use std::fs;
 use std::future::ready;
@@ -17,7 +15,10 @@ use roomcast_client::{Client, Event, JoinOptions, Options, TokenSource};
 use roomcast_protocol::{Encoding, Epoch, Position, RoomName, UserName};
 
 use crate::terminal::{plain, print};
-use lines::{HoleLine, MessageLine, StateLine};
+
+mod lines;
+
+use lines::{Line, MessageLine, frame_line, is_about_people};
 
 /// What `roomcast tail` is asked.
 #[derive(Debug, Args)]
@@ -33,7 +34,10 @@ pub(crate) struct TailArgs {
     /// Begin with up to this many of the latest messages
     #[arg(long, value_name = "N", conflicts_with = "since")]
     history: Option<u32>,
-    /// Print snapshots of rooms with state, and what is left out as newer values stand for it
+    /// Print who comes, goes, is away and writes, and signals, too
+    #[arg(long)]
+    presence: bool,
+    /// Print the state of rooms that keep some, too
     #[arg(long)]
     state: bool,
     /// Receive MessagePack instead of JSON (what is printed is the same)
@@ -100,13 +104,15 @@ pub(crate) async fn run(args: TailArgs) -> anyhow::Result<ExitCode> {
     }
     let client = Client::connect(options)?;
     for room in &args.rooms {
-        let options = JoinOptions { since: args.since, history: args.history };
+        let (since, history) = (args.since.map(Into::into), args.history);
+        let (presence, info, strict) = (args.presence, None, false);
+        let options = JoinOptions { since, history, presence, info, strict };
         client.join(room.clone(), options).await?;
     }
-    let printed = if args.state { Printed::WithState } else { Printed::Messages };
+    let shown = Shown { presence: args.presence, state: args.state };
     let mut rooms = args.rooms.into_iter().collect();
     let followed = tokio::select! {
-        followed = follow(&client, &mut rooms, printed) => followed,
+        followed = follow(&client, &mut rooms, shown) => followed,
         interrupt = tokio::signal::ctrl_c() => {
             interrupt.context("cannot wait for Ctrl-C")?;
             Ok(ExitCode::SUCCESS)
@@ -119,17 +125,24 @@ pub(crate) async fn run(args: TailArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// What is printed besides messages and holes.
+#[derive(Debug, Clone, Copy, Default)]
+struct Shown {
+    presence: bool,
+    state: bool,
+}
+
 /// Prints events as they come, flushing whenever none is waiting.
 async fn follow(
     client: &Client,
     rooms: &mut HashSet<RoomName>,
-    printed: Printed,
+    shown: Shown,
 ) -> io::Result<ExitCode> {
     let mut out = BufWriter::new(io::stdout());
     while let Some(event) = client.next().await {
         let mut waiting = Some(event);
         while let Some(event) = waiting {
-            if let Some(lost) = tell(&mut out, event, printed)? {
+            if let Some(lost) = tell(&mut out, event, shown)? {
                 rooms.remove(&lost);
             }
             waiting = client.next().now_or_never().flatten();
@@ -142,35 +155,18 @@ async fn follow(
     Ok(ExitCode::FAILURE)
 }
 
-/// What is printed of rooms with state.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Printed {
-    /// Messages.
-    Messages,
-    /// Snapshots and conflated gaps as well.
-    WithState,
-}
-
 /// One line for one event; returns the room if it is not followed any more.
-fn tell(out: &mut impl Write, event: Event, printed: Printed) -> io::Result<Option<RoomName>> {
+fn tell(out: &mut impl Write, event: Event, shown: Shown) -> io::Result<Option<RoomName>> {
     match &event {
         Event::Message { room, position, message } => {
             print(out, &MessageLine::new(room, *position, message)?)?;
         }
-        Event::Gap { room, from, to, .. } => {
-            print(out, &HoleLine::Gap { room: room.as_str(), from: *from, to: *to })?;
+        Event::Gap { .. } | Event::Reset { .. } => print(out, &Line::new(&event))?,
+        Event::State { .. } if !shown.state => {}
+        event if is_about_people(event) && !shown.presence => {}
+        event if matches!(event, Event::State { .. }) || is_about_people(event) => {
+            print(out, &frame_line(event)?)?;
         }
-        Event::Reset { room, position, lost } => {
-            let (room, epoch) = (room.as_str(), position.epoch.to_string());
-            print(out, &HoleLine::Reset { room, epoch, seq: position.seq, lost: *lost })?;
-        }
-        Event::State { room, begins, entries, position } if printed == Printed::WithState => {
-            print(out, &StateLine::new(room, *begins, entries, *position)?)?;
-        }
-        Event::Conflated { room, from, to, .. } if printed == Printed::WithState => {
-            print(out, &HoleLine::Conflated { room: room.as_str(), from: *from, to: *to })?;
-        }
-        Event::State { .. } | Event::Conflated { .. } => {}
         _ => note(&status(&event)),
     }
     Ok(match event {
@@ -189,13 +185,15 @@ pub(crate) fn status(event: &Event) -> String {
             let pause = retry_in.as_millis();
             format!("disconnected from {url}: {reason}; next try in {pause} ms")
         }
-        Event::Joined { room, position: Position { epoch, seq }, recovered } => {
+        Event::Joined { room, position: Position { epoch, seq }, recovered, counts, .. } => {
             let how = match recovered {
                 Some(true) => ", nothing was missed",
                 Some(false) => ", something was missed",
                 None => "",
             };
-            format!("joined {room} at {epoch}:{seq}{how}")
+            let counts = counts
+                .map(|counts| format!("; connections {}, users {}", counts.count, counts.users));
+            format!("joined {room} at {epoch}:{seq}{how}{}", counts.unwrap_or_default())
         }
         Event::Left { room, reason: Some(reason) } => format!("removed from {room}: {reason}"),
         Event::Left { room, reason: None } => format!("left {room}"),
@@ -218,105 +216,14 @@ pub(crate) fn note(text: &str) {
 
 #[cfg(test)]
 mod tests {
-    use roomcast_protocol::{ConnectionId, Data, Message, StateEntry};
-
     use super::*;
-
-    fn told(event: Event) -> String {
-        let mut out = Vec::new();
-        tell(&mut out, event, Printed::WithState).unwrap();
-        String::from_utf8(out).unwrap()
-    }
-
-    fn position() -> Position {
-        Position { epoch: Epoch(0xe1), seq: 7 }
-    }
-
-    fn room() -> RoomName {
-        RoomName::parse("lobby").unwrap()
-    }
-
-    #[test]
-    fn a_message_is_one_line_whatever_its_payload() {
-        let message = |user: Option<&str>, data: &'static str| {
-            let message = Message {
-                seq: 7,
-                time: 9,
-                user: user.map(|user| UserName::parse(user).unwrap()),
-                connection: user.map(|_| ConnectionId(1)),
-                event: None,
-                key: None,
-                echo: true,
-                traceparent: None,
-                state_key: None,
-                ttl_ms: None,
-                remove: false,
-                info: None,
-                data: Data::Json(data.into()),
-            };
-            told(Event::Message { room: room(), position: position(), message: message.into() })
-        };
-        assert_eq!(
-            message(Some("ann"), "{\n\"a\":\r\n1.50}"),
-            "{\"type\":\"message\",\"room\":\"lobby\",\"epoch\":\"00000000000000e1\",\"seq\":7,\
-             \"time\":9,\"user\":\"ann\",\"connection\":\"0000000000000001\",\
-             \"data\":{ \"a\":  1.50}}\n"
-        );
-        assert_eq!(
-            message(None, "\"a\\nb\""),
-            "{\"type\":\"message\",\"room\":\"lobby\",\"epoch\":\"00000000000000e1\",\"seq\":7,\
-             \"time\":9,\"data\":\"a\\nb\"}\n"
-        );
-        assert_eq!(
-            message(None, "{\"\u{9b}31m\":\"\u{7f}\u{2028}\u{202e}\"}"),
-            "{\"type\":\"message\",\"room\":\"lobby\",\"epoch\":\"00000000000000e1\",\"seq\":7,\
-             \"time\":9,\"data\":{\"\\u009b31m\":\"\\u007f\\u2028\\u202e\"}}\n"
-        );
-    }
-
-    #[test]
-    fn a_snapshot_is_a_line_for_each_part() {
-        let entry = StateEntry {
-            key: Some(roomcast_protocol::StateKey::parse("k").unwrap()),
-            seq: 5,
-            time: 9,
-            user: None,
-            data: Data::Json("1".into()),
-            points: None,
-        };
-        let part = |position| Event::State {
-            room: room(),
-            begins: position != Some(super::tests::position()),
-            entries: vec![entry.clone()],
-            position,
-        };
-        let values = "\"entries\":[{\"key\":\"k\",\"seq\":5,\"time\":9,\"data\":1}]";
-        assert_eq!(
-            told(part(None)),
-            format!("{{\"type\":\"state\",\"room\":\"lobby\",\"begins\":true,{values}}}\n")
-        );
-        let end = "\"epoch\":\"00000000000000e1\",\"seq\":7";
-        assert_eq!(
-            told(part(Some(position()))),
-            format!("{{\"type\":\"state\",\"room\":\"lobby\",\"begins\":false,{values},{end}}}\n")
-        );
-    }
-
-    #[test]
-    fn holes_are_lines_too() {
-        let gap = Event::Gap { room: room(), from: 3, to: 7, position: position() };
-        assert_eq!(told(gap), "{\"type\":\"gap\",\"room\":\"lobby\",\"from\":3,\"to\":7}\n");
-        let reset = Event::Reset { room: room(), position: position(), lost: 2 };
-        assert_eq!(
-            told(reset),
-            "{\"type\":\"reset\",\"room\":\"lobby\",\"epoch\":\"00000000000000e1\",\"seq\":7,\
-             \"lost\":2}\n"
-        );
-    }
 
     #[test]
     fn a_position_reads_as_it_is_printed() {
-        assert_eq!(parse_position("00000000000000e1:7"), Ok(position()));
+        assert_eq!(
+            parse_position("00000000000000e1:7"),
+            Ok(Position { epoch: Epoch(0xe1), seq: 7 })
+        );
         for bad in ["", "7", "e1:7", "00000000000000e1:", "00000000000000e1:-1"] {
             assert!(parse_position(bad).is_err(), "{bad}");
         }

@@ -209,6 +209,8 @@ fn removal(
         traceparent: None,
         data: Data::Json("null".into()),
         retention: namespace.retention,
+        info: None,
+        keys_age: std::time::Duration::ZERO,
         room_rate: 0,
     }
 }

@@ -8,6 +8,7 @@ mod leases;
 mod log;
 mod order;
 mod orders;
+mod own_rooms;
 mod presence;
 mod redis_faults;
 mod repair;
