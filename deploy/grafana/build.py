@@ -172,6 +172,13 @@ DELIVERY = ("delivery", "Roomcast: rooms and delivery", [
          [(quantile("0.99", "roomcast_bus_command_seconds", "command", ', command=~"presence|presence_read"'), "{{command}}")],
          "A join waits for its call a second at most."),
     ]),
+    ("State rooms", [
+        ("lines", "Served beside the log", "cps", [(rate("roomcast_state_served_total", "form"), "{{form}}")],
+         "snapshot: joins, resets, forgotten removals; conflated: pages for slow readers."),
+        ("lines", "Reads of states", "cps", [(rate("roomcast_state_reads_total", "outcome"), "{{outcome}}")],
+         "Once for each room that opens, and after gaps, resets and evictions."),
+        ("lines", "Values removed as they expired", "cps", [(rate("roomcast_state_expired_total"), NODE)], ""),
+    ]),
     ("Where the time goes", [
         ("lines", "Stages, p50", "s", [(quantile("0.5", "roomcast_delivery_stage_seconds", "stage"), "{{stage}}")],
          "bus: to the node's log (two clocks); hub: to the worker; pass: until written."),

@@ -8,8 +8,7 @@ use std::time::Duration;
 use roomcast_bus::{Bus, Publication, PublishAck, PublishError, StateAction, StateChange};
 use roomcast_protocol::{ConnectionId, Data, ErrorCode, Publish, RoomName, UserName};
 
-use crate::permit::NO_STATE;
-use crate::settings::Namespace;
+use crate::settings::{NO_STATE, Namespace};
 use crate::traces::{Followed, Tracer};
 
 /// The author of a message.

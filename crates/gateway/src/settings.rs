@@ -30,6 +30,8 @@ use own_rooms::OwnRooms;
 
 /// The name of the namespace of rooms without one, and of unknown ones.
 const DEFAULT: &str = "default";
+/// Why something of rooms with state is refused in another room.
+pub(crate) const NO_STATE: &str = "this room keeps no state (namespaces.*.state)";
 
 /// What a node does with messages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

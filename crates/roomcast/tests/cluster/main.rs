@@ -16,6 +16,7 @@ mod resume;
 mod room_rate;
 mod servers;
 mod start;
+mod state;
 #[path = "../support/mod.rs"]
 mod support;
 mod users;
