@@ -29,6 +29,8 @@ mod machine;
 mod pace;
 mod page;
 mod peers;
+mod people;
+mod presence;
 mod print;
 mod publish_http;
 mod random;
@@ -68,6 +70,7 @@ enum Scenario {
     Redis(redis::RedisArgs),
     Growth(growth::GrowthArgs),
     Stall(stall::StallArgs),
+    Presence(presence::PresenceArgs),
     PublishHttp(publish_http::PublishHttpArgs),
     Rotate(rotate::RotateArgs),
     Torture(torture::TortureArgs),
@@ -107,6 +110,7 @@ fn perform(cli: &Cli) -> Result<()> {
         Scenario::Redis(args) => redis::main(args, &children)?,
         Scenario::Growth(args) => growth::main(args, &children)?,
         Scenario::Stall(args) => stall::main(args, &children)?,
+        Scenario::Presence(args) => presence::main(args, &children)?,
         Scenario::PublishHttp(args) => publish_http::main(args, &children)?,
         Scenario::Rotate(args) => rotate::main(args, &children)?,
         Scenario::Torture(args) => torture::main(args, &children)?,
