@@ -15,6 +15,7 @@ mod cluster;
 mod compare;
 mod connect;
 mod crowd;
+mod cursors;
 mod dialect;
 mod door;
 mod engine;
@@ -71,6 +72,7 @@ enum Scenario {
     Growth(growth::GrowthArgs),
     Stall(stall::StallArgs),
     Presence(presence::PresenceArgs),
+    Cursors(cursors::CursorsArgs),
     PublishHttp(publish_http::PublishHttpArgs),
     Rotate(rotate::RotateArgs),
     Torture(torture::TortureArgs),
@@ -110,6 +112,7 @@ fn perform(cli: &Cli) -> Result<()> {
         Scenario::Redis(args) => redis::main(args, &children)?,
         Scenario::Growth(args) => growth::main(args, &children)?,
         Scenario::Stall(args) => stall::main(args, &children)?,
+        Scenario::Cursors(args) => cursors::main(args, &children)?,
         Scenario::Presence(args) => presence::main(args, &children)?,
         Scenario::PublishHttp(args) => publish_http::main(args, &children)?,
         Scenario::Rotate(args) => rotate::main(args, &children)?,

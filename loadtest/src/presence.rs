@@ -50,6 +50,10 @@ pub(crate) struct PresenceArgs {
     /// Rooms in which the crowd meets.
     #[arg(long, default_value_t = 500)]
     crowd_rooms: usize,
+    /// Seconds between a node's start and the first client: a new node looks through all rooms once
+    /// for members of nodes that have died.
+    #[arg(long, default_value_t = 8.0)]
+    settle: f64,
     #[command(flatten)]
     node: NodeArgs,
 }
@@ -91,6 +95,7 @@ impl PresenceBench {
             settings.into_iter().flat_map(|setting| ["--set".to_owned(), setting]).collect();
         let node = Server::node_with(&args.node.on_redis(&redis.url), &settings, cores, children)?;
         let dialect = Dialect::of(&node, WireEncoding::Json);
+        std::thread::sleep(Duration::from_secs_f64(args.settle));
         Ok(Self { redis, node, dialect })
     }
 
@@ -131,6 +136,9 @@ fn check(args: &PresenceArgs) -> Result<()> {
     }
     if !(0.2..=600.0).contains(&args.seconds) || !(1.0..=10_000.0).contains(&args.rate) {
         bail!("--seconds is between 0.2 and 600, --rate between 1 and 10,000");
+    }
+    if !(0.0..=60.0).contains(&args.settle) {
+        bail!("--settle is between 0 and 60");
     }
     if args.node.runs_already() {
         bail!("presence compares fresh nodes and starts them itself: leave --url out");
