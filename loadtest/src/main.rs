@@ -29,6 +29,7 @@ mod idle;
 mod machine;
 mod pace;
 mod page;
+mod patterns;
 mod peers;
 mod people;
 mod presence;
@@ -73,6 +74,7 @@ enum Scenario {
     Stall(stall::StallArgs),
     Presence(presence::PresenceArgs),
     Cursors(cursors::CursorsArgs),
+    Patterns(patterns::PatternsArgs),
     PublishHttp(publish_http::PublishHttpArgs),
     Rotate(rotate::RotateArgs),
     Torture(torture::TortureArgs),
@@ -112,6 +114,7 @@ fn perform(cli: &Cli) -> Result<()> {
         Scenario::Redis(args) => redis::main(args, &children)?,
         Scenario::Growth(args) => growth::main(args, &children)?,
         Scenario::Stall(args) => stall::main(args, &children)?,
+        Scenario::Patterns(args) => patterns::main(args, &children)?,
         Scenario::Cursors(args) => cursors::main(args, &children)?,
         Scenario::Presence(args) => presence::main(args, &children)?,
         Scenario::PublishHttp(args) => publish_http::main(args, &children)?,
