@@ -119,6 +119,8 @@ CLUSTER = ("cluster", "Roomcast: nodes", [
          "As each node last read them from Redis: all lines agree, at the number of nodes."),
         ("lines", "Marked dead in the last hour", "none", [(total("roomcast_leases", "instance", ',state="dead"'), NODE)],
          "Lives of nodes that ended or lost Redis."),
+        ("lines", "Presence", "cps", [(rate("roomcast_presence_changes_total", "change"), "{{change}}")],
+         "Users that joined and left rooms; info and status that changed; lists that were to be read again."),
     ]),
     ("Each node's share", [
         ("lines", "Connections", "short", [(total("roomcast_connections"), NODE)], ""),

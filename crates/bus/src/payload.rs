@@ -2,6 +2,7 @@
 //! node and never read by Redis. Seq, time and epoch are not in it: the script adds them before a
 //! push (one head line for the whole group) and in a stream entry.
 
+mod ephemeral_push;
 pub(crate) mod presence_push;
 
 use std::sync::Arc;
@@ -15,7 +16,8 @@ use roomcast_protocol::{
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Ephemeral, Publication, ReceiptMarks, ReceiptNews, StateAction};
-use crate::ephemeral::{SIGNAL_KIND, TYPING_KIND, decode_signal, decode_typing};
+pub(crate) use ephemeral_push::encode_ephemeral;
+use ephemeral_push::{SIGNAL_KIND, TYPING_KIND, decode_signal, decode_typing};
 pub use presence_push::{PresenceBody, PresenceMark, PresencePush, PresenceTail};
 
 /// The stored form: an array in this order. `data` is last, so a payload ends where its data ends.

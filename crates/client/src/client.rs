@@ -7,14 +7,18 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use roomcast_protocol::{HistoryQuery, Publish, RoomName};
+use roomcast_protocol::{ClientFrame, Publish, RoomName, UserName};
 use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+use crate::answer::ClientAnswer;
 use crate::driver::Driver;
+use crate::session::ClientRequest;
 use crate::{
-    Ack, ClientClosed, Event, HistoryFailure, HistoryPage, JoinOptions, Options, OptionsError,
-    PublishFailure,
+    Ack, ClientClosed, Event, JoinOptions, Options, OptionsError, PublishFailure, RequestFailure,
 };
+
+mod people;
+mod questions;
 
 /// Wishes on their way to the driver, which takes them at once: a few, so that a burst of joins
 /// need not wait for its next turn.
@@ -39,7 +43,10 @@ pub(crate) enum Command {
     Join { room: RoomName, options: JoinOptions },
     Leave { room: RoomName },
     Publish { publish: Publish, deadline: Instant, reply: ReplySlot<Result<Ack, PublishFailure>> },
-    History { query: HistoryQuery, deadline: Instant, reply: ReplySlot<HistoryResult> },
+    Ask { request: ClientRequest, deadline: Instant, reply: ReplySlot<QuestionResult> },
+    Ephemeral { room: RoomName, frame: ClientFrame },
+    Watch { users: Vec<UserName> },
+    Unwatch { users: Vec<UserName> },
 }
 
 /// The driver's ends of what connects it to its handles.
@@ -49,7 +56,7 @@ pub(crate) struct DriverEnds {
     pub(crate) closing: Arc<Notify>,
 }
 
-pub(crate) type HistoryResult = Result<HistoryPage, HistoryFailure>;
+type QuestionResult = Result<ClientAnswer, RequestFailure>;
 
 /// Where an answer goes. Its place among the requests in flight is free again afterwards, also
 /// if nobody waits for the answer any more.
@@ -140,16 +147,6 @@ impl Client {
         let deadline = Instant::now() + self.request_timeout;
         self.ask(Command::Publish { publish, deadline, reply }).await?;
         Ok(PendingAck(answer))
-    }
-
-    /// Reads a page of history; asked again after a lost connection. The frame's own `id` is
-    /// chosen by the client.
-    pub async fn history(&self, query: HistoryQuery) -> Result<HistoryPage, HistoryFailure> {
-        let closed = |_| HistoryFailure::Closed;
-        let (reply, answer) = self.reply().await.map_err(closed)?;
-        let deadline = Instant::now() + self.request_timeout;
-        self.ask(Command::History { query, deadline, reply }).await.map_err(closed)?;
-        answer.await.unwrap_or(Err(HistoryFailure::Closed))
     }
 
     /// Ends the client: what is in flight is answered, the connection closed with 1000. Returns

@@ -6,17 +6,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::Uri;
-use roomcast_protocol::{ClientFrame, RequestId};
+use roomcast_protocol::{ClientFrame, ErrorCode, RequestId, RoomName};
 use rustls::ClientConfig;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
-use crate::client::{Command, DriverEnds, HistoryResult, ReplySlot};
+use crate::answer::ClientAnswer;
+use crate::client::{Command, DriverEnds, ReplySlot};
 use crate::session::{Action, ClientRequest, Input, Session};
 use crate::socket::{Greeting, Reading, Wire};
 use crate::token::{FetchedToken, PendingToken};
-use crate::{Ack, Event, Options, PublishFailure, TokenSource};
+use crate::{Ack, Event, Options, PublishFailure, RequestFailure, TokenSource};
 
 /// Events that may wait beside the application's queue before its wishes wait too. Only leaving
 /// rooms while the queue is full makes them grow at all: one event each.
@@ -41,7 +42,7 @@ pub(crate) struct Driver {
     outbox: VecDeque<Event>,
     reading: Reading,
     publishes: HashMap<RequestId, ReplySlot<Result<Ack, PublishFailure>>>,
-    histories: HashMap<RequestId, ReplySlot<HistoryResult>>,
+    questions: HashMap<RequestId, ReplySlot<Result<ClientAnswer, RequestFailure>>>,
 }
 
 /// Whether the loop goes on.
@@ -70,7 +71,7 @@ impl Driver {
             outbox: VecDeque::new(),
             reading: Reading::On,
             publishes: HashMap::new(),
-            histories: HashMap::new(),
+            questions: HashMap::new(),
         }
     }
 
@@ -127,11 +128,14 @@ impl Driver {
                 self.publishes.insert(id, reply);
                 Input::Request { id, request: ClientRequest::Publish(publish), deadline }
             }
-            Some(Command::History { query, deadline, reply }) => {
+            Some(Command::Ask { request, deadline, reply }) => {
                 let id = self.session.next_id();
-                self.histories.insert(id, reply);
-                Input::Request { id, request: ClientRequest::History(query), deadline }
+                self.questions.insert(id, reply);
+                Input::Request { id, request, deadline }
             }
+            Some(Command::Ephemeral { room, frame }) => Input::Ephemeral { room, frame },
+            Some(Command::Watch { users }) => Input::Watch { users },
+            Some(Command::Unwatch { users }) => Input::Unwatch { users },
             // The last handle is gone.
             None => Input::Close,
         }
@@ -163,8 +167,8 @@ impl Driver {
                         reply.send(result);
                     }
                 }
-                Action::HistoryRead { id, result } => {
-                    if let Some(reply) = self.histories.remove(&id) {
+                Action::Answered { id, result } => {
+                    if let Some(reply) = self.questions.remove(&id) {
                         reply.send(result);
                     }
                 }
@@ -186,13 +190,23 @@ impl Driver {
     fn send(&mut self, frame: ClientFrame) {
         let message = self.greeting.encode(&frame);
         let bytes = message.len() as u64;
-        match (request_id(&frame), self.session.frame_limit()) {
-            (Some(id), Some(limit)) if bytes > limit => {
+        match (frame.id(), self.session.frame_limit()) {
+            (Some(id), Some(limit)) if bytes > limit && self.is_awaited(id) => {
                 let input = Input::Unsendable { id, bytes, limit };
                 self.session.handle(Instant::now(), input);
             }
+            (None, Some(limit)) if bytes > limit => {
+                let message = format!("{bytes} bytes are above the limit of {limit}").into();
+                let (room, code) = (room_of(&frame), ErrorCode::TooLarge);
+                self.tell(Event::Error { room, code, message, retry_in: None });
+            }
             _ => self.wire.send(message),
         }
+    }
+
+    /// Whether a caller waits for the answer to this request.
+    fn is_awaited(&self, id: RequestId) -> bool {
+        self.publishes.contains_key(&id) || self.questions.contains_key(&id)
     }
 
     /// Says goodbye to node and application, in this order: `Client::close` waits for the first.
@@ -213,11 +227,10 @@ impl Driver {
     }
 }
 
-/// The id of a request whose refusal can be told to its caller.
-fn request_id(frame: &ClientFrame) -> Option<RequestId> {
+/// The room of a frame that has no answer.
+fn room_of(frame: &ClientFrame) -> Option<RoomName> {
     match frame {
-        ClientFrame::Publish(publish) => publish.id,
-        ClientFrame::History(query) => query.id,
+        ClientFrame::Signal { room, .. } | ClientFrame::Typing { room, .. } => Some(room.clone()),
         _ => None,
     }
 }

@@ -1,11 +1,14 @@
-//! What a client tells its application, and what the application may ask of a join.
+//! What a client tells its application.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use roomcast_protocol::{
-    ConnectionId, ErrorCode, Message, NodeId, Position, RoomName, Seq, UserName,
+    ConnectionId, Data, ErrorCode, EventName, Message, NodeId, OnlineUser, Position,
+    PresenceCounts, PresenceStatus, ReadMarks, RoomName, Seq, StateEntry, UserEvent, UserName,
 };
+
+use crate::Confirmation;
 
 /// Something that happened, in the order in which it happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,11 +38,18 @@ pub enum Event {
     Joined {
         /// The room.
         room: RoomName,
-        /// Where the following events continue from.
+        /// Where the following events continue from. With `state` it is that of the snapshot, and
+        /// the reader stands there only after its last part.
         position: Position,
         /// If the join resumed: whether everything since then follows. If not, the position is
         /// still the old one, and a `Gap` or a `Reset` says what is missing.
         recovered: Option<bool>,
+        /// The room's members in numbers, if presence is on and the client may know.
+        counts: Option<PresenceCounts>,
+        /// How far the user has confirmed it, in rooms with receipts.
+        marks: Option<ReadMarks>,
+        /// Whether a snapshot of the room's state follows.
+        state: bool,
     },
     /// A message, told once and in ascending order.
     Message {
@@ -58,17 +68,132 @@ pub enum Event {
         from: Seq,
         /// Last missing seq.
         to: Seq,
-        /// Where a reader stands after the gap.
+        /// Where a reader stands after the gap; with `state`, only after the snapshot.
         position: Position,
+        /// Whether newer values of the same keys come in place of them, in a state room.
+        conflated: bool,
+        /// Whether a snapshot of the room's state follows.
+        state: bool,
     },
     /// The room goes on in another epoch.
     Reset {
         /// The room.
         room: RoomName,
-        /// Where the following messages continue from.
+        /// Where the following messages continue from; with `state`, only after the snapshot.
         position: Position,
         /// How many messages told before are not part of the new epoch.
         lost: u64,
+        /// Whether a snapshot of the room's state follows.
+        state: bool,
+    },
+    /// A part of a snapshot of the room's state: all values at one position. They take the place of
+    /// those before with the last part: a connection lost before that may resume at the old position.
+    State {
+        /// The room.
+        room: RoomName,
+        /// What the values hold; the reader stands there after the last part.
+        position: Position,
+        /// Whether a snapshot begins with it; one that was cut short does not count.
+        is_first: bool,
+        /// Whether other parts follow.
+        more: bool,
+        /// The values of this part.
+        entries: Vec<StateEntry>,
+    },
+    /// An ephemeral event of a room.
+    Signal {
+        /// The room.
+        room: RoomName,
+        /// Who sent it, if known.
+        user: Option<UserName>,
+        /// The connection that sent it, if it came by one.
+        connection: Option<ConnectionId>,
+        /// Its kind.
+        event: EventName,
+        /// Its payload, if any.
+        data: Option<Data>,
+    },
+    /// A user began to write, or stopped.
+    Typing {
+        /// The room.
+        room: RoomName,
+        /// Who, if known.
+        user: Option<UserName>,
+        /// The connection of one without a user.
+        connection: Option<ConnectionId>,
+        /// False when it ended.
+        active: bool,
+    },
+    /// A user's first connection joined the room.
+    UserJoined(UserEvent),
+    /// A user's last connection left the room.
+    UserLeft(UserEvent),
+    /// The room's members in numbers.
+    Count {
+        /// The room.
+        room: RoomName,
+        /// Memberships.
+        count: u64,
+        /// Different users.
+        users: u64,
+        /// Revision of the member list.
+        rev: u64,
+        /// Whether the application's list stays good: only numbers changed.
+        list: bool,
+    },
+    /// The application's list of members is out of date; ask for it again, after this time.
+    PresenceReset {
+        /// The room.
+        room: RoomName,
+        /// How long to wait before.
+        after: Duration,
+    },
+    /// What other members see of one.
+    Presence {
+        /// The room.
+        room: RoomName,
+        /// Whose it is, if known.
+        user: Option<UserName>,
+        /// The connection of one without a user.
+        connection: Option<ConnectionId>,
+        /// The member's info.
+        info: Option<Data>,
+        /// Whether the user is there.
+        status: Option<PresenceStatus>,
+        /// Revision of the member list.
+        rev: Option<u64>,
+    },
+    /// Another device of the user confirmed a room.
+    Received {
+        /// The room.
+        room: RoomName,
+        /// How far.
+        confirmation: Confirmation,
+    },
+    /// How many users have received and read a message that this connection published.
+    Receipts {
+        /// The room.
+        room: RoomName,
+        /// The message.
+        position: Position,
+        /// Users that received it.
+        received: u64,
+        /// Users that read it.
+        read: u64,
+    },
+    /// Which of the users of a `watch` or `unwatch` are online, also after each reconnect.
+    Watching {
+        /// The users.
+        users: Vec<OnlineUser>,
+    },
+    /// A watched user came online or left.
+    User {
+        /// Who.
+        user: UserName,
+        /// Whether it is online.
+        online: bool,
+        /// When, Unix time in ms.
+        time: u64,
     },
     /// The client is no member any more and does not join again by itself.
     Left {
@@ -97,13 +222,4 @@ pub enum Event {
         /// Why, for people.
         reason: Box<str>,
     },
-}
-
-/// How to enter a room. Only for the first entry: later ones resume by themselves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct JoinOptions {
-    /// Resume: everything after this position, first.
-    pub since: Option<Position>,
-    /// Begin with up to this many of the latest messages; without `since` only.
-    pub history: Option<u32>,
 }

@@ -60,10 +60,10 @@ pub struct HistoryPage {
     pub more: bool,
 }
 
-/// Why history could not be read.
+/// Why a question got no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum HistoryFailure {
+pub enum RequestFailure {
     /// The node refused. What to do depends on the code.
     #[error("{}: {message}", code.as_str())]
     Refused {

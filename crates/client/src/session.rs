@@ -6,10 +6,10 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use roomcast_protocol::{CloseCode, Position, Publish, RequestId, RoomName, ServerFrame};
+use roomcast_protocol::{ClientFrame, CloseCode, RequestId, RoomName};
 
 use crate::backoff::Pauses;
-use crate::{Ack, Event, FirstTry, HistoryPage, Options};
+use crate::{Event, FirstTry, Options};
 
 mod input;
 mod link;
@@ -17,17 +17,22 @@ mod link;
 mod model;
 mod reader;
 mod renewal;
+mod request;
 mod requests;
 mod rooms;
+mod take;
 #[cfg(test)]
 mod tests;
+mod told;
+mod watches;
 
 pub use input::{Action, Attempt, Failure, Input, RetryVerdict};
-use link::{Live, SessionLink, Step};
-use renewal::{TokenRenewal, life};
-pub use requests::ClientRequest;
+use link::{SessionLink, Step};
+use renewal::TokenRenewal;
+pub use request::{ClientRequest, Showing};
 use requests::Requests;
 use rooms::Rooms;
+use watches::Watches;
 
 /// How long a client that was asked to move waits for its next connection, and then for the answers
 /// it still expects, so that no publish without a key ends unknown just because a node drains.
@@ -60,6 +65,7 @@ pub struct Session {
     pauses: Pauses,
     rooms: Rooms,
     requests: Requests,
+    watches: Watches,
     last_id: RequestId,
     actions: VecDeque<Action>,
 }
@@ -82,6 +88,7 @@ impl Session {
             pauses: Pauses::new(options.backoff, seed),
             rooms: Rooms::default(),
             requests: Requests::default(),
+            watches: Watches::default(),
             last_id: 0,
             actions: VecDeque::new(),
         }
@@ -134,6 +141,9 @@ impl Session {
             Input::Prepared { is_open } => self.link.prepared(now, is_open),
             Input::Join { room, options } => self.rooms.join(room, options),
             Input::Leave { room } => self.leave(&room),
+            Input::Ephemeral { room, frame } => self.send_now(&room, frame),
+            Input::Watch { users } => self.watches.watch(users),
+            Input::Unwatch { users } => self.watches.unwatch(users),
             Input::Request { id, request, deadline } => self.requests.add(id, request, deadline),
             Input::Unsendable { id, bytes, limit } => {
                 self.requests.unsendable(id, bytes, limit, &mut self.actions);
@@ -155,89 +165,16 @@ impl Session {
         }
     }
 
-    fn take(&mut self, now: Instant, frame: ServerFrame) {
-        self.link.heard(now);
-        let actions = &mut self.actions;
-        match frame {
-            ServerFrame::Connected {
-                connection,
-                user,
-                node,
-                time,
-                expires,
-                heartbeat,
-                limits,
-                ..
-            } => {
-                self.failures = 0;
-                self.connected = self.attempt;
-                self.has_replaced = false;
-                self.renewal.taken(now, expires.map(|expires| life(time, expires)));
-                self.link = SessionLink::Live(Live::new(now, heartbeat, limits));
-                let attempt = self.attempt;
-                actions.push_back(Action::Tell(Event::Connected {
-                    node,
-                    connection,
-                    user,
-                    attempt,
-                }));
-            }
-            ServerFrame::Refreshed { time, expires, .. } => {
-                self.renewal.taken(now, Some(life(time, expires)));
-            }
-            ServerFrame::Reconnect { after_ms, .. } => {
-                self.link.move_at(now + Duration::from_millis(after_ms));
-            }
-            ServerFrame::Joined { room, epoch, seq, recovered, .. } => {
-                self.rooms.joined(room, Position { epoch, seq }, recovered, actions);
-            }
-            ServerFrame::Message { room, message } => self.rooms.message(room, message, actions),
-            ServerFrame::Gap { room, from, to, .. } => self.rooms.gap(room, (from, to), actions),
-            ServerFrame::Reset { room, epoch, seq, lost, .. } => {
-                self.rooms.reset(room, Position { epoch, seq }, lost, actions);
-            }
-            ServerFrame::Left { id, room, reason } => self.rooms.left(id, room, reason, actions),
-            ServerFrame::Ack { id, epoch, seq, time, .. } => {
-                self.requests.acked(id, Ack { position: Position { epoch, seq }, time }, actions);
-            }
-            ServerFrame::History { id: Some(id), epoch, messages, more, .. } => {
-                let end = messages.last().map(|last| Position { epoch, seq: last.seq });
-                self.requests.read(id, HistoryPage { end, messages, more }, actions);
-            }
-            ServerFrame::Error { .. } => self.refused(now, frame),
-            _ => {}
-        }
-    }
-
-    /// An `error` frame: the answer to a request or a join, or a remark about the connection.
-    fn refused(&mut self, now: Instant, frame: ServerFrame) {
-        let ServerFrame::Error { id, room, code, message, retry_after_ms } = frame else { return };
-        let retry_after = retry_after_ms.map(Duration::from_millis);
-        let refusal = requests::Refusal { code, message, retry_after };
-        let actions = &mut self.actions;
-        match id {
-            Some(id) if self.renewal.is_its(id) => {
-                tracing::debug!("a new token was refused: {}", refusal.message);
-                self.renewal.failed(now, refusal.retry_after.unwrap_or_default());
-            }
-            Some(id) if self.requests.knows(id) => {
-                self.requests.refused(now, id, refusal, &mut self.pauses, actions);
-            }
-            Some(id) => {
-                self.rooms.refused(now, (id, room), refusal, &mut self.pauses, actions);
-            }
-            None => actions.push_back(Action::Tell(Event::Error {
-                room,
-                code: refusal.code,
-                message: refusal.message,
-                retry_in: None,
-            })),
-        }
-    }
-
     fn leave(&mut self, room: &RoomName) {
         self.last_id += 1;
         self.rooms.leave(room, self.last_id, &mut self.actions);
+    }
+
+    /// A frame that is worth nothing later: it is dropped if it cannot go out now.
+    fn send_now(&mut self, room: &RoomName, frame: ClientFrame) {
+        if self.link.sends() && self.rooms.admits(room) {
+            self.actions.push_back(Action::Send(frame));
+        }
     }
 
     fn failed(&mut self, now: Instant, failure: Failure) {
@@ -321,6 +258,7 @@ impl Session {
         self.renewal.lost();
         self.requests.lost(&mut self.actions);
         self.rooms.lost(&mut self.actions);
+        self.watches.lost();
     }
 
     fn disconnect(&mut self, code: CloseCode) {
@@ -372,20 +310,11 @@ impl Session {
         }
         self.rooms.send_joins(now, &mut self.last_id, &mut self.actions);
         if self.link.sends() {
+            self.watches.send(&mut self.last_id, &mut self.actions);
             self.requests.send(now, &mut self.actions);
             if self.renewal.begin(now) {
                 self.actions.push_back(Action::FetchToken);
             }
-        }
-    }
-}
-
-impl ClientRequest {
-    /// Whether sending it twice is the same as sending it once.
-    fn repeatable(&self) -> bool {
-        match self {
-            Self::Publish(Publish { key, .. }) => key.is_some(),
-            Self::History(_) => true,
         }
     }
 }

@@ -7,6 +7,8 @@ const SHOWN = 500;           // lines kept on the page
 const MIN_PAUSE = 200;       // ms; pauses as the Rust client's
 const MAX_PAUSE = 20_000;    // ms
 const LONG_LIFE = 5_000;     // ms; a connection that lived this long resets the pauses
+const NAMES = 20;            // users named on the page
+const TYPING_PAUSE = 2_000;  // ms between two words that the user is writing; the node ends it after 3 s
 
 // --- pure functions ---
 
@@ -67,9 +69,13 @@ function furthest(stood, at) {
  * After a join that did not recover, `beyond` is where the room goes on, and the position waits
  * for the gap or reset that names what is missing: a connection lost before must not hide it.
  */
-function advance(position, { type, epoch, seq, to, recovered }) {
+function advance(position, { type, epoch, seq, to, recovered, state, more }) {
   const beyond = position?.beyond ?? position;
+  // A snapshot of the room's state follows: the position waits for its last part.
+  if (state || (position?.waits && ["message", "gap"].includes(type))) return { ...position, waits: true };
   switch (type) {
+    case "state":
+      return more ? { ...position, waits: true } : { epoch, seq };
     case "joined":
       if (recovered === false && position) return { ...position, beyond: { epoch, seq } };
       return furthest(position, { epoch, seq });
@@ -86,6 +92,36 @@ function advance(position, { type, epoch, seq, to, recovered }) {
     default:
       return position;
   }
+}
+
+/** The people of a room after this frame: numbers, and a list of users as long as it is known. */
+function meet(people, { type, user, status, count, users, rev, rev_epoch, list, members }) {
+  const numbers = { count: count ?? people.count, users: users ?? people.users, rev: rev ?? people.rev };
+  const named = new Map(people.named);
+  switch (type) {
+    case "joined": {
+      const isSame = people.rev_epoch === rev_epoch && people.rev === rev;
+      return { ...people, ...numbers, rev_epoch, isKnown: isSame && people.isKnown };
+    }
+    case "members":
+      members.forEach((member) => member.user && named.set(member.user, member.status));
+      return { ...numbers, rev_epoch, named, isKnown: true };
+    case "user_joined": named.set(user, status); break;
+    case "user_left": named.delete(user); break;
+    case "presence": if (named.has(user)) named.set(user, status); break;
+    case "count": if (!list && rev > people.rev) return { ...numbers, rev_epoch: people.rev_epoch, named: new Map() };
+  }
+  return { ...people, ...numbers, named };
+}
+
+/** What a reader wants to know of them. */
+function peopleText({ count, users, named }, writing) {
+  if (count === undefined) return "";
+  const names = [...named].slice(0, NAMES).map(([user, status]) => (status === "away" ? `${user} (away)` : user));
+  if (users > names.length && names.length) names.push(`${users - names.length} more`);
+  const who = names.length ? `: ${names.join(", ")}` : "";
+  const writes = writing.size ? ` ${[...writing].join(", ")} ${writing.size > 1 ? "are" : "is"} writing …` : "";
+  return `${count} ${count === 1 ? "connection" : "connections"} here${who}.${writes}`;
 }
 
 function randomHex(bytes) {
@@ -146,6 +182,12 @@ let heartbeat = null;                     // of the present connection; null bef
 let member = false;
 let position = null;                      // in wish.room; null before the first `joined`
 let reading = null;                       // history to show after a reset; null if none waits
+let people = { named: new Map() };        // in wish.room
+let writing = new Set();                  // users and connections that are writing there
+let presence = true;                      // false if the node does not allow to see who is there
+let listId = 0;                           // of the last `members`
+let typingId = 0;                         // of the last `typing`
+let typed = 0;                            // when it was sent; Infinity if the node allows none
 let attempt = 0;
 let failures = 0;
 let lastId = 0;
@@ -227,6 +269,8 @@ function stop() {
   timers.clear();
   socket = heartbeat = null;
   member = false;
+  // A snapshot that was cut short leaves the position before it.
+  if (position?.waits) position = position.epoch ? { epoch: position.epoch, seq: position.seq } : null;
 }
 
 function retry(reason = "") {
@@ -250,10 +294,40 @@ function heard() {
 }
 
 function join() {
-  const start = position
+  const start = position?.epoch
     ? { since: { epoch: position.epoch, seq: position.seq } }
     : { history: HISTORY };
-  send({ type: "join", id: ++lastId, room: wish.room, ...start });
+  send({ type: "join", id: ++lastId, room: wish.room, presence, ...start });
+}
+
+function showPeople(next) {
+  people = next;
+  $("#people").textContent = peopleText(people, writing);
+}
+
+/** The list is read again: its first page is more than is shown. */
+function askForMembers(ms = 0) {
+  after("members", ms, () => send({ type: "members", id: listId = ++lastId, room: wish.room }));
+}
+
+function receiveOfPeople(frame) {
+  const { type, user, connection, active } = frame;
+  if (type === "members" && frame.id !== listId) return;
+  if (type === "members" && people.named.size) people = { ...people, named: new Map() };
+  if (type === "typing" || type === "user_left") writing.delete(user ?? connection);
+  if (type === "typing" && active) writing.add(user ?? connection);
+  if (type === "presence_reset") askForMembers(frame.after_ms);
+  showPeople(meet(people, frame));
+  if (type === "joined" && people.count !== undefined && !people.isKnown) askForMembers();
+}
+
+/** The user is writing, or has published: said as often as needed. */
+function type(active) {
+  if (!member || (active && Date.now() - typed < TYPING_PAUSE) || (!active && !typed)) return;
+  typingId = ++lastId;
+  const isOver = !active && typed !== Infinity;
+  if (typed !== Infinity && send({ type: "typing", id: typingId, room: wish.room, active })) typed = Date.now();
+  if (isOver) typed = 0;
 }
 
 /** After a reset: what the new epoch has from here up to the reset, shown below this line. */
@@ -317,14 +391,21 @@ function receiveInRoom(frame) {
   if (!member) return;
   const before = position;
   const next = advance(before, frame);
-  if (!next) return;
+  if (!next || (before?.waits && frame.type === "message")) return;
   position = next;
   switch (frame.type) {
     case "joined":
       $("#hint").textContent = `No message is in ${wish.room} yet. Publish one below: it appears here, `
         + "and in every other window that joined the room.";
       if (reading) send(reading.request);
+      writing = new Set();
+      receiveOfPeople(frame);
       break;
+    case "typing": case "user_joined": case "user_left": case "count": case "members": case "presence":
+    case "presence_reset":
+      receiveOfPeople(frame);
+      break;
+    case "state": show(frame.entries.map((entry) => messageLine({ ...entry, event: entry.key }))); break;
     case "message": show([messageLine(frame)]); break;
     case "gap":
       notice(`Messages ${frame.from} to ${frame.to} are missing: the room no longer keeps them.`);
@@ -333,7 +414,7 @@ function receiveInRoom(frame) {
       const line = noticeLine(resetText(frame.lost));
       show([line]);
       ackLine("");
-      readAgain(Math.max(before.seq - frame.lost, 0) + 1, frame, line);
+      if (!frame.state) readAgain(Math.max(before.seq - frame.lost, 0) + 1, frame, line);
       break;
     }
     case "history": showRead(frame); break;
@@ -347,7 +428,12 @@ function failed({ id, code, message, retry_after_ms }) {
   const passing = ["overloaded", "bus_unavailable", "publish_unknown"].includes(code);
   const pause = Math.max(retry_after_ms ?? 0, pauseAfter(2, Math.random()));
   const entry = pending.get(id);
-  if (!entry) {
+  if (id === typingId) return void (typed = passing ? typed : Infinity);
+  if (id === listId) return;
+  if (code === "forbidden" && !member && presence) {
+    presence = false;
+    join();
+  } else if (!entry) {
     notice(`${code}: ${message}`);
     if (passing && !member) after("join", pause, join);
   } else if (passing) {
@@ -373,6 +459,9 @@ $("#join").addEventListener("submit", (event) => {
     list.replaceChildren();
     position = reading = null;
     member = false;
+    presence = true;
+    typed = 0;
+    showPeople({ named: new Map() });
     if (heartbeat && known.user === wish.user) join();
   }
   if (!socket || known.user !== wish.user) connect();
@@ -387,7 +476,10 @@ $("#publish").addEventListener("submit", (event) => {
   if (joins) $("#join").requestSubmit();
   if (!wish.room) return;
   if (publish(input.value, joins ? `joined ${wish.room} first; ` : "")) input.value = "";
+  type(false);
 });
+
+$("#publish").addEventListener("input", (event) => type(event.target.value !== ""));
 
 addEventListener("online", () => { if (timers.has("pause")) connect(); });
 

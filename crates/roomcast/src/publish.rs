@@ -13,12 +13,16 @@ use futures_util::stream::FuturesOrdered;
 use roomcast_client::{
     Ack, Client, ClientClosed, Event, FirstTry, Options, PendingAck, PublishFailure,
 };
-use roomcast_protocol::{Data, DataError, EventName, Publish, PublishKey, RoomName};
+use roomcast_protocol::{Data, DataError, EventName, Publish, PublishKey, RoomName, StateKey};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
 use crate::tail::{TargetArgs, note, status};
 use crate::terminal::print;
+
+mod ttl;
+
+use ttl::parse_ttl;
 
 /// Lines of stdin read ahead: enough to keep the publishes in flight coming.
 const READ_AHEAD_LINES: usize = 64;
@@ -40,6 +44,15 @@ pub(crate) struct PublishArgs {
     /// Idempotency key; with stdin, "-1", "-2" … is added for each line. Random unless given
     #[arg(long, value_parser = PublishKey::parse)]
     key: Option<PublishKey>,
+    /// Key of the room's state that it sets, in a room that keeps state
+    #[arg(long, value_name = "KEY", value_parser = StateKey::parse)]
+    state_key: Option<StateKey>,
+    /// How long the value lasts, like 500ms, 5s, 10m or 24h
+    #[arg(long, value_name = "TIME", value_parser = parse_ttl)]
+    ttl: Option<u64>,
+    /// Remove the value of the key; without DATA the message is null
+    #[arg(long, conflicts_with = "ttl")]
+    remove: bool,
 }
 
 /// Publishes everything; fails if anything failed.
@@ -47,7 +60,9 @@ pub(crate) async fn run(args: PublishArgs) -> anyhow::Result<ExitCode> {
     // The caller waits for the acks, so the command fails at once if there is no node.
     let options = Options { first_try: FirstTry::Fail, ..args.node.options()? };
     let client = Client::connect(options)?;
-    let lines = match args.data.as_deref() {
+    // A value that is removed needs no other one.
+    let data = if args.remove { args.data.or(Some("null".into())) } else { args.data };
+    let lines = match data.as_deref() {
         None | Some("-") => {
             if io::stdin().is_terminal() {
                 note("reading from the terminal: one message for each line, Ctrl-D ends");
@@ -56,12 +71,15 @@ pub(crate) async fn run(args: PublishArgs) -> anyhow::Result<ExitCode> {
         }
         Some(data) => one_line(data.to_owned()),
     };
-    let keys = match (&args.key, args.data.as_deref()) {
+    let keys = match (&args.key, data.as_deref()) {
         (Some(key), None | Some("-")) => Keys::Numbered(key.as_str().to_owned()),
         (Some(key), Some(_)) => Keys::Given(key.clone()),
         (None, _) => Keys::Numbered(format!("{:032x}", rand::random::<u128>())),
     };
-    let template = Template { room: args.room, event: args.event, keys };
+    let mut publish = Publish::new(args.room, Data::Json("null".into()));
+    (publish.event, publish.state_key) = (args.event, args.state_key);
+    (publish.ttl_ms, publish.remove) = (args.ttl, args.remove);
+    let template = Template { publish, keys };
     let published = publish_all(&client, lines, &template).await;
     client.close().await;
     match published {
@@ -109,7 +127,7 @@ async fn publish_all(
                 if outcome.is_err() {
                     exit = ExitCode::FAILURE;
                 }
-                print(&mut io::stdout(), &Line::new(&template.room, &outcome))?;
+                print(&mut io::stdout(), &Line::new(&template.publish.room, &outcome))?;
             }
             line = lines.recv(), if reading => match line {
                 Some(Ok(line)) => {
@@ -158,8 +176,7 @@ fn watch(event: &Event) {
 
 /// What all messages of one call have in common.
 struct Template {
-    room: RoomName,
-    event: Option<EventName>,
+    publish: Publish,
     keys: Keys,
 }
 
@@ -177,21 +194,8 @@ impl Template {
             Keys::Numbered(prefix) => PublishKey::parse(&format!("{prefix}-{number}"))
                 .map_err(|error| format!("line {number}: {error}"))?,
         };
-        Ok(Publish {
-            id: None,
-            room: self.room.clone(),
-            data: to_data(line).map_err(|error| format!("line {number}: {error}"))?,
-            event: self.event.clone(),
-            key: Some(key),
-            if_seq: None,
-            echo: true,
-            traceparent: None,
-            if_key_seq: None,
-            state_key: None,
-            ttl_ms: None,
-            remove: false,
-            receipts: false,
-        })
+        let data = to_data(line).map_err(|error| format!("line {number}: {error}"))?;
+        Ok(Publish { data, key: Some(key), ..self.publish.clone() })
     }
 }
 
@@ -271,8 +275,8 @@ mod tests {
 
     #[test]
     fn every_line_has_a_key_of_its_own() {
-        let room = RoomName::parse("a").unwrap();
-        let template = |keys| Template { room: room.clone(), event: None, keys };
+        let publish = Publish::new(RoomName::parse("a").unwrap(), Data::Json("1".into()));
+        let template = |keys| Template { publish: publish.clone(), keys };
         let key = |template: &Template, number| {
             template.publish(Some("x"), number).unwrap().key.unwrap().to_string()
         };

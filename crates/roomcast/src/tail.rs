@@ -12,11 +12,13 @@ use anyhow::Context;
 use clap::Args;
 use futures_util::FutureExt;
 use roomcast_client::{Client, Event, JoinOptions, Options, TokenSource};
-use roomcast_protocol::{Data, Encoding, Epoch, Message, Position, RoomName, UserName};
-use serde::Serialize;
-use serde_json::value::RawValue;
+use roomcast_protocol::{Encoding, Epoch, Position, RoomName, UserName};
 
 use crate::terminal::{plain, print};
+
+mod lines;
+
+use lines::{Line, MessageLine, frame_line, is_about_people};
 
 /// What `roomcast tail` is asked.
 #[derive(Debug, Args)]
@@ -32,6 +34,12 @@ pub(crate) struct TailArgs {
     /// Begin with up to this many of the latest messages
     #[arg(long, value_name = "N", conflicts_with = "since")]
     history: Option<u32>,
+    /// Print who comes, goes, is away and writes, and signals, too
+    #[arg(long)]
+    presence: bool,
+    /// Print the state of rooms that keep some, too
+    #[arg(long)]
+    state: bool,
     /// Receive MessagePack instead of JSON (what is printed is the same)
     #[arg(long)]
     msgpack: bool,
@@ -96,12 +104,15 @@ pub(crate) async fn run(args: TailArgs) -> anyhow::Result<ExitCode> {
     }
     let client = Client::connect(options)?;
     for room in &args.rooms {
-        let options = JoinOptions { since: args.since, history: args.history };
+        let (since, history) = (args.since.map(Into::into), args.history);
+        let (presence, info, strict) = (args.presence, None, false);
+        let options = JoinOptions { since, history, presence, info, strict };
         client.join(room.clone(), options).await?;
     }
+    let shown = Shown { presence: args.presence, state: args.state };
     let mut rooms = args.rooms.into_iter().collect();
     let followed = tokio::select! {
-        followed = follow(&client, &mut rooms) => followed,
+        followed = follow(&client, &mut rooms, shown) => followed,
         interrupt = tokio::signal::ctrl_c() => {
             interrupt.context("cannot wait for Ctrl-C")?;
             Ok(ExitCode::SUCCESS)
@@ -114,13 +125,24 @@ pub(crate) async fn run(args: TailArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// What is printed besides messages and holes.
+#[derive(Debug, Clone, Copy, Default)]
+struct Shown {
+    presence: bool,
+    state: bool,
+}
+
 /// Prints events as they come, flushing whenever none is waiting.
-async fn follow(client: &Client, rooms: &mut HashSet<RoomName>) -> io::Result<ExitCode> {
+async fn follow(
+    client: &Client,
+    rooms: &mut HashSet<RoomName>,
+    shown: Shown,
+) -> io::Result<ExitCode> {
     let mut out = BufWriter::new(io::stdout());
     while let Some(event) = client.next().await {
         let mut waiting = Some(event);
         while let Some(event) = waiting {
-            if let Some(lost) = tell(&mut out, event)? {
+            if let Some(lost) = tell(&mut out, event, shown)? {
                 rooms.remove(&lost);
             }
             waiting = client.next().now_or_never().flatten();
@@ -134,17 +156,16 @@ async fn follow(client: &Client, rooms: &mut HashSet<RoomName>) -> io::Result<Ex
 }
 
 /// One line for one event; returns the room if it is not followed any more.
-fn tell(out: &mut impl Write, event: Event) -> io::Result<Option<RoomName>> {
+fn tell(out: &mut impl Write, event: Event, shown: Shown) -> io::Result<Option<RoomName>> {
     match &event {
         Event::Message { room, position, message } => {
             print(out, &MessageLine::new(room, *position, message)?)?;
         }
-        Event::Gap { room, from, to, .. } => {
-            print(out, &Line::Gap { room: room.as_str(), from: *from, to: *to })?;
-        }
-        Event::Reset { room, position, lost } => {
-            let (room, epoch) = (room.as_str(), position.epoch.to_string());
-            print(out, &Line::Reset { room, epoch, seq: position.seq, lost: *lost })?;
+        Event::Gap { .. } | Event::Reset { .. } => print(out, &Line::new(&event))?,
+        Event::State { .. } if !shown.state => {}
+        event if is_about_people(event) && !shown.presence => {}
+        event if matches!(event, Event::State { .. }) || is_about_people(event) => {
+            print(out, &frame_line(event)?)?;
         }
         _ => note(&status(&event)),
     }
@@ -164,13 +185,15 @@ pub(crate) fn status(event: &Event) -> String {
             let pause = retry_in.as_millis();
             format!("disconnected from {url}: {reason}; next try in {pause} ms")
         }
-        Event::Joined { room, position: Position { epoch, seq }, recovered } => {
+        Event::Joined { room, position: Position { epoch, seq }, recovered, counts, .. } => {
             let how = match recovered {
                 Some(true) => ", nothing was missed",
                 Some(false) => ", something was missed",
                 None => "",
             };
-            format!("joined {room} at {epoch}:{seq}{how}")
+            let counts = counts
+                .map(|counts| format!("; connections {}, users {}", counts.count, counts.users));
+            format!("joined {room} at {epoch}:{seq}{how}{}", counts.unwrap_or_default())
         }
         Event::Left { room, reason: Some(reason) } => format!("removed from {room}: {reason}"),
         Event::Left { room, reason: None } => format!("left {room}"),
@@ -191,132 +214,16 @@ pub(crate) fn note(text: &str) {
     let _ = writeln!(io::stderr(), "{}", plain(text));
 }
 
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Line<'a> {
-    Gap { room: &'a str, from: u64, to: u64 },
-    Reset { room: &'a str, epoch: String, seq: u64, lost: u64 },
-}
-
-#[derive(Serialize)]
-struct MessageLine<'a> {
-    r#type: &'static str,
-    room: &'a str,
-    epoch: String,
-    seq: u64,
-    time: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    connection: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    event: Option<&'a str>,
-    data: Box<RawValue>,
-}
-
-impl<'a> MessageLine<'a> {
-    fn new(room: &'a RoomName, position: Position, message: &'a Message) -> io::Result<Self> {
-        Ok(Self {
-            r#type: "message",
-            room: room.as_str(),
-            epoch: position.epoch.to_string(),
-            seq: position.seq,
-            time: message.time,
-            user: message.user.as_ref().map(|user| user.as_str()),
-            connection: message.connection.map(|connection| connection.to_string()),
-            event: message.event.as_ref().map(|event| event.as_str()),
-            data: on_one_line(&message.data)?,
-        })
-    }
-}
-
-/// The payload as JSON without line ends. Those stand between tokens only, where blanks do as well:
-/// within strings they are escaped.
-fn on_one_line(data: &Data) -> io::Result<Box<RawValue>> {
-    let mut json = Vec::with_capacity(data.len());
-    data.write_json(&mut json);
-    for byte in &mut json {
-        if matches!(byte, b'\n' | b'\r') {
-            *byte = b' ';
-        }
-    }
-    let text = String::from_utf8(json).map_err(io::Error::other)?;
-    RawValue::from_string(text).map_err(io::Error::from)
-}
-
 #[cfg(test)]
 mod tests {
-    use roomcast_protocol::ConnectionId;
-
     use super::*;
-
-    fn told(event: Event) -> String {
-        let mut out = Vec::new();
-        tell(&mut out, event).unwrap();
-        String::from_utf8(out).unwrap()
-    }
-
-    fn position() -> Position {
-        Position { epoch: Epoch(0xe1), seq: 7 }
-    }
-
-    fn room() -> RoomName {
-        RoomName::parse("lobby").unwrap()
-    }
-
-    #[test]
-    fn a_message_is_one_line_whatever_its_payload() {
-        let message = |user: Option<&str>, data: &'static str| {
-            let message = Message {
-                seq: 7,
-                time: 9,
-                user: user.map(|user| UserName::parse(user).unwrap()),
-                connection: user.map(|_| ConnectionId(1)),
-                event: None,
-                key: None,
-                echo: true,
-                traceparent: None,
-                state_key: None,
-                ttl_ms: None,
-                remove: false,
-                info: None,
-                data: Data::Json(data.into()),
-            };
-            told(Event::Message { room: room(), position: position(), message: message.into() })
-        };
-        assert_eq!(
-            message(Some("ann"), "{\n\"a\":\r\n1.50}"),
-            "{\"type\":\"message\",\"room\":\"lobby\",\"epoch\":\"00000000000000e1\",\"seq\":7,\
-             \"time\":9,\"user\":\"ann\",\"connection\":\"0000000000000001\",\
-             \"data\":{ \"a\":  1.50}}\n"
-        );
-        assert_eq!(
-            message(None, "\"a\\nb\""),
-            "{\"type\":\"message\",\"room\":\"lobby\",\"epoch\":\"00000000000000e1\",\"seq\":7,\
-             \"time\":9,\"data\":\"a\\nb\"}\n"
-        );
-        assert_eq!(
-            message(None, "{\"\u{9b}31m\":\"\u{7f}\u{2028}\u{202e}\"}"),
-            "{\"type\":\"message\",\"room\":\"lobby\",\"epoch\":\"00000000000000e1\",\"seq\":7,\
-             \"time\":9,\"data\":{\"\\u009b31m\":\"\\u007f\\u2028\\u202e\"}}\n"
-        );
-    }
-
-    #[test]
-    fn holes_are_lines_too() {
-        let gap = Event::Gap { room: room(), from: 3, to: 7, position: position() };
-        assert_eq!(told(gap), "{\"type\":\"gap\",\"room\":\"lobby\",\"from\":3,\"to\":7}\n");
-        let reset = Event::Reset { room: room(), position: position(), lost: 2 };
-        assert_eq!(
-            told(reset),
-            "{\"type\":\"reset\",\"room\":\"lobby\",\"epoch\":\"00000000000000e1\",\"seq\":7,\
-             \"lost\":2}\n"
-        );
-    }
 
     #[test]
     fn a_position_reads_as_it_is_printed() {
-        assert_eq!(parse_position("00000000000000e1:7"), Ok(position()));
+        assert_eq!(
+            parse_position("00000000000000e1:7"),
+            Ok(Position { epoch: Epoch(0xe1), seq: 7 })
+        );
         for bad in ["", "7", "e1:7", "00000000000000e1:", "00000000000000e1:-1"] {
             assert!(parse_position(bad).is_err(), "{bad}");
         }

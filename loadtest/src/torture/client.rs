@@ -107,7 +107,7 @@ impl Scribe {
                 self.joined.insert(room.clone());
                 self.unnamed.insert(room);
             }
-            Event::Joined { room, position, recovered } => {
+            Event::Joined { room, position, recovered, .. } => {
                 self.note(&room, Entry::Joined { at: position, recovered });
                 self.joined.insert(room);
             }
@@ -118,11 +118,11 @@ impl Scribe {
                 }
                 None => self.wrong(&room, "a payload nobody sent"),
             },
-            Event::Gap { room, from, to, position } => {
+            Event::Gap { room, from, to, position, .. } => {
                 self.named(&room, Position { seq: from - 1, ..position });
                 self.note(&room, Entry::Gap { from, to });
             }
-            Event::Reset { room, position, lost } => {
+            Event::Reset { room, position, lost, .. } => {
                 self.named(&room, position);
                 self.note(&room, Entry::Reset { at: position, lost });
             }

@@ -4,10 +4,11 @@
 
 use std::time::{Duration, Instant};
 
-use roomcast_protocol::{ClientFrame, CloseCode, RequestId, RoomName, ServerFrame};
+use roomcast_protocol::{ClientFrame, CloseCode, RequestId, RoomName, ServerFrame, UserName};
 
 use super::ClientRequest;
-use crate::{Ack, Event, HistoryFailure, HistoryPage, JoinOptions, PublishFailure};
+use crate::answer::ClientAnswer;
+use crate::{Ack, Event, JoinOptions, PublishFailure, RequestFailure};
 
 /// What can happen to a client.
 #[derive(Debug)]
@@ -32,7 +33,13 @@ pub enum Input {
     Join { room: RoomName, options: JoinOptions },
     /// The application wants to be out of a room.
     Leave { room: RoomName },
-    /// The application publishes or reads; `id` is from `next_id`.
+    /// The application signals or types: to be sent now or not at all.
+    Ephemeral { room: RoomName, frame: ClientFrame },
+    /// The application wants to know whether these users are online.
+    Watch { users: Vec<UserName> },
+    /// And these no more.
+    Unwatch { users: Vec<UserName> },
+    /// The application publishes or asks; `id` is from `next_id`.
     Request { id: RequestId, request: ClientRequest, deadline: Instant },
     /// The frame of this request is above the node's limit; it was not sent.
     Unsendable { id: RequestId, bytes: u64, limit: u64 },
@@ -88,8 +95,8 @@ pub enum Action {
     Tell(Event),
     /// Answer a publish.
     Published { id: RequestId, result: Result<Ack, PublishFailure> },
-    /// Answer a history read.
-    HistoryRead { id: RequestId, result: Result<HistoryPage, HistoryFailure> },
+    /// Answer a question.
+    Answered { id: RequestId, result: Result<ClientAnswer, RequestFailure> },
     /// Nothing follows.
     Finish,
 }

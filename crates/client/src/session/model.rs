@@ -3,10 +3,14 @@
 //! does, the application must see each room in order, once, with every hole named, and get exactly
 //! one true answer to each publish.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 
 use proptest::prelude::*;
-use roomcast_protocol::{ClientFrame, Data, Epoch, ErrorCode, JoinRoom, Since};
+use roomcast_protocol::{
+    ClientFrame, Data, Epoch, ErrorCode, JoinRoom, Message, Position, Publish, ServerFrame, Since,
+    StateEntry, StateKey,
+};
 
 use super::tests::{connected, message, publish, room};
 use super::*;
@@ -19,15 +23,30 @@ use app::App;
 use ops::{Mood, Op, ops};
 
 const ROOMS: [&str; 2] = ["a", "b"];
+/// The one that keeps state: the last payload of each of three keys.
+const STATE_ROOM: usize = 1;
+const KEYS: u64 = 3;
 
 #[derive(Debug, Default)]
 struct NodeRoom {
     epoch: u64,
     /// Everything of the current epoch, by seq from 1: (payload, epoch it was stored in).
     log: Vec<u64>,
-    /// Seqs up to this one are forgotten.
+    /// Seqs up to this one are forgotten, but for the state.
     forgotten: u64,
     member: bool,
+}
+
+impl NodeRoom {
+    fn state(&self) -> BTreeMap<Option<StateKey>, StateEntry> {
+        let entry = |(index, &payload): (usize, &u64)| {
+            let message = said(STATE_ROOM, index as u64 + 1, payload);
+            let (key, seq) = (message.state_key.clone(), message.seq);
+            let (data, points) = (message.data.clone(), None);
+            (key.clone(), StateEntry { key, seq, time: message.time, user: None, data, points })
+        };
+        self.log.iter().enumerate().map(entry).collect()
+    }
 }
 
 enum Wire {
@@ -95,7 +114,7 @@ impl World {
                     let (_, answer) = self.app.asked.get_mut(&id).expect("asked for");
                     assert!(answer.replace(result).is_none(), "two answers to {id}");
                 }
-                Action::HistoryRead { .. } | Action::FetchToken | Action::Finish => {}
+                Action::Answered { .. } | Action::FetchToken | Action::Finish => {}
             }
         }
     }
@@ -176,14 +195,15 @@ impl World {
         let seq = node.log.len() as u64;
         let position = Position { epoch: Epoch(node.epoch), seq };
         if node.member {
-            let (room, message) = (room(ROOMS[at]), message(seq, payload));
+            let (room, message) = (room(ROOMS[at]), said(at, seq, payload));
             self.say(ServerFrame::Message { room, message });
         }
         position
     }
 
     fn node_joins(&mut self, id: Option<RequestId>, join: JoinRoom) {
-        let node = &mut self.rooms[index(&join.room)];
+        let at = index(&join.room);
+        let node = &mut self.rooms[at];
         assert!(!node.member, "joined twice");
         node.member = true;
         let (room, epoch, last) = (join.room, Epoch(node.epoch), node.log.len() as u64);
@@ -193,6 +213,7 @@ impl World {
         let from = good.map_or(last, |since| since.seq);
         let oldest = node.forgotten.max(from);
         let recovered = join.since.map(|_| good.is_some() && oldest == from);
+        let state = at == STATE_ROOM && join.since.is_none();
         let joined = ServerFrame::Joined {
             id,
             room: room.clone(),
@@ -201,18 +222,51 @@ impl World {
             recovered,
             counts: None,
             marks: None,
-            state: false,
+            state,
         };
         self.say(joined);
+        if state {
+            return self.snapshot();
+        }
         if join.since.is_some() && good.is_none() {
-            self.say(ServerFrame::reset(room.clone(), Position { epoch, seq: from }, 1));
+            return self.reset(at, Position { epoch, seq: from }, 1);
+        }
+        if oldest > from && at == STATE_ROOM {
+            let (from, to) = (from + 1, last);
+            self.say(ServerFrame::Gap { room, from, to, conflated: false, state: true });
+            return self.snapshot();
         }
         if oldest > from {
             self.say(ServerFrame::gap(room.clone(), (from + 1, oldest)));
         }
         for seq in oldest + 1..=last {
-            let message = message(seq, log[seq as usize - 1]);
+            let message = said(at, seq, log[seq as usize - 1]);
             self.say(ServerFrame::Message { room: room.clone(), message });
+        }
+    }
+
+    fn reset(&mut self, at: usize, to: Position, lost: u64) {
+        let (room, state) = (room(ROOMS[at]), at == STATE_ROOM);
+        let Position { epoch, seq } = to;
+        self.say(ServerFrame::Reset { room, epoch, seq, lost, state });
+        if state {
+            self.snapshot();
+        }
+    }
+
+    /// The whole state as it is, in parts of one value each.
+    fn snapshot(&mut self) {
+        let node = &self.rooms[STATE_ROOM];
+        let (epoch, seq) = (Epoch(node.epoch), node.log.len() as u64);
+        let mut entries: Vec<_> = node.state().into_values().collect();
+        loop {
+            let part: Vec<_> = entries.pop().into_iter().collect();
+            let (room, more) = (room(ROOMS[STATE_ROOM]), !entries.is_empty());
+            let (id, page) = (None, None);
+            self.say(ServerFrame::State { id, room, epoch, seq, entries: part, more, page });
+            if !more {
+                return;
+            }
         }
     }
 
@@ -230,8 +284,25 @@ impl World {
                 let (seq, epoch, member) = (node.log.len() as u64, Epoch(node.epoch), node.member);
                 node.forgotten = node.forgotten.min(seq);
                 if member {
-                    self.say(ServerFrame::reset(room(ROOMS[at]), Position { epoch, seq }, lost));
+                    self.reset(at, Position { epoch, seq }, lost);
                 }
+            }
+            Op::Conflate(left_out) => {
+                // A reader that is slow in a state room: of one key it gets the newest value.
+                let node = &mut self.rooms[STATE_ROOM];
+                let is_member = std::mem::take(&mut node.member);
+                let from = node.log.len() as u64 + 1;
+                for _ in 0..left_out {
+                    self.next_payload += KEYS;
+                    self.append(STATE_ROOM, self.next_payload);
+                }
+                self.rooms[STATE_ROOM].member = is_member;
+                if is_member && left_out > 0 {
+                    let (room, to) = (room(ROOMS[STATE_ROOM]), from + left_out - 1);
+                    self.say(ServerFrame::Gap { room, from, to, conflated: true, state: false });
+                }
+                self.next_payload += KEYS;
+                self.append(STATE_ROOM, self.next_payload);
             }
             Op::Trim(at) => {
                 let node = &mut self.rooms[at];
@@ -255,7 +326,7 @@ impl World {
                 let node = &self.rooms[at];
                 let seq = (node.log.len() as u64).saturating_sub(back);
                 if node.member && seq > 0 {
-                    let message = message(seq, node.log[seq as usize - 1]);
+                    let message = said(at, seq, node.log[seq as usize - 1]);
                     self.say(ServerFrame::Message { room: room(ROOMS[at]), message });
                 }
             }
@@ -296,7 +367,8 @@ impl World {
             Op::Join(at) => {
                 let app = self.app.rooms.entry(room(ROOMS[at])).or_default();
                 if !std::mem::replace(&mut app.wanted, true) {
-                    let options = JoinOptions { since: app.at, history: None };
+                    let since = app.at.map(Since::Position);
+                    let options = JoinOptions { since, ..JoinOptions::default() };
                     self.give(Input::Join { room: room(ROOMS[at]), options });
                 }
             }
@@ -353,12 +425,26 @@ impl World {
             }
             assert_eq!(app.at, Some(end), "{name} did not arrive");
             assert!(!app.owed, "{name}: a hole was not named");
+            if index(name) == STATE_ROOM {
+                let values = app.values.all().map(|entry| (entry.key.clone(), entry.clone()));
+                assert_eq!(values.collect::<BTreeMap<_, _>>(), node.state(), "the state");
+            }
             let current = app.seen.iter().filter(|(_, position)| position.epoch == end.epoch);
             for (payload, Position { seq, .. }) in current {
                 assert_eq!(node.log[*seq as usize - 1], *payload, "{name} {seq}");
             }
         }
     }
+}
+
+/// A message of this room.
+fn said(at: usize, seq: u64, payload: u64) -> Arc<Message> {
+    let mut message = message(seq, payload);
+    if at == STATE_ROOM {
+        let key = StateKey::parse(&format!("k{}", payload % KEYS)).unwrap();
+        Arc::make_mut(&mut message).state_key = Some(key);
+    }
+    message
 }
 
 fn index(name: &RoomName) -> usize {

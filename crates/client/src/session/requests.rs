@@ -1,22 +1,15 @@
-//! Publishes and history reads under way: each is answered once, however often it is sent.
+//! Publishes and questions under way: each is answered once, however often it is sent.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use roomcast_protocol::{ClientFrame, ErrorCode, HistoryQuery, Publish, RequestId};
+use roomcast_protocol::{ErrorCode, RequestId, RoomName};
 
 use super::Action;
+use super::request::ClientRequest;
+use crate::answer::ClientAnswer;
 use crate::backoff::Pauses;
-use crate::{Ack, HistoryFailure, HistoryPage, PublishFailure};
-
-/// What an application may ask that has an answer of its own.
-#[derive(Debug, Clone)]
-pub enum ClientRequest {
-    /// A message to publish.
-    Publish(Publish),
-    /// A page to read.
-    History(HistoryQuery),
-}
+use crate::{Ack, PublishFailure, RequestFailure, RoomFacts};
 
 /// An `error` frame as the answer to something.
 #[derive(Debug, Clone)]
@@ -24,6 +17,8 @@ pub(super) struct Refusal {
     pub(super) code: ErrorCode,
     pub(super) message: Box<str>,
     pub(super) retry_after: Option<Duration>,
+    /// Whether the same request may be taken a moment later.
+    pub(super) is_passing: bool,
 }
 
 /// Everything that was asked and not answered yet, in the order of asking.
@@ -41,6 +36,15 @@ struct Pending {
     uncertain: bool,
     /// Refusals so far.
     refusals: u32,
+    /// Of a question about several rooms: what has come of it.
+    rooms: RoomAnswers,
+}
+
+/// Answers about several rooms, one frame each.
+#[derive(Debug, Default)]
+struct RoomAnswers {
+    facts: Vec<RoomFacts>,
+    refused: usize,
 }
 
 #[derive(Debug)]
@@ -56,7 +60,8 @@ enum State {
 impl Requests {
     pub(super) fn add(&mut self, id: RequestId, request: ClientRequest, deadline: Instant) {
         let (state, uncertain, refusals) = (State::Queued, false, 0);
-        self.pending.insert(id, Pending { request, deadline, state, uncertain, refusals });
+        let rooms = RoomAnswers::default();
+        self.pending.insert(id, Pending { request, deadline, state, uncertain, refusals, rooms });
     }
 
     pub(super) fn knows(&self, id: RequestId) -> bool {
@@ -103,31 +108,76 @@ impl Requests {
         }
     }
 
-    pub(super) fn read(
+    /// The answer to a question; the request, if it was asked so.
+    pub(super) fn answered(
         &mut self,
         id: RequestId,
-        page: HistoryPage,
+        answer: ClientAnswer,
+        actions: &mut VecDeque<Action>,
+    ) -> Option<ClientRequest> {
+        let pending = self.pending.get(&id)?;
+        if !pending.request.is_answered_by(&answer) {
+            return None;
+        }
+        let pending = self.pending.remove(&id)?;
+        actions.push_back(Action::Answered { id, result: Ok(answer) });
+        Some(pending.request)
+    }
+
+    /// One of the answers to a question about rooms.
+    pub(super) fn room_answered(
+        &mut self,
+        id: RequestId,
+        facts: RoomFacts,
         actions: &mut VecDeque<Action>,
     ) {
-        let is_history = |pending: &Pending| matches!(pending.request, ClientRequest::History(_));
-        if self.pending.get(&id).is_some_and(is_history) {
-            self.pending.remove(&id);
-            actions.push_back(Action::HistoryRead { id, result: Ok(page) });
+        if let Some(pending) = self.pending.get_mut(&id) {
+            pending.rooms.facts.push(facts);
+            self.complete_rooms(id, actions);
+        }
+    }
+
+    /// One of several rooms was refused: the others may still be answered. Whether that is the case.
+    fn room_refused(
+        &mut self,
+        (id, room): (RequestId, Option<&RoomName>),
+        actions: &mut VecDeque<Action>,
+    ) -> bool {
+        let Some(pending) = self.pending.get_mut(&id) else { return false };
+        let asked = pending.request.rooms_asked();
+        if room.is_none() || asked < 2 || pending.rooms.refused + 1 == asked {
+            return false;
+        }
+        pending.rooms.refused += 1;
+        self.complete_rooms(id, actions);
+        true
+    }
+
+    fn complete_rooms(&mut self, id: RequestId, actions: &mut VecDeque<Action>) {
+        let Some(pending) = self.pending.get_mut(&id) else { return };
+        let RoomAnswers { facts, refused } = &mut pending.rooms;
+        if facts.len() + *refused >= pending.request.rooms_asked() {
+            let facts = std::mem::take(facts);
+            self.answered(id, ClientAnswer::Rooms(facts), actions);
         }
     }
 
     pub(super) fn refused(
         &mut self,
         now: Instant,
-        id: RequestId,
+        (id, room): (RequestId, Option<RoomName>),
         refusal: Refusal,
         pauses: &mut Pauses,
         actions: &mut VecDeque<Action>,
     ) {
+        if self.room_refused((id, room.as_ref()), actions) {
+            return;
+        }
         let Some(pending) = self.pending.get_mut(&id) else { return };
         let unsure = matches!(refusal.code, ErrorCode::PublishUnknown | ErrorCode::Internal);
         pending.uncertain |= unsure;
-        if pending.request.repeatable() && may_pass(refusal.code) {
+        if pending.request.repeatable() && refusal.is_passing {
+            pending.rooms = RoomAnswers::default();
             pending.refusals += 1;
             let pause = pauses.before_repeat(pending.refusals);
             let until = now + pause.max(refusal.retry_after.unwrap_or_default());
@@ -149,7 +199,7 @@ impl Requests {
         if let Some(pending) = self.pending.remove(&id) {
             let message = format!("{bytes} bytes are above the limit of {limit}").into();
             let code = ErrorCode::TooLarge;
-            let read = HistoryFailure::Refused { code, message };
+            let read = RequestFailure::Refused { code, message };
             actions.push_back(pending.answer(id, PublishFailure::TooLarge { bytes, limit }, read));
         }
     }
@@ -165,9 +215,10 @@ impl Requests {
             if pending.request.repeatable() {
                 pending.state = State::Queued;
                 pending.uncertain = true;
+                pending.rooms = RoomAnswers::default();
             } else if let Some(pending) = self.pending.remove(&id) {
                 let failure = PublishFailure::Unknown;
-                actions.push_back(pending.answer(id, failure, HistoryFailure::TimedOut));
+                actions.push_back(pending.answer(id, failure, RequestFailure::TimedOut));
             }
         }
     }
@@ -183,10 +234,8 @@ impl Requests {
     pub(super) fn end(&mut self, actions: &mut VecDeque<Action>) {
         for (id, pending) in std::mem::take(&mut self.pending) {
             actions.push_back(match pending.request {
-                ClientRequest::History(_) => {
-                    Action::HistoryRead { id, result: Err(HistoryFailure::Closed) }
-                }
                 ClientRequest::Publish(_) => pending.give_up(id, PublishFailure::Closed),
+                _ => Action::Answered { id, result: Err(RequestFailure::Closed) },
             });
         }
     }
@@ -200,14 +249,14 @@ impl Pending {
                 let refusal = refusal.clone();
                 self.answer_refusal(id, refusal)
             }
-            State::Queued if !self.uncertain => self.answer(id, unsent, HistoryFailure::TimedOut),
-            _ => self.answer(id, PublishFailure::Unknown, HistoryFailure::TimedOut),
+            State::Queued if !self.uncertain => self.answer(id, unsent, RequestFailure::TimedOut),
+            _ => self.answer(id, PublishFailure::Unknown, RequestFailure::TimedOut),
         }
     }
 
     fn answer_refusal(self, id: RequestId, refusal: Refusal) -> Action {
-        let Refusal { code, message, retry_after } = refusal;
-        let read = HistoryFailure::Refused { code, message: message.clone() };
+        let Refusal { code, message, retry_after, .. } = refusal;
+        let read = RequestFailure::Refused { code, message: message.clone() };
         // Whatever this try met, an earlier one may have been stored. Only these two codes are
         // decided after the node has looked for the key.
         let decided = matches!(code, ErrorCode::KeyConflict | ErrorCode::SeqConflict);
@@ -219,29 +268,16 @@ impl Pending {
         self.answer(id, publish, read)
     }
 
-    fn answer(self, id: RequestId, publish: PublishFailure, read: HistoryFailure) -> Action {
+    fn answer(self, id: RequestId, publish: PublishFailure, read: RequestFailure) -> Action {
         match self.request {
             ClientRequest::Publish(_) => Action::Published { id, result: Err(publish) },
-            ClientRequest::History(_) => Action::HistoryRead { id, result: Err(read) },
-        }
-    }
-}
-
-impl ClientRequest {
-    fn frame(&self, id: RequestId) -> ClientFrame {
-        match self {
-            Self::Publish(publish) => {
-                ClientFrame::Publish(Publish { id: Some(id), ..publish.clone() })
-            }
-            Self::History(query) => {
-                ClientFrame::History(HistoryQuery { id: Some(id), ..query.clone() })
-            }
+            _ => Action::Answered { id, result: Err(read) },
         }
     }
 }
 
 /// Refusals that may not be repeated a moment later.
-fn may_pass(code: ErrorCode) -> bool {
+pub(super) fn may_pass(code: ErrorCode) -> bool {
     use ErrorCode::{BusUnavailable, Overloaded, PublishUnknown, RateLimited};
     matches!(code, BusUnavailable | Overloaded | PublishUnknown | RateLimited)
 }

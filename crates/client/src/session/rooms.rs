@@ -2,11 +2,10 @@
 //! Where the application stands in a room is `reader`'s.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 use std::time::Instant;
 
 use roomcast_protocol::{
-    ClientFrame, ErrorCode, JoinRoom, Message, Position, RequestId, RoomName, Seq, Since,
+    ClientFrame, Data, ErrorCode, JoinRoom, PresenceStatus, RequestId, RoomName, Since,
 };
 
 use super::Action;
@@ -17,6 +16,8 @@ use crate::{Event, JoinOptions};
 
 /// Rooms in one `join` frame: about 8 KiB at the longest names, far below any node's limit.
 const ROOMS_PER_JOIN: usize = 32;
+/// What members show of themselves in one `join` frame, in bytes: the first of them always fits.
+const INFO_BYTES_PER_JOIN: usize = 16 * 1024;
 
 /// The rooms the application wants to be in, or is leaving.
 #[derive(Debug, Default)]
@@ -26,17 +27,18 @@ pub(super) struct Rooms {
 }
 
 #[derive(Debug)]
-struct Room {
-    /// For the first entry.
-    options: JoinOptions,
-    reader: ApplicationReader,
-    standing: Standing,
+pub(super) struct Room {
+    pub(super) options: JoinOptions,
+    /// What the application last said of itself; said again after each entry.
+    pub(super) status: Option<PresenceStatus>,
+    pub(super) reader: ApplicationReader,
+    pub(super) standing: Standing,
     /// Joins refused in a row.
-    refusals: u32,
+    pub(super) refusals: u32,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Standing {
+#[derive(Debug, PartialEq)]
+pub(super) enum Standing {
     /// To be joined, not before the time given.
     Wanted { from: Option<Instant> },
     /// `join` was sent.
@@ -44,31 +46,26 @@ enum Standing {
     /// A member.
     Joined,
     /// `leave` was sent; afterwards perhaps joined anew.
-    Leaving { id: RequestId, then: Option<JoinOptions> },
+    Leaving { id: RequestId, then: Option<Box<JoinOptions>> },
 }
 
 impl Room {
     fn new(options: JoinOptions) -> Self {
-        let standing = Standing::Wanted { from: None };
-        Self { options, reader: ApplicationReader::new(options.since), standing, refusals: 0 }
+        let (standing, status) = (Standing::Wanted { from: None }, None);
+        let reader = ApplicationReader::new(options.since.and_then(Since::position));
+        Self { options, status, reader, standing, refusals: 0 }
     }
 
     fn request(&self, room: &RoomName) -> JoinRoom {
-        let since = self.reader.position().map(Since::Position);
-        let history = if since.is_none() { self.options.history } else { None };
-        JoinRoom {
-            room: room.clone(),
-            since,
-            history,
-            presence: false,
-            strict: false,
-            info: None,
-            token: None,
-        }
+        let since = self.reader.position().map(Since::Position).or(self.options.since);
+        let JoinOptions { history, presence, strict, ref info, .. } = self.options;
+        let history = if since.is_none() { history } else { None };
+        let (room, info) = (room.clone(), info.clone());
+        JoinRoom { room, since, history, presence, strict, info, token: None }
     }
 }
 
-fn tell(actions: &mut VecDeque<Action>, event: Event) {
+pub(super) fn tell(actions: &mut VecDeque<Action>, event: Event) {
     actions.push_back(Action::Tell(event));
 }
 
@@ -79,9 +76,10 @@ impl Rooms {
 
     /// Wants to be in a room; changes nothing for one that is wanted already.
     pub(super) fn join(&mut self, name: RoomName, options: JoinOptions) {
-        let room = self.rooms.entry(name).or_insert_with(|| Room::new(options));
-        if let Standing::Leaving { then, .. } = &mut room.standing {
-            *then = Some(options);
+        match self.rooms.get_mut(&name).map(|room| &mut room.standing) {
+            Some(Standing::Leaving { then, .. }) => *then = Some(Box::new(options)),
+            Some(_) => {}
+            None => drop(self.rooms.insert(name, Room::new(options))),
         }
     }
 
@@ -102,6 +100,10 @@ impl Rooms {
             }
             Standing::Leaving { then, .. } => *then = None,
         }
+    }
+
+    pub(super) fn get_mut(&mut self, name: &RoomName) -> Option<&mut Room> {
+        self.rooms.get_mut(name)
     }
 
     /// When the next room is to be joined; `None` if all are, or nothing keeps them from it.
@@ -130,67 +132,20 @@ impl Rooms {
         while wanted.peek().is_some() {
             *last_id += 1;
             let id = *last_id;
-            let join = |(name, room): (&RoomName, &mut Room)| {
+            let mut rooms = Vec::new();
+            let mut info_bytes = 0;
+            while let Some((name, room)) = wanted.next_if(|(_, room)| {
+                info_bytes += room.options.info.as_ref().map_or(0, Data::len);
+                rooms.is_empty() || info_bytes <= INFO_BYTES_PER_JOIN
+            }) {
                 room.standing = Standing::Joining { id };
-                room.request(name)
-            };
-            let rooms = wanted.by_ref().take(ROOMS_PER_JOIN).map(join).collect();
+                rooms.push(room.request(name));
+                if rooms.len() == ROOMS_PER_JOIN {
+                    break;
+                }
+            }
             actions.push_back(Action::Send(ClientFrame::Join { id: Some(id), rooms }));
         }
-    }
-
-    pub(super) fn joined(
-        &mut self,
-        name: RoomName,
-        at: Position,
-        recovered: Option<bool>,
-        actions: &mut VecDeque<Action>,
-    ) {
-        let Some(room) = self.rooms.get_mut(&name) else { return };
-        if !matches!(room.standing, Standing::Joining { .. }) {
-            return;
-        }
-        let position = room.reader.joined(at, recovered);
-        room.standing = Standing::Joined;
-        room.refusals = 0;
-        tell(actions, Event::Joined { room: name, position, recovered });
-    }
-
-    pub(super) fn message(
-        &mut self,
-        name: RoomName,
-        message: Arc<Message>,
-        actions: &mut VecDeque<Action>,
-    ) {
-        let Some(reader) = self.reader_of_member(&name) else { return };
-        match reader.message(message.seq) {
-            Some(position) => tell(actions, Event::Message { room: name, position, message }),
-            None => self.duplicates += 1,
-        }
-    }
-
-    pub(super) fn gap(
-        &mut self,
-        name: RoomName,
-        (from, to): (Seq, Seq),
-        actions: &mut VecDeque<Action>,
-    ) {
-        let Some(reader) = self.reader_of_member(&name) else { return };
-        if let Some((from, position)) = reader.gap(from, to) {
-            tell(actions, Event::Gap { room: name, from, to, position });
-        }
-    }
-
-    pub(super) fn reset(
-        &mut self,
-        name: RoomName,
-        at: Position,
-        lost: u64,
-        actions: &mut VecDeque<Action>,
-    ) {
-        let Some(reader) = self.reader_of_member(&name) else { return };
-        reader.reset(at);
-        tell(actions, Event::Reset { room: name, position: at, lost });
     }
 
     /// `left`: the answer to a `leave` (with its id), or the node's own doing (without).
@@ -201,9 +156,9 @@ impl Rooms {
         reason: Option<Box<str>>,
         actions: &mut VecDeque<Action>,
     ) {
-        let Some(room) = self.rooms.get(&name) else { return };
-        let then = match room.standing {
-            Standing::Leaving { id: sent, then } if id.is_none_or(|id| id == sent) => then,
+        let Some(room) = self.rooms.get_mut(&name) else { return };
+        let then = match &mut room.standing {
+            Standing::Leaving { id: sent, then } if id.is_none_or(|id| id == *sent) => then.take(),
             Standing::Joining { .. } | Standing::Joined if id.is_none() => None,
             _ => return,
         };
@@ -241,7 +196,7 @@ impl Rooms {
                 Some(Room { standing: Standing::Leaving { id: sent, then }, .. })
                     if *sent == id =>
                 {
-                    let then = *then;
+                    let then = then.take();
                     self.out(name, then, None, actions);
                 }
                 _ => {}
@@ -253,8 +208,8 @@ impl Rooms {
     pub(super) fn lost(&mut self, actions: &mut VecDeque<Action>) {
         let mut left = Vec::new();
         for (name, room) in &mut self.rooms {
-            match room.standing {
-                Standing::Leaving { then, .. } => left.push((name.clone(), then)),
+            match &mut room.standing {
+                Standing::Leaving { then, .. } => left.push((name.clone(), then.take())),
                 // A pause that a refusal asked for was for that node.
                 _ => room.standing = Standing::Wanted { from: None },
             }
@@ -267,18 +222,22 @@ impl Rooms {
     fn out(
         &mut self,
         name: RoomName,
-        then: Option<JoinOptions>,
+        then: Option<Box<JoinOptions>>,
         reason: Option<Box<str>>,
         actions: &mut VecDeque<Action>,
     ) {
         match then {
-            Some(options) => drop(self.rooms.insert(name.clone(), Room::new(options))),
+            Some(options) => drop(self.rooms.insert(name.clone(), Room::new(*options))),
             None => drop(self.rooms.remove(&name)),
         }
         tell(actions, Event::Left { room: name, reason });
     }
 
-    fn reader_of_member(&mut self, name: &RoomName) -> Option<&mut ApplicationReader> {
+    pub(super) fn count_duplicate(&mut self) {
+        self.duplicates += 1;
+    }
+
+    pub(super) fn reader_of_member(&mut self, name: &RoomName) -> Option<&mut ApplicationReader> {
         let room = self.rooms.get_mut(name)?;
         (room.standing == Standing::Joined).then_some(&mut room.reader)
     }

@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use roomcast_protocol::{
     ClientFrame, ConnectionId, Data, Epoch, ErrorCode, Heartbeat, Limits, Message, NodeId,
-    PublishKey, Since,
+    Position, Publish, PublishKey, ServerFrame, Since,
 };
 
 use super::*;
 use crate::{JoinOptions, PublishFailure};
 
 mod moves;
+mod people;
 mod publishes;
+mod state;
 mod tokens;
 
 pub(super) fn room(name: &str) -> RoomName {
@@ -285,7 +287,7 @@ fn close_codes_say_whether_to_come_back() {
 #[test]
 fn rooms_are_joined_again_where_they_stood() {
     let mut bench = Bench::connected();
-    let options = JoinOptions { since: None, history: Some(5) };
+    let options = JoinOptions { history: Some(5), ..JoinOptions::default() };
     let asked = bench.give(Input::Join { room: room("a"), options });
     assert_eq!(sent(&asked), ["a None Some(5)"]);
     bench.lose(None);

@@ -4,5 +4,6 @@
 
 mod connection;
 mod node;
+mod people;
 mod publish;
 mod rooms;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use roomcast_client::{Client, HistoryFailure, PublishFailure};
+use roomcast_client::{Client, PublishFailure, RequestFailure};
 use roomcast_protocol::{ErrorCode, HistoryQuery};
 use serde_json::{Value, json};
 
@@ -126,5 +126,5 @@ async fn history_is_read_and_asked_again() {
     assert_eq!((page.end.unwrap().seq, page.more), (4, true));
     client.close().await;
     let query = HistoryQuery { id: None, room: lobby(), after: None, before: None, limit: 2 };
-    assert_eq!(client.history(query).await, Err(HistoryFailure::Closed));
+    assert_eq!(client.history(query).await, Err(RequestFailure::Closed));
 }

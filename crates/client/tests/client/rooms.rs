@@ -79,7 +79,7 @@ async fn gaps_and_resets_are_told_and_moved_along() {
 async fn history_is_asked_for_once_and_leaving_ends_it() {
     let node = Node::start().await;
     let client = node.client();
-    let options = JoinOptions { since: None, history: Some(3) };
+    let options = JoinOptions { history: Some(3), ..JoinOptions::default() };
     client.join(lobby(), options).await.unwrap();
     let mut link = node.accept().await;
     assert_eq!(link.admit(0).await["history"], 3);

@@ -49,7 +49,6 @@ impl Hub {
             let state =
                 ledger.state.get_or_insert_with(|| Box::new(KeptState::new(bounds.points, budget)));
             let number = state.begin();
-            self.stated.insert(room.clone());
             self.state_reads_due.push((room.clone(), number, Duration::ZERO));
         }
     }
@@ -92,6 +91,7 @@ impl Hub {
         match read {
             Ok(read) if read.lineage.epoch == end.epoch => {
                 state.arrived(read, end.seq, Instant::now());
+                self.stated.insert(room.clone());
                 self.serve_state(&room);
             }
             // Between two epochs: a reset is on its way, or it came after the read.

@@ -8,7 +8,7 @@ use roomcast_client::simulation::{Action, ClientRequest, Input, Session};
 use roomcast_client::{Ack, Event, JoinOptions, Options, PublishFailure};
 use roomcast_protocol::{
     ClientFrame, ConnectionId, Encoding, Position, Publish, PublishKey, RequestId, RoomName,
-    ServerFrame,
+    ServerFrame, Since,
 };
 
 use super::pipe::Pipe;
@@ -118,7 +118,7 @@ impl Client {
                     let asked = self.asked.get_mut(&id).expect("it was asked");
                     assert!(asked.outcome.replace(result).is_none(), "two answers");
                 }
-                Action::HistoryRead { .. } | Action::FetchToken | Action::Finish => {}
+                Action::Answered { .. } | Action::FetchToken | Action::Finish => {}
                 Action::Prepare { .. } => asks_for_another = true,
                 Action::TakeOver => panic!("there is none to take over"),
             }
@@ -226,7 +226,8 @@ impl Client {
         }
         let is_bogus = since.is_some_and(|since| !truth.knows(room, since));
         self.readers[room].enter(since, is_bogus);
-        let options = JoinOptions { since, history };
+        let since = since.map(Since::Position);
+        let options = JoinOptions { since, history, ..JoinOptions::default() };
         self.give(Input::Join { room: room_name(room), options }, truth);
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use roomcast_protocol::{Data, Position, RequestId, RoomName, Seq};
 
-use crate::{Ack, Event, PublishFailure};
+use crate::{Ack, Event, PublishFailure, StateValues};
 
 /// What the application knows and is owed.
 #[derive(Default)]
@@ -22,13 +22,28 @@ pub(super) struct AppRoom {
     /// A join that did not recover: the next thing told must be a gap or a reset.
     pub(super) owed: bool,
     pub(super) seen: Vec<(u64, Position)>,
+    /// What it knows of the state, in the room that keeps some.
+    pub(super) values: StateValues,
+    /// A snapshot is to come, or has begun: nothing but its parts, and what begins another one.
+    awaits: bool,
+    /// Parts of it that have come.
+    parts: u32,
 }
 
 impl App {
     pub(super) fn told(&mut self, event: Event) {
+        if let Event::Message { room, .. } | Event::State { room, .. } = &event {
+            self.rooms.entry(room.clone()).or_default().values.hear(&event);
+        }
         match event {
-            Event::Joined { room, position, recovered } => {
+            Event::Joined { room, state: true, recovered, .. } => {
                 let app = self.rooms.entry(room).or_default();
+                assert_eq!((app.at, recovered), (None, None), "resumed without a position");
+                app.awaits = true;
+            }
+            Event::Joined { room, position, recovered, .. } => {
+                let app = self.rooms.entry(room).or_default();
+                app.awaits = false;
                 match recovered {
                     Some(true) => assert_eq!(app.at, Some(position), "recovered elsewhere"),
                     Some(false) => {
@@ -43,6 +58,7 @@ impl App {
                 let app = self.rooms.entry(room).or_default();
                 let at = app.at.expect("joined first");
                 assert!(!app.owed, "a message before the hole was named");
+                assert!(!app.awaits, "a message within a snapshot");
                 assert_eq!(position, Position { epoch: at.epoch, seq: next(at.seq) });
                 let Data::Json(bytes) = &message.data else { panic!("the model speaks JSON") };
                 let payload = std::str::from_utf8(bytes).unwrap().parse().unwrap();
@@ -50,7 +66,20 @@ impl App {
                 app.at = Some(position);
                 app.seen.push((payload, position));
             }
-            Event::Gap { room, from, to, position } => {
+            Event::Gap { room, state: true, .. } | Event::Reset { room, state: true, .. } => {
+                let app = self.rooms.entry(room).or_default();
+                (app.awaits, app.owed) = (true, false);
+            }
+            Event::State { room, is_first, more, position, .. } => {
+                let app = self.rooms.entry(room).or_default();
+                assert!(app.awaits, "a part of a snapshot that was not announced");
+                assert!(is_first || app.parts > 0, "a snapshot without its first part");
+                app.parts = if is_first { 1 } else { app.parts + 1 };
+                if !more {
+                    (app.at, app.awaits, app.parts) = (Some(position), false, 0);
+                }
+            }
+            Event::Gap { room, from, to, position, .. } => {
                 let app = self.rooms.entry(room).or_default();
                 let at = app.at.as_mut().expect("joined first");
                 assert_eq!(from, next(at.seq), "a gap elsewhere");
@@ -67,6 +96,7 @@ impl App {
             Event::Error { retry_in, .. } => assert!(retry_in.is_some(), "only passing refusals"),
             Event::Closed { .. } => self.closed = true,
             Event::Connected { .. } | Event::Disconnected { .. } => {}
+            other => panic!("not part of this model: {other:?}"),
         }
     }
 }

@@ -6,6 +6,8 @@ use proptest::prelude::*;
 pub(super) enum Op {
     /// Someone else publishes.
     Publish(usize),
+    /// Someone else publishes so often in the state room that some of it is left out.
+    Conflate(u64),
     /// The room loses its last messages and goes on in another epoch.
     Fork(usize, u64),
     /// History forgets its oldest half.
@@ -55,6 +57,7 @@ pub(super) fn ops() -> impl Strategy<Value = Op> {
     ];
     prop_oneof![
         8 => (0..2usize).prop_map(Op::Publish),
+        2 => (0..4u64).prop_map(Op::Conflate),
         1 => (0..2usize, 0..4u64).prop_map(|(at, lost)| Op::Fork(at, lost)),
         1 => (0..2usize).prop_map(Op::Trim),
         8 => (1..5usize, mood).prop_map(|(frames, mood)| Op::Node(frames, mood)),
