@@ -15,6 +15,7 @@ mod cluster;
 mod compare;
 mod connect;
 mod crowd;
+mod cursors;
 mod dialect;
 mod door;
 mod engine;
@@ -28,7 +29,10 @@ mod idle;
 mod machine;
 mod pace;
 mod page;
+mod patterns;
 mod peers;
+mod people;
+mod presence;
 mod print;
 mod publish_http;
 mod random;
@@ -68,6 +72,9 @@ enum Scenario {
     Redis(redis::RedisArgs),
     Growth(growth::GrowthArgs),
     Stall(stall::StallArgs),
+    Presence(presence::PresenceArgs),
+    Cursors(cursors::CursorsArgs),
+    Patterns(patterns::PatternsArgs),
     PublishHttp(publish_http::PublishHttpArgs),
     Rotate(rotate::RotateArgs),
     Torture(torture::TortureArgs),
@@ -107,6 +114,9 @@ fn perform(cli: &Cli) -> Result<()> {
         Scenario::Redis(args) => redis::main(args, &children)?,
         Scenario::Growth(args) => growth::main(args, &children)?,
         Scenario::Stall(args) => stall::main(args, &children)?,
+        Scenario::Patterns(args) => patterns::main(args, &children)?,
+        Scenario::Cursors(args) => cursors::main(args, &children)?,
+        Scenario::Presence(args) => presence::main(args, &children)?,
         Scenario::PublishHttp(args) => publish_http::main(args, &children)?,
         Scenario::Rotate(args) => rotate::main(args, &children)?,
         Scenario::Torture(args) => torture::main(args, &children)?,

@@ -11,6 +11,8 @@ use serde_json::value::RawValue;
 pub(super) enum PeerWord {
     /// The node is there.
     Here { node: String },
+    /// The node ends.
+    Gone { node: String },
     /// A question to every node.
     Question { id: String, node: String, about: QuestionText },
     /// A node's answer.

@@ -240,5 +240,9 @@ async fn a_node_that_stands_still_is_named() {
     assert_eq!(status, 504);
     process.signal("-CONT");
     eventually("it answers again", async || silent().await == (1, json!([]))).await;
+    // One that ends is not waited for.
+    drop(away);
+    process.stop().await;
+    eventually("it is gone", async || silent().await == (0, json!([]))).await;
     node.stop().await;
 }
