@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use roomcast_bus::{PresenceChange, PresenceNews, PresenceStep, Writer};
-use roomcast_protocol::{Data, PresenceCounts, PresenceStatus, RoomName, ServerFrame, UserEvent};
+use roomcast_protocol::{
+    Data, Epoch, PresenceCounts, PresenceStatus, RoomName, ServerFrame, UserEvent,
+};
 use tokio::time::Instant;
 
 use crate::ephemeral::{Audience, AudienceMembers, EphemeralFrame, EphemeralItem};
@@ -21,6 +23,8 @@ const SPREAD_MS_PER_MEMBER: u64 = 10;
 /// One room's part.
 #[derive(Debug, Default)]
 pub(super) struct RoomPeople {
+    /// The life of the list, as far as members heard.
+    epoch: Option<Epoch>,
     /// Numbers that members have not heard.
     numbers: Option<Numbers>,
     /// The numbers that they heard last.
@@ -57,6 +61,12 @@ impl RoomPeople {
         now: Instant,
     ) -> Vec<EphemeralItem> {
         let mut items = Vec::new();
+        let epoch = counts_of(&news).map(|counts| counts.rev_epoch);
+        if self.epoch.is_some() && epoch.is_some() && self.epoch != epoch {
+            // Redis went on from a copy of the list: revisions of the two are not compared.
+            items.extend(self.reset(room, counts_of(&news).unwrap_or_default()));
+        }
+        self.epoch = epoch.or(self.epoch);
         match news {
             PresenceNews::Steps(steps) => {
                 for PresenceStep { change, counts } in steps {
@@ -68,14 +78,21 @@ impl RoomPeople {
                 self.numbers = Some(Numbers { counts, keeps_list: false });
             }
             PresenceNews::Reset(counts) => {
-                *self = Self { numbers_from: self.numbers_from, ..Self::default() };
-                self.heard = Some(counts);
-                let spread_ms = (counts.count * SPREAD_MS_PER_MEMBER).min(MAX_SPREAD_MS);
-                items.push(EphemeralItem::ListReset { room: room.clone(), spread_ms });
+                if items.is_empty() {
+                    items.extend(self.reset(room, counts));
+                }
             }
         }
         items.extend(self.due(room, now));
         items
+    }
+
+    /// All that waits is forgotten: lists are to be read again.
+    fn reset(&mut self, room: &RoomName, counts: PresenceCounts) -> Option<EphemeralItem> {
+        let (numbers_from, epoch) = (self.numbers_from, Some(counts.rev_epoch));
+        *self = Self { numbers_from, epoch, heard: Some(counts), ..Self::default() };
+        let spread_ms = (counts.count * SPREAD_MS_PER_MEMBER).min(MAX_SPREAD_MS);
+        Some(EphemeralItem::ListReset { room: room.clone(), spread_ms })
     }
 
     /// What members hear of a change at once.
@@ -153,6 +170,14 @@ impl RoomPeople {
     pub(super) fn next_due(&self) -> Option<Instant> {
         let numbers = self.numbers.as_ref().and(self.numbers_from);
         self.quiet.first().map(|(at, _)| *at).into_iter().chain(numbers).min()
+    }
+}
+
+/// The first numbers in news.
+fn counts_of(news: &PresenceNews) -> Option<PresenceCounts> {
+    match news {
+        PresenceNews::Steps(steps) => steps.first().map(|step| step.counts),
+        PresenceNews::Counts(counts) | PresenceNews::Reset(counts) => Some(*counts),
     }
 }
 

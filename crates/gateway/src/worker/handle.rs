@@ -85,6 +85,14 @@ impl Worker {
         }
     }
 
+    /// Connections of all nodes, as far as that is known.
+    fn online(&self) -> Option<u64> {
+        match self.bus.is_shared() {
+            true => self.bus.online(),
+            false => u64::try_from(self.metrics.connections.all_open()).ok(),
+        }
+    }
+
     /// Knows a connection from now on: its heartbeat begins.
     pub(crate) fn register(&self, connection: &Rc<Connection>) {
         self.connections.add(connection, Patience::of(&self.settings()));
@@ -101,7 +109,7 @@ impl Worker {
             node: self.node.clone(),
             time: now_ms(),
             expires: connection.life().map(|(life, _)| life.expires),
-            online: self.bus.online(),
+            online: self.online(),
             heartbeat: settings.heartbeat.told(),
             limits: settings.limits.told(),
         });

@@ -1,6 +1,6 @@
 //! What members hear of who is in their room, and when.
 
-use roomcast_protocol::{ConnectionId, Epoch, UserName};
+use roomcast_protocol::{ConnectionId, UserName};
 
 use super::*;
 
@@ -132,4 +132,19 @@ fn a_reset_takes_the_place_of_all_that_waits() {
     let items = people.take_in(&room(), PresenceNews::Reset(counts(15_000, 9, 1)), now);
     assert_eq!(said(items), ["reset 10000"]);
     assert!(people.due(&room(), now + PERIOD).is_empty());
+}
+
+#[test]
+fn another_life_of_the_list_comes_with_a_reset_only() {
+    let (mut people, now) = (RoomPeople::default(), Instant::now());
+    let later = PresenceCounts { rev_epoch: Epoch(2), ..counts(2, 2, 2) };
+    people.take_in(&room(), steps(vec![(joined("ann"), counts(1, 1, 1))]), now);
+    let items = people.take_in(&room(), steps(vec![(joined("bob"), later)]), now);
+    assert_eq!(said(items), ["reset 20", "+bob 2/2 r2 but bob"]);
+    let items = people.take_in(&room(), PresenceNews::Reset(later), now);
+    assert_eq!(said(items), ["reset 20"]);
+    let items = people.take_in(&room(), steps(vec![(joined("eve"), later)]), now);
+    assert_eq!(said(items), ["+eve 2/2 r2 but eve"]);
+    let newest = PresenceCounts { rev_epoch: Epoch(3), ..later };
+    assert_eq!(said(people.take_in(&room(), PresenceNews::Reset(newest), now)), ["reset 20"]);
 }
