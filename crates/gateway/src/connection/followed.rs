@@ -9,7 +9,9 @@ use super::{Connection, RoomId};
 
 /// The messages, the oldest first; most connections have none.
 #[derive(Debug, Default)]
-pub(super) struct FollowedByAuthor(RefCell<Option<Box<VecDeque<(RoomId, Seq)>>>>);
+pub(super) struct FollowedByAuthor(RefCell<Option<FollowedList>>);
+
+type FollowedList = Box<VecDeque<(RoomId, Seq)>>;
 
 impl Connection {
     /// Adds a message. If there are more than `most` now, the oldest is given back.

@@ -43,6 +43,11 @@ impl FollowedMessages {
         self.shrink();
     }
 
+    /// Follows none any more.
+    pub(crate) fn clear(&mut self) {
+        self.0 = None;
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_none()
     }

@@ -49,7 +49,9 @@ pub(crate) struct PendingJoin {
 }
 
 /// Answers a backend that asked for a join; dropped without an answer, the connection has ended.
-pub(crate) struct JoinReply(Option<Box<dyn FnOnce(Result<(), JoinRefusal>)>>);
+pub(crate) struct JoinReply(Option<JoinAnswer>);
+
+type JoinAnswer = Box<dyn FnOnce(Result<(), JoinRefusal>)>;
 
 /// Why a join was refused, as the client would read it.
 pub(crate) type JoinRefusal = (ErrorCode, String);

@@ -191,6 +191,8 @@ impl Worker {
         let mut state = room.state.borrow_mut();
         if state.pending.len() <= SLICE {
             let refused = std::mem::take(&mut state.pending);
+            // Without its log the room hears of no receipts, and must be asked for again.
+            state.followed.clear();
             drop(state);
             return self.refuse_joins(room, refused, code);
         }

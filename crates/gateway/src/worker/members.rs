@@ -9,7 +9,7 @@ use roomcast_protocol::{CloseCode, RoomName};
 use super::Worker;
 use crate::connection::Connection;
 use crate::permit::ListInterest;
-use crate::room::{Attachment, MemberReader, Room, RoomMember, RoomState};
+use crate::room::{MemberReader, Room, RoomMember, RoomState};
 
 impl Worker {
     /// A room of this worker by its name.
@@ -89,8 +89,7 @@ impl Worker {
         if state.members.len() > 0 || !state.pending.is_empty() || state.admitting {
             return;
         }
-        // Without its log the room hears of no receipts, and must be asked for again.
-        if !state.followed.is_empty() && matches!(state.attachment, Attachment::Live(_)) {
+        if !state.followed.is_empty() {
             return;
         }
         self.rooms.unwatch(&mut state);
