@@ -102,7 +102,7 @@ pub struct Config {
     pub log: LogConfig,
     /// Traces of publishes.
     pub traces: TracesConfig,
-    /// Users' own rooms, and watching users.
+    /// Users' own rooms.
     pub users: UsersConfig,
     /// Policies of rooms.
     pub namespaces: Namespaces,

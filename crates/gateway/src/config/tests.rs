@@ -41,7 +41,6 @@ fn another_value(name: &str) -> &'static str {
         "limits.lag_bytes" => "2MiB",
         "limits.info_bytes" => "2KiB",
         "namespaces.default.presence" => "events",
-        "users.allow_watch" => "user",
         "log.level" => "warn,roomcast_bus=debug",
         "log.format" => "json",
         "namespaces.default.slow" => "conflate",

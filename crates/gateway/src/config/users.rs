@@ -1,12 +1,10 @@
-//! The section `users`: users' own rooms, and watching users.
+//! The section `users`: users' own rooms.
 
 use std::time::Duration;
 
-use roomcast_access::policy::AccessRule;
 use serde::Deserialize;
 
 use super::key::{Change, Key, Section, ValueKind};
-use super::namespaces::{RULES, access_rule};
 use super::value::{self, Bounds};
 
 pub(super) const SECTION: Section = Section {
@@ -37,14 +35,6 @@ pub(super) const SECTION: Section = Section {
             about: "Joins each connection with a user to `@me` after `connected`. The client's own \
                     first `join` of `@me` replaces that membership.",
         },
-        Key {
-            name: "allow_watch",
-            default: "",
-            kind: ValueKind::WordOrEmpty(&RULES),
-            change: Change::Reload,
-            about: "Which connections may watch users come online and leave without the claim \
-                    `watch` in their token: as `namespaces.*.allow_join`.",
-        },
     ],
 };
 
@@ -59,7 +49,4 @@ pub struct UsersConfig {
     pub history_age: Duration,
     /// Whether connections join it by themselves.
     pub auto_join: bool,
-    /// Which connections may watch users without a claim; `None`: the default.
-    #[serde(default, deserialize_with = "access_rule")]
-    pub allow_watch: Option<AccessRule>,
 }
