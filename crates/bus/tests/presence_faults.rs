@@ -137,7 +137,7 @@ async fn members_are_registered_again_where_redis_lost_them() {
 async fn what_a_restored_redis_has_too_much_is_removed() {
     let mut server = RedisServer::start();
     let scene = Scene::start(RedisOptions::new(server.url())).await;
-    // In this room nobody is any more when the data comes back.
+    // This room is empty when the data comes back.
     let left = room("left");
     scene.nodes[1].open(&left).await;
     scene.nodes[1].enter(&left, member(8, "fay")).await;

@@ -82,8 +82,8 @@ impl PresenceDriver {
         }));
     }
 
-    /// Writes a room into the indexes of incarnations that have members there and no lease: whoever
-    /// reaps finds it there.
+    /// Writes a room into the indexes of incarnations that have members there and no lease: the
+    /// reaper finds it there.
     pub(super) fn report(&mut self, room: RoomName, dead: Vec<Incarnation>) {
         let sender = self.sender.clone();
         self.work.push(Box::pin(async move {

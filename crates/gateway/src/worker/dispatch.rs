@@ -10,7 +10,7 @@ use roomcast_protocol::{
 };
 
 use super::Worker;
-use super::confirms::UserConfirmation;
+use super::confirms::ConfirmedPlace;
 use super::state_reads::StateQuery;
 use crate::connection::{Connection, RequestRate};
 use crate::hub::now_ms;
@@ -23,7 +23,7 @@ enum RoomRequest {
     Leave { id: Option<RequestId>, room: RoomName },
     Publish(Publish),
     History(HistoryQuery),
-    Confirm { id: Option<RequestId>, confirmation: UserConfirmation },
+    Confirm { id: Option<RequestId>, confirmation: ConfirmedPlace },
     Say { id: Option<RequestId>, room: RoomName, word: MemberWord },
     Members { id: Option<RequestId>, room: RoomName, page: Option<Box<str>> },
     State(StateQuery),
@@ -92,7 +92,7 @@ impl Worker {
             ClientFrame::Received { id, room, epoch, seq, read } => {
                 let kind = if read { ReceiptKind::Read } else { ReceiptKind::Received };
                 let at = Position { epoch, seq };
-                RoomRequest::Confirm { id, confirmation: UserConfirmation { room, at, kind } }
+                RoomRequest::Confirm { id, confirmation: ConfirmedPlace { room, at, kind } }
             }
             ClientFrame::Room { id, rooms } => return self.room_info(connection, id, rooms),
             ClientFrame::State { id, room, page } => {

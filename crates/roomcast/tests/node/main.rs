@@ -23,6 +23,7 @@ mod origins;
 mod own_rooms;
 #[cfg(debug_assertions)]
 mod panic;
+mod patterns;
 mod payload_rules;
 mod presence;
 mod rates;
