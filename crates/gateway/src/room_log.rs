@@ -14,7 +14,7 @@ use roomcast_protocol::{Position, Seq};
 
 pub(crate) use batch::{Batch, Encoded, Special};
 pub(crate) use budget::Budget;
-pub(crate) use entry::{ENTRY_BYTES, LogEntry, StatePart};
+pub(crate) use entry::{ENTRY_BYTES, LogEntry, SnapshotPart};
 pub(crate) use state_view::{StateItem, StateView, parts, wire_bytes};
 
 /// Which batches a log has dropped.

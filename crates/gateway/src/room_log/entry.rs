@@ -20,12 +20,12 @@ pub(crate) enum LogEntry {
     /// newest of its key.
     Conflated { from: Seq, to: Seq },
     /// In a snapshot: a part of the room's state.
-    State(StatePart),
+    State(SnapshotPart),
 }
 
 /// A part of a snapshot.
 #[derive(Debug, Clone)]
-pub(crate) struct StatePart {
+pub(crate) struct SnapshotPart {
     /// The position of the whole snapshot.
     pub(crate) at: Position,
     pub(crate) entries: Vec<StateEntry>,
@@ -35,7 +35,7 @@ pub(crate) struct StatePart {
     pub(crate) bytes: usize,
 }
 
-impl StatePart {
+impl SnapshotPart {
     /// The frame for members.
     pub(super) fn frame(&self, room: RoomName) -> ServerFrame {
         ServerFrame::State {
@@ -59,7 +59,7 @@ impl LogEntry {
             Self::Message(message) => Position { epoch, seq: message.seq },
             Self::Gap { to, .. } | Self::Conflated { to, .. } => Position { epoch, seq: *to },
             Self::Reset { lineage, seq, .. } => Position { epoch: lineage.epoch, seq: *seq },
-            Self::State(StatePart { more: true, .. }) => before,
+            Self::State(SnapshotPart { more: true, .. }) => before,
             Self::State(part) => part.at,
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use roomcast_protocol::{Data, Message, Position, RoomName, Seq, StateEntry, StatePoint};
 
-use super::{Batch, Budget, LogEntry, RoomLog, StatePart};
+use super::{Batch, Budget, LogEntry, RoomLog, SnapshotPart};
 
 /// Largest part of a snapshot on the wire, in bytes, unless it is one value: 64 KiB, with space for the
 /// frame around it.
@@ -94,14 +94,14 @@ impl StateView {
 }
 
 /// The parts of a snapshot; one without values if there are none.
-pub(crate) fn parts(at: Position, values: &[StateItem]) -> Vec<StatePart> {
+pub(crate) fn parts(at: Position, values: &[StateItem]) -> Vec<SnapshotPart> {
     let mut parts = Vec::new();
     let (mut entries, mut size, mut bytes) = (Vec::new(), 0, 0);
     for value in values {
         let more = wire_bytes(value);
         if size + more > PART_BYTES && !entries.is_empty() {
             let entries = std::mem::take(&mut entries);
-            parts.push(StatePart { at, entries, more: true, bytes });
+            parts.push(SnapshotPart { at, entries, more: true, bytes });
             (size, bytes) = (0, 0);
         }
         size += more;
@@ -109,7 +109,7 @@ pub(crate) fn parts(at: Position, values: &[StateItem]) -> Vec<StatePart> {
         bytes += value.points.iter().map(|point| point.data.len() + POINT_BYTES).sum::<usize>();
         entries.push(entry(value));
     }
-    parts.push(StatePart { at, entries, more: false, bytes });
+    parts.push(SnapshotPart { at, entries, more: false, bytes });
     parts
 }
 

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use super::Worker;
 use super::requests::{BusAnswer, Requester};
 use crate::connection::Connection;
-use crate::room_log::{StateItem, StatePart, parts};
+use crate::room_log::{SnapshotPart, StateItem, parts};
 
 /// How long the parts that were not asked for are kept.
 const PAGE_LIFE: Duration = Duration::from_secs(30);
@@ -54,7 +54,7 @@ struct Waiting {
 struct HeldState {
     connection: ConnectionId,
     room: RoomName,
-    parts: Rc<[StatePart]>,
+    parts: Rc<[SnapshotPart]>,
     until: Instant,
     bytes: usize,
 }
@@ -108,7 +108,7 @@ impl Worker {
             self.state_reads.reading.borrow_mut().insert(room.clone(), waiting);
             self.start_state_read(room.clone());
         }
-        let parts: Result<Rc<[StatePart]>, ReadError> = outcome.map(|read| whole(read).into());
+        let parts: Result<Rc<[SnapshotPart]>, ReadError> = outcome.map(|read| whole(read).into());
         for to in now {
             let Some(connection) = self.end_request(to) else { continue };
             connection.reading.set(connection.reading.get() - 1);
@@ -129,7 +129,7 @@ impl Worker {
         connection: &Rc<Connection>,
         id: Option<RequestId>,
         room: &RoomName,
-        parts: &Rc<[StatePart]>,
+        parts: &Rc<[SnapshotPart]>,
     ) {
         let most = self.settings.borrow().limits.log_bytes / HELD_PARTS;
         match self.state_reads.first_part(connection.id, room, parts, most) {
@@ -148,9 +148,9 @@ impl StateReads {
         &self,
         connection: ConnectionId,
         room: &RoomName,
-        parts: &Rc<[StatePart]>,
+        parts: &Rc<[SnapshotPart]>,
         most: usize,
-    ) -> Option<(StatePart, Option<Box<str>>)> {
+    ) -> Option<(SnapshotPart, Option<Box<str>>)> {
         let first = parts.first()?.clone();
         if !first.more {
             return Some((first, None));
@@ -183,7 +183,7 @@ impl StateReads {
         connection: ConnectionId,
         room: &RoomName,
         page: &str,
-    ) -> Option<(StatePart, Option<Box<str>>)> {
+    ) -> Option<(SnapshotPart, Option<Box<str>>)> {
         let (number, at) = page.split_once('.')?;
         let number = u64::from_str_radix(number, 16).ok()?;
         let at: usize = at.parse().ok()?;
@@ -219,7 +219,7 @@ impl StateReads {
 }
 
 /// The values of a read that have not expired, in parts.
-fn whole(read: RoomStateRead) -> Vec<StatePart> {
+fn whole(read: RoomStateRead) -> Vec<SnapshotPart> {
     let at = roomcast_protocol::Position { epoch: read.lineage.epoch, seq: read.last };
     let live = read.entries.into_iter().filter(|value| value.left != Some(Duration::ZERO));
     let item = |value: roomcast_bus::StateValue| StateItem {
@@ -238,9 +238,9 @@ fn token(number: u64, part: usize) -> Box<str> {
 fn frame(
     id: Option<RequestId>,
     room: RoomName,
-    part: StatePart,
+    part: SnapshotPart,
     page: Option<Box<str>>,
 ) -> ServerFrame {
-    let StatePart { at, entries, more, .. } = part;
+    let SnapshotPart { at, entries, more, .. } = part;
     ServerFrame::State { id, room, epoch: at.epoch, seq: at.seq, entries, more, page }
 }
