@@ -119,6 +119,8 @@ CLUSTER = ("cluster", "Roomcast: nodes", [
          "As each node last read them from Redis: all lines agree, at the number of nodes."),
         ("lines", "Marked dead in the last hour", "none", [(total("roomcast_leases", "instance", ',state="dead"'), NODE)],
          "Lives of nodes that ended or lost Redis."),
+        ("lines", "Presence", "cps", [(rate("roomcast_presence_changes_total", "change"), "{{change}}")],
+         "Users that joined and left rooms; info and status that changed; lists that were to be read again."),
     ]),
     ("Each node's share", [
         ("lines", "Connections", "short", [(total("roomcast_connections"), NODE)], ""),
@@ -169,6 +171,13 @@ DELIVERY = ("delivery", "Roomcast: rooms and delivery", [
         ("lines", "Calls for presence, p99", "s",
          [(quantile("0.99", "roomcast_bus_command_seconds", "command", ', command=~"presence|presence_read"'), "{{command}}")],
          "A join waits for its call a second at most."),
+    ]),
+    ("State rooms", [
+        ("lines", "Served beside the log", "cps", [(rate("roomcast_state_served_total", "form"), "{{form}}")],
+         "snapshot: joins, resets, forgotten removals; conflated: pages for slow readers."),
+        ("lines", "Reads of states", "cps", [(rate("roomcast_state_reads_total", "outcome"), "{{outcome}}")],
+         "Once for each room that opens, and after gaps, resets and evictions."),
+        ("lines", "Values removed as they expired", "cps", [(rate("roomcast_state_expired_total"), NODE)], ""),
     ]),
     ("Where the time goes", [
         ("lines", "Stages, p50", "s", [(quantile("0.5", "roomcast_delivery_stage_seconds", "stage"), "{{stage}}")],

@@ -76,8 +76,12 @@ pub struct Publication {
     pub traceparent: Option<Box<str>>,
     /// The payload.
     pub data: Data,
+    /// What its author shows of itself, where the namespace adds that to messages.
+    pub info: Option<Data>,
     /// How the room keeps it.
     pub retention: Retention,
+    /// The room's keys last at least so long after it, whatever its retention.
+    pub keys_age: Duration,
     /// Messages per second that the room takes of all authors of the cluster together, as many at
     /// once; 0: no limit, or none for this author.
     pub room_rate: u32,

@@ -1,8 +1,6 @@
 //! The way of ephemeral events over Redis: pushes without a script. They wait in a bounded queue,
 //! travel in one pipeline per primary at a time, and are dropped where that is too slow.
 
-mod payload;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -17,10 +15,10 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::api::{Ephemeral, EphemeralFate};
+use crate::payload::encode_ephemeral;
 use crate::placement::keys::Keyspace;
 use crate::server_map::ServerMap;
 use crate::server_map::shard::Shard;
-pub(crate) use payload::{SIGNAL_KIND, TYPING_KIND, decode_signal, decode_typing};
 
 /// Events that may wait in one node, all rooms together.
 const MAX_ITEMS: usize = 8192;
@@ -74,7 +72,7 @@ impl EphemeralSender {
         if self.bytes.load(Ordering::Relaxed) > MAX_BYTES {
             return EphemeralFate::Dropped;
         }
-        let payload = payload::encode(ephemeral);
+        let payload = encode_ephemeral(ephemeral);
         self.bytes.fetch_add(payload.len(), Ordering::Relaxed);
         let push = Push { room: room.clone(), payload, bytes: self.bytes.clone() };
         match self.queue.try_send(push) {

@@ -68,7 +68,7 @@ impl LeaseKeeper {
         let refusals = LogThrottle::new();
         loop {
             let sent = Instant::now();
-            let (incarnation, counter) = holder.next();
+            let (incarnation, counter) = holder.next_advance();
             self.tell(|standing| standing.incarnation = Some(incarnation));
             match self.advance(incarnation, counter).await {
                 Ok(Advanced::Table(table, details)) => {

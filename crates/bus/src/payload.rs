@@ -2,6 +2,7 @@
 //! node and never read by Redis. Seq, time and epoch are not in it: the script adds them before a
 //! push (one head line for the whole group) and in a stream entry.
 
+mod ephemeral_push;
 pub(crate) mod presence_push;
 
 use std::sync::Arc;
@@ -15,7 +16,8 @@ use roomcast_protocol::{
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Ephemeral, Publication, ReceiptMarks, ReceiptNews, StateAction};
-use crate::ephemeral::{SIGNAL_KIND, TYPING_KIND, decode_signal, decode_typing};
+pub(crate) use ephemeral_push::encode_ephemeral;
+use ephemeral_push::{SIGNAL_KIND, TYPING_KIND, decode_signal, decode_typing};
 pub use presence_push::{PresenceBody, PresenceMark, PresencePush, PresenceTail};
 
 /// The stored form: an array in this order. `data` is last, so a payload ends where its data ends.
@@ -55,6 +57,9 @@ struct StoredExtras<'a> {
     ttl_ms: Option<u64>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     remove: bool,
+    /// The encoding and the bytes.
+    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    info: Option<(u8, &'a [u8])>,
 }
 
 /// First byte of a stored message with extras: an array of nine.
@@ -94,7 +99,10 @@ pub(crate) fn encode(publication: &Publication) -> Vec<u8> {
     let written = if extras == StoredExtras::default() {
         stored.serialize(&mut serializer)
     } else {
-        let more = rmp_serde::to_vec_named(&extras).expect("a vector takes every byte");
+        let mut more = Vec::new();
+        let mut named =
+            Serializer::new(&mut more).with_bytes(BytesMode::ForceAll).with_struct_map();
+        extras.serialize(&mut named).expect("a vector takes every byte");
         with_extras(stored, &more).serialize(&mut serializer)
     };
     written.expect("a vector takes every byte of plain fields");
@@ -102,8 +110,15 @@ pub(crate) fn encode(publication: &Publication) -> Vec<u8> {
 }
 
 fn extras(publication: &Publication) -> StoredExtras<'_> {
-    let Some(state) = &publication.state else { return StoredExtras::default() };
+    let info = publication.info.as_ref().map(|info| match info {
+        Data::Json(bytes) => (JSON, &bytes[..]),
+        Data::MsgPack(bytes) => (MSGPACK, &bytes[..]),
+    });
+    let Some(state) = &publication.state else {
+        return StoredExtras { info, ..StoredExtras::default() };
+    };
     StoredExtras {
+        info,
         state_key: state.key.as_ref().map(StateKey::as_str),
         ttl_ms: state.ttl_ms,
         remove: state.action != StateAction::Set,
@@ -221,12 +236,13 @@ fn decode_receipts(rest: &[u8]) -> Option<Arc<[ReceiptNews]>> {
 pub(crate) fn decode(payload: &Bytes, seq: Seq, time: u64) -> Result<(Message, usize), BadPayload> {
     let (stored, extras) = read(payload)?;
     let used = stored.data.as_ptr_range().end as usize - payload.as_ptr() as usize;
-    let bytes = payload.slice_ref(stored.data);
-    let data = match stored.encoding {
-        JSON => Data::Json(bytes),
-        MSGPACK => Data::MsgPack(bytes),
-        _ => return Err(BadPayload),
+    let data_of = |encoding: u8, bytes: &[u8]| match encoding {
+        JSON => Ok(Data::Json(payload.slice_ref(bytes))),
+        MSGPACK => Ok(Data::MsgPack(payload.slice_ref(bytes))),
+        _ => Err(BadPayload),
     };
+    let data = data_of(stored.encoding, stored.data)?;
+    let info = extras.info.map(|(encoding, bytes)| data_of(encoding, bytes)).transpose()?;
     let message = Message {
         seq,
         time,
@@ -239,7 +255,7 @@ pub(crate) fn decode(payload: &Bytes, seq: Seq, time: u64) -> Result<(Message, u
         state_key: extras.state_key.map(StateKey::parse).transpose().map_err(|_| BadPayload)?,
         ttl_ms: extras.ttl_ms,
         remove: extras.remove,
-        info: None,
+        info,
         data,
     };
     Ok((message, used))

@@ -19,6 +19,8 @@ mod scan;
 mod script_tests;
 mod sender;
 mod sending;
+#[cfg(test)]
+mod store_model;
 mod upkeep;
 
 use std::sync::Arc;

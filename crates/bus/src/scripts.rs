@@ -143,8 +143,8 @@ impl ScriptCall {
     pub(crate) fn on_with_receipts(self, keys: &Keyspace, room: &RoomName) -> Cmd {
         let keys = keys.room(room);
         let mut command = redis::cmd("EVALSHA");
-        command.arg(self.script().get_hash()).arg(5).arg(keys.meta()).arg(keys.stream());
-        command.arg(&keys.results()).arg(keys.receipts());
+        command.arg(self.script().get_hash()).arg(6).arg(keys.meta()).arg(keys.stream());
+        command.arg(&keys.results()).arg(keys.state()).arg(keys.receipts());
         command
     }
 

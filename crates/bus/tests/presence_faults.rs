@@ -137,7 +137,13 @@ async fn members_are_registered_again_where_redis_lost_them() {
 async fn what_a_restored_redis_has_too_much_is_removed() {
     let mut server = RedisServer::start();
     let scene = Scene::start(RedisOptions::new(server.url())).await;
+    // This room is empty when the data comes back.
+    let left = room("left");
+    scene.nodes[1].open(&left).await;
+    scene.nodes[1].enter(&left, member(8, "fay")).await;
     server.command(&["SAVE"]);
+    scene.nodes[1].left(&left, 8);
+    scene.nodes[1].bus.presence_flush(SOON).await;
     for room in &scene.rooms {
         scene.nodes[1].left(room, 4);
         scene.nodes[0].enter(room, member(7, "eve")).await;
@@ -147,6 +153,7 @@ async fn what_a_restored_redis_has_too_much_is_removed() {
     server.kill();
     server.restart();
     scene.agrees(&[":5", "ann:1", "bob:2", "bob:3", "eve:7"]).await;
+    scene.nodes[0].lists(&left, &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -190,6 +190,25 @@ async fn positions_are_cut_where_their_epoch_parted() {
     assert_eq!(bus.count_receipts(&room, &[1]).await.unwrap().counts, [(1, 1)]);
 }
 
+/// A room that may have been elsewhere begins again: nothing that was confirmed there holds.
+#[tokio::test]
+async fn a_room_that_was_elsewhere_begins_without_receipts() {
+    let server = RedisServer::start();
+    let (bus, mut listener) = redis_bus(RedisOptions::new(server.url())).await;
+    let room = room("chat:1");
+    listener.open(&room).await;
+    let old = publish(&bus, &room, 3).await.epoch;
+    advance(&bus, &room, 9, step("ann", old, 3, ReceiptKind::Read)).await.unwrap();
+    let keys = keys_of("chat:1");
+    let _: usize = server.ask(&["HSET", &keys.meta, "life", "another:9"]).unwrap();
+    let moved = advance(&bus, &room, 9, step("ann", old, 2, ReceiptKind::Read)).await;
+    assert_eq!(moved, Err(ReceiptError::Stranger));
+    let told = outline(&bus, &room, "ann", RETENTION).await;
+    assert_eq!((told.last, told.received, told.read, told.epoch == old), (0, 0, 0, false));
+    let kind: String = server.ask(&["TYPE", &keys.receipts]).unwrap();
+    assert_eq!(kind, "zset");
+}
+
 /// All users above the parting are cut in one step.
 #[tokio::test]
 async fn a_crowd_is_cut_in_one_step() {

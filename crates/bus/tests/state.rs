@@ -367,3 +367,33 @@ async fn other_rooms(bus: Bus, _: Listener) {
     bus.publish(room.clone(), set("a", "2")).await.unwrap();
     assert_eq!(shown(&state(&bus, &room).await), "a=2@2");
 }
+
+/// How often each command was called, scripts included.
+fn calls(server: &RedisServer) -> BTreeMap<String, u64> {
+    let stats: String = server.ask(&["INFO", "commandstats"]).unwrap();
+    let line = |line: &str| {
+        let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+        Some((name.to_owned(), rest.split(',').next()?.parse().ok()?))
+    };
+    stats.lines().filter_map(line).collect()
+}
+
+#[tokio::test]
+async fn a_publish_without_state_calls_what_it_did() {
+    const COUNT: u64 = 50;
+    let server = RedisServer::start();
+    let (bus, _listener) = redis_bus(RedisOptions::new(server.url())).await;
+    let room = room("plain");
+    bus.publish(room.clone(), json("0")).await.unwrap();
+    let before = calls(&server);
+    for number in 0..COUNT {
+        bus.publish(room.clone(), json(&number.to_string())).await.unwrap();
+    }
+    let after = calls(&server);
+    let made =
+        |name: &str| after.get(name).copied().unwrap_or(0) - before.get(name).copied().unwrap_or(0);
+    assert_eq!((made("xadd"), made("evalsha")), (COUNT, made("evalsha")));
+    assert_eq!((made("hget"), made("hgetall"), made("unlink")), (0, 0, 0));
+    // Meta is written once by a publish; now and then old entries are dropped, and leases advance.
+    assert!(made("hset") < COUNT + 20, "{}", made("hset"));
+}

@@ -17,6 +17,7 @@ mod layer;
 mod layers;
 mod limits;
 mod log_filter;
+mod namespace_keys;
 mod namespaces;
 mod nearest;
 mod networks;
@@ -70,7 +71,7 @@ pub const SECTIONS: [&Section; 13] = [
     &node::LOG,
     &traces::SECTION,
     &users::SECTION,
-    &namespaces::SECTION,
+    &namespace_keys::SECTION,
 ];
 
 /// Everything a node is told, valid and with every default filled in. It comes from [`load`] and

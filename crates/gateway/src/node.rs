@@ -380,6 +380,7 @@ impl Node {
         drop(self.acceptor);
         self.key_fetch.abort();
         self.tasks.iter().for_each(JoinHandle::abort);
+        self.status.peers.leave(&self.bus);
         let deadline = Instant::now() + farewell;
         for ended in self.ended {
             // An error means the same: the thread has ended.

@@ -3,6 +3,7 @@
 //! which nodes were heard lately; it knows no connection.
 
 mod book;
+mod join_options;
 mod words;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,6 +14,7 @@ use roomcast_protocol::{Data, EventName, NodeId, RoomName};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
 use book::PeerBook;
+pub(crate) use join_options::join_by_backend;
 pub(crate) use words::{ConnectionText, PeerAnswer, PeerQuestion, PeerRequest};
 use words::{PeerWord, node_named};
 
@@ -61,6 +63,11 @@ impl PeerDesk {
         }
     }
 
+    /// The node ends: it is not to be waited for.
+    pub(crate) fn leave(&self, bus: &Bus) {
+        self.say(bus, &PeerWord::Gone { node: self.node.to_string() });
+    }
+
     /// Asks every node. It waits until all that were heard lately have answered, or one has done what
     /// was asked, but no longer than the deadline.
     pub(crate) async fn ask(
@@ -95,6 +102,10 @@ impl PeerDesk {
         match serde_json::from_slice(text).ok()? {
             PeerWord::Here { node } => {
                 self.book().hear(node_named(&node)?, now);
+                None
+            }
+            PeerWord::Gone { node } => {
+                self.book().forget(&node);
                 None
             }
             PeerWord::Question { id, node, about } => {

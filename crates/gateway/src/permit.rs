@@ -6,10 +6,7 @@ use roomcast_access::capability::{Capabilities, Capability};
 use roomcast_access::policy::{AccessDenied, Caller, RoomStanding, decide};
 use roomcast_protocol::{Data, ErrorCode, JoinRoom, RoomKind, RoomName};
 
-use crate::settings::{PresenceSetting, Settings};
-
-/// Why something of rooms with state is refused in another room.
-pub(crate) const NO_STATE: &str = "this room keeps no state (namespaces.*.state)";
+use crate::settings::{NO_STATE, PresenceSetting, Settings};
 
 /// What a client asks to do with a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,12 +3,12 @@
 //! Whether the author may publish was decided before (`permit.rs`).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use roomcast_bus::{Bus, Publication, PublishAck, PublishError, StateAction, StateChange};
-use roomcast_protocol::{ConnectionId, ErrorCode, Publish, RoomName, UserName};
+use roomcast_protocol::{ConnectionId, Data, ErrorCode, Publish, RoomName, UserName};
 
-use crate::permit::NO_STATE;
-use crate::settings::Namespace;
+use crate::settings::{NO_STATE, Namespace};
 use crate::traces::{Followed, Tracer};
 
 /// The author of a message.
@@ -21,6 +21,8 @@ pub(crate) struct PublicationAuthor {
     pub(crate) client: Option<Arc<str>>,
     /// The connection that does not receive the message if it asks for no echo.
     pub(crate) connection: Option<ConnectionId>,
+    /// What it shows of itself, where the namespace adds that to messages.
+    pub(crate) info: Option<Data>,
     /// Whether the rate of rooms holds for it.
     pub(crate) room_rate: RoomRateBinding,
 }
@@ -73,7 +75,9 @@ impl Submission {
             // nodes may follow it.
             traceparent: followed.as_mut().map(|followed| followed.submit()).or(traceparent),
             data,
+            info: author.info.filter(|_| namespace.author_info),
             retention: namespace.retention,
+            keys_age: namespace.receipts.map_or(Duration::ZERO, |rules| rules.age),
             room_rate: match author.room_rate {
                 RoomRateBinding::Bound => namespace.publish_rates.room,
                 RoomRateBinding::Exempt => 0,
@@ -123,6 +127,9 @@ pub(crate) fn judge_options(
         || request.if_key_seq.is_some();
     if of_state && namespace.state.is_none() {
         return Err((ErrorCode::Unsupported, NO_STATE));
+    }
+    if request.receipts && namespace.receipts.is_none() {
+        return Err((ErrorCode::Unsupported, "this room keeps no receipts"));
     }
     Ok(())
 }

@@ -30,8 +30,8 @@ use own_rooms::OwnRooms;
 
 /// The name of the namespace of rooms without one, and of unknown ones.
 const DEFAULT: &str = "default";
-/// How long a room's receipts are kept after the last one that was written or read.
-const RECEIPTS_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Why something of rooms with state is refused in another room.
+pub(crate) const NO_STATE: &str = "this room keeps no state (namespaces.*.state)";
 
 /// What a node does with messages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -279,7 +279,7 @@ impl Namespace {
             conflates_signals: config.conflate_signals,
             receipts: config
                 .receipts
-                .then_some(ReceiptRules { users: config.receipts_users, age: RECEIPTS_AGE }),
+                .then_some(ReceiptRules { users: config.receipts_users, age: config.state_age }),
             author_info: config.author_info,
             metrics,
         }

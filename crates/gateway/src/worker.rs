@@ -57,7 +57,6 @@ use tokio::time::Instant;
 
 pub(crate) use chores::SLICE;
 pub(crate) use inflating::InflateScratch;
-pub(crate) use questions::join_by_backend;
 pub(crate) use rates::{FrameFate, FrameRole};
 pub(crate) use requests::BusAnswer;
 

@@ -7,13 +7,17 @@ use anyhow::Context;
 use clap::Args;
 use roomcast_bus::{RedisOptions, RoomNames, locate_room, room_names};
 use roomcast_gateway::config::{self, ServeArgs, Setting};
-use roomcast_protocol::RoomName;
+use roomcast_protocol::{RoomKind, RoomName, UserName};
 
 /// What `roomcast keys` is asked.
 #[derive(Debug, Args)]
 pub(crate) struct KeysArgs {
-    /// The room
+    /// The room; @me with --user
+    #[arg(default_value = "@me")]
     room: String,
+    /// The user whose own room it is
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
     /// A TOML file
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -24,7 +28,11 @@ pub(crate) struct KeysArgs {
 
 /// Prints the room's partition, slot, keys and channel as JSON.
 pub(crate) fn run(args: KeysArgs) -> anyhow::Result<ExitCode> {
-    let room = RoomName::parse(&args.room).context("the room's name")?;
+    let room = match &args.user {
+        Some(user) => RoomName::user(&UserName::parse(user).context("the user's name")?),
+        None => RoomName::parse(&args.room).context("the room's name")?.of_user(None),
+    };
+    anyhow::ensure!(room.kind() != RoomKind::Me, "whose @me? Give --user NAME");
     let config =
         config::load(&ServeArgs { config: args.config, set: args.set, ..ServeArgs::default() })?;
     let names: RoomNames = match &config.bus.redis_url {

@@ -112,6 +112,21 @@ pub struct PresenceStep {
     pub counts: PresenceCounts,
 }
 
+impl PresenceStep {
+    /// What it holds of memory, roughly.
+    pub(crate) fn bytes(&self) -> usize {
+        let info = match &self.change {
+            Some(
+                PresenceChange::Joined { info, .. }
+                | PresenceChange::Left { info, .. }
+                | PresenceChange::Shown { info, .. },
+            ) => info.as_ref().map_or(0, Data::len),
+            None => 0,
+        };
+        size_of::<Self>() + info
+    }
+}
+
 /// News of an open room's presence, in the order of its feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PresenceNews {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use roomcast_protocol::{Message, RoomName};
 
-use crate::api::{Ephemeral, FeedEvent, RoomEvent, Signal};
+use crate::api::{Ephemeral, FeedEvent, PresenceNews, PresenceStep, RoomEvent, Signal};
 
 /// Events on their way to the feeds' owner.
 #[derive(Default)]
@@ -33,6 +33,9 @@ impl PendingEvents {
     /// Adds an event.
     pub(crate) fn push(&mut self, room: RoomName, event: FeedEvent) {
         self.growing.remove(&room);
+        if let FeedEvent::Presence(PresenceNews::Steps(steps)) = &event {
+            self.bytes += steps.iter().map(PresenceStep::bytes).sum::<usize>();
+        }
         self.events.push(RoomEvent { room, event });
     }
 

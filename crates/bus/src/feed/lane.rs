@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use roomcast_metrics::{BusMetrics, EpochResetCause, RepairCause};
-use roomcast_protocol::RoomName;
+use roomcast_protocol::{RoomKind, RoomName};
 use tokio::time::Instant;
 
 use super::events::{LaneAction, LaneEvent, LaneMoment};
@@ -215,7 +215,9 @@ impl LaneState {
         at: &LaneMoment,
     ) {
         let Some(room) = self.rooms.get_mut(name) else { return };
-        for event in &events {
+        // The nodes' own room has no messages: nothing that happens to it is news.
+        let counted = if name.kind() == RoomKind::Nodes { &[][..] } else { &events[..] };
+        for event in counted {
             match event {
                 FeedEvent::Gap { .. } => self.metrics.gaps.inc(),
                 FeedEvent::Reset { .. } => {
@@ -232,7 +234,7 @@ impl LaneState {
         if room.order.need().is_none()
             && let Some(began) = room.repair.take()
         {
-            self.repaired += 1;
+            self.repaired += usize::from(name.kind() != RoomKind::Nodes);
             self.metrics.repair.observe(at.now.duration_since(began).as_secs_f64());
         }
         if !events.is_empty() {

@@ -38,7 +38,9 @@ impl LaneState {
 
     /// Pushes of a room may have been lost.
     pub(super) fn doubt_presence(&mut self, name: &RoomName) {
-        if self.rooms.get(name).is_some_and(|room| room.presence.is_used()) {
+        let Some(room) = self.rooms.get_mut(name) else { return };
+        if room.order.need() != Some(Need::Standing) {
+            room.presence.doubt();
             self.presence_checks.due.push(name.clone());
         }
     }

@@ -9,23 +9,30 @@ use crate::payload::{PresenceBody, PresenceMark, PresencePush, PresenceTail};
 pub(crate) struct PresenceOrder {
     /// The last change that was told; `None` before the first.
     at: Option<PresenceTail>,
+    /// Whether the first may have been missed.
+    is_doubted: bool,
 }
 
 impl PresenceOrder {
-    /// Whether the room had a change since it was opened.
+    /// Whether the room had a change since it was opened, or may have had one.
     pub(super) fn is_used(&self) -> bool {
-        self.at.is_some()
+        self.at.is_some() || self.is_doubted
+    }
+
+    /// Pushes of the open room may have been lost: a check is to find out.
+    pub(super) fn doubt(&mut self) {
+        self.is_doubted = self.at.is_none();
     }
 
     /// Takes a push.
     pub(crate) fn pushed(&mut self, push: PresencePush) -> Option<PresenceNews> {
         let counts = push.tail.counts;
         let is_next = match &self.at {
-            None => true,
+            None => !self.is_doubted,
             Some(at) if at.is_past(&push.tail) => return None,
             Some(at) => at.is_followed_by(&push.tail),
         };
-        self.at = Some(push.tail);
+        (self.at, self.is_doubted) = (Some(push.tail), false);
         Some(match push.body {
             PresenceBody::Steps(steps) if is_next => PresenceNews::Steps(steps),
             PresenceBody::Quiet if is_next => PresenceNews::Counts(counts),
@@ -35,7 +42,10 @@ impl PresenceOrder {
 
     /// Whether a check that saw this state shows that pushes may be missing.
     pub(super) fn is_behind(&self, seen: &PresenceTail) -> bool {
-        self.at.as_ref().is_some_and(|at| !at.is_past(seen) && !at.is_same(seen))
+        match &self.at {
+            Some(at) => !at.is_past(seen) && !at.is_same(seen),
+            None => self.is_doubted,
+        }
     }
 
     /// A check saw this state, and every push before the check has arrived.
@@ -43,12 +53,13 @@ impl PresenceOrder {
         if !self.is_behind(&seen) {
             return None;
         }
-        self.at = Some(seen);
+        (self.at, self.is_doubted) = (Some(seen), false);
         Some(PresenceNews::Reset(seen.counts))
     }
 
     /// The room has no presence in Redis any more.
     pub(super) fn vanished(&mut self) -> Option<PresenceNews> {
+        self.is_doubted = false;
         let at = self.at.take()?;
         (at.counts.count > 0).then(|| PresenceNews::Reset(PresenceCounts::default()))
     }
@@ -140,5 +151,10 @@ mod tests {
         assert!(order.checked(tail(1, 6, None)).is_some());
         assert!(order.vanished().is_some());
         assert!(!order.is_used());
+        order.doubt();
+        assert!(order.checked(tail(1, 7, None)).is_some(), "the first was missed");
+        let mut doubted = PresenceOrder::default();
+        doubted.doubt();
+        assert_eq!(steps(&mut doubted, tail(1, 7, None)), 'r');
     }
 }

@@ -31,7 +31,7 @@ impl LeaseHolder {
     }
 
     /// The incarnation and counter of the next advance.
-    pub fn next(&mut self) -> (Incarnation, u64) {
+    pub fn next_advance(&mut self) -> (Incarnation, u64) {
         self.counter += 1;
         (self.incarnation, self.counter)
     }
@@ -55,10 +55,10 @@ mod tests {
     fn only_a_death_is_another_life() {
         let (a, b) = (Incarnation(1), Incarnation(2));
         let mut lease = LeaseHolder::new(a);
-        assert_eq!((lease.next(), lease.is_live()), ((a, 1), false));
+        assert_eq!((lease.next_advance(), lease.is_live()), ((a, 1), false));
         lease.answered();
-        assert_eq!((lease.next(), lease.is_live()), ((a, 2), true));
+        assert_eq!((lease.next_advance(), lease.is_live()), ((a, 2), true));
         lease.renew(b);
-        assert_eq!((lease.next(), lease.is_live()), ((b, 1), false));
+        assert_eq!((lease.next_advance(), lease.is_live()), ((b, 1), false));
     }
 }

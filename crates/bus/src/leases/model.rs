@@ -163,7 +163,7 @@ impl World {
         let now = self.now;
         let fresh = self.fresh();
         let it = &mut self.nodes[node];
-        let (incarnation, counter) = it.holder.next();
+        let (incarnation, counter) = it.holder.next_advance();
         it.next = now + 1_000;
         let is_lost = self.faults == Faults::All && self.chance(30);
         if self.away_until > now || (is_lost && self.chance(2)) {

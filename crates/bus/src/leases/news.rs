@@ -1,4 +1,4 @@
-//! What each advance of this node's lease found, for those who act on it: which nodes live, since
+//! What each advance of this node's lease found, for the parts that act on it: which nodes live, since
 //! when a node is dead, and whether this node may write presence. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -98,6 +98,7 @@ impl MemoryRoom {
             self.state_age = change.bounds.age;
             self.judge_state(change, publication.data.len(), now)?;
         }
+        self.state_age = self.state_age.max(publication.keys_age);
         self.rate.take(publication.room_rate, now).map_err(PublishError::RoomRate)?;
         self.touch(now);
         self.kept = Some(retention);
@@ -154,7 +155,7 @@ impl MemoryRoom {
             state_key,
             ttl_ms,
             remove,
-            info: None,
+            info: publication.info,
             data: publication.data,
         });
         if let Some(change) = &publication.state {

@@ -153,6 +153,8 @@ pub(crate) fn removal(key: Option<StateKey>, bounds: StateBounds) -> Publication
         traceparent: None,
         data: Data::Json("null".into()),
         retention: NOTHING_KEPT,
+        info: None,
+        keys_age: std::time::Duration::ZERO,
         room_rate: 0,
     }
 }

@@ -52,6 +52,8 @@ fn publications() -> impl Strategy<Value = Publication> {
                 keys_per_user: 10_000,
                 keys_per_room: 250_000,
             },
+            info: None,
+            keys_age: std::time::Duration::ZERO,
             room_rate: 0,
         },
     )

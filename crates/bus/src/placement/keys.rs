@@ -40,6 +40,8 @@ pub struct KeyNames {
     pub results: [String; 2],
     /// The hash of its state: the newest value of each key.
     pub state: String,
+    /// The sorted set of what users confirmed.
+    pub receipts: String,
 }
 
 /// The names of a room under a prefix (`bus.prefix`), in a database of a server.
@@ -54,6 +56,7 @@ pub fn room_names(prefix: &str, database: i64, room: &RoomName) -> RoomNames {
             stream: names.stream(),
             results: names.results(),
             state: names.state(),
+            receipts: names.receipts(),
         },
         channel: keys.channel(room),
     }

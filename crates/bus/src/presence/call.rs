@@ -11,7 +11,7 @@ use crate::api::{
 use crate::leases::Incarnation;
 use crate::payload::presence_push::encode_info;
 
-/// Members or users in one call: Redis serves nobody else meanwhile.
+/// Members or users in one call: Redis serves no other call meanwhile.
 pub(super) const ITEMS_PER_CALL: usize = 500;
 
 /// What a call changes of one member or user.

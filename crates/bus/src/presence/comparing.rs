@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::driver::{DeskDone, PresenceDriver};
 use super::found::Question;
 use super::scan::scan;
+use super::upkeep::DueComparison;
 use crate::leases::Incarnation;
 use crate::primary::link::LinkUp;
 
@@ -18,17 +19,22 @@ impl PresenceDriver {
         let now = Instant::now();
         let desk = &self.desk;
         self.upkeep.second(|room| desk.has(room));
+        self.prolong(now);
+    }
+
+    /// After a change of the way to Redis everything there is to be compared, and written into the
+    /// index before anything else is written.
+    pub(super) fn watch_links(&mut self) {
         let links: Vec<LinkUp> =
             self.sender.shards.shards().iter().filter_map(|shard| shard.link.up()).collect();
         let is_known = |link: &LinkUp| self.links.iter().any(|old| old.is_same(link));
         if !links.iter().all(is_known) {
             self.upkeep.hurry();
             // Data of another life may lack places in the index that were there before.
-            self.upkeep.forget_all();
+            self.upkeep.doubt_all();
             self.desk.reindex(|_| true);
         }
         self.links = links;
-        self.prolong(now);
     }
 
     /// Compares the next rooms, if no comparison is under way.
@@ -41,7 +47,7 @@ impl PresenceDriver {
         if due.is_empty() {
             return;
         }
-        let question = |due: super::upkeep::DueComparison| {
+        let question = |due: DueComparison| {
             Some((due.room.clone(), self.desk.settled(&due.room)?, due.prolongs))
         };
         let rooms: Vec<Question> = due.into_iter().filter_map(question).collect();
@@ -65,16 +71,19 @@ impl PresenceDriver {
         self.is_auditing = true;
         let sender = self.sender.clone();
         self.work.push(Box::pin(async move {
-            let mut rooms = Vec::new();
+            let (mut rooms, mut failed) = (Vec::new(), Vec::new());
             for partition in partitions {
-                rooms.extend(sender.read_index(partition, own).await.unwrap_or_default());
+                match sender.read_index(partition, own).await {
+                    Some(found) => rooms.extend(found),
+                    None => failed.push(partition),
+                }
             }
-            DeskDone::Audited(own, rooms)
+            DeskDone::Audited(own, rooms, failed)
         }));
     }
 
-    /// Writes a room into the indexes of incarnations that have members there and no lease: whoever
-    /// reaps finds it there.
+    /// Writes a room into the indexes of incarnations that have members there and no lease: the
+    /// reaper finds it there.
     pub(super) fn report(&mut self, room: RoomName, dead: Vec<Incarnation>) {
         let sender = self.sender.clone();
         self.work.push(Box::pin(async move {

@@ -159,11 +159,11 @@ impl<R> Desk<R> {
         self.queue_all();
     }
 
-    /// The number of the last call of a room that has nothing under way; `None` if it has, or had no
-    /// call yet.
+    /// The number of the last call of a room that has none under way; `None` if it has, or had no call
+    /// yet.
     pub(super) fn settled(&self, room: &RoomName) -> Option<u64> {
         let state = self.rooms.get(room)?;
-        (state.done > 0 && state.flight.is_none() && !state.has_work()).then_some(state.done)
+        (state.done > 0 && !state.is_calling() && !state.has_work()).then_some(state.done)
     }
 
     /// Whether the desk has a room.

@@ -15,7 +15,7 @@ impl<R> Desk<R> {
     /// that the hash has are to be read: they are another state than the desk's.
     pub(super) fn compared(&mut self, room: &RoomName, done: u64, found: NumberFound) -> bool {
         let Some(state) = self.rooms.get_mut(room) else { return false };
-        if state.done != done || state.flight.is_some() || found == NumberFound::Call(done) {
+        if state.done != done || state.is_calling() || found == NumberFound::Call(done) {
             return false;
         }
         state.register(match found {

@@ -184,6 +184,12 @@ impl<R> DeskRoom<R> {
         }
     }
 
+    /// Whether a call is under way, and not only a change of the index.
+    pub(super) fn is_calling(&self) -> bool {
+        let has_items = |it: &Flight<R>| !it.seats.is_empty() || !it.dues.is_empty();
+        self.flight.as_ref().is_some_and(has_items)
+    }
+
     /// Whether something is to be written.
     pub(super) fn has_work(&self) -> bool {
         !self.dirty.is_empty() || !self.dues.is_empty()

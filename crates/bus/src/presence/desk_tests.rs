@@ -9,116 +9,11 @@ use proptest::prelude::*;
 use roomcast_protocol::{ConnectionId, RoomName, UserName};
 use tokio::time::Instant;
 
-use super::call::{
-    CallAnswer, CallExtent, CallItem, CallKind, CallOutcome, ChangeTally, PresenceCall,
-    RunningGrace,
-};
+use super::call::CallOutcome;
 use super::desk::{Desk, DeskTask, IndexOutcome, NumberFound};
-use crate::api::{Departure, PresenceCounts, PresenceMember, PresenceMode, PresencePolicy};
+use super::store_model::{POLICY, Store};
+use crate::api::{Departure, PresenceMember};
 use crate::leases::Incarnation;
-
-const POLICY: PresencePolicy = PresencePolicy {
-    mode: PresenceMode::Events,
-    grace: Duration::from_millis(100),
-    events_max: 10,
-};
-
-/// One room, as the scripts treat it; a user stays while its grace runs.
-#[derive(Debug, Clone, Default)]
-struct ModelRoom {
-    calls: BTreeMap<Incarnation, u64>,
-    dead: BTreeSet<Incarnation>,
-    behind: BTreeSet<Incarnation>,
-    seats: BTreeMap<(Incarnation, u64), UserName>,
-    graces: BTreeSet<UserName>,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Store {
-    rooms: BTreeMap<RoomName, ModelRoom>,
-    index: BTreeMap<(Incarnation, RoomName), u64>,
-    dead: BTreeSet<Incarnation>,
-}
-
-impl Store {
-    fn call(&mut self, call: &PresenceCall, is_indexed_checked: Option<&mut bool>) -> CallOutcome {
-        let CallKind::Live { own, number, seen, extent, replaces } = call.kind else {
-            unreachable!()
-        };
-        let room = self.rooms.entry(call.room.clone()).or_default();
-        if room.dead.contains(&own) {
-            return CallOutcome::Dead;
-        }
-        let before = room.calls.get(&own).copied().unwrap_or_default();
-        if before >= number {
-            return CallOutcome::Lost;
-        }
-        if let Some(checked) = is_indexed_checked {
-            *checked = self.index.contains_key(&(own, call.room.clone()));
-        }
-        room.calls.insert(own, number);
-        if extent == CallExtent::All && before == seen {
-            room.behind.remove(&own);
-        } else if before < seen {
-            room.behind.insert(own);
-        }
-        let is_behind = room.behind.contains(&own);
-        let mut graces = Vec::new();
-        for item in &call.items {
-            match item {
-                CallItem::Here(member, _) => {
-                    if let Some(old) = replaces {
-                        room.seats.remove(&(old, member.connection.0));
-                    }
-                    let user = member.user.clone().unwrap();
-                    room.graces.remove(&user);
-                    room.seats.insert((own, member.connection.0), user);
-                }
-                CallItem::Gone(connection, user, how) => {
-                    for id in [Some(own), replaces].into_iter().flatten() {
-                        let Some(user) = room.seats.remove(&(id, connection.0)) else { continue };
-                        let stays = room.seats.values().any(|other| *other == user);
-                        if !stays && *how == Departure::Ended {
-                            room.graces.insert(user.clone());
-                        }
-                    }
-                    graces.extend(
-                        user.clone()
-                            .filter(|user| room.graces.contains(user))
-                            .map(|user| RunningGrace { user, left: POLICY.grace }),
-                    );
-                }
-                CallItem::Due(user) => {
-                    room.graces.remove(user);
-                }
-            }
-        }
-        let counts = PresenceCounts { count: room.seats.len() as u64, ..Default::default() };
-        CallOutcome::Done(CallAnswer { counts, tally: ChangeTally::default(), is_behind, graces })
-    }
-
-    fn index(&mut self, own: Incarnation, task: &DeskTask) -> IndexOutcome {
-        match task {
-            DeskTask::Index(..) if self.dead.contains(&own) => return IndexOutcome::Dead,
-            DeskTask::Index(room, number) => {
-                let entry = self.index.entry((own, room.clone())).or_default();
-                *entry = (*entry).max(*number);
-            }
-            DeskTask::Unindex(room, number, done) => {
-                let there = self.rooms.get(room).and_then(|room| room.calls.get(&own));
-                if let Some(there) = there.filter(|there| *done > 0 && *there != done) {
-                    return IndexOutcome::Behind(*there);
-                }
-                let key = (own, room.clone());
-                if self.index.get(&key).is_some_and(|known| known <= number) {
-                    self.index.remove(&key);
-                }
-            }
-            DeskTask::Call(_) => unreachable!(),
-        }
-        IndexOutcome::Done
-    }
-}
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -134,7 +29,9 @@ enum Step {
     Arrive,
     /// The incarnation is marked dead and reaped; the node takes another one.
     Die,
-    /// Redis goes back to an earlier state.
+    /// A replica has what Redis has.
+    Save,
+    /// Redis goes back to the replica's state.
     RollBack,
     /// All rooms are compared.
     Compare,
@@ -152,6 +49,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Late),
         1 => Just(Step::Arrive),
         1 => Just(Step::Die),
+        1 => Just(Step::Save),
         1 => Just(Step::RollBack),
         2 => Just(Step::Compare),
         2 => Just(Step::Wait),
@@ -170,8 +68,6 @@ struct World {
     answered: BTreeSet<u32>,
     /// Whether Redis has only what this run wrote: a rollback may bring a place in the index back.
     is_pure: bool,
-    /// Whether the data was rolled back since the last comparison.
-    is_other_life: bool,
 }
 
 fn room(number: u8) -> RoomName {
@@ -204,7 +100,6 @@ impl World {
             replies: 0,
             answered: BTreeSet::new(),
             is_pure: true,
-            is_other_life: false,
         }
     }
 
@@ -240,17 +135,17 @@ impl World {
                 }
             }
             Step::Die => self.die(),
+            Step::Save => self.saved = self.store.clone(),
             Step::RollBack => {
                 // The marks of the dead are never older than the rooms': reapers come again.
                 let dead = self.store.dead.clone();
-                let saved = std::mem::replace(&mut self.saved, self.store.clone());
-                self.store = saved;
+                self.store = self.saved.clone();
                 self.store.dead = dead;
                 self.reap_all();
                 // A server that loses data loses its connections.
                 self.late.clear();
+                self.desk.reindex(|_| true);
                 self.is_pure = false;
-                self.is_other_life = true;
             }
             Step::Compare => self.compare(),
             Step::Wait => {
@@ -344,9 +239,6 @@ impl World {
                 room.seats.retain(|(own, _), _| *own != dead);
             }
         }
-        if std::mem::take(&mut self.is_other_life) {
-            self.desk.reindex(|_| true);
-        }
         let index: Vec<_> = self.store.index.keys().cloned().collect();
         for (own, room) in index {
             if own == self.own && self.desk.adopt(&room) {
@@ -397,7 +289,7 @@ fn lost(task: &DeskTask) -> Outcome {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
     fn redis_comes_to_the_desks_truth(steps in prop::collection::vec(step(), 1..80)) {

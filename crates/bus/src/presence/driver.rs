@@ -50,8 +50,9 @@ pub(super) enum DeskDone {
     Sent(Vec<SentTask>),
     Compared(Vec<Compared>),
     Scanned(RoomName, Incarnation, Option<Scan>),
-    /// The rooms that the index of an incarnation has in some partitions.
-    Audited(Incarnation, Vec<RoomName>),
+    /// The rooms that the index of an incarnation has in some partitions, and those of them that gave
+    /// no answer.
+    Audited(Incarnation, Vec<RoomName>, Vec<Partition>),
     /// Members of incarnations without a lease were reported.
     Reported,
     /// Partitions whose index Redis does not have any more.
@@ -78,7 +79,7 @@ pub(super) struct PresenceDriver {
     /// Whether an audit is under way.
     pub(super) is_auditing: bool,
     pub(super) flushes: Vec<oneshot::Sender<()>>,
-    /// The links as they were a second ago.
+    /// The links as they were in the last turn.
     pub(super) links: Vec<LinkUp>,
 }
 
@@ -131,10 +132,11 @@ impl PresenceDriver {
     fn turn(&mut self) {
         let now = Instant::now();
         self.desk.tick(now);
+        self.watch_links();
         let writer = self.lease.borrow_and_update().writer(now);
         if let Some(own) = writer {
             if self.desk.write_as(own) {
-                self.upkeep.forget_all();
+                self.upkeep.begin_again();
             }
             while self.pipelines < MAX_PIPELINES && self.start_pipelines(own) {}
         }
@@ -194,8 +196,9 @@ impl PresenceDriver {
                     self.desk.scanned(&room, Vec::new(), Vec::new(), now);
                 }
             }
-            DeskDone::Audited(own, rooms) => {
+            DeskDone::Audited(own, rooms, failed) => {
                 self.is_auditing = false;
+                failed.into_iter().for_each(|partition| self.upkeep.audit_again(partition));
                 for room in rooms {
                     if self.desk.adopt(&room) {
                         self.scan(room, own);
@@ -205,7 +208,7 @@ impl PresenceDriver {
             DeskDone::Reported => {}
             DeskDone::Prolonged(lost) if lost.is_empty() => {}
             DeskDone::Prolonged(lost) => {
-                lost.iter().for_each(|partition| self.upkeep.forget(*partition));
+                lost.iter().for_each(|partition| self.upkeep.doubt(*partition));
                 self.desk.reindex(|room| lost.contains(&Partition::of(room)));
             }
         }
@@ -237,7 +240,7 @@ impl PresenceDriver {
                     self.count(answer.tally);
                 }
                 if self.desk.called(&room, own, outcome, now) {
-                    self.upkeep.forget(Partition::of(&room));
+                    self.upkeep.doubt(Partition::of(&room));
                     self.scan(room, own);
                 }
             }
@@ -268,7 +271,7 @@ impl PresenceDriver {
             FoundThere::Unknown => return,
         };
         if self.desk.compared(&room, done, found) {
-            self.upkeep.forget(Partition::of(&room));
+            self.upkeep.doubt(Partition::of(&room));
             self.scan(room, own);
         }
     }

@@ -27,10 +27,13 @@ const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 
 type SharedList = Shared<BoxFuture<'static, Result<Arc<PresenceList>, ReadError>>>;
 
+/// When a read ended; `None` while it is under way.
+type ListEnd = Arc<Mutex<Option<Instant>>>;
+
 /// The lists under way or just read; those that are older go with the next question.
 #[derive(Default)]
 struct KeptLists {
-    lists: HashMap<RoomName, (SharedList, Arc<Mutex<Option<Instant>>>)>,
+    lists: HashMap<RoomName, (SharedList, ListEnd)>,
     /// When old ones were last removed.
     swept: Option<Instant>,
 }

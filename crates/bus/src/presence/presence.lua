@@ -59,7 +59,10 @@ if kind == 'live' then
   elseif tonumber(mine.call) >= tonumber(ARGV[7]) then
     return { 'stale' }
   end
-  if is_all and mine.call == ARGV[8] then
+  if ARGV[8] == '0' and mine.members > 0 then
+    -- The caller knows of no call of its own: these members are of one that it undid.
+    mine.behind = '1'
+  elseif is_all and mine.call == ARGV[8] then
     mine.behind = '0'
   elseif tonumber(mine.call) < tonumber(ARGV[8]) then
     mine.behind = '1'

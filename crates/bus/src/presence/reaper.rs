@@ -10,9 +10,10 @@ use crate::placement::partition::{PARTITIONS, Partition};
 /// How often every partition is looked at without a reason, in advances, of which one comes about
 /// every second.
 const ADVANCES_PER_ROUND: u16 = 300;
-/// Advances until a writer that was found without a lease counts as dead: the second one was sent
-/// after the writer was found.
-const ADVANCES_TO_JUDGE: u64 = 2;
+/// Advances until a writer that was found without a lease and without a mark counts as dead. Two would
+/// do to see a lease that is new; nodes that take another list of servers one after the other have
+/// more time.
+const ADVANCES_TO_JUDGE: u64 = 30;
 
 /// An incarnation whose members are to be removed from a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -174,7 +175,8 @@ mod tests {
         assert_eq!(reaper.judge(&news(5, &[1, 2], &[3])), [dead(3, 7)]);
         // One of the unknown was new: the next table has it.
         assert_eq!(reaper.judge(&news(6, &[1, 2, 4], &[3])), []);
-        assert_eq!(reaper.judge(&news(7, &[1, 2, 4], &[3])), [dead(5, 0)]);
-        assert_eq!(reaper.judge(&news(8, &[1, 2], &[3])), []);
+        assert_eq!(reaper.judge(&news(34, &[1, 2, 4], &[3])), []);
+        assert_eq!(reaper.judge(&news(35, &[1, 2, 4], &[3])), [dead(5, 0)]);
+        assert_eq!(reaper.judge(&news(36, &[1, 2], &[3])), []);
     }
 }

@@ -47,6 +47,8 @@ pub(super) struct ReapingTask {
     work: FuturesUnordered<BoxFuture<'static, (DeadWriter, Reaped)>>,
     /// The last advance that was acted on.
     seen: u64,
+    /// The last incarnation in the log: it has many partitions.
+    logged: Option<Incarnation>,
 }
 
 impl ReapingTask {
@@ -60,6 +62,7 @@ impl ReapingTask {
             running: BTreeSet::new(),
             work: FuturesUnordered::new(),
             seen: 0,
+            logged: None,
         }
     }
 
@@ -190,7 +193,10 @@ impl ReapingTask {
             if !self.running.insert((partition, incarnation)) {
                 continue;
             }
-            info!(%incarnation, partition = partition.number(), "removes a dead node's members");
+            if self.logged != Some(incarnation) {
+                self.logged = Some(incarnation);
+                info!(%incarnation, "removes a dead node's members");
+            }
             let sender = self.sender.clone();
             self.work.push(Box::pin(async move { (writer, sender.reap(writer).await) }));
         }

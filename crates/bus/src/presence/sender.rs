@@ -129,7 +129,9 @@ impl PresenceSender {
         }
         match (may_help, errand.script) {
             (false, _) => Err(error),
-            (true, None) => self.shards.ask(up, errand.room, &[errand.command.clone()]).await,
+            (true, None) => {
+                self.shards.ask(up, errand.room, std::slice::from_ref(&errand.command)).await
+            }
             (true, Some(script)) => {
                 let call = (script, errand.room);
                 let command = |_: &LinkUp| errand.command.clone();

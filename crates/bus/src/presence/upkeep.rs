@@ -30,6 +30,15 @@ pub(super) struct DueComparison {
     pub(super) prolongs: bool,
 }
 
+/// A partition in which this incarnation wrote.
+#[derive(Debug)]
+struct WrittenPartition {
+    /// When its index was last prolonged.
+    prolonged: Instant,
+    /// Whether Redis is known to have the incarnation among its writers.
+    is_known: bool,
+}
+
 /// What is due when.
 #[derive(Debug)]
 pub(super) struct Upkeep {
@@ -43,8 +52,10 @@ pub(super) struct Upkeep {
     urgent: VecDeque<RoomName>,
     /// The fraction of a room that earlier seconds left over.
     credit: f64,
-    /// When the index of each partition was last prolonged.
-    partitions: BTreeMap<Partition, Instant>,
+    /// The partitions in which this incarnation wrote.
+    partitions: BTreeMap<Partition, WrittenPartition>,
+    /// Audits that failed.
+    audits_again: Vec<Partition>,
     /// Partitions whose index is to be compared with the desk.
     audits: VecDeque<Partition>,
     /// The last one of the slow round.
@@ -61,6 +72,7 @@ impl Upkeep {
             credit: 0.0,
             partitions: BTreeMap::new(),
             audits: VecDeque::new(),
+            audits_again: Vec::new(),
             audited: Partition::default(),
         }
     }
@@ -84,6 +96,7 @@ impl Upkeep {
         self.credit += each_second.min(MAX_ROOMS_PER_SECOND as f64);
         let count = (self.credit as usize).min(self.round.len());
         self.credit = self.credit.fract();
+        self.audits.extend(self.audits_again.drain(..));
         let after = (Bound::Excluded(self.audited), Bound::Unbounded);
         let next = self.partitions.range(after).chain(&self.partitions).next();
         if let Some((&partition, _)) = next {
@@ -123,30 +136,43 @@ impl Upkeep {
 
     /// Whether this incarnation wrote in a partition.
     pub(super) fn is_written(&self, partition: Partition) -> bool {
-        self.partitions.contains_key(&partition)
+        self.partitions.get(&partition).is_some_and(|written| written.is_known)
     }
 
     /// It did.
     pub(super) fn wrote(&mut self, partition: Partition, now: Instant) {
-        self.partitions.entry(partition).or_insert(now);
+        let fresh = WrittenPartition { prolonged: now, is_known: true };
+        self.partitions.entry(partition).or_insert(fresh).is_known = true;
     }
 
-    /// The index of a partition is lost, or belongs to another incarnation.
-    pub(super) fn forget(&mut self, partition: Partition) {
-        self.partitions.remove(&partition);
+    /// Redis may not have the incarnation among the writers of a partition.
+    pub(super) fn doubt(&mut self, partition: Partition) {
+        if let Some(written) = self.partitions.get_mut(&partition) {
+            written.is_known = false;
+        }
     }
 
     /// The same for all.
-    pub(super) fn forget_all(&mut self) {
+    pub(super) fn doubt_all(&mut self) {
+        self.partitions.values_mut().for_each(|written| written.is_known = false);
+    }
+
+    /// Another incarnation writes from now on.
+    pub(super) fn begin_again(&mut self) {
         self.partitions.clear();
+    }
+
+    /// The index of a partition could not be read.
+    pub(super) fn audit_again(&mut self, partition: Partition) {
+        self.audits_again.push(partition);
     }
 
     /// Partitions whose index is to be prolonged in this second.
     pub(super) fn due_partitions(&mut self, now: Instant) -> Vec<Partition> {
         let due = self.partitions.iter_mut();
-        let due = due.filter(|(_, at)| now.duration_since(**at) >= PROLONG_AFTER);
-        let prolong = |(partition, at): (&Partition, &mut Instant)| {
-            *at = now;
+        let due = due.filter(|(_, it)| now.duration_since(it.prolonged) >= PROLONG_AFTER);
+        let prolong = |(partition, it): (&Partition, &mut WrittenPartition)| {
+            it.prolonged = now;
             *partition
         };
         due.map(prolong).take(PARTITIONS_PER_SECOND).collect()

@@ -188,7 +188,9 @@ impl GroupSender {
         let bounds = group.iter().rev().find_map(|pending| pending.state_bounds);
         let ttl = kept.history_age.saturating_add(self.linger).max(2 * KEY_WINDOW);
         // The script prolongs keys when a quarter of their time is over.
-        let ttl = bounds.map_or(ttl, |bounds| ttl.max(bounds.age.saturating_mul(4) / 3));
+        let age = group.last().expect("a group has items").keys_age;
+        let age = bounds.map_or(age, |bounds| age.max(bounds.age));
+        let ttl = ttl.max(age.saturating_mul(4) / 3);
         let mut command = ScriptCall::Publish.on(&self.keys, room);
         command
             .arg(up.version)

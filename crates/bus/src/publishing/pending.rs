@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use roomcast_protocol::Position;
 use tokio::time::Instant;
@@ -40,6 +41,8 @@ pub(crate) struct PendingPublication {
     pub(crate) state_bounds: Option<StateBounds>,
     /// How long the room keeps it.
     pub(crate) retention: Retention,
+    /// How long the room's keys last at least.
+    pub(crate) keys_age: Duration,
     /// What the room takes per second; 0: no limit for this item.
     pub(crate) room_rate: u32,
     /// When the node took it.
@@ -72,6 +75,7 @@ impl PendingPublication {
             state: state_text(publication),
             state_bounds: publication.state.as_ref().map(|state| state.bounds),
             retention: publication.retention,
+            keys_age: publication.keys_age,
             room_rate: publication.room_rate,
             submitted: Instant::now(),
             sent: false,
@@ -143,6 +147,7 @@ impl PendingPublication {
             state: String::new(),
             state_bounds: None,
             retention,
+            keys_age: std::time::Duration::ZERO,
             room_rate: 0,
             submitted,
             sent: false,

@@ -47,7 +47,7 @@ end
 
 -- The epoch that the receipts count in, and up to where they hold in the present one.
 local known, shared
-for _, member in ipairs(redis.call('ZRANGEBYSCORE', receipts, 0, 0)) do
+for _, member in ipairs(redis.call('ZRANGE', receipts, 0, 0, 'BYSCORE')) do
   known = string.match(member, '^e(%x+)$') or known
 end
 shared = known and kept_of(known) or 0
@@ -73,7 +73,7 @@ local function settle()
     for score, range in pairs({ [shared] = { '(' .. text(shared), '+inf' },
       [-shared] = { '-inf', '(' .. text(-shared) } }) do
       local words = {}
-      for _, member in ipairs(redis.call('ZRANGEBYSCORE', receipts, range[1], range[2])) do
+      for _, member in ipairs(redis.call('ZRANGE', receipts, range[1], range[2], 'BYSCORE')) do
         words[#words + 1], words[#words + 2] = text(score), member
         if #words == 1000 then
           redis.call('ZADD', receipts, unpack(words))

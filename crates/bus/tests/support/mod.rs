@@ -61,6 +61,8 @@ pub(crate) fn json(text: &str) -> Publication {
         traceparent: None,
         data: Data::Json(text.to_owned().into()),
         retention: RETENTION,
+        info: None,
+        keys_age: std::time::Duration::ZERO,
         room_rate: 0,
     }
 }

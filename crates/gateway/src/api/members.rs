@@ -5,8 +5,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::{ApiError, ApiNode};
-use crate::peers::{PeerAnswer, PeerAnswers, PeerRequest, TooManyQuestions};
-use crate::worker::join_by_backend;
+use crate::peers::{PeerAnswer, PeerAnswers, PeerRequest, TooManyQuestions, join_by_backend};
 
 /// The connections of a user, by the nodes that have them.
 pub(crate) async fn connections(node: &ApiNode<'_>, user: &str) -> Result<Value, ApiError> {

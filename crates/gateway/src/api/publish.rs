@@ -60,6 +60,8 @@ pub(super) struct MessageBody<'a> {
     remove: Option<bool>,
     #[serde(default)]
     if_key_seq: Option<Seq>,
+    #[serde(default)]
+    receipts: bool,
 }
 
 /// Publishes one message.
@@ -186,6 +188,7 @@ impl MessageBody<'_> {
             ttl_ms: self.ttl_ms,
             remove: self.remove.unwrap_or(false),
             echo: self.echo.unwrap_or(true),
+            receipts: self.receipts,
             traceparent: traceparent.map(Into::into),
             ..Publish::new(room.clone(), data)
         };

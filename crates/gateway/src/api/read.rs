@@ -29,6 +29,8 @@ struct MessageText<'a> {
     ttl_ms: Option<u64>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     remove: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    info: Option<Box<RawValue>>,
     data: Box<RawValue>,
 }
 
@@ -68,6 +70,7 @@ fn written(message: &Message) -> MessageText<'_> {
         state_key: message.state_key.as_ref().map(|key| key.as_str()),
         ttl_ms: message.ttl_ms,
         remove: message.remove,
+        info: message.info.as_ref().map(data_text),
         data: data_text(&message.data),
     }
 }

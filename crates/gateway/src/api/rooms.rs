@@ -1,9 +1,12 @@
 //! Where rooms are and how many users have a message, for backends; and which rooms their paths mean.
 
+use std::time::Duration;
+
 use roomcast_access::policy::{Caller, RoomStanding};
-use roomcast_protocol::{Epoch, RoomName, Seq, UserName};
+use roomcast_protocol::{Epoch, RoomName, Seq, ServerFrame, UserName};
 use serde_json::{Value, json};
 
+use super::people::frame_text;
 use super::{ApiCaller, ApiError, ApiNode};
 use crate::permit::{RoomAction, permit};
 
@@ -31,21 +34,27 @@ pub(crate) async fn room_info(
     node: &ApiNode<'_>,
     caller: &ApiCaller,
     room: RoomName,
-) -> Result<Value, ApiError> {
+) -> Result<String, ApiError> {
     permit_read(node, caller, &room)?;
     let retention = node.settings.namespace_of(&room).retention;
-    let outline = node.bus.outline(&room, None, (retention, std::time::Duration::ZERO)).await?;
+    let standing = (Caller::ApiKey(caller.scopes), RoomStanding::Outside);
+    let sees_members = permit(node.settings, standing, &room, RoomAction::SeeMembers).is_ok();
+    let outline = node.bus.outline(&room, None, (retention, Duration::ZERO)).await?;
+    let counts = match sees_members {
+        true => Some(node.bus.presence_counts(&room).await?),
+        false => None,
+    };
     // A room that only was joined is as one that does not exist.
-    let epoch = if outline.last > 0 { outline.epoch } else { Epoch::NONE };
-    let mut info = json!({
-        "room": room.wire(),
-        "epoch": epoch.to_string(),
-        "seq": outline.last,
-    });
-    if outline.last > 0 {
-        info["time"] = outline.time.into();
-    }
-    Ok(info)
+    let was_published = outline.last > 0;
+    Ok(frame_text(&ServerFrame::Room {
+        id: None,
+        room,
+        epoch: if was_published { outline.epoch } else { Epoch::NONE },
+        seq: outline.last,
+        counts,
+        marks: None,
+        time: was_published.then_some(outline.time),
+    }))
 }
 
 /// How many users have the message that the query names.

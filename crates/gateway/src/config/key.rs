@@ -8,7 +8,7 @@ use roomcast_protocol::NodeId;
 
 use super::secret::{self, SecretText, SecretUrl};
 use super::value::{self, Bounds};
-use super::{Networks, SECTIONS, api_keys, auth, log_filter, namespaces, networks};
+use super::{Networks, SECTIONS, api_keys, auth, log_filter, namespace_keys, namespaces, networks};
 
 /// Keys that stand together under one TOML table.
 #[derive(Debug)]
@@ -206,7 +206,7 @@ pub(super) fn find_section(name: &str) -> Option<&'static Section> {
         return Some(&api_keys::SECTION);
     }
     let name = match name.strip_prefix("namespaces.") {
-        Some(namespace) if namespaces::is_name(namespace) => namespaces::SECTION.name,
+        Some(namespace) if namespaces::is_name(namespace) => namespace_keys::SECTION.name,
         _ => name,
     };
     SECTIONS.into_iter().find(|section| section.name == name)

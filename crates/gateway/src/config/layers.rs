@@ -11,7 +11,7 @@ use roomcast_protocol::NodeId;
 
 use super::layer::{Layer, origin};
 use super::{Config, ConfigError, Problem, ServeArgs};
-use super::{api_keys, file, key, namespaces, resolve, value, variables};
+use super::{api_keys, file, key, namespace_keys, resolve, value, variables};
 
 /// What a configuration is made of.
 #[derive(Debug, Clone, Default)]
@@ -155,13 +155,13 @@ impl Layered {
     /// Gives each named namespace the keys it lacks from the default one.
     fn inherit(&mut self, names: BTreeSet<String>) {
         for name in names {
-            for key in namespaces::SECTION.keys {
+            for key in namespace_keys::SECTION.keys {
                 let own = format!("namespaces.{name}.{}", key.name);
                 if self.values.contains_key(&own) {
                     continue;
                 }
-                let parent = &self.values[&key.full_name(&namespaces::SECTION)];
-                let from = format!("{} ({})", namespaces::SECTION.name, origin(parent));
+                let parent = &self.values[&key.full_name(&namespace_keys::SECTION)];
+                let from = format!("{} ({})", namespace_keys::SECTION.name, origin(parent));
                 let value = Value::new(Some(&from), parent.kind.clone());
                 self.inherited.insert(own.clone());
                 self.values.insert(own, value);

@@ -1,6 +1,6 @@
 //! The key that was meant, for one that does not exist.
 
-use super::{SECTIONS, namespaces};
+use super::{SECTIONS, namespace_keys, namespaces};
 
 /// The known key that is most like what was typed, if one is like it.
 pub(super) fn nearest_key(typed: &str) -> Option<String> {
@@ -12,7 +12,7 @@ pub(super) fn nearest_key(typed: &str) -> Option<String> {
     for section in SECTIONS {
         for key in section.keys {
             let full = match own {
-                Some(name) if section.name == namespaces::SECTION.name => {
+                Some(name) if section.name == namespace_keys::SECTION.name => {
                     format!("namespaces.{name}.{}", key.name)
                 }
                 _ => key.full_name(section),

@@ -7,6 +7,7 @@ use hashbrown::{HashMap, HashSet};
 use roomcast_access::capability::Capabilities;
 use roomcast_access::identity::{AccessIdentity, RefreshError, RoomPass, TokenId};
 use roomcast_access::policy::RoomStanding;
+use roomcast_protocol::Data;
 
 use super::{Connection, RoomId};
 use crate::identity::{CredentialWay, VerifiedIdentity};
@@ -24,6 +25,8 @@ pub(crate) struct EndPlace {
 pub(super) struct HeldAccess {
     verified: RefCell<Option<Box<HeldIdentity>>>,
     passes: RefCell<Option<Box<HashMap<RoomId, HeldPass>>>>,
+    /// What it gave as `info` when it joined rooms whose messages carry that.
+    infos: RefCell<Option<Box<HashMap<RoomId, Data>>>>,
     /// Rooms that a backend joined it to.
     granted: RefCell<Option<Box<HashSet<RoomId>>>>,
 }
@@ -51,6 +54,7 @@ impl HeldAccess {
         Self {
             verified: RefCell::new(held),
             passes: RefCell::default(),
+            infos: RefCell::default(),
             granted: RefCell::default(),
         }
     }
@@ -121,8 +125,22 @@ impl Connection {
         self.access.granted.borrow().as_ref().is_some_and(|granted| granted.contains(&room))
     }
 
+    /// Keeps what it shows of itself in a room.
+    pub(crate) fn keep_info(&self, room: RoomId, info: Data) {
+        self.access.infos.borrow_mut().get_or_insert_default().insert(room, info);
+    }
+
+    /// What it shows of itself in a room, where that is kept.
+    pub(crate) fn info_in(&self, room: RoomId) -> Option<Data> {
+        self.access.infos.borrow().as_ref()?.get(&room).cloned()
+    }
+
     /// Gives up a room's token and what a backend granted there; where the token's end stood.
     pub(crate) fn drop_pass(&self, room: RoomId) -> Option<EndPlace> {
+        let mut infos = self.access.infos.borrow_mut();
+        if infos.as_mut().is_some_and(|rooms| rooms.remove(&room).is_some() && rooms.is_empty()) {
+            *infos = None;
+        }
         let mut granted = self.access.granted.borrow_mut();
         if granted.as_mut().is_some_and(|rooms| rooms.remove(&room) && rooms.is_empty()) {
             *granted = None;

@@ -100,7 +100,10 @@ async fn done(
             let page = api::read(node, caller, room()?, query).await?;
             answer::text(StatusCode::OK, "application/json", page)
         }
-        ApiRoute::Room => ok(&api::room_info(node, caller, room()?).await?),
+        ApiRoute::Room => {
+            let info = api::room_info(node, caller, room()?).await?;
+            answer::text(StatusCode::OK, "application/json", info)
+        }
         ApiRoute::Receipts => ok(&api::receipts(node, caller, room()?, query).await?),
         ApiRoute::Signal => {
             api::signal(node, caller, room()?, body)?;

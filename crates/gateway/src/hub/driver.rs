@@ -233,8 +233,9 @@ impl Hub {
             return;
         }
         let is_reset = matches!(event, FeedEvent::Reset { .. });
-        let is_cut = ledger.state.is_some()
-            && matches!(event, FeedEvent::Gap { .. } | FeedEvent::Reset { .. });
+        let keeps_state = ledger.state.is_some();
+        let is_cut =
+            keeps_state && matches!(event, FeedEvent::Gap { .. } | FeedEvent::Reset { .. });
         let answers = if is_reset { ledger.backfill.reset() } else { Vec::new() };
         let batches = ledger.batches(&room, event, &self.budget);
         let (lag_bytes, log_bytes) = self.log_limits();
@@ -245,7 +246,7 @@ impl Hub {
             if is_cut {
                 // Readers get the state behind it, and the frame that belongs to it.
                 floor = ledger.cut();
-            } else {
+            } else if keeps_state {
                 ledger.follow_state(&batch);
             }
             self.shares.settle(&mut ledger.place, ledger.log.bytes(), &room);
@@ -256,9 +257,10 @@ impl Hub {
             }
         }
         self.answer_backfill(&room, answers);
-        match is_cut {
-            true => self.begin_state(&room),
-            false => self.serve_state(&room),
+        if is_cut {
+            self.begin_state(&room);
+        } else if keeps_state {
+            self.serve_state(&room);
         }
     }
 

@@ -369,3 +369,6 @@ fn keep_newest(points: &mut Vec<Arc<Message>>, most: u32) {
 fn jittered(end: Instant) -> (Instant, Instant) {
     (end, end + END_JITTER.mul_f64(rand::random::<f64>()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,10 +17,10 @@ use crate::settings::Namespace;
 
 /// Pause before a state is read again: after a failure, or as the room is between two epochs.
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
-/// Rooms of which values are removed in one tick.
-const ROOMS_PER_TICK: usize = 64;
-/// Values of one room that are removed in one tick: one group of the bus.
-const ENDS_PER_TICK: usize = 64;
+/// Values that are removed in one tick, all rooms together: 20,000 a second.
+const ENDS_PER_TICK: usize = 1024;
+/// Values of one room that are removed in one tick: two groups of the bus.
+const ENDS_PER_ROOM: usize = 256;
 
 /// A finished read: its room, its number, and the result.
 pub(super) type StateRead = (RoomName, u64, Result<RoomStateRead, ReadError>);
@@ -49,7 +49,6 @@ impl Hub {
             let state =
                 ledger.state.get_or_insert_with(|| Box::new(KeptState::new(bounds.points, budget)));
             let number = state.begin();
-            self.stated.insert(room.clone());
             self.state_reads_due.push((room.clone(), number, Duration::ZERO));
         }
     }
@@ -92,6 +91,7 @@ impl Hub {
         match read {
             Ok(read) if read.lineage.epoch == end.epoch => {
                 state.arrived(read, end.seq, Instant::now());
+                self.stated.insert(room.clone());
                 self.serve_state(&room);
             }
             // Between two epochs: a reset is on its way, or it came after the read.
@@ -139,7 +139,8 @@ impl Hub {
     /// Removes values whose time is over, of some rooms. Another node may be first: then the bus
     /// refuses the removal.
     pub(super) fn end_states(&mut self, now: Instant) {
-        for _ in 0..ROOMS_PER_TICK {
+        let mut left = ENDS_PER_TICK;
+        while left > 0 {
             let Some((end, _)) = self.state_ends.first() else { return };
             if *end > now {
                 return;
@@ -148,8 +149,10 @@ impl Hub {
             let namespace = self.settings.borrow().namespace_of(&room).clone();
             let Some(ledger) = self.rooms.get_mut(&room) else { continue };
             ledger.state_end = None;
+            left -= 1;
             let Some(state) = &mut ledger.state else { continue };
-            let ends = state.take_ends(now, ENDS_PER_TICK);
+            let ends = state.take_ends(now, ENDS_PER_ROOM.min(left + 1));
+            left = left.saturating_sub(ends.len().saturating_sub(1));
             let Some(bounds) = namespace.state else { continue };
             for (key, seq) in ends {
                 self.metrics.rooms.state_ends.inc();
@@ -209,6 +212,8 @@ fn removal(
         traceparent: None,
         data: Data::Json("null".into()),
         retention: namespace.retention,
+        info: None,
+        keys_age: std::time::Duration::ZERO,
         room_rate: 0,
     }
 }

@@ -54,6 +54,11 @@ impl PeerBook {
         self.heard.insert(node.to_string(), (node, now));
     }
 
+    /// A node has ended.
+    pub(super) fn forget(&mut self, node: &str) {
+        self.heard.remove(node);
+    }
+
     /// A question is asked; `None` if too many are.
     pub(super) fn open(&mut self, id: u64) -> Option<(u64, mpsc::Receiver<()>)> {
         if self.open.len() >= MAX_QUESTIONS {

@@ -7,10 +7,12 @@ use serde_json::value::RawValue;
 
 /// One word.
 #[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "word")]
+#[serde(rename_all = "snake_case")]
 pub(super) enum PeerWord {
     /// The node is there.
     Here { node: String },
+    /// The node ends.
+    Gone { node: String },
     /// A question to every node.
     Question { id: String, node: String, about: QuestionText },
     /// A node's answer.
@@ -110,4 +112,32 @@ impl PeerRequest {
 /// The name of a node that another one says.
 pub(super) fn node_named(name: &str) -> Option<NodeId> {
     NodeId::parse(name).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_read_as_they_were_written() {
+        let options = RawValue::from_string(r#"{"info": {"a": 1}}"#.to_owned()).unwrap();
+        let (connection, room) = (ConnectionId(7), RoomName::parse("@all").unwrap().of_user(None));
+        for request in [
+            PeerRequest::Connections(UserName::parse("ann").unwrap()),
+            PeerRequest::Join { connection, room: room.clone(), options },
+            PeerRequest::Leave { connection, room },
+        ] {
+            let (id, node) = ("7".to_owned(), "n1".to_owned());
+            let word = PeerWord::Question { id, node, about: request.written() };
+            let text = serde_json::to_string(&word).unwrap();
+            let PeerWord::Question { about, .. } = serde_json::from_str(&text).unwrap() else {
+                panic!("{text}")
+            };
+            let read = PeerRequest::read(about).unwrap();
+            assert_eq!(format!("{read:?}"), format!("{request:?}"));
+        }
+        let refused = PeerAnswer::Refused("too_many_rooms".into(), "text".into());
+        let text = serde_json::to_string(&refused).unwrap();
+        assert_eq!(serde_json::from_str::<PeerAnswer>(&text).unwrap(), refused);
+    }
 }

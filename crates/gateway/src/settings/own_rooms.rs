@@ -60,6 +60,7 @@ fn own(default: &NamespaceConfig) -> NamespaceConfig {
         presence_grace: Duration::ZERO,
         author_info: false,
         receipts: false,
+        state: false,
         conflate_signals: false,
         allow_join: Some(AccessRule::Public),
         allow_history: Some(AccessRule::Public),

@@ -117,7 +117,16 @@ impl Worker {
             return self.refuse_joins(room, vec![pending], ErrorCode::Unrecoverable);
         }
         let PendingJoin {
-            connection, id, resumes, marks, backend, then, presence, listens, ..
+            connection,
+            id,
+            resumes,
+            marks,
+            backend,
+            info,
+            then,
+            presence,
+            listens,
+            ..
         } = pending;
         connection.end_join(room.id);
         if !connection.is_open() {
@@ -144,6 +153,9 @@ impl Worker {
         }
         if let Some(backend) = backend {
             backend.answer(Ok(()));
+        }
+        if let Some(info) = info.filter(|_| room.namespace.borrow().author_info) {
+            connection.keep_info(room.id, info);
         }
         let listening = match listens && presence != JoinPresence::Unasked {
             true => ListInterest::Yes,

@@ -13,7 +13,7 @@ use crate::connection::Connection;
 use crate::receipts::{ReceiptDesk, ReceiptRequest};
 
 /// What a client confirms.
-pub(super) struct Confirmation {
+pub(super) struct ConfirmedPlace {
     pub(super) room: RoomName,
     pub(super) at: Position,
     pub(super) kind: ReceiptKind,
@@ -31,7 +31,7 @@ impl Worker {
         &self,
         connection: &Rc<Connection>,
         id: Option<RequestId>,
-        Confirmation { room, at, kind }: Confirmation,
+        ConfirmedPlace { room, at, kind }: ConfirmedPlace,
     ) {
         let rules = self.settings.borrow().namespace_of(&room).receipts;
         let is_member = || {

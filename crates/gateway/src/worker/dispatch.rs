@@ -10,7 +10,7 @@ use roomcast_protocol::{
 };
 
 use super::Worker;
-use super::confirms::Confirmation;
+use super::confirms::ConfirmedPlace;
 use super::state_reads::StateQuery;
 use crate::connection::{Connection, RequestRate};
 use crate::hub::now_ms;
@@ -23,7 +23,7 @@ enum RoomRequest {
     Leave { id: Option<RequestId>, room: RoomName },
     Publish(Publish),
     History(HistoryQuery),
-    Confirm { id: Option<RequestId>, confirmation: Confirmation },
+    Confirm { id: Option<RequestId>, confirmation: ConfirmedPlace },
     Say { id: Option<RequestId>, room: RoomName, word: MemberWord },
     Members { id: Option<RequestId>, room: RoomName, page: Option<Box<str>> },
     State(StateQuery),
@@ -92,7 +92,7 @@ impl Worker {
             ClientFrame::Received { id, room, epoch, seq, read } => {
                 let kind = if read { ReceiptKind::Read } else { ReceiptKind::Received };
                 let at = Position { epoch, seq };
-                RoomRequest::Confirm { id, confirmation: Confirmation { room, at, kind } }
+                RoomRequest::Confirm { id, confirmation: ConfirmedPlace { room, at, kind } }
             }
             ClientFrame::Room { id, rooms } => return self.room_info(connection, id, rooms),
             ClientFrame::State { id, room, page } => {
@@ -116,6 +116,10 @@ impl Worker {
                 return connection.send(&ServerFrame::Pong { id, time: now_ms() });
             }
             ClientFrame::Refresh { id, token } => return self.refresh(connection, id, token),
+            ClientFrame::Watch { id, .. } | ClientFrame::Unwatch { id, .. } => {
+                let reason = (ErrorCode::Unsupported, "this node does not watch users");
+                return self.refuse(connection, id, None, reason);
+            }
             _ => {
                 let reason = (ErrorCode::Unsupported, "this node does not serve such frames");
                 return self.refuse(connection, None, None, reason);

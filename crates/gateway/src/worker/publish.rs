@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use roomcast_bus::{PublishAck, PublishError};
 use roomcast_metrics::LimitName;
-use roomcast_protocol::{ErrorCode, Publish, RoomName, ServerFrame, UserName};
+use roomcast_protocol::{Data, Publish, RoomName, ServerFrame, UserName};
 
 use super::Worker;
 use super::requests::{BusAnswer, Requester};
@@ -23,11 +23,6 @@ impl Worker {
     /// A client publishes.
     pub(super) fn publish(&self, connection: &Rc<Connection>, request: Publish) {
         let Some(request) = self.wait_for_join(connection, request) else { return };
-        if request.receipts && self.settings.borrow().namespace_of(&request.room).receipts.is_none()
-        {
-            let reason = (ErrorCode::Unsupported, "this room keeps no receipts");
-            return self.refuse(connection, request.id, Some(&request.room), reason);
-        }
         let reserved = match self.reserve_room(connection, &request.room) {
             Ok(reserved) => reserved,
             Err(excess) => {
@@ -42,6 +37,7 @@ impl Worker {
             self.note_author(connection, &room);
         }
         let author = PublicationAuthor {
+            info: self.author_info(connection, &room),
             user: connection.user.clone(),
             client: connection.client().cloned(),
             connection: Some(connection.id),
@@ -62,6 +58,18 @@ impl Worker {
             // The worker may have ended meanwhile.
             let _ = answers.send(BusAnswer::Published { to, room, outcome, followed });
         });
+    }
+
+    /// What a connection shows of itself in a room, or else by its token, where messages carry that.
+    fn author_info(&self, connection: &Connection, name: &RoomName) -> Option<Data> {
+        if !self.settings.borrow().namespace_of(name).author_info {
+            return None;
+        }
+        let of_token = || connection.judge(|identity| identity.info().cloned());
+        let Some(room) = self.room(name) else { return of_token() };
+        let shown =
+            room.state.borrow_mut().people.get_mut(connection.id).map(|one| one.info.clone());
+        shown.flatten().or_else(|| connection.info_in(room.id)).or_else(of_token)
     }
 
     /// Keeps a publish until the connection's own join of that room is answered. Gives it back if no

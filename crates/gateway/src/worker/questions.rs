@@ -1,65 +1,24 @@
 //! A worker's part of the answer to another node's question: which connections of a user it has, and
 //! joins and leaves that a backend asks for.
 
-use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use roomcast_bus::Departure;
-use roomcast_protocol::{
-    ConnectionId, Data, Epoch, JoinRoom, Position, RoomName, Seq, ServerFrame, Since, UserName,
-};
-use serde::Deserialize;
+use roomcast_protocol::{ConnectionId, RoomName, ServerFrame, UserName};
 use serde_json::value::RawValue;
 
 use super::Worker;
 use super::chores::SLICE;
 use crate::connection::Connection;
 use crate::hub::now_ms;
-use crate::peers::{ConnectionText, PeerAnswer, PeerDesk, PeerQuestion, PeerRequest};
+use crate::peers::{
+    ConnectionText, PeerAnswer, PeerDesk, PeerQuestion, PeerRequest, join_by_backend,
+};
 use crate::room::JoinReply;
 
 /// The `reason` of `left` when a backend ended the membership.
 const REMOVED: &str = "removed";
-
-/// The options of a join that a backend asks for.
-#[derive(Deserialize)]
-struct JoinOptions<'a> {
-    #[serde(default)]
-    presence: bool,
-    #[serde(borrow, default)]
-    info: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    since: Option<SinceText<'a>>,
-}
-
-#[derive(Deserialize)]
-struct SinceText<'a> {
-    #[serde(borrow, default)]
-    epoch: Option<Cow<'a, str>>,
-    #[serde(default)]
-    seq: Option<Seq>,
-    #[serde(default)]
-    time: Option<u64>,
-}
-
-/// The join of a room with the options of a body, or what is wrong with them.
-pub(crate) fn join_by_backend(room: RoomName, options: &RawValue) -> Result<JoinRoom, String> {
-    let options: JoinOptions<'_> =
-        serde_json::from_str(options.get()).map_err(|error| error.to_string())?;
-    let info = options.info.map(|info| Data::json(info.get().as_bytes().to_vec())).transpose();
-    let info = info.map_err(|error| format!("info: {error}"))?;
-    let since = options.since.map(|since| match (since.epoch, since.seq, since.time) {
-        (Some(epoch), Some(seq), None) => {
-            let epoch = Epoch::parse(&epoch).ok_or("since.epoch: 16 lower-case hex digits")?;
-            Ok(Since::Position(Position { epoch, seq }))
-        }
-        (None, None, Some(time)) => Ok(Since::Time(time)),
-        _ => Err("since: give epoch and seq, or time"),
-    });
-    let since = since.transpose()?;
-    Ok(JoinRoom { presence: options.presence, info, since, ..JoinRoom::new(room) })
-}
 
 impl Worker {
     /// Answers questions through this desk from now on.

@@ -32,7 +32,11 @@ pub(crate) enum BusAnswer {
     /// A page of history that a client asked for.
     History { to: Requester, room: RoomName, outcome: Result<History, ReadError> },
     /// Where a room is, that a client asked for.
-    Room { to: Requester, room: RoomName, outcome: Result<RoomOutline, ReadError> },
+    Room {
+        to: Requester,
+        room: RoomName,
+        outcome: Result<(RoomOutline, Option<PresenceCounts>), ReadError>,
+    },
     /// Where a join begins.
     JoinFound { room: RoomName, number: u64, found: Result<JoinFound, ReadError> },
     /// What a client confirmed.

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use roomcast_bus::{ReadError, RoomOutline};
-use roomcast_protocol::{Epoch, ErrorCode, RequestId, RoomName, ServerFrame};
+use roomcast_protocol::{Epoch, ErrorCode, PresenceCounts, RequestId, RoomName, ServerFrame};
 
 use super::Worker;
 use super::join_lookups::marks_of;
@@ -34,10 +34,17 @@ impl Worker {
             let namespace = self.settings.borrow().namespace_of(&room).clone();
             let age = namespace.receipts.map(|rules| rules.age);
             let user = connection.user.clone().filter(|_| age.is_some());
+            let sees_members = self.decide(connection, &room, RoomAction::SeeMembers).is_ok();
             let (bus, answers) = (self.bus.clone(), self.answers.clone());
             tokio::task::spawn_local(async move {
                 let kept = (namespace.retention, age.unwrap_or_default());
-                let outcome = bus.outline(&room, user.as_ref(), kept).await;
+                let counting = async {
+                    // Without numbers the rest is worth telling.
+                    if sees_members { bus.presence_counts(&room).await.ok() } else { None }
+                };
+                let (outline, counts) =
+                    tokio::join!(bus.outline(&room, user.as_ref(), kept), counting);
+                let outcome = outline.map(|outline| (outline, counts));
                 // The worker may have ended meanwhile.
                 let _ = answers.send(BusAnswer::Room { to, room, outcome });
             });
@@ -49,11 +56,11 @@ impl Worker {
         &self,
         to: Requester,
         room: RoomName,
-        outcome: Result<RoomOutline, ReadError>,
+        outcome: Result<(RoomOutline, Option<PresenceCounts>), ReadError>,
     ) {
         let Some(connection) = self.end_request(to) else { return };
         match outcome {
-            Ok(outline) => {
+            Ok((outline, counts)) => {
                 let keeps = self.settings.borrow().namespace_of(&room).receipts.is_some();
                 let marks = (keeps && connection.user.is_some()).then(|| marks_of(&outline));
                 // A room that only was joined is as one that does not exist.
@@ -63,7 +70,7 @@ impl Worker {
                     room,
                     epoch: if was_published { outline.epoch } else { Epoch::NONE },
                     seq: outline.last,
-                    counts: None,
+                    counts,
                     marks,
                     time: was_published.then_some(outline.time),
                 });

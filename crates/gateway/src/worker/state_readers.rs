@@ -6,15 +6,19 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use roomcast_metrics::{GapCause, ResumeOutcome, SlowAction, StateForm};
-use roomcast_protocol::{Position, Seq, ServerFrame};
+use roomcast_protocol::{CloseCode, Position, Seq, ServerFrame};
 
 use super::Worker;
 use super::backfill_joins::{JoinStart, lost};
+use crate::connection::Connection;
 use crate::room::{
     Attachment, Laggard, LaggardVerdict, MemberReader, PendingJoin, PositionCheck, Room, RoomState,
     StartPoint, start_point,
 };
 use crate::room_log::{Batch, Cursor, LogEntry, RoomLog, StateView};
+
+/// Snapshots of one room that members may still be reading beside the newest one.
+const MAX_OLD_SNAPSHOTS: usize = 3;
 
 /// What is served to a reader of a room with state.
 enum StateStart {
@@ -29,6 +33,39 @@ impl Worker {
     pub(super) fn take_state(&self, room: &Rc<Room>, view: &StateView) {
         room.state.borrow_mut().page_asked = false;
         self.serve_state(room, Some(view));
+        self.end_old_snapshots(room, view);
+    }
+
+    /// Closes members whose sockets take nothing in the middle of an old snapshot, where too many old
+    /// ones are held: each is as large as the room's state.
+    fn end_old_snapshots(&self, room: &Rc<Room>, view: &StateView) {
+        let mut old: Vec<(Arc<Batch>, Vec<Rc<Connection>>)> = Vec::new();
+        for (_, member) in room.state.borrow_mut().members.iter_mut() {
+            let (MemberReader::Page { page, .. }, Some(connection)) =
+                (&member.reader, &member.connection)
+            else {
+                continue;
+            };
+            if !page.is_snapshot() || Arc::ptr_eq(page, &view.snapshot) {
+                continue;
+            }
+            match old.iter_mut().find(|(known, _)| Arc::ptr_eq(known, page)) {
+                Some((_, connections)) => connections.push(connection.clone()),
+                None => old.push((page.clone(), vec![connection.clone()])),
+            }
+        }
+        if old.len() <= MAX_OLD_SNAPSHOTS {
+            return;
+        }
+        old.sort_by_key(|(page, _)| page.end().seq);
+        old.truncate(old.len() - MAX_OLD_SNAPSHOTS);
+        for connection in old.into_iter().flat_map(|(_, connections)| connections) {
+            if connection.is_blocked() {
+                self.metrics.delivery.slow[SlowAction::Closed].inc();
+                tracing::info!(%connection, room = %room.name, "closed: stalls in an old snapshot");
+                self.close(&connection, CloseCode::Slow);
+            }
+        }
     }
 
     /// Answers the joins and moves on the members that the log serves, or the view; if others are left

@@ -8,6 +8,7 @@ mod leases;
 mod log;
 mod order;
 mod orders;
+mod own_rooms;
 mod presence;
 mod redis_faults;
 mod repair;
@@ -15,6 +16,7 @@ mod resume;
 mod room_rate;
 mod servers;
 mod start;
+mod state;
 #[path = "../support/mod.rs"]
 mod support;
 mod users;

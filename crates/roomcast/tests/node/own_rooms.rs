@@ -212,3 +212,62 @@ async fn the_own_room_is_joined_by_itself_where_that_is_set() {
     check_error(&ask_join(&mut ann, plain("@me")).await, ErrorCode::AlreadyJoined);
     node.stop().await;
 }
+
+#[tokio::test]
+async fn own_rooms_have_no_presence_typing_or_state() {
+    let (node, _) = start(&[
+        "namespaces.default.presence=events",
+        "namespaces.default.state=true",
+        "namespaces.default.receipts=true",
+    ])
+    .await;
+    let mut ann = node.user(Encoding::Json, "ann").await;
+    for name in ["@me", "@all"] {
+        ann.join(name).await;
+        for frame in [
+            r#"{"type":"members","id":900,"room":"ROOM"}"#,
+            r#"{"type":"presence","id":900,"room":"ROOM","status":"away"}"#,
+            r#"{"type":"typing","id":900,"room":"ROOM"}"#,
+            r#"{"type":"state","id":900,"room":"ROOM"}"#,
+        ] {
+            ann.send_bytes(frame.replace("ROOM", name).into()).await;
+            check_error(&ann.answer(900).await, ErrorCode::Unsupported);
+        }
+        let signal = r#"{"type":"signal","id":901,"room":"ROOM","event":"e"}"#;
+        ann.send_bytes(signal.replace("ROOM", name).into()).await;
+        check_error(&ann.answer(901).await, ErrorCode::Forbidden);
+    }
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn messages_carry_what_their_authors_show() {
+    let (node, shop) = start(&[
+        GUARDED[0],
+        GUARDED[1],
+        "namespaces.default.author_info=true",
+        "namespaces.default.allow_join=user",
+        "namespaces.default.allow_publish=user",
+        "namespaces.plain.author_info=false",
+    ])
+    .await;
+    let named = token("ann", r#","info":{"name":"Ann"}"#);
+    let mut reader = node.with_token(Encoding::MsgPack, &token("bob", "")).await;
+    reader.join("a").await;
+    reader.join("plain:1").await;
+    let mut ann = node.with_token(Encoding::Json, &named).await;
+    ann.publish("a", "1").await;
+    let info = |message: &roomcast_protocol::Message| message.info.as_ref().map(text);
+    // Of its token, as it is no member.
+    assert_eq!(info(&*reader.message("a").await).as_deref(), Some(r#"{"name":"Ann"}"#));
+    let shown = Some(roomcast_protocol::Data::json(r#"{"name":"A."}"#).unwrap());
+    ann.join_with(JoinRoom { info: shown.clone(), ..plain("a") }).await;
+    ann.join_with(JoinRoom { info: shown, ..plain("plain:1") }).await;
+    ann.publish("a", "2").await;
+    assert_eq!(info(&*reader.message("a").await).as_deref(), Some(r#"{"name":"A."}"#));
+    ann.publish("plain:1", "3").await;
+    assert_eq!(info(&*reader.message("plain:1").await), None);
+    let (_, page) = shop.get(node.address(), "/v1/rooms/a/messages").await;
+    assert_eq!(page["messages"][1]["info"], json!({"name": "A."}));
+    node.stop().await;
+}

@@ -157,7 +157,7 @@ async fn a_join_begins_after_what_its_user_confirmed() {
 
 #[tokio::test]
 async fn a_room_tells_where_it_is() {
-    let (node, shop) = start(&[RECEIPTS]).await;
+    let (node, shop) = start(&[RECEIPTS, "namespaces.club.presence=counts"]).await;
     let mut ann = node.user(Encoding::Json, "ann").await;
     // Neither asking nor joining is a publish.
     assert_eq!(info(&mut ann, "other").await, (Epoch::NONE, 0, None, None));
@@ -176,6 +176,16 @@ async fn a_room_tells_where_it_is() {
     let epoch = epoch.to_string();
     let expected = json!({"room": "chat:1", "epoch": epoch, "seq": 2, "time": time.unwrap()});
     assert_eq!((status, told), (200, expected));
+    // With presence its members count.
+    let mut bob = node.user(Encoding::Json, "bob").await;
+    bob.join("club:1").await;
+    let (status, told) = shop.get(node.address(), "/v1/rooms/club:1").await;
+    assert_eq!((status, &told["count"], &told["users"]), (200, &json!(1), &json!(1)), "{told}");
+    let id = Some(ann.next_id());
+    match ann.ask(&ClientFrame::Room { id, rooms: vec![room("club:1")] }).await {
+        ServerFrame::Room { counts: Some(counts), .. } => assert_eq!(counts.count, 1),
+        other => panic!("{other:?}"),
+    }
     // Several at once: one answer each.
     let id = Some(ann.next_id());
     let rooms = vec![room("chat:1"), room("other"), room("@me")];

@@ -525,3 +525,28 @@ async fn a_stalled_reader_of_a_snapshot_completes_it() {
     assert_eq!((&map.values, map.snapshots), (&truth, 1));
     node.stop().await;
 }
+
+#[tokio::test]
+async fn stalled_readers_hold_few_snapshots() {
+    let node = TestNode::start(&[STATE]).await;
+    let mut writer = node.json().await;
+    for number in 0..900 {
+        let publish = set(&mut writer, "large", &format!("k{number}"), &filled(number, 1000));
+        writer.try_publish(publish).await.unwrap();
+    }
+    let mut stalled = Vec::new();
+    for round in 0..14 {
+        // Each reads the first frames of a snapshot of its own.
+        let mut client = TestClient::narrow(node.address(), Encoding::Json).await;
+        StateMap::new("large").join(&mut client).await;
+        stalled.push(client);
+        for number in 0..900 {
+            let publish = set(&mut writer, "large", &format!("k{number}"), &filled(round, 1000));
+            writer.try_publish(publish).await.unwrap();
+        }
+    }
+    // Two workers hold three old ones each, beside the newest.
+    node.until("roomcast_slow_total", |closed| closed >= 6.0).await;
+    assert_eq!(stalled[0].closed().await, 4000);
+    node.stop().await;
+}

@@ -34,14 +34,14 @@ pub fn noted_calls(redis: &RedisServer) -> BTreeMap<(String, Call), usize> {
     for (.., words, _, _) in &lines {
         let word =
             |at: usize| words.get(at).map_or("", |word| std::str::from_utf8(word).unwrap_or(""));
-        if word(0) != "EVALSHA" || word(2) != "4" {
+        if word(0) != "EVALSHA" || word(2) != "5" {
             continue;
         }
-        let call = match (words.len(), word(12), word(14)) {
-            (19, "stand", _) => Call::Standing,
+        let call = match (words.len(), word(13), word(15)) {
+            (20, "stand", _) => Call::Standing,
             // A repair reads whatever users may see.
-            (19, "after" | "before", "-1") => Call::Repair,
-            (19, "after" | "before", _) => Call::Page,
+            (20, "after" | "before", "-1") => Call::Repair,
+            (20, "after" | "before", _) => Call::Page,
             _ => Call::Publish,
         };
         let key = word(3).split_once("}:").and_then(|(_, key)| key.strip_suffix(":m"));

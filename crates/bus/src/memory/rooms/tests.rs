@@ -35,6 +35,8 @@ fn publication(bytes: usize) -> Publication {
         traceparent: None,
         data: Data::Json(vec![b'1'; bytes].into()),
         retention: RETENTION,
+        info: None,
+        keys_age: std::time::Duration::ZERO,
         room_rate: 0,
     }
 }

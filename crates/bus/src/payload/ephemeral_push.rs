@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::api::{Ephemeral, Signal, TypingWord, Writer};
 
 /// The kind of a push with a signal.
-pub(crate) const SIGNAL_KIND: &[u8] = b"s";
+pub(super) const SIGNAL_KIND: &[u8] = b"s";
 /// The kind of a push with a word about somebody who writes.
-pub(crate) const TYPING_KIND: &[u8] = b"t";
+pub(super) const TYPING_KIND: &[u8] = b"t";
 
 #[derive(Serialize, Deserialize)]
 struct PushedSignal<'a> {
@@ -30,7 +30,7 @@ struct PushedTyping<'a> {
     active: bool,
 }
 
-pub(super) fn encode(ephemeral: &Ephemeral) -> Vec<u8> {
+pub(crate) fn encode_ephemeral(ephemeral: &Ephemeral) -> Vec<u8> {
     match ephemeral {
         Ephemeral::Signal(Signal { user, connection, event, data }) => {
             let (encoding, data): (u8, &[u8]) = match data {
@@ -64,7 +64,7 @@ fn write(kind: &[u8], pushed: &impl Serialize) -> Vec<u8> {
 }
 
 /// Reads what follows the head of a push with a signal.
-pub(crate) fn decode_signal(body: &Bytes) -> Option<Signal> {
+pub(super) fn decode_signal(body: &Bytes) -> Option<Signal> {
     let mut reader = Deserializer::from_read_ref(body.as_ref());
     let pushed = PushedSignal::deserialize(&mut reader).ok()?;
     let bytes = body.slice_ref(pushed.data);
@@ -82,7 +82,7 @@ pub(crate) fn decode_signal(body: &Bytes) -> Option<Signal> {
 }
 
 /// Reads what follows the head of a push with a word about somebody who writes.
-pub(crate) fn decode_typing(body: &Bytes) -> Option<TypingWord> {
+pub(super) fn decode_typing(body: &Bytes) -> Option<TypingWord> {
     let mut reader = Deserializer::from_read_ref(body.as_ref());
     let pushed = PushedTyping::deserialize(&mut reader).ok()?;
     let writer = match (pushed.user, pushed.connection) {

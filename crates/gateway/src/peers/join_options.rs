@@ -1,0 +1,46 @@
+//! The options of a join that a backend asks for, as its body has them.
+
+use std::borrow::Cow;
+
+use roomcast_protocol::{Data, Epoch, JoinRoom, Position, RoomName, Seq, Since};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// The options of a join that a backend asks for.
+#[derive(Deserialize)]
+struct JoinOptions<'a> {
+    #[serde(default)]
+    presence: bool,
+    #[serde(borrow, default)]
+    info: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    since: Option<SinceText<'a>>,
+}
+
+#[derive(Deserialize)]
+struct SinceText<'a> {
+    #[serde(borrow, default)]
+    epoch: Option<Cow<'a, str>>,
+    #[serde(default)]
+    seq: Option<Seq>,
+    #[serde(default)]
+    time: Option<u64>,
+}
+
+/// The join of a room with the options of a body, or what is wrong with them.
+pub(crate) fn join_by_backend(room: RoomName, options: &RawValue) -> Result<JoinRoom, String> {
+    let options: JoinOptions<'_> =
+        serde_json::from_str(options.get()).map_err(|error| error.to_string())?;
+    let info = options.info.map(|info| Data::json(info.get().as_bytes().to_vec())).transpose();
+    let info = info.map_err(|error| format!("info: {error}"))?;
+    let since = options.since.map(|since| match (since.epoch, since.seq, since.time) {
+        (Some(epoch), Some(seq), None) => {
+            let epoch = Epoch::parse(&epoch).ok_or("since.epoch: 16 lower-case hex digits")?;
+            Ok(Since::Position(Position { epoch, seq }))
+        }
+        (None, None, Some(time)) => Ok(Since::Time(time)),
+        _ => Err("since: give epoch and seq, or time"),
+    });
+    let since = since.transpose()?;
+    Ok(JoinRoom { presence: options.presence, info, since, ..JoinRoom::new(room) })
+}
