@@ -31,7 +31,8 @@ pub(super) fn measure(args: &PresenceArgs, cores: &Cores, children: &Children) -
     print::note(format_args!("churn: {} members", args.members));
     let bench = PresenceBench::start(args, cores, "events", children)?;
     let mut engine = Engine::new(&bench.node.door)?;
-    let links = welcome(&mut engine, &bench.dialect, &spread(args.members, args.rooms)?, AT_ONCE)?;
+    let links =
+        welcome(&mut engine, &bench.dialect, &spread(args.members, args.rooms)?, AT_ONCE)?.links;
     links.iter().for_each(|&link| engine.set_depth(link, Depth::Skim));
     let rooms = (0..args.rooms).map(|room| format!("load-{room}")).collect();
     let mut churn = Churn::new(&mut engine, &bench.dialect, rooms)?;
@@ -67,7 +68,7 @@ impl Churn {
     pub(super) fn new(engine: &mut Engine, dialect: &Dialect, rooms: Vec<String>) -> Result<Self> {
         let guest = |guest| Guest { user: format!("guest-{guest}"), joins: Vec::new() };
         let guests: Vec<Guest> = (0..GUESTS).map(guest).collect();
-        let links = welcome(engine, dialect, &guests, AT_ONCE)?;
+        let links = welcome(engine, dialect, &guests, AT_ONCE)?.links;
         let guests = links.into_iter().map(|link| (link, None, None)).collect();
         let (joins, leaves) = (Vec::new(), Vec::new());
         let dialect = dialect.clone();

@@ -64,8 +64,8 @@ pub(super) fn measure(args: &PresenceArgs, cores: &Cores, children: &Children) -
     let bench = PresenceBench::start(args, cores, "events", children)?;
     let mut engine = Engine::new(&bench.node.door)?;
     let lone = [Guest { user: "bystander".to_owned(), joins: Vec::new() }];
-    let link = welcome(&mut engine, &bench.dialect, &lone, 1)?[0];
-    let links = welcome(&mut engine, &bench.dialect, &spread(args.large, 1)?, AT_ONCE)?;
+    let link = welcome(&mut engine, &bench.dialect, &lone, 1)?.links[0];
+    let links = welcome(&mut engine, &bench.dialect, &spread(args.large, 1)?, AT_ONCE)?.links;
     links.iter().for_each(|&link| engine.set_depth(link, Depth::Skim));
     let ping = bench.dialect.frame(&ClientFrame::Ping { id: Some(1) });
     let waits = Vec::new();
