@@ -45,7 +45,8 @@ pub(crate) fn welcome(
     let mut places: Vec<Option<(usize, Option<usize>)>> = Vec::new();
     let (mut ready, mut last) = (0, Instant::now());
     let mut batch = EngineBatch::default();
-    let (mut again, mut repeated) = (VecDeque::new(), 0);
+    let mut again: VecDeque<(Instant, LinkId, JoinRoom)> = VecDeque::new();
+    let mut repeated = 0;
     while ready < guests.len() {
         while again.front().is_some_and(|(at, ..)| *at <= Instant::now()) {
             let Some((_, link, join)) = again.pop_front() else { break };
