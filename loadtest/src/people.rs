@@ -1,16 +1,19 @@
 //! Clients with names: they come, join rooms as users do, and are ready when each room has said
 //! `joined`. What else they receive meanwhile is dropped.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use roomcast_protocol::{ClientFrame, JoinRoom, ServerFrame};
+use roomcast_protocol::{ClientFrame, ErrorCode, JoinRoom, ServerFrame};
 
 use crate::dialect::Dialect;
 use crate::engine::{Engine, EngineBatch, LinkId, Wait, What};
 
 /// How long no guest at all may get further.
 const STALL: Duration = Duration::from_secs(30);
+/// Pause before a join that was refused for a while is sent again, as a client's would be.
+const RETRY: Duration = Duration::from_millis(500);
 /// How long one turn may sleep.
 const NAP: Duration = Duration::from_millis(20);
 
@@ -21,20 +24,36 @@ pub(crate) struct Guest {
     pub(crate) joins: Vec<JoinRoom>,
 }
 
-/// Opens a link for each guest, `at_once` handshakes under way, and waits until all have joined;
-/// returns them in that order.
+/// The guests that have joined.
+#[derive(Debug)]
+pub(crate) struct Welcomed {
+    /// In their order.
+    pub(crate) links: Vec<LinkId>,
+    /// Joins that were refused for a while and sent again.
+    pub(crate) repeated: u64,
+}
+
+/// Opens a link for each guest, `at_once` of them under way, and waits until all have joined.
 pub(crate) fn welcome(
     engine: &mut Engine,
     dialect: &Dialect,
     guests: &[Guest],
     at_once: usize,
-) -> Result<Vec<LinkId>> {
+) -> Result<Welcomed> {
     let mut links: Vec<LinkId> = Vec::with_capacity(guests.len());
     // By link: the guest, and the `joined` that are to come; `None` before `connected`.
     let mut places: Vec<Option<(usize, Option<usize>)>> = Vec::new();
     let (mut ready, mut last) = (0, Instant::now());
     let mut batch = EngineBatch::default();
+    let mut again: VecDeque<(Instant, LinkId, JoinRoom)> = VecDeque::new();
+    let mut repeated = 0;
     while ready < guests.len() {
+        while again.front().is_some_and(|(at, ..)| *at <= Instant::now()) {
+            let Some((_, link, join)) = again.pop_front() else { break };
+            let frame = ClientFrame::Join { id: Some(1), rooms: vec![join] };
+            engine.send(link, &dialect.frame(&frame))?;
+            repeated += 1;
+        }
         while links.len() < guests.len() && links.len() - ready < at_once {
             let guest = links.len();
             let request = dialect.request_as(&guests[guest].user);
@@ -53,6 +72,11 @@ pub(crate) fn welcome(
             };
             let before = *left;
             match (dialect.decode(payload)?, before) {
+                (ServerFrame::Error { code, room: Some(room), .. }, _) if may_pass(code) => {
+                    let mut joins = guests[*guest].joins.iter();
+                    let join = joins.find(|join| join.room == room).cloned();
+                    again.extend(join.map(|join| (Instant::now() + RETRY, arrival.link, join)));
+                }
                 (ServerFrame::Error { code, message, .. }, _) => {
                     bail!("a guest was answered {}: {message}", code.as_str())
                 }
@@ -76,5 +100,9 @@ pub(crate) fn welcome(
             bail!("{ready} of {} guests are ready and no other for 30 s", guests.len());
         }
     }
-    Ok(links)
+    Ok(Welcomed { links, repeated })
+}
+
+fn may_pass(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::BusUnavailable | ErrorCode::Overloaded | ErrorCode::RateLimited)
 }

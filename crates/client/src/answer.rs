@@ -19,7 +19,7 @@ pub struct MemberPage {
 
 /// A part of a room's state; all parts of one reading are of one position.
 #[derive(Debug, Clone, PartialEq)]
-pub struct StatePart {
+pub struct RoomStatePart {
     /// What the values hold: joining `since` it misses no change.
     pub position: Position,
     /// The values of this part.
@@ -45,7 +45,7 @@ pub struct RoomFacts {
 
 /// How far a user has confirmed a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Confirmation {
+pub struct ConfirmedMarks {
     /// The epoch that the seqs count in.
     pub epoch: Epoch,
     /// The last message that was received.
@@ -69,8 +69,8 @@ pub enum Confirms {
 pub enum ClientAnswer {
     History(HistoryPage),
     Members(MemberPage),
-    State(StatePart),
+    State(RoomStatePart),
     Rooms(Vec<RoomFacts>),
-    Confirmed(Confirmation),
+    Confirmed(ConfirmedMarks),
     Shown,
 }

@@ -8,7 +8,7 @@ use roomcast_protocol::{
     PresenceCounts, PresenceStatus, ReadMarks, RoomName, Seq, StateEntry, UserEvent, UserName,
 };
 
-use crate::Confirmation;
+use crate::ConfirmedMarks;
 
 /// Something that happened, in the order in which it happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -168,7 +168,7 @@ pub enum Event {
         /// The room.
         room: RoomName,
         /// How far.
-        confirmation: Confirmation,
+        confirmation: ConfirmedMarks,
     },
     /// How many users have received and read a message that this connection published.
     Receipts {

@@ -18,7 +18,7 @@ mod socket;
 mod token;
 mod values;
 
-pub use answer::{Confirmation, Confirms, MemberPage, RoomFacts, StatePart};
+pub use answer::{ConfirmedMarks, Confirms, MemberPage, RoomFacts, RoomStatePart};
 pub use authorities::tls_config;
 pub use client::{Client, PendingAck};
 pub use event::Event;

@@ -34,10 +34,10 @@ pub struct Options {
     pub backoff: Backoff,
     /// From the TCP connect to `connected`. 10 s: three lost SYNs and a slow handshake.
     pub open_timeout: Duration,
-    /// After which a publish or history read ends without an answer. 15 s: outlives a node's
+    /// After which a publish or a question ends without an answer. 15 s: outlives a node's
     /// restart behind a balancer, and people do not wait longer.
     pub request_timeout: Duration,
-    /// Publishes and history reads under way at once; more wait. 256: fills a link of 100 ms with
+    /// Publishes and questions under way at once; more wait. 256: fills a link of 100 ms with
     /// 2,500 publishes per second, and bounds what is kept to be sent again.
     pub in_flight: usize,
     /// Events waiting for the application. When full, the socket is not read. 256: a burst that

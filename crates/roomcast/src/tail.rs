@@ -18,7 +18,7 @@ use crate::terminal::{plain, print};
 
 mod lines;
 
-use lines::{Line, MessageLine, frame_line, is_about_people};
+use lines::{HoleLine, MessageLine, frame_line, is_about_people};
 
 /// What `roomcast tail` is asked.
 #[derive(Debug, Args)]
@@ -161,7 +161,7 @@ fn tell(out: &mut impl Write, event: Event, shown: Shown) -> io::Result<Option<R
         Event::Message { room, position, message } => {
             print(out, &MessageLine::new(room, *position, message)?)?;
         }
-        Event::Gap { .. } | Event::Reset { .. } => print(out, &Line::new(&event))?,
+        Event::Gap { .. } | Event::Reset { .. } => print(out, &HoleLine::new(&event))?,
         Event::State { .. } if !shown.state => {}
         event if is_about_people(event) && !shown.presence => {}
         event if matches!(event, Event::State { .. }) || is_about_people(event) => {

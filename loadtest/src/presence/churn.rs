@@ -31,7 +31,8 @@ pub(super) fn measure(args: &PresenceArgs, cores: &Cores, children: &Children) -
     print::note(format_args!("churn: {} members", args.members));
     let bench = PresenceBench::start(args, cores, "events", children)?;
     let mut engine = Engine::new(&bench.node.door)?;
-    let links = welcome(&mut engine, &bench.dialect, &spread(args.members, args.rooms)?, AT_ONCE)?;
+    let links =
+        welcome(&mut engine, &bench.dialect, &spread(args.members, args.rooms)?, AT_ONCE)?.links;
     links.iter().for_each(|&link| engine.set_depth(link, Depth::Skim));
     let rooms = (0..args.rooms).map(|room| format!("load-{room}")).collect();
     let mut churn = Churn::new(&mut engine, &bench.dialect, rooms)?;
@@ -67,7 +68,7 @@ impl Churn {
     pub(super) fn new(engine: &mut Engine, dialect: &Dialect, rooms: Vec<String>) -> Result<Self> {
         let guest = |guest| Guest { user: format!("guest-{guest}"), joins: Vec::new() };
         let guests: Vec<Guest> = (0..GUESTS).map(guest).collect();
-        let links = welcome(engine, dialect, &guests, AT_ONCE)?;
+        let links = welcome(engine, dialect, &guests, AT_ONCE)?.links;
         let guests = links.into_iter().map(|link| (link, None, None)).collect();
         let (joins, leaves) = (Vec::new(), Vec::new());
         let dialect = dialect.clone();
@@ -80,7 +81,7 @@ impl Churn {
         engine: &mut Engine,
         rate: f64,
         time: Duration,
-        mut other: impl FnMut(Step<'_>) -> Result<()>,
+        mut other: impl FnMut(ChurnStep<'_>) -> Result<()>,
     ) -> Result<()> {
         let mut pace = Pace::new(Instant::now(), rate, time);
         let mut batch = EngineBatch::default();
@@ -99,7 +100,7 @@ impl Churn {
                     bail!("a join or leave was not answered within 15 s");
                 }
             }
-            other(Step::Turn(engine))?;
+            other(ChurnStep::Turn(engine))?;
             let rest = pace.rest(now).min(Duration::from_millis(2));
             engine.turn(Wait::precisely(rest), &mut batch)?;
             self.absorb(&batch, &mut other)?;
@@ -133,7 +134,7 @@ impl Churn {
     fn absorb(
         &mut self,
         batch: &EngineBatch,
-        other: &mut impl FnMut(Step<'_>) -> Result<()>,
+        other: &mut impl FnMut(ChurnStep<'_>) -> Result<()>,
     ) -> Result<()> {
         let first = self.guests.first().context("no guests")?.0;
         for arrival in &batch.arrivals {
@@ -150,7 +151,7 @@ impl Churn {
             // Guests came one after the other, on links that follow each other.
             let guest = arrival.link.checked_sub(first).filter(|&guest| guest < self.guests.len());
             let Some((_, since, _)) = guest.map(|guest| &mut self.guests[guest]) else {
-                other(Step::Frame(arrival.link, arrival.at))?;
+                other(ChurnStep::Frame(arrival.link, arrival.at))?;
                 continue;
             };
             let delays = match self.dialect.decode(payload)? {
@@ -222,7 +223,7 @@ impl Churn {
 }
 
 /// What others may do while guests come and go.
-pub(super) enum Step<'a> {
+pub(super) enum ChurnStep<'a> {
     /// A turn begins.
     Turn(&'a mut Engine),
     /// A frame came on a link that is no guest's.

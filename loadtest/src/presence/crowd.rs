@@ -27,6 +27,7 @@ pub(super) fn measure(args: &PresenceArgs, cores: &Cores, children: &Children) -
         "presence",
         "seconds",
         "users/s",
+        "joins again",
         "scripts",
         "commands",
         "commands each",
@@ -53,7 +54,7 @@ pub(super) fn measure(args: &PresenceArgs, cores: &Cores, children: &Children) -
         let guests = (0..args.crowd).map(guest).collect::<Result<Vec<_>>>()?;
         let mut engine = Engine::new(&bench.node.door)?;
         let (calls, cpu, began) = (RedisCalls::of(&bench.redis)?, bench.cpu()?, Instant::now());
-        welcome(&mut engine, &bench.dialect, &guests, AT_ONCE)?;
+        let repeated = welcome(&mut engine, &bench.dialect, &guests, AT_ONCE)?.repeated;
         let seconds = began.elapsed().as_secs_f64();
         let (calls, after) = (RedisCalls::of(&bench.redis)?.since(&calls), bench.cpu()?);
         let users = args.crowd as f64;
@@ -62,6 +63,7 @@ pub(super) fn measure(args: &PresenceArgs, cores: &Cores, children: &Children) -
             presence.to_owned(),
             digits(seconds),
             digits(users / seconds),
+            repeated.to_string(),
             calls.scripts().to_string(),
             calls.all().to_string(),
             digits(calls.all() as f64 / users),
@@ -72,6 +74,7 @@ pub(super) fn measure(args: &PresenceArgs, cores: &Cores, children: &Children) -
             "presence": presence,
             "seconds": seconds,
             "users_per_second": users / seconds,
+            "joins_repeated": repeated,
             "node_micros_each": each(0),
             "redis_micros_each": each(1),
             "calls": calls.by_name(),

@@ -8,7 +8,7 @@ use roomcast_protocol::{ClientFrame, JoinRoom, RequestId, RoomName, ServerFrame}
 use serde_json::json;
 
 use super::calls::RedisCalls;
-use super::churn::{Churn, Step};
+use super::churn::{Churn, ChurnStep};
 use super::{Part, PresenceArgs, PresenceBench, spread};
 use crate::children::Children;
 use crate::engine::{Engine, EngineBatch, LinkId, Wait, What};
@@ -36,19 +36,19 @@ struct Bystander {
 }
 
 impl Bystander {
-    fn step(&mut self, step: Step<'_>) -> Result<()> {
+    fn step(&mut self, step: ChurnStep<'_>) -> Result<()> {
         match step {
-            Step::Turn(engine) => {
+            ChurnStep::Turn(engine) => {
                 let now = Instant::now();
                 if self.sent.is_none() && self.next <= now {
                     engine.send(self.link, &self.ping)?;
                     (self.sent, self.next) = (Some(now), now + PING_EVERY);
                 }
             }
-            Step::Frame(link, at) if link == self.link => {
+            ChurnStep::Frame(link, at) if link == self.link => {
                 self.waits.extend(self.sent.take().map(|sent| at.saturating_duration_since(sent)));
             }
-            Step::Frame(..) => {}
+            ChurnStep::Frame(..) => {}
         }
         Ok(())
     }
@@ -64,8 +64,8 @@ pub(super) fn measure(args: &PresenceArgs, cores: &Cores, children: &Children) -
     let bench = PresenceBench::start(args, cores, "events", children)?;
     let mut engine = Engine::new(&bench.node.door)?;
     let lone = [Guest { user: "bystander".to_owned(), joins: Vec::new() }];
-    let link = welcome(&mut engine, &bench.dialect, &lone, 1)?[0];
-    let links = welcome(&mut engine, &bench.dialect, &spread(args.large, 1)?, AT_ONCE)?;
+    let link = welcome(&mut engine, &bench.dialect, &lone, 1)?.links[0];
+    let links = welcome(&mut engine, &bench.dialect, &spread(args.large, 1)?, AT_ONCE)?.links;
     links.iter().for_each(|&link| engine.set_depth(link, Depth::Skim));
     let ping = bench.dialect.frame(&ClientFrame::Ping { id: Some(1) });
     let waits = Vec::new();
@@ -136,13 +136,13 @@ fn read_list(
         engine.send(link, &bench.dialect.frame(&frame))?;
         let asked = Instant::now();
         page = 'page: loop {
-            bystander.step(Step::Turn(engine))?;
+            bystander.step(ChurnStep::Turn(engine))?;
             engine.turn(Wait::Sleep(Duration::from_millis(1)), &mut batch)?;
             for arrival in &batch.arrivals {
                 let What::Frame { payload, bytes } = &arrival.what else { continue };
                 let payload = &batch.bytes[payload.clone()];
                 if arrival.link != link {
-                    bystander.step(Step::Frame(arrival.link, arrival.at))?;
+                    bystander.step(ChurnStep::Frame(arrival.link, arrival.at))?;
                     continue;
                 }
                 match bench.dialect.decode(payload)? {

@@ -12,7 +12,7 @@ use super::{Client, Command};
 use crate::answer::ClientAnswer;
 use crate::session::{ClientRequest, Showing};
 use crate::{
-    Confirmation, Confirms, HistoryPage, MemberPage, RequestFailure, RoomFacts, StatePart,
+    ConfirmedMarks, Confirms, HistoryPage, MemberPage, RequestFailure, RoomFacts, RoomStatePart,
 };
 
 /// How often a list of several pages is begun, because the token of a page was good no more: it is
@@ -69,7 +69,7 @@ impl Client {
         &self,
         room: RoomName,
         page: Option<Box<str>>,
-    ) -> Result<StatePart, RequestFailure> {
+    ) -> Result<RoomStatePart, RequestFailure> {
         match self.question(ClientRequest::State { room, page }).await? {
             ClientAnswer::State(part) => Ok(part),
             other => misfit(&other),
@@ -125,7 +125,7 @@ impl Client {
         room: RoomName,
         position: Position,
         confirms: Confirms,
-    ) -> Result<Confirmation, RequestFailure> {
+    ) -> Result<ConfirmedMarks, RequestFailure> {
         match self.question(ClientRequest::Confirm { room, position, confirms }).await? {
             ClientAnswer::Confirmed(confirmation) => Ok(confirmation),
             other => misfit(&other),

@@ -22,12 +22,12 @@ const INFO_BYTES_PER_JOIN: usize = 16 * 1024;
 /// The rooms the application wants to be in, or is leaving.
 #[derive(Debug, Default)]
 pub(super) struct Rooms {
-    rooms: BTreeMap<RoomName, Room>,
+    rooms: BTreeMap<RoomName, RoomWish>,
     duplicates: u64,
 }
 
 #[derive(Debug)]
-pub(super) struct Room {
+pub(super) struct RoomWish {
     pub(super) options: JoinOptions,
     /// What the application last said of itself; said again after each entry.
     pub(super) status: Option<PresenceStatus>,
@@ -49,7 +49,7 @@ pub(super) enum Standing {
     Leaving { id: RequestId, then: Option<Box<JoinOptions>> },
 }
 
-impl Room {
+impl RoomWish {
     fn new(options: JoinOptions) -> Self {
         let (standing, status) = (Standing::Wanted { from: None }, None);
         let reader = ApplicationReader::new(options.since.and_then(Since::position));
@@ -79,7 +79,7 @@ impl Rooms {
         match self.rooms.get_mut(&name).map(|room| &mut room.standing) {
             Some(Standing::Leaving { then, .. }) => *then = Some(Box::new(options)),
             Some(_) => {}
-            None => drop(self.rooms.insert(name, Room::new(options))),
+            None => drop(self.rooms.insert(name, RoomWish::new(options))),
         }
     }
 
@@ -102,7 +102,7 @@ impl Rooms {
         }
     }
 
-    pub(super) fn get_mut(&mut self, name: &RoomName) -> Option<&mut Room> {
+    pub(super) fn get_mut(&mut self, name: &RoomName) -> Option<&mut RoomWish> {
         self.rooms.get_mut(name)
     }
 
@@ -124,7 +124,7 @@ impl Rooms {
         last_id: &mut RequestId,
         actions: &mut VecDeque<Action>,
     ) {
-        let due = |room: &Room| match room.standing {
+        let due = |room: &RoomWish| match room.standing {
             Standing::Wanted { from } => from.is_none_or(|from| from <= now),
             _ => false,
         };
@@ -193,7 +193,7 @@ impl Rooms {
                     let (code, message) = (refusal.code, refusal.message.clone());
                     tell(actions, Event::Error { room: Some(name), code, message, retry_in });
                 }
-                Some(Room { standing: Standing::Leaving { id: sent, then }, .. })
+                Some(RoomWish { standing: Standing::Leaving { id: sent, then }, .. })
                     if *sent == id =>
                 {
                     let then = then.take();
@@ -227,7 +227,7 @@ impl Rooms {
         actions: &mut VecDeque<Action>,
     ) {
         match then {
-            Some(options) => drop(self.rooms.insert(name.clone(), Room::new(*options))),
+            Some(options) => drop(self.rooms.insert(name.clone(), RoomWish::new(*options))),
             None => drop(self.rooms.remove(&name)),
         }
         tell(actions, Event::Left { room: name, reason });

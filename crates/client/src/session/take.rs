@@ -10,7 +10,7 @@ use super::request::ClientRequest;
 use super::requests::{self, may_pass};
 use super::{Action, Session};
 use crate::answer::ClientAnswer;
-use crate::{Ack, Confirmation, Event, HistoryPage, MemberPage, RoomFacts, StatePart};
+use crate::{Ack, ConfirmedMarks, Event, HistoryPage, MemberPage, RoomFacts, RoomStatePart};
 
 impl Session {
     pub(super) fn take(&mut self, now: Instant, frame: ServerFrame) {
@@ -61,7 +61,7 @@ impl Session {
             }
             ServerFrame::State { id: Some(id), epoch, seq, entries, page, .. } => {
                 let position = Position { epoch, seq };
-                (id, ClientAnswer::State(StatePart { position, entries, page }))
+                (id, ClientAnswer::State(RoomStatePart { position, entries, page }))
             }
             ServerFrame::Room { id: Some(id), room, epoch, seq, counts, marks, time } => {
                 let position = Position { epoch, seq };
@@ -69,7 +69,7 @@ impl Session {
                 return self.requests.room_answered(id, facts, &mut self.actions);
             }
             ServerFrame::Received { id: Some(id), epoch, seq, read, .. } => {
-                (id, ClientAnswer::Confirmed(Confirmation { epoch, received: seq, read }))
+                (id, ClientAnswer::Confirmed(ConfirmedMarks { epoch, received: seq, read }))
             }
             ServerFrame::Presence { id: Some(id), .. } => (id, ClientAnswer::Shown),
             frame => return self.rooms.told(frame, &mut self.actions),

@@ -9,7 +9,7 @@ use roomcast_protocol::{ClientFrame, Position, PresenceStatus, RoomName, ServerF
 use super::Action;
 use super::request::Showing;
 use super::rooms::{Rooms, Standing, tell};
-use crate::{Confirmation, Event};
+use crate::{ConfirmedMarks, Event};
 
 impl Rooms {
     /// A frame that only members get: `joined` and everything after it.
@@ -91,7 +91,7 @@ impl Rooms {
                 (room.clone(), Event::Presence { room, user, connection, info, status, rev })
             }
             ServerFrame::Received { id: None, room, epoch, seq, read } => {
-                let confirmation = Confirmation { epoch, received: seq, read };
+                let confirmation = ConfirmedMarks { epoch, received: seq, read };
                 (room.clone(), Event::Received { room, confirmation })
             }
             _ => return,

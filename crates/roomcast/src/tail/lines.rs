@@ -3,7 +3,7 @@
 
 use std::io;
 
-use roomcast_client::{Confirmation, Event};
+use roomcast_client::{ConfirmedMarks, Event};
 use roomcast_protocol::{Data, Encoding, Message, Position, RoomName, ServerFrame};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -54,7 +54,7 @@ fn frame(event: Event) -> Option<ServerFrame> {
         Event::Presence { room, user, connection, info, status, rev } => {
             ServerFrame::Presence { id: None, room, user, connection, info, status, rev }
         }
-        Event::Received { room, confirmation: Confirmation { epoch, received, read } } => {
+        Event::Received { room, confirmation: ConfirmedMarks { epoch, received, read } } => {
             ServerFrame::Received { id: None, room, epoch, seq: received, read }
         }
         _ => return None,
@@ -63,7 +63,7 @@ fn frame(event: Event) -> Option<ServerFrame> {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub(super) enum Line<'a> {
+pub(super) enum HoleLine<'a> {
     Gap {
         room: &'a str,
         from: u64,
@@ -83,7 +83,7 @@ pub(super) enum Line<'a> {
     },
 }
 
-impl<'a> Line<'a> {
+impl<'a> HoleLine<'a> {
     /// The line of a hole; `None` of anything else.
     pub(super) fn new(event: &'a Event) -> Option<Self> {
         match *event {

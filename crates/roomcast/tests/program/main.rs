@@ -4,6 +4,7 @@
 
 mod commands;
 mod drain;
+mod people;
 mod pipes;
 mod proxies;
 #[path = "../support/mod.rs"]
