@@ -1,0 +1,240 @@
+// The node's frames as types, and the check that makes one of an unknown value. Knows neither
+// sockets nor rooms. A frame that is not known, or lacks what its type requires, is no frame.
+
+/** A place in a room: everything up to `seq` in the numbering `epoch` is known. */
+export interface Position {
+  epoch: string;
+  seq: number;
+}
+
+/** A numbered message, as it is in a frame or in a page of history. */
+export interface MessageFields {
+  seq: number;
+  /** Unix time in milliseconds, by the cluster's clock. */
+  time: number;
+  user?: string;
+  connection?: string;
+  event?: string;
+  /** Only in a message of this connection's own. */
+  key?: string;
+  state_key?: string;
+  ttl_ms?: number;
+  remove?: boolean;
+  info?: unknown;
+  data: unknown;
+}
+
+/** The numbers of a room's member list, where presence is on and allowed: all four or none. */
+export interface Counts {
+  count?: number;
+  users?: number;
+  rev?: number;
+  rev_epoch?: string;
+}
+
+/** How far the user has confirmed a room, in `@me` and rooms with receipts. */
+export interface Marks {
+  received?: number;
+  read?: number;
+  unread?: number;
+}
+
+export type PresenceStatus = "active" | "away";
+
+/** One line of a member list. Without `connection`: a user whose last connection just ended. */
+export interface MemberEntry {
+  connection?: string;
+  user?: string;
+  info?: unknown;
+  status?: PresenceStatus;
+}
+
+/** The value of one key of a room's state; without `key` the room's own value. */
+export interface StateFields {
+  key?: string;
+  seq: number;
+  time: number;
+  user?: string;
+  data: unknown;
+  /** The last values of the key, where the namespace keeps several; of a snapshot only. */
+  points?: { seq: number; time: number; data: unknown }[];
+}
+
+interface InRoom {
+  room: string;
+}
+interface Answer {
+  id?: number;
+}
+
+export type ConnectedFrame = {
+  type: "connected";
+  connection: string;
+  user?: string;
+  node: string;
+  time: number;
+  expires?: number;
+  online?: number;
+  heartbeat: { interval_ms: number; timeout_ms: number };
+  limits: { message_bytes: number; rooms: number };
+};
+export type JoinedFrame = { type: "joined"; recovered?: boolean; state?: boolean } & Answer &
+  InRoom &
+  Position &
+  Counts &
+  Marks;
+export type LeftFrame = { type: "left"; reason?: string } & Answer & InRoom;
+export type AckFrame = { type: "ack"; id: number; time: number } & InRoom & Position;
+export type MessageFrame = { type: "message" } & InRoom & MessageFields;
+export type GapFrame = {
+  type: "gap";
+  from: number;
+  to: number;
+  conflated?: boolean;
+  state?: boolean;
+} & InRoom;
+export type ResetFrame = { type: "reset"; lost: number; state?: boolean } & InRoom & Position;
+export type HistoryFrame = { type: "history"; epoch: string; messages: MessageFields[]; more: boolean } & Answer &
+  InRoom;
+export type SignalFrame = {
+  type: "signal";
+  user?: string;
+  connection?: string;
+  event: string;
+  data?: unknown;
+} & InRoom;
+export type TypingFrame = { type: "typing"; user?: string; connection?: string; active: boolean } & InRoom;
+export type UserChangeFrame = {
+  type: "user_joined" | "user_left";
+  user: string;
+  info?: unknown;
+  time: number;
+  count: number;
+  users: number;
+  rev: number;
+} & InRoom;
+export type CountFrame = { type: "count"; count: number; users: number; rev: number; list?: boolean } & InRoom;
+export type PresenceResetFrame = { type: "presence_reset"; after_ms: number } & InRoom;
+export type MembersFrame = {
+  type: "members";
+  members: MemberEntry[];
+  count: number;
+  users: number;
+  rev: number;
+  rev_epoch: string;
+  more?: string;
+} & Answer &
+  InRoom;
+export type PresenceFrame = {
+  type: "presence";
+  user?: string;
+  connection?: string;
+  info?: unknown;
+  status?: PresenceStatus;
+  rev?: number;
+} & Answer &
+  InRoom;
+export type StateFrame = { type: "state"; entries: StateFields[]; more: boolean; page?: string } & Answer &
+  InRoom &
+  Position;
+export type RoomFrame = { type: "room"; time?: number } & Answer & InRoom & Position & Counts & Marks;
+export type ReceivedFrame = { type: "received"; read: number } & Answer & InRoom & Position;
+export type ReceiptsFrame = { type: "receipts"; received: number; read: number } & InRoom & Position;
+export type WatchingFrame = { type: "watching"; users: { user: string; online: boolean }[] } & Answer;
+export type UserFrame = { type: "user"; user: string; online: boolean; time: number };
+export type RefreshedFrame = { type: "refreshed"; expires: number; time: number } & Answer;
+export type PongFrame = { type: "pong"; time: number } & Answer;
+export type ReconnectFrame = { type: "reconnect"; after_ms: number; reason: string };
+export type ErrorFrame = {
+  type: "error";
+  id?: number;
+  room?: string;
+  code: string;
+  message: string;
+  retry_after_ms?: number;
+};
+
+export type ServerFrame =
+  | ConnectedFrame
+  | JoinedFrame
+  | LeftFrame
+  | AckFrame
+  | MessageFrame
+  | GapFrame
+  | ResetFrame
+  | HistoryFrame
+  | SignalFrame
+  | TypingFrame
+  | UserChangeFrame
+  | CountFrame
+  | PresenceResetFrame
+  | MembersFrame
+  | PresenceFrame
+  | StateFrame
+  | RoomFrame
+  | ReceivedFrame
+  | ReceiptsFrame
+  | WatchingFrame
+  | UserFrame
+  | RefreshedFrame
+  | PongFrame
+  | ReconnectFrame
+  | ErrorFrame;
+
+/** What a client sends. Absent fields are left out. */
+export type ClientFrame = { type: string; id?: number } & Record<string, unknown>;
+
+// The required fields of each type, by kind: strings; numbers; booleans; lists; objects. The rest
+// of a frame is optional and comes from a node that checked it.
+const REQUIRED: Record<ServerFrame["type"], string> = {
+  connected: "connection,node;time;;;heartbeat,limits",
+  joined: "room,epoch;seq",
+  left: "room",
+  ack: "room,epoch;id,seq,time",
+  message: "room;seq,time",
+  gap: "room;from,to",
+  reset: "room,epoch;seq,lost",
+  history: "room,epoch;;more;messages",
+  signal: "room,event",
+  typing: "room;;active",
+  user_joined: "room,user;time,count,users,rev",
+  user_left: "room,user;time,count,users,rev",
+  count: "room;count,users,rev",
+  presence_reset: "room;after_ms",
+  members: "room,rev_epoch;count,users,rev;;members",
+  presence: "room",
+  state: "room,epoch;seq;more;entries",
+  room: "room,epoch;seq",
+  received: "room,epoch;seq,read",
+  receipts: "room,epoch;seq,received,read",
+  watching: ";;;users",
+  user: "user;time;online",
+  refreshed: ";time,expires",
+  pong: ";time",
+  reconnect: ";after_ms",
+  error: "code,message",
+};
+const IS: ((value: unknown) => boolean)[] = [
+  (value) => typeof value == "string",
+  (value) => typeof value == "number",
+  (value) => typeof value == "boolean",
+  Array.isArray,
+  isRecord,
+];
+
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return !!value && typeof value == "object" && !Array.isArray(value);
+}
+
+/** Whether a decoded value is a frame of the node. */
+export function isServerFrame(value: unknown): value is ServerFrame {
+  if (!isRecord(value)) return false;
+  const { type } = value;
+  return (
+    typeof type == "string" &&
+    Object.hasOwn(REQUIRED, type) &&
+    (REQUIRED[type as ServerFrame["type"]] ?? "")
+      .split(";")
+      .every((names, kind) => !names || names.split(",").every((name) => IS[kind]?.(value[name])))
+  );
+}

@@ -1,0 +1,17 @@
+// For the bindings of this package only (React, Vue, Svelte), not for applications: learn of any
+// change of a handle, the ones without an event of their own included. Knows no handle's inside.
+import type { ClientApi, RoomApi } from "./api.js";
+
+interface Observable {
+  on(name: "change", f: () => void): () => void;
+}
+
+/**
+ * Calls `f` after any change: of a client its `state` and `queued`; of a room its `status`,
+ * `members`, `count`, `users`, `state`, `unread` and `read`. Messages and typing have events.
+ * `members` and `state` are new maps after each change of them, so that a snapshot can be compared
+ * by identity. Returns a function that ends it.
+ */
+export function observe(handle: ClientApi | RoomApi, f: () => void): () => void {
+  return (handle as unknown as Observable).on("change", f);
+}
