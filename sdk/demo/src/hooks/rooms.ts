@@ -1,0 +1,92 @@
+// The rooms of the page, each with the same options wherever it is used, and what hooks lack: counts,
+// read marks, notices. It must not know the layout.
+import { useEffect, useState, useSyncExternalStore } from "react";
+import type { Client, Message, Room } from "@roomcast/client";
+import { useClient, useRoom } from "@roomcast/client/react";
+import { gapText, resetText } from "../timeline";
+import type { Notice } from "../timeline";
+
+/** Messages that a room begins with. */
+const HISTORY = 50;
+/** Notices of a room that are kept. */
+const NOTICES = 20;
+/** The node writes a user's position at most once a second. */
+const READ_PAUSE = 1_000;
+
+const CHAT = { history: HISTORY, presence: true } as const;
+const ME = { history: 30 } as const;
+
+export const chatRoom = (client: Client, name: string): Room => client.room(name, CHAT);
+export const myRoom = (client: Client): Room => client.room("@me", ME);
+export const useChat = (name: string) => useRoom(name, { ...CHAT, keep: 500 });
+export const useNotifications = () => useRoom("@me", { ...ME, keep: 100 });
+
+/** Unread messages of `@me`, and up to where they are read. */
+export function useReadMarks(): { unread: number; read: number } {
+  const client = useClient();
+  const subscribe = (f: () => void) => {
+    const room = myRoom(client);
+    const ends = [room.on("read", f), room.on("message", f)];
+    return () => ends.forEach((end) => end());
+  };
+  // `joined` and answers change the marks without a message: the hook's own change draws them.
+  useNotifications();
+  const unread = useSyncExternalStore(subscribe, () => myRoom(client).unread);
+  const read = useSyncExternalStore(subscribe, () => myRoom(client).read);
+  return { unread, read };
+}
+
+/** What is missing from a room, since the page shows it. */
+export function useNotices(name: string): readonly Notice[] {
+  const client = useClient();
+  const [notices, setNotices] = useState<readonly Notice[]>([]);
+  useEffect(() => {
+    const room = chatRoom(client, name);
+    const add = (epoch: string, seq: number, text: string) =>
+      setNotices((known) => [...known, { id: `${epoch}:${seq}:${text}`, epoch, seq, text }].slice(-NOTICES));
+    const ends = [
+      room.on("gap", (gap) => {
+        if (!gap.conflated) add(room.position?.epoch ?? "", gap.to, gapText(gap));
+      }),
+      room.on("reset", (reset) => add(reset.epoch, reset.seq, resetText(reset))),
+    ];
+    return () => {
+      ends.forEach((end) => end());
+      setNotices([]);
+    };
+  }, [client, name]);
+  return notices;
+}
+
+/** Confirms the newest message as read while the page is looked at. */
+export function useReading(name: string, last: Message | undefined, isRead: boolean): void {
+  const client = useClient();
+  const isVisible = useVisible();
+  const [refused, setRefused] = useState("");
+  useEffect(() => {
+    if (!last || !isRead || !isVisible || refused === name) return;
+    const room = chatRoom(client, name);
+    const timer = setTimeout(() => {
+      // Where the namespace keeps no receipts it is not asked again; what failed otherwise is said again later.
+      room.received(last, true).catch((error: { code?: string }) => {
+        if (error.code === "unsupported" || error.code === "forbidden") setRefused(name);
+      });
+    }, READ_PAUSE / 2);
+    return () => clearTimeout(timer);
+  }, [client, name, last, isRead, isVisible, refused]);
+}
+
+/** Others see who looks at another page. */
+export function useAway(name: string, isMember: boolean): void {
+  const client = useClient();
+  const isVisible = useVisible();
+  useEffect(() => {
+    if (isMember) chatRoom(client, name).presence({ status: isVisible ? "active" : "away" }).catch(() => {});
+  }, [client, name, isMember, isVisible]);
+}
+
+const onVisibility = (f: () => void) => {
+  document.addEventListener("visibilitychange", f);
+  return () => document.removeEventListener("visibilitychange", f);
+};
+export const useVisible = (): boolean => useSyncExternalStore(onVisibility, () => document.visibilityState === "visible");

@@ -1,0 +1,66 @@
+// Who one is and the client that goes with it: another name is another client. Keeps the name for this
+// tab, so that two windows are two people. It must not know React.
+import { Client } from "@roomcast/client";
+import { nextIndicator } from "./indicator";
+import type { ConnectionEvent, Indicator } from "./indicator";
+import { madeUpName } from "./names";
+import { Outbox } from "./outbox";
+import type { Settings } from "./settings";
+
+const NAME_KEY = "roomcast-name";
+
+export interface Session {
+  readonly id: number;
+  readonly user: string;
+  readonly client: Client;
+  readonly outbox: Outbox;
+}
+
+export class Sessions {
+  private current: Session;
+  private indicator: Indicator = { kind: "idle" };
+  private readonly subscribers = new Set<() => void>();
+  private readonly settings: Settings;
+  private readonly storage: Pick<Storage, "getItem" | "setItem"> | undefined;
+
+  constructor(settings: Settings, storage: Pick<Storage, "getItem" | "setItem"> | undefined) {
+    this.settings = settings;
+    this.storage = storage;
+    const known = settings.user || (storage?.getItem(NAME_KEY) ?? "");
+    this.current = this.begin(1, known || madeUpName());
+  }
+
+  readonly subscribe = (f: () => void): (() => void) => {
+    this.subscribers.add(f);
+    return () => this.subscribers.delete(f);
+  };
+
+  readonly session = (): Session => this.current;
+  readonly connection = (): Indicator => this.indicator;
+
+  /** With another name, or the same one after the client has stopped. */
+  restart(user: string): void {
+    const { client, id } = this.current;
+    this.current = this.begin(id + 1, user);
+    void client.close();
+  }
+
+  private begin(id: number, user: string): Session {
+    this.storage?.setItem(NAME_KEY, user);
+    const { socket, token } = this.settings;
+    const client = new Client(socket, token === "" ? { user } : { token });
+    const tell = (event: ConnectionEvent) => {
+      if (id < this.current?.id) return;
+      this.indicator = nextIndicator(this.indicator, event, Date.now());
+      this.subscribers.forEach((f) => f());
+    };
+    client.on("connected", () => tell({ name: "connected" }));
+    client.on("reconnecting", (event) => tell({ name: "reconnecting", ...event }));
+    client.on("reconnected", () => tell({ name: "reconnected" }));
+    client.on("resumed", () => tell({ name: "resumed" }));
+    client.on("gap", (event) => tell({ name: "gap", ...event }));
+    client.on("failed", ({ code, message }) => tell({ name: "failed", code, message }));
+    queueMicrotask(() => tell({ name: "opened" }));
+    return { id, user, client, outbox: new Outbox() };
+  }
+}

@@ -1,0 +1,64 @@
+// The top of the page: the mark, the connection's truth, the bell.
+import { useEffect, useState } from "react";
+import { indicatorText, withoutOldNote } from "../indicator";
+import type { Indicator } from "../indicator";
+import { useReadMarks } from "../hooks/rooms";
+import { BellIcon, Mark } from "./icons";
+
+/** How often (ms) a countdown and a passing note are looked at. */
+const TICK = 200;
+
+interface HeaderProps {
+  readonly connection: Indicator;
+  readonly onBell: () => void;
+  readonly onRestart: () => void;
+}
+
+export function Header({ connection, onBell, onRestart }: HeaderProps) {
+  return (
+    <header className="top">
+      <h1 className="brand"><Mark />Roomcast</h1>
+      <Status connection={connection} onRestart={onRestart} />
+      <Bell onBell={onBell} />
+    </header>
+  );
+}
+
+function Status({ connection, onRestart }: { connection: Indicator; onRestart: () => void }) {
+  const now = useNow(connection.kind === "reconnecting" || (connection.kind === "connected" && connection.note !== undefined));
+  const shown = withoutOldNote(connection, now);
+  const note = shown.kind === "connected" ? shown.note : undefined;
+  const detail = note?.detail ?? (shown.kind === "failed" ? shown.message : "");
+  return (
+    <div className="status-line">
+      <span className="status" data-testid="status" role="status" data-kind={note?.what ?? shown.kind}>
+        {indicatorText(shown, now)}
+      </span>
+      {detail !== "" && <span className="status-detail">{detail}</span>}
+      {shown.kind === "failed" && <button type="button" className="plain" onClick={onRestart}>Try again</button>}
+    </div>
+  );
+}
+
+/** The time, renewed while something is counted down. */
+function useNow(isCounting: boolean): number {
+  const [now, setNow] = useState(Date.now);
+  useEffect(() => {
+    if (!isCounting) return;
+    setNow(Date.now());
+    const timer = setInterval(() => setNow(Date.now()), TICK);
+    return () => clearInterval(timer);
+  }, [isCounting]);
+  return now;
+}
+
+function Bell({ onBell }: { onBell: () => void }) {
+  const { unread } = useReadMarks();
+  return (
+    <button type="button" className="bell" onClick={onBell} data-unread={unread > 0}>
+      <BellIcon />
+      <span className="hidden-text">Notifications, unread: </span>
+      <span className="badge" data-testid="bell">{unread}</span>
+    </button>
+  );
+}

@@ -1,0 +1,60 @@
+// What backends sent to this user: the list, the mark for all devices, and the line to try it with.
+import { useState } from "react";
+import type { Message } from "@roomcast/client";
+import { useClient } from "@roomcast/client/react";
+import { readContent } from "../content";
+import { myRoom, useNotifications, useReadMarks } from "../hooks/rooms";
+import { idOf } from "../timeline";
+import { notifyCommand } from "../settings";
+import type { Settings } from "../settings";
+import { clock } from "./MessageRow";
+
+const SHOWN = 12;
+
+export function Notifications({ settings, user }: { settings: Settings; user: string }) {
+  const client = useClient();
+  const { messages } = useNotifications();
+  const { unread, read } = useReadMarks();
+  const last = messages.at(-1);
+  // A refusal leaves the number as it is, which says it.
+  const markRead = (message: Message) => void myRoom(client).received(message, true).catch(() => {});
+  return (
+    <section className="card notifications" id="notifications" tabIndex={-1} aria-labelledby="notifications-title">
+      <div className="card-head">
+        <h2 id="notifications-title">Notifications</h2>
+        <button type="button" className="plain" disabled={unread === 0 || !last} onClick={() => last && markRead(last)}>Mark all as read</button>
+      </div>
+      {messages.length === 0
+        ? <p className="quiet">None yet. A backend sends one to every device of {user} with this line:</p>
+        : (
+          <ul>
+            {messages.slice(-SHOWN).reverse().map((message) => (
+              <li key={idOf(message)} data-unread={message.seq > read}>
+                <span className="text">{message.seq > read && <span className="hidden-text">Unread: </span>}{readContent(message.data).text}</span>
+                <time dateTime={new Date(message.time).toISOString()}>{clock(message.time)}</time>
+              </li>
+            ))}
+          </ul>
+        )}
+      <Command line={notifyCommand(settings, user)} hasKey={settings.key !== ""} />
+    </section>
+  );
+}
+
+function Command({ line, hasKey }: { line: string; hasKey: boolean }) {
+  const [isCopied, setCopied] = useState(false);
+  const copy = () => {
+    navigator.clipboard.writeText(line).then(() => {
+      setCopied(true);
+      setTimeout(() => setCopied(false), 2_000);
+    }, () => setCopied(false));
+  };
+  return (
+    <div className="command">
+      <code data-testid="curl" tabIndex={0} role="group" aria-label="Command that sends a notification">{line}</code>
+      {/* Browsers give the clipboard to secure pages only. */}
+      {window.isSecureContext && <button type="button" className="plain" onClick={copy}>{isCopied ? "Copied" : "Copy"}</button>}
+      {!hasKey && <p className="quiet">This node shows no key: put one of its API keys in place of $KEY.</p>}
+    </div>
+  );
+}
