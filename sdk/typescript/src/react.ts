@@ -1,7 +1,7 @@
 // React hooks over a client that the application made. It must not know sockets or frames.
 import { createContext, createElement, useCallback, useContext, useSyncExternalStore } from "react";
 import type { FunctionComponentElement, ProviderProps, ReactNode } from "react";
-import type { ClientApi } from "./api.js";
+import type { Client } from "./index.js";
 import { observe } from "./observe.js";
 import { EMPTY, roomStore } from "./room-store.js";
 import type { RoomView, RoomViewOptions } from "./room-store.js";
@@ -9,18 +9,18 @@ import type { ClientState, StateEntry } from "./types.js";
 
 export type { RoomView, RoomViewOptions } from "./room-store.js";
 
-const Clients = createContext<ClientApi | undefined>(undefined);
+const Clients = createContext<Client | undefined>(undefined);
 
 /** Gives its children the client; it neither opens nor closes it. */
 export function RoomcastProvider(props: {
-  client: ClientApi;
+  client: Client;
   children?: ReactNode;
-}): FunctionComponentElement<ProviderProps<ClientApi | undefined>> {
+}): FunctionComponentElement<ProviderProps<Client | undefined>> {
   return createElement(Clients.Provider, { value: props.client }, props.children);
 }
 
 /** The client of the nearest provider. */
-export function useClient(): ClientApi {
+export function useClient(): Client {
   const client = useContext(Clients);
   if (!client) throw Error("RoomcastProvider is missing");
   return client;

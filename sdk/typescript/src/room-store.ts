@@ -1,6 +1,6 @@
 // A room as an immutable view for user interfaces: React, Vue and Svelte wrap it. One membership per
 // client and room, however many subscribers. It must not know any of the three.
-import type { ClientApi, RoomApi } from "./api.js";
+import type { Client, Room } from "./index.js";
 import { observe } from "./observe.js";
 import type { Member, Message, Published, PublishOptions, RoomStatus, StateEntry } from "./types.js";
 
@@ -37,10 +37,10 @@ export interface RoomStore {
 /** Changes within this time (ms) are one change of the view: a flood of messages draws 60 times a second. */
 const FRAME = 16;
 export const EMPTY: ReadonlyMap<string, never> = new Map<string, never>();
-const stores = new WeakMap<ClientApi, Map<string, RoomStore>>();
+const stores = new WeakMap<Client, Map<string, RoomStore>>();
 
 /** The same store each time; opens nothing. */
-export function roomStore(client: ClientApi, name: string, options?: RoomViewOptions): RoomStore {
+export function roomStore(client: Client, name: string, options?: RoomViewOptions): RoomStore {
   let rooms = stores.get(client);
   if (!rooms) stores.set(client, (rooms = new Map()));
   let store = rooms.get(name);
@@ -49,12 +49,12 @@ export function roomStore(client: ClientApi, name: string, options?: RoomViewOpt
   return store;
 }
 
-function createStore(client: ClientApi, name: string): RoomStore {
+function createStore(client: Client, name: string): RoomStore {
   const publish: RoomView["publish"] = (data, options) => (room ?? client.room(name)).publish(data, options);
   const initial: RoomView = { messages: [], members: EMPTY, typing: [], status: "joining", publish };
   const subscribers = new Set<() => void>();
   let view = initial;
-  let room: RoomApi | undefined;
+  let room: Room | undefined;
   let news: Message[] = [];
   let typing = initial.typing;
   let ends: (() => void)[] = [];
@@ -78,7 +78,8 @@ function createStore(client: ClientApi, name: string): RoomStore {
   const start = () => {
     const { keep: _, ...options } = store.options ?? {};
     try {
-      room = client.room(name, options);
+      // Without options of its own a component leaves the room those of another one.
+      room = client.room(name, store.options && options);
     } catch {
       // The application has this room with other options: those count.
       room = client.room(name);

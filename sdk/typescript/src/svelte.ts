@@ -1,6 +1,6 @@
 // Stores for Svelte over a client that the application made: objects with `subscribe`, so this needs
 // nothing of Svelte itself. Rooms are joined by the first subscriber in a browser; a server opens nothing.
-import type { ClientApi } from "./api.js";
+import type { Client } from "./index.js";
 import { observe } from "./observe.js";
 import { EMPTY, roomStore } from "./room-store.js";
 import type { RoomView, RoomViewOptions } from "./room-store.js";
@@ -32,18 +32,18 @@ function readable<T>(initial: () => T, read: () => T, listen: (f: () => void) =>
 }
 
 /** `client.state`. */
-export function connection(client: ClientApi): ReadableStore<ClientState> {
+export function connection(client: Client): ReadableStore<ClientState> {
   return readable<ClientState>(() => "idle", () => client.state, (f) => observe(client, f));
 }
 
 /** Joins while a component uses it. The options of the first store count. */
-export function room(client: ClientApi, name: string, options?: RoomViewOptions): ReadableStore<RoomView> {
+export function room(client: Client, name: string, options?: RoomViewOptions): ReadableStore<RoomView> {
   const { initial, view, subscribe } = roomStore(client, name, options);
   return readable(initial, view, subscribe);
 }
 
 /** The newest value of each key of a state room. */
-export function roomState(client: ClientApi, name: string): ReadableStore<ReadonlyMap<string, StateEntry>> {
+export function roomState(client: Client, name: string): ReadableStore<ReadonlyMap<string, StateEntry>> {
   const { state, subscribe } = roomStore(client, name);
   return readable<ReadonlyMap<string, StateEntry>>(() => EMPTY, state, subscribe);
 }

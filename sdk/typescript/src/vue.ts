@@ -2,7 +2,7 @@
 // Rooms are joined when the component is mounted, so a server opens nothing.
 import { onMounted, onScopeDispose, shallowReadonly, shallowRef, toValue, watch } from "vue";
 import type { MaybeRefOrGetter, ShallowRef } from "vue";
-import type { ClientApi } from "./api.js";
+import type { Client } from "./index.js";
 import { observe } from "./observe.js";
 import { EMPTY, roomStore } from "./room-store.js";
 import type { RoomStore, RoomView, RoomViewOptions } from "./room-store.js";
@@ -31,7 +31,7 @@ function useStore<T>(find: () => RoomStore, initial: T, read: (store: RoomStore)
 }
 
 /** `client.state`. */
-export function useConnection(client: ClientApi): Readonly<ShallowRef<ClientState>> {
+export function useConnection(client: Client): Readonly<ShallowRef<ClientState>> {
   const state = shallowRef<ClientState>("idle");
   const show = () => (state.value = client.state);
   let end = () => {};
@@ -45,7 +45,7 @@ export function useConnection(client: ClientApi): Readonly<ShallowRef<ClientStat
 
 /** Joins while a component uses it. The options of the first component count. */
 export function useRoom(
-  client: ClientApi,
+  client: Client,
   name: MaybeRefOrGetter<string>,
   options?: RoomViewOptions,
 ): Readonly<ShallowRef<RoomView>> {
@@ -55,7 +55,7 @@ export function useRoom(
 
 /** The newest value of each key of a state room. */
 export function useRoomState(
-  client: ClientApi,
+  client: Client,
   name: MaybeRefOrGetter<string>,
 ): Readonly<ShallowRef<ReadonlyMap<string, StateEntry>>> {
   return useStore<ReadonlyMap<string, StateEntry>>(
