@@ -54,6 +54,6 @@ const quoted = (text: string): string => `'${text.replace(/'/gu, String.raw`'\''
 export function notifyCommand({ origin, key }: Pick<Settings, "origin" | "key">, user: string): string {
   const url = `${origin}/v1/users/${encodeURIComponent(user)}/messages`;
   const header = key === "" ? `"Authorization: Bearer $KEY"` : quoted(`Authorization: Bearer ${key}`);
-  const body = JSON.stringify({ event: "notice", data: { text: "Your order has shipped" } });
+  const body = JSON.stringify({ data: { text: "Your order has shipped" } });
   return `curl ${quoted(url)} -H ${header} -H 'Content-Type: application/json' -d ${quoted(body)}`;
 }

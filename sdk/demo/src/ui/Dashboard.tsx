@@ -6,8 +6,9 @@ import { MEASURES, extend, level, liveNodes, readFigures, series, sketch, spell 
 import type { Board, Figures, Measure } from "../figures";
 import { BOARD_ROOM } from "../settings";
 
+/** The box of a line, in units of its own: it is stretched to the tile. */
 const WIDTH = 120;
-const HEIGHT = 32;
+const HEIGHT = 36;
 
 export function Dashboard() {
   const board = useBoard();
@@ -44,9 +45,9 @@ function Tile({ measure, values }: { measure: Measure; values: readonly Figures[
   return (
     <div className="tile" data-level={state}>
       <dt>{measure.label}{state !== "normal" && <span className="level">{state}</span>}</dt>
-      <dd>
-        <span className="value">{spell(measure, value)}</span>{measure.unit !== "" && <span className="unit">{measure.unit}</span>}
-        <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" aria-hidden="true" focusable="false">
+      <dd><span className="value">{spell(measure, value)}</span>{measure.unit !== "" && <span className="unit">{measure.unit}</span>}</dd>
+      <dd className="minute" aria-hidden="true">
+        <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" focusable="false">
           {limits.map((limit) => limit !== undefined && <line key={limit} x1="0" x2={WIDTH} y1={y(limit)} y2={y(limit)} />)}
           <polyline points={points} />
         </svg>
