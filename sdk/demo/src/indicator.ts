@@ -18,6 +18,7 @@ export type ConnectionEvent =
   | { readonly name: "reconnected" }
   | { readonly name: "resumed" }
   | { readonly name: "gap"; readonly room: string; readonly from: number; readonly to: number; readonly conflated?: boolean }
+  | { readonly name: "reset"; readonly room: string; readonly lost: number }
   | { readonly name: "failed"; readonly code: string; readonly message: string };
 
 export function nextIndicator(last: Indicator, event: ConnectionEvent, now: number): Indicator {
@@ -37,6 +38,11 @@ export function nextIndicator(last: Indicator, event: ConnectionEvent, now: numb
       const { from, to, room } = event;
       const which = from === to ? `Message ${from}` : `Messages ${from} to ${to}`;
       const detail = `${which} of ${room} could not be delivered.`;
+      return { kind: "connected", note: { what: "gap", detail, until: now + NOTE_TIME } };
+    }
+    case "reset": {
+      if (event.lost === 0) return last.kind === "resuming" ? { kind: "connected" } : last;
+      const detail = `${event.room} began again without ${event.lost === 1 ? "a message" : `${event.lost} messages`} that it had.`;
       return { kind: "connected", note: { what: "gap", detail, until: now + NOTE_TIME } };
     }
     case "failed": return { kind: "failed", code: event.code, message: event.message };

@@ -8,6 +8,8 @@ import { Outbox } from "./outbox";
 import type { Settings } from "./settings";
 
 const NAME_KEY = "roomcast-name";
+/** Milliseconds. */
+const LEAVING = 500;
 
 export interface Session {
   readonly id: number;
@@ -38,22 +40,24 @@ export class Sessions {
   readonly session = (): Session => this.current;
   readonly connection = (): Indicator => this.indicator;
 
+  /** A room began again: the client has no event of its own for it. */
+  reset(room: string, lost: number): void {
+    this.tell(this.current.id, { name: "reset", room, lost });
+  }
+
   /** With another name, or the same one after the client has stopped. */
   restart(user: string): void {
     const { client, id } = this.current;
     this.current = this.begin(id + 1, user);
-    void client.close();
+    // A moment for the rooms to be left: else others see the old name until its grace is over.
+    setTimeout(() => void client.close(), LEAVING);
   }
 
   private begin(id: number, user: string): Session {
     this.storage?.setItem(NAME_KEY, user);
     const { socket, token } = this.settings;
     const client = new Client(socket, token === "" ? { user } : { token });
-    const tell = (event: ConnectionEvent) => {
-      if (id < this.current?.id) return;
-      this.indicator = nextIndicator(this.indicator, event, Date.now());
-      this.subscribers.forEach((f) => f());
-    };
+    const tell = (event: ConnectionEvent) => this.tell(id, event);
     client.on("connected", () => tell({ name: "connected" }));
     client.on("reconnecting", (event) => tell({ name: "reconnecting", ...event }));
     client.on("reconnected", () => tell({ name: "reconnected" }));
@@ -62,5 +66,12 @@ export class Sessions {
     client.on("failed", ({ code, message }) => tell({ name: "failed", code, message }));
     queueMicrotask(() => tell({ name: "opened" }));
     return { id, user, client, outbox: new Outbox() };
+  }
+
+  /** What an old client still tells is not shown. */
+  private tell(id: number, event: ConnectionEvent): void {
+    if (id !== this.current.id) return;
+    this.indicator = nextIndicator(this.indicator, event, Date.now());
+    this.subscribers.forEach((f) => f());
   }
 }

@@ -3,6 +3,7 @@
 import { useEffect, useState, useSyncExternalStore } from "react";
 import type { Client, Message, Room } from "@roomcast/client";
 import { useClient, useRoom } from "@roomcast/client/react";
+import { BOARD_ROOM } from "../settings";
 import { gapText, resetText } from "../timeline";
 import type { Notice } from "../timeline";
 
@@ -56,6 +57,16 @@ export function useNotices(name: string): readonly Notice[] {
     };
   }, [client, name]);
   return notices;
+}
+
+/** Tells what began again, in all rooms of the page; of a state room nothing is lost, its values come anew. */
+export function useResets(name: string, tell: (room: string, lost: number) => void): void {
+  const client = useClient();
+  useEffect(() => {
+    const rooms = [chatRoom(client, name), myRoom(client), client.room(BOARD_ROOM)];
+    const ends = rooms.map((room) => room.on("reset", ({ lost, state }) => tell(room.name, state ? 0 : lost)));
+    return () => ends.forEach((end) => end());
+  }, [client, name, tell]);
 }
 
 /** Confirms the newest message as read while the page is looked at. */

@@ -1,5 +1,5 @@
 // The page as a whole: who one is, which room is open, and which pane a small screen shows.
-import { useState, useSyncExternalStore } from "react";
+import { useCallback, useState, useSyncExternalStore } from "react";
 import { RoomcastProvider } from "@roomcast/client/react";
 import { toName, toRoomName } from "../names";
 import type { Sessions } from "../session";
@@ -18,18 +18,21 @@ export function App({ settings, sessions }: { settings: Settings; sessions: Sess
   const [room, setRoom] = useState(settings.room);
   const [pane, setPane] = useState<Pane>("chat");
 
+  const onReset = useCallback((of: string, lost: number) => sessions.reset(of, lost), [sessions]);
+
   const enter = (text: string) => {
     const name = toRoomName(text);
     if (name === "") return;
     setRoom(name);
     setPane("chat");
-    const address = new URL(location.href);
-    address.searchParams.set("room", name);
-    history.replaceState(null, "", address);
+    remember("room", name);
   };
   const rename = (text: string) => {
     const name = toName(text);
-    if (name !== "" && name !== session.user) sessions.restart(name);
+    if (name === "" || name === session.user) return;
+    sessions.restart(name);
+    // An address that names somebody would bring the old name back with the next load.
+    if (settings.user !== "") remember("user", name);
   };
   const showNotifications = () => {
     setPane("live");
@@ -49,7 +52,7 @@ export function App({ settings, sessions }: { settings: Settings; sessions: Sess
             onRoom={enter}
             onName={rename}
           />
-          <Chat key={room} room={room} user={session.user} outbox={session.outbox} connection={connection} />
+          <Chat key={room} room={room} user={session.user} outbox={session.outbox} connection={connection} onReset={onReset} />
           <div className="live">
             <Dashboard />
             <Notifications settings={settings} user={session.user} />
@@ -59,4 +62,12 @@ export function App({ settings, sessions }: { settings: Settings; sessions: Sess
       </div>
     </RoomcastProvider>
   );
+}
+
+/** In the page's address, so that it can be sent to somebody. */
+function remember(key: "room" | "user", value: string): void {
+  const address = new URL(location.href);
+  address.searchParams.set(key, value);
+  address.search = address.search.replaceAll("%3A", ":");
+  history.replaceState(null, "", address);
 }

@@ -1,7 +1,7 @@
 // The open room: its head, the conversation with everybody's cursors over it, and the place to write.
 import { useEffect, useRef, useState, useSyncExternalStore } from "react";
 import { useClient } from "@roomcast/client/react";
-import { chatRoom, useAway, useChat, useNotices, useReading } from "../hooks/rooms";
+import { chatRoom, useAway, useChat, useNotices, useReading, useResets } from "../hooks/rooms";
 import type { Indicator } from "../indicator";
 import type { Outbox } from "../outbox";
 import { pendingOf } from "../timeline";
@@ -19,9 +19,10 @@ interface ChatProps {
   readonly user: string;
   readonly outbox: Outbox;
   readonly connection: Indicator;
+  readonly onReset: (room: string, lost: number) => void;
 }
 
-export function Chat({ room: name, user, outbox, connection }: ChatProps) {
+export function Chat({ room: name, user, outbox, connection, onReset }: ChatProps) {
   const client = useClient();
   const { messages, members, typing, status } = useChat(name);
   const notices = useNotices(name);
@@ -31,6 +32,7 @@ export function Chat({ room: name, user, outbox, connection }: ChatProps) {
   const isMember = status === "joined";
   useReading(name, messages.at(-1), isAtEnd);
   useAway(name, isMember);
+  useResets(name, onReset);
   useEffect(() => {
     const room = chatRoom(client, name);
     return room.on("receipts", (receipts) => outbox.receipts(name, receipts));
@@ -41,7 +43,7 @@ export function Chat({ room: name, user, outbox, connection }: ChatProps) {
     <section className="chat" aria-labelledby="room-title">
       <div className="chat-head">
         <h2 id="room-title"><RoomName name={name} /></h2>
-        <span className="membership">{membershipText(status, others.length)}</span>
+        <span className="membership">{connection.kind === "reconnecting" ? "offline" : membershipText(status, others.length)}</span>
         <span className="faces">{[...members.keys()].slice(0, FACES).map((one) => <Avatar key={one} name={one} size="small" />)}</span>
       </div>
       <div className="stage" ref={stage}>

@@ -13,7 +13,9 @@ const SHOWN = 12;
 
 export function Notifications({ settings, user }: { settings: Settings; user: string }) {
   const client = useClient();
-  const { messages } = useNotifications();
+  // What was before the room began again can be neither read nor unread.
+  const epoch = myRoom(client).position?.epoch;
+  const messages = useNotifications().messages.filter((message) => message.epoch === epoch);
   const { unread, read } = useReadMarks();
   const last = messages.at(-1);
   // A refusal leaves the number as it is, which says it.
