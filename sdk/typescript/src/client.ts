@@ -1,7 +1,7 @@
 // The client: one state, the rooms, what is asked and published over whatever link counts. How links
 // come and go is the connector's, what a room's frames mean is the room's.
 import { RoomcastError } from "./errors.js";
-import { makeConnector, type ConnectorOwner } from "./connector.js";
+import { makeConnector } from "./connector.js";
 import { Emitter } from "./emitter.js";
 import { randomName } from "./environment.js";
 import type { ClientFrame, ErrorFrame, ServerFrame } from "./frames.js";
@@ -14,7 +14,7 @@ import { differ } from "./room-options.js";
 import { keepTokens } from "./tokens.js";
 import type { ClientEvents, ClientOptions, ClientState, RoomOptions, SocketClass } from "./types.js";
 
-export class Client extends Emitter<ClientEvents> implements ConnectorOwner {
+export class Client extends Emitter<ClientEvents> {
   /** @internal */
   _state: ClientState = "idle";
   /** @internal */
