@@ -1,37 +1,34 @@
 // The client: one state, the rooms, what is asked and published over whatever link counts. How links
 // come and go is the connector's, what a room's frames mean is the room's.
 import { RoomcastError } from "./errors.js";
-import { Connector } from "./connector.js";
+import { makeConnector } from "./connector.js";
 import { Emitter } from "./emitter.js";
-import { environment, randomName } from "./environment.js";
+import { randomName } from "./environment.js";
 import type { ClientFrame, ErrorFrame, ServerFrame } from "./frames.js";
 import { json } from "./json.js";
 import type { Link } from "./link.js";
-import { Outbox, type Outgoing } from "./outbox.js";
-import { Requests } from "./requests.js";
+import { makeOutbox, type Outgoing } from "./outbox.js";
+import { makeRequests } from "./requests.js";
 import { Room } from "./room.js";
 import { differ } from "./room-options.js";
-import { Tokens } from "./tokens.js";
-import type { ClientApi } from "./api.js";
-import type { ClientEvents, ClientOptions, ClientState, Encoding, Environment, RoomOptions, SocketClass } from "./types.js";
+import { keepTokens } from "./tokens.js";
+import type { ClientEvents, ClientOptions, ClientState, RoomOptions, SocketClass } from "./types.js";
 
-export class Client extends Emitter<ClientEvents> implements ClientApi {
+export class Client extends Emitter<ClientEvents> {
   /** @internal */
   _state: ClientState = "idle";
   /** @internal */
-  readonly _environment: Environment;
-  /** @internal */
   readonly _options: ClientOptions;
   /** @internal */
-  readonly _encoding: Encoding;
+  readonly _encoding;
   /** @internal */
-  readonly _tokens: Tokens;
+  readonly _tokens;
   /** @internal */
-  readonly _connector: Connector;
+  readonly _connector;
   /** @internal */
-  readonly _outbox: Outbox;
+  readonly _outbox;
   /** @internal */
-  readonly _requests: Requests;
+  readonly _requests;
   /** @internal */
   readonly _rooms = new Map<string, Room>();
   /** @internal */
@@ -43,7 +40,7 @@ export class Client extends Emitter<ClientEvents> implements ClientApi {
   /** Why every call rejects. @internal */
   _error: RoomcastError | undefined;
   /** @internal */
-  _waiters: { _resolve: () => void; _reject: (error: RoomcastError) => void }[] = [];
+  _waiters: ((error?: RoomcastError) => void)[] = [];
   /** @internal */
   _hasConnected = false;
   // After a reconnect until all rooms have answered.
@@ -59,21 +56,19 @@ export class Client extends Emitter<ClientEvents> implements ClientApi {
     super();
     this._url = url;
     this._options = options;
-    this._environment = environment(options.environment);
     this._encoding = options.encoding ?? json;
-    this._name = options.client ?? randomName(this._environment.random);
+    this._name = options.client ?? randomName();
     const refresh = async (token: string) => {
-      const link = this._connector._link;
-      const answer = link && (await this._requests._askOn(link, { type: "refresh", token }));
-      return answer?.type == "refreshed" ? answer.expires - answer.time : undefined;
+      const answer = await this._requests._ask({ type: "refresh", token }, undefined, this._connector._link);
+      return answer.type == "refreshed" ? answer.expires - answer.time : undefined;
     };
-    this._tokens = new Tokens(options, this._environment, refresh, (error) => this._fail(error));
-    this._outbox = new Outbox(options, this._environment, () => {
+    this._tokens = keepTokens(options, refresh, (error) => this._fail(error));
+    this._outbox = makeOutbox(options, () => {
       this._flush();
       this._changed();
     });
-    this._requests = new Requests(this._environment, () => this._nextId(), () => this._flush());
-    this._connector = new Connector(this);
+    this._requests = makeRequests(() => this._nextId(), () => this._flush());
+    this._connector = makeConnector(this);
   }
 
   get state(): ClientState {
@@ -82,22 +77,22 @@ export class Client extends Emitter<ClientEvents> implements ClientApi {
 
   /** Publishes that are not acknowledged yet. */
   get queued(): number {
-    return this._outbox._size;
+    return this._outbox._size();
   }
 
   /** Resolves when the node has taken the connection. */
   connect(): Promise<void> {
     return new Promise((resolve, reject) => {
+      const settle = (error?: RoomcastError) => (error ? reject(error) : resolve());
       const error = this._start();
-      if (error) reject(error);
-      else if (this._state == "connected") resolve();
-      else this._waiters.push({ _resolve: resolve, _reject: reject });
+      if (error || this._state == "connected") settle(error);
+      else this._waiters.push(settle);
     });
   }
 
   /** Ends the client for good: everything that waits rejects with `closed`. */
   async close(): Promise<void> {
-    this._end(new RoomcastError("closed", "the client was closed"));
+    this._end(new RoomcastError("closed"));
   }
 
   /** The handle of a room, the same each time. Options that differ throw `room_options`. */
@@ -106,7 +101,7 @@ export class Client extends Emitter<ClientEvents> implements ClientApi {
     if (!room) this._rooms.set(name, (room = new Room(this, name)));
     if (options) {
       if (room._options && differ(room._options, options)) {
-        throw new RoomcastError("room_options", `the room ${name} has other options already`);
+        throw new RoomcastError("room_options");
       }
       room._options ??= { ...options };
     }
@@ -116,7 +111,7 @@ export class Client extends Emitter<ClientEvents> implements ClientApi {
   /** Opens a socket if there is none; why that cannot be. @internal */
   _start(): RoomcastError | undefined {
     if (this._error) return this._error;
-    if (!this._socketClass()) return new RoomcastError("no_websocket", "there is no WebSocket class");
+    if (!this._socketClass()) return new RoomcastError("no_websocket");
     if (this._state == "idle") {
       this._listen();
       this._setState("connecting");
@@ -126,11 +121,11 @@ export class Client extends Emitter<ClientEvents> implements ClientApi {
   }
 
   /** @internal */
-  _publish(outgoing: Omit<Outgoing, "_id" | "_data" | "_bytes">, frame: ClientFrame): void {
-    const _id = (frame.id = this._nextId());
+  _publish(outgoing: Omit<Outgoing, "_data" | "_bytes">, frame: ClientFrame): void {
+    const id = (frame.id = this._nextId());
     const _data = this._encoding.encode(frame);
     const _bytes = typeof _data == "string" ? new TextEncoder().encode(_data).length : _data.length;
-    this._outbox._add({ ...outgoing, _id, _data, _bytes });
+    this._outbox._add(id, { ...outgoing, _data, _bytes });
   }
 
   /** The link on which rooms are to be joined. @internal */
@@ -194,7 +189,7 @@ export class Client extends Emitter<ClientEvents> implements ClientApi {
 
   /** @internal */
   _onError(link: Link, frame: ErrorFrame): void {
-    if (frame.id && (this._outbox._errored(frame) || this._requests._refused(frame.id, frame))) return;
+    if (frame.id && (this._outbox._refused(frame) || this._requests._refused(frame))) return;
     for (const room of this._rooms.values()) if (room._onError(link, frame)) return;
   }
 
@@ -212,7 +207,7 @@ export class Client extends Emitter<ClientEvents> implements ClientApi {
     if (isMove) return;
     this._flush();
     this._emit(event, undefined);
-    this._waiters.splice(0).forEach(({ _resolve }) => _resolve());
+    this._waiters.splice(0).forEach((settle) => settle());
     this._answered();
   }
 
@@ -224,8 +219,8 @@ export class Client extends Emitter<ClientEvents> implements ClientApi {
   }
 
   /** @internal */
-  _onMoved(): void {
-    this._flush();
+  _reconnecting(event: ClientEvents["reconnecting"]): void {
+    this._emit("reconnecting", event);
   }
 
   /** @internal */
@@ -247,13 +242,12 @@ export class Client extends Emitter<ClientEvents> implements ClientApi {
     if (this._error) return;
     this._error = error;
     this._unlisten.forEach((unlisten) => unlisten());
-    this._tokens._pause();
     this._connector._close();
     this._setState("closed");
     this._outbox._end(error);
     this._requests._end(error);
     for (const room of this._rooms.values()) room._end(error);
-    this._waiters.splice(0).forEach(({ _reject }) => _reject(error));
+    this._waiters.splice(0).forEach((settle) => settle(error));
   }
 
   /** @internal */

@@ -1,16 +1,18 @@
 // The client's way to a socket and from one to the next: attempts, pauses, the reason of a failure,
 // final codes, planned moves. Knows of rooms only whether all are on a link.
 import { pause } from "./backoff.js";
+import { env, type Timer } from "./environment.js";
 import { RoomcastError } from "./errors.js";
 import type { ServerFrame } from "./frames.js";
-import { Link } from "./link.js";
+import { openLink, type Link } from "./link.js";
 import { probe } from "./probe.js";
-import type { Tokens } from "./tokens.js";
-import type { ClientEvents, ClientOptions, ClientState, Encoding, Environment, SocketClass } from "./types.js";
+import { isNoToken, type Tokens } from "./tokens.js";
+import type { ClientOptions, ClientState, Encoding, SocketClass } from "./types.js";
 
 const STEADY_AFTER_MS = 5e3;
 const MOVE_TIMEOUT_MS = 5e3;
 const PROBE_INTERVAL_MS = 3e4;
+const NO_CLOSE_FRAME = 1006;
 const IDLE = 4002;
 const EXPIRED = 4100;
 const REPLACED = 4503;
@@ -28,244 +30,198 @@ const REASONS: Record<number, string> = {
 const FINAL_PROBLEMS = ["no_token", "bad_token", "bad_origin", "banned"];
 
 export interface ConnectorOwner {
-  readonly _environment: Environment;
-  readonly _tokens: Tokens;
   readonly _options: ClientOptions;
   readonly _encoding: Encoding;
-  readonly _state: ClientState;
+  readonly _tokens: Tokens;
   _address(tries: number): string;
   _socketClass(): SocketClass | undefined;
   _nextId(): number;
   _setState(state: ClientState): void;
-  _emit<K extends keyof ClientEvents>(name: K, event: ClientEvents[K]): void;
+  _reconnecting(event: { attempt: number; delayMs: number; code?: number | string }): void;
   _fail(error: RoomcastError): void;
   _onFrame(link: Link, frame: ServerFrame): void;
   /** The node has said `connected` on the link that counts, or on the one beside it. */
   _onLive(link: Link): void;
   /** Nothing more comes on this link, nor is anything answered. */
   _onLost(link: Link): void;
-  /** Another link counts now. */
-  _onMoved(): void;
+  /** Something may be sent on the link that counts now. */
+  _flush(): void;
   /** Whether every room is on this link. */
   _isOn(link: Link): boolean;
 }
 
-export class Connector {
+export interface Connector {
   /** The link that counts. */
-  _link: Link | undefined;
+  _link?: Link | undefined;
   /** The one beside it, of a planned move. */
-  _next: Link | undefined;
-  /** @internal */
-  _failures = 0;
-  /** @internal */
-  _tries = 0;
-  /** @internal */
-  _attempt = 0;
-  /** @internal */
-  _probed = -Infinity;
-  /** @internal */
-  _hasRenewed = false;
-  // No attempt before this, whatever wakes the client.
-  /** @internal */
-  _notBefore = 0;
-  // What is under way: an attempt or a question about one. Another takes its place.
-  /** @internal */
-  _dialing: object | undefined;
-  /** @internal */
-  _timer: unknown;
-  /** @internal */
-  _moveTimer: unknown;
-
-  constructor(
-    /** @internal */ readonly _owner: ConnectorOwner,
-  ) {}
-
+  _next?: Link | undefined;
   /** Opens a socket: the one that counts, or one beside it. */
-  async _dial(isMove?: boolean): Promise<void> {
-    const owner = this._owner;
-    const dialing = (this._dialing = {});
-    this._timer = undefined;
-    let token: string | undefined;
-    try {
-      token = owner._tokens._isGiven ? await owner._tokens._get() : undefined;
-    } catch (error) {
-      if (this._dialing !== dialing) return;
-      if (error instanceof RoomcastError && error.code == "no_token") owner._fail(error);
-      else if (isMove) this._moveLater();
-      else this._retry();
-      return;
-    }
-    const _Socket = owner._socketClass();
-    if (this._dialing !== dialing || !_Socket) return;
-    try {
-      const link = new Link({
-        _url: owner._address(++this._tries),
-        _token: token,
-        _Socket,
-        _encoding: owner._encoding,
-        _environment: owner._environment,
-        _handshakeTimeoutMs: owner._options.handshakeTimeout ?? 1e4,
-        _onFrame: (link, frame) => this._onFrame(link, frame),
-        _onEnd: (link, code, reason) => this._onEnd(link, code, reason),
-        _nextId: () => owner._nextId(),
-      });
-      if (isMove) this._next = link;
-      else this._link = link;
-    } catch (error) {
-      owner._fail(new RoomcastError("bad_url", String(error)));
-    }
-  }
-
-  _moveAfter(ms: number): void {
-    const { setTimeout, clearTimeout } = this._owner._environment;
-    clearTimeout(this._moveTimer);
-    if (!this._next) this._moveTimer = setTimeout(() => this._dial(true), ms);
-  }
-
+  _dial(isMove?: boolean): Promise<void>;
   /** Goes over to the link beside, once everything is there or no more time is. */
-  _settle(isForced?: boolean): void {
-    const { _link, _next } = this;
-    if (!_link || !_next?._connected || !(isForced || (!_link._owed.size && this._owner._isOn(_next)))) return;
-    this._owner._environment.clearTimeout(this._moveTimer);
-    this._link = _next;
-    this._next = undefined;
-    _link._drop();
-    this._owner._onLost(_link);
-    this._owner._onMoved();
-  }
-
+  _settle(isForced?: boolean): void;
   /** The page or the network is back: what looks open may be dead, and a long pause may end. */
-  _wake(): void {
-    this._link?._test();
-    if (this._timer === undefined) return;
-    const { now, random, setTimeout, clearTimeout } = this._owner._environment;
-    // A whole office comes back online at once: not all in one moment.
-    const delay = Math.max(this._notBefore - now(), 0) + pause(1, random, this._owner._options.backoff);
-    clearTimeout(this._timer);
-    this._timer = setTimeout(() => this._dial(), delay);
-  }
+  _wake(): void;
+  _close(): void;
+}
 
-  _close(): void {
-    const { clearTimeout } = this._owner._environment;
-    clearTimeout(this._timer);
-    clearTimeout(this._moveTimer);
-    this._timer = this._dialing = undefined;
-    this._link?._drop();
-    this._next?._drop();
-    this._link = this._next = undefined;
-  }
+export function makeConnector(owner: ConnectorOwner): Connector {
+  const { backoff, handshakeTimeout = 1e4 } = owner._options;
+  let failures = 0;
+  let tries = 0;
+  let attempt = 0;
+  let probed = -Infinity;
+  let hasRenewed = false;
+  // No attempt before this, whatever wakes the client.
+  let notBefore = 0;
+  // What is under way: an attempt, or the question why one failed. Another takes its place.
+  let dialing: object | undefined;
+  let timer: Timer | undefined;
+  let moveTimer: Timer | undefined;
 
-  /** @internal */
-  _onFrame(link: Link, frame: ServerFrame): void {
-    const owner = this._owner;
-    if (frame.type == "reconnect") {
-      if (link == this._link) this._moveAfter(frame.after_ms);
-    } else if (frame.type == "connected") {
-      this._tries = this._attempt = 0;
-      this._probed = -Infinity;
-      this._hasRenewed = false;
-      owner._tokens._lives(frame.expires === undefined ? undefined : frame.expires - frame.time);
-      if (link == this._next) {
-        this._moveTimer = owner._environment.setTimeout(() => this._settle(true), MOVE_TIMEOUT_MS);
-      }
-      owner._onLive(link);
-    } else owner._onFrame(link, frame);
-    this._settle();
-  }
+  const nextPause = () => pause(++failures, backoff);
 
-  /** @internal */
-  _onEnd(link: Link, code?: number, reason?: string): void {
-    const owner = this._owner;
-    if (link == this._next) {
-      if (!link._connected) {
-        this._next = undefined;
-        this._moveLater();
-        return;
-      }
-      this._settle(true);
-    }
-    if (link != this._link) return;
-    owner._onLost(link);
-    const next = this._next;
-    if (next?._connected) {
-      this._link = next;
-      this._next = undefined;
-      owner._environment.clearTimeout(this._moveTimer);
-      owner._onMoved();
-      return;
-    }
-    owner._tokens._pause();
-    this._link = next;
-    this._next = undefined;
-    if (next) {
-      // What was to be a move is the next attempt now. `replaced` is its doing.
-      this._tell(0, code);
-      return;
-    }
-    const isMoving = this._dialing && this._moveTimer;
-    owner._environment.clearTimeout(this._moveTimer);
-    this._moveTimer = undefined;
-    this._dialing = {};
-    if (link._connected && owner._environment.now() - link._since >= STEADY_AFTER_MS) this._failures = 0;
-    if (code == EXPIRED) owner._tokens._spent();
-    if (code && isFinal(code) && !(code == REPLACED && isMoving)) {
-      owner._fail(new RoomcastError(/^[a-z_]+$/.test(reason ?? "") ? reason! : (REASONS[code] ?? "closed"), reason));
-    } else if (code == IDLE) owner._setState("idle");
-    else if (link._connected || (code && code >= 3e3)) this._retry(code);
-    else void this._diagnose(link, code == 1006 ? undefined : code);
-  }
+  const dialAfter = (ms: number) => {
+    env._cancel(timer);
+    timer = env._later(() => connector._dial(), ms);
+  };
+  const moveAfter = (ms: number) => {
+    env._cancel(moveTimer);
+    if (!connector._next) moveTimer = env._later(() => connector._dial(true), ms);
+  };
+
+  const tell = (delayMs: number, code?: number | string) => {
+    owner._setState("reconnecting");
+    owner._reconnecting({ attempt: ++attempt, delayMs, ...(code !== undefined && { code }) });
+  };
+  const retry = (code?: number | string, floorMs = 0) => {
+    const delayMs = floorMs + nextPause();
+    notBefore = env._now() + floorMs;
+    dialAfter(delayMs);
+    tell(delayMs, code);
+  };
 
   // Why no connection came of it.
-  /** @internal */
-  async _diagnose(link: Link, code?: number): Promise<void> {
-    const { _environment, _tokens } = this._owner;
-    const { _url, _token, _handshakeTimeoutMs } = link._options;
-    if (_environment.now() - this._probed < PROBE_INTERVAL_MS) return this._retry(code);
-    const dialing = this._dialing;
-    this._probed = _environment.now();
-    const problem = await probe(_environment, _url, _token, _handshakeTimeoutMs);
-    if (this._dialing !== dialing) return;
-    if (!problem) return this._retry(code);
-    const { _status, _code, _detail, _retryAfterMs } = problem;
+  const diagnose = async (url: string, token: string | undefined) => {
+    if (env._now() - probed < PROBE_INTERVAL_MS) return retry();
+    const mine = (dialing = {});
+    probed = env._now();
+    const problem = await probe(url, token, handshakeTimeout);
+    if (dialing != mine) return;
+    if (!problem) return retry();
+    const { _status, _code = "", _detail, _retryAfterMs } = problem;
     const hasExpired = _code == "expired_token";
-    if (hasExpired && _tokens._isCallback && !this._hasRenewed) {
-      this._hasRenewed = true;
+    if (hasExpired && owner._tokens._isCallback && !hasRenewed) {
+      hasRenewed = true;
       // Another token is another question.
-      this._probed = -Infinity;
-      _tokens._spent();
-    } else if (hasExpired || _status == 400 || FINAL_PROBLEMS.includes(_code ?? "")) {
-      return this._owner._fail(new RoomcastError(_code ?? "bad_request", _detail));
+      probed = -Infinity;
+      owner._tokens._spent();
+    } else if (hasExpired || _status == 400 || FINAL_PROBLEMS.includes(_code)) {
+      return owner._fail(new RoomcastError(_code || "bad_request", _detail));
     }
-    this._retry(_code ?? code, _retryAfterMs);
-  }
+    retry(_code || undefined, _retryAfterMs);
+  };
 
-  /** @internal */
-  _retry(code?: number | string, floorMs = 0): void {
-    const { now, setTimeout } = this._owner._environment;
-    const delayMs = floorMs + this._pause();
-    this._notBefore = now() + floorMs;
-    this._timer = setTimeout(() => this._dial(), delayMs);
-    this._tell(delayMs, code);
-  }
+  const onFrame = (link: Link, frame: ServerFrame) => {
+    if (frame.type == "reconnect") {
+      if (link == connector._link) moveAfter(frame.after_ms);
+    } else if (frame.type == "connected") {
+      tries = attempt = 0;
+      probed = -Infinity;
+      hasRenewed = false;
+      owner._tokens._lives(frame.expires && frame.expires - frame.time);
+      if (link == connector._next) moveTimer = env._later(() => connector._settle(true), MOVE_TIMEOUT_MS);
+      owner._onLive(link);
+    } else owner._onFrame(link, frame);
+    connector._settle();
+  };
 
-  /** @internal */
-  _tell(delayMs: number, code?: number | string): void {
-    this._owner._setState("reconnecting");
-    this._owner._emit("reconnecting", { attempt: ++this._attempt, delayMs, ...(code !== undefined && { code }) });
-  }
+  const goOver = () => {
+    const old = connector._link!;
+    env._cancel(moveTimer);
+    connector._link = connector._next;
+    connector._next = undefined;
+    old._drop();
+    owner._onLost(old);
+    if (connector._link?._connected) owner._flush();
+  };
 
-  /** @internal */
-  _moveLater(): void {
-    this._moveAfter(this._pause());
-  }
+  const onEnd = (link: Link, url: string, token: string | undefined, code?: number, reason = "") => {
+    if (link == connector._next && !link._connected) {
+      connector._next = undefined;
+      return moveAfter(nextPause());
+    }
+    if (link == connector._next) goOver();
+    if (link != connector._link) return;
+    if (connector._next) {
+      // `replaced` is the doing of the move. What was to be one is the next attempt now.
+      goOver();
+      if (!connector._link?._connected) tell(0, code);
+      return;
+    }
+    connector._close();
+    owner._onLost(link);
+    if (env._now() - link._since >= STEADY_AFTER_MS && link._connected) failures = 0;
+    if (code == EXPIRED) owner._tokens._spent();
+    if (isFinal(code)) owner._fail(new RoomcastError(/^[a-z_]+$/.test(reason) ? reason : (REASONS[code] ?? "closed")));
+    else if (code == IDLE) owner._setState("idle");
+    else if (link._connected || (code && code > NO_CLOSE_FRAME)) retry(code);
+    else void diagnose(url, token);
+  };
 
-  /** @internal */
-  _pause(): number {
-    return Math.round(pause(++this._failures, this._owner._environment.random, this._owner._options.backoff));
-  }
+  const connector: Connector = {
+    async _dial(isMove) {
+      const mine = (dialing = {});
+      timer = undefined;
+      try {
+        const token = await owner._tokens._get();
+        if (dialing != mine) return;
+        let url = "";
+        try {
+          url = owner._address(++tries);
+          const link = openLink(
+            owner._socketClass()!,
+            url,
+            token,
+            owner._encoding,
+            handshakeTimeout,
+            () => owner._nextId(),
+            onFrame,
+            (link, code, reason) => onEnd(link, url, token, code, reason),
+          );
+          connector[isMove ? "_next" : "_link"] = link;
+        } catch (error) {
+          owner._fail(new RoomcastError("bad_url", String(error)));
+        }
+      } catch (error) {
+        if (dialing != mine) return;
+        if (isNoToken(error)) owner._fail(error);
+        else if (isMove) moveAfter(nextPause());
+        else retry();
+      }
+    },
+    _settle(isForced) {
+      const { _link, _next } = connector;
+      if (_next?._connected && (isForced || (!_link?._owed.size && owner._isOn(_next)))) goOver();
+    },
+    _wake() {
+      connector._link?._test();
+      // A whole office comes back online at once: not all in one moment.
+      if (timer) dialAfter(Math.max(notBefore - env._now(), 0) + pause(1, backoff));
+    },
+    _close() {
+      env._cancel(timer);
+      env._cancel(moveTimer);
+      timer = dialing = undefined;
+      connector._link?._drop();
+      connector._next?._drop();
+      connector._link = connector._next = undefined;
+      owner._tokens._rest();
+    },
+  };
+  return connector;
 }
 
 // By ranges, so that codes of later nodes tell too.
-function isFinal(code: number): boolean {
+function isFinal(code = 0): code is number {
   return code in REASONS || (code >= 3500 && code < 4000) || (code >= 4500 && code < 5000);
 }

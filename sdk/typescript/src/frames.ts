@@ -184,9 +184,9 @@ export type ServerFrame =
 /** What a client sends. Absent fields are left out. */
 export type ClientFrame = { type: string; id?: number } & Record<string, unknown>;
 
-// The required fields of each type, by kind: strings; numbers; booleans; lists; objects. The rest
-// of a frame is optional and comes from a node that checked it.
-const REQUIRED: Record<ServerFrame["type"], string> = {
+// The required fields of each type, by kind: strings; numbers; booleans; lists; objects. The rest of
+// a frame is optional. Types that no part of the client asks for are left out, and so ignored.
+const REQUIRED: Partial<Record<string, string>> = {
   connected: "connection,node;time;;;heartbeat,limits",
   joined: "room,epoch;seq",
   left: "room",
@@ -204,11 +204,8 @@ const REQUIRED: Record<ServerFrame["type"], string> = {
   members: "room,rev_epoch;count,users,rev;;members",
   presence: "room",
   state: "room,epoch;seq;more;entries",
-  room: "room,epoch;seq",
   received: "room,epoch;seq,read",
   receipts: "room,epoch;seq,received,read",
-  watching: ";;;users",
-  user: "user;time;online",
   refreshed: ";time,expires",
   pong: ";time",
   reconnect: ";after_ms",
@@ -226,15 +223,20 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
   return !!value && typeof value == "object" && !Array.isArray(value);
 }
 
-/** Whether a decoded value is a frame of the node. */
+/** Whether a decoded value is a frame of the node that means something here. */
 export function isServerFrame(value: unknown): value is ServerFrame {
-  if (!isRecord(value)) return false;
-  const { type } = value;
   return (
-    typeof type == "string" &&
-    Object.hasOwn(REQUIRED, type) &&
-    (REQUIRED[type as ServerFrame["type"]] ?? "")
-      .split(";")
+    isRecord(value) &&
+    !!REQUIRED[String(value.type)]
+      ?.split(";")
       .every((names, kind) => !names || names.split(",").every((name) => IS[kind]?.(value[name])))
   );
+}
+
+/** A frame without what only the wire needs. */
+export function fields<F extends ServerFrame>(frame: F): Omit<F, "type" | "id"> {
+  const rest: Omit<F, "type" | "id"> & { type?: unknown; id?: unknown } = { ...frame };
+  delete rest.type;
+  delete rest.id;
+  return rest;
 }

@@ -5,61 +5,52 @@ import type { Message } from "./types.js";
 
 const HELD_MESSAGES = 10_000;
 
-export class MessageIterator implements AsyncIterator<Message, undefined> {
-  /** @internal */
-  _held: Message[] = [];
-  /** @internal */
-  _taken = 0;
-  /** @internal */
-  _end: { _error?: RoomcastError } | undefined;
-  /** @internal */
-  _wake: (() => void) | undefined;
-  /** @internal */
-  _ended: (self: MessageIterator) => void;
-
-  constructor(ended: (self: MessageIterator) => void) {
-    this._ended = ended;
-  }
-
-  _push(message: Message): void {
-    if (this._held.length - this._taken < HELD_MESSAGES) this._held.push(message);
-    else this._finish(new RoomcastError("slow_reader"));
-    this._wake?.();
-  }
-
+export interface MessageIterator extends AsyncIterator<Message, undefined> {
+  _push(message: Message): void;
   /** Ends after what is held: with an error, or as a loop ends. */
-  _finish(error?: RoomcastError): void {
-    this._end ??= error ? { _error: error } : {};
-    this._ended(this);
-    this._wake?.();
-  }
+  _finish(error?: RoomcastError): void;
+}
 
-  async next(): Promise<IteratorResult<Message, undefined>> {
-    for (;;) {
-      const message = this._held[this._taken];
-      if (message) {
-        // Taking from the front of a long array one by one would move it each time.
-        if (++this._taken > 500) {
-          this._held.splice(0, this._taken);
-          this._taken = 0;
-        }
-        return { value: message, done: false };
-      }
-      if (this._end) {
-        const { _error } = this._end;
-        this._end = {};
-        if (_error) throw _error;
-        return { value: undefined, done: true };
-      }
-      await new Promise<void>((resolve) => (this._wake = resolve));
-    }
-  }
+export function iterate(onEnd: (iterator: MessageIterator) => void): MessageIterator {
+  let held: Message[] = [];
+  // Taking from the front of a long array one by one would move it each time.
+  let taken = 0;
+  let isOver = false;
+  let failure: RoomcastError | undefined;
+  let wake = () => {};
 
-  async return(): Promise<IteratorResult<Message, undefined>> {
-    this._held = [];
-    this._taken = 0;
-    this._end = {};
-    this._finish();
-    return { value: undefined, done: true };
-  }
+  const iterator = {
+    _push(message: Message) {
+      if (held.length - taken < HELD_MESSAGES) held.push(message);
+      else iterator._finish(new RoomcastError("slow_reader"));
+      wake();
+    },
+    _finish(error?: RoomcastError) {
+      if (!isOver) failure = error;
+      isOver = true;
+      onEnd(iterator);
+      wake();
+    },
+    async next(): Promise<IteratorResult<Message, undefined>> {
+      while (taken == held.length && !isOver) await new Promise<void>((resolve) => (wake = resolve));
+      const value = held[taken++];
+      if (taken > 500) {
+        held = held.slice(taken);
+        taken = 0;
+      }
+      if (value) return { value, done: false };
+      taken = held.length;
+      const error = failure;
+      failure = undefined;
+      if (error) throw error;
+      return { value: undefined, done: true };
+    },
+    async return(): Promise<IteratorResult<Message, undefined>> {
+      held = [];
+      taken = 0;
+      iterator._finish();
+      return { value: undefined, done: true };
+    },
+  };
+  return iterator;
 }

@@ -1,18 +1,19 @@
 // A room's membership: joining and joining again on whatever link, and what the node's frames about
 // the room mean. Knows the client only as what asks and sends.
 import { pause } from "./backoff.js";
-import { Cursor } from "./cursor.js";
+import { makeCursor } from "./cursor.js";
 import { Emitter } from "./emitter.js";
+import { env, type Timer } from "./environment.js";
 import { RoomcastError } from "./errors.js";
-import type { ErrorFrame, GapFrame, JoinedFrame, Position, ResetFrame, ServerFrame } from "./frames.js";
+import { fields, type ErrorFrame, type GapFrame, type JoinedFrame, type Position, type ResetFrame, type ServerFrame } from "./frames.js";
+import type { MessageIterator } from "./iterate.js";
 import type { Link } from "./link.js";
-import { Loader, type Load } from "./loader.js";
-import { MessageIterator } from "./iterate.js";
-import { People } from "./people.js";
-import { StateMap } from "./state-map.js";
-import { askFor, present } from "./tokens.js";
+import { makeLoader } from "./loader.js";
+import { makePeople } from "./people.js";
+import { makeStateMap } from "./state-map.js";
+import { askFor, isNoToken } from "./tokens.js";
 import type { Client } from "./client.js";
-import type { Environment, Message, RoomEvents, RoomOptions, RoomStatus } from "./types.js";
+import type { Message, RoomEvents, RoomOptions, RoomStatus } from "./types.js";
 
 // Positions of one's own messages with `echo: false` that may still come back.
 const OWN_MESSAGES = 10_000;
@@ -23,19 +24,18 @@ export class Membership extends Emitter<RoomEvents> {
   /** @internal */
   _status: RoomStatus = "left";
   /** @internal */
-  _cursor = new Cursor();
+  _cursor = makeCursor();
   /** @internal */
-  _state = new StateMap();
+  _state = makeStateMap();
   /** @internal */
-  readonly _environment: Environment;
+  readonly _people = makePeople(this);
   /** @internal */
-  readonly _people: People;
-  /** @internal */
-  readonly _loader: Loader;
+  readonly _loader = makeLoader();
   /** @internal */
   readonly _iterators = new Set<MessageIterator>();
+  // Each is called once: with an error, or when the room is joined.
   /** @internal */
-  readonly _waiters = new Set<{ _resolve: () => void; _reject: (error: RoomcastError) => void }>();
+  readonly _waiters = new Set<(error?: RoomcastError) => void>();
   /** @internal */
   _isWanted = false;
   // Where it is a member, and where it has asked to be one.
@@ -46,23 +46,24 @@ export class Membership extends Emitter<RoomEvents> {
   /** @internal */
   _refusals = 0;
   /** @internal */
-  _timer: unknown;
+  _timer: Timer | undefined;
+  // Whether it was joined by a position that was loaded because of a hole, and no answer has come.
   /** @internal */
-  _hasLoaded = false;
+  _isSecond = false;
   /** @internal */
   readonly _own = new Set<string>();
   // What this connection shows, said again after each rejoin.
   /** @internal */
   _shown: { info?: unknown; status?: "active" | "away" } = {};
+  /** @internal */
+  readonly _client: Client;
+  readonly name: string;
 
-  constructor(
-    /** @internal */ readonly _client: Client,
-    readonly name: string,
-  ) {
+  /** @internal */
+  constructor(client: Client, name: string) {
     super();
-    this._environment = _client._environment;
-    this._people = new People(this);
-    this._loader = new Loader(_client._environment);
+    this._client = client;
+    this.name = name;
   }
 
   /** @internal */
@@ -83,9 +84,9 @@ export class Membership extends Emitter<RoomEvents> {
   /** Begins to be wanted, as somebody who knows nothing. @internal */
   _begin(): void {
     this._isWanted = true;
-    this._cursor = new Cursor();
-    this._state = new StateMap();
-    this._hasLoaded = false;
+    this._isSecond = false;
+    this._cursor = makeCursor();
+    this._state = makeStateMap();
     this._refusals = 0;
     this._setStatus("joining");
     const link = this._client._joinLink();
@@ -97,31 +98,41 @@ export class Membership extends Emitter<RoomEvents> {
     if (!this._isWanted) return;
     const joining: Membership["_joining"] = (this._joining = { _link: link });
     const { load, token, history, presence, since, strict, info } = this._options ?? {};
-    const frame: Record<string, unknown> = {};
+    let roomToken: string | undefined;
     try {
-      if (load && !this._hasLoaded && !this._cursor._position) {
+      if (load && !this._cursor._position()) {
         const at = await this._loader._run(load);
-        if (!at || this._joining !== joining) return;
-        this._hasLoaded = true;
-        this._cursor = new Cursor(at);
+        if (!at || this._joining != joining) return;
+        this._cursor = makeCursor(at);
       }
-      if (token !== undefined) frame.token = typeof token == "string" ? present(token) : present(await askFor(token));
+      if (token !== undefined) roomToken = await askFor(token);
     } catch (error) {
-      if (this._joining !== joining) return;
-      if (error instanceof RoomcastError && error.code == "no_token") this._out(error);
-      else this._later(link, 0);
+      if (this._joining != joining) return;
+      if (isNoToken(error)) this._out(error);
+      else this._enterLater(link);
       return;
     }
-    if (this._joining !== joining) return;
-    const from = this._cursor._position ?? since;
-    if (from) frame.since = from;
-    else if (history !== undefined) frame.history = history;
-    if (presence) frame.presence = true;
-    if (strict && !isLenient) frame.strict = true;
+    if (this._joining != joining) return;
+    const from = this._cursor._position() ?? since;
     const shown = this._shown.info ?? info;
-    if (shown !== undefined) frame.info = shown;
-    joining._id = this._client._nextId();
-    link._send({ type: "join", id: joining._id, room: this.name, ...frame });
+    link._send({
+      type: "join",
+      id: (joining._id = this._client._nextId()),
+      room: this.name,
+      ...(from ? { since: from } : history !== undefined && { history }),
+      ...(presence && { presence }),
+      ...(strict && !isLenient && { strict }),
+      ...(shown !== undefined && { info: shown }),
+      ...(roomToken && { token: roomToken }),
+    });
+  }
+
+  /** @internal */
+  _enterLater(link: Link, floorMs = 0): void {
+    const joining = (this._joining = { _link: link });
+    this._timer = env._later(() => {
+      if (this._joining == joining) void this._enter(link);
+    }, floorMs + pause(++this._refusals));
   }
 
   /** @internal */
@@ -130,33 +141,37 @@ export class Membership extends Emitter<RoomEvents> {
     if (this._link != link) return;
     this._link = undefined;
     this._people._lost();
-    if (this._status == "joined") this._setStatus("resuming");
+    this._setStatus("resuming");
   }
 
   /** The client has ended. @internal */
   _end(error: RoomcastError): void {
-    if (this._isWanted) this._out(error, {}, true);
+    if (this._isWanted) this._out(error, undefined);
     this._finish(error.code == "closed" ? undefined : error);
   }
 
-  /** The room is left, for whatever reason; `event` is told unless it was the application's. @internal */
-  _out(error: RoomcastError, event: RoomEvents["left"] = { code: error.code }, isOwn?: boolean): void {
+  /** The room is left, for whatever reason; `event` is told, unless it was the application's wish. @internal */
+  _out(error: RoomcastError, event: RoomEvents["left"] | undefined = { code: error.code }, isOwn?: boolean): void {
+    const isTold = !isOwn && this._status != "joining";
     this._isWanted = false;
-    const wasMember = this._status != "joining";
     this._link = this._joining = undefined;
-    this._environment.clearTimeout(this._timer);
+    env._cancel(this._timer);
     this._loader._stop();
     this._people._left();
     this._client._requests._left(this);
     this._setStatus("left");
-    this._waiters.forEach(({ _reject }) => _reject(error));
-    this._waiters.clear();
-    if (isOwn) return;
-    if (wasMember) {
+    this._answer(error);
+    if (isTold) {
       this._emit("left", event);
       this._finish();
     }
     this._client._answered();
+  }
+
+  /** @internal */
+  _answer(error?: RoomcastError): void {
+    this._waiters.forEach((waiter) => waiter(error));
+    this._waiters.clear();
   }
 
   /** @internal */
@@ -170,62 +185,49 @@ export class Membership extends Emitter<RoomEvents> {
     if (!id || joining?._link != link || joining._id != id) {
       if (room != this.name) return false;
       this._emit("error", new RoomcastError(code, message));
-      return true;
-    }
-    if (retry_after_ms !== undefined || code == "bus_unavailable") this._later(link, retry_after_ms ?? 0);
+    } else if (retry_after_ms !== undefined || code == "bus_unavailable") this._enterLater(link, retry_after_ms);
     else if (code == "unrecoverable" && this._options?.load) {
-      // The second time the hole is told in place of a third loading.
-      if (this._loader._isSecond) void this._enter(link, true);
+      // The second time the hole is told, in place of a third loading.
+      if (this._isSecond) void this._enter(link, true);
       else void this._reload();
     } else this._out(new RoomcastError(code, message));
     return true;
   }
 
   /** @internal */
-  _later(link: Link, floorMs: number): void {
-    const joining = (this._joining = { _link: link });
-    this._timer = this._environment.setTimeout(
-      () => this._joining === joining && this._enter(link),
-      floorMs + pause(++this._refusals, this._environment.random),
-    );
-  }
-
-  /** @internal */
   _onFrame(link: Link, frame: ServerFrame): void {
     if (frame.type == "joined") return this._onJoined(link, frame);
     if (link != this._link) return;
-    const { _cursor, _people } = this;
+    const { _cursor, _people, _state } = this;
     switch (frame.type) {
       case "message": {
         const epoch = _cursor._message(frame.seq);
         if (epoch === undefined) return;
-        const key = this._state._message(frame);
-        if (key !== undefined) this._tellState([key]);
+        this._tellState(_state._message(frame));
         _people._arrived(frame.seq);
         if (!this._own.delete(epoch + frame.seq)) this._deliver(Object.assign(frame, { epoch }));
         return;
       }
       case "gap": {
-        const from = _cursor._gap(frame.from, frame.to, frame.state);
-        const at = _cursor._ahead ?? _cursor._position;
-        if (from !== undefined && at) this._onHole({ ...frame, from }, { epoch: at.epoch, seq: frame.to });
+        const gap = _cursor._gap(frame.from, frame.to, frame.state);
+        if (gap) this._onHole({ ...frame, from: gap._from }, gap._end);
         return;
       }
       case "reset":
         _cursor._reset(frame, frame.state);
         return this._onHole(frame, frame);
       case "state":
-        if (!frame.id) this._tellState(this._state._part(frame, _cursor._part(frame, frame.more)));
-        return;
+        return this._tellState(_state._part(frame, _cursor._part(frame, frame.more)));
       case "signal":
+        return this._emit("signal", fields(frame));
       case "receipts":
-        return this._emit(frame.type as "signal", fields(frame) as RoomEvents["signal"]);
+        return this._emit("receipts", fields(frame));
       case "left":
         // The end of the room's own token is no leave where another can be had.
         if (frame.reason == "expired" && typeof this._options?.token == "function") {
           this._onLost(link);
           void this._enter(link);
-        } else this._out(new RoomcastError("not_joined"), { ...(frame.reason && { reason: frame.reason }) });
+        } else this._out(new RoomcastError("not_joined"), frame.reason ? { reason: frame.reason } : {});
         return;
       default:
         _people._onFrame(frame, this._options?.presence);
@@ -234,57 +236,54 @@ export class Membership extends Emitter<RoomEvents> {
 
   /** @internal */
   _onJoined(link: Link, frame: JoinedFrame): void {
-    const { _joining, _people } = this;
+    const { _joining } = this;
     if (_joining?._link != link || _joining._id != frame.id) return;
+    const isComplete = frame.recovered !== false;
     this._joining = undefined;
     this._link = link;
     this._refusals = 0;
     this._cursor._joined(frame, frame.recovered, frame.state);
-    if (frame.recovered !== false) this._loader._isSecond = false;
+    if (isComplete) this._isSecond = false;
     this._setStatus("joined");
-    _people._joined(frame, frame.seq);
-    if (_people._list._joined(frame) && this._options?.presence) _people._read(0);
-    if (frame.rev !== undefined) _people._tell();
+    this._people._joined(frame, this._options?.presence);
     if (this._shown.status == "away") link._send({ type: "presence", room: this.name, status: "away" });
-    this._waiters.forEach(({ _resolve }) => _resolve());
-    this._waiters.clear();
-    this._client._answered(frame.recovered === false);
+    this._answer();
+    this._client._answered(!isComplete);
   }
 
   // Something is missing up to `end`: the application reads it by itself, or is told.
   /** @internal */
-  _onHole(frame: GapFrame | ResetFrame, end: Position): void {
+  _onHole(frame: GapFrame | ResetFrame, { epoch, seq }: Position): void {
     this._client._hasHole = true;
-    if (this._options?.load && !this._loader._isSecond) {
-      if (this._loader._begin({ epoch: end.epoch, seq: end.seq })) void this._reload();
+    if (this._options?.load && !this._isSecond) {
+      if (this._loader._begin({ epoch, seq })) void this._reload();
       return;
     }
-    this._loader._isSecond = false;
-    const told = fields(frame);
+    this._isSecond = false;
     if (!this._has(frame.type)) this._finish(new RoomcastError(frame.type));
-    this._emit(frame.type as "gap", told as RoomEvents["gap"]);
-    if (frame.type == "gap") this._client._emit("gap", told as RoomEvents["gap"]);
+    if (frame.type == "reset") return this._emit("reset", fields(frame));
+    this._emit("gap", fields(frame));
+    this._client._emit("gap", fields(frame));
   }
 
   /** @internal */
   async _reload(): Promise<void> {
-    const { _loader } = this;
-    const at = await _loader._run(this._options?.load as Load);
+    const { _loader, _options, _client } = this;
+    const at = _options?.load && (await _loader._run(_options.load));
     if (!at) return;
-    const held = this._link && _loader._finish(at);
-    if (held) {
+    const kept = _loader._finish(at);
+    if (kept) {
       this._cursor._passed(at);
-      held.forEach((message) => this._deliver(message));
-      return;
+      return kept.forEach((message) => this._deliver(message));
     }
-    _loader._stop();
-    _loader._isSecond = true;
-    this._cursor = new Cursor(at);
-    const link = this._link ?? this._joining?._link;
+    this._isSecond = true;
+    this._cursor = makeCursor(at);
+    const member = this._link;
+    const link = member ?? this._joining?._link;
+    this._link = undefined;
     if (!link) return;
     // A member cannot join: it leaves first, and nothing of the old membership counts any more.
-    if (this._link) this._client._requests._askOn(link, { type: "leave", room: this.name }).catch(() => {});
-    this._link = undefined;
+    if (member) _client._requests._ask({ type: "leave", room: this.name }, undefined, link).catch(() => {});
     void this._enter(link);
   }
 
@@ -307,10 +306,8 @@ export class Membership extends Emitter<RoomEvents> {
   /** A message of one's own that is not to come back. @internal */
   _skip({ epoch, seq }: Position): void {
     this._own.add(epoch + seq);
-    for (const oldest of this._own) {
-      if (this._own.size <= OWN_MESSAGES) return;
-      this._own.delete(oldest);
-    }
+    // A set is in the order of adding: the first is the oldest.
+    if (this._own.size > OWN_MESSAGES) for (const oldest of this._own) return void this._own.delete(oldest);
   }
 
   /** @internal */
@@ -318,11 +315,4 @@ export class Membership extends Emitter<RoomEvents> {
     this._status = status;
     this._changed();
   }
-}
-
-/** A frame without what only the wire needs. */
-export function fields<F extends ServerFrame>(frame: F): Omit<F, "type" | "id"> {
-  const { type: _, ...rest } = frame as F & { id?: number };
-  delete rest.id;
-  return rest;
 }

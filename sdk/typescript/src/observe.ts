@@ -1,6 +1,7 @@
 // For the bindings of this package only (React, Vue, Svelte), not for applications: learn of any
 // change of a handle, the ones without an event of their own included. Knows no handle's inside.
-import type { ClientApi, RoomApi } from "./api.js";
+import type { Client } from "./client.js";
+import type { Room } from "./room.js";
 
 interface Observable {
   on(name: "change", f: () => void): () => void;
@@ -12,6 +13,6 @@ interface Observable {
  * `members` and `state` are new maps after each change of them, so that a snapshot can be compared
  * by identity. Returns a function that ends it.
  */
-export function observe(handle: ClientApi | RoomApi, f: () => void): () => void {
+export function observe(handle: Client | Room, f: () => void): () => void {
   return (handle as unknown as Observable).on("change", f);
 }

@@ -1,24 +1,18 @@
 // Why a handshake failed: browsers hide it, so the same address is asked by a plain GET. Decides
 // nothing; an answer that cannot be read is no answer.
+import { env } from "./environment.js";
 import { isRecord } from "./frames.js";
-import type { Environment } from "./types.js";
 
 export interface Problem {
   _status: number;
-  _code?: string;
-  _detail?: string;
+  _code: string | undefined;
+  _detail: string | undefined;
   _retryAfterMs: number;
 }
 
-export async function probe(
-  { fetch, setTimeout, clearTimeout }: Environment,
-  url: string,
-  token: string | undefined,
-  timeoutMs: number,
-): Promise<Problem | undefined> {
-  if (!fetch) return;
+export async function probe(url: string, token: string | undefined, timeoutMs: number): Promise<Problem | undefined> {
   const abort = new AbortController();
-  const timer = setTimeout(() => abort.abort(), timeoutMs);
+  const timer = env._later(() => abort.abort(), timeoutMs);
   const get = (credentials: RequestCredentials) =>
     fetch(url.replace(/^ws/, "http"), {
       credentials,
@@ -29,17 +23,17 @@ export async function probe(
   try {
     // A cookie may be the credential; where CORS forbids to send it, the reason is another one.
     const response = await (token ? get("omit") : get("include").catch(() => get("omit")));
-    const body: unknown = await response.json().catch(() => undefined);
+    const body: unknown = await response.json().catch(() => 0);
     const { code, detail } = isRecord(body) ? body : ({} as Record<string, unknown>);
     return {
       _status: response.status,
+      _code: code ? String(code) : undefined,
+      _detail: detail ? String(detail) : undefined,
       _retryAfterMs: (Number(response.headers.get("retry-after")) || 0) * 1e3,
-      ...(typeof code == "string" && { _code: code }),
-      ...(typeof detail == "string" && { _detail: detail }),
     };
   } catch {
     return;
   } finally {
-    clearTimeout(timer);
+    env._cancel(timer);
   }
 }

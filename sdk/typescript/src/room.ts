@@ -1,9 +1,10 @@
 // The handle of a room: what an application calls. What comes of it is the membership's.
 import { RoomcastError } from "./errors.js";
-import { MessageIterator } from "./iterate.js";
-import { fields, Membership } from "./membership.js";
-import type { RoomApi } from "./api.js";
-import type { HistoryFrame, MembersFrame, Position, PresenceFrame, PresenceStatus } from "./frames.js";
+import { randomName } from "./environment.js";
+import { iterate, type MessageIterator } from "./iterate.js";
+import { Membership } from "./membership.js";
+import { fields, type Position, type PresenceFrame, type PresenceStatus, type ServerFrame } from "./frames.js";
+import type { Link } from "./link.js";
 import type {
   HistoryPage,
   Member,
@@ -15,19 +16,14 @@ import type {
   RoomStatus,
   StateEntry,
 } from "./types.js";
-import { randomName } from "./environment.js";
 
-export class Room extends Membership implements RoomApi {
-  // Confirmations on their way, one of each kind; a later one waits for it and takes the furthest.
-  /** @internal */
-  readonly _confirming = new Map<boolean, { _at: Position; _answer: Promise<ReadMarks>; _isSent?: boolean }>();
-
+export class Room extends Membership implements AsyncIterable<Message> {
   get status(): RoomStatus {
     return this._status;
   }
   /** How far the room is read: what to resume from. */
   get position(): Position | undefined {
-    return this._cursor._position;
+    return this._cursor._position();
   }
   /** The values of a state room; `""` is the room's own. */
   get state(): ReadonlyMap<string, StateEntry> {
@@ -35,19 +31,19 @@ export class Room extends Membership implements RoomApi {
   }
   /** The users in the room, with the option `presence`. */
   get members(): ReadonlyMap<string, Member> {
-    return this._people._list._map._read();
+    return this._people._list()._map._read();
   }
   get count(): number | undefined {
-    return this._people._list._count;
+    return this._people._list()._count;
   }
   get users(): number | undefined {
-    return this._people._list._users;
+    return this._people._list()._users;
   }
   get unread(): number {
-    return this._people._marks.unread;
+    return this._people._marks().unread;
   }
   get read(): number {
-    return this._people._marks.read;
+    return this._people._marks().read;
   }
 
   /** Resolves when the node has taken the membership. */
@@ -56,18 +52,18 @@ export class Room extends Membership implements RoomApi {
       const error = signal?.aborted ? new RoomcastError("aborted") : this._client._start();
       if (error) return reject(error);
       if (this._status == "joined") return resolve();
-      const end = () => signal?.removeEventListener("abort", abort);
-      const waiter = {
-        _resolve: () => (end(), resolve()),
-        _reject: (error: RoomcastError) => (end(), reject(error)),
+      const settle = (error?: RoomcastError) => {
+        signal?.removeEventListener("abort", abort);
+        if (error) reject(error);
+        else resolve();
       };
       const abort = () => {
-        this._waiters.delete(waiter);
-        waiter._reject(new RoomcastError("aborted"));
+        this._waiters.delete(settle);
+        settle(new RoomcastError("aborted"));
         if (!this._waiters.size && this._status == "joining") void this.leave();
       };
       signal?.addEventListener("abort", abort);
-      this._waiters.add(waiter);
+      this._waiters.add(settle);
       if (!this._isWanted) this._begin();
     });
   }
@@ -76,12 +72,9 @@ export class Room extends Membership implements RoomApi {
   async leave(): Promise<void> {
     if (!this._isWanted) return;
     const links = new Set([this._link, this._joining?._id && this._joining._link]);
-    this._out(new RoomcastError("aborted", "the room was left"), {}, true);
+    this._out(new RoomcastError("aborted"), undefined, true);
     this._finish();
-    await Promise.all(
-      [...links].map((link) => link && this._client._requests._askOn(link, { type: "leave", room: this.name }).catch(() => {})),
-    );
-    this._client._answered();
+    await Promise.all([...links].map((link) => link && this._ask({ type: "leave" }, undefined, link).catch(() => {})));
   }
 
   /** Resolves when the message is kept, with its place. Sent again until the node answers surely. */
@@ -93,13 +86,13 @@ export class Room extends Membership implements RoomApi {
       const condition = ifSeq ?? ifKeySeq;
       const epoch = typeof condition == "object" ? condition.epoch : this.position?.epoch;
       if (condition !== undefined && !epoch) {
-        return reject(new RoomcastError("no_position", "a number is one of the room's epoch: join first"));
+        return reject(new RoomcastError("no_position"));
       }
       const frame = {
         type: "publish",
         room: this.name,
         event,
-        key: key ?? randomName(this._environment.random),
+        key: key ?? randomName(),
         if_seq: seqOf(ifSeq),
         if_key_seq: seqOf(ifKeySeq),
         epoch: condition === undefined ? undefined : epoch,
@@ -135,62 +128,47 @@ export class Room extends Membership implements RoomApi {
   }
 
   /** The user has received everything up to here, or read it, on all devices. */
-  received({ epoch, seq }: Message | Position, read = false): Promise<ReadMarks> {
-    const before = this._confirming.get(read);
-    const at = { epoch, seq };
-    if (before && !before._isSent) {
-      if (before._at.epoch != epoch || before._at.seq < seq) before._at = at;
-      return before._answer;
-    }
-    const confirming: NonNullable<typeof before> = { _at: at, _answer: this._confirm(read, () => confirming, before?._answer) };
-    this._confirming.set(read, confirming);
-    return confirming._answer;
+  async received({ epoch, seq }: Message | Position, read = false): Promise<ReadMarks> {
+    await this._ask({ type: "received", epoch, seq, ...(read && { read }) }, this);
+    return this._people._marks();
   }
 
+  /** A page of the room's messages; moves no position. */
   async history(options: { before?: number; after?: number; limit?: number } = {}): Promise<HistoryPage> {
-    return fields((await this._ask({ type: "history", ...options })) as HistoryFrame);
+    return answer(await this._ask({ ...options, type: "history" }), "history");
   }
 
+  /** A page of the room's members, with the connections. */
   async list(options: { page?: string } = {}): Promise<MemberPage> {
-    return fields((await this._ask({ type: "members", ...options })) as MembersFrame);
+    return answer(await this._ask({ ...options, type: "members" }), "members");
   }
 
   /** Changes what other members see of this one, also after a reconnect. */
   async presence(change: { info?: unknown; status?: PresenceStatus }): Promise<Omit<PresenceFrame, "type" | "id">> {
-    const answer = await this._ask({ type: "presence", ...change }, true);
+    const frame = await this._ask({ ...change, type: "presence" }, this);
     this._shown = { ...this._shown, ...change };
-    return fields(answer as PresenceFrame);
+    return answer(frame, "presence");
   }
 
   /** The messages from now on. Ends by `leave` and `close`; throws `gap` or `reset` where nobody listens for them. */
-  [Symbol.asyncIterator](): MessageIterator {
-    const iterator = new MessageIterator((ended) => this._iterators.delete(ended));
-    if (this._client._error) iterator._finish(this._client._error);
-    else this._iterators.add(iterator);
+  [Symbol.asyncIterator](): AsyncIterator<Message, undefined> {
+    const iterator: MessageIterator = iterate((ended) => this._iterators.delete(ended));
+    this._iterators.add(iterator);
+    if (this._client._error) this._end(this._client._error);
     return iterator;
   }
 
   /** @internal */
-  async _confirm(read: boolean, confirming: () => { _at: Position; _isSent?: boolean }, before?: Promise<unknown>): Promise<ReadMarks> {
-    // Those that are called in one turn are asked as one.
-    await before?.catch(() => {});
-    await undefined;
-    const mine = confirming();
-    mine._isSent = true;
-    try {
-      await this._ask({ type: "received", ...mine._at, ...(read && { read }) }, true);
-      return this._people._marks;
-    } finally {
-      if (this._confirming.get(read) === mine) this._confirming.delete(read);
-    }
-  }
-
-  /** @internal */
-  async _ask(frame: { type: string } & Record<string, unknown>, isMembers?: boolean) {
-    const error = this._client._start() ?? (isMembers && !this._isWanted ? new RoomcastError("not_joined") : undefined);
+  async _ask(frame: { type: string } & Record<string, unknown>, member?: Membership, link?: Link): Promise<ServerFrame> {
+    const error = member && !this._isWanted ? new RoomcastError("not_joined") : this._client._start();
     if (error) throw error;
-    return this._client._requests._ask({ ...frame, room: this.name }, isMembers ? this : undefined);
+    return this._client._requests._ask({ ...frame, room: this.name }, member, link);
   }
+}
+
+function answer<T extends ServerFrame["type"]>(frame: ServerFrame, type: T): Omit<ServerFrame & { type: T }, "type" | "id"> {
+  if (frame.type != type) throw new RoomcastError("internal");
+  return fields(frame as ServerFrame & { type: T });
 }
 
 function seqOf(condition: Position | number | undefined): number | undefined {

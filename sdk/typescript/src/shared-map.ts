@@ -1,27 +1,30 @@
 // A map that is handed out as a snapshot: what a reader was given never changes, and is copied only
 // if somebody has read it since the last change.
 
-export class SharedMap<V> {
-  /** @internal */
-  _map = new Map<string, V>();
-  /** @internal */
-  _isRead = false;
+export interface SharedMap<V> {
+  /** For looking only. */
+  _map: Map<string, V>;
+  _read(): ReadonlyMap<string, V>;
+  _write(): Map<string, V>;
+  _replace(map: Map<string, V>): void;
+}
 
-  /** @internal */
-  _read(): ReadonlyMap<string, V> {
-    this._isRead = true;
-    return this._map;
-  }
-
-  /** @internal */
-  _write(): Map<string, V> {
-    if (this._isRead) this._replace(new Map(this._map));
-    return this._map;
-  }
-
-  /** @internal */
-  _replace(map: Map<string, V>): void {
-    this._map = map;
-    this._isRead = false;
-  }
+export function shareMap<V>(): SharedMap<V> {
+  let isRead = false;
+  const shared: SharedMap<V> = {
+    _map: new Map(),
+    _read() {
+      isRead = true;
+      return shared._map;
+    },
+    _write() {
+      if (isRead) shared._replace(new Map(shared._map));
+      return shared._map;
+    },
+    _replace(map) {
+      shared._map = map;
+      isRead = false;
+    },
+  };
+  return shared;
 }

@@ -1,127 +1,110 @@
 // The connection's token: asked for when one is needed and early enough to go on without a break,
 // one asking at a time. Its life runs from its receipt. Knows no socket and no frame.
-import { RoomcastError } from "./errors.js";
 import { pause } from "./backoff.js";
-import type { ClientOptions, Environment } from "./types.js";
+import { env, type Timer } from "./environment.js";
+import { RoomcastError } from "./errors.js";
+import type { ClientOptions } from "./types.js";
 
 const ASKING_INTERVAL_MS = 1e3;
 
-export class Tokens {
-  /** Whether the application gives tokens at all. An option that is there and empty counts. */
-  readonly _isGiven: boolean;
-  /** Whether another token can be had. */
-  readonly _isCallback: boolean;
-  /** @internal */
-  readonly _source: ClientOptions["token"];
-  /** @internal */
-  _value: string | undefined;
+export type Tokens = ReturnType<typeof keepTokens>;
+
+/**
+ * `refresh` gives the node a new token and says how long that lives; it rejects if the node does not
+ * take it. `fail` ends the client.
+ */
+export function keepTokens(
+  options: ClientOptions,
+  refresh: (token: string) => Promise<number | undefined>,
+  fail: (error: RoomcastError) => void,
+) {
+  const source = options.token;
+  const isCallback = typeof source == "function";
+  let value = isCallback ? undefined : source;
   // When the value is to be asked for again.
-  /** @internal */
-  _due = Infinity;
-  /** @internal */
-  _asked = -Infinity;
-  /** @internal */
-  _asking: Promise<string> | undefined;
-  /** @internal */
-  _timer: unknown;
-  /** @internal */
-  _failures = 0;
+  let due = Infinity;
+  let asked = -Infinity;
+  let asking: Promise<string> | undefined;
+  let timer: Timer | undefined;
+  let failures = 0;
 
-  /**
-   * `refresh` gives the node a new token and says how long that lives; it rejects if the node does
-   * not take it. `fail` ends the client.
-   */
-  constructor(
-    options: ClientOptions,
-    /** @internal */ readonly _environment: Environment,
-    /** @internal */ readonly _refresh: (token: string) => Promise<number | undefined>,
-    /** @internal */ readonly _fail: (error: RoomcastError) => void,
-  ) {
-    this._isGiven = "token" in options;
-    this._source = options.token;
-    this._isCallback = typeof options.token == "function";
-    if (typeof options.token == "string") this._value = options.token;
-  }
+  const askNow = async () => {
+    const wait = asked + ASKING_INTERVAL_MS - env._now();
+    if (wait > 0) await new Promise<void>((resolve) => env._later(resolve, wait));
+    asked = env._now();
+    return askFor(source);
+  };
+  const ask = () => (asking ??= askNow().finally(() => (asking = undefined)));
+  const part = (ms: number) => ms * (0.75 + 0.15 * env._random());
 
-  /** The token for a handshake; rejects with `no_token` where the application gives none. */
-  async _get(): Promise<string | undefined> {
-    if (!this._isGiven) return;
-    if (this._isCallback && (!this._value || this._environment.now() >= this._due)) {
-      this._value = await this._ask();
-      this._due = Infinity;
-    }
-    return present(this._value);
-  }
-
-  /** The value is good no more; what a string says cannot be changed. */
-  _spent(): void {
-    this._due = -Infinity;
-  }
-
-  /** The node has taken the value, which ends after so long. */
-  _lives(ms: number | undefined): void {
-    const { now, random, clearTimeout } = this._environment;
-    clearTimeout(this._timer);
-    this._failures = 0;
-    if (!this._isCallback || ms === undefined) return;
-    const lead = ms * (0.75 + 0.15 * random());
-    this._due = now() + lead;
-    this._later(lead, now() + ms);
-  }
-
-  /** There is no connection: nothing is to be renewed. */
-  _pause(): void {
-    this._environment.clearTimeout(this._timer);
-    this._timer = undefined;
-  }
-
-  /** @internal */
-  _later(ms: number, end: number): void {
-    const timer = (this._timer = this._environment.setTimeout(async () => {
-      const { now, random } = this._environment;
-      const isOver = () => this._timer !== timer;
+  const renewLater = (ms: number, end: number) => {
+    const mine = (timer = env._later(async () => {
+      const isOver = () => timer !== mine;
       try {
-        const value = await this._ask();
+        const next = await ask();
         if (isOver()) return;
-        if (value == this._value) {
-          const left = end - now();
-          if (left > 0) this._later(left * (0.75 + 0.15 * random()), end);
+        if (next == value) {
+          const left = end - env._now();
+          if (left > 0) renewLater(part(left), end);
           return;
         }
         // The one that was sent last counts as the one before, taken or not.
-        this._value = value;
-        const life = await this._refresh(value);
-        if (!isOver()) this._lives(life);
+        value = next;
+        const life = await refresh(next);
+        if (!isOver()) lives(life);
       } catch (error) {
         if (isOver()) return;
-        if (error instanceof RoomcastError && error.code == "no_token") this._fail(error);
-        else this._later(pause(++this._failures, random), end);
+        if (isNoToken(error)) fail(error);
+        else renewLater(pause(++failures), end);
       }
     }, ms));
-  }
+  };
 
-  /** @internal */
-  _ask(): Promise<string> {
-    return (this._asking ??= this._askNow().finally(() => (this._asking = undefined)));
-  }
+  /** The node has taken the value, which ends after so long. */
+  const lives = (ms: number | undefined) => {
+    rest();
+    failures = 0;
+    if (!isCallback || ms === undefined) return;
+    const lead = part(ms);
+    due = env._now() + lead;
+    renewLater(lead, env._now() + ms);
+  };
 
-  /** @internal */
-  async _askNow(): Promise<string> {
-    const { now, setTimeout } = this._environment;
-    const wait = this._asked + ASKING_INTERVAL_MS - now();
-    if (wait > 0) await new Promise<void>((resolve) => setTimeout(resolve, wait));
-    this._asked = now();
-    return present(await askFor(this._source));
-  }
+  /** There is no connection: nothing is to be renewed. */
+  const rest = () => {
+    env._cancel(timer);
+    timer = undefined;
+  };
+
+  return {
+    /** Whether another token can be had. */
+    _isCallback: isCallback,
+    /** The token for a handshake; rejects with `no_token` where the application gives none. */
+    async _get(): Promise<string | undefined> {
+      // An option that is there and empty counts: a client that was to have a token never goes without.
+      if (!("token" in options)) return;
+      if (isCallback && (!value || env._now() >= due)) {
+        value = await ask();
+        due = Infinity;
+      }
+      return askFor(value);
+    },
+    /** The value is good no more; what a string says cannot be changed. */
+    _spent() {
+      due = -Infinity;
+    },
+    _lives: lives,
+    _rest: rest,
+  };
 }
 
-/** What an option gives now: it may be a string, or a function that gives one. */
-export async function askFor(source: ClientOptions["token"]): Promise<string | undefined> {
-  return typeof source == "function" ? source() : source;
-}
-
-// A client that was to have a token never goes without: it would be somebody else.
-export function present(token: unknown): string {
-  if (typeof token != "string" || !token) throw new RoomcastError("no_token", "there is no token");
+/** What an option gives now; rejects with `no_token` if that is nothing. */
+export async function askFor(source: ClientOptions["token"]): Promise<string> {
+  const token: unknown = typeof source == "function" ? await source() : source;
+  if (typeof token != "string" || !token) throw new RoomcastError("no_token");
   return token;
+}
+
+export function isNoToken(error: unknown): error is RoomcastError {
+  return error instanceof RoomcastError && error.code == "no_token";
 }

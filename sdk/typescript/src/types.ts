@@ -33,17 +33,6 @@ export interface SocketLike {
 }
 export type SocketClass = new (url: string, protocols: string[]) => SocketLike;
 
-/** Where the client gets time, chance and HTTP from. Tests give their own. */
-export interface Environment {
-  setTimeout(f: () => void, ms: number): unknown;
-  clearTimeout(timer: unknown): void;
-  /** Milliseconds of a clock that never goes back. */
-  now(): number;
-  /** From 0, below 1. */
-  random(): number;
-  fetch?(url: string, init: RequestInit): Promise<Response>;
-}
-
 export interface ClientOptions {
   user?: string;
   /** The client's name over all its connections; random if not given. */
@@ -58,8 +47,6 @@ export interface ClientOptions {
   handshakeTimeout?: number;
   queue?: { messages?: number; bytes?: number };
   WebSocket?: SocketClass;
-  /** For tests. */
-  environment?: Partial<Environment>;
 }
 
 export type ClientState = "idle" | "connecting" | "connected" | "reconnecting" | "closed";
