@@ -28,10 +28,10 @@ export function rowsOf(messages: readonly Message[], notices: readonly Notice[])
     const due = open.filter(({ epoch, seq }) => epoch === message.epoch && seq < message.seq);
     if (due.length > 0) open = open.filter((notice) => !due.includes(notice));
     for (const { id, text } of due) rows.push({ kind: "notice", id, text });
-    const day = dayOf(message.time) === (last && dayOf(last.time)) ? "" : dayOf(message.time);
+    const day = last === undefined || dayOf(message.time) === dayOf(last.time) ? "" : DAY.format(message.time);
     const continues = due.length === 0 && day === "" && last !== undefined && last.user === message.user
       && message.user !== undefined && message.time - last.time < TOGETHER;
-    rows.push({ kind: "message", id: idOf(message), message, continues, day: last ? day : "" });
+    rows.push({ kind: "message", id: idOf(message), message, continues, day });
     last = message;
   }
   // Older than what is kept is dropped with the messages around it, but the newest stay to be read.
@@ -39,7 +39,9 @@ export function rowsOf(messages: readonly Message[], notices: readonly Notice[])
   return rows;
 }
 
-const dayOf = (time: number): string => new Date(time).toLocaleDateString("en-GB", { weekday: "long", day: "numeric", month: "long" });
+const DAY = new Intl.DateTimeFormat("en-GB", { weekday: "long", day: "numeric", month: "long" });
+/** A number for each day of this place. Formatting is too slow to do it for every message. */
+const dayOf = (time: number): number => Math.floor((time - new Date(time).getTimezoneOffset() * 60_000) / 86_400_000);
 
 /** Own messages that are not among the room's yet; the room's last message tells which have come. */
 export function pendingOf(outbox: readonly Outgoing[], room: string, messages: readonly Message[]): Outgoing[] {

@@ -2,7 +2,7 @@
 // a flood of messages costs no long task. Pure; the list draws what this says.
 
 /** Rows that one drawing may add. */
-const STEP = 80;
+const STEP = 30;
 
 export interface RowWindow {
   /** How many of the newest messages are rows. */

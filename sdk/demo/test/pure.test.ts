@@ -142,11 +142,11 @@ describe("the window of rows", () => {
   const ids = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, at) => `e:${from + at}`);
   it("grows by what comes, and then by older rows a step at a time", () => {
     const begun = nextWindow(EMPTY_WINDOW, ids(1, 50));
-    expect(begun).toEqual({ rows: 50, last: "e:50" });
-    expect(nextWindow(begun, ids(1, 53)).rows).toBe(53);
+    expect(begun).toEqual({ rows: 30, last: "e:50" });
+    expect(nextWindow(begun, ids(1, 53)).rows).toBe(33);
     const flooded = nextWindow(begun, ids(400, 899));
-    expect(flooded).toEqual({ rows: 80, last: "e:899" });
-    expect(nextWindow(flooded, ids(400, 899)).rows).toBe(160);
+    expect(flooded).toEqual({ rows: 30, last: "e:899" });
+    expect(nextWindow(flooded, ids(400, 899)).rows).toBe(60);
   });
   it("rests when all are drawn", () => {
     const all = nextWindow(EMPTY_WINDOW, ids(1, 5));
