@@ -186,7 +186,7 @@ export type ClientFrame = { type: string; id?: number } & Record<string, unknown
 
 // The required fields of each type, by kind: strings; numbers; booleans; lists; objects. The rest of
 // a frame is optional. Types that no part of the client asks for are left out, and so ignored.
-const REQUIRED: Partial<Record<string, string>> = {
+const REQUIRED = new Map(Object.entries({
   connected: "connection,node;time;;;heartbeat,limits",
   joined: "room,epoch;seq",
   left: "room",
@@ -210,7 +210,7 @@ const REQUIRED: Partial<Record<string, string>> = {
   pong: ";time",
   reconnect: ";after_ms",
   error: "code,message",
-};
+}));
 const IS: ((value: unknown) => boolean)[] = [
   (value) => typeof value == "string",
   (value) => typeof value == "number",
@@ -227,7 +227,7 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
 export function isServerFrame(value: unknown): value is ServerFrame {
   return (
     isRecord(value) &&
-    !!REQUIRED[String(value.type)]
+    !!REQUIRED.get(String(value.type))
       ?.split(";")
       .every((names, kind) => !names || names.split(",").every((name) => IS[kind]?.(value[name])))
   );
