@@ -5,6 +5,8 @@
 export const POINTS = 60;
 /** A node that has been silent for so long (ms, by the newest figure of any node) is not counted. */
 const STALE = 10_000;
+/** For so many seconds a node's last figure stands for those that are still to come. */
+const CARRIED = 3;
 
 export const MEASURES = [
   { key: "users", label: "Active users", unit: "", digits: 0 },
@@ -72,7 +74,10 @@ export function together(all: readonly Figures[]): Figures {
     errors: weighted("errors"), cpu: mean("cpu"), memory: mean("memory") };
 }
 
-/** The last minute of some nodes, second by second; a second without any figure is left out. */
+/**
+ * The last minute of some nodes, second by second; a second without any figure is left out. Nodes publish at
+ * different instants, and not exactly a second apart: where one has no figure its last one stands for some seconds.
+ */
 export function series(board: Board, nodes: readonly string[]): Figures[] {
   const seconds = new Map<number, Map<string, Figures>>();
   for (const node of nodes) {
@@ -82,11 +87,12 @@ export function series(board: Board, nodes: readonly string[]): Figures[] {
       seconds.set(second, there.set(node, figures));
     }
   }
+  const latest = new Map<string, { second: number; figures: Figures }>();
   const ordered = [...seconds].sort(([left], [right]) => left - right);
-  // Nodes do not publish at the same instant: the newest second may lack some and would show a dip.
-  const last = ordered.at(-1);
-  if (last && last[1].size < nodes.length && ordered.length > 1) ordered.pop();
-  return ordered.slice(-POINTS).map(([, figures]) => together([...figures.values()]));
+  return ordered.slice(-POINTS).map(([second, there]) => {
+    for (const [node, figures] of there) latest.set(node, { second, figures });
+    return together([...latest.values()].filter((one) => second - one.second <= CARRIED).map(({ figures }) => figures));
+  });
 }
 
 export function level({ warning, critical }: Measure, value: number | null): Level {
@@ -100,11 +106,27 @@ export function spell({ digits }: Measure, value: number | null): string {
   return value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
-/** A line of points for SVG in a box, the newest at the right edge, and where a value lies in it. */
-export function sketch(values: readonly (number | null)[], top: number, width: number, height: number) {
-  const y = (value: number) => height - 1 - (Math.min(value, top) / (top || 1)) * (height - 2);
+export interface Sketch {
+  /** A polyline, the newest value at the right edge. */
+  readonly line: string;
+  /** The same, closed along the lower edge. */
+  readonly area: string;
+  /** The heights of the thresholds that are in sight. */
+  readonly limits: readonly number[];
+}
+
+/** The values of a minute in a box, in units of its own: from somewhat below the lowest to above the highest. */
+export function sketch({ warning, critical }: Measure, values: readonly (number | null)[], width: number, height: number): Sketch {
+  const known = values.filter((value) => value !== null);
+  const [low, high] = known.length > 0 ? [Math.min(...known), Math.max(...known)] : [0, 0];
+  // Near a threshold it comes in sight, so that one sees how near.
+  const top = Math.max(high, warning !== undefined && high > warning / 2 ? warning : 0) * 1.1 || 1;
+  const bottom = Math.max(0, low - (top - low));
+  const y = (value: number) => (height - ((value - bottom) / (top - bottom)) * height).toFixed(1);
   const step = width / (POINTS - 1);
-  const points = values.flatMap((value, at) =>
-    value === null ? [] : [`${(width - (values.length - 1 - at) * step).toFixed(1)},${y(value).toFixed(1)}`]);
-  return { points: points.join(" "), y };
+  const places = values.flatMap((value, at) =>
+    value === null ? [] : [{ x: (width - (values.length - 1 - at) * step).toFixed(1), y: y(value) }]);
+  const line = places.map((place) => `${place.x},${place.y}`).join(" ");
+  const area = places.length > 1 ? `${places[0]?.x},${height} ${line} ${width},${height}` : "";
+  return { line, area, limits: [warning, critical].filter((limit) => limit !== undefined && limit <= top).map((limit) => Number(y(limit ?? 0))) };
 }

@@ -77,10 +77,11 @@ describe("figures", () => {
     expect([kept.length, kept[0]?.time, kept.at(-1)?.time]).toEqual([60, 10_000, 69_000]);
     expect(liveNodes(new Map([["a", points], ["old", [{ time: 1000, figures: figures({}) }]]]))).toEqual(["a"]);
   });
-  it("does not show the second for which some nodes are still to come", () => {
+  it("takes a node's last figure for some seconds in which it has none", () => {
     const board = new Map(two);
-    board.set("a", extend(two.get("a") ?? [], [{ time: 2000, figures: figures({ users: 7 }) }]));
-    expect(series(board, ["a", "b"]).at(-1)?.users).toBe(5);
+    const users = [2000, 3000, 4000, 5000].map((time) => ({ time, figures: figures({ users: 7 }) }));
+    board.set("a", extend(two.get("a") ?? [], users));
+    expect(series(board, ["a", "b"]).map((one) => one.users)).toEqual([5, 10, 10, 10, 7]);
   });
   it("tells warning and critical at their thresholds", () => {
     const levels = (key: string, ...values: number[]) => values.map((value) => level(measure(key), value));
@@ -94,7 +95,13 @@ describe("figures", () => {
     expect(spell(measure("requests"), 12_345.678)).toBe("12,345.7");
     expect(spell(measure("users"), 1234)).toBe("1,234");
     expect(spell(measure("cpu"), null)).toBe("–");
-    expect(sketch([0, null, 10], 10, 59, 12).points).toBe("57.0,11.0 59.0,1.0");
+  });
+  it("draws a minute from right to left, and a threshold once it is near", () => {
+    expect(sketch(measure("users"), [0, null, 10], 59, 11)).toEqual({ line: "57.0,11.0 59.0,1.0", area: "57.0,11 57.0,11.0 59.0,1.0 59,11", limits: [] });
+    expect(sketch(measure("cpu"), [30], 59, 10).limits).toEqual([]);
+    expect(sketch(measure("cpu"), [36, 36], 59, 10).limits).toHaveLength(1);
+    expect(sketch(measure("cpu"), [95], 59, 10).limits).toHaveLength(2);
+    expect(sketch(measure("cpu"), [], 59, 10)).toEqual({ line: "", area: "", limits: [] });
   });
 });
 

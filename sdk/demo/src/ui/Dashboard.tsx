@@ -1,7 +1,7 @@
 // The nodes' own figures, live: the newest values, their level, and the last minute as a line.
 import { useEffect, useState } from "react";
 import type { StateEntry } from "@roomcast/client";
-import { useRoomState } from "@roomcast/client/react";
+import { useClient, useRoomState } from "@roomcast/client/react";
 import { MEASURES, extend, level, liveNodes, readFigures, series, sketch, spell } from "../figures";
 import type { Board, Figures, Measure } from "../figures";
 import { BOARD_ROOM } from "../settings";
@@ -37,36 +37,46 @@ export function Dashboard() {
 function Tile({ measure, values }: { measure: Measure; values: readonly Figures[keyof Figures][] }) {
   const value = values.at(-1) ?? null;
   const state = level(measure, value);
-  const highest = Math.max(...values.map((one) => one ?? 0), 0);
-  // The line's own scale, with the first threshold in sight once the values come near it.
-  const top = Math.max(highest * 1.15, highest > (measure.warning ?? Infinity) / 2 ? (measure.warning ?? 0) * 1.15 : 0);
-  const { points, y } = sketch(values, top, WIDTH, HEIGHT);
-  const limits = [measure.warning, measure.critical].filter((limit) => limit !== undefined && limit <= top);
+  const { line, area, limits } = sketch(measure, values, WIDTH, HEIGHT);
   return (
     <div className="tile" data-level={state}>
       <dt>{measure.label}{state !== "normal" && <span className="level">{state}</span>}</dt>
       <dd><span className="value">{spell(measure, value)}</span>{measure.unit !== "" && <span className="unit">{measure.unit}</span>}</dd>
       <dd className="minute" aria-hidden="true">
         <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" focusable="false">
-          {limits.map((limit) => limit !== undefined && <line key={limit} x1="0" x2={WIDTH} y1={y(limit)} y2={y(limit)} />)}
-          <polyline points={points} />
+          <polygon points={area} />
+          {limits.map((limit) => <line key={limit} x1="0" x2={WIDTH} y1={limit} y2={limit} />)}
+          <polyline points={line} />
         </svg>
       </dd>
     </div>
   );
 }
 
-/** Each node's last minute: what the room kept, then what comes. */
+/**
+ * Each node's last minute: what the room kept, then what comes. By events, since the map of values may
+ * have changed twice before it is drawn, and only the entries of a snapshot have points.
+ */
 function useBoard(): Board {
-  const state = useRoomState(BOARD_ROOM);
+  const client = useClient();
+  useRoomState(BOARD_ROOM);
   const [board, setBoard] = useState<Board>(new Map());
-  useEffect(() => setBoard((known) => merge(known, state)), [state]);
+  useEffect(() => {
+    const room = client.room(BOARD_ROOM);
+    setBoard((known) => [...room.state].reduce((all, [node, entry]) => withEntry(all, node, entry), known));
+    return room.on("state", ({ key, entry }) => setBoard((known) => withEntry(known, key, entry)));
+  }, [client]);
   return board;
 }
 
-function merge(known: Board, state: ReadonlyMap<string, StateEntry>): Board {
-  return new Map([...state].map(([node, { time, data, points }]) => {
-    const kept = (points?.length ? points : [{ time, data }]).map((point) => ({ time: point.time, figures: readFigures(point.data) }));
-    return [node, extend(known.get(node) ?? [], kept)] as const;
-  }));
+/** Without an entry the node is gone. */
+function withEntry(known: Board, node: string, entry?: StateEntry): Board {
+  const board = new Map(known);
+  if (!entry) {
+    board.delete(node);
+    return board;
+  }
+  const { time, data, points } = entry;
+  const news = points?.length ? points : [{ time, data }];
+  return board.set(node, extend(known.get(node) ?? [], news.map((point) => ({ time: point.time, figures: readFigures(point.data) }))));
 }
