@@ -20,13 +20,16 @@ export type Row =
 
 export const idOf = ({ epoch, seq }: { epoch: string; seq: number }): string => `${epoch}:${seq}`;
 
-export function rowsOf(messages: readonly Message[], notices: readonly Notice[]): Row[] {
+/** `epoch` is the room's present one: what is missing after the last message stands at the end. */
+export function rowsOf(messages: readonly Message[], notices: readonly Notice[], epoch: string): Row[] {
   const rows: Row[] = [];
   let open = [...notices];
   let last: Message | undefined;
   for (const message of messages) {
-    const due = open.filter(({ epoch, seq }) => epoch === message.epoch && seq < message.seq);
-    if (due.length > 0) open = open.filter((notice) => !due.includes(notice));
+    const passed = open.filter((notice) => notice.epoch === message.epoch && notice.seq < message.seq);
+    if (passed.length > 0) open = open.filter((notice) => !passed.includes(notice));
+    // What was missing far above the first row is out of sight with the messages around it.
+    const due = last ? passed : passed.filter(({ seq }) => seq === message.seq - 1);
     for (const { id, text } of due) rows.push({ kind: "notice", id, text });
     const day = last === undefined || dayOf(message.time) === dayOf(last.time) ? "" : DAY.format(message.time);
     const continues = due.length === 0 && day === "" && last !== undefined && last.user === message.user
@@ -34,8 +37,7 @@ export function rowsOf(messages: readonly Message[], notices: readonly Notice[])
     rows.push({ kind: "message", id: idOf(message), message, continues, day });
     last = message;
   }
-  // Older than what is kept is dropped with the messages around it, but the newest stay to be read.
-  for (const { id, text } of open.filter(({ seq }) => seq >= (last?.seq ?? 0))) rows.push({ kind: "notice", id, text });
+  for (const { id, text } of open.filter((notice) => notice.epoch === epoch)) rows.push({ kind: "notice", id, text });
   return rows;
 }
 

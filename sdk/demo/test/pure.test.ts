@@ -131,9 +131,13 @@ describe("the indicator", () => {
 describe("the conversation", () => {
   it("puts messages of one author together, and what is missing between them", () => {
     const rows = rowsOf([message(1), message(2), message(7), message(8, { user: "bob" })],
-      [{ id: "n", epoch: "e", seq: 6, text: gapText({ from: 3, to: 6 }) }]);
+      [{ id: "n", epoch: "e", seq: 6, text: gapText({ from: 3, to: 6 }) }], "e");
     expect(rows.map((row) => (row.kind === "notice" ? row.text : [row.message.seq, row.continues]))).toEqual([
       [1, false], [2, true], "Messages 3 to 6 are missing: the room no longer keeps them.", [7, false], [8, false]]);
+    const notice = (epoch: string, seq: number) => ({ id: `${epoch}${seq}`, epoch, seq, text: `${epoch}${seq}` });
+    const texts = rowsOf([message(5), message(6)], [notice("e", 2), notice("e", 4), notice("e", 6), notice("f", 0), notice("old", 9)], "f")
+      .map((row) => (row.kind === "notice" ? row.text : row.message.seq));
+    expect(texts).toEqual(["e4", 5, 6, "f0"]);
     expect(resetText({ lost: 1 })).toContain("the last message above did not survive");
   });
   it("shows an own message on its way until it is among the room's", () => {

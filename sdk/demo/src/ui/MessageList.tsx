@@ -35,7 +35,8 @@ export function MessageList({ room: name, user, messages, notices, outgoing, pen
   const { older, canLoad, load } = useOlder(room, messages);
   const all = older.length > 0 ? [...older, ...messages] : messages;
   const count = useRowWindow(all.map(idOf));
-  const own = new Map(outgoing.map((item) => [item.key, item]));
+  // By place as well as by key: only the connection that published is told the key.
+  const own = new Map(outgoing.flatMap((item) => [[item.key, item], [idOf({ epoch: item.epoch ?? "", seq: item.seq ?? 0 }), item]]));
 
   // Negative in a scroller that begins at its end.
   const look = () => {
@@ -58,10 +59,10 @@ export function MessageList({ room: name, user, messages, notices, outgoing, pen
           {canLoad && count >= all.length && <button type="button" className="plain earlier" onClick={load}>Earlier messages</button>}
           {isEmpty && <p className="empty">{isJoining ? "Joining the room." : "Nothing here yet. Say hello: everybody who opens this room sees it."}</p>}
           <ol>
-            {rowsOf(all.slice(all.length - count), notices).map((row) => row.kind === "notice"
+            {rowsOf(all.slice(all.length - count), notices, room.position?.epoch ?? "").map((row) => row.kind === "notice"
               ? <li key={row.id} className="notice">{row.text}</li>
               : <MessageRow key={row.id} message={row.message} isOwn={row.message.user === user} continues={row.continues}
-                  day={row.day} sent={row.message.key === undefined ? undefined : own.get(row.message.key)} />)}
+                  day={row.day} sent={own.get(row.message.key ?? row.id) ?? own.get(row.id)} />)}
             {pending.map((item) => <PendingRow key={item.key} item={item} isOnline={isOnline}
               onRetry={() => outbox.retry(room, item)} onDiscard={() => outbox.discard(item)} />)}
           </ol>

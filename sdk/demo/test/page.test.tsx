@@ -1,0 +1,195 @@
+// The page on the SDK's fake server: what somebody sees who writes, is offline, is renamed or notified.
+import { act } from "react";
+import { createRoot } from "react-dom/client";
+import type { Root } from "react-dom/client";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { FakeServer } from "../../typescript/src/testing";
+import { Sessions } from "../src/session";
+import { readSettings } from "../src/settings";
+import { App } from "../src/ui/App";
+
+let server: FakeServer;
+let root: Root;
+let page: HTMLElement;
+const storage = new Map<string, string>();
+
+beforeEach(async () => {
+  vi.useFakeTimers();
+  vi.stubGlobal("IS_REACT_ACT_ENVIRONMENT", true);
+  server = new FakeServer({ room: (name) => (name.startsWith("board:") ? { state: true } : { presence: true, receipts: true }) });
+  vi.stubGlobal("WebSocket", server.WebSocket);
+  vi.stubGlobal("fetch", server.fetch);
+  storage.clear();
+  await open("http://127.0.0.1:8080/?user=ann");
+});
+afterEach(async () => {
+  act(() => root.unmount());
+  await wait(1_000);
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+const wait = (ms = 100) => act(() => vi.advanceTimersByTimeAsync(ms));
+
+async function open(address: string): Promise<void> {
+  page = document.createElement("div");
+  document.body.replaceChildren(page);
+  const settings = readSettings(new URL(address), "demo.secret");
+  const kept = { getItem: (key: string) => storage.get(key) ?? null, setItem: (key: string, value: string) => void storage.set(key, value) };
+  const sessions = new Sessions(settings, kept);
+  root = createRoot(page);
+  act(() => root.render(<App settings={settings} sessions={sessions} />));
+  await wait(200);
+}
+const all = (id: string) => [...page.querySelectorAll<HTMLElement>(`[data-testid=${id}]`)];
+function one(id: string): HTMLElement {
+  const found = all(id);
+  if (found.length !== 1 || !found[0]) throw new Error(`${found.length} elements ${id}`);
+  return found[0];
+}
+const text = (id: string) => one(id).textContent;
+const seqs = () => all("message").map(({ dataset }) => Number(dataset["seq"]));
+
+async function write(id: string, value: string): Promise<void> {
+  const field = one(id) as HTMLInputElement;
+  const set = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value")?.set;
+  act(() => {
+    field.focus();
+    set?.call(field, value);
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+  });
+  act(() => {
+    field.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true }));
+    if (field.form) field.form.requestSubmit();
+  });
+  await wait();
+}
+
+it("joins the lobby under the name of the address and shows who is there", () => {
+  expect([text("status"), (one("name") as HTMLInputElement).value, (one("room") as HTMLInputElement).value]).toEqual(["connected", "ann", "demo:lobby"]);
+  expect(text("members")).toContain("ann");
+  expect([text("queue"), text("bell"), text("typing")]).toEqual(["0 queued", "0", ""]);
+});
+
+it("makes up a name at a first visit and keeps it for the tab", async () => {
+  act(() => root.unmount());
+  storage.clear();
+  await open("http://127.0.0.1:8080/");
+  const name = (one("name") as HTMLInputElement).value;
+  expect([name, storage.get("roomcast-name")]).toEqual([expect.stringMatching(/^\w+-\w+-\d\d$/), name]);
+});
+
+it("shows an own message as sent, then as read by others", async () => {
+  await write("input", "hello");
+  expect([seqs(), one("message").textContent]).toEqual([[1], expect.stringContaining("hello")]);
+  expect(one("message").textContent).toContain("sent");
+  const { epoch } = server.room("demo:lobby");
+  server.room("demo:lobby").tell({ type: "receipts", epoch, seq: 1, received: 3, read: 2 });
+  await wait();
+  expect(one("message").textContent).toContain("read by 1");
+});
+
+it("counts down while the node is away, queues, and sends in order when it is back", async () => {
+  server.refusal = "away";
+  server.disconnect();
+  await wait(1);
+  expect(text("status")).toMatch(/^reconnecting in \d+ s$/);
+  await write("input", "first");
+  await write("input", "second");
+  expect(text("queue")).toBe("2 queued");
+  expect([seqs(), text("messages")]).toEqual([[], expect.stringContaining("queued until connected")]);
+  server.refusal = undefined;
+  await wait(35_000);
+  expect([text("queue"), seqs(), text("status")]).toEqual(["0 queued", [1, 2], expect.stringMatching(/^connected/)]);
+  expect(all("message").map((row) => /first|second/u.exec(row.textContent ?? "")?.[0])).toEqual(["first", "second"]);
+});
+
+it("says resumed for a while after a break without a hole", async () => {
+  server.disconnect();
+  await wait(2_000);
+  expect(text("status")).toBe("connected · resumed");
+  await wait(11_000);
+  expect(text("status")).toBe("connected");
+});
+
+it("says gap, and which messages are missing, where they are", async () => {
+  server.room("demo:lobby").publish("before");
+  server.room("demo:lobby").gap(3);
+  server.room("demo:lobby").publish("after");
+  await wait();
+  expect(text("status")).toBe("connected · gap");
+  expect([seqs(), text("messages")]).toEqual([[1, 5], expect.stringMatching(/before.*Messages 2 to 4 are missing.*after/u)]);
+});
+
+it("does not stay at resuming when a room began again", async () => {
+  server.room("demo:lobby").publish("lost");
+  await wait();
+  server.disconnect();
+  server.room("demo:lobby").reset(1);
+  await wait(3_000);
+  expect([text("status"), text("messages")]).toEqual(["connected · gap", expect.stringContaining("the last message above did not survive")]);
+});
+
+it("keeps the newest messages of a flood, without holes", async () => {
+  for (let count = 0; count < 2_000; count++) server.room("demo:lobby").publish({ text: `n ${count}` });
+  // Each drawing brings some older rows back.
+  for (let drawings = 0; drawings < 30; drawings++) await wait(40);
+  const shown = seqs();
+  expect([shown.length, shown.at(-1)]).toEqual([500, 2_000]);
+  expect(shown.every((seq, at) => at === 0 || seq === (shown[at - 1] ?? 0) + 1)).toBe(true);
+});
+
+it("goes to another room and leaves the old one", async () => {
+  server.room("demo:other").publish("of the other");
+  await write("room", "demo:other");
+  expect([text("messages"), server.room("demo:lobby").members.size]).toEqual([expect.stringContaining("of the other"), 0]);
+});
+
+it("comes under another name, and the old one has left", async () => {
+  await write("name", "Ann Lee");
+  await wait(1_000);
+  expect([text("members"), server.sockets.map(({ user }) => user)]).toEqual([expect.stringContaining("Ann-Lee"), ["Ann-Lee"]]);
+  expect(text("members")).not.toMatch(/ann(?!-)/u);
+});
+
+it("says who is typing, and tells others of oneself", async () => {
+  server.room("demo:lobby").tell({ type: "typing", user: "bob", active: true });
+  await wait();
+  expect(text("typing")).toBe("bob is typing");
+  await write("input", "x");
+  expect(server.socket.received.filter(({ type }) => type === "typing").map(({ active }) => active !== false)).toEqual([true, false]);
+});
+
+it("counts notifications and marks them as read for all devices", async () => {
+  server.room("@me").publish({ text: "Shipped" });
+  server.room("@me").publish({ text: "Delivered" });
+  await wait();
+  expect([text("bell"), page.textContent]).toEqual(["2", expect.stringContaining("Delivered")]);
+  const button = [...page.querySelectorAll("button")].find(({ textContent }) => textContent === "Mark all as read");
+  act(() => button?.click());
+  await wait();
+  expect([text("bell"), server.room("@me").marks.get("ann")]).toEqual(["0", { received: 2, read: 2 }]);
+});
+
+it("shows the line that notifies this user, with the node's key", () => {
+  expect(text("curl")).toContain("curl 'http://127.0.0.1:8080/v1/users/ann/messages' -H 'Authorization: Bearer demo.secret'");
+});
+
+it("stops with the reason, and tries again when asked to", async () => {
+  server.disconnect(4501, "banned");
+  await wait();
+  expect(text("status")).toBe("stopped: banned");
+  const button = [...page.querySelectorAll("button")].find(({ textContent }) => textContent === "Try again");
+  act(() => button?.click());
+  await wait(1_000);
+  expect(text("status")).toBe("connected");
+});
+
+it("shows the nodes' figures with their level", async () => {
+  server.room("board:nodes").publish({ users: 1234, response_ms: 612.34 }, { state_key: "node-1" });
+  await wait();
+  const tiles = [...page.querySelectorAll(".tile")].map((tile) => [tile.getAttribute("data-level"), tile.textContent]);
+  expect(tiles[0]).toEqual(["normal", "Active users1,234"]);
+  expect(tiles[2]).toEqual(["critical", "Response timecritical612.3ms"]);
+  expect(tiles[4]).toEqual(["normal", "CPU–%"]);
+});
