@@ -1,5 +1,6 @@
 // The conversation: rows of a room, then own messages on their way. Only a window of it is in the page.
 import { useEffect, useRef, useState } from "react";
+import type { KeyboardEvent } from "react";
 import type { Message, Room } from "@roomcast/client";
 import { useClient } from "@roomcast/client/react";
 import { chatRoom } from "../hooks/rooms";
@@ -44,6 +45,13 @@ export function MessageList({ room: name, user, messages, notices, outgoing, pen
     setAtEnd(atEnd);
     onAtEnd(atEnd);
   };
+  // The browser's own smooth way there would stop when the rows above get their real heights.
+  const toStart = (event: KeyboardEvent<HTMLElement>) => {
+    if (event.key !== "Home" || event.target !== event.currentTarget) return;
+    event.preventDefault();
+    setAtEnd(false);
+    requestAnimationFrame(() => scroller.current?.scrollTo({ top: -scroller.current.scrollHeight }));
+  };
   const toEnd = () => scroller.current?.scrollTo({ top: 0 });
   // What one sends is seen, wherever one was reading.
   const lastKey = pending.at(-1)?.key;
@@ -54,7 +62,8 @@ export function MessageList({ room: name, user, messages, notices, outgoing, pen
   const isEmpty = all.length === 0 && pending.length === 0;
   return (
     <>
-      <div className="messages" data-testid="messages" role="log" aria-label="Messages" tabIndex={0} ref={scroller} onScroll={look}>
+      <div className="messages" data-testid="messages" role="log" aria-label="Messages" data-at-end={isAtEnd} tabIndex={0} ref={scroller}
+        onScroll={look} onKeyDown={toStart}>
         <div className="rows">
           {canLoad && count >= all.length && <button type="button" className="plain earlier" onClick={load}>Earlier messages</button>}
           {isEmpty && <p className="empty">{isJoining ? "Joining the room." : "Nothing here yet. Say hello: everybody who opens this room sees it."}</p>}
@@ -68,7 +77,8 @@ export function MessageList({ room: name, user, messages, notices, outgoing, pen
           </ol>
         </div>
       </div>
-      {!isAtEnd && <button type="button" className="to-end" onClick={toEnd}><DownIcon />Newest</button>}
+      {/* Always there: putting it in would stop the smooth scrolling that shows it. */}
+      <button type="button" className="to-end" data-shown={!isAtEnd} onClick={toEnd}><DownIcon />Newest</button>
     </>
   );
 }
