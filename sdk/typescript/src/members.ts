@@ -1,8 +1,9 @@
 // Who is in a room, kept by revision: changes above the list's are applied, a list that is older
 // than what is known is asked for again. Pure; somebody else asks and sets timers.
-import type { Counts, CountFrame, MembersFrame, PresenceFrame, UserChangeFrame } from "./frames.js";
+import type { Counts, CountFrame, PresenceFrame, UserChangeFrame } from "./frames.js";
+import { compact } from "./compact.js";
 import { shareMap } from "./shared-map.js";
-import type { Member } from "./types.js";
+import type { Member, MemberPage } from "./types.js";
 
 export type MemberChange = UserChangeFrame | CountFrame | PresenceFrame;
 
@@ -71,7 +72,7 @@ export function makeMemberList() {
     },
 
     /** Takes a whole list; false if it is older than what was known when it was asked for. */
-    _take(pages: MembersFrame[]): boolean {
+    _take(pages: MemberPage[]): boolean {
       const first = pages[0]!;
       const isWhole = first.rev_epoch != revEpoch || first.rev >= needed;
       if (!isWhole && hasList) return false;
@@ -93,5 +94,5 @@ export function makeMemberList() {
 }
 
 function member(user: string, info: unknown, status: Member["status"]): Member {
-  return { user, ...(info !== undefined && { info }), ...(status && { status }) };
+  return compact({ user, info, status });
 }

@@ -1,6 +1,5 @@
 // Why a handshake failed: browsers hide it, so the same address is asked by a plain GET. Decides
 // nothing; an answer that cannot be read is no answer.
-import { env } from "./environment.js";
 import { isRecord } from "./frames.js";
 
 export interface Problem {
@@ -12,7 +11,7 @@ export interface Problem {
 
 export async function probe(url: string, token: string | undefined, timeoutMs: number): Promise<Problem | undefined> {
   const abort = new AbortController();
-  const timer = env._later(() => abort.abort(), timeoutMs);
+  const timer = setTimeout(() => abort.abort(), timeoutMs);
   const get = (credentials: RequestCredentials) =>
     fetch(url.replace(/^ws/, "http"), {
       credentials,
@@ -34,6 +33,6 @@ export async function probe(url: string, token: string | undefined, timeoutMs: n
   } catch {
     return;
   } finally {
-    env._cancel(timer);
+    clearTimeout(timer);
   }
 }
