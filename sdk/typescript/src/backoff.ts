@@ -11,9 +11,10 @@ export function pause(
   return Math.round(Math.random() * Math.min(cap, initial * factor ** (failures - 1)));
 }
 
-/** A random name of 20 letters and digits. Works without a secure context. */
+let names = 0;
+
+/** A random name of letters and digits. Works without a secure context, and where chance is a fixed number. */
 export function randomName(): string {
-  let name = "";
-  while (name.length < 20) name += Math.random().toString(36).slice(2, 12);
-  return name.slice(0, 20);
+  const part = () => Math.random().toString(36).slice(2, 12);
+  return part() + part() + names++;
 }

@@ -63,11 +63,10 @@ function makeClient(address: string, options: ClientOptions = {}): ClientHandle 
   const listen = () => {
     if (listening) return;
     const { signal } = (listening = new AbortController());
-    const on = (target: EventTarget | undefined, name: string) =>
-      target?.addEventListener?.(name, () => document.hidden || connector._wake(), { signal });
-    on(globalThis.window, "online");
-    on(globalThis.window, "pageshow");
-    on(globalThis.document, "visibilitychange");
+    const wake = () => document?.hidden || connector._wake();
+    const { window, document } = globalThis;
+    for (const name of ["online", "pageshow"]) window?.addEventListener?.(name, wake, { signal });
+    document?.addEventListener?.("visibilitychange", wake, { signal });
   };
 
   const onError = (link: Link, frame: ErrorFrame) => {

@@ -102,7 +102,7 @@ export function makeConnector(owner: ConnectorOwner): Connector {
     const problem = await probe(url, token, handshakeTimeout);
     if (dialing != mine) return;
     if (!problem) return retry();
-    const { _status, _code = "", _detail, _retryAfterMs } = problem;
+    const { _status, _code, _detail, _retryAfterMs } = problem;
     const hasExpired = _code == "expired_token";
     if (hasExpired && owner._tokens._isCallback && !hasRenewed) {
       hasRenewed = true;
@@ -175,31 +175,30 @@ export function makeConnector(owner: ConnectorOwner): Connector {
     async _dial(isMove) {
       const mine = (dialing = {});
       timer = undefined;
+      // What fails before is the token's fault, what fails after the address's.
+      let hasToken = false;
       try {
         const token = await owner._tokens._get();
         if (dialing != mine) return;
-        let url = "";
-        try {
-          url = owner._address(++tries);
-          const link = openLink(
-            owner._socketClass()!,
-            url,
-            token,
-            owner._encoding,
-            handshakeTimeout,
-            owner._nextId,
-            onFrame,
-            (link, code, reason) => onEnd(link, url, token, code, reason),
-          );
-          // Private names are shortened: none may be put together at run time.
-          if (isMove) connector._next = link;
-          else connector._link = link;
-        } catch (error) {
-          owner._fail(new RoomcastError("bad_url", String(error)));
-        }
+        hasToken = true;
+        const address = owner._address(++tries);
+        const link = openLink(
+          owner._socketClass()!,
+          address,
+          token,
+          owner._encoding,
+          handshakeTimeout,
+          owner._nextId,
+          onFrame,
+          (link, code, reason) => onEnd(link, address, token, code, reason),
+        );
+        // Private names are shortened: none may be put together at run time.
+        if (isMove) connector._next = link;
+        else connector._link = link;
       } catch (error) {
         if (dialing != mine) return;
         if (isNoToken(error)) owner._fail(error);
+        else if (hasToken) owner._fail(new RoomcastError("bad_url", String(error)));
         else if (isMove) moveAfter(nextPause());
         else retry();
       }

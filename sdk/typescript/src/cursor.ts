@@ -22,8 +22,8 @@ export function makeCursor(position?: Position) {
     ahead = undefined;
     snapshot = Snapshot.None;
   };
-  const expect = ({ epoch, seq }: Position, stage: Snapshot) => {
-    ahead = { epoch, seq };
+  const expect = (at: Position, stage: Snapshot) => {
+    ahead = at;
     snapshot = stage;
   };
 

@@ -7,6 +7,8 @@ import type { Member, MemberPage } from "./types.js";
 
 export type MemberChange = UserChangeFrame | CountFrame | PresenceFrame;
 
+export type MemberList = ReturnType<typeof makeMemberList>;
+
 export function makeMemberList() {
   const map = shareMap<Member>();
   let rev = -1;
@@ -23,21 +25,21 @@ export function makeMemberList() {
   };
 
   const apply = (change: MemberChange): boolean => {
-    const isPresence = change.type == "presence";
-    const isCount = change.type == "count";
     const next = change.rev ?? rev + 1;
-    if (next < rev || (next == rev && !isCount)) return false;
+    // A `count` of the same revision only corrects the numbers.
+    if (next < rev || (next == rev && change.type != "count")) return false;
     if (change.type == "presence") {
       const { user = "", info, status } = change;
       const known = map._map.get(user);
       if (known) map._write().set(user, member(user, info === undefined ? known.info : info, status ?? known.status));
-    } else if (change.type == "count") {
+    } else {
+      count(change);
+      if (change.type == "user_joined") map._write().set(change.user, member(change.user, change.info, "active"));
+      else if (change.type == "user_left") map._write().delete(change.user);
       // In place of events: nobody knows any more who is there.
-      if (!change.list && next > rev) map._replace(new Map());
-    } else if (change.type == "user_left") map._write().delete(change.user);
-    else map._write().set(change.user, member(change.user, change.info, "active"));
+      else if (change.type == "count" && !change.list && next > rev) map._replace(new Map());
+    }
     rev = change.rev ?? rev;
-    if (!isPresence) count(change);
     return true;
   };
 
@@ -58,6 +60,15 @@ export function makeMemberList() {
       want(counts.rev);
       revEpoch = counts.rev_epoch;
       return true;
+    },
+
+    /** Nothing is known, nor asked for. */
+    _clear() {
+      map._replace(new Map());
+      rev = -1;
+      hasList = false;
+      since = undefined;
+      count({});
     },
 
     /** The list is no longer known: after this any revision counts. */

@@ -9,6 +9,7 @@ import { fields, type ClientFrame, type ErrorFrame, type GapFrame, type JoinedFr
 import type { MessageIterator } from "./iterate.js";
 import type { Link } from "./link.js";
 import { makeLoader } from "./loader.js";
+import { makeMemberList } from "./members.js";
 import { makePeople } from "./people.js";
 import { makeStateMap } from "./state-map.js";
 import { askFor, isNoToken } from "./tokens.js";
@@ -78,7 +79,8 @@ export function makeMembership(core: Core, name: string) {
     return fields((await core._ask(frame, isMembers ? membership : undefined, on)) as ServerFrame & { type: T });
   };
   const leaveOn = (on: Link | undefined) => on && ask("leave", {}, false, on).catch(() => {});
-  const people = makePeople(emitter, (page) => ask("members", compact({ page })));
+  const list = makeMemberList();
+  const people = makePeople(emitter, list, (page) => ask("members", compact({ page })));
 
   const setStatus = (next: RoomStatus) => {
     status = next;
@@ -191,10 +193,9 @@ export function makeMembership(core: Core, name: string) {
     }
     isSecond = false;
     if (!emitter._has(frame.type)) finish(new RoomcastError(frame.type));
-    if (frame.type == "reset") return emit("reset", fields(frame));
-    const gap = fields(frame);
-    emit("gap", gap);
-    core._emitter._emit("gap", gap);
+    const told = fields(frame);
+    emit(frame.type as "gap", told as RoomEvents["gap"]);
+    if (frame.type == "gap") core._emitter._emit("gap", told as RoomEvents["gap"]);
   };
   const reload = async () => {
     const at = options?.load && (await loader._run(options.load));
@@ -226,13 +227,13 @@ export function makeMembership(core: Core, name: string) {
       return state._map._read();
     },
     get members() {
-      return people._list()._map._read();
+      return list._map._read();
     },
     get count() {
-      return people._list()._count;
+      return list._count;
     },
     get users() {
-      return people._list()._users;
+      return list._users;
     },
     get unread() {
       return people._marks().unread;

@@ -2,7 +2,7 @@
 // how far the user has read. Knows the room only by what it is given.
 import type { Emitter } from "./emitter.js";
 import type { Counts, JoinedFrame, ServerFrame } from "./frames.js";
-import { makeMemberList } from "./members.js";
+import type { MemberList } from "./members.js";
 import type { MemberPage, ReadMarks, RoomEvents } from "./types.js";
 
 const enum Pause {
@@ -13,8 +13,7 @@ const enum Pause {
 export type People = ReturnType<typeof makePeople>;
 
 /** `askPage` asks for a page of the member list. */
-export function makePeople({ _emit }: Emitter<RoomEvents>, askPage: (page?: string) => Promise<MemberPage>) {
-  let list = makeMemberList();
+export function makePeople({ _emit }: Emitter<RoomEvents>, list: MemberList, askPage: (page?: string) => Promise<MemberPage>) {
   let marks: ReadMarks = { received: 0, read: 0, unread: 0 };
   // The last seq that counts in `unread`; undefined where the room keeps no such numbers.
   let last: number | undefined;
@@ -70,7 +69,6 @@ export function makePeople({ _emit }: Emitter<RoomEvents>, askPage: (page?: stri
   };
 
   return {
-    _list: () => list,
     _marks: () => marks,
     _lost: lost,
 
@@ -86,7 +84,7 @@ export function makePeople({ _emit }: Emitter<RoomEvents>, askPage: (page?: stri
 
     _left() {
       lost();
-      list = makeMemberList();
+      list._clear();
       last = undefined;
       tell();
     },
