@@ -1,267 +1,204 @@
 // The client: one state, the rooms, what is asked and published over whatever link counts. How links
 // come and go is the connector's, what a room's frames mean is the room's.
-import { RoomcastError } from "./errors.js";
+import { compact } from "./compact.js";
 import { makeConnector } from "./connector.js";
-import { Emitter } from "./emitter.js";
-import { randomName } from "./environment.js";
-import type { ClientFrame, ErrorFrame, ServerFrame } from "./frames.js";
+import { makeEmitter } from "./emitter.js";
+import { randomName } from "./backoff.js";
+import { RoomcastError } from "./errors.js";
 import { json } from "./json.js";
-import type { Link } from "./link.js";
-import { makeOutbox, type Outgoing } from "./outbox.js";
-import { makeRequests } from "./requests.js";
-import { Room } from "./room.js";
+import type { Core } from "./membership.js";
+import { makeOutbox } from "./outbox.js";
+import { makeRoom } from "./room.js";
 import { differ } from "./room-options.js";
 import { keepTokens } from "./tokens.js";
-import type { ClientEvents, ClientOptions, ClientState, RoomOptions, SocketClass } from "./types.js";
+import type { Link } from "./link.js";
+import type { Client as ClientHandle, ClientConstructor } from "./api.js";
+import type { ErrorFrame, ServerFrame } from "./frames.js";
+import type { ClientEvents, ClientOptions, ClientState, SocketClass } from "./types.js";
 
-export class Client extends Emitter<ClientEvents> {
-  /** @internal */
-  _state: ClientState = "idle";
-  /** @internal */
-  readonly _options: ClientOptions;
-  /** @internal */
-  readonly _encoding;
-  /** @internal */
-  readonly _tokens;
-  /** @internal */
-  readonly _connector;
-  /** @internal */
-  readonly _outbox;
-  /** @internal */
-  readonly _requests;
-  /** @internal */
-  readonly _rooms = new Map<string, Room>();
-  /** @internal */
-  readonly _url: string;
-  /** @internal */
-  readonly _name: string;
-  /** @internal */
-  _id = 0;
-  /** Why every call rejects. @internal */
-  _error: RoomcastError | undefined;
-  /** @internal */
-  _waiters: ((error?: RoomcastError) => void)[] = [];
-  /** @internal */
-  _hasConnected = false;
+function makeClient(address: string, options: ClientOptions = {}): ClientHandle {
+  const encoding = options.encoding ?? json;
+  const clientName = options.client ?? randomName();
+  const emitter = makeEmitter<ClientEvents>();
+  const emit = emitter._emit;
+  const rooms = new Map<string, ReturnType<typeof makeRoom>>();
+  const waiters = new Set<(error?: RoomcastError) => void>();
+  let state: ClientState = "idle";
+  let id = 0;
+  // Why every call rejects.
+  let end: RoomcastError | undefined;
+  let hasConnected = false;
   // After a reconnect until all rooms have answered.
-  /** @internal */
-  _isResuming = false;
-  /** @internal */
-  _hasHole = false;
-  /** @internal */
-  _unlisten: (() => void)[] = [];
+  let isResuming = false;
+  let hasHole = false;
+  let listening: AbortController | undefined;
 
-  /** Opens nothing; the first `connect`, `join` or `publish` does. */
-  constructor(url: string, options: ClientOptions = {}) {
-    super();
-    this._url = url;
-    this._options = options;
-    this._encoding = options.encoding ?? json;
-    this._name = options.client ?? randomName();
-    const refresh = async (token: string) => {
-      const answer = await this._requests._ask({ type: "refresh", token }, undefined, this._connector._link);
-      return answer.type == "refreshed" ? answer.expires - answer.time : undefined;
-    };
-    this._tokens = keepTokens(options, refresh, (error) => this._fail(error));
-    this._outbox = makeOutbox(options, () => {
-      this._flush();
-      this._changed();
-    });
-    this._requests = makeRequests(() => this._nextId(), () => this._flush());
-    this._connector = makeConnector(this);
-  }
-
-  get state(): ClientState {
-    return this._state;
-  }
-
-  /** Publishes that are not acknowledged yet. */
-  get queued(): number {
-    return this._outbox._size();
-  }
-
-  /** Resolves when the node has taken the connection. */
-  connect(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const settle = (error?: RoomcastError) => (error ? reject(error) : resolve());
-      const error = this._start();
-      if (error || this._state == "connected") settle(error);
-      else this._waiters.push(settle);
-    });
-  }
-
-  /** Ends the client for good: everything that waits rejects with `closed`. */
-  async close(): Promise<void> {
-    this._end(new RoomcastError("closed"));
-  }
-
-  /** The handle of a room, the same each time. Options that differ throw `room_options`. */
-  room(name: string, options?: RoomOptions): Room {
-    let room = this._rooms.get(name);
-    if (!room) this._rooms.set(name, (room = new Room(this, name)));
-    if (options) {
-      if (room._options && differ(room._options, options)) {
-        throw new RoomcastError("room_options");
-      }
-      room._options ??= { ...options };
-    }
-    return room;
-  }
-
-  /** Opens a socket if there is none; why that cannot be. @internal */
-  _start(): RoomcastError | undefined {
-    if (this._error) return this._error;
-    if (!this._socketClass()) return new RoomcastError("no_websocket");
-    if (this._state == "idle") {
-      this._listen();
-      this._setState("connecting");
-      void this._connector._dial();
-    }
-    return;
-  }
-
-  /** @internal */
-  _publish(outgoing: Omit<Outgoing, "_data" | "_bytes">, frame: ClientFrame): void {
-    const id = (frame.id = this._nextId());
-    const _data = this._encoding.encode(frame);
-    const _bytes = typeof _data == "string" ? new TextEncoder().encode(_data).length : _data.length;
-    this._outbox._add(id, { ...outgoing, _data, _bytes });
-  }
-
-  /** The link on which rooms are to be joined. @internal */
-  _joinLink(): Link | undefined {
-    const { _link, _next } = this._connector;
-    return [_next, _link].find((link) => link?._connected);
-  }
-
-  /** A room has its answer, or needs none any more. @internal */
-  _answered(hasHole?: boolean): void {
-    this._hasHole ||= !!hasHole;
-    const link = this._connector._link;
-    if (this._isResuming && link && this._isOn(link)) {
-      this._isResuming = false;
-      if (!this._hasHole) this._emit("resumed", undefined);
-    }
-    this._flush();
-  }
-
-  /** @internal */
-  _nextId(): number {
-    return ++this._id;
-  }
-
-  /** @internal */
-  _address(tries: number): string {
-    const base = typeof location == "object" ? location.href : undefined;
-    const url = new URL(this._url, base);
-    url.protocol = url.protocol.replace("http", "ws");
-    const { user } = this._options;
-    const query = { client: this._name, tries: String(tries), ...(user && { user }) };
-    for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
-    return url.href;
-  }
-
-  /** @internal */
-  _socketClass(): SocketClass | undefined {
-    return this._options.WebSocket ?? (typeof WebSocket == "function" ? (WebSocket as SocketClass) : undefined);
-  }
-
-  /** @internal */
-  _setState(state: ClientState): void {
-    this._state = state;
-    this._changed();
-  }
-
-  /** @internal */
-  _fail(error: RoomcastError): void {
-    if (this._error) return;
-    this._end(error);
-    this._emit("failed", error);
-  }
-
-  /** @internal */
-  _onFrame(link: Link, frame: ServerFrame): void {
-    if (frame.type == "error") return this._onError(link, frame);
-    if (frame.type == "ack") return this._outbox._acked(frame);
-    if ("id" in frame && frame.id && this._requests._answered(frame.id, frame) && frame.type == "left") return;
-    if ("room" in frame) this._rooms.get(frame.room)?._onFrame(link, frame);
-  }
-
-  /** @internal */
-  _onError(link: Link, frame: ErrorFrame): void {
-    if (frame.id && (this._outbox._refused(frame) || this._requests._refused(frame))) return;
-    for (const room of this._rooms.values()) if (room._onError(link, frame)) return;
-  }
-
-  /** @internal */
-  _onLive(link: Link): void {
-    const isMove = link == this._connector._next;
-    const event = this._hasConnected ? "reconnected" : "connected";
-    if (!isMove) {
-      this._isResuming = this._hasConnected;
-      this._hasHole = false;
-      this._hasConnected = true;
-      this._setState("connected");
-    }
-    for (const room of this._rooms.values()) void room._enter(link);
-    if (isMove) return;
-    this._flush();
-    this._emit(event, undefined);
-    this._waiters.splice(0).forEach((settle) => settle());
-    this._answered();
-  }
-
-  /** @internal */
-  _onLost(link: Link): void {
-    this._outbox._lost(link);
-    this._requests._lost(link);
-    for (const room of this._rooms.values()) room._onLost(link);
-  }
-
-  /** @internal */
-  _reconnecting(event: ClientEvents["reconnecting"]): void {
-    this._emit("reconnecting", event);
-  }
-
-  /** @internal */
-  _isOn(link: Link): boolean {
-    return [...this._rooms.values()].every((room) => room._isOn(link));
-  }
+  const setState = (next: ClientState) => {
+    state = next;
+    emit("change", undefined);
+  };
+  const nextId = () => ++id;
+  const socketClass = () => options.WebSocket ?? (globalThis.WebSocket as SocketClass | undefined);
+  const isOn = (link: Link) => [...rooms.values()].every((room) => room._isOn(link));
 
   // While the client moves nothing new is sent on the old link: order holds on one link only.
-  /** @internal */
-  _flush(): void {
-    const { _link, _next } = this._connector;
+  const flush = () => {
+    const { _link, _next } = connector;
     if (!_link?._connected || _next?._connected) return;
-    this._outbox._send(_link);
-    this._requests._send(_link);
-  }
+    outbox._send(_link);
+  };
 
-  /** @internal */
-  _end(error: RoomcastError): void {
-    if (this._error) return;
-    this._error = error;
-    this._unlisten.forEach((unlisten) => unlisten());
-    this._connector._close();
-    this._setState("closed");
-    this._outbox._end(error);
-    this._requests._end(error);
-    for (const room of this._rooms.values()) room._end(error);
-    this._waiters.splice(0).forEach((settle) => settle(error));
-  }
+  const stop = (error: RoomcastError) => {
+    if (end) return;
+    end = error;
+    listening?.abort();
+    connector._close();
+    setState("closed");
+    outbox._end(error);
+    rooms.forEach((room) => room._end(error));
+    waiters.forEach((settle) => settle(error));
+    if (error.code != "closed") emit("failed", error);
+  };
 
-  /** @internal */
-  _listen(): void {
-    if (this._unlisten.length) return;
-    const listen = (target: EventTarget, name: string) => {
-      const wake = () => {
-        if (typeof document != "object" || !document.hidden) this._connector._wake();
-      };
-      target.addEventListener?.(name, wake);
-      this._unlisten.push(() => target.removeEventListener?.(name, wake));
-    };
-    listen(globalThis as unknown as EventTarget, "online");
-    listen(globalThis as unknown as EventTarget, "pageshow");
-    if (typeof document == "object") listen(document, "visibilitychange");
-  }
+  const listen = () => {
+    if (listening) return;
+    const { signal } = (listening = new AbortController());
+    const wake = () => document?.hidden || connector._wake();
+    const { window, document } = globalThis;
+    for (const name of ["online", "pageshow"]) window?.addEventListener?.(name, wake, { signal });
+    document?.addEventListener?.("visibilitychange", wake, { signal });
+  };
+
+  const onError = (link: Link, frame: ErrorFrame) => {
+    if (outbox._refused(frame)) return;
+    for (const room of rooms.values()) if (room._onError(link, frame)) return;
+  };
+
+  const tokens = keepTokens(
+    options,
+    async (token) => {
+      const answer = await core._ask({ type: "refresh", token }, undefined, connector._link);
+      return answer.type == "refreshed" ? answer.expires - answer.time : undefined;
+    },
+    stop,
+  );
+  const outbox = makeOutbox(options, () => {
+    flush();
+    emit("change", undefined);
+  });
+
+  const connector = makeConnector({
+    _options: options,
+    _encoding: encoding,
+    _tokens: tokens,
+    _socketClass: socketClass,
+    _nextId: nextId,
+    _setState: setState,
+    _fail: stop,
+    _flush: flush,
+    _isOn: isOn,
+    _reconnecting: (event) => emit("reconnecting", event),
+    _address(tries) {
+      const url = new URL(address, globalThis.location?.href);
+      url.protocol = url.protocol.replace("http", "ws");
+      const query = { ...compact({ user: options.user }), client: clientName, tries };
+      for (const [name, value] of Object.entries(query)) url.searchParams.set(name, String(value));
+      return url.href;
+    },
+    _onFrame(link: Link, frame: ServerFrame) {
+      if (frame.type == "error") return onError(link, frame);
+      // The room hears of answers too, and first: who asked may look at it. But for its own leaving.
+      const id = "id" in frame ? frame.id : undefined;
+      if ("room" in frame && !(id && frame.type == "left")) rooms.get(frame.room)?._onFrame(link, frame);
+      if (id) outbox._answered(id, frame);
+    },
+    _onLive(link, isMove) {
+      const event = hasConnected ? "reconnected" : "connected";
+      if (!isMove) {
+        isResuming = hasConnected;
+        hasHole = false;
+        hasConnected = true;
+        setState("connected");
+      }
+      rooms.forEach((room) => void room._enter(link));
+      if (isMove) return;
+      flush();
+      emit(event, undefined);
+      waiters.forEach((settle) => settle());
+      waiters.clear();
+      core._answered();
+    },
+    _onLost(link) {
+      outbox._lost(link);
+      rooms.forEach((room) => room._onLost(link));
+    },
+  });
+
+  const core: Core = {
+    _outbox: outbox,
+    _emitter: emitter,
+    _nextId: nextId,
+    _error: () => end,
+    _joinLink: () => [connector._next, connector._link].find((link) => link?._connected),
+    _holed() {
+      hasHole = true;
+    },
+    _answered() {
+      const { _link } = connector;
+      if (isResuming && _link && isOn(_link)) {
+        isResuming = false;
+        if (!hasHole) emit("resumed", undefined);
+      }
+      flush();
+    },
+    _start() {
+      if (end) return end;
+      if (!socketClass()) return new RoomcastError("no_websocket");
+      if (state == "idle") {
+        listen();
+        setState("connecting");
+        void connector._dial();
+      }
+      return;
+    },
+    _encode: encoding.encode,
+    _ask(frame, _member, _link) {
+      const id = (frame.id = nextId());
+      return new Promise((_done, _failed) => outbox._ask(id, { _data: encoding.encode(frame), _done, _failed, _member, _link }));
+    },
+  };
+
+  return {
+    on: emitter._on,
+    get state() {
+      return state;
+    },
+    get queued() {
+      return outbox._queued();
+    },
+    connect: () =>
+      new Promise((resolve, reject) => {
+        const settle = (error?: RoomcastError) => (error ? reject(error) : resolve());
+        const error = core._start();
+        if (error || state == "connected") settle(error);
+        else waiters.add(settle);
+      }),
+    async close() {
+      stop(new RoomcastError("closed"));
+    },
+    room(name, given) {
+      const room = rooms.get(name) ?? makeRoom(core, name);
+      const before = room._options();
+      if (given && before && differ(before, given)) throw new RoomcastError("room_options");
+      if (given && !before) room._adopt(given);
+      rooms.set(name, room);
+      return room;
+    },
+  };
 }
+
+/** A client of a node. A function in a class's clothes: what it makes keeps everything private. */
+export type Client = ClientHandle;
+export const Client = function (url: string, options?: ClientOptions) {
+  return makeClient(url, options);
+} as unknown as ClientConstructor;

@@ -1,7 +1,7 @@
 // The client's way to a socket and from one to the next: attempts, pauses, the reason of a failure,
 // final codes, planned moves. Knows of rooms only whether all are on a link.
 import { pause } from "./backoff.js";
-import { env, type Timer } from "./environment.js";
+import { compact } from "./compact.js";
 import { RoomcastError } from "./errors.js";
 import type { ServerFrame } from "./frames.js";
 import { openLink, type Link } from "./link.js";
@@ -9,24 +9,20 @@ import { probe } from "./probe.js";
 import { isNoToken, type Tokens } from "./tokens.js";
 import type { ClientOptions, ClientState, Encoding, SocketClass } from "./types.js";
 
-const STEADY_AFTER_MS = 5e3;
-const MOVE_TIMEOUT_MS = 5e3;
-const PROBE_INTERVAL_MS = 3e4;
-const NO_CLOSE_FRAME = 1006;
-const IDLE = 4002;
-const EXPIRED = 4100;
-const REPLACED = 4503;
+const enum Time {
+  SteadyMs = 5e3,
+  MoveMs = 5e3,
+  ProbeMs = 3e4,
+}
+const enum Code {
+  NoCloseFrame = 1006,
+  Idle = 4002,
+  Expired = 4100,
+}
 // What the node says of these in its Close frame, should a proxy have taken the text away.
-const REASONS: Record<number, string> = {
-  1002: "protocol",
-  1003: "unsupported",
-  1007: "bad_utf8",
-  1008: "policy",
-  1009: "too_big",
-  4501: "banned",
-  4502: "disconnected",
-  [REPLACED]: "replaced",
-};
+const REASONS: Record<number, string> = { 4501: "banned", 4502: "disconnected", 4503: "replaced" };
+// Of RFC 6455, those that say that this client will not do.
+const FINAL_CODES = [1002, 1003, 1007, 1008, 1009];
 const FINAL_PROBLEMS = ["no_token", "bad_token", "bad_origin", "banned"];
 
 export interface ConnectorOwner {
@@ -41,7 +37,7 @@ export interface ConnectorOwner {
   _fail(error: RoomcastError): void;
   _onFrame(link: Link, frame: ServerFrame): void;
   /** The node has said `connected` on the link that counts, or on the one beside it. */
-  _onLive(link: Link): void;
+  _onLive(link: Link, isMove: boolean): void;
   /** Nothing more comes on this link, nor is anything answered. */
   _onLost(link: Link): void;
   /** Something may be sent on the link that counts now. */
@@ -57,8 +53,6 @@ export interface Connector {
   _next?: Link | undefined;
   /** Opens a socket: the one that counts, or one beside it. */
   _dial(isMove?: boolean): Promise<void>;
-  /** Goes over to the link beside, once everything is there or no more time is. */
-  _settle(isForced?: boolean): void;
   /** The page or the network is back: what looks open may be dead, and a long pause may end. */
   _wake(): void;
   _close(): void;
@@ -75,40 +69,40 @@ export function makeConnector(owner: ConnectorOwner): Connector {
   let notBefore = 0;
   // What is under way: an attempt, or the question why one failed. Another takes its place.
   let dialing: object | undefined;
-  let timer: Timer | undefined;
-  let moveTimer: Timer | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let moveTimer: ReturnType<typeof setTimeout> | undefined;
 
   const nextPause = () => pause(++failures, backoff);
 
   const dialAfter = (ms: number) => {
-    env._cancel(timer);
-    timer = env._later(() => connector._dial(), ms);
+    clearTimeout(timer);
+    timer = setTimeout(() => connector._dial(), ms);
   };
   const moveAfter = (ms: number) => {
-    env._cancel(moveTimer);
-    if (!connector._next) moveTimer = env._later(() => connector._dial(true), ms);
+    clearTimeout(moveTimer);
+    if (!connector._next) moveTimer = setTimeout(() => connector._dial(true), ms);
   };
 
   const tell = (delayMs: number, code?: number | string) => {
     owner._setState("reconnecting");
-    owner._reconnecting({ attempt: ++attempt, delayMs, ...(code !== undefined && { code }) });
+    owner._reconnecting(compact({ attempt: ++attempt, delayMs, code }));
   };
   const retry = (code?: number | string, floorMs = 0) => {
     const delayMs = floorMs + nextPause();
-    notBefore = env._now() + floorMs;
+    notBefore = performance.now() + floorMs;
     dialAfter(delayMs);
     tell(delayMs, code);
   };
 
   // Why no connection came of it.
   const diagnose = async (url: string, token: string | undefined) => {
-    if (env._now() - probed < PROBE_INTERVAL_MS) return retry();
+    if (performance.now() - probed < Time.ProbeMs) return retry();
     const mine = (dialing = {});
-    probed = env._now();
+    probed = performance.now();
     const problem = await probe(url, token, handshakeTimeout);
     if (dialing != mine) return;
     if (!problem) return retry();
-    const { _status, _code = "", _detail, _retryAfterMs } = problem;
+    const { _status, _code, _detail, _retryAfterMs } = problem;
     const hasExpired = _code == "expired_token";
     if (hasExpired && owner._tokens._isCallback && !hasRenewed) {
       hasRenewed = true;
@@ -129,20 +123,27 @@ export function makeConnector(owner: ConnectorOwner): Connector {
       probed = -Infinity;
       hasRenewed = false;
       owner._tokens._lives(frame.expires && frame.expires - frame.time);
-      if (link == connector._next) moveTimer = env._later(() => connector._settle(true), MOVE_TIMEOUT_MS);
-      owner._onLive(link);
+      const isMove = link == connector._next;
+      if (isMove) moveTimer = setTimeout(() => settle(true), Time.MoveMs);
+      owner._onLive(link, isMove);
     } else owner._onFrame(link, frame);
-    connector._settle();
+    settle();
   };
 
   const goOver = () => {
     const old = connector._link!;
-    env._cancel(moveTimer);
+    clearTimeout(moveTimer);
     connector._link = connector._next;
     connector._next = undefined;
     old._drop();
     owner._onLost(old);
     if (connector._link?._connected) owner._flush();
+  };
+
+  // Goes over to the link beside, once everything is there or no more time is.
+  const settle = (isForced?: boolean) => {
+    const { _link, _next } = connector;
+    if (_next?._connected && (isForced || (!_link?._owed.size && owner._isOn(_next)))) goOver();
   };
 
   const onEnd = (link: Link, url: string, token: string | undefined, code?: number, reason = "") => {
@@ -155,16 +156,18 @@ export function makeConnector(owner: ConnectorOwner): Connector {
     if (connector._next) {
       // `replaced` is the doing of the move. What was to be one is the next attempt now.
       goOver();
-      if (!connector._link?._connected) tell(0, code);
+      if (connector._link?._connected) return;
+      owner._tokens._rest();
+      tell(0, code);
       return;
     }
     connector._close();
     owner._onLost(link);
-    if (env._now() - link._since >= STEADY_AFTER_MS && link._connected) failures = 0;
-    if (code == EXPIRED) owner._tokens._spent();
-    if (isFinal(code)) owner._fail(new RoomcastError(/^[a-z_]+$/.test(reason) ? reason : (REASONS[code] ?? "closed")));
-    else if (code == IDLE) owner._setState("idle");
-    else if (link._connected || (code && code > NO_CLOSE_FRAME)) retry(code);
+    if (performance.now() - link._since >= Time.SteadyMs && link._connected) failures = 0;
+    if (code == Code.Expired) owner._tokens._spent();
+    if (isFinal(code)) owner._fail(new RoomcastError(/^[a-z_]+$/.test(reason) ? reason : (REASONS[code] ?? "close_" + code)));
+    else if (code == Code.Idle) owner._setState("idle");
+    else if (link._connected || (code && code > Code.NoCloseFrame)) retry(code);
     else void diagnose(url, token);
   };
 
@@ -172,45 +175,42 @@ export function makeConnector(owner: ConnectorOwner): Connector {
     async _dial(isMove) {
       const mine = (dialing = {});
       timer = undefined;
+      // What fails before is the token's fault, what fails after the address's.
+      let hasToken = false;
       try {
         const token = await owner._tokens._get();
         if (dialing != mine) return;
-        let url = "";
-        try {
-          url = owner._address(++tries);
-          const link = openLink(
-            owner._socketClass()!,
-            url,
-            token,
-            owner._encoding,
-            handshakeTimeout,
-            () => owner._nextId(),
-            onFrame,
-            (link, code, reason) => onEnd(link, url, token, code, reason),
-          );
-          connector[isMove ? "_next" : "_link"] = link;
-        } catch (error) {
-          owner._fail(new RoomcastError("bad_url", String(error)));
-        }
+        hasToken = true;
+        const address = owner._address(++tries);
+        const link = openLink(
+          owner._socketClass()!,
+          address,
+          token,
+          owner._encoding,
+          handshakeTimeout,
+          owner._nextId,
+          onFrame,
+          (link, code, reason) => onEnd(link, address, token, code, reason),
+        );
+        // Private names are shortened: none may be put together at run time.
+        if (isMove) connector._next = link;
+        else connector._link = link;
       } catch (error) {
         if (dialing != mine) return;
         if (isNoToken(error)) owner._fail(error);
+        else if (hasToken) owner._fail(new RoomcastError("bad_url", String(error)));
         else if (isMove) moveAfter(nextPause());
         else retry();
       }
     },
-    _settle(isForced) {
-      const { _link, _next } = connector;
-      if (_next?._connected && (isForced || (!_link?._owed.size && owner._isOn(_next)))) goOver();
-    },
     _wake() {
       connector._link?._test();
       // A whole office comes back online at once: not all in one moment.
-      if (timer) dialAfter(Math.max(notBefore - env._now(), 0) + pause(1, backoff));
+      if (timer) dialAfter(Math.max(notBefore - performance.now(), 0) + pause(1, backoff));
     },
     _close() {
-      env._cancel(timer);
-      env._cancel(moveTimer);
+      clearTimeout(timer);
+      clearTimeout(moveTimer);
       timer = dialing = undefined;
       connector._link?._drop();
       connector._next?._drop();
@@ -223,5 +223,5 @@ export function makeConnector(owner: ConnectorOwner): Connector {
 
 // By ranges, so that codes of later nodes tell too.
 function isFinal(code = 0): code is number {
-  return code in REASONS || (code >= 3500 && code < 4000) || (code >= 4500 && code < 5000);
+  return FINAL_CODES.includes(code) || (code >= 3500 && code < 4000) || (code >= 4500 && code < 5000);
 }

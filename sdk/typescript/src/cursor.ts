@@ -3,8 +3,11 @@
 // and makes no hole out of numbers.
 import type { Position } from "./frames.js";
 
-const ANNOUNCED = 1;
-const BEGUN = 2;
+const enum Snapshot {
+  None,
+  Announced,
+  Begun,
+}
 
 export type Cursor = ReturnType<typeof makeCursor>;
 
@@ -12,15 +15,15 @@ export function makeCursor(position?: Position) {
   // Where the node goes on from, while a hole is not named yet or a snapshot is on its way. The
   // position stays behind: a connection lost in between must hide nothing.
   let ahead: Position | undefined;
-  let snapshot = 0;
+  let snapshot = Snapshot.None;
 
   const stand = ({ epoch, seq }: Position) => {
     position = { epoch, seq };
     ahead = undefined;
-    snapshot = 0;
+    snapshot = Snapshot.None;
   };
-  const expect = ({ epoch, seq }: Position, stage: number) => {
-    ahead = { epoch, seq };
+  const expect = (at: Position, stage: Snapshot) => {
+    ahead = at;
     snapshot = stage;
   };
 
@@ -29,8 +32,8 @@ export function makeCursor(position?: Position) {
     _position: () => position,
 
     _joined(at: Position, recovered?: boolean, hasState?: boolean) {
-      if (hasState) expect(at, ANNOUNCED);
-      else if (position && recovered === false) expect(at, 0);
+      if (hasState) expect(at, Snapshot.Announced);
+      else if (position && recovered === false) expect(at, Snapshot.None);
       else stand(further(position, at));
     },
 
@@ -50,20 +53,20 @@ export function makeCursor(position?: Position) {
       if (!epoch) return;
       const known = position?.epoch == epoch ? position.seq : 0;
       const end = { epoch, seq: to };
-      if (hasState) expect(end, ANNOUNCED);
+      if (hasState) expect(end, Snapshot.Announced);
       else if (to > known && !snapshot) stand(end);
       return to > known ? { _from: Math.max(from, known + 1), _end: end } : undefined;
     },
 
     _reset(at: Position, hasState?: boolean) {
-      if (hasState) expect(at, ANNOUNCED);
+      if (hasState) expect(at, Snapshot.Announced);
       else stand(at);
     },
 
     /** A part of a snapshot; whether it is the first. */
     _part(at: Position, more: boolean): boolean {
-      const isFirst = snapshot != BEGUN || ahead?.seq != at.seq || ahead.epoch != at.epoch;
-      if (more) expect(at, BEGUN);
+      const isFirst = snapshot != Snapshot.Begun || ahead?.seq != at.seq || ahead.epoch != at.epoch;
+      if (more) expect(at, Snapshot.Begun);
       else stand(at);
       return isFirst;
     },

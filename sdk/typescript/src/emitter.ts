@@ -1,41 +1,36 @@
 // Listeners by name. What a listener throws is reported, and stops neither the others nor the client.
 
-export class Emitter<E> {
-  /** @internal */
-  _listeners = new Map<keyof E | "change", Set<(event: never) => void>>();
+/** What every handle tells its observers besides its events (see `observe.ts`). */
+export interface Observed {
+  change: undefined;
+}
+export type On<E> = <K extends keyof E>(name: K, f: (event: E[K]) => void) => () => void;
 
-  /** Calls `f` at each event of that name. Returns a function that ends it. */
-  on<K extends keyof E>(name: K, f: (event: E[K]) => void): () => void {
+export function makeEmitter<E>() {
+  type All = E & Observed;
+  const listeners = new Map<keyof All, Set<(event: never) => void>>();
+  const of = (name: keyof All) => {
+    const known = listeners.get(name) ?? new Set();
+    listeners.set(name, known);
+    return known;
+  };
+  const on: On<E> = (name, f) => {
     // A function of its own for each call, so that `f` may listen twice.
-    const listener = (event: E[K]) => f(event);
-    let listeners = this._listeners.get(name);
-    if (!listeners) this._listeners.set(name, (listeners = new Set()));
-    listeners.add(listener);
-    return () => void this._listeners.get(name)?.delete(listener);
-  }
-
-  /** @internal */
-  _has(name: keyof E): boolean {
-    return !!this._listeners.get(name)?.size;
-  }
-
-  /** @internal */
-  _emit<K extends keyof E>(name: K, event: E[K]): void {
-    this._listeners.get(name)?.forEach((listener) => call(listener as (event: E[K]) => void, event));
-  }
-
-  /** Tells observers (see `observe.ts`) that something of the handle is different now. @internal */
-  _changed(): void {
-    this._listeners.get("change")?.forEach((listener) => call(listener as (event: undefined) => void, undefined));
-  }
-}
-
-function call<T>(listener: (event: T) => void, event: T): void {
-  try {
-    listener(event);
-  } catch (error) {
-    setTimeout(() => {
-      throw error;
+    const listener: typeof f = (event) => f(event);
+    of(name).add(listener);
+    return () => void of(name).delete(listener);
+  };
+  const emit = <K extends keyof All>(name: K, event: All[K]) =>
+    of(name).forEach((listener) => {
+      try {
+        (listener as (event: All[K]) => void)(event);
+      } catch (error) {
+        setTimeout(() => {
+          throw error;
+        });
+      }
     });
-  }
+  return { _on: on, _emit: emit, _has: (name: keyof E) => of(name).size > 0 };
 }
+
+export type Emitter<E> = ReturnType<typeof makeEmitter<E>>;

@@ -182,7 +182,11 @@ export type ServerFrame =
   | ErrorFrame;
 
 /** What a client sends. Absent fields are left out. */
-export type ClientFrame = { type: string; id?: number } & Record<string, unknown>;
+export interface ClientFrame {
+  type: string;
+  id?: number;
+  [field: string]: unknown;
+}
 
 // The required fields of each type, by kind: strings; numbers; booleans; lists; objects. The rest of
 // a frame is optional. Types that no part of the client asks for are left out, and so ignored.
@@ -235,8 +239,6 @@ export function isServerFrame(value: unknown): value is ServerFrame {
 
 /** A frame without what only the wire needs. */
 export function fields<F extends ServerFrame>(frame: F): Omit<F, "type" | "id"> {
-  const rest: Omit<F, "type" | "id"> & { type?: unknown; id?: unknown } = { ...frame };
-  delete rest.type;
-  delete rest.id;
-  return rest;
+  const { type: _, id: __, ...rest } = frame as { type: unknown; id?: unknown };
+  return rest as Omit<F, "type" | "id">;
 }

@@ -3,7 +3,9 @@
 import { RoomcastError } from "./errors.js";
 import type { Message } from "./types.js";
 
-const HELD_MESSAGES = 10_000;
+const enum Limit {
+  HeldMessages = 10_000,
+}
 
 export interface MessageIterator extends AsyncIterator<Message, undefined> {
   _push(message: Message): void;
@@ -13,15 +15,13 @@ export interface MessageIterator extends AsyncIterator<Message, undefined> {
 
 export function iterate(onEnd: (iterator: MessageIterator) => void): MessageIterator {
   let held: Message[] = [];
-  // Taking from the front of a long array one by one would move it each time.
-  let taken = 0;
   let isOver = false;
   let failure: RoomcastError | undefined;
   let wake = () => {};
 
   const iterator = {
     _push(message: Message) {
-      if (held.length - taken < HELD_MESSAGES) held.push(message);
+      if (held.length < Limit.HeldMessages) held.push(message);
       else iterator._finish(new RoomcastError("slow_reader"));
       wake();
     },
@@ -32,14 +32,9 @@ export function iterate(onEnd: (iterator: MessageIterator) => void): MessageIter
       wake();
     },
     async next(): Promise<IteratorResult<Message, undefined>> {
-      while (taken == held.length && !isOver) await new Promise<void>((resolve) => (wake = resolve));
-      const value = held[taken++];
-      if (taken > 500) {
-        held = held.slice(taken);
-        taken = 0;
-      }
+      while (!held.length && !isOver) await new Promise<void>((resolve) => (wake = resolve));
+      const value = held.shift();
       if (value) return { value, done: false };
-      taken = held.length;
       const error = failure;
       failure = undefined;
       if (error) throw error;
@@ -47,7 +42,6 @@ export function iterate(onEnd: (iterator: MessageIterator) => void): MessageIter
     },
     async return(): Promise<IteratorResult<Message, undefined>> {
       held = [];
-      taken = 0;
       iterator._finish();
       return { value: undefined, done: true };
     },

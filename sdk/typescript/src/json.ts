@@ -32,8 +32,9 @@ export const json: Encoding = {
   protocol: "roomcast.v1.json",
   encode: (frame) => JSON.stringify(frame, replace),
   decode(data) {
-    if (typeof data != "string") throw new TypeError("not text");
+    // What is no text becomes one that is no JSON.
+    const text = String(data);
     // A reviver makes parsing several times slower: most frames hold no bytes.
-    return JSON.parse(data, data.includes('"$bin"') ? revive : undefined);
+    return JSON.parse(text, text.includes('"$bin"') ? revive : undefined);
   },
 };

@@ -1,13 +1,14 @@
 // One WebSocket from its opening to its end: encoding, the handshake's deadline, and noticing that
 // the node is silent. Knows no room, opens no second socket. Another transport would take its place.
-import { env, type Timer } from "./environment.js";
 import { isServerFrame, type ClientFrame, type ConnectedFrame, type ServerFrame } from "./frames.js";
 import type { Encoding, SocketClass } from "./types.js";
 
-const ANSWER_TIMEOUT_MS = 1e4;
-// Frames that came so lately say that the node lives, though its answer to a ping is still behind them.
-const RECENT_MS = 5e3;
-const DEFAULT_HEARTBEAT_MS = 25e3;
+const enum Time {
+  AnswerMs = 1e4,
+  // Frames that came so lately say that the node lives, though its answer to a ping is still behind them.
+  RecentMs = 5e3,
+  HeartbeatMs = 25e3,
+}
 
 export interface Link {
   /** What the node said first; without it the handshake is not over. */
@@ -38,25 +39,25 @@ export function openLink(
   onEnd: (link: Link, code?: number, reason?: string) => void,
 ): Link {
   let heard = 0;
-  let timer: Timer | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
   let ping = 0;
   let isOver = false;
 
   const socket = new Socket(url, token ? [encoding.protocol, "roomcast.token." + token] : [encoding.protocol]);
-  const silence = () => env._now() - heard;
+  const silence = () => performance.now() - heard;
   const arm = (f: () => void, ms: number) => {
-    env._cancel(timer);
-    timer = env._later(f, Math.max(ms, 1));
+    clearTimeout(timer);
+    timer = setTimeout(f, Math.max(ms, 1));
   };
   const end = (code?: number, reason?: string) => {
     if (isOver) return;
     link._drop();
     onEnd(link, code, reason);
   };
-  const expectAnswer = () => arm(() => (silence() < RECENT_MS ? expectAnswer() : end()), ANSWER_TIMEOUT_MS);
+  const expectAnswer = () => arm(() => (silence() < Time.RecentMs ? expectAnswer() : end()), Time.AnswerMs);
   // After a heartbeat without any frame the node is asked: a page does not see the node's own pings.
   const watch = () => {
-    const interval = link._connected?.heartbeat.interval_ms || DEFAULT_HEARTBEAT_MS;
+    const interval = link._connected?.heartbeat.interval_ms || Time.HeartbeatMs;
     arm(() => (silence() < interval ? watch() : link._test()), interval - silence());
   };
 
@@ -76,7 +77,7 @@ export function openLink(
     },
     _drop() {
       isOver = true;
-      env._cancel(timer);
+      clearTimeout(timer);
       socket.close(1000);
     },
     _test() {
@@ -91,7 +92,7 @@ export function openLink(
   socket.onmessage = ({ data }: { data: unknown }) => {
     if (isOver) return;
     let frame: unknown;
-    heard = env._now();
+    heard = performance.now();
     try {
       frame = encoding.decode(data);
     } catch {

@@ -1,12 +1,13 @@
 // Rooms with `load`: the application's state, read together with its position, closes what resuming
 // cannot. Holds messages meanwhile. Pure but for the application's own function and a pause.
 import { pause } from "./backoff.js";
-import { env } from "./environment.js";
 import type { Position } from "./frames.js";
 import type { Message, RoomOptions } from "./types.js";
 
 // Beyond this the held ones are let go, and the room is joined again from the loaded position.
-const HELD_MESSAGES = 10_000;
+const enum Limit {
+  HeldMessages = 10_000,
+}
 
 export type Loader = ReturnType<typeof makeLoader>;
 
@@ -26,7 +27,7 @@ export function makeLoader() {
           const { epoch, seq } = await load(signal);
           return signal.aborted ? undefined : { epoch, seq };
         } catch {
-          await new Promise<void>((resolve) => env._later(resolve, pause(failures)));
+          await new Promise((resolve) => setTimeout(resolve, pause(failures)));
         }
       }
       return;
@@ -42,7 +43,7 @@ export function makeLoader() {
 
     /** Whether the message is kept for later. */
     _hold(message: Message): boolean {
-      if (held && held.push(message) > HELD_MESSAGES) {
+      if (held && held.push(message) > Limit.HeldMessages) {
         held = [];
         hole = message;
       }

@@ -1,10 +1,13 @@
 // Who is in a room, kept by revision: changes above the list's are applied, a list that is older
 // than what is known is asked for again. Pure; somebody else asks and sets timers.
-import type { Counts, CountFrame, MembersFrame, PresenceFrame, UserChangeFrame } from "./frames.js";
+import type { Counts, CountFrame, PresenceFrame, UserChangeFrame } from "./frames.js";
+import { compact } from "./compact.js";
 import { shareMap } from "./shared-map.js";
-import type { Member } from "./types.js";
+import type { Member, MemberPage } from "./types.js";
 
 export type MemberChange = UserChangeFrame | CountFrame | PresenceFrame;
+
+export type MemberList = ReturnType<typeof makeMemberList>;
 
 export function makeMemberList() {
   const map = shareMap<Member>();
@@ -22,21 +25,21 @@ export function makeMemberList() {
   };
 
   const apply = (change: MemberChange): boolean => {
-    const isPresence = change.type == "presence";
-    const isCount = change.type == "count";
     const next = change.rev ?? rev + 1;
-    if (next < rev || (next == rev && !isCount)) return false;
+    // A `count` of the same revision only corrects the numbers.
+    if (next < rev || (next == rev && change.type != "count")) return false;
     if (change.type == "presence") {
       const { user = "", info, status } = change;
       const known = map._map.get(user);
       if (known) map._write().set(user, member(user, info === undefined ? known.info : info, status ?? known.status));
-    } else if (change.type == "count") {
+    } else {
+      count(change);
+      if (change.type == "user_joined") map._write().set(change.user, member(change.user, change.info, "active"));
+      else if (change.type == "user_left") map._write().delete(change.user);
       // In place of events: nobody knows any more who is there.
-      if (!change.list && next > rev) map._replace(new Map());
-    } else if (change.type == "user_left") map._write().delete(change.user);
-    else map._write().set(change.user, member(change.user, change.info, "active"));
+      else if (change.type == "count" && !change.list && next > rev) map._replace(new Map());
+    }
     rev = change.rev ?? rev;
-    if (!isPresence) count(change);
     return true;
   };
 
@@ -59,6 +62,15 @@ export function makeMemberList() {
       return true;
     },
 
+    /** Nothing is known, nor asked for. */
+    _clear() {
+      map._replace(new Map());
+      rev = -1;
+      hasList = false;
+      since = undefined;
+      count({});
+    },
+
     /** The list is no longer known: after this any revision counts. */
     _reset() {
       want(-1);
@@ -71,7 +83,7 @@ export function makeMemberList() {
     },
 
     /** Takes a whole list; false if it is older than what was known when it was asked for. */
-    _take(pages: MembersFrame[]): boolean {
+    _take(pages: MemberPage[]): boolean {
       const first = pages[0]!;
       const isWhole = first.rev_epoch != revEpoch || first.rev >= needed;
       if (!isWhole && hasList) return false;
@@ -93,5 +105,5 @@ export function makeMemberList() {
 }
 
 function member(user: string, info: unknown, status: Member["status"]): Member {
-  return { user, ...(info !== undefined && { info }), ...(status && { status }) };
+  return compact({ user, info, status });
 }

@@ -1,318 +1,355 @@
 // A room's membership: joining and joining again on whatever link, and what the node's frames about
 // the room mean. Knows the client only as what asks and sends.
 import { pause } from "./backoff.js";
+import { compact } from "./compact.js";
 import { makeCursor } from "./cursor.js";
-import { Emitter } from "./emitter.js";
-import { env, type Timer } from "./environment.js";
+import { makeEmitter, type Emitter } from "./emitter.js";
 import { RoomcastError } from "./errors.js";
-import { fields, type ErrorFrame, type GapFrame, type JoinedFrame, type Position, type ResetFrame, type ServerFrame } from "./frames.js";
+import { fields, type ClientFrame, type ErrorFrame, type GapFrame, type JoinedFrame, type Position, type ResetFrame, type ServerFrame } from "./frames.js";
 import type { MessageIterator } from "./iterate.js";
 import type { Link } from "./link.js";
 import { makeLoader } from "./loader.js";
+import { makeMemberList } from "./members.js";
 import { makePeople } from "./people.js";
 import { makeStateMap } from "./state-map.js";
 import { askFor, isNoToken } from "./tokens.js";
-import type { Client } from "./client.js";
-import type { Message, RoomEvents, RoomOptions, RoomStatus } from "./types.js";
+import type { Item, Outbox } from "./outbox.js";
+import type { ClientEvents, Message, RoomEvents, RoomOptions, RoomStatus } from "./types.js";
 
-// Positions of one's own messages with `echo: false` that may still come back.
-const OWN_MESSAGES = 10_000;
+const enum Limit {
+  // Positions of one's own messages with `echo: false` that may still come back.
+  OwnMessages = 10_000,
+}
 
-export class Membership extends Emitter<RoomEvents> {
-  /** @internal */
-  _options: RoomOptions | undefined;
-  /** @internal */
-  _status: RoomStatus = "left";
-  /** @internal */
-  _cursor = makeCursor();
-  /** @internal */
-  _state = makeStateMap();
-  /** @internal */
-  readonly _people = makePeople(this);
-  /** @internal */
-  readonly _loader = makeLoader();
-  /** @internal */
-  readonly _iterators = new Set<MessageIterator>();
-  // Each is called once: with an error, or when the room is joined.
-  /** @internal */
-  readonly _waiters = new Set<(error?: RoomcastError) => void>();
-  /** @internal */
-  _isWanted = false;
+/** What a room needs of its client. */
+export interface Core {
+  readonly _outbox: Outbox;
+  readonly _emitter: Emitter<ClientEvents>;
+  _nextId(): number;
+  /** Opens a socket if there is none; why that cannot be. */
+  _start(): RoomcastError | undefined;
+  /** Why every call rejects. */
+  _error(): RoomcastError | undefined;
+  /** The link on which rooms are to be joined. */
+  _joinLink(): Link | undefined;
+  /** A room has its answer, or needs none any more. */
+  _answered(): void;
+  /** Something is missing in a room: not everything is resumed. */
+  _holed(): void;
+  _encode(frame: ClientFrame): string | Uint8Array<ArrayBuffer>;
+  _ask(frame: ClientFrame, member?: Item["_member"], link?: Link): Promise<ServerFrame>;
+}
+
+type Settle = (error?: RoomcastError) => void;
+
+export type Membership = ReturnType<typeof makeMembership>;
+
+export function makeMembership(core: Core, name: string) {
+  const emitter = makeEmitter<RoomEvents>();
+  let options: RoomOptions | undefined;
+  let status: RoomStatus = "left";
+  let cursor = makeCursor();
+  let state = makeStateMap();
+  let isWanted = false;
   // Where it is a member, and where it has asked to be one.
-  /** @internal */
-  _link: Link | undefined;
-  /** @internal */
-  _joining: { _link: Link; _id?: number } | undefined;
-  /** @internal */
-  _refusals = 0;
-  /** @internal */
-  _timer: Timer | undefined;
+  let link: Link | undefined;
+  let joining: { _link: Link; _id?: number } | undefined;
+  let refusals = 0;
+  let timer: ReturnType<typeof setTimeout> | undefined;
   // Whether it was joined by a position that was loaded because of a hole, and no answer has come.
-  /** @internal */
-  _isSecond = false;
-  /** @internal */
-  readonly _own = new Set<string>();
+  let isSecond = false;
   // What this connection shows, said again after each rejoin.
-  /** @internal */
-  _shown: { info?: unknown; status?: "active" | "away" } = {};
-  /** @internal */
-  readonly _client: Client;
-  readonly name: string;
+  let shown: { info?: unknown; status?: "active" | "away" } = {};
+  const own = new Set<string>();
+  const iterators = new Set<MessageIterator>();
+  const waiters = new Set<Settle>();
+  const loader = makeLoader();
+  const emit = emitter._emit;
 
-  /** @internal */
-  constructor(client: Client, name: string) {
-    super();
-    this._client = client;
-    this.name = name;
-  }
+  /** Asks as soon as there is a link; with `isMembers` as soon as the room is joined on it. */
+  const ask = async <T extends ServerFrame["type"]>(
+    type: T | "leave",
+    more?: object,
+    isMembers?: boolean,
+    on?: Link,
+  ): Promise<Omit<ServerFrame & { type: T }, "type" | "id">> => {
+    const error = isMembers && !isWanted ? new RoomcastError("not_joined") : core._start();
+    if (error) throw error;
+    const frame = { type, room: name, ...more };
+    return fields((await core._ask(frame, isMembers ? membership : undefined, on)) as ServerFrame & { type: T });
+  };
+  const leaveOn = (on: Link | undefined) => on && ask("leave", {}, false, on).catch(() => {});
+  const list = makeMemberList();
+  const people = makePeople(emitter, list, (page) => ask("members", compact({ page })));
 
-  /** @internal */
-  _page(page?: string): Promise<ServerFrame> {
-    return this._client._requests._ask({ type: "members", room: this.name, ...(page && { page }) });
-  }
+  const setStatus = (next: RoomStatus) => {
+    status = next;
+    emit("change", undefined);
+  };
+  const settle: Settle = (error) => {
+    waiters.forEach((waiter) => waiter(error));
+    waiters.clear();
+  };
+  const finish = (error?: RoomcastError) => iterators.forEach((iterator) => iterator._finish(error));
 
-  /** @internal */
-  _isMember(link: Link): boolean {
-    return this._link == link;
-  }
-
-  /** Whether nothing is to come of joining on this link. @internal */
-  _isOn(link: Link): boolean {
-    return !this._isWanted || this._link == link;
-  }
-
-  /** Begins to be wanted, as somebody who knows nothing. @internal */
-  _begin(): void {
-    this._isWanted = true;
-    this._isSecond = false;
-    this._cursor = makeCursor();
-    this._state = makeStateMap();
-    this._refusals = 0;
-    this._setStatus("joining");
-    const link = this._client._joinLink();
-    if (link) void this._enter(link);
-  }
-
-  /** Joins on this link. Where nothing is to be waited for, `join` is sent before this returns. @internal */
-  async _enter(link: Link, isLenient?: boolean): Promise<void> {
-    if (!this._isWanted) return;
-    const joining: Membership["_joining"] = (this._joining = { _link: link });
-    const { load, token, history, presence, since, strict, info } = this._options ?? {};
+  /** Joins on this link. Where nothing is to be waited for, `join` is sent before this returns. */
+  const enter = async (on: Link | undefined, isLenient?: boolean) => {
+    if (!isWanted || !on) return;
+    const mine: typeof joining = (joining = { _link: on });
+    const { load, token, history, presence, since, strict, info } = options ?? {};
     let roomToken: string | undefined;
     try {
-      if (load && !this._cursor._position()) {
-        const at = await this._loader._run(load);
-        if (!at || this._joining != joining) return;
-        this._cursor = makeCursor(at);
+      if (load && !cursor._position()) {
+        const at = await loader._run(load);
+        if (!at || joining != mine) return;
+        cursor = makeCursor(at);
       }
       if (token !== undefined) roomToken = await askFor(token);
     } catch (error) {
-      if (this._joining != joining) return;
-      if (isNoToken(error)) this._out(error);
-      else this._enterLater(link);
-      return;
+      if (joining != mine) return;
+      return isNoToken(error) ? out(error, { code: error.code }) : enterLater(on);
     }
-    if (this._joining != joining) return;
-    const from = this._cursor._position() ?? since;
-    const shown = this._shown.info ?? info;
-    link._send({
-      type: "join",
-      id: (joining._id = this._client._nextId()),
-      room: this.name,
-      ...(from ? { since: from } : history !== undefined && { history }),
-      ...(presence && { presence }),
-      ...(strict && !isLenient && { strict }),
-      ...(shown !== undefined && { info: shown }),
-      ...(roomToken && { token: roomToken }),
-    });
-  }
+    if (joining != mine) return;
+    const from = cursor._position() ?? since;
+    on._send(
+      compact({
+        type: "join",
+        id: (mine._id = core._nextId()),
+        room: name,
+        since: from,
+        history: from ? undefined : history,
+        presence: presence || undefined,
+        strict: (strict && !isLenient) || undefined,
+        info: shown.info ?? info,
+        token: roomToken,
+      }),
+    );
+  };
+  const enterLater = (on: Link, floorMs = 0) => {
+    const mine = (joining = { _link: on });
+    timer = setTimeout(() => {
+      if (joining == mine) void enter(on);
+    }, floorMs + pause(++refusals));
+  };
 
-  /** @internal */
-  _enterLater(link: Link, floorMs = 0): void {
-    const joining = (this._joining = { _link: link });
-    this._timer = env._later(() => {
-      if (this._joining == joining) void this._enter(link);
-    }, floorMs + pause(++this._refusals));
-  }
-
-  /** @internal */
-  _onLost(link: Link): void {
-    if (this._joining?._link == link) this._joining = undefined;
-    if (this._link != link) return;
-    this._link = undefined;
-    this._people._lost();
-    this._setStatus("resuming");
-  }
-
-  /** The client has ended. @internal */
-  _end(error: RoomcastError): void {
-    if (this._isWanted) this._out(error, undefined);
-    this._finish(error.code == "closed" ? undefined : error);
-  }
-
-  /** The room is left, for whatever reason; `event` is told, unless it was the application's wish. @internal */
-  _out(error: RoomcastError, event: RoomEvents["left"] | undefined = { code: error.code }, isOwn?: boolean): void {
-    const isTold = !isOwn && this._status != "joining";
-    this._isWanted = false;
-    this._link = this._joining = undefined;
-    env._cancel(this._timer);
-    this._loader._stop();
-    this._people._left();
-    this._client._requests._left(this);
-    this._setStatus("left");
-    this._answer(error);
+  /** The room is left, for whatever reason; without an event it was the application's wish. */
+  const out = (error: RoomcastError, event?: RoomEvents["left"]) => {
+    const isTold = event && status != "joining";
+    isWanted = false;
+    link = joining = undefined;
+    clearTimeout(timer);
+    loader._stop();
+    people._left();
+    core._outbox._end(new RoomcastError("not_joined"), membership);
+    setStatus("left");
+    settle(error);
     if (isTold) {
-      this._emit("left", event);
-      this._finish();
+      emit("left", event);
+      finish();
     }
-    this._client._answered();
-  }
+    core._answered();
+  };
 
-  /** @internal */
-  _answer(error?: RoomcastError): void {
-    this._waiters.forEach((waiter) => waiter(error));
-    this._waiters.clear();
-  }
+  const onLost = (lost: Link) => {
+    if (joining?._link == lost) joining = undefined;
+    if (link != lost) return;
+    link = undefined;
+    people._lost();
+    setStatus("resuming");
+  };
 
-  /** @internal */
-  _finish(error?: RoomcastError): void {
-    this._iterators.forEach((iterator) => iterator._finish(error));
-  }
-
-  /** Whether the error was about this room. @internal */
-  _onError(link: Link, { id, room, code, message, retry_after_ms }: ErrorFrame): boolean {
-    const joining = this._joining;
-    if (!id || joining?._link != link || joining._id != id) {
-      if (room != this.name) return false;
-      this._emit("error", new RoomcastError(code, message));
-    } else if (retry_after_ms !== undefined || code == "bus_unavailable") this._enterLater(link, retry_after_ms);
-    else if (code == "unrecoverable" && this._options?.load) {
-      // The second time the hole is told, in place of a third loading.
-      if (this._isSecond) void this._enter(link, true);
-      else void this._reload();
-    } else this._out(new RoomcastError(code, message));
-    return true;
-  }
-
-  /** @internal */
-  _onFrame(link: Link, frame: ServerFrame): void {
-    if (frame.type == "joined") return this._onJoined(link, frame);
-    if (link != this._link) return;
-    const { _cursor, _people, _state } = this;
-    switch (frame.type) {
-      case "message": {
-        const epoch = _cursor._message(frame.seq);
-        if (epoch === undefined) return;
-        this._tellState(_state._message(frame));
-        _people._arrived(frame.seq);
-        if (!this._own.delete(epoch + frame.seq)) this._deliver(Object.assign(frame, { epoch }));
-        return;
-      }
-      case "gap": {
-        const gap = _cursor._gap(frame.from, frame.to, frame.state);
-        if (gap) this._onHole({ ...frame, from: gap._from }, gap._end);
-        return;
-      }
-      case "reset":
-        _cursor._reset(frame, frame.state);
-        return this._onHole(frame, frame);
-      case "state":
-        return this._tellState(_state._part(frame, _cursor._part(frame, frame.more)));
-      case "signal":
-        return this._emit("signal", fields(frame));
-      case "receipts":
-        return this._emit("receipts", fields(frame));
-      case "left":
-        // The end of the room's own token is no leave where another can be had.
-        if (frame.reason == "expired" && typeof this._options?.token == "function") {
-          this._onLost(link);
-          void this._enter(link);
-        } else this._out(new RoomcastError("not_joined"), frame.reason ? { reason: frame.reason } : {});
-        return;
-      default:
-        _people._onFrame(frame, this._options?.presence);
-    }
-  }
-
-  /** @internal */
-  _onJoined(link: Link, frame: JoinedFrame): void {
-    const { _joining } = this;
-    if (_joining?._link != link || _joining._id != frame.id) return;
+  const onJoined = (on: Link, frame: JoinedFrame) => {
+    if (joining?._link != on || joining._id != frame.id) return;
     const isComplete = frame.recovered !== false;
-    this._joining = undefined;
-    this._link = link;
-    this._refusals = 0;
-    this._cursor._joined(frame, frame.recovered, frame.state);
-    if (isComplete) this._isSecond = false;
-    this._setStatus("joined");
-    this._people._joined(frame, this._options?.presence);
-    if (this._shown.status == "away") link._send({ type: "presence", room: this.name, status: "away" });
-    this._answer();
-    this._client._answered(!isComplete);
-  }
+    joining = undefined;
+    link = on;
+    refusals = 0;
+    cursor._joined(frame, frame.recovered, frame.state);
+    if (isComplete) isSecond = false;
+    else core._holed();
+    setStatus("joined");
+    people._joined(frame, options?.presence);
+    if (shown.status == "away") on._send({ type: "presence", room: name, status: "away" });
+    settle();
+    core._answered();
+  };
+
+  const deliver = (message: Message) => {
+    if (loader._hold(message)) return;
+    iterators.forEach((iterator) => iterator._push(message));
+    emit("message", message);
+  };
+  const tellState = (keys: string[]) => {
+    for (const key of keys) emit("state", compact({ key, entry: state._map._map.get(key) }));
+    if (keys.length) emit("change", undefined);
+  };
 
   // Something is missing up to `end`: the application reads it by itself, or is told.
-  /** @internal */
-  _onHole(frame: GapFrame | ResetFrame, { epoch, seq }: Position): void {
-    this._client._hasHole = true;
-    if (this._options?.load && !this._isSecond) {
-      if (this._loader._begin({ epoch, seq })) void this._reload();
+  const onHole = (frame: GapFrame | ResetFrame, { epoch, seq }: Position) => {
+    core._holed();
+    if (options?.load && !isSecond) {
+      if (loader._begin({ epoch, seq })) void reload();
       return;
     }
-    this._isSecond = false;
-    if (!this._has(frame.type)) this._finish(new RoomcastError(frame.type));
-    if (frame.type == "reset") return this._emit("reset", fields(frame));
-    this._emit("gap", fields(frame));
-    this._client._emit("gap", fields(frame));
-  }
-
-  /** @internal */
-  async _reload(): Promise<void> {
-    const { _loader, _options, _client } = this;
-    const at = _options?.load && (await _loader._run(_options.load));
+    isSecond = false;
+    if (!emitter._has(frame.type)) finish(new RoomcastError(frame.type));
+    const told = fields(frame);
+    emit(frame.type as "gap", told as RoomEvents["gap"]);
+    if (frame.type == "gap") core._emitter._emit("gap", told as RoomEvents["gap"]);
+  };
+  const reload = async () => {
+    const at = options?.load && (await loader._run(options.load));
     if (!at) return;
-    const kept = _loader._finish(at);
+    const kept = loader._finish(at);
     if (kept) {
-      this._cursor._passed(at);
-      return kept.forEach((message) => this._deliver(message));
+      cursor._passed(at);
+      return kept.forEach(deliver);
     }
-    this._isSecond = true;
-    this._cursor = makeCursor(at);
-    const member = this._link;
-    const link = member ?? this._joining?._link;
-    this._link = undefined;
-    if (!link) return;
+    isSecond = true;
+    cursor = makeCursor(at);
     // A member cannot join: it leaves first, and nothing of the old membership counts any more.
-    if (member) _client._requests._ask({ type: "leave", room: this.name }, undefined, link).catch(() => {});
-    void this._enter(link);
-  }
+    const on = link ?? joining?._link;
+    void leaveOn(link);
+    link = undefined;
+    void enter(on);
+  };
 
-  /** @internal */
-  _deliver(message: Message): void {
-    if (this._loader._hold(message)) return;
-    this._iterators.forEach((iterator) => iterator._push(message));
-    this._emit("message", message);
-  }
+  const membership = {
+    name,
+    on: emitter._on,
+    get status() {
+      return status;
+    },
+    get position() {
+      return cursor._position();
+    },
+    get state() {
+      return state._map._read();
+    },
+    get members() {
+      return list._map._read();
+    },
+    get count() {
+      return list._count;
+    },
+    get users() {
+      return list._users;
+    },
+    get unread() {
+      return people._marks().unread;
+    },
+    get read() {
+      return people._marks().read;
+    },
+    async leave() {
+      if (!isWanted) return;
+      const links = new Set([link, joining?._id ? joining._link : undefined]);
+      out(new RoomcastError("aborted"));
+      finish();
+      await Promise.all([...links].map(leaveOn));
+    },
 
-  /** @internal */
-  _tellState(keys: string[]): void {
-    for (const key of keys) {
-      const entry = this._state._map._map.get(key);
-      this._emit("state", entry ? { key, entry } : { key });
-    }
-    if (keys.length) this._changed();
-  }
+    _ask: ask,
+    _people: people,
+    _iterators: iterators,
+    _options: () => options,
+    _link: () => link,
+    _isMember: (on: Link) => link == on,
+    _enter: enter,
+    _onLost: onLost,
 
-  /** A message of one's own that is not to come back. @internal */
-  _skip({ epoch, seq }: Position): void {
-    this._own.add(epoch + seq);
-    // A set is in the order of adding: the first is the oldest.
-    if (this._own.size > OWN_MESSAGES) for (const oldest of this._own) return void this._own.delete(oldest);
-  }
+    _adopt(given: RoomOptions) {
+      options = { ...given };
+    },
+    /** Whether nothing is to come of joining on this link. */
+    _isOn: (on: Link) => !isWanted || link == on,
+    /** What the node sees of this connection from now on. */
+    _show(change: typeof shown) {
+      shown = { ...shown, ...change };
+    },
 
-  /** @internal */
-  _setStatus(status: RoomStatus): void {
-    this._status = status;
-    this._changed();
-  }
+    /** Wants to be a member. */
+    _join(waiter: Settle) {
+      if (status == "joined") return waiter();
+      waiters.add(waiter);
+      if (isWanted) return;
+      isWanted = true;
+      isSecond = false;
+      cursor = makeCursor();
+      state = makeStateMap();
+      refusals = 0;
+      setStatus("joining");
+      void enter(core._joinLink());
+    },
+    /** The application does not wait for this any more. */
+    _giveUp(waiter: Settle) {
+      waiters.delete(waiter);
+      if (!waiters.size && status == "joining") void membership.leave();
+    },
+    /** The client has ended. */
+    _end(error: RoomcastError) {
+      if (isWanted) out(error);
+      finish(error.code == "closed" ? undefined : error);
+    },
+
+    /** A message of one's own that is not to come back. */
+    _skip({ epoch, seq }: Position) {
+      own.add(epoch + seq);
+      // A set is in the order of adding: the first is the oldest.
+      if (own.size > Limit.OwnMessages) own.delete([...own][0]!);
+    },
+
+    /** Whether the error was about this room. */
+    _onError(on: Link, { id, room, code, message, retry_after_ms }: ErrorFrame): boolean {
+      if (!id || joining?._link != on || joining._id != id) {
+        if (room != name) return false;
+        emit("error", new RoomcastError(code, message));
+      } else if (retry_after_ms !== undefined || code == "bus_unavailable") enterLater(on, retry_after_ms);
+      else if (code == "unrecoverable" && options?.load) {
+        // The second time the hole is told, in place of a third loading.
+        if (isSecond) void enter(on, true);
+        else void reload();
+      } else out(new RoomcastError(code, message), { code });
+      return true;
+    },
+
+    _onFrame(on: Link, frame: ServerFrame) {
+      if (frame.type == "joined") return onJoined(on, frame);
+      if (on != link) return;
+      switch (frame.type) {
+        case "message": {
+          const epoch = cursor._message(frame.seq);
+          if (epoch === undefined) return;
+          tellState(state._message(frame));
+          people._arrived(frame.seq);
+          if (!own.delete(epoch + frame.seq)) deliver(Object.assign(fields(frame), { epoch }));
+          return;
+        }
+        case "gap": {
+          const gap = cursor._gap(frame.from, frame.to, frame.state);
+          if (gap) onHole({ ...frame, from: gap._from }, gap._end);
+          return;
+        }
+        case "reset":
+          cursor._reset(frame, frame.state);
+          return onHole(frame, frame);
+        case "state":
+          return tellState(state._part(frame, cursor._part(frame, frame.more)));
+        case "signal":
+          return emit("signal", fields(frame));
+        case "receipts":
+          return emit("receipts", fields(frame));
+        case "left":
+          // The end of the room's own token is no leave where another can be had.
+          if (frame.reason == "expired" && typeof options?.token == "function") {
+            onLost(on);
+            void enter(on);
+          } else out(new RoomcastError("not_joined"), compact({ reason: frame.reason }));
+          return;
+        default:
+          people._onFrame(frame, options?.presence);
+      }
+    },
+  };
+  return membership;
 }

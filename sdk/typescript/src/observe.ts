@@ -1,7 +1,6 @@
 // For the bindings of this package only (React, Vue, Svelte), not for applications: learn of any
 // change of a handle, the ones without an event of their own included. Knows no handle's inside.
-import type { Client } from "./client.js";
-import type { Room } from "./room.js";
+import type { Client, Room } from "./api.js";
 
 interface Observable {
   on(name: "change", f: () => void): () => void;

@@ -1,81 +1,74 @@
 // The people of one room as its members see them: the list and when it is asked for, who is typing,
 // how far the user has read. Knows the room only by what it is given.
-import { env, type Timer } from "./environment.js";
-import type { Counts, JoinedFrame, MembersFrame, ServerFrame, TypingFrame } from "./frames.js";
-import { makeMemberList } from "./members.js";
-import type { ReadMarks, RoomEvents } from "./types.js";
+import type { Emitter } from "./emitter.js";
+import type { Counts, JoinedFrame, ServerFrame } from "./frames.js";
+import type { MemberList } from "./members.js";
+import type { MemberPage, ReadMarks, RoomEvents } from "./types.js";
 
-const STALE_LIST_MS = 1e3;
-const TYPING_INTERVAL_MS = 1e3;
-
-export interface PeopleOwner {
-  /** Asks for a page of the member list. */
-  _page(page?: string): Promise<ServerFrame>;
-  _emit<K extends keyof RoomEvents>(name: K, event: RoomEvents[K]): void;
-  _changed(): void;
+const enum Pause {
+  StaleListMs = 1e3,
+  TypingMs = 1e3,
 }
 
 export type People = ReturnType<typeof makePeople>;
 
-export function makePeople(owner: PeopleOwner) {
-  let list = makeMemberList();
+/** `askPage` asks for a page of the member list. */
+export function makePeople({ _emit }: Emitter<RoomEvents>, list: MemberList, askPage: (page?: string) => Promise<MemberPage>) {
   let marks: ReadMarks = { received: 0, read: 0, unread: 0 };
   // The last seq that counts in `unread`; undefined where the room keeps no such numbers.
   let last: number | undefined;
   let typed = -Infinity;
-  let timer: Timer | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
   const typing = new Map<string, RoomEvents["typing"]>();
 
   const tell = () => {
-    owner._emit("presence", undefined);
-    owner._changed();
+    _emit("presence", undefined);
+    _emit("change", undefined);
   };
 
   const mark = (received: number, read: number, unread: number) => {
-    owner._emit("read", (marks = { received, read, unread }));
-    owner._changed();
+    _emit("read", (marks = { received, read, unread }));
+    _emit("change", undefined);
   };
 
   /** Reads the whole list after so long; another reading takes the place of this one. */
   const readAfter = (ms: number) => {
-    env._cancel(timer);
-    const mine = (timer = env._later(async () => {
-      const pages: MembersFrame[] = [];
+    clearTimeout(timer);
+    const mine = (timer = setTimeout(async () => {
+      const pages: MemberPage[] = [];
       let page: string | undefined;
       try {
         do {
-          const frame = await owner._page(page);
-          if (timer != mine || frame.type != "members") return;
+          const frame = await askPage(page);
+          if (timer != mine) return;
           pages.push(frame);
           page = frame.more;
         } while (page);
-        if (!list._take(pages)) readAfter(STALE_LIST_MS);
+        if (!list._take(pages)) readAfter(Pause.StaleListMs);
         tell();
       } catch {
         // A page that was asked for too late begins again; a room without a list has none.
-        if (timer == mine && page) readAfter(STALE_LIST_MS);
+        if (timer == mine && page) readAfter(Pause.StaleListMs);
       }
     }, ms));
   };
 
-  const onTyping = ({ user, connection, active }: Omit<TypingFrame, "type" | "room">) => {
-    const name = user ?? connection ?? "";
-    const event = { ...(user !== undefined && { user }), ...(connection !== undefined && { connection }), active };
-    if (active) typing.set(name, event);
+  const onTyping = (event: RoomEvents["typing"]) => {
+    const name = event.user ?? event.connection ?? "";
+    if (event.active) typing.set(name, event);
     else if (!typing.delete(name)) return;
-    owner._emit("typing", event);
+    _emit("typing", event);
   };
 
   /** Nothing more is heard: nobody is known to type, and a list is not read to its end. */
   const lost = () => {
-    env._cancel(timer);
+    clearTimeout(timer);
     timer = undefined;
     typed = -Infinity;
     typing.forEach((event) => onTyping({ ...event, active: false }));
   };
 
   return {
-    _list: () => list,
     _marks: () => marks,
     _lost: lost,
 
@@ -91,7 +84,7 @@ export function makePeople(owner: PeopleOwner) {
 
     _left() {
       lost();
-      list = makeMemberList();
+      list._clear();
       last = undefined;
       tell();
     },
@@ -108,8 +101,10 @@ export function makePeople(owner: PeopleOwner) {
           list._reset();
           if (hasPresence) readAfter(frame.after_ms);
           return;
-        case "typing":
-          return onTyping(frame);
+        case "typing": {
+          const { type: _, room: __, ...event } = frame;
+          return onTyping(event);
+        }
         case "received":
           last = Math.max(last ?? 0, frame.seq);
           mark(frame.seq, frame.read, last - frame.read);
@@ -121,13 +116,13 @@ export function makePeople(owner: PeopleOwner) {
       if (last === undefined || seq <= last) return;
       last = seq;
       marks = { ...marks, unread: marks.unread + 1 };
-      owner._changed();
+      _emit("change", undefined);
     },
 
     /** Whether the node is to be told that the user writes: not at each key. */
     _isToTell(active: boolean): boolean {
-      const now = env._now();
-      if (active && now - typed < TYPING_INTERVAL_MS) return false;
+      const now = performance.now();
+      if (active && now - typed < Pause.TypingMs) return false;
       typed = active ? now : -Infinity;
       return true;
     },

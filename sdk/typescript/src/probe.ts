@@ -1,18 +1,16 @@
 // Why a handshake failed: browsers hide it, so the same address is asked by a plain GET. Decides
 // nothing; an answer that cannot be read is no answer.
-import { env } from "./environment.js";
-import { isRecord } from "./frames.js";
 
 export interface Problem {
   _status: number;
-  _code: string | undefined;
-  _detail: string | undefined;
+  _code: string;
+  _detail: string;
   _retryAfterMs: number;
 }
 
 export async function probe(url: string, token: string | undefined, timeoutMs: number): Promise<Problem | undefined> {
   const abort = new AbortController();
-  const timer = env._later(() => abort.abort(), timeoutMs);
+  const timer = setTimeout(() => abort.abort(), timeoutMs);
   const get = (credentials: RequestCredentials) =>
     fetch(url.replace(/^ws/, "http"), {
       credentials,
@@ -23,17 +21,16 @@ export async function probe(url: string, token: string | undefined, timeoutMs: n
   try {
     // A cookie may be the credential; where CORS forbids to send it, the reason is another one.
     const response = await (token ? get("omit") : get("include").catch(() => get("omit")));
-    const body: unknown = await response.json().catch(() => 0);
-    const { code, detail } = isRecord(body) ? body : ({} as Record<string, unknown>);
+    const { code = "", detail = code } = Object(await response.json().catch(() => 0)) as Record<string, unknown>;
     return {
       _status: response.status,
-      _code: code ? String(code) : undefined,
-      _detail: detail ? String(detail) : undefined,
+      _code: String(code),
+      _detail: String(detail),
       _retryAfterMs: (Number(response.headers.get("retry-after")) || 0) * 1e3,
     };
   } catch {
     return;
   } finally {
-    env._cancel(timer);
+    clearTimeout(timer);
   }
 }

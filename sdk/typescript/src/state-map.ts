@@ -1,6 +1,7 @@
 // The values of a state room. A snapshot takes the place of the whole map when its last part has
 // come, so that a reader never sees half of one. Pure.
 import type { MessageFields, StateFields, StateFrame } from "./frames.js";
+import { compact } from "./compact.js";
 import { shareMap } from "./shared-map.js";
 import type { StateEntry } from "./types.js";
 
@@ -40,5 +41,5 @@ export function makeStateMap() {
 }
 
 function value({ data, seq, time, user, points }: StateFields): StateEntry {
-  return { data, seq, time, ...(user !== undefined && { user }), ...(points && { points }) };
+  return compact({ data, seq, time, user, points });
 }

@@ -1,11 +1,14 @@
 // The connection's token: asked for when one is needed and early enough to go on without a break,
 // one asking at a time. Its life runs from its receipt. Knows no socket and no frame.
 import { pause } from "./backoff.js";
-import { env, type Timer } from "./environment.js";
 import { RoomcastError } from "./errors.js";
 import type { ClientOptions } from "./types.js";
 
-const ASKING_INTERVAL_MS = 1e3;
+const enum Limit {
+  AskingMs = 1e3,
+  // Timers hold 31 bits: a longer pause would end at once.
+  TimerMs = 0x7fffffff,
+}
 
 export type Tokens = ReturnType<typeof keepTokens>;
 
@@ -25,26 +28,26 @@ export function keepTokens(
   let due = Infinity;
   let asked = -Infinity;
   let asking: Promise<string> | undefined;
-  let timer: Timer | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
   let failures = 0;
 
   const askNow = async () => {
-    const wait = asked + ASKING_INTERVAL_MS - env._now();
-    if (wait > 0) await new Promise<void>((resolve) => env._later(resolve, wait));
-    asked = env._now();
+    const wait = asked + Limit.AskingMs - performance.now();
+    if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
+    asked = performance.now();
     return askFor(source);
   };
   const ask = () => (asking ??= askNow().finally(() => (asking = undefined)));
-  const part = (ms: number) => ms * (0.75 + 0.15 * env._random());
+  const part = (ms: number) => ms * (0.75 + 0.15 * Math.random());
 
   const renewLater = (ms: number, end: number) => {
-    const mine = (timer = env._later(async () => {
+    const mine = (timer = setTimeout(async () => {
       const isOver = () => timer !== mine;
       try {
         const next = await ask();
         if (isOver()) return;
         if (next == value) {
-          const left = end - env._now();
+          const left = end - performance.now();
           if (left > 0) renewLater(part(left), end);
           return;
         }
@@ -57,7 +60,7 @@ export function keepTokens(
         if (isNoToken(error)) fail(error);
         else renewLater(pause(++failures), end);
       }
-    }, ms));
+    }, Math.min(ms, Limit.TimerMs)));
   };
 
   /** The node has taken the value, which ends after so long. */
@@ -66,13 +69,13 @@ export function keepTokens(
     failures = 0;
     if (!isCallback || ms === undefined) return;
     const lead = part(ms);
-    due = env._now() + lead;
-    renewLater(lead, env._now() + ms);
+    due = performance.now() + lead;
+    renewLater(lead, performance.now() + ms);
   };
 
   /** There is no connection: nothing is to be renewed. */
   const rest = () => {
-    env._cancel(timer);
+    clearTimeout(timer);
     timer = undefined;
   };
 
@@ -83,7 +86,7 @@ export function keepTokens(
     async _get(): Promise<string | undefined> {
       // An option that is there and empty counts: a client that was to have a token never goes without.
       if (!("token" in options)) return;
-      if (isCallback && (!value || env._now() >= due)) {
+      if (isCallback && (!value || performance.now() >= due)) {
         value = await ask();
         due = Infinity;
       }

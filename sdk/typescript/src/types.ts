@@ -4,6 +4,7 @@ import type {
   MemberEntry,
   MembersFrame,
   MessageFields,
+  PresenceFrame,
   PresenceStatus,
   ReceiptsFrame,
   SignalFrame,
@@ -139,5 +140,6 @@ export interface Published extends Position {
   time: number;
 }
 export type HistoryPage = Omit<HistoryFrame, "type" | "id">;
+export type Shown = Omit<PresenceFrame, "type" | "id">;
 export type MemberPage = Omit<MembersFrame, "type" | "id">;
 export type { MemberEntry };

@@ -172,8 +172,8 @@ describe("coming back", () => {
   test("coming online cuts a long pause short, but not below the node's own delay", async () => {
     const server = serve();
     const target = new EventTarget();
-    vi.stubGlobal("addEventListener", target.addEventListener.bind(target));
-    vi.stubGlobal("removeEventListener", target.removeEventListener.bind(target));
+    vi.stubGlobal("window", target);
+    vi.stubGlobal("document", { hidden: false });
     server.refusal = { status: 503, code: "full", retryAfter: 20 };
     const client = clientOf(server);
     void outcome(client.connect());
@@ -196,8 +196,8 @@ describe("final codes and statuses", () => {
     [4501, "banned"],
     [4502, "disconnected"],
     [4503, "replaced"],
-    [1009, "too_big"],
-    [4599, "closed"],
+    [1009, "close_1009"],
+    [4599, "close_4599"],
   ])("after the close code %i the client fails with its reason", async (code, reason) => {
     const server = serve();
     const client = clientOf(server);
@@ -206,6 +206,16 @@ describe("final codes and statuses", () => {
     server.disconnect(code);
     await pass(60_000);
     expect([failed.map(({ code }) => code), client.state, server.handshakes.length]).toEqual([[reason], "closed", 1]);
+  });
+
+  test("the reason of the Close frame is the code of the failure", async () => {
+    const server = serve();
+    const client = clientOf(server);
+    const failed = record<{ code: string }>(client, "failed");
+    await outcome(Promise.all([client.connect(), pass()]));
+    server.disconnect(1009, "too_big");
+    await pass();
+    expect(failed[0]?.code).toBe("too_big");
   });
 
   test.each([1000, 1001, 1011, 1012, 1013, 4000, 4001, 4003, 4100])("after %i the client comes back", async (code) => {
