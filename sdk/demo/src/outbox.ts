@@ -25,11 +25,17 @@ const codeOf = (error: unknown): string =>
   typeof error === "object" && error !== null && "code" in error ? String(error.code) : "unknown";
 
 export class Outbox {
-  private items: readonly Outgoing[] = [];
   private readonly subscribers = new Set<() => void>();
   private last = 0;
   /** Namespaces that answered a publish with receipts by `unsupported`. */
   private readonly withoutReceipts = new Set<string>();
+
+  private items: readonly Outgoing[];
+
+  /** With those of another session that were not sent: one may try them again. */
+  constructor(unsent: readonly Outgoing[] = []) {
+    this.items = unsent.filter(({ state }) => state !== "sent").map((item) => ({ code: "closed", ...item, state: "failed" }));
+  }
 
   readonly subscribe = (f: () => void): (() => void) => {
     this.subscribers.add(f);

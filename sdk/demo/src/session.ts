@@ -5,6 +5,7 @@ import { nextIndicator } from "./indicator";
 import type { ConnectionEvent, Indicator } from "./indicator";
 import { madeUpName } from "./names";
 import { Outbox } from "./outbox";
+import type { Outgoing } from "./outbox";
 import type { Settings } from "./settings";
 
 const NAME_KEY = "roomcast-name";
@@ -47,13 +48,16 @@ export class Sessions {
 
   /** With another name, or the same one after the client has stopped. */
   restart(user: string): void {
-    const { client, id } = this.current;
-    this.current = this.begin(id + 1, user);
-    // A moment for the rooms to be left: else others see the old name until its grace is over.
-    setTimeout(() => void client.close(), LEAVING);
+    const { client, id, outbox } = this.current;
+    const isConnected = this.indicator.kind === "connected";
+    // While connected what waits is sent, and the rooms are left, within a moment: else others would see the
+    // old name until its grace is over. Without a connection the old client must not come back with what is kept here.
+    this.current = this.begin(id + 1, user, isConnected ? [] : outbox.view());
+    if (isConnected) setTimeout(() => void client.close(), LEAVING);
+    else void client.close();
   }
 
-  private begin(id: number, user: string): Session {
+  private begin(id: number, user: string, unsent: readonly Outgoing[] = []): Session {
     this.storage?.setItem(NAME_KEY, user);
     const { socket, token } = this.settings;
     const client = new Client(socket, token === "" ? { user } : { token });
@@ -65,7 +69,7 @@ export class Sessions {
     client.on("gap", (event) => tell({ name: "gap", ...event }));
     client.on("failed", ({ code, message }) => tell({ name: "failed", code, message }));
     queueMicrotask(() => tell({ name: "opened" }));
-    return { id, user, client, outbox: new Outbox() };
+    return { id, user, client, outbox: new Outbox(unsent) };
   }
 
   /** What an old client still tells is not shown. */

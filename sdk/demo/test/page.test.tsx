@@ -152,6 +152,21 @@ it("comes under another name, and the old one has left", async () => {
   expect(text("members")).not.toMatch(/ann(?!-)/u);
 });
 
+it("keeps what was not sent when one takes another name offline", async () => {
+  server.refusal = "away";
+  server.disconnect();
+  await wait(1);
+  await write("input", "unsent");
+  await write("name", "anna");
+  expect(text("messages")).toMatch(/unsent.*not sent: closed/u);
+  server.refusal = undefined;
+  await wait(35_000);
+  const button = [...page.querySelectorAll("button")].find(({ textContent }) => textContent === "Try again");
+  act(() => button?.click());
+  await wait();
+  expect([seqs(), server.room("demo:lobby").log.map(({ user }) => user)]).toEqual([[1], ["anna"]]);
+});
+
 it("says who is typing, and tells others of oneself", async () => {
   server.room("demo:lobby").tell({ type: "typing", user: "bob", active: true });
   await wait();

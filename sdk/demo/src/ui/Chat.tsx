@@ -55,7 +55,7 @@ export function Chat({ room: name, user, outbox, connection, onReset }: ChatProp
           outgoing={outgoing}
           pending={pendingOf(outgoing, name, messages)}
           isOnline={connection.kind === "connected"}
-          isJoining={status === "joining"}
+          status={status}
           outbox={outbox}
           onAtEnd={setAtEnd}
         />

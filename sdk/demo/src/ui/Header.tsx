@@ -54,6 +54,9 @@ function useNow(isCounting: boolean): number {
 
 function Bell({ onBell }: { onBell: () => void }) {
   const { unread } = useReadMarks();
+  useEffect(() => {
+    document.title = unread > 0 ? `(${unread}) Roomcast` : "Roomcast";
+  }, [unread]);
   return (
     <button type="button" className="bell" onClick={onBell} data-unread={unread > 0}>
       <BellIcon />

@@ -1,7 +1,7 @@
 // The conversation: rows of a room, then own messages on their way. Only a window of it is in the page.
 import { useEffect, useRef, useState } from "react";
 import type { KeyboardEvent } from "react";
-import type { Message, Room } from "@roomcast/client";
+import type { Message, Room, RoomStatus } from "@roomcast/client";
 import { useClient } from "@roomcast/client/react";
 import { chatRoom } from "../hooks/rooms";
 import { useRowWindow } from "../hooks/row-window";
@@ -12,6 +12,12 @@ import { DownIcon } from "./icons";
 import { MessageRow } from "./MessageRow";
 import { PendingRow } from "./PendingRow";
 
+const EMPTY: Readonly<Record<RoomStatus, string>> = {
+  joining: "Joining the room.",
+  joined: "Nothing here yet. Say hello: everybody who opens this room sees it.",
+  resuming: "Waiting for the connection.",
+  left: "You are not in this room: the node does not admit you here.",
+};
 const PAGE = 50;
 /** Nearer to the end than this (CSS pixels) counts as there. */
 const END = 48;
@@ -24,12 +30,12 @@ interface MessageListProps {
   readonly outgoing: readonly Outgoing[];
   readonly pending: readonly Outgoing[];
   readonly isOnline: boolean;
-  readonly isJoining: boolean;
+  readonly status: RoomStatus;
   readonly outbox: Outbox;
   readonly onAtEnd: (isAtEnd: boolean) => void;
 }
 
-export function MessageList({ room: name, user, messages, notices, outgoing, pending, isOnline, isJoining, outbox, onAtEnd }: MessageListProps) {
+export function MessageList({ room: name, user, messages, notices, outgoing, pending, isOnline, status, outbox, onAtEnd }: MessageListProps) {
   const room = chatRoom(useClient(), name);
   const scroller = useRef<HTMLDivElement>(null);
   const [isAtEnd, setAtEnd] = useState(true);
@@ -66,7 +72,7 @@ export function MessageList({ room: name, user, messages, notices, outgoing, pen
         onScroll={look} onKeyDown={toStart}>
         <div className="rows">
           {canLoad && count >= all.length && <button type="button" className="plain earlier" onClick={load}>Earlier messages</button>}
-          {isEmpty && <p className="empty">{isJoining ? "Joining the room." : "Nothing here yet. Say hello: everybody who opens this room sees it."}</p>}
+          {isEmpty && <p className="empty">{EMPTY[status]}</p>}
           <ol>
             {rowsOf(all.slice(all.length - count), notices, room.position?.epoch ?? "").map((row) => row.kind === "notice"
               ? <li key={row.id} className="notice">{row.text}</li>
