@@ -44,6 +44,8 @@ export interface ConnectorOwner {
   _flush(): void;
   /** Whether every room is on this link. */
   _isOn(link: Link): boolean;
+  /** Whether something asked on this link has no answer. */
+  _owes(link: Link | undefined): boolean;
 }
 
 export interface Connector {
@@ -84,7 +86,6 @@ export function makeConnector(owner: ConnectorOwner): Connector {
   };
 
   const tell = (delayMs: number, code?: number | string) => {
-    owner._setState("reconnecting");
     owner._reconnecting(compact({ attempt: ++attempt, delayMs, code }));
   };
   const retry = (code?: number | string, floorMs = 0) => {
@@ -143,7 +144,7 @@ export function makeConnector(owner: ConnectorOwner): Connector {
   // Goes over to the link beside, once everything is there or no more time is.
   const settle = (isForced?: boolean) => {
     const { _link, _next } = connector;
-    if (_next?._connected && (isForced || (!_link?._owed.size && owner._isOn(_next)))) goOver();
+    if (_next?._connected && (isForced || (owner._isOn(_next) && !owner._owes(_link)))) goOver();
   };
 
   const onEnd = (link: Link, url: string, token: string | undefined, code?: number, reason = "") => {
@@ -165,7 +166,7 @@ export function makeConnector(owner: ConnectorOwner): Connector {
     owner._onLost(link);
     if (performance.now() - link._since >= Time.SteadyMs && link._connected) failures = 0;
     if (code == Code.Expired) owner._tokens._spent();
-    if (isFinal(code)) owner._fail(new RoomcastError(/^[a-z_]+$/.test(reason) ? reason : (REASONS[code] ?? "close_" + code)));
+    if (isFinal(code)) owner._fail(new RoomcastError(REASONS[code] || reason || "close_" + code));
     else if (code == Code.Idle) owner._setState("idle");
     else if (link._connected || (code && code > Code.NoCloseFrame)) retry(code);
     else void diagnose(url, token);

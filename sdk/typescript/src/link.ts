@@ -15,8 +15,6 @@ export interface Link {
   _connected?: ConnectedFrame;
   /** When it said that. */
   _since: number;
-  /** Requests of this link without an answer. */
-  readonly _owed: Set<number>;
   _send(frame: ClientFrame): void;
   _write(data: string | Uint8Array<ArrayBuffer>): void;
   /** Lets go of the socket; nothing more is told of it. */
@@ -63,9 +61,7 @@ export function openLink(
 
   const link: Link = {
     _since: 0,
-    _owed: new Set(),
     _send(frame) {
-      if (frame.id) link._owed.add(frame.id);
       link._write(encoding.encode(frame));
     },
     _write(data) {
@@ -99,12 +95,9 @@ export function openLink(
       return;
     }
     if (!isServerFrame(frame)) return;
-    if ("id" in frame && frame.id) {
-      link._owed.delete(frame.id);
-      if (frame.id == ping) {
-        ping = 0;
-        return watch();
-      }
+    if (ping && "id" in frame && frame.id == ping) {
+      ping = 0;
+      return watch();
     }
     if (frame.type == "connected") {
       link._connected = frame;

@@ -80,7 +80,9 @@ export function makeMembership(core: Core, name: string) {
   };
   const leaveOn = (on: Link | undefined) => on && ask("leave", {}, false, on).catch(() => {});
   const list = makeMemberList();
-  const people = makePeople(emitter, list, (page) => ask("members", compact({ page })));
+  const people = makePeople(emitter, list, async (page) =>
+    options?.presence ? ask("members", compact({ page })) : undefined,
+  );
 
   const setStatus = (next: RoomStatus) => {
     status = next;
@@ -118,8 +120,8 @@ export function makeMembership(core: Core, name: string) {
         room: name,
         since: from,
         history: from ? undefined : history,
-        presence: presence || undefined,
-        strict: (strict && !isLenient) || undefined,
+        presence,
+        strict: isLenient ? undefined : strict,
         info: shown.info ?? info,
         token: roomToken,
       }),
@@ -164,11 +166,11 @@ export function makeMembership(core: Core, name: string) {
     joining = undefined;
     link = on;
     refusals = 0;
-    cursor._joined(frame, frame.recovered, frame.state);
+    cursor._joined(frame);
     if (isComplete) isSecond = false;
     else core._holed();
     setStatus("joined");
-    people._joined(frame, options?.presence);
+    people._joined(frame);
     if (shown.status == "away") on._send({ type: "presence", room: name, status: "away" });
     settle();
     core._answered();
@@ -185,10 +187,10 @@ export function makeMembership(core: Core, name: string) {
   };
 
   // Something is missing up to `end`: the application reads it by itself, or is told.
-  const onHole = (frame: GapFrame | ResetFrame, { epoch, seq }: Position) => {
+  const onHole = (frame: GapFrame | ResetFrame, end: Position) => {
     core._holed();
     if (options?.load && !isSecond) {
-      if (loader._begin({ epoch, seq })) void reload();
+      if (loader._begin(end)) void reload();
       return;
     }
     isSecond = false;
@@ -243,10 +245,11 @@ export function makeMembership(core: Core, name: string) {
     },
     async leave() {
       if (!isWanted) return;
-      const links = new Set([link, joining?._id ? joining._link : undefined]);
+      // While the client moves, these are two.
+      const links = [link, joining?._link];
       out(new RoomcastError("aborted"));
       finish();
-      await Promise.all([...links].map(leaveOn));
+      await Promise.all(links.map(leaveOn));
     },
 
     _ask: ask,
@@ -322,23 +325,22 @@ export function makeMembership(core: Core, name: string) {
           if (epoch === undefined) return;
           tellState(state._message(frame));
           people._arrived(frame.seq);
-          if (!own.delete(epoch + frame.seq)) deliver(Object.assign(fields(frame), { epoch }));
+          if (!own.delete(epoch + frame.seq)) deliver({ ...fields(frame), epoch });
           return;
         }
         case "gap": {
-          const gap = cursor._gap(frame.from, frame.to, frame.state);
+          const gap = cursor._gap(frame);
           if (gap) onHole({ ...frame, from: gap._from }, gap._end);
           return;
         }
         case "reset":
-          cursor._reset(frame, frame.state);
+          cursor._reset(frame);
           return onHole(frame, frame);
         case "state":
-          return tellState(state._part(frame, cursor._part(frame, frame.more)));
+          return tellState(state._part(frame, cursor._part(frame)));
         case "signal":
-          return emit("signal", fields(frame));
         case "receipts":
-          return emit("receipts", fields(frame));
+          return emit(frame.type as "signal", fields(frame) as RoomEvents["signal"]);
         case "left":
           // The end of the room's own token is no leave where another can be had.
           if (frame.reason == "expired" && typeof options?.token == "function") {
@@ -347,7 +349,7 @@ export function makeMembership(core: Core, name: string) {
           } else out(new RoomcastError("not_joined"), compact({ reason: frame.reason }));
           return;
         default:
-          people._onFrame(frame, options?.presence);
+          people._onFrame(frame);
       }
     },
   };

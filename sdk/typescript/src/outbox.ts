@@ -64,20 +64,20 @@ export function makeOutbox({ queue = {}, timeout }: ClientOptions, onChange: () 
     settle(id, item);
     item._failed(new RoomcastError(code, message));
   };
-  const transmit = (id: number, item: Item, link: Link) => {
+  const transmit = (item: Item, link: Link) => {
     item._link = link;
-    link._owed.add(id);
     link._write(item._data);
   };
 
   return {
     _queued: () => queued,
+    _owes: (link: Link | undefined) => [...items.values()].some(({ _link }) => _link && _link == link),
 
     _ask(id: number, item: Item) {
       items.set(id, item);
       if (item._link) {
         item._isBound = true;
-        transmit(id, item, item._link);
+        transmit(item, item._link);
       }
       onChange();
     },
@@ -107,7 +107,7 @@ export function makeOutbox({ queue = {}, timeout }: ClientOptions, onChange: () 
           else if (_bytes > link._connected!.limits.message_bytes) fail(id, item, "too_large");
           else {
             if (_room) item._unknown = item._unknown || setTimeout(() => fail(id, item, "publish_unknown"), Bound.UnknownAfterMs);
-            transmit(id, item, link);
+            transmit(item, link);
           }
         }
         if (_room && item._isRefused) held.add(_room);

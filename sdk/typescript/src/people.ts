@@ -1,7 +1,7 @@
 // The people of one room as its members see them: the list and when it is asked for, who is typing,
 // how far the user has read. Knows the room only by what it is given.
 import type { Emitter } from "./emitter.js";
-import type { Counts, JoinedFrame, ServerFrame } from "./frames.js";
+import type { JoinedFrame, ServerFrame } from "./frames.js";
 import type { MemberList } from "./members.js";
 import type { MemberPage, ReadMarks, RoomEvents } from "./types.js";
 
@@ -12,8 +12,8 @@ const enum Pause {
 
 export type People = ReturnType<typeof makePeople>;
 
-/** `askPage` asks for a page of the member list. */
-export function makePeople({ _emit }: Emitter<RoomEvents>, list: MemberList, askPage: (page?: string) => Promise<MemberPage>) {
+/** `askPage` asks for a page of the member list; it gives none where nobody wants one. */
+export function makePeople({ _emit }: Emitter<RoomEvents>, list: MemberList, askPage: (page?: string) => Promise<MemberPage | undefined>) {
   let marks: ReadMarks = { received: 0, read: 0, unread: 0 };
   // The last seq that counts in `unread`; undefined where the room keeps no such numbers.
   let last: number | undefined;
@@ -40,7 +40,7 @@ export function makePeople({ _emit }: Emitter<RoomEvents>, list: MemberList, ask
       try {
         do {
           const frame = await askPage(page);
-          if (timer != mine) return;
+          if (timer != mine || !frame) return;
           pages.push(frame);
           page = frame.more;
         } while (page);
@@ -72,13 +72,13 @@ export function makePeople({ _emit }: Emitter<RoomEvents>, list: MemberList, ask
     _marks: () => marks,
     _lost: lost,
 
-    _joined(frame: JoinedFrame, hasPresence: boolean | undefined) {
-      const { received, read, unread, seq } = frame;
-      if (received !== undefined && read !== undefined && unread !== undefined) {
+    _joined(frame: JoinedFrame) {
+      const { received = 0, read, unread = 0, seq } = frame;
+      if (read !== undefined) {
         last = Math.max(seq, read + unread);
         mark(received, read, unread);
       }
-      if (list._joined(frame as Counts) && hasPresence) readAfter(0);
+      if (list._joined(frame)) readAfter(0);
       tell();
     },
 
@@ -89,7 +89,7 @@ export function makePeople({ _emit }: Emitter<RoomEvents>, list: MemberList, ask
       tell();
     },
 
-    _onFrame(frame: ServerFrame, hasPresence: boolean | undefined) {
+    _onFrame(frame: ServerFrame) {
       switch (frame.type) {
         case "user_joined":
         case "user_left":
@@ -99,7 +99,7 @@ export function makePeople({ _emit }: Emitter<RoomEvents>, list: MemberList, ask
           return;
         case "presence_reset":
           list._reset();
-          if (hasPresence) readAfter(frame.after_ms);
+          readAfter(frame.after_ms);
           return;
         case "typing": {
           const { type: _, room: __, ...event } = frame;

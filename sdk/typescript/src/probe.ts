@@ -26,7 +26,7 @@ export async function probe(url: string, token: string | undefined, timeoutMs: n
       _status: response.status,
       _code: String(code),
       _detail: String(detail),
-      _retryAfterMs: (Number(response.headers.get("retry-after")) || 0) * 1e3,
+      _retryAfterMs: Number(response.headers.get("retry-after")) * 1e3 || 0,
     };
   } catch {
     return;

@@ -179,7 +179,7 @@ describe("typing and signals", () => {
     }
     room.typing(false);
     await pass();
-    expect(sent(server, "typing").map(({ active }) => active)).toEqual([undefined, undefined, false]);
+    expect(sent(server, "typing").map(({ active }) => active)).toEqual([true, true, false]);
   });
 
   test("signals reach the others, and are dropped offline like typing", async () => {
