@@ -1,5 +1,6 @@
 // One WebSocket from its opening to its end: encoding, the handshake's deadline, and noticing that
 // the node is silent. Knows no room, opens no second socket. Another transport would take its place.
+import { cancel, later, now, type Timer } from "./clock.js";
 import { isServerFrame, type ClientFrame, type ConnectedFrame, type ServerFrame } from "./frames.js";
 import type { Encoding, SocketClass } from "./types.js";
 
@@ -37,15 +38,15 @@ export function openLink(
   onEnd: (link: Link, code?: number, reason?: string) => void,
 ): Link {
   let heard = 0;
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  let timer: Timer | undefined;
   let ping = 0;
   let isOver = false;
 
   const socket = new Socket(url, token ? [encoding.protocol, "roomcast.token." + token] : [encoding.protocol]);
-  const silence = () => performance.now() - heard;
+  const silence = () => now() - heard;
   const arm = (f: () => void, ms: number) => {
-    clearTimeout(timer);
-    timer = setTimeout(f, Math.max(ms, 1));
+    cancel(timer);
+    timer = later(f, Math.max(ms, 1));
   };
   const end = (code?: number, reason?: string) => {
     if (isOver) return;
@@ -73,7 +74,7 @@ export function openLink(
     },
     _drop() {
       isOver = true;
-      clearTimeout(timer);
+      cancel(timer);
       socket.close(1000);
     },
     _test() {
@@ -88,7 +89,7 @@ export function openLink(
   socket.onmessage = ({ data }: { data: unknown }) => {
     if (isOver) return;
     let frame: unknown;
-    heard = performance.now();
+    heard = now();
     try {
       frame = encoding.decode(data);
     } catch {

@@ -1,5 +1,6 @@
 // A room's membership: joining and joining again on whatever link, and what the node's frames about
 // the room mean. Knows the client only as what asks and sends.
+import { cancel, later, type Timer } from "./clock.js";
 import { pause } from "./backoff.js";
 import { compact } from "./compact.js";
 import { makeCursor } from "./cursor.js";
@@ -55,7 +56,7 @@ export function makeMembership(core: Core, name: string) {
   let link: Link | undefined;
   let joining: { _link: Link; _id?: number } | undefined;
   let refusals = 0;
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  let timer: Timer | undefined;
   // Whether it was joined by a position that was loaded because of a hole, and no answer has come.
   let isSecond = false;
   // What this connection shows, said again after each rejoin.
@@ -129,7 +130,7 @@ export function makeMembership(core: Core, name: string) {
   };
   const enterLater = (on: Link, floorMs = 0) => {
     const mine = (joining = { _link: on });
-    timer = setTimeout(() => {
+    timer = later(() => {
       if (joining == mine) void enter(on);
     }, floorMs + pause(++refusals));
   };
@@ -139,7 +140,7 @@ export function makeMembership(core: Core, name: string) {
     const isTold = event && status != "joining";
     isWanted = false;
     link = joining = undefined;
-    clearTimeout(timer);
+    cancel(timer);
     loader._stop();
     people._left();
     core._outbox._end(new RoomcastError("not_joined"), membership);

@@ -1,5 +1,6 @@
 // The people of one room as its members see them: the list and when it is asked for, who is typing,
 // how far the user has read. Knows the room only by what it is given.
+import { cancel, later, type Timer } from "./clock.js";
 import type { Emitter } from "./emitter.js";
 import type { JoinedFrame, ServerFrame } from "./frames.js";
 import type { MemberList } from "./members.js";
@@ -7,7 +8,6 @@ import type { MemberPage, ReadMarks, RoomEvents } from "./types.js";
 
 const enum Pause {
   StaleListMs = 1e3,
-  TypingMs = 1e3,
 }
 
 export type People = ReturnType<typeof makePeople>;
@@ -17,8 +17,7 @@ export function makePeople({ _emit }: Emitter<RoomEvents>, list: MemberList, ask
   let marks: ReadMarks = { received: 0, read: 0, unread: 0 };
   // The last seq that counts in `unread`; undefined where the room keeps no such numbers.
   let last: number | undefined;
-  let typed = -Infinity;
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  let timer: Timer | undefined;
   const typing = new Map<string, RoomEvents["typing"]>();
 
   const tell = () => {
@@ -33,8 +32,8 @@ export function makePeople({ _emit }: Emitter<RoomEvents>, list: MemberList, ask
 
   /** Reads the whole list after so long; another reading takes the place of this one. */
   const readAfter = (ms: number) => {
-    clearTimeout(timer);
-    const mine = (timer = setTimeout(async () => {
+    cancel(timer);
+    const mine = (timer = later(async () => {
       const pages: MemberPage[] = [];
       let page: string | undefined;
       try {
@@ -62,9 +61,8 @@ export function makePeople({ _emit }: Emitter<RoomEvents>, list: MemberList, ask
 
   /** Nothing more is heard: nobody is known to type, and a list is not read to its end. */
   const lost = () => {
-    clearTimeout(timer);
+    cancel(timer);
     timer = undefined;
-    typed = -Infinity;
     typing.forEach((event) => onTyping({ ...event, active: false }));
   };
 
@@ -117,14 +115,6 @@ export function makePeople({ _emit }: Emitter<RoomEvents>, list: MemberList, ask
       last = seq;
       marks = { ...marks, unread: marks.unread + 1 };
       _emit("change", undefined);
-    },
-
-    /** Whether the node is to be told that the user writes: not at each key. */
-    _isToTell(active: boolean): boolean {
-      const now = performance.now();
-      if (active && now - typed < Pause.TypingMs) return false;
-      typed = active ? now : -Infinity;
-      return true;
     },
   };
 }

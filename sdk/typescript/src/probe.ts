@@ -1,6 +1,8 @@
 // Why a handshake failed: browsers hide it, so the same address is asked by a plain GET. Decides
 // nothing; an answer that cannot be read is no answer.
 
+import { cancel, later } from "./clock.js";
+
 export interface Problem {
   _status: number;
   _code: string;
@@ -10,7 +12,7 @@ export interface Problem {
 
 export async function probe(url: string, token: string | undefined, timeoutMs: number): Promise<Problem | undefined> {
   const abort = new AbortController();
-  const timer = setTimeout(() => abort.abort(), timeoutMs);
+  const timer = later(() => abort.abort(), timeoutMs);
   const get = (credentials: RequestCredentials) =>
     fetch(url.replace(/^ws/, "http"), {
       credentials,
@@ -31,6 +33,6 @@ export async function probe(url: string, token: string | undefined, timeoutMs: n
   } catch {
     return;
   } finally {
-    clearTimeout(timer);
+    cancel(timer);
   }
 }

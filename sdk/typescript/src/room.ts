@@ -17,14 +17,10 @@ export function makeRoom(core: Core, name: string): Room & Membership {
       return new Promise<void>((resolve, reject) => {
         const error = signal?.aborted ? new RoomcastError("aborted") : core._start();
         if (error) return reject(error);
+        const settle = (error?: RoomcastError) => (error ? reject(error) : resolve());
         const abort = () => {
           settle(new RoomcastError("aborted"));
           membership._giveUp(settle);
-        };
-        const settle = (error?: RoomcastError) => {
-          signal?.removeEventListener("abort", abort);
-          if (error) reject(error);
-          else resolve();
         };
         signal?.addEventListener("abort", abort);
         membership._join(settle);
@@ -80,8 +76,7 @@ export function makeRoom(core: Core, name: string): Room & Membership {
     },
 
     typing(active = true) {
-      const link = membership._link();
-      if (link && _people._isToTell(active)) link._send({ type: "typing", room: name, active });
+      membership._link()?._send({ type: "typing", room: name, active });
     },
 
     async received({ epoch, seq }, read) {
