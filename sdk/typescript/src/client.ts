@@ -1,6 +1,5 @@
 // The client: one state, the rooms, what is asked and published over whatever link counts. How links
 // come and go is the connector's, what a room's frames mean is the room's.
-import { compact } from "./compact.js";
 import { makeConnector } from "./connector.js";
 import { makeEmitter } from "./emitter.js";
 import { randomName } from "./backoff.js";
@@ -97,12 +96,17 @@ function makeClient(address: string, options: ClientOptions = {}): ClientHandle 
     _fail: stop,
     _flush: flush,
     _isOn: isOn,
-    _reconnecting: (event) => emit("reconnecting", event),
+    _owes: outbox._owes,
+    _reconnecting(event) {
+      setState("reconnecting");
+      emit("reconnecting", event);
+    },
     _address(tries) {
       const url = new URL(address, globalThis.location?.href);
       url.protocol = url.protocol.replace("http", "ws");
-      const query = { ...compact({ user: options.user }), client: clientName, tries };
-      for (const [name, value] of Object.entries(query)) url.searchParams.set(name, String(value));
+      url.searchParams.set("client", clientName);
+      url.searchParams.set("tries", String(tries));
+      if (options.user) url.searchParams.set("user", options.user);
       return url.href;
     },
     _onFrame(link: Link, frame: ServerFrame) {

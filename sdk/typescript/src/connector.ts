@@ -1,5 +1,6 @@
 // The client's way to a socket and from one to the next: attempts, pauses, the reason of a failure,
 // final codes, planned moves. Knows of rooms only whether all are on a link.
+import { cancel, later, now, type Timer } from "./clock.js";
 import { pause } from "./backoff.js";
 import { compact } from "./compact.js";
 import { RoomcastError } from "./errors.js";
@@ -18,9 +19,10 @@ const enum Code {
   NoCloseFrame = 1006,
   Idle = 4002,
   Expired = 4100,
+  Banned = 4501,
 }
 // What the node says of these in its Close frame, should a proxy have taken the text away.
-const REASONS: Record<number, string> = { 4501: "banned", 4502: "disconnected", 4503: "replaced" };
+const REASONS = ["banned", "disconnected", "replaced"];
 // Of RFC 6455, those that say that this client will not do.
 const FINAL_CODES = [1002, 1003, 1007, 1008, 1009];
 const FINAL_PROBLEMS = ["no_token", "bad_token", "bad_origin", "banned"];
@@ -44,6 +46,8 @@ export interface ConnectorOwner {
   _flush(): void;
   /** Whether every room is on this link. */
   _isOn(link: Link): boolean;
+  /** Whether something asked on this link has no answer. */
+  _owes(link: Link | undefined): boolean;
 }
 
 export interface Connector {
@@ -69,36 +73,35 @@ export function makeConnector(owner: ConnectorOwner): Connector {
   let notBefore = 0;
   // What is under way: an attempt, or the question why one failed. Another takes its place.
   let dialing: object | undefined;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  let moveTimer: ReturnType<typeof setTimeout> | undefined;
+  let timer: Timer | undefined;
+  let moveTimer: Timer | undefined;
 
   const nextPause = () => pause(++failures, backoff);
 
   const dialAfter = (ms: number) => {
-    clearTimeout(timer);
-    timer = setTimeout(() => connector._dial(), ms);
+    cancel(timer);
+    timer = later(() => connector._dial(), ms);
   };
   const moveAfter = (ms: number) => {
-    clearTimeout(moveTimer);
-    if (!connector._next) moveTimer = setTimeout(() => connector._dial(true), ms);
+    cancel(moveTimer);
+    if (!connector._next) moveTimer = later(() => connector._dial(true), ms);
   };
 
   const tell = (delayMs: number, code?: number | string) => {
-    owner._setState("reconnecting");
     owner._reconnecting(compact({ attempt: ++attempt, delayMs, code }));
   };
   const retry = (code?: number | string, floorMs = 0) => {
     const delayMs = floorMs + nextPause();
-    notBefore = performance.now() + floorMs;
+    notBefore = now() + floorMs;
     dialAfter(delayMs);
     tell(delayMs, code);
   };
 
   // Why no connection came of it.
   const diagnose = async (url: string, token: string | undefined) => {
-    if (performance.now() - probed < Time.ProbeMs) return retry();
+    if (now() - probed < Time.ProbeMs) return retry();
     const mine = (dialing = {});
-    probed = performance.now();
+    probed = now();
     const problem = await probe(url, token, handshakeTimeout);
     if (dialing != mine) return;
     if (!problem) return retry();
@@ -124,7 +127,7 @@ export function makeConnector(owner: ConnectorOwner): Connector {
       hasRenewed = false;
       owner._tokens._lives(frame.expires && frame.expires - frame.time);
       const isMove = link == connector._next;
-      if (isMove) moveTimer = setTimeout(() => settle(true), Time.MoveMs);
+      if (isMove) moveTimer = later(() => settle(true), Time.MoveMs);
       owner._onLive(link, isMove);
     } else owner._onFrame(link, frame);
     settle();
@@ -132,7 +135,7 @@ export function makeConnector(owner: ConnectorOwner): Connector {
 
   const goOver = () => {
     const old = connector._link!;
-    clearTimeout(moveTimer);
+    cancel(moveTimer);
     connector._link = connector._next;
     connector._next = undefined;
     old._drop();
@@ -143,7 +146,7 @@ export function makeConnector(owner: ConnectorOwner): Connector {
   // Goes over to the link beside, once everything is there or no more time is.
   const settle = (isForced?: boolean) => {
     const { _link, _next } = connector;
-    if (_next?._connected && (isForced || (!_link?._owed.size && owner._isOn(_next)))) goOver();
+    if (_next?._connected && (isForced || (owner._isOn(_next) && !owner._owes(_link)))) goOver();
   };
 
   const onEnd = (link: Link, url: string, token: string | undefined, code?: number, reason = "") => {
@@ -157,15 +160,14 @@ export function makeConnector(owner: ConnectorOwner): Connector {
       // `replaced` is the doing of the move. What was to be one is the next attempt now.
       goOver();
       if (connector._link?._connected) return;
-      owner._tokens._rest();
       tell(0, code);
       return;
     }
     connector._close();
     owner._onLost(link);
-    if (performance.now() - link._since >= Time.SteadyMs && link._connected) failures = 0;
+    if (now() - link._since >= Time.SteadyMs && link._connected) failures = 0;
     if (code == Code.Expired) owner._tokens._spent();
-    if (isFinal(code)) owner._fail(new RoomcastError(/^[a-z_]+$/.test(reason) ? reason : (REASONS[code] ?? "close_" + code)));
+    if (isFinal(code)) owner._fail(new RoomcastError(REASONS[code - Code.Banned] || reason || "close_" + code));
     else if (code == Code.Idle) owner._setState("idle");
     else if (link._connected || (code && code > Code.NoCloseFrame)) retry(code);
     else void diagnose(url, token);
@@ -206,11 +208,11 @@ export function makeConnector(owner: ConnectorOwner): Connector {
     _wake() {
       connector._link?._test();
       // A whole office comes back online at once: not all in one moment.
-      if (timer) dialAfter(Math.max(notBefore - performance.now(), 0) + pause(1, backoff));
+      if (timer) dialAfter(Math.max(notBefore - now(), 0) + pause(1, backoff));
     },
     _close() {
-      clearTimeout(timer);
-      clearTimeout(moveTimer);
+      cancel(timer);
+      cancel(moveTimer);
       timer = dialing = undefined;
       connector._link?._drop();
       connector._next?._drop();

@@ -1,7 +1,7 @@
 // How far the application has read one room, and the only frames that move that: `joined`, `message`,
 // `gap`, `reset`, and the last `state` of a snapshot. Pure; it drops what is not above the position,
 // and makes no hole out of numbers.
-import type { Position } from "./frames.js";
+import type { GapFrame, JoinedFrame, Position, ResetFrame, StateFrame } from "./frames.js";
 
 const enum Snapshot {
   None,
@@ -31,9 +31,9 @@ export function makeCursor(position?: Position) {
     /** What to resume from. */
     _position: () => position,
 
-    _joined(at: Position, recovered?: boolean, hasState?: boolean) {
-      if (hasState) expect(at, Snapshot.Announced);
-      else if (position && recovered === false) expect(at, Snapshot.None);
+    _joined(at: JoinedFrame) {
+      if (at.state) expect(at, Snapshot.Announced);
+      else if (position && at.recovered === false) expect(at, Snapshot.None);
       else stand(further(position, at));
     },
 
@@ -48,25 +48,25 @@ export function makeCursor(position?: Position) {
     },
 
     /** Where the hole begins, and where it ends; nothing if nothing is missing here. */
-    _gap(from: number, to: number, hasState?: boolean): { _from: number; _end: Position } | undefined {
+    _gap({ from, to, state }: GapFrame): { _from: number; _end: Position } | undefined {
       const epoch = (ahead ?? position)?.epoch;
       if (!epoch) return;
       const known = position?.epoch == epoch ? position.seq : 0;
       const end = { epoch, seq: to };
-      if (hasState) expect(end, Snapshot.Announced);
+      if (state) expect(end, Snapshot.Announced);
       else if (to > known && !snapshot) stand(end);
       return to > known ? { _from: Math.max(from, known + 1), _end: end } : undefined;
     },
 
-    _reset(at: Position, hasState?: boolean) {
-      if (hasState) expect(at, Snapshot.Announced);
+    _reset(at: ResetFrame) {
+      if (at.state) expect(at, Snapshot.Announced);
       else stand(at);
     },
 
     /** A part of a snapshot; whether it is the first. */
-    _part(at: Position, more: boolean): boolean {
+    _part(at: StateFrame): boolean {
       const isFirst = snapshot != Snapshot.Begun || ahead?.seq != at.seq || ahead.epoch != at.epoch;
-      if (more) expect(at, Snapshot.Begun);
+      if (at.more) expect(at, Snapshot.Begun);
       else stand(at);
       return isFirst;
     },

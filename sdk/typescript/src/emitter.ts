@@ -15,10 +15,8 @@ export function makeEmitter<E>() {
     return known;
   };
   const on: On<E> = (name, f) => {
-    // A function of its own for each call, so that `f` may listen twice.
-    const listener: typeof f = (event) => f(event);
-    of(name).add(listener);
-    return () => void of(name).delete(listener);
+    of(name).add(f);
+    return () => void of(name).delete(f);
   };
   const emit = <K extends keyof All>(name: K, event: All[K]) =>
     of(name).forEach((listener) => {

@@ -1,5 +1,6 @@
 // One WebSocket from its opening to its end: encoding, the handshake's deadline, and noticing that
 // the node is silent. Knows no room, opens no second socket. Another transport would take its place.
+import { cancel, later, now, type Timer } from "./clock.js";
 import { isServerFrame, type ClientFrame, type ConnectedFrame, type ServerFrame } from "./frames.js";
 import type { Encoding, SocketClass } from "./types.js";
 
@@ -15,8 +16,6 @@ export interface Link {
   _connected?: ConnectedFrame;
   /** When it said that. */
   _since: number;
-  /** Requests of this link without an answer. */
-  readonly _owed: Set<number>;
   _send(frame: ClientFrame): void;
   _write(data: string | Uint8Array<ArrayBuffer>): void;
   /** Lets go of the socket; nothing more is told of it. */
@@ -39,15 +38,15 @@ export function openLink(
   onEnd: (link: Link, code?: number, reason?: string) => void,
 ): Link {
   let heard = 0;
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  let timer: Timer | undefined;
   let ping = 0;
   let isOver = false;
 
   const socket = new Socket(url, token ? [encoding.protocol, "roomcast.token." + token] : [encoding.protocol]);
-  const silence = () => performance.now() - heard;
+  const silence = () => now() - heard;
   const arm = (f: () => void, ms: number) => {
-    clearTimeout(timer);
-    timer = setTimeout(f, Math.max(ms, 1));
+    cancel(timer);
+    timer = later(f, Math.max(ms, 1));
   };
   const end = (code?: number, reason?: string) => {
     if (isOver) return;
@@ -63,9 +62,7 @@ export function openLink(
 
   const link: Link = {
     _since: 0,
-    _owed: new Set(),
     _send(frame) {
-      if (frame.id) link._owed.add(frame.id);
       link._write(encoding.encode(frame));
     },
     _write(data) {
@@ -77,7 +74,7 @@ export function openLink(
     },
     _drop() {
       isOver = true;
-      clearTimeout(timer);
+      cancel(timer);
       socket.close(1000);
     },
     _test() {
@@ -92,19 +89,16 @@ export function openLink(
   socket.onmessage = ({ data }: { data: unknown }) => {
     if (isOver) return;
     let frame: unknown;
-    heard = performance.now();
+    heard = now();
     try {
       frame = encoding.decode(data);
     } catch {
       return;
     }
     if (!isServerFrame(frame)) return;
-    if ("id" in frame && frame.id) {
-      link._owed.delete(frame.id);
-      if (frame.id == ping) {
-        ping = 0;
-        return watch();
-      }
+    if (ping && "id" in frame && frame.id == ping) {
+      ping = 0;
+      return watch();
     }
     if (frame.type == "connected") {
       link._connected = frame;

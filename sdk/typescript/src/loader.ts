@@ -1,5 +1,6 @@
 // Rooms with `load`: the application's state, read together with its position, closes what resuming
 // cannot. Holds messages meanwhile. Pure but for the application's own function and a pause.
+import { later } from "./clock.js";
 import { pause } from "./backoff.js";
 import type { Position } from "./frames.js";
 import type { Message, RoomOptions } from "./types.js";
@@ -27,7 +28,7 @@ export function makeLoader() {
           const { epoch, seq } = await load(signal);
           return signal.aborted ? undefined : { epoch, seq };
         } catch {
-          await new Promise((resolve) => setTimeout(resolve, pause(failures)));
+          await new Promise<void>((resolve) => later(resolve, pause(failures)));
         }
       }
       return;

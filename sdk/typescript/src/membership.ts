@@ -1,5 +1,6 @@
 // A room's membership: joining and joining again on whatever link, and what the node's frames about
 // the room mean. Knows the client only as what asks and sends.
+import { cancel, later, type Timer } from "./clock.js";
 import { pause } from "./backoff.js";
 import { compact } from "./compact.js";
 import { makeCursor } from "./cursor.js";
@@ -55,7 +56,7 @@ export function makeMembership(core: Core, name: string) {
   let link: Link | undefined;
   let joining: { _link: Link; _id?: number } | undefined;
   let refusals = 0;
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  let timer: Timer | undefined;
   // Whether it was joined by a position that was loaded because of a hole, and no answer has come.
   let isSecond = false;
   // What this connection shows, said again after each rejoin.
@@ -80,7 +81,9 @@ export function makeMembership(core: Core, name: string) {
   };
   const leaveOn = (on: Link | undefined) => on && ask("leave", {}, false, on).catch(() => {});
   const list = makeMemberList();
-  const people = makePeople(emitter, list, (page) => ask("members", compact({ page })));
+  const people = makePeople(emitter, list, async (page) =>
+    options?.presence ? ask("members", compact({ page })) : undefined,
+  );
 
   const setStatus = (next: RoomStatus) => {
     status = next;
@@ -118,8 +121,8 @@ export function makeMembership(core: Core, name: string) {
         room: name,
         since: from,
         history: from ? undefined : history,
-        presence: presence || undefined,
-        strict: (strict && !isLenient) || undefined,
+        presence,
+        strict: isLenient ? undefined : strict,
         info: shown.info ?? info,
         token: roomToken,
       }),
@@ -127,7 +130,7 @@ export function makeMembership(core: Core, name: string) {
   };
   const enterLater = (on: Link, floorMs = 0) => {
     const mine = (joining = { _link: on });
-    timer = setTimeout(() => {
+    timer = later(() => {
       if (joining == mine) void enter(on);
     }, floorMs + pause(++refusals));
   };
@@ -137,7 +140,7 @@ export function makeMembership(core: Core, name: string) {
     const isTold = event && status != "joining";
     isWanted = false;
     link = joining = undefined;
-    clearTimeout(timer);
+    cancel(timer);
     loader._stop();
     people._left();
     core._outbox._end(new RoomcastError("not_joined"), membership);
@@ -164,11 +167,11 @@ export function makeMembership(core: Core, name: string) {
     joining = undefined;
     link = on;
     refusals = 0;
-    cursor._joined(frame, frame.recovered, frame.state);
+    cursor._joined(frame);
     if (isComplete) isSecond = false;
     else core._holed();
     setStatus("joined");
-    people._joined(frame, options?.presence);
+    people._joined(frame);
     if (shown.status == "away") on._send({ type: "presence", room: name, status: "away" });
     settle();
     core._answered();
@@ -185,10 +188,10 @@ export function makeMembership(core: Core, name: string) {
   };
 
   // Something is missing up to `end`: the application reads it by itself, or is told.
-  const onHole = (frame: GapFrame | ResetFrame, { epoch, seq }: Position) => {
+  const onHole = (frame: GapFrame | ResetFrame, end: Position) => {
     core._holed();
     if (options?.load && !isSecond) {
-      if (loader._begin({ epoch, seq })) void reload();
+      if (loader._begin(end)) void reload();
       return;
     }
     isSecond = false;
@@ -243,10 +246,11 @@ export function makeMembership(core: Core, name: string) {
     },
     async leave() {
       if (!isWanted) return;
-      const links = new Set([link, joining?._id ? joining._link : undefined]);
+      // While the client moves, these are two.
+      const links = [link, joining?._link];
       out(new RoomcastError("aborted"));
       finish();
-      await Promise.all([...links].map(leaveOn));
+      await Promise.all(links.map(leaveOn));
     },
 
     _ask: ask,
@@ -322,23 +326,22 @@ export function makeMembership(core: Core, name: string) {
           if (epoch === undefined) return;
           tellState(state._message(frame));
           people._arrived(frame.seq);
-          if (!own.delete(epoch + frame.seq)) deliver(Object.assign(fields(frame), { epoch }));
+          if (!own.delete(epoch + frame.seq)) deliver({ ...fields(frame), epoch });
           return;
         }
         case "gap": {
-          const gap = cursor._gap(frame.from, frame.to, frame.state);
+          const gap = cursor._gap(frame);
           if (gap) onHole({ ...frame, from: gap._from }, gap._end);
           return;
         }
         case "reset":
-          cursor._reset(frame, frame.state);
+          cursor._reset(frame);
           return onHole(frame, frame);
         case "state":
-          return tellState(state._part(frame, cursor._part(frame, frame.more)));
+          return tellState(state._part(frame, cursor._part(frame)));
         case "signal":
-          return emit("signal", fields(frame));
         case "receipts":
-          return emit("receipts", fields(frame));
+          return emit(frame.type as "signal", fields(frame) as RoomEvents["signal"]);
         case "left":
           // The end of the room's own token is no leave where another can be had.
           if (frame.reason == "expired" && typeof options?.token == "function") {
@@ -347,7 +350,7 @@ export function makeMembership(core: Core, name: string) {
           } else out(new RoomcastError("not_joined"), compact({ reason: frame.reason }));
           return;
         default:
-          people._onFrame(frame, options?.presence);
+          people._onFrame(frame);
       }
     },
   };

@@ -1,6 +1,7 @@
 // What was asked and published and is not answered yet. Each is settled once, and sent again on the
 // next link, or after a refusal that passes. Publishes are bounded and keep their order within each
 // room; what belongs to one link ends with it. Knows neither sockets' lives nor rooms' memberships.
+import { cancel, later, type Timer } from "./clock.js";
 import { RoomcastError } from "./errors.js";
 import type { ErrorFrame, ServerFrame } from "./frames.js";
 import type { Link } from "./link.js";
@@ -15,8 +16,6 @@ const enum Bound {
 const PASSING = ["overloaded", "bus_unavailable", "rate_limited", "publish_unknown"];
 // These the node decides after it has looked for the key: they are sure, whatever went before.
 const SURE = ["key_conflict", "seq_conflict"];
-
-type Timer = ReturnType<typeof setTimeout>;
 
 export interface Item {
   _data: string | Uint8Array<ArrayBuffer>;
@@ -52,7 +51,7 @@ export function makeOutbox({ queue = {}, timeout }: ClientOptions, onChange: () 
   let queuedBytes = 0;
 
   const settle = (id: number, item: Item) => {
-    [item._pause, item._unknown, item._timeout].forEach((timer) => clearTimeout(timer));
+    [item._pause, item._unknown, item._timeout].forEach(cancel);
     if (item._abort) item._signal?.removeEventListener("abort", item._abort);
     if (items.delete(id) && item._room) {
       queued--;
@@ -64,20 +63,20 @@ export function makeOutbox({ queue = {}, timeout }: ClientOptions, onChange: () 
     settle(id, item);
     item._failed(new RoomcastError(code, message));
   };
-  const transmit = (id: number, item: Item, link: Link) => {
+  const transmit = (item: Item, link: Link) => {
     item._link = link;
-    link._owed.add(id);
     link._write(item._data);
   };
 
   return {
     _queued: () => queued,
+    _owes: (link: Link | undefined) => [...items.values()].some(({ _link }) => _link && _link == link),
 
     _ask(id: number, item: Item) {
       items.set(id, item);
       if (item._link) {
         item._isBound = true;
-        transmit(id, item, item._link);
+        transmit(item, item._link);
       }
       onChange();
     },
@@ -90,7 +89,7 @@ export function makeOutbox({ queue = {}, timeout }: ClientOptions, onChange: () 
       items.set(id, item);
       queued++;
       queuedBytes += _bytes;
-      if (timeout) item._timeout = setTimeout(() => fail(id, item, "timeout"), timeout);
+      if (timeout) item._timeout = later(() => fail(id, item, "timeout"), timeout);
       _signal?.addEventListener("abort", (item._abort = () => fail(id, item, "aborted")));
       onChange();
     },
@@ -106,8 +105,8 @@ export function makeOutbox({ queue = {}, timeout }: ClientOptions, onChange: () 
           if (_room && portion-- <= 0) held.add(_room);
           else if (_bytes > link._connected!.limits.message_bytes) fail(id, item, "too_large");
           else {
-            if (_room) item._unknown = item._unknown || setTimeout(() => fail(id, item, "publish_unknown"), Bound.UnknownAfterMs);
-            transmit(id, item, link);
+            if (_room) item._unknown = item._unknown || later(() => fail(id, item, "publish_unknown"), Bound.UnknownAfterMs);
+            transmit(item, link);
           }
         }
         if (_room && item._isRefused) held.add(_room);
@@ -134,10 +133,10 @@ export function makeOutbox({ queue = {}, timeout }: ClientOptions, onChange: () 
         item._isRefused = true;
         if (code == "publish_unknown") item._isUnsure = true;
         if (!item._isUnsure) {
-          clearTimeout(item._unknown);
+          cancel(item._unknown);
           item._unknown = undefined;
         }
-        item._pause = setTimeout(() => {
+        item._pause = later(() => {
           item._pause = undefined;
           onChange();
         }, retry_after_ms ?? Bound.RetryMs);

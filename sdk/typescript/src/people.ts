@@ -1,24 +1,23 @@
 // The people of one room as its members see them: the list and when it is asked for, who is typing,
 // how far the user has read. Knows the room only by what it is given.
+import { cancel, later, type Timer } from "./clock.js";
 import type { Emitter } from "./emitter.js";
-import type { Counts, JoinedFrame, ServerFrame } from "./frames.js";
+import type { JoinedFrame, ServerFrame } from "./frames.js";
 import type { MemberList } from "./members.js";
 import type { MemberPage, ReadMarks, RoomEvents } from "./types.js";
 
 const enum Pause {
   StaleListMs = 1e3,
-  TypingMs = 1e3,
 }
 
 export type People = ReturnType<typeof makePeople>;
 
-/** `askPage` asks for a page of the member list. */
-export function makePeople({ _emit }: Emitter<RoomEvents>, list: MemberList, askPage: (page?: string) => Promise<MemberPage>) {
+/** `askPage` asks for a page of the member list; it gives none where nobody wants one. */
+export function makePeople({ _emit }: Emitter<RoomEvents>, list: MemberList, askPage: (page?: string) => Promise<MemberPage | undefined>) {
   let marks: ReadMarks = { received: 0, read: 0, unread: 0 };
   // The last seq that counts in `unread`; undefined where the room keeps no such numbers.
   let last: number | undefined;
-  let typed = -Infinity;
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  let timer: Timer | undefined;
   const typing = new Map<string, RoomEvents["typing"]>();
 
   const tell = () => {
@@ -33,14 +32,14 @@ export function makePeople({ _emit }: Emitter<RoomEvents>, list: MemberList, ask
 
   /** Reads the whole list after so long; another reading takes the place of this one. */
   const readAfter = (ms: number) => {
-    clearTimeout(timer);
-    const mine = (timer = setTimeout(async () => {
+    cancel(timer);
+    const mine = (timer = later(async () => {
       const pages: MemberPage[] = [];
       let page: string | undefined;
       try {
         do {
           const frame = await askPage(page);
-          if (timer != mine) return;
+          if (timer != mine || !frame) return;
           pages.push(frame);
           page = frame.more;
         } while (page);
@@ -62,9 +61,8 @@ export function makePeople({ _emit }: Emitter<RoomEvents>, list: MemberList, ask
 
   /** Nothing more is heard: nobody is known to type, and a list is not read to its end. */
   const lost = () => {
-    clearTimeout(timer);
+    cancel(timer);
     timer = undefined;
-    typed = -Infinity;
     typing.forEach((event) => onTyping({ ...event, active: false }));
   };
 
@@ -72,13 +70,13 @@ export function makePeople({ _emit }: Emitter<RoomEvents>, list: MemberList, ask
     _marks: () => marks,
     _lost: lost,
 
-    _joined(frame: JoinedFrame, hasPresence: boolean | undefined) {
-      const { received, read, unread, seq } = frame;
-      if (received !== undefined && read !== undefined && unread !== undefined) {
+    _joined(frame: JoinedFrame) {
+      const { received = 0, read, unread = 0, seq } = frame;
+      if (read !== undefined) {
         last = Math.max(seq, read + unread);
         mark(received, read, unread);
       }
-      if (list._joined(frame as Counts) && hasPresence) readAfter(0);
+      if (list._joined(frame)) readAfter(0);
       tell();
     },
 
@@ -89,7 +87,7 @@ export function makePeople({ _emit }: Emitter<RoomEvents>, list: MemberList, ask
       tell();
     },
 
-    _onFrame(frame: ServerFrame, hasPresence: boolean | undefined) {
+    _onFrame(frame: ServerFrame) {
       switch (frame.type) {
         case "user_joined":
         case "user_left":
@@ -99,7 +97,7 @@ export function makePeople({ _emit }: Emitter<RoomEvents>, list: MemberList, ask
           return;
         case "presence_reset":
           list._reset();
-          if (hasPresence) readAfter(frame.after_ms);
+          readAfter(frame.after_ms);
           return;
         case "typing": {
           const { type: _, room: __, ...event } = frame;
@@ -117,14 +115,6 @@ export function makePeople({ _emit }: Emitter<RoomEvents>, list: MemberList, ask
       last = seq;
       marks = { ...marks, unread: marks.unread + 1 };
       _emit("change", undefined);
-    },
-
-    /** Whether the node is to be told that the user writes: not at each key. */
-    _isToTell(active: boolean): boolean {
-      const now = performance.now();
-      if (active && now - typed < Pause.TypingMs) return false;
-      typed = active ? now : -Infinity;
-      return true;
     },
   };
 }

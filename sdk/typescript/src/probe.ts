@@ -1,6 +1,8 @@
 // Why a handshake failed: browsers hide it, so the same address is asked by a plain GET. Decides
 // nothing; an answer that cannot be read is no answer.
 
+import { cancel, later } from "./clock.js";
+
 export interface Problem {
   _status: number;
   _code: string;
@@ -10,7 +12,7 @@ export interface Problem {
 
 export async function probe(url: string, token: string | undefined, timeoutMs: number): Promise<Problem | undefined> {
   const abort = new AbortController();
-  const timer = setTimeout(() => abort.abort(), timeoutMs);
+  const timer = later(() => abort.abort(), timeoutMs);
   const get = (credentials: RequestCredentials) =>
     fetch(url.replace(/^ws/, "http"), {
       credentials,
@@ -26,11 +28,11 @@ export async function probe(url: string, token: string | undefined, timeoutMs: n
       _status: response.status,
       _code: String(code),
       _detail: String(detail),
-      _retryAfterMs: (Number(response.headers.get("retry-after")) || 0) * 1e3,
+      _retryAfterMs: Number(response.headers.get("retry-after")) * 1e3 || 0,
     };
   } catch {
     return;
   } finally {
-    clearTimeout(timer);
+    cancel(timer);
   }
 }

@@ -17,14 +17,10 @@ export function makeRoom(core: Core, name: string): Room & Membership {
       return new Promise<void>((resolve, reject) => {
         const error = signal?.aborted ? new RoomcastError("aborted") : core._start();
         if (error) return reject(error);
+        const settle = (error?: RoomcastError) => (error ? reject(error) : resolve());
         const abort = () => {
           settle(new RoomcastError("aborted"));
           membership._giveUp(settle);
-        };
-        const settle = (error?: RoomcastError) => {
-          signal?.removeEventListener("abort", abort);
-          if (error) reject(error);
-          else resolve();
         };
         signal?.addEventListener("abort", abort);
         membership._join(settle);
@@ -36,7 +32,7 @@ export function makeRoom(core: Core, name: string): Room & Membership {
         const error = core._start();
         if (error) return reject(error);
         const condition = ifSeq ?? ifKeySeq;
-        const { epoch } = typeof condition == "object" ? condition : (membership.position ?? {});
+        const { epoch = membership.position?.epoch } = Object(condition) as Partial<Position>;
         if (condition !== undefined && !epoch) return reject(new RoomcastError("no_position"));
         const id = core._nextId();
         const frame = compact({
@@ -50,9 +46,9 @@ export function makeRoom(core: Core, name: string): Room & Membership {
           epoch: condition === undefined ? undefined : epoch,
           state_key: stateKey,
           ttl_ms: ttlMs,
-          remove: remove || undefined,
-          receipts: receipts || undefined,
-          echo: echo === false ? echo : undefined,
+          remove,
+          receipts,
+          echo,
           data: data ?? null,
         });
         try {
@@ -61,7 +57,7 @@ export function makeRoom(core: Core, name: string): Room & Membership {
             _room: name,
             _signal: signal,
             _data,
-            _bytes: typeof _data == "string" ? new TextEncoder().encode(_data).length : _data.length,
+            _bytes: new Blob([_data]).size,
             _failed: reject,
             _done(frame) {
               const { epoch, seq, time } = frame as AckFrame;
@@ -80,12 +76,11 @@ export function makeRoom(core: Core, name: string): Room & Membership {
     },
 
     typing(active = true) {
-      const link = membership._link();
-      if (link && _people._isToTell(active)) link._send(compact({ type: "typing", room: name, active: active ? undefined : active }));
+      membership._link()?._send({ type: "typing", room: name, active });
     },
 
     async received({ epoch, seq }, read) {
-      await _ask("received", compact({ epoch, seq, read: read || undefined }), true);
+      await _ask("received", compact({ epoch, seq, read }), true);
       return _people._marks();
     },
 
@@ -112,5 +107,5 @@ export function makeRoom(core: Core, name: string): Room & Membership {
 }
 
 function seqOf(condition: Position | number | undefined): number | undefined {
-  return typeof condition == "object" ? condition.seq : condition;
+  return (Object(condition) as Partial<Position>).seq ?? (condition as number | undefined);
 }

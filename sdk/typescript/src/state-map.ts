@@ -16,16 +16,15 @@ export function makeStateMap() {
   return {
     _map: map,
 
-    /** Takes a part of a snapshot; after the last one the keys that are different now. */
+    /** Takes a part of a snapshot; after the last one the keys that there are and were. */
     _part(frame: StateFrame, isFirst: boolean): string[] {
       isKept = true;
       if (isFirst) parts = new Map();
       for (const entry of frame.entries) parts.set(entry.key ?? "", value(entry));
       if (frame.more) return [];
-      const before = map._map;
-      const keys = new Set([...before.keys(), ...parts.keys()]);
+      const keys = new Set([...map._map.keys(), ...parts.keys()]);
       map._replace(parts);
-      return [...keys].filter((key) => before.get(key)?.seq != parts.get(key)?.seq);
+      return [...keys];
     },
 
     /** Takes a message; the key that it set or removed, if any. */

@@ -1,13 +1,12 @@
 // The connection's token: asked for when one is needed and early enough to go on without a break,
 // one asking at a time. Its life runs from its receipt. Knows no socket and no frame.
+import { cancel, later, now, type Timer } from "./clock.js";
 import { pause } from "./backoff.js";
 import { RoomcastError } from "./errors.js";
 import type { ClientOptions } from "./types.js";
 
 const enum Limit {
   AskingMs = 1e3,
-  // Timers hold 31 bits: a longer pause would end at once.
-  TimerMs = 0x7fffffff,
 }
 
 export type Tokens = ReturnType<typeof keepTokens>;
@@ -28,26 +27,26 @@ export function keepTokens(
   let due = Infinity;
   let asked = -Infinity;
   let asking: Promise<string> | undefined;
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  let timer: Timer | undefined;
   let failures = 0;
 
   const askNow = async () => {
-    const wait = asked + Limit.AskingMs - performance.now();
-    if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
-    asked = performance.now();
+    const wait = asked + Limit.AskingMs - now();
+    if (wait > 0) await new Promise<void>((resolve) => later(resolve, wait));
+    asked = now();
     return askFor(source);
   };
   const ask = () => (asking ??= askNow().finally(() => (asking = undefined)));
   const part = (ms: number) => ms * (0.75 + 0.15 * Math.random());
 
   const renewLater = (ms: number, end: number) => {
-    const mine = (timer = setTimeout(async () => {
+    const mine = (timer = later(async () => {
       const isOver = () => timer !== mine;
       try {
         const next = await ask();
         if (isOver()) return;
         if (next == value) {
-          const left = end - performance.now();
+          const left = end - now();
           if (left > 0) renewLater(part(left), end);
           return;
         }
@@ -60,7 +59,7 @@ export function keepTokens(
         if (isNoToken(error)) fail(error);
         else renewLater(pause(++failures), end);
       }
-    }, Math.min(ms, Limit.TimerMs)));
+    }, ms));
   };
 
   /** The node has taken the value, which ends after so long. */
@@ -69,13 +68,13 @@ export function keepTokens(
     failures = 0;
     if (!isCallback || ms === undefined) return;
     const lead = part(ms);
-    due = performance.now() + lead;
-    renewLater(lead, performance.now() + ms);
+    due = now() + lead;
+    renewLater(lead, now() + ms);
   };
 
   /** There is no connection: nothing is to be renewed. */
   const rest = () => {
-    clearTimeout(timer);
+    cancel(timer);
     timer = undefined;
   };
 
@@ -86,7 +85,7 @@ export function keepTokens(
     async _get(): Promise<string | undefined> {
       // An option that is there and empty counts: a client that was to have a token never goes without.
       if (!("token" in options)) return;
-      if (isCallback && (!value || performance.now() >= due)) {
+      if (isCallback && (!value || now() >= due)) {
         value = await ask();
         due = Infinity;
       }
