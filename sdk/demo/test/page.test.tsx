@@ -175,6 +175,22 @@ it("says who is typing, and tells others of oneself", async () => {
   expect(server.socket.received.filter(({ type }) => type === "typing").map(({ active }) => active !== false)).toEqual([true, false]);
 });
 
+it("shows others' pointers, and takes away those that left", async () => {
+  const move = (user: string, data: unknown) =>
+    server.room("demo:lobby").tell({ type: "signal", user, connection: `c-${user}`, event: "cursor", data });
+  move("bob", { x: 0.5, y: 0.25 });
+  move("eve", { x: 2, y: "no" });
+  await wait();
+  const cursors = () => [...page.querySelectorAll<HTMLElement>(".cursor")].map((one) => [one.textContent, one.style.getPropertyValue("--x")]);
+  expect(cursors()).toEqual([["bob", "0.5"]]);
+  move("bob", null);
+  await wait();
+  expect(cursors()).toEqual([]);
+  move("bob", { x: 0.5, y: 0.25 });
+  await wait(6_000);
+  expect(cursors()).toEqual([]);
+});
+
 it("counts notifications and marks them as read for all devices", async () => {
   server.room("@me").publish({ text: "Shipped" });
   server.room("@me").publish({ text: "Delivered" });

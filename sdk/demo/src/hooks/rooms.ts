@@ -1,6 +1,6 @@
 // The rooms of the page, each with the same options wherever it is used, and what hooks lack: counts,
 // read marks, notices. It must not know the layout.
-import { useEffect, useState, useSyncExternalStore } from "react";
+import { useCallback, useEffect, useState, useSyncExternalStore } from "react";
 import type { Client, Message, Room } from "@roomcast/client";
 import { useClient, useRoom } from "@roomcast/client/react";
 import { BOARD_ROOM } from "../settings";
@@ -25,11 +25,11 @@ export const useNotifications = () => useRoom("@me", { ...ME, keep: 100 });
 /** Unread messages of `@me`, and up to where they are read. */
 export function useReadMarks(): { unread: number; read: number } {
   const client = useClient();
-  const subscribe = (f: () => void) => {
+  const subscribe = useCallback((f: () => void) => {
     const room = myRoom(client);
     const ends = [room.on("read", f), room.on("message", f)];
     return () => ends.forEach((end) => end());
-  };
+  }, [client]);
   // `joined` and answers change the marks without a message: the hook's own change draws them.
   useNotifications();
   const unread = useSyncExternalStore(subscribe, () => myRoom(client).unread);

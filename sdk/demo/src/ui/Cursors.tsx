@@ -9,6 +9,8 @@ import { tint } from "../names";
 /** The pointer is told at most every 50 ms, and forgotten 4 s after its last word. */
 const PAUSE = 50;
 const FORGOTTEN = 4_000;
+/** Time (ms) between two drawings. */
+const DRAWN = 32;
 /** Pointers that are shown. */
 const SHOWN = 20;
 
@@ -20,14 +22,21 @@ export function Cursors({ room: name, user, stage }: { room: string; user: strin
 
   useEffect(() => {
     const room = chatRoom(client, name);
+    // In a busy room many pointers move between two drawings: they are drawn together.
+    const moved = new Map<string, Cursor | undefined>();
+    let drawing: ReturnType<typeof setTimeout> | undefined;
+    const draw = () => {
+      drawing = undefined;
+      const news = new Map(moved);
+      moved.clear();
+      setCursors((known) => [...known.filter(({ id }) => !news.has(id)), ...news.values()].filter((one) => one !== undefined).slice(-SHOWN));
+    };
     const end = room.on("signal", ({ event, user: from, connection, data }) => {
       if (event !== "cursor") return;
       const id = connection ?? from ?? "";
       const place = readPlace(data);
-      setCursors((known) => {
-        const others = known.filter((one) => one.id !== id);
-        return place ? [...others, { id, name: from ?? "somebody", ...place, time: Date.now() }].slice(-SHOWN) : others;
-      });
+      moved.set(id, place && { id, name: from ?? "somebody", ...place, time: Date.now() });
+      drawing ??= setTimeout(draw, DRAWN);
     });
     const timer = setInterval(() => setCursors((known) => {
       const kept = known.filter(({ time }) => Date.now() - time < FORGOTTEN);
@@ -36,6 +45,7 @@ export function Cursors({ room: name, user, stage }: { room: string; user: strin
     return () => {
       end();
       clearInterval(timer);
+      clearTimeout(drawing);
       setCursors([]);
     };
   }, [client, name]);
