@@ -211,9 +211,8 @@ export function makeConnector(owner: ConnectorOwner): Connector {
       if (timer) dialAfter(Math.max(notBefore - now(), 0) + pause(1, backoff));
     },
     _close() {
-      cancel(timer);
       cancel(moveTimer);
-      timer = dialing = undefined;
+      timer = dialing = cancel(timer);
       connector._link?._drop();
       connector._next?._drop();
       connector._link = connector._next = undefined;

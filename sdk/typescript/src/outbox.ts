@@ -113,13 +113,12 @@ export function makeOutbox({ queue = {}, timeout }: ClientOptions, onChange: () 
       }
     },
 
-    /** Whether the frame answers something. */
-    _answered(id: number, frame: ServerFrame): boolean {
+    /** Takes a frame that may be an answer. */
+    _answered(id: number, frame: ServerFrame) {
       const item = items.get(id);
-      if (!item) return false;
+      if (!item) return;
       settle(id, item);
       item._done(frame);
-      return true;
     },
 
     /** Takes an `error`; whether it is about something here. */
@@ -127,15 +126,12 @@ export function makeOutbox({ queue = {}, timeout }: ClientOptions, onChange: () 
       const item = items.get(id);
       if (!item) return false;
       const isPassing = item._room ? PASSING.includes(code) : retry_after_ms !== undefined || code == PASSING[1];
-      if (!isPassing || item._isBound) fail(id, item, item._isUnsure && item._room && !SURE.includes(code) ? "publish_unknown" : code, message);
+      if (item._isBound || !isPassing) fail(id, item, item._isUnsure && item._room && !SURE.includes(code) ? "publish_unknown" : code, message);
       else {
         item._link = undefined;
         item._isRefused = true;
-        if (code == "publish_unknown") item._isUnsure = true;
-        if (!item._isUnsure) {
-          cancel(item._unknown);
-          item._unknown = undefined;
-        }
+        item._isUnsure = item._isUnsure || code == "publish_unknown";
+        if (!item._isUnsure) item._unknown = cancel(item._unknown);
         item._pause = later(() => {
           item._pause = undefined;
           onChange();
