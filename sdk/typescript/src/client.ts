@@ -63,8 +63,8 @@ function makeClient(address: string, options: ClientOptions = {}): ClientHandle 
     if (listening) return;
     const { signal } = (listening = new AbortController());
     const wake = () => document?.hidden || connector._wake();
-    const { window, document } = globalThis;
-    for (const name of ["online", "pageshow"]) window?.addEventListener?.(name, wake, { signal });
+    const { document } = globalThis;
+    for (const name of ["online", "pageshow"]) globalThis.addEventListener?.(name, wake, { signal });
     document?.addEventListener?.("visibilitychange", wake, { signal });
   };
 
@@ -167,7 +167,7 @@ function makeClient(address: string, options: ClientOptions = {}): ClientHandle 
     _encode: encoding.encode,
     _ask(frame, _member, _link) {
       const id = (frame.id = nextId());
-      return new Promise((_done, _failed) => outbox._ask(id, { _data: encoding.encode(frame), _done, _failed, _member, _link }));
+      return new Promise((_done, _failed) => outbox._ask(id, { _data: encoding.encode(frame), _bytes: 0, _done, _failed, _member, _link }));
     },
   };
 

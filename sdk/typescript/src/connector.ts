@@ -105,17 +105,17 @@ export function makeConnector(owner: ConnectorOwner): Connector {
     const problem = await probe(url, token, handshakeTimeout);
     if (dialing != mine) return;
     if (!problem) return retry();
-    const { _status, _code, _detail, _retryAfterMs } = problem;
-    const hasExpired = _code == "expired_token";
+    const [status, code, detail, retryAfterMs] = problem;
+    const hasExpired = code == "expired_token";
     if (hasExpired && owner._tokens._isCallback && !hasRenewed) {
       hasRenewed = true;
       // Another token is another question.
       probed = -Infinity;
       owner._tokens._spent();
-    } else if (hasExpired || _status == 400 || FINAL_PROBLEMS.includes(_code)) {
-      return owner._fail(new RoomcastError(_code || "bad_request", _detail));
+    } else if (hasExpired || status == 400 || FINAL_PROBLEMS.includes(code)) {
+      return owner._fail(new RoomcastError(code || "bad_request", detail));
     }
-    retry(_code || undefined, _retryAfterMs);
+    retry(code || undefined, retryAfterMs);
   };
 
   const onFrame = (link: Link, frame: ServerFrame) => {

@@ -328,7 +328,7 @@ export function makeMembership(core: Core, name: string) {
         }
         case "gap": {
           const gap = cursor._gap(frame);
-          if (gap) onHole({ ...frame, from: gap._from }, gap._end);
+          if (gap) onHole({ ...frame, from: gap[0] }, gap[1]);
           return;
         }
         case "reset":

@@ -23,7 +23,7 @@ export interface Item {
   _failed(error: RoomcastError): void;
   /** Of a publish: the room whose order it keeps, its size, and the application's wish to give up. */
   _room?: string;
-  _bytes?: number;
+  _bytes: number;
   _signal?: AbortSignal | undefined;
   /** Of a question that needs a membership. */
   _member?: { _isMember(link: Link): boolean } | undefined;
@@ -55,7 +55,7 @@ export function makeOutbox({ queue = {}, timeout }: ClientOptions, onChange: () 
     if (item._abort) item._signal?.removeEventListener("abort", item._abort);
     if (items.delete(id) && item._room) {
       queued--;
-      queuedBytes -= item._bytes ?? 0;
+      queuedBytes -= item._bytes;
     }
     onChange();
   };
@@ -83,7 +83,7 @@ export function makeOutbox({ queue = {}, timeout }: ClientOptions, onChange: () 
 
     _publish(id: number, item: Item) {
       const { messages = 1e3, bytes: most = 2 ** 20 } = queue;
-      const { _signal, _bytes = 0 } = item;
+      const { _signal, _bytes } = item;
       if (_signal?.aborted) return item._failed(new RoomcastError("aborted"));
       if (queued >= messages || queuedBytes + _bytes > most) return item._failed(new RoomcastError("queue_full"));
       items.set(id, item);
@@ -100,7 +100,7 @@ export function makeOutbox({ queue = {}, timeout }: ClientOptions, onChange: () 
       const held = new Set<string | undefined>();
       for (const item of items.values()) if (item._link && item._room) portion--;
       for (const [id, item] of items) {
-        const { _room, _member, _bytes = 0 } = item;
+        const { _room, _member, _bytes } = item;
         if (!item._link && !item._pause && !held.has(_room) && (!_member || _member._isMember(link))) {
           if (_room && portion-- <= 0) held.add(_room);
           else if (_bytes > link._connected!.limits.message_bytes) fail(id, item, "too_large");
