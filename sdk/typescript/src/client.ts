@@ -34,7 +34,7 @@ function makeClient(address: string, options: ClientOptions = {}): ClientHandle 
 
   const setState = (next: ClientState) => {
     state = next;
-    emit("change", undefined);
+    emit("change");
   };
   const nextId = () => ++id;
   const socketClass = () => options.WebSocket ?? (globalThis.WebSocket as SocketClass | undefined);
@@ -63,14 +63,14 @@ function makeClient(address: string, options: ClientOptions = {}): ClientHandle 
     if (listening) return;
     const { signal } = (listening = new AbortController());
     const wake = () => document?.hidden || connector._wake();
-    const { window, document } = globalThis;
-    for (const name of ["online", "pageshow"]) window?.addEventListener?.(name, wake, { signal });
+    const { document } = globalThis;
+    for (const name of ["online", "pageshow"]) globalThis.addEventListener?.(name, wake, { signal });
     document?.addEventListener?.("visibilitychange", wake, { signal });
   };
 
   const onError = (link: Link, frame: ErrorFrame) => {
     if (outbox._refused(frame)) return;
-    for (const room of rooms.values()) if (room._onError(link, frame)) return;
+    rooms.forEach((room) => room._onError(link, frame));
   };
 
   const tokens = keepTokens(
@@ -83,7 +83,7 @@ function makeClient(address: string, options: ClientOptions = {}): ClientHandle 
   );
   const outbox = makeOutbox(options, () => {
     flush();
-    emit("change", undefined);
+    emit("change");
   });
 
   const connector = makeConnector({
@@ -111,10 +111,9 @@ function makeClient(address: string, options: ClientOptions = {}): ClientHandle 
     },
     _onFrame(link: Link, frame: ServerFrame) {
       if (frame.type == "error") return onError(link, frame);
-      // The room hears of answers too, and first: who asked may look at it. But for its own leaving.
-      const id = "id" in frame ? frame.id : undefined;
-      if ("room" in frame && !(id && frame.type == "left")) rooms.get(frame.room)?._onFrame(link, frame);
-      if (id) outbox._answered(id, frame);
+      // The room hears of answers too, and first: who asked may look at it.
+      if ("room" in frame) rooms.get(frame.room)?._onFrame(link, frame);
+      if ("id" in frame && frame.id) outbox._answered(frame.id, frame);
     },
     _onLive(link, isMove) {
       const event = hasConnected ? "reconnected" : "connected";
@@ -127,7 +126,7 @@ function makeClient(address: string, options: ClientOptions = {}): ClientHandle 
       rooms.forEach((room) => void room._enter(link));
       if (isMove) return;
       flush();
-      emit(event, undefined);
+      emit(event);
       waiters.forEach((settle) => settle());
       waiters.clear();
       core._answered();
@@ -151,7 +150,7 @@ function makeClient(address: string, options: ClientOptions = {}): ClientHandle 
       const { _link } = connector;
       if (isResuming && _link && isOn(_link)) {
         isResuming = false;
-        if (!hasHole) emit("resumed", undefined);
+        if (!hasHole) emit("resumed");
       }
       flush();
     },
@@ -168,7 +167,7 @@ function makeClient(address: string, options: ClientOptions = {}): ClientHandle 
     _encode: encoding.encode,
     _ask(frame, _member, _link) {
       const id = (frame.id = nextId());
-      return new Promise((_done, _failed) => outbox._ask(id, { _data: encoding.encode(frame), _done, _failed, _member, _link }));
+      return new Promise((_done, _failed) => outbox._ask(id, { _data: encoding.encode(frame), _bytes: 0, _done, _failed, _member, _link }));
     },
   };
 

@@ -13,4 +13,5 @@ export const now = (): number => performance.now();
 
 export const later = (f: () => void, ms: number): Timer => setTimeout(f, Math.min(ms, Limit.TimerMs));
 
-export const cancel = (timer: Timer | undefined): void => clearTimeout(timer);
+/** Gives nothing, to put in the timer's place. */
+export const cancel = (timer: Timer | undefined): undefined => void clearTimeout(timer);

@@ -105,17 +105,17 @@ export function makeConnector(owner: ConnectorOwner): Connector {
     const problem = await probe(url, token, handshakeTimeout);
     if (dialing != mine) return;
     if (!problem) return retry();
-    const { _status, _code, _detail, _retryAfterMs } = problem;
-    const hasExpired = _code == "expired_token";
+    const [status, code, detail, retryAfterMs] = problem;
+    const hasExpired = code == "expired_token";
     if (hasExpired && owner._tokens._isCallback && !hasRenewed) {
       hasRenewed = true;
       // Another token is another question.
       probed = -Infinity;
       owner._tokens._spent();
-    } else if (hasExpired || _status == 400 || FINAL_PROBLEMS.includes(_code)) {
-      return owner._fail(new RoomcastError(_code || "bad_request", _detail));
+    } else if (hasExpired || status == 400 || FINAL_PROBLEMS.includes(code)) {
+      return owner._fail(new RoomcastError(code || "bad_request", detail));
     }
-    retry(_code || undefined, _retryAfterMs);
+    retry(code || undefined, retryAfterMs);
   };
 
   const onFrame = (link: Link, frame: ServerFrame) => {
@@ -211,9 +211,8 @@ export function makeConnector(owner: ConnectorOwner): Connector {
       if (timer) dialAfter(Math.max(notBefore - now(), 0) + pause(1, backoff));
     },
     _close() {
-      cancel(timer);
       cancel(moveTimer);
-      timer = dialing = undefined;
+      timer = dialing = cancel(timer);
       connector._link?._drop();
       connector._next?._drop();
       connector._link = connector._next = undefined;

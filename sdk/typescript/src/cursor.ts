@@ -48,14 +48,14 @@ export function makeCursor(position?: Position) {
     },
 
     /** Where the hole begins, and where it ends; nothing if nothing is missing here. */
-    _gap({ from, to, state }: GapFrame): { _from: number; _end: Position } | undefined {
+    _gap({ from, to, state }: GapFrame): [from: number, end: Position] | undefined {
       const epoch = (ahead ?? position)?.epoch;
       if (!epoch) return;
       const known = position?.epoch == epoch ? position.seq : 0;
       const end = { epoch, seq: to };
       if (state) expect(end, Snapshot.Announced);
       else if (to > known && !snapshot) stand(end);
-      return to > known ? { _from: Math.max(from, known + 1), _end: end } : undefined;
+      return to > known ? [Math.max(from, known + 1), end] : undefined;
     },
 
     _reset(at: ResetFrame) {

@@ -18,10 +18,11 @@ export function makeEmitter<E>() {
     of(name).add(f);
     return () => void of(name).delete(f);
   };
-  const emit = <K extends keyof All>(name: K, event: All[K]) =>
+  type Emit = <K extends keyof All>(name: K, ...event: undefined extends All[K] ? [] : [All[K]]) => void;
+  const emit: Emit = (name: keyof All, event?: unknown) =>
     of(name).forEach((listener) => {
       try {
-        (listener as (event: All[K]) => void)(event);
+        (listener as (event: unknown) => void)(event);
       } catch (error) {
         setTimeout(() => {
           throw error;

@@ -40,10 +40,10 @@ export function iterate(onEnd: (iterator: MessageIterator) => void): MessageIter
       if (error) throw error;
       return { value: undefined, done: true };
     },
-    async return(): Promise<IteratorResult<Message, undefined>> {
+    return() {
       held = [];
       iterator._finish();
-      return { value: undefined, done: true };
+      return iterator.next();
     },
   };
   return iterator;

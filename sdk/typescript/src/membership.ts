@@ -87,7 +87,7 @@ export function makeMembership(core: Core, name: string) {
 
   const setStatus = (next: RoomStatus) => {
     status = next;
-    emit("change", undefined);
+    emit("change");
   };
   const settle: Settle = (error) => {
     waiters.forEach((waiter) => waiter(error));
@@ -184,7 +184,7 @@ export function makeMembership(core: Core, name: string) {
   };
   const tellState = (keys: string[]) => {
     for (const key of keys) emit("state", compact({ key, entry: state._map._map.get(key) }));
-    if (keys.length) emit("change", undefined);
+    if (keys.length) emit("change");
   };
 
   // Something is missing up to `end`: the application reads it by itself, or is told.
@@ -281,7 +281,6 @@ export function makeMembership(core: Core, name: string) {
       isSecond = false;
       cursor = makeCursor();
       state = makeStateMap();
-      refusals = 0;
       setStatus("joining");
       void enter(core._joinLink());
     },
@@ -303,18 +302,16 @@ export function makeMembership(core: Core, name: string) {
       if (own.size > Limit.OwnMessages) own.delete([...own][0]!);
     },
 
-    /** Whether the error was about this room. */
-    _onError(on: Link, { id, room, code, message, retry_after_ms }: ErrorFrame): boolean {
+    /** An error that answers no request: it may be about this room, or its joining. */
+    _onError(on: Link, { id, room, code, message, retry_after_ms }: ErrorFrame) {
       if (!id || joining?._link != on || joining._id != id) {
-        if (room != name) return false;
-        emit("error", new RoomcastError(code, message));
+        if (room == name) emit("error", new RoomcastError(code, message));
       } else if (retry_after_ms !== undefined || code == "bus_unavailable") enterLater(on, retry_after_ms);
       else if (code == "unrecoverable" && options?.load) {
         // The second time the hole is told, in place of a third loading.
         if (isSecond) void enter(on, true);
         else void reload();
       } else out(new RoomcastError(code, message), { code });
-      return true;
     },
 
     _onFrame(on: Link, frame: ServerFrame) {
@@ -331,7 +328,7 @@ export function makeMembership(core: Core, name: string) {
         }
         case "gap": {
           const gap = cursor._gap(frame);
-          if (gap) onHole({ ...frame, from: gap._from }, gap._end);
+          if (gap) onHole({ ...frame, from: gap[0] }, gap[1]);
           return;
         }
         case "reset":

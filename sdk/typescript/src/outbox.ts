@@ -23,7 +23,7 @@ export interface Item {
   _failed(error: RoomcastError): void;
   /** Of a publish: the room whose order it keeps, its size, and the application's wish to give up. */
   _room?: string;
-  _bytes?: number;
+  _bytes: number;
   _signal?: AbortSignal | undefined;
   /** Of a question that needs a membership. */
   _member?: { _isMember(link: Link): boolean } | undefined;
@@ -55,7 +55,7 @@ export function makeOutbox({ queue = {}, timeout }: ClientOptions, onChange: () 
     if (item._abort) item._signal?.removeEventListener("abort", item._abort);
     if (items.delete(id) && item._room) {
       queued--;
-      queuedBytes -= item._bytes ?? 0;
+      queuedBytes -= item._bytes;
     }
     onChange();
   };
@@ -83,7 +83,7 @@ export function makeOutbox({ queue = {}, timeout }: ClientOptions, onChange: () 
 
     _publish(id: number, item: Item) {
       const { messages = 1e3, bytes: most = 2 ** 20 } = queue;
-      const { _signal, _bytes = 0 } = item;
+      const { _signal, _bytes } = item;
       if (_signal?.aborted) return item._failed(new RoomcastError("aborted"));
       if (queued >= messages || queuedBytes + _bytes > most) return item._failed(new RoomcastError("queue_full"));
       items.set(id, item);
@@ -100,7 +100,7 @@ export function makeOutbox({ queue = {}, timeout }: ClientOptions, onChange: () 
       const held = new Set<string | undefined>();
       for (const item of items.values()) if (item._link && item._room) portion--;
       for (const [id, item] of items) {
-        const { _room, _member, _bytes = 0 } = item;
+        const { _room, _member, _bytes } = item;
         if (!item._link && !item._pause && !held.has(_room) && (!_member || _member._isMember(link))) {
           if (_room && portion-- <= 0) held.add(_room);
           else if (_bytes > link._connected!.limits.message_bytes) fail(id, item, "too_large");
@@ -113,13 +113,12 @@ export function makeOutbox({ queue = {}, timeout }: ClientOptions, onChange: () 
       }
     },
 
-    /** Whether the frame answers something. */
-    _answered(id: number, frame: ServerFrame): boolean {
+    /** Takes a frame that may be an answer. */
+    _answered(id: number, frame: ServerFrame) {
       const item = items.get(id);
-      if (!item) return false;
+      if (!item) return;
       settle(id, item);
       item._done(frame);
-      return true;
     },
 
     /** Takes an `error`; whether it is about something here. */
@@ -127,15 +126,12 @@ export function makeOutbox({ queue = {}, timeout }: ClientOptions, onChange: () 
       const item = items.get(id);
       if (!item) return false;
       const isPassing = item._room ? PASSING.includes(code) : retry_after_ms !== undefined || code == PASSING[1];
-      if (!isPassing || item._isBound) fail(id, item, item._isUnsure && item._room && !SURE.includes(code) ? "publish_unknown" : code, message);
+      if (item._isBound || !isPassing) fail(id, item, item._isUnsure && item._room && !SURE.includes(code) ? "publish_unknown" : code, message);
       else {
         item._link = undefined;
         item._isRefused = true;
-        if (code == "publish_unknown") item._isUnsure = true;
-        if (!item._isUnsure) {
-          cancel(item._unknown);
-          item._unknown = undefined;
-        }
+        item._isUnsure = item._isUnsure || code == "publish_unknown";
+        if (!item._isUnsure) item._unknown = cancel(item._unknown);
         item._pause = later(() => {
           item._pause = undefined;
           onChange();

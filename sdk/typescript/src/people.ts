@@ -21,13 +21,13 @@ export function makePeople({ _emit }: Emitter<RoomEvents>, list: MemberList, ask
   const typing = new Map<string, RoomEvents["typing"]>();
 
   const tell = () => {
-    _emit("presence", undefined);
-    _emit("change", undefined);
+    _emit("presence");
+    _emit("change");
   };
 
   const mark = (received: number, read: number, unread: number) => {
     _emit("read", (marks = { received, read, unread }));
-    _emit("change", undefined);
+    _emit("change");
   };
 
   /** Reads the whole list after so long; another reading takes the place of this one. */
@@ -61,8 +61,7 @@ export function makePeople({ _emit }: Emitter<RoomEvents>, list: MemberList, ask
 
   /** Nothing more is heard: nobody is known to type, and a list is not read to its end. */
   const lost = () => {
-    cancel(timer);
-    timer = undefined;
+    timer = cancel(timer);
     typing.forEach((event) => onTyping({ ...event, active: false }));
   };
 
@@ -114,7 +113,7 @@ export function makePeople({ _emit }: Emitter<RoomEvents>, list: MemberList, ask
       if (last === undefined || seq <= last) return;
       last = seq;
       marks = { ...marks, unread: marks.unread + 1 };
-      _emit("change", undefined);
+      _emit("change");
     },
   };
 }

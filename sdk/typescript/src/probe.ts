@@ -3,12 +3,8 @@
 
 import { cancel, later } from "./clock.js";
 
-export interface Problem {
-  _status: number;
-  _code: string;
-  _detail: string;
-  _retryAfterMs: number;
-}
+/** A status, its code and detail, and the pause that it asks for in milliseconds. */
+export type Problem = readonly [number, string, string, number];
 
 export async function probe(url: string, token: string | undefined, timeoutMs: number): Promise<Problem | undefined> {
   const abort = new AbortController();
@@ -24,12 +20,8 @@ export async function probe(url: string, token: string | undefined, timeoutMs: n
     // A cookie may be the credential; where CORS forbids to send it, the reason is another one.
     const response = await (token ? get("omit") : get("include").catch(() => get("omit")));
     const { code = "", detail = code } = Object(await response.json().catch(() => 0)) as Record<string, unknown>;
-    return {
-      _status: response.status,
-      _code: String(code),
-      _detail: String(detail),
-      _retryAfterMs: Number(response.headers.get("retry-after")) * 1e3 || 0,
-    };
+    const retryAfterMs = Number(response.headers.get("retry-after")) * 1e3 || 0;
+    return [response.status, String(code), String(detail), retryAfterMs];
   } catch {
     return;
   } finally {

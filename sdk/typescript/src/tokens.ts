@@ -74,8 +74,7 @@ export function keepTokens(
 
   /** There is no connection: nothing is to be renewed. */
   const rest = () => {
-    cancel(timer);
-    timer = undefined;
+    timer = cancel(timer);
   };
 
   return {

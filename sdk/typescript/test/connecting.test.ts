@@ -172,7 +172,7 @@ describe("coming back", () => {
   test("coming online cuts a long pause short, but not below the node's own delay", async () => {
     const server = serve();
     const target = new EventTarget();
-    vi.stubGlobal("window", target);
+    vi.stubGlobal("addEventListener", target.addEventListener.bind(target));
     vi.stubGlobal("document", { hidden: false });
     server.refusal = { status: 503, code: "full", retryAfter: 20 };
     const client = clientOf(server);

@@ -47,7 +47,7 @@ describe("noticing", () => {
 
   test.each(["online", "pageshow", "visibilitychange"])("at %s an open socket is asked at once", async (name) => {
     const target = new EventTarget();
-    vi.stubGlobal("window", target);
+    vi.stubGlobal("addEventListener", target.addEventListener.bind(target));
     vi.stubGlobal("document", Object.assign(target, { hidden: false }));
     const server = serve();
     const client = clientOf(server);
