@@ -89,6 +89,30 @@ it("shows an own message as sent, then as read by others", async () => {
   expect(one("message").textContent).toContain("read by 1");
 });
 
+it("publishes without receipts where the namespace has none", async () => {
+  server.intercept = (socket, { type, id, room, receipts }) => {
+    if (type !== "publish" || !receipts) return false;
+    socket.give({ type: "error", id, room, code: "unsupported", message: "no receipts" });
+    return true;
+  };
+  await write("input", "one");
+  await write("input", "two");
+  expect(all("message").map((row) => /one|two/u.exec(row.textContent ?? "")?.[0])).toEqual(["one", "two"]);
+  expect(server.socket.received.filter(({ receipts }) => receipts === true).length).toBe(1);
+});
+
+it("says why a message was refused, and drops it when told to", async () => {
+  server.intercept = (socket, { type, id, room }) => {
+    if (type === "publish") socket.give({ type: "error", id, room, code: "too_large", message: "too large" });
+    return type === "publish";
+  };
+  await write("input", "much");
+  expect([seqs(), text("messages")]).toEqual([[], expect.stringContaining("not sent: too_large")]);
+  const button = [...page.querySelectorAll("button")].find(({ textContent }) => textContent === "Discard");
+  act(() => button?.click());
+  expect(text("messages")).not.toContain("much");
+});
+
 it("counts down while the node is away, queues, and sends in order when it is back", async () => {
   server.refusal = "away";
   server.disconnect();
