@@ -3,7 +3,7 @@
 import { makeConnector } from "./connector.js";
 import { makeEmitter } from "./emitter.js";
 import { randomName } from "./backoff.js";
-import { RoomcastError } from "./errors.js";
+import { failure, type RoomcastError } from "./errors.js";
 import { json } from "./json.js";
 import type { Core } from "./membership.js";
 import { makeOutbox } from "./outbox.js";
@@ -62,10 +62,11 @@ function makeClient(address: string, options: ClientOptions = {}): ClientHandle 
   const listen = () => {
     if (listening) return;
     const { signal } = (listening = new AbortController());
-    const wake = () => document?.hidden || connector._wake();
-    const { document } = globalThis;
-    for (const name of ["online", "pageshow"]) globalThis.addEventListener?.(name, wake, { signal });
-    document?.addEventListener?.("visibilitychange", wake, { signal });
+    const listenTo = (target: EventTarget | undefined, name: string) =>
+      target?.addEventListener?.(name, connector._wake, { signal });
+    listenTo(globalThis, "online");
+    listenTo(globalThis, "pageshow");
+    listenTo(globalThis.document, "visibilitychange");
   };
 
   const onError = (link: Link, frame: ErrorFrame) => {
@@ -156,7 +157,7 @@ function makeClient(address: string, options: ClientOptions = {}): ClientHandle 
     },
     _start() {
       if (end) return end;
-      if (!socketClass()) return new RoomcastError("no_websocket");
+      if (!socketClass()) return failure("no_websocket");
       if (state == "idle") {
         listen();
         setState("connecting");
@@ -187,12 +188,12 @@ function makeClient(address: string, options: ClientOptions = {}): ClientHandle 
         else waiters.add(settle);
       }),
     async close() {
-      stop(new RoomcastError("closed"));
+      stop(failure("closed"));
     },
     room(name, given) {
       const room = rooms.get(name) ?? makeRoom(core, name);
       const before = room._options();
-      if (given && before && differ(before, given)) throw new RoomcastError("room_options");
+      if (given && before && differ(before, given)) throw failure("room_options");
       if (given && !before) room._adopt(given);
       rooms.set(name, room);
       return room;

@@ -3,7 +3,7 @@
 import { cancel, later, now, type Timer } from "./clock.js";
 import { pause } from "./backoff.js";
 import { compact } from "./compact.js";
-import { RoomcastError } from "./errors.js";
+import { failure, type RoomcastError } from "./errors.js";
 import type { ServerFrame } from "./frames.js";
 import { openLink, type Link } from "./link.js";
 import { probe } from "./probe.js";
@@ -113,7 +113,7 @@ export function makeConnector(owner: ConnectorOwner): Connector {
       probed = -Infinity;
       owner._tokens._spent();
     } else if (hasExpired || status == 400 || FINAL_PROBLEMS.includes(code)) {
-      return owner._fail(new RoomcastError(code || "bad_request", detail));
+      return owner._fail(failure(code || "bad_request", detail));
     }
     retry(code || undefined, retryAfterMs);
   };
@@ -167,7 +167,7 @@ export function makeConnector(owner: ConnectorOwner): Connector {
     owner._onLost(link);
     if (now() - link._since >= Time.SteadyMs && link._connected) failures = 0;
     if (code == Code.Expired) owner._tokens._spent();
-    if (isFinal(code)) owner._fail(new RoomcastError(REASONS[code - Code.Banned] || reason || "close_" + code));
+    if (isFinal(code)) owner._fail(failure(REASONS[code - Code.Banned] || reason || "close_" + code));
     else if (code == Code.Idle) owner._setState("idle");
     else if (link._connected || (code && code > Code.NoCloseFrame)) retry(code);
     else void diagnose(url, token);
@@ -200,7 +200,7 @@ export function makeConnector(owner: ConnectorOwner): Connector {
       } catch (error) {
         if (dialing != mine) return;
         if (isNoToken(error)) owner._fail(error);
-        else if (hasToken) owner._fail(new RoomcastError("bad_url", String(error)));
+        else if (hasToken) owner._fail(failure("bad_url", String(error)));
         else if (isMove) moveAfter(nextPause());
         else retry();
       }

@@ -1,6 +1,6 @@
 // `for await` over a room: a bounded buffer between what comes and a reader that takes its time.
 // Knows no room.
-import { RoomcastError } from "./errors.js";
+import { failure, type RoomcastError } from "./errors.js";
 import type { Message } from "./types.js";
 
 const enum Limit {
@@ -16,17 +16,17 @@ export interface MessageIterator extends AsyncIterator<Message, undefined> {
 export function iterate(onEnd: (iterator: MessageIterator) => void): MessageIterator {
   let held: Message[] = [];
   let isOver = false;
-  let failure: RoomcastError | undefined;
+  let thrown: RoomcastError | undefined;
   let wake = () => {};
 
   const iterator = {
     _push(message: Message) {
       if (held.length < Limit.HeldMessages) held.push(message);
-      else iterator._finish(new RoomcastError("slow_reader"));
+      else iterator._finish(failure("slow_reader"));
       wake();
     },
     _finish(error?: RoomcastError) {
-      if (!isOver) failure = error;
+      if (!isOver) thrown = error;
       isOver = true;
       onEnd(iterator);
       wake();
@@ -35,8 +35,8 @@ export function iterate(onEnd: (iterator: MessageIterator) => void): MessageIter
       while (!held.length && !isOver) await new Promise<void>((resolve) => (wake = resolve));
       const value = held.shift();
       if (value) return { value, done: false };
-      const error = failure;
-      failure = undefined;
+      const error = thrown;
+      thrown = undefined;
       if (error) throw error;
       return { value: undefined, done: true };
     },

@@ -5,7 +5,7 @@ import { pause } from "./backoff.js";
 import { compact } from "./compact.js";
 import { makeCursor } from "./cursor.js";
 import { makeEmitter, type Emitter } from "./emitter.js";
-import { RoomcastError } from "./errors.js";
+import { failure, type RoomcastError } from "./errors.js";
 import { fields, type ClientFrame, type ErrorFrame, type GapFrame, type JoinedFrame, type Position, type ResetFrame, type ServerFrame } from "./frames.js";
 import type { MessageIterator } from "./iterate.js";
 import type { Link } from "./link.js";
@@ -74,7 +74,7 @@ export function makeMembership(core: Core, name: string) {
     isMembers?: boolean,
     on?: Link,
   ): Promise<Omit<ServerFrame & { type: T }, "type" | "id">> => {
-    const error = isMembers && !isWanted ? new RoomcastError("not_joined") : core._start();
+    const error = isMembers && !isWanted ? failure("not_joined") : core._start();
     if (error) throw error;
     const frame = { type, room: name, ...more };
     return fields((await core._ask(frame, isMembers ? membership : undefined, on)) as ServerFrame & { type: T });
@@ -143,7 +143,7 @@ export function makeMembership(core: Core, name: string) {
     cancel(timer);
     loader._stop();
     people._left();
-    core._outbox._end(new RoomcastError("not_joined"), membership);
+    core._outbox._end(failure("not_joined"), membership);
     setStatus("left");
     settle(error);
     if (isTold) {
@@ -195,7 +195,7 @@ export function makeMembership(core: Core, name: string) {
       return;
     }
     isSecond = false;
-    if (!emitter._has(frame.type)) finish(new RoomcastError(frame.type));
+    if (!emitter._has(frame.type)) finish(failure(frame.type));
     const told = fields(frame);
     emit(frame.type as "gap", told as RoomEvents["gap"]);
     if (frame.type == "gap") core._emitter._emit("gap", told as RoomEvents["gap"]);
@@ -248,7 +248,7 @@ export function makeMembership(core: Core, name: string) {
       if (!isWanted) return;
       // While the client moves, these are two.
       const links = [link, joining?._link];
-      out(new RoomcastError("aborted"));
+      out(failure("aborted"));
       finish();
       await Promise.all(links.map(leaveOn));
     },
@@ -305,13 +305,13 @@ export function makeMembership(core: Core, name: string) {
     /** An error that answers no request: it may be about this room, or its joining. */
     _onError(on: Link, { id, room, code, message, retry_after_ms }: ErrorFrame) {
       if (!id || joining?._link != on || joining._id != id) {
-        if (room == name) emit("error", new RoomcastError(code, message));
+        if (room == name) emit("error", failure(code, message));
       } else if (retry_after_ms !== undefined || code == "bus_unavailable") enterLater(on, retry_after_ms);
       else if (code == "unrecoverable" && options?.load) {
         // The second time the hole is told, in place of a third loading.
         if (isSecond) void enter(on, true);
         else void reload();
-      } else out(new RoomcastError(code, message), { code });
+      } else out(failure(code, message), { code });
     },
 
     _onFrame(on: Link, frame: ServerFrame) {
@@ -344,7 +344,7 @@ export function makeMembership(core: Core, name: string) {
           if (frame.reason == "expired" && typeof options?.token == "function") {
             onLost(on);
             void enter(on);
-          } else out(new RoomcastError("not_joined"), compact({ reason: frame.reason }));
+          } else out(failure("not_joined"), compact({ reason: frame.reason }));
           return;
         default:
           people._onFrame(frame);

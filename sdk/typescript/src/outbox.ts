@@ -2,7 +2,7 @@
 // next link, or after a refusal that passes. Publishes are bounded and keep their order within each
 // room; what belongs to one link ends with it. Knows neither sockets' lives nor rooms' memberships.
 import { cancel, later, type Timer } from "./clock.js";
-import { RoomcastError } from "./errors.js";
+import { failure, type RoomcastError } from "./errors.js";
 import type { ErrorFrame, ServerFrame } from "./frames.js";
 import type { Link } from "./link.js";
 import type { ClientOptions } from "./types.js";
@@ -61,7 +61,7 @@ export function makeOutbox({ queue = {}, timeout }: ClientOptions, onChange: () 
   };
   const fail = (id: number, item: Item, code: string, message?: string) => {
     settle(id, item);
-    item._failed(new RoomcastError(code, message));
+    item._failed(failure(code, message));
   };
   const transmit = (item: Item, link: Link) => {
     item._link = link;
@@ -84,8 +84,8 @@ export function makeOutbox({ queue = {}, timeout }: ClientOptions, onChange: () 
     _publish(id: number, item: Item) {
       const { messages = 1e3, bytes: most = 2 ** 20 } = queue;
       const { _signal, _bytes } = item;
-      if (_signal?.aborted) return item._failed(new RoomcastError("aborted"));
-      if (queued >= messages || queuedBytes + _bytes > most) return item._failed(new RoomcastError("queue_full"));
+      if (_signal?.aborted) return item._failed(failure("aborted"));
+      if (queued >= messages || queuedBytes + _bytes > most) return item._failed(failure("queue_full"));
       items.set(id, item);
       queued++;
       queuedBytes += _bytes;

@@ -1,7 +1,7 @@
 // The handle of a room: what an application calls. What comes of it is the membership's.
 import { randomName } from "./backoff.js";
 import { compact } from "./compact.js";
-import { RoomcastError } from "./errors.js";
+import { failure, type RoomcastError } from "./errors.js";
 import { iterate } from "./iterate.js";
 import { makeMembership, type Core, type Membership } from "./membership.js";
 import type { Room } from "./api.js";
@@ -15,11 +15,11 @@ export function makeRoom(core: Core, name: string): Room & Membership {
   const calls: Calls = {
     join({ signal } = {}) {
       return new Promise<void>((resolve, reject) => {
-        const error = signal?.aborted ? new RoomcastError("aborted") : core._start();
+        const error = signal?.aborted ? failure("aborted") : core._start();
         if (error) return reject(error);
         const settle = (error?: RoomcastError) => (error ? reject(error) : resolve());
         const abort = () => {
-          settle(new RoomcastError("aborted"));
+          settle(failure("aborted"));
           membership._giveUp(settle);
         };
         signal?.addEventListener("abort", abort);
@@ -33,7 +33,7 @@ export function makeRoom(core: Core, name: string): Room & Membership {
         if (error) return reject(error);
         const condition = ifSeq ?? ifKeySeq;
         const { epoch = membership.position?.epoch } = Object(condition) as Partial<Position>;
-        if (condition !== undefined && !epoch) return reject(new RoomcastError("no_position"));
+        if (condition !== undefined && !epoch) return reject(failure("no_position"));
         const id = core._nextId();
         const frame = compact({
           type: "publish",
@@ -66,7 +66,7 @@ export function makeRoom(core: Core, name: string): Room & Membership {
             },
           });
         } catch (error) {
-          reject(new RoomcastError("bad_data", String(error)));
+          reject(failure("bad_data", String(error)));
         }
       });
     },

@@ -2,7 +2,7 @@
 // one asking at a time. Its life runs from its receipt. Knows no socket and no frame.
 import { cancel, later, now, type Timer } from "./clock.js";
 import { pause } from "./backoff.js";
-import { RoomcastError } from "./errors.js";
+import { failure, type RoomcastError } from "./errors.js";
 import type { ClientOptions } from "./types.js";
 
 const enum Limit {
@@ -102,10 +102,10 @@ export function keepTokens(
 /** What an option gives now; rejects with `no_token` if that is nothing. */
 export async function askFor(source: ClientOptions["token"]): Promise<string> {
   const token: unknown = typeof source == "function" ? await source() : source;
-  if (typeof token != "string" || !token) throw new RoomcastError("no_token");
+  if (typeof token != "string" || !token) throw failure("no_token");
   return token;
 }
 
 export function isNoToken(error: unknown): error is RoomcastError {
-  return error instanceof RoomcastError && error.code == "no_token";
+  return (error as RoomcastError | undefined)?.code == "no_token";
 }
