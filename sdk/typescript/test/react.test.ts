@@ -1,45 +1,13 @@
 // @vitest-environment happy-dom
-// The React hooks on the fake server: one membership per room, stable views, StrictMode, tidy leaving.
-import { act, createElement as h, Fragment, StrictMode, useEffect } from "react";
-import type { ReactNode } from "react";
-import { createRoot } from "react-dom/client";
-import type { Root } from "react-dom/client";
-import { afterEach, describe, expect, test, vi } from "vitest";
-import type { Client, Message } from "../src/index.js";
-import { RoomcastProvider, useClient, useConnection, useRoom, useRoomState } from "../src/react.js";
-import type { RoomView, RoomViewOptions } from "../src/react.js";
+// useRoom on the fake server: one membership per room, stable views, StrictMode, tidy leaving.
+import { act, createElement as h, Fragment, StrictMode } from "react";
+import { describe, expect, test } from "vitest";
+import { RoomcastProvider, useRoom } from "../src/react.js";
+import type { RoomView } from "../src/react.js";
+import { datas, mount, render, viewer, wait } from "./react-support.js";
 import { clientOf, pass, sent, serve, useFakeTime } from "./support.js";
 
 useFakeTime();
-vi.stubGlobal("IS_REACT_ACT_ENVIRONMENT", true);
-const roots: Root[] = [];
-afterEach(() => act(() => roots.splice(0).forEach((root) => root.unmount())));
-
-const wait = (ms = 50) => act(() => pass(ms));
-
-async function mount(client: Client, children: ReactNode): Promise<Root> {
-  vi.stubGlobal("IS_REACT_ACT_ENVIRONMENT", true);
-  const root = createRoot(document.createElement("div"));
-  roots.push(root);
-  await render(root, client, children);
-  return root;
-}
-async function render(root: Root, client: Client, children: ReactNode): Promise<void> {
-  act(() => root.render(h(RoomcastProvider, { client }, children)));
-  await wait();
-}
-
-/** A component that notes each view that it draws. */
-function viewer(name: string, options?: RoomViewOptions) {
-  const views: RoomView[] = [];
-  const Viewer = () => {
-    const view = useRoom(name, options);
-    useEffect(() => void views.push(view));
-    return null;
-  };
-  return { views, Viewer, last: () => views.at(-1) };
-}
-const datas = (messages: readonly Message[] = []) => messages.map(({ data }) => data);
 
 describe("useRoom", () => {
   test("gives history, messages, members, status and a publish that settles", async () => {
@@ -195,65 +163,5 @@ describe("useRoom", () => {
     const { Viewer, last } = viewer("a");
     await mount(clientOf(server), h(Viewer));
     expect(last()?.status).toBe("left");
-  });
-});
-
-describe("the others", () => {
-  test("useConnection is the client's state, and changes with it", async () => {
-    const server = serve();
-    const client = clientOf(server);
-    const states: string[] = [];
-    const Shown = () => {
-      states.push(useConnection());
-      return null;
-    };
-    await mount(client, h(Shown));
-    expect(states.at(-1)).toBe("idle");
-    act(() => void client.connect());
-    await wait();
-    expect(states.at(-1)).toBe("connected");
-    act(() => server.disconnect());
-    await wait(1);
-    expect(states.at(-1)).toBe("reconnecting");
-  });
-
-  test("useRoomState is a new map after each change, and the same without one", async () => {
-    const server = serve({ state: true });
-    server.room("s").publish(1, { state_key: "x" });
-    const maps: ReadonlyMap<string, { data: unknown }>[] = [];
-    const Shown = () => {
-      maps.push(useRoomState("s"));
-      return null;
-    };
-    const client = clientOf(server);
-    const root = await mount(client, h(Shown));
-    const first = maps.at(-1);
-    expect(first?.get("x")?.data).toBe(1);
-    await render(root, client, h(Shown));
-    expect(maps.at(-1)).toBe(first);
-    server.room("s").publish(2, { state_key: "x" });
-    await wait();
-    expect([maps.at(-1)?.get("x")?.data, first?.get("x")?.data]).toEqual([2, 1]);
-  });
-
-  test("useRoom and useRoomState share one membership", async () => {
-    const server = serve({ state: true });
-    const Both = () => {
-      useRoomState("s");
-      useRoom("s", { presence: true });
-      return null;
-    };
-    await mount(clientOf(server), h(Both));
-    expect(sent(server, "join").map(({ presence }) => presence)).toEqual([true]);
-  });
-
-  test("without a provider hooks say so", () => {
-    const root = createRoot(document.createElement("div"));
-    const Lost = () => {
-      useClient();
-      return null;
-    };
-    vi.spyOn(console, "error").mockImplementation(() => {});
-    expect(() => act(() => root.render(h(Lost)))).toThrow("RoomcastProvider is missing");
   });
 });
