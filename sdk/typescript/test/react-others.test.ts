@@ -4,10 +4,11 @@ import { act, createElement as h } from "react";
 import { createRoot } from "react-dom/client";
 import { describe, expect, test, vi } from "vitest";
 import { useClient, useConnection, useRoom, useRoomState } from "../src/react.js";
-import { mount, render, wait } from "./react-support.js";
+import { mount, render, useReact, wait } from "./react-support.js";
 import { clientOf, sent, serve, useFakeTime } from "./support.js";
 
 useFakeTime();
+useReact();
 
 describe("the others", () => {
   test("useConnection is the client's state, and changes with it", async () => {

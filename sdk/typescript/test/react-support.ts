@@ -3,19 +3,23 @@ import { act, createElement as h, useEffect } from "react";
 import type { ReactNode } from "react";
 import { createRoot } from "react-dom/client";
 import type { Root } from "react-dom/client";
-import { afterEach, vi } from "vitest";
+import { afterEach } from "vitest";
 import type { Client, Message } from "../src/index.js";
 import { RoomcastProvider, useRoom } from "../src/react.js";
 import type { RoomView, RoomViewOptions } from "../src/react.js";
 import { pass } from "./support.js";
 
 const roots: Root[] = [];
-afterEach(() => act(() => roots.splice(0).forEach((root) => root.unmount())));
+Object.assign(globalThis, { IS_REACT_ACT_ENVIRONMENT: true });
+
+/** To be called after `useFakeTime`: what is called last ends first, before the clients are closed. */
+export function useReact(): void {
+  afterEach(() => act(() => roots.splice(0).forEach((root) => root.unmount())));
+}
 
 export const wait = (ms = 50) => act(() => pass(ms));
 
 export async function mount(client: Client, children: ReactNode): Promise<Root> {
-  vi.stubGlobal("IS_REACT_ACT_ENVIRONMENT", true);
   const root = createRoot(document.createElement("div"));
   roots.push(root);
   await render(root, client, children);

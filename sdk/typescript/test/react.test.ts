@@ -4,10 +4,11 @@ import { act, createElement as h, Fragment, StrictMode } from "react";
 import { describe, expect, test } from "vitest";
 import { RoomcastProvider, useRoom } from "../src/react.js";
 import type { RoomView } from "../src/react.js";
-import { datas, mount, render, viewer, wait } from "./react-support.js";
+import { datas, mount, render, useReact, viewer, wait } from "./react-support.js";
 import { clientOf, pass, sent, serve, useFakeTime } from "./support.js";
 
 useFakeTime();
+useReact();
 
 describe("useRoom", () => {
   test("gives history, messages, members, status and a publish that settles", async () => {
