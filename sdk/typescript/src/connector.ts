@@ -5,10 +5,10 @@ import { pause } from "./backoff.js";
 import { compact } from "./compact.js";
 import { failure, type RoomcastError } from "./errors.js";
 import type { ServerFrame } from "./frames.js";
-import { openLink, type Link } from "./link.js";
+import type { Link } from "./link.js";
 import { probe } from "./probe.js";
 import { isNoToken, type Tokens } from "./tokens.js";
-import type { ClientOptions, ClientState, Encoding, SocketClass } from "./types.js";
+import type { ClientOptions, ClientState } from "./types.js";
 
 const enum Time {
   SteadyMs = 5e3,
@@ -28,12 +28,15 @@ const FINAL_CODES = [1002, 1003, 1007, 1008, 1009];
 const FINAL_PROBLEMS = ["no_token", "bad_token", "bad_origin", "banned"];
 
 export interface ConnectorOwner {
-  readonly _options: ClientOptions;
-  readonly _encoding: Encoding;
   readonly _tokens: Tokens;
   _address(tries: number): string;
-  _socketClass(): SocketClass | undefined;
-  _nextId(): number;
+  /** Throws if the class of sockets does not take the address. */
+  _open(
+    address: string,
+    token: string | undefined,
+    onFrame: (link: Link, frame: ServerFrame) => void,
+    onEnd: (link: Link, code?: number, reason?: string) => void,
+  ): Link;
   _setState(state: ClientState): void;
   _reconnecting(event: { attempt: number; delayMs: number; code?: number | string }): void;
   _fail(error: RoomcastError): void;
@@ -62,8 +65,11 @@ export interface Connector {
   _close(): void;
 }
 
-export function makeConnector(owner: ConnectorOwner): Connector {
-  const { backoff, handshakeTimeout = 1e4 } = owner._options;
+export function makeConnector(
+  owner: ConnectorOwner,
+  backoff: ClientOptions["backoff"],
+  handshakeTimeout: number,
+): Connector {
   let failures = 0;
   let tries = 0;
   let attempt = 0;
@@ -184,15 +190,8 @@ export function makeConnector(owner: ConnectorOwner): Connector {
         if (dialing != mine) return;
         hasToken = true;
         const address = owner._address(++tries);
-        const link = openLink(
-          owner._socketClass()!,
-          address,
-          token,
-          owner._encoding,
-          handshakeTimeout,
-          owner._nextId,
-          onFrame,
-          (link, code, reason) => onEnd(link, address, token, code, reason),
+        const link = owner._open(address, token, onFrame, (link, code, reason) =>
+          onEnd(link, address, token, code, reason),
         );
         // Private names are shortened: none may be put together at run time.
         if (isMove) connector._next = link;
