@@ -88,7 +88,6 @@ function makeClient(address: string, options: ClientOptions = {}): ClientHandle 
   });
 
   const owner: ConnectorOwner = {
-    _tokens: tokens,
     _open: (address, token, onFrame, onEnd) =>
       openLink(socketClass()!, address, token, encoding, handshakeTimeout, nextId, onFrame, onEnd),
     _setState: setState,
@@ -135,7 +134,7 @@ function makeClient(address: string, options: ClientOptions = {}): ClientHandle 
       rooms.forEach((room) => room._onLost(link));
     },
   };
-  const connector = makeConnector(owner, options.backoff, handshakeTimeout);
+  const connector = makeConnector(owner, tokens, options.backoff, handshakeTimeout);
 
   const core: Core = {
     _outbox: outbox,

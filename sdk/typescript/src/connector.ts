@@ -28,7 +28,6 @@ const FINAL_CODES = [1002, 1003, 1007, 1008, 1009];
 const FINAL_PROBLEMS = ["no_token", "bad_token", "bad_origin", "banned"];
 
 export interface ConnectorOwner {
-  readonly _tokens: Tokens;
   _address(tries: number): string;
   /** Throws if the class of sockets does not take the address. */
   _open(
@@ -67,10 +66,13 @@ export interface Connector {
 
 export function makeConnector(
   owner: ConnectorOwner,
+  tokens: Tokens,
   backoff: ClientOptions["backoff"],
   handshakeTimeout: number,
 ): Connector {
   let failures = 0;
+  // When the node last said `connected`.
+  let since = 0;
   let tries = 0;
   let attempt = 0;
   let probed = -Infinity;
@@ -113,11 +115,11 @@ export function makeConnector(
     if (!problem) return retry();
     const [status, code, detail, retryAfterMs] = problem;
     const hasExpired = code == "expired_token";
-    if (hasExpired && owner._tokens._isCallback && !hasRenewed) {
+    if (hasExpired && tokens._isCallback && !hasRenewed) {
       hasRenewed = true;
       // Another token is another question.
       probed = -Infinity;
-      owner._tokens._spent();
+      tokens._spent();
     } else if (hasExpired || status == 400 || FINAL_PROBLEMS.includes(code)) {
       return owner._fail(failure(code || "bad_request", detail));
     }
@@ -128,10 +130,11 @@ export function makeConnector(
     if (frame.type == "reconnect") {
       if (link == connector._link) moveAfter(frame.after_ms);
     } else if (frame.type == "connected") {
+      since = now();
       tries = attempt = 0;
       probed = -Infinity;
       hasRenewed = false;
-      owner._tokens._lives(frame.expires && frame.expires - frame.time);
+      tokens._lives(frame.expires && frame.expires - frame.time);
       const isMove = link == connector._next;
       if (isMove) moveTimer = later(() => settle(true), Time.MoveMs);
       owner._onLive(link, isMove);
@@ -171,8 +174,8 @@ export function makeConnector(
     }
     connector._close();
     owner._onLost(link);
-    if (now() - link._since >= Time.SteadyMs && link._connected) failures = 0;
-    if (code == Code.Expired) owner._tokens._spent();
+    if (now() - since >= Time.SteadyMs && link._connected) failures = 0;
+    if (code == Code.Expired) tokens._spent();
     if (isFinal(code)) owner._fail(failure(REASONS[code - Code.Banned] || reason || "close_" + code));
     else if (code == Code.Idle) owner._setState("idle");
     else if (link._connected || (code && code > Code.NoCloseFrame)) retry(code);
@@ -186,7 +189,7 @@ export function makeConnector(
       // What fails before is the token's fault, what fails after the address's.
       let hasToken = false;
       try {
-        const token = await owner._tokens._get();
+        const token = await tokens._get();
         if (dialing != mine) return;
         hasToken = true;
         const address = owner._address(++tries);
@@ -215,7 +218,7 @@ export function makeConnector(
       connector._link?._drop();
       connector._next?._drop();
       connector._link = connector._next = undefined;
-      owner._tokens._rest();
+      tokens._rest();
     },
   };
   return connector;
