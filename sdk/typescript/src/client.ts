@@ -1,6 +1,6 @@
 // The client: one state, the rooms, what is asked and published over whatever link counts. How links
 // come and go is the connector's, what a room's frames mean is the room's.
-import { makeConnector } from "./connector.js";
+import { makeConnector, type ConnectorOwner } from "./connector.js";
 import { makeEmitter } from "./emitter.js";
 import { randomName } from "./backoff.js";
 import { failure, type RoomcastError } from "./errors.js";
@@ -10,13 +10,13 @@ import { makeOutbox } from "./outbox.js";
 import { makeRoom } from "./room.js";
 import { differ } from "./room-options.js";
 import { keepTokens } from "./tokens.js";
-import type { Link } from "./link.js";
+import { openLink, type Link } from "./link.js";
 import type { Client as ClientHandle, ClientConstructor } from "./api.js";
 import type { ErrorFrame, ServerFrame } from "./frames.js";
 import type { ClientEvents, ClientOptions, ClientState, SocketClass } from "./types.js";
 
 function makeClient(address: string, options: ClientOptions = {}): ClientHandle {
-  const encoding = options.encoding ?? json;
+  const { encoding = json, handshakeTimeout = 1e4 } = options;
   const clientName = options.client ?? randomName();
   const emitter = makeEmitter<ClientEvents>();
   const emit = emitter._emit;
@@ -87,12 +87,9 @@ function makeClient(address: string, options: ClientOptions = {}): ClientHandle 
     emit("change");
   });
 
-  const connector = makeConnector({
-    _options: options,
-    _encoding: encoding,
-    _tokens: tokens,
-    _socketClass: socketClass,
-    _nextId: nextId,
+  const owner: ConnectorOwner = {
+    _open: (address, token, onFrame, onEnd) =>
+      openLink(socketClass()!, address, token, encoding, handshakeTimeout, nextId, onFrame, onEnd),
     _setState: setState,
     _fail: stop,
     _flush: flush,
@@ -136,7 +133,8 @@ function makeClient(address: string, options: ClientOptions = {}): ClientHandle 
       outbox._lost(link);
       rooms.forEach((room) => room._onLost(link));
     },
-  });
+  };
+  const connector = makeConnector(owner, tokens, options.backoff, handshakeTimeout);
 
   const core: Core = {
     _outbox: outbox,

@@ -5,10 +5,10 @@ import { pause } from "./backoff.js";
 import { compact } from "./compact.js";
 import { failure, type RoomcastError } from "./errors.js";
 import type { ServerFrame } from "./frames.js";
-import { openLink, type Link } from "./link.js";
+import type { Link } from "./link.js";
 import { probe } from "./probe.js";
 import { isNoToken, type Tokens } from "./tokens.js";
-import type { ClientOptions, ClientState, Encoding, SocketClass } from "./types.js";
+import type { ClientOptions, ClientState } from "./types.js";
 
 const enum Time {
   SteadyMs = 5e3,
@@ -28,12 +28,14 @@ const FINAL_CODES = [1002, 1003, 1007, 1008, 1009];
 const FINAL_PROBLEMS = ["no_token", "bad_token", "bad_origin", "banned"];
 
 export interface ConnectorOwner {
-  readonly _options: ClientOptions;
-  readonly _encoding: Encoding;
-  readonly _tokens: Tokens;
   _address(tries: number): string;
-  _socketClass(): SocketClass | undefined;
-  _nextId(): number;
+  /** Throws if the class of sockets does not take the address. */
+  _open(
+    address: string,
+    token: string | undefined,
+    onFrame: (link: Link, frame: ServerFrame) => void,
+    onEnd: (link: Link, code?: number, reason?: string) => void,
+  ): Link;
   _setState(state: ClientState): void;
   _reconnecting(event: { attempt: number; delayMs: number; code?: number | string }): void;
   _fail(error: RoomcastError): void;
@@ -62,9 +64,15 @@ export interface Connector {
   _close(): void;
 }
 
-export function makeConnector(owner: ConnectorOwner): Connector {
-  const { backoff, handshakeTimeout = 1e4 } = owner._options;
+export function makeConnector(
+  owner: ConnectorOwner,
+  tokens: Tokens,
+  backoff: ClientOptions["backoff"],
+  handshakeTimeout: number,
+): Connector {
   let failures = 0;
+  // When the node last said `connected`.
+  let since = 0;
   let tries = 0;
   let attempt = 0;
   let probed = -Infinity;
@@ -107,11 +115,11 @@ export function makeConnector(owner: ConnectorOwner): Connector {
     if (!problem) return retry();
     const [status, code, detail, retryAfterMs] = problem;
     const hasExpired = code == "expired_token";
-    if (hasExpired && owner._tokens._isCallback && !hasRenewed) {
+    if (hasExpired && tokens._isCallback && !hasRenewed) {
       hasRenewed = true;
       // Another token is another question.
       probed = -Infinity;
-      owner._tokens._spent();
+      tokens._spent();
     } else if (hasExpired || status == 400 || FINAL_PROBLEMS.includes(code)) {
       return owner._fail(failure(code || "bad_request", detail));
     }
@@ -122,10 +130,11 @@ export function makeConnector(owner: ConnectorOwner): Connector {
     if (frame.type == "reconnect") {
       if (link == connector._link) moveAfter(frame.after_ms);
     } else if (frame.type == "connected") {
+      since = now();
       tries = attempt = 0;
       probed = -Infinity;
       hasRenewed = false;
-      owner._tokens._lives(frame.expires && frame.expires - frame.time);
+      tokens._lives(frame.expires && frame.expires - frame.time);
       const isMove = link == connector._next;
       if (isMove) moveTimer = later(() => settle(true), Time.MoveMs);
       owner._onLive(link, isMove);
@@ -165,8 +174,8 @@ export function makeConnector(owner: ConnectorOwner): Connector {
     }
     connector._close();
     owner._onLost(link);
-    if (now() - link._since >= Time.SteadyMs && link._connected) failures = 0;
-    if (code == Code.Expired) owner._tokens._spent();
+    if (now() - since >= Time.SteadyMs && link._connected) failures = 0;
+    if (code == Code.Expired) tokens._spent();
     if (isFinal(code)) owner._fail(failure(REASONS[code - Code.Banned] || reason || "close_" + code));
     else if (code == Code.Idle) owner._setState("idle");
     else if (link._connected || (code && code > Code.NoCloseFrame)) retry(code);
@@ -180,19 +189,12 @@ export function makeConnector(owner: ConnectorOwner): Connector {
       // What fails before is the token's fault, what fails after the address's.
       let hasToken = false;
       try {
-        const token = await owner._tokens._get();
+        const token = await tokens._get();
         if (dialing != mine) return;
         hasToken = true;
         const address = owner._address(++tries);
-        const link = openLink(
-          owner._socketClass()!,
-          address,
-          token,
-          owner._encoding,
-          handshakeTimeout,
-          owner._nextId,
-          onFrame,
-          (link, code, reason) => onEnd(link, address, token, code, reason),
+        const link = owner._open(address, token, onFrame, (link, code, reason) =>
+          onEnd(link, address, token, code, reason),
         );
         // Private names are shortened: none may be put together at run time.
         if (isMove) connector._next = link;
@@ -216,7 +218,7 @@ export function makeConnector(owner: ConnectorOwner): Connector {
       connector._link?._drop();
       connector._next?._drop();
       connector._link = connector._next = undefined;
-      owner._tokens._rest();
+      tokens._rest();
     },
   };
   return connector;

@@ -23,9 +23,7 @@ function replace(this: unknown, key: string, value: unknown): unknown {
 }
 
 function revive(_: string, value: unknown): unknown {
-  return isRecord(value) && "$bin" in value && Object.keys(value).length == 1
-    ? (fromBase64(value.$bin) ?? value)
-    : value;
+  return isRecord(value) && String(Object.keys(value)) == "$bin" ? (fromBase64(value.$bin) ?? value) : value;
 }
 
 export const json: Encoding = {

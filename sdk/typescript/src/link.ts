@@ -14,8 +14,6 @@ const enum Time {
 export interface Link {
   /** What the node said first; without it the handshake is not over. */
   _connected?: ConnectedFrame;
-  /** When it said that. */
-  _since: number;
   _send(frame: ClientFrame): void;
   _write(data: string | Uint8Array<ArrayBuffer>): void;
   /** Lets go of the socket; nothing more is told of it. */
@@ -61,7 +59,6 @@ export function openLink(
   };
 
   const link: Link = {
-    _since: 0,
     _send(frame) {
       link._write(encoding.encode(frame));
     },
@@ -102,7 +99,6 @@ export function openLink(
     }
     if (frame.type == "connected") {
       link._connected = frame;
-      link._since = heard;
       watch();
     }
     if (link._connected) onFrame(link, frame);

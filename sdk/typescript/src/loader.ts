@@ -25,8 +25,8 @@ export function makeLoader() {
       const { signal } = (abort = new AbortController());
       for (let failures = 1; !signal.aborted; failures++) {
         try {
-          const { epoch, seq } = await load(signal);
-          return signal.aborted ? undefined : { epoch, seq };
+          const at = await load(signal);
+          if (!signal.aborted) return at;
         } catch {
           await new Promise<void>((resolve) => later(resolve, pause(failures)));
         }

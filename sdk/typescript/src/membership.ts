@@ -316,6 +316,8 @@ export function makeMembership(core: Core, name: string) {
 
     _onFrame(on: Link, frame: ServerFrame) {
       if (frame.type == "joined") return onJoined(on, frame);
+      // An author need not be a member to learn who received a message.
+      if (frame.type == "receipts") return emit("receipts", fields(frame));
       if (on != link) return;
       switch (frame.type) {
         case "message": {
@@ -337,8 +339,7 @@ export function makeMembership(core: Core, name: string) {
         case "state":
           return tellState(state._part(frame, cursor._part(frame)));
         case "signal":
-        case "receipts":
-          return emit(frame.type as "signal", fields(frame) as RoomEvents["signal"]);
+          return emit("signal", fields(frame));
         case "left":
           // The end of the room's own token is no leave where another can be had.
           if (frame.reason == "expired" && typeof options?.token == "function") {

@@ -15,7 +15,7 @@ const enum Bound {
 }
 const PASSING = ["overloaded", "bus_unavailable", "rate_limited", "publish_unknown"];
 // These the node decides after it has looked for the key: they are sure, whatever went before.
-const SURE = ["key_conflict", "seq_conflict"];
+const SURE = /^(key|seq)_conflict$/;
 
 export interface Item {
   _data: string | Uint8Array<ArrayBuffer>;
@@ -126,7 +126,7 @@ export function makeOutbox({ queue = {}, timeout }: ClientOptions, onChange: () 
       const item = items.get(id);
       if (!item) return false;
       const isPassing = item._room ? PASSING.includes(code) : retry_after_ms !== undefined || code == PASSING[1];
-      if (item._isBound || !isPassing) fail(id, item, item._isUnsure && item._room && !SURE.includes(code) ? "publish_unknown" : code, message);
+      if (item._isBound || !isPassing) fail(id, item, item._isUnsure && item._room && !SURE.test(code) ? "publish_unknown" : code, message);
       else {
         item._link = undefined;
         item._isRefused = true;

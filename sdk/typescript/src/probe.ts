@@ -12,7 +12,6 @@ export async function probe(url: string, token: string | undefined, timeoutMs: n
   const get = (credentials: RequestCredentials) =>
     fetch(url.replace(/^ws/, "http"), {
       credentials,
-      cache: "no-store",
       headers: token ? { authorization: "Bearer " + token } : {},
       signal: abort.signal,
     });

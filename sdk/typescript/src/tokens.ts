@@ -101,8 +101,8 @@ export function keepTokens(
 
 /** What an option gives now; rejects with `no_token` if that is nothing. */
 export async function askFor(source: ClientOptions["token"]): Promise<string> {
-  const token: unknown = typeof source == "function" ? await source() : source;
-  if (typeof token != "string" || !token) throw failure("no_token");
+  const token = typeof source == "function" ? await source() : source;
+  if (!token) throw failure("no_token");
   return token;
 }
 
