@@ -5,7 +5,7 @@ import { makeEmitter } from "./emitter.js";
 import { randomName } from "./backoff.js";
 import { failure, type RoomcastError } from "./errors.js";
 import { json } from "./json.js";
-import type { Core } from "./membership.js";
+import type { Core } from "./core.js";
 import { makeOutbox } from "./outbox.js";
 import { makeRoom } from "./room.js";
 import { differ } from "./room-options.js";

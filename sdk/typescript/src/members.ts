@@ -5,6 +5,10 @@ import { compact } from "./compact.js";
 import { shareMap } from "./shared-map.js";
 import type { Member, MemberPage } from "./types.js";
 
+const enum Limit {
+  KeptChanges = 10_000,
+}
+
 export type MemberChange = UserChangeFrame | CountFrame | PresenceFrame;
 
 export type MemberList = ReturnType<typeof makeMemberList>;
@@ -78,7 +82,8 @@ export function makeMemberList() {
 
     /** Takes a change; whether something is different now. */
     _change(change: MemberChange): boolean {
-      since?.push(change);
+      // A room whose list cannot be read must not keep its changes for ever.
+      if (since && since.push(change) > Limit.KeptChanges) since.shift();
       return apply(change);
     },
 

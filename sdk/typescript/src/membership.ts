@@ -4,9 +4,10 @@ import { cancel, later, type Timer } from "./clock.js";
 import { pause } from "./backoff.js";
 import { compact } from "./compact.js";
 import { makeCursor } from "./cursor.js";
-import { makeEmitter, type Emitter } from "./emitter.js";
+import { makeEmitter } from "./emitter.js";
 import { failure, type RoomcastError } from "./errors.js";
-import { fields, type ClientFrame, type ErrorFrame, type GapFrame, type JoinedFrame, type Position, type ResetFrame, type ServerFrame } from "./frames.js";
+import { fields, type ErrorFrame, type GapFrame, type JoinedFrame, type Position, type ResetFrame, type ServerFrame } from "./frames.js";
+import type { Core } from "./core.js";
 import type { MessageIterator } from "./iterate.js";
 import type { Link } from "./link.js";
 import { makeLoader } from "./loader.js";
@@ -14,31 +15,11 @@ import { makeMemberList } from "./members.js";
 import { makePeople } from "./people.js";
 import { makeStateMap } from "./state-map.js";
 import { askFor, isNoToken } from "./tokens.js";
-import type { Item, Outbox } from "./outbox.js";
-import type { ClientEvents, Message, RoomEvents, RoomOptions, RoomStatus } from "./types.js";
+import type { Message, RoomEvents, RoomOptions, RoomStatus } from "./types.js";
 
 const enum Limit {
   // Positions of one's own messages with `echo: false` that may still come back.
   OwnMessages = 10_000,
-}
-
-/** What a room needs of its client. */
-export interface Core {
-  readonly _outbox: Outbox;
-  readonly _emitter: Emitter<ClientEvents>;
-  _nextId(): number;
-  /** Opens a socket if there is none; why that cannot be. */
-  _start(): RoomcastError | undefined;
-  /** Why every call rejects. */
-  _error(): RoomcastError | undefined;
-  /** The link on which rooms are to be joined. */
-  _joinLink(): Link | undefined;
-  /** A room has its answer, or needs none any more. */
-  _answered(): void;
-  /** Something is missing in a room: not everything is resumed. */
-  _holed(): void;
-  _encode(frame: ClientFrame): string | Uint8Array<ArrayBuffer>;
-  _ask(frame: ClientFrame, member?: Item["_member"], link?: Link): Promise<ServerFrame>;
 }
 
 type Settle = (error?: RoomcastError) => void;

@@ -3,7 +3,8 @@ import { randomName } from "./backoff.js";
 import { compact } from "./compact.js";
 import { failure, type RoomcastError } from "./errors.js";
 import { iterate } from "./iterate.js";
-import { makeMembership, type Core, type Membership } from "./membership.js";
+import type { Core } from "./core.js";
+import { makeMembership, type Membership } from "./membership.js";
 import type { Room } from "./api.js";
 import type { AckFrame, Position } from "./frames.js";
 

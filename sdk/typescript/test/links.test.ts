@@ -132,6 +132,29 @@ describe("planned moves", () => {
     expect(new Set(sent(server, "publish").map(({ key }) => key)).size).toBe(1);
   });
 
+  test("what is published during a move waits for the new socket, and call order holds", async () => {
+    const server = serve();
+    const client = clientOf(server);
+    const room = client.room("a");
+    await outcome(Promise.all([room.join(), pass()]));
+    const old = server.socket;
+    let held: (() => void) | undefined;
+    server.intercept = (socket, frame) => {
+      if (frame.type != "join" || held) return false;
+      held = () => server.received(socket, frame);
+      return true;
+    };
+    server.reconnect(0);
+    await pass(10);
+    const published = [watchOutcome(room.publish(1)), watchOutcome(room.publish(2))];
+    await pass(100);
+    expect([published[0]?.now, old.received.filter(({ type }) => type == "publish")]).toEqual([undefined, []]);
+    held?.();
+    await pass(10);
+    expect(published.map(({ now }) => (now as { seq: number }).seq)).toEqual([1, 2]);
+    expect([old.readyState, server.room("a").log.map(({ data }) => data)]).toEqual([3, [1, 2]]);
+  });
+
   test("4503 on the old socket of a move is no failure", async () => {
     const server = serve();
     const client = clientOf(server);

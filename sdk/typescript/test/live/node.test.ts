@@ -160,7 +160,7 @@ describe.skipIf(!program)("a real node", () => {
       const [alice, bob] = [client("alice", options()).room(`${name}-r`), client("bob", options()).room(`${name}-r`)];
       const told: unknown[] = [];
       alice.on("receipts", ({ seq, received, read }) => told.push([seq, received, read]));
-      await bob.join();
+      await Promise.all([alice.join(), bob.join()]);
       const at = await alice.publish("read this", { receipts: true });
       await bob.received(at, true);
       await until(() => expect(told.at(-1)).toEqual([1, 1, 1]));
@@ -176,6 +176,8 @@ describe.skipIf(!program)("a real node", () => {
     for (const event of ["reconnecting", "reconnected", "resumed"] as const) one.on(event, () => names.push(event));
     await room.join();
     await room.publish("before");
+    // An ack and one's own message come in either order.
+    await until(() => expect(got).toEqual(["before"]));
     await stop("SIGKILL");
     const queued = room.publish("while it was away");
     expect(one.queued).toBe(1);
