@@ -8,8 +8,8 @@ mod support;
 use std::time::Duration;
 
 use roomcast_bus::{
-    Bus, MemoryOptions, ReceiptError, ReceiptKind, ReceiptMarks, ReceiptMove, ReceiptRules,
-    RedisOptions, Retention, RoomOutline,
+    Bus, MemoryOptions, Publication, ReceiptError, ReceiptKind, ReceiptMarks, ReceiptMove,
+    ReceiptRules, RedisOptions, Retention, RoomOutline,
 };
 use roomcast_protocol::{ConnectionId, Epoch, Position, RoomName, Seq, UserName};
 use roomcast_testkit::{RedisCluster, RedisServer};
@@ -207,6 +207,40 @@ async fn a_room_that_was_elsewhere_begins_without_receipts() {
     assert_eq!((told.last, told.received, told.read, told.epoch == old), (0, 0, 0, false));
     let kind: String = server.ask(&["TYPE", &keys.receipts]).unwrap();
     assert_eq!(kind, "zset");
+}
+
+/// What users confirmed lives as long after each publish as the room's own keys, also where users
+/// confirm nothing more.
+#[tokio::test]
+async fn publishes_and_readers_prolong_receipts() {
+    let server = RedisServer::start();
+    let (bus, mut listener) = redis_bus(RedisOptions::new(server.url())).await;
+    let (room, age) = (room("chat:1"), Duration::from_secs(3 * 24 * 60 * 60));
+    listener.open(&room).await;
+    let publish = async || {
+        bus.publish(room.clone(), Publication { keys_age: age, ..json("1") }).await.unwrap()
+    };
+    let epoch = publish().await.position.epoch;
+    let steps = [step("ann", epoch, 1, ReceiptKind::Read)];
+    bus.advance_receipts(&room, &steps, ReceiptRules { users: 9, age }).await.unwrap();
+    let keys = keys_of("chat:1");
+    let left = || -> u64 { server.ask(&["PTTL", &keys.receipts]).unwrap() };
+    let age = age.as_millis() as u64;
+    assert!(left() > age);
+    // Days without a confirmation, and then a publish, or a node that still has the room open.
+    let soon = || {
+        let _: usize = server.ask(&["PEXPIRE", &keys.receipts, "60000"]).unwrap();
+        let _: usize = server.ask(&["HSET", &keys.meta, "fresh", "1"]).unwrap();
+    };
+    soon();
+    publish().await;
+    assert!(left() > age);
+    soon();
+    let (other, mut second) = redis_bus(RedisOptions::new(server.url())).await;
+    second.open(&room).await;
+    assert!(left() > age);
+    drop(other);
+    assert_eq!(outline(&bus, &room, "ann", RETENTION).await.read, 1);
 }
 
 /// All users above the parting are cut in one step.

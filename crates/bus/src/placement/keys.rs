@@ -42,6 +42,8 @@ pub struct KeyNames {
     pub state: String,
     /// The sorted set of what users confirmed.
     pub receipts: String,
+    /// The hash of its members on all nodes.
+    pub presence: String,
 }
 
 /// The names of a room under a prefix (`bus.prefix`), in a database of a server.
@@ -57,6 +59,7 @@ pub fn room_names(prefix: &str, database: i64, room: &RoomName) -> RoomNames {
             results: names.results(),
             state: names.state(),
             receipts: names.receipts(),
+            presence: names.presence(),
         },
         channel: keys.channel(room),
     }

@@ -93,5 +93,8 @@ local function live_on(ttl, now, state)
   elseif state and state ~= '' then
     redis.call('PEXPIRE', KEYS[5], ttl)
   end
+  -- Receipts live as long as their room. Most rooms have none, so they are no key of every call: a
+  -- key that is nowhere stops calls while its slot moves.
+  redis.pcall('PEXPIRE', string.sub(KEYS[1], 1, -2) .. 'r', ttl)
 end
 
