@@ -34,6 +34,7 @@ mod member;
 mod mix;
 mod nodes;
 mod past;
+mod people;
 mod plan;
 mod plot;
 mod publisher;
@@ -183,7 +184,7 @@ pub(crate) fn main(args: &TortureArgs, children: &Children) -> Result<Report> {
     }
     let (stop_authors, stop) = tokio::sync::watch::channel(false);
     let count = checker.member_count();
-    let load = Load::new(members, publishers, &door, seed)?;
+    let load = Load::new(members, publishers, cast.people(seed)?, &door, seed)?;
     let judged = (checker, Repairs::new(rooms), Timeline::new(&faults));
     let judges = Judges::new(judged, &logs.path)?;
     let heard = (heard, stop_authors);
@@ -273,7 +274,8 @@ fn start_node(
         "drain.pause=500ms".to_owned(),
         format!("auth.leeway={LEEWAY_SECONDS}s"),
     ];
-    for setting in args.door.settings()?.iter().chain(&own).chain(&args.set) {
+    let people = people::SETTINGS.map(str::to_owned);
+    for setting in args.door.settings()?.iter().chain(&own).chain(&people).chain(&args.set) {
         arguments.extend(["--set".to_owned(), setting.clone()]);
     }
     let log = logs.path.join(format!("node-{}.log", number + 1));

@@ -47,7 +47,10 @@ fn presence_is_measured_in_four_parts() {
          --crowd-rooms 20 --settle 0",
     );
     let parts = &found["parts"];
-    assert_eq!((&parts["idle"][0]["members"], &parts["idle"][1]["members"]), (&3.into(), &30.into()));
+    assert_eq!(
+        (&parts["idle"][0]["members"], &parts["idle"][1]["members"]),
+        (&3.into(), &30.into())
+    );
     for part in ["churn", "large"] {
         let changes = number(&parts[part]["joins"]) + number(&parts[part]["leaves"]);
         assert!((90.0..=100.0).contains(&changes), "{parts}");
@@ -61,9 +64,8 @@ fn presence_is_measured_in_four_parts() {
 
 #[test]
 fn cursors_are_measured_beside_messages() {
-    let (table, found) = figures(
-        "cursors --rounds 1 --seconds 1 --members 6 --cursors 3 --rooms 2 --messages 50",
-    );
+    let (table, found) =
+        figures("cursors --rounds 1 --seconds 1 --members 6 --cursors 3 --rooms 2 --messages 50");
     let runs = found["runs"].as_array().unwrap();
     let of = |run: usize, field: &str| number(&runs[run][field]);
     assert_eq!([of(0, "sent"), of(1, "sent"), of(2, "sent")], [0.0, 180.0, 180.0]);

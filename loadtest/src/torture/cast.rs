@@ -14,6 +14,7 @@ use super::checker::{Checker, MemberId};
 use super::client::{Line, Seat};
 use super::member::TortureMember;
 use super::past::Past;
+use super::people::People;
 use super::publisher::Publisher;
 use super::way::Way;
 use crate::dialect::{WireEncoding, room_name};
@@ -85,6 +86,14 @@ impl Cast<'_> {
             }
         }
         Ok((thin, authors))
+    }
+
+    /// The clients of rooms with presence and with state.
+    pub(super) fn people(&self, seed: u64) -> Result<People> {
+        let way = |addrs: Rc<[SocketAddr]>, number: usize, user: &str| {
+            Way::new((addrs, Arc::clone(&self.door)), encoding(number), user.to_owned())
+        };
+        People::new((&self.straight, &self.fronts), &way, seed)
     }
 
     /// A reader of each room's history.
