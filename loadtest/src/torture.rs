@@ -33,6 +33,7 @@ mod fault;
 mod journal;
 mod judges;
 mod load;
+mod logs;
 mod member;
 mod mix;
 mod nodes;
@@ -58,6 +59,7 @@ use drive::Drive;
 use execute::{Stage, execute};
 use judges::Judges;
 use load::Load;
+use logs::Logs;
 use nodes::TortureNode;
 use plan::Outline;
 use repair::Repairs;
@@ -238,29 +240,6 @@ fn tag(binary: &std::ffi::OsStr, room: &RoomName) -> Result<String> {
         .with_context(|| format!("`roomcast keys {room}` names no keys"))?;
     let meta = names["keys"]["meta"].as_str();
     meta.map(str::to_owned).context("`roomcast keys` names no meta key")
-}
-
-/// Where the nodes write.
-struct Logs {
-    path: PathBuf,
-    temporary: Option<tempfile::TempDir>,
-}
-
-impl Logs {
-    fn make(args: &TortureArgs) -> Result<Self> {
-        if let Some(path) = &args.logs {
-            std::fs::create_dir_all(path).with_context(|| format!("making {}", path.display()))?;
-            return Ok(Self { path: path.clone(), temporary: None });
-        }
-        let folder = tempfile::Builder::new().prefix("torture-").tempdir()?;
-        Ok(Self { path: folder.path().to_owned(), temporary: Some(folder) })
-    }
-
-    fn keep(mut self) {
-        if let Some(folder) = self.temporary.take() {
-            drop(folder.keep());
-        }
-    }
 }
 
 fn start_node(

@@ -156,6 +156,7 @@ impl KeptList {
     /// `presence_reset`.
     pub(super) fn reset(&mut self, after: Duration, now: Duration) {
         (self.users, self.seen, self.last_event) = (None, None, None);
+        self.count = None;
         self.later.clear();
         self.ask = Some(now + after);
     }
@@ -181,7 +182,9 @@ impl KeptList {
         (self.came, self.named) = (now, BTreeSet::new());
         self.rev = (counts.rev_epoch, counts.rev);
         let later = std::mem::take(&mut self.later);
-        if later.is_empty() && self.seen.is_none_or(|(_, seen)| seen <= counts.rev) {
+        // A list may be a second old, and connections come and go at one revision: what was told
+        // is newer.
+        if self.count.is_none() || self.seen.is_some_and(|(_, seen)| seen < counts.rev) {
             self.count = Some(counts.count);
         }
         self.seen = Some((counts.rev_epoch, self.seen.map_or(0, |it| it.1).max(counts.rev)));

@@ -19,7 +19,7 @@ enum Incoming {
 
 /// One part of a snapshot.
 #[derive(Debug)]
-pub(super) struct StatePart {
+pub(super) struct SnapshotPart {
     pub(super) at: Position,
     pub(super) entries: Vec<(StateKey, Seq, Content)>,
     pub(super) more: bool,
@@ -27,7 +27,7 @@ pub(super) struct StatePart {
 
 /// What a client knows of a room's state.
 #[derive(Debug, Default)]
-pub(super) struct KeptState {
+pub(super) struct StateCopy {
     pub(super) values: StateMap,
     /// What it resumes from.
     at: Option<Position>,
@@ -36,7 +36,7 @@ pub(super) struct KeptState {
     incoming: Option<Incoming>,
 }
 
-impl KeptState {
+impl StateCopy {
     /// What the client resumes from.
     pub(super) fn position(&self) -> Option<Position> {
         self.at
@@ -57,22 +57,22 @@ impl KeptState {
         &mut self,
         at: Position,
         recovered: Option<bool>,
-        follows: Follows,
+        follows: AfterFrame,
     ) -> Result<(), String> {
         (self.beyond, self.incoming) = (None, None);
         match (follows, self.at, recovered) {
-            (Follows::Snapshot, None, None) | (Follows::Snapshot, Some(_), Some(false)) => {
+            (AfterFrame::Snapshot, None, None) | (AfterFrame::Snapshot, Some(_), Some(false)) => {
                 self.incoming = Some(Incoming::Announced);
                 Ok(())
             }
-            (Follows::Changes, Some(stood), Some(true)) => {
+            (AfterFrame::Changes, Some(stood), Some(true)) => {
                 self.at = Some(at);
                 if stood.seq == at.seq {
                     return Ok(());
                 }
                 Err(format!("resumed at {} although it was at {}", at.seq, stood.seq))
             }
-            (Follows::Changes, Some(_), Some(false)) => {
+            (AfterFrame::Changes, Some(_), Some(false)) => {
                 self.beyond = Some(at);
                 Ok(())
             }
@@ -113,13 +113,17 @@ impl KeptState {
     }
 
     /// `gap`.
-    pub(super) fn gap(&mut self, (from, to): (Seq, Seq), follows: Follows) -> Result<(), String> {
+    pub(super) fn gap(
+        &mut self,
+        (from, to): (Seq, Seq),
+        follows: AfterFrame,
+    ) -> Result<(), String> {
         let (stood, beyond) = (self.at, self.beyond.take());
         let fits = to >= from && stood.is_none_or(|at| from == at.seq + 1);
         let wrong = format!("gap {from} to {to}, {follows:?}, but it was at {stood:?}");
         match (follows, stood, &self.incoming) {
-            (Follows::Snapshot, ..) => self.incoming = Some(Incoming::Announced),
-            (Follows::Changes, Some(stood), None) => {
+            (AfterFrame::Snapshot, ..) => self.incoming = Some(Incoming::Announced),
+            (AfterFrame::Changes, Some(stood), None) => {
                 self.at = Some(Position { seq: to, ..beyond.unwrap_or(stood) });
             }
             _ => return Err(wrong),
@@ -128,16 +132,16 @@ impl KeptState {
     }
 
     /// `reset`; the whole state follows always.
-    pub(super) fn reset(&mut self, follows: Follows) -> Result<(), String> {
+    pub(super) fn reset(&mut self, follows: AfterFrame) -> Result<(), String> {
         (self.beyond, self.incoming) = (None, Some(Incoming::Announced));
         match follows {
-            Follows::Snapshot => Ok(()),
-            Follows::Changes => Err("`reset` without a snapshot".to_owned()),
+            AfterFrame::Snapshot => Ok(()),
+            AfterFrame::Changes => Err("`reset` without a snapshot".to_owned()),
         }
     }
 
     /// `state`: a part of the snapshot; true if it was the last one.
-    pub(super) fn part(&mut self, part: StatePart) -> Result<bool, String> {
+    pub(super) fn part(&mut self, part: SnapshotPart) -> Result<bool, String> {
         let (at, mut values) = match self.incoming.take() {
             Some(Incoming::Announced) => (part.at, StateMap::new()),
             Some(Incoming::Begun { at, values }) => (at, values),
@@ -164,12 +168,12 @@ impl KeptState {
 
 /// What a `joined`, `gap` or `reset` says that comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Follows {
+pub(super) enum AfterFrame {
     Snapshot,
     Changes,
 }
 
-impl Follows {
+impl AfterFrame {
     /// Of the field `state`.
     pub(super) fn of(state: bool) -> Self {
         if state { Self::Snapshot } else { Self::Changes }

@@ -9,7 +9,7 @@ use roomcast_protocol::{
     StateEntry, StateKey,
 };
 
-use super::kept_state::{Follows, KeptState, StateMap, StatePart};
+use super::kept_state::{AfterFrame, SnapshotPart, StateCopy, StateMap};
 use super::ledger::{StateLedger, differs};
 use super::{Broken, PeopleCounts};
 use crate::dialect::text_of;
@@ -56,7 +56,7 @@ pub(super) struct StateReader {
     pub(super) room: (usize, RoomName),
     habit: Habit,
     pose: Pose,
-    state: KeptState,
+    state: StateCopy,
     change: Instant,
     is_muted: bool,
     next_id: RequestId,
@@ -75,7 +75,7 @@ impl StateReader {
             room,
             habit,
             pose: Pose::Out { from: None },
-            state: KeptState::default(),
+            state: StateCopy::default(),
             change: Instant::now() + Duration::from_millis(READS.1),
             is_muted: false,
             next_id: 1,
@@ -162,7 +162,7 @@ impl StateReader {
                     bail!("`joined` that was not asked for");
                 }
                 self.pose = Pose::In;
-                self.state.joined(Position { epoch, seq }, recovered, Follows::of(state))
+                self.state.joined(Position { epoch, seq }, recovered, AfterFrame::of(state))
             }
             ServerFrame::Message { message, .. } => {
                 counts.changes += 1;
@@ -173,12 +173,12 @@ impl StateReader {
             }
             ServerFrame::Gap { from, to, conflated, state, .. } => {
                 counts.conflated += u64::from(conflated);
-                self.state.gap((from, to), Follows::of(state))
+                self.state.gap((from, to), AfterFrame::of(state))
             }
-            ServerFrame::Reset { state, .. } => self.state.reset(Follows::of(state)),
+            ServerFrame::Reset { state, .. } => self.state.reset(AfterFrame::of(state)),
             ServerFrame::State { id: None, epoch, seq, entries, more, .. } => {
                 let entries = entries.iter().map(entry).collect::<Result<_>>()?;
-                let part = StatePart { at: Position { epoch, seq }, entries, more };
+                let part = SnapshotPart { at: Position { epoch, seq }, entries, more };
                 self.state.part(part).map(|is_whole| counts.snapshots += u64::from(is_whole))
             }
             ServerFrame::State { id, epoch, seq, entries, more, page, .. } => {
