@@ -92,8 +92,24 @@ impl StateCopy {
         key: &StateKey,
         value: Option<Content>,
     ) -> Result<Position, String> {
+        // A join that did not recover may begin with what is not left out.
+        let is_next = self.at.is_some_and(|at| at.seq + 1 == seq);
+        if self.incoming.is_none()
+            && is_next
+            && let Some(beyond) = self.beyond.take()
+        {
+            self.at = self.at.map(|at| Position { epoch: beyond.epoch, ..at });
+        }
         let Some(stood) = self.at.filter(|_| self.is_whole()) else {
-            return Err(format!("message {seq} before the snapshot, gap or reset that is due"));
+            let Self { at, beyond, incoming, .. } = self;
+            let part = incoming.as_ref().map(|incoming| match incoming {
+                Incoming::Announced => None,
+                Incoming::Begun { at, .. } => Some(*at),
+            });
+            return Err(format!(
+                "message {seq} before the snapshot, gap or reset that is due; it was at {at:?}, its \
+                 join at {beyond:?}, its snapshot at {part:?}"
+            ));
         };
         let at = Position { seq, ..stood };
         self.at = Some(at);

@@ -84,5 +84,7 @@ fn a_join_says_how_it_goes_on() {
     assert!(with_state().joined(at(1, 5), None, AfterFrame::Changes).is_err());
     let mut state = with_state();
     state.joined(at(1, 5), Some(false), AfterFrame::Changes).unwrap();
-    assert!(state.message(6, &key("a"), None).is_err(), "a gap was announced");
+    assert!(state.message(8, &key("a"), None).is_err(), "6 and 7 were not named");
+    state.message(6, &key("a"), None).unwrap();
+    state.gap((7, 7), AfterFrame::Changes).unwrap();
 }
