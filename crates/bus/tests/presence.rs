@@ -137,7 +137,7 @@ async fn info_and_status(node: PresenceNode) {
     assert_eq!(node.show(&room, member(9, "ann")).await, None, "it is not in the room");
     node.until(&room, |heard| heard.times("ann away") == 1).await;
     assert_eq!(node.heard(&room).words, ["+ann", "ann active", "ann away"]);
-    let list = node.bus.presence_list(&room).await.unwrap();
+    let list = node.bus.presence_list(&room, None).await.unwrap();
     assert_eq!(list.entries.len(), 3);
     for entry in list.entries {
         assert_eq!((entry.info, entry.status), (packed.clone(), PresenceStatus::Away));
@@ -194,7 +194,7 @@ async fn a_big_room_tells_numbers(node: PresenceNode) {
 async fn reading_keeps_nothing(node: PresenceNode) {
     let room = room("a");
     assert_eq!(node.bus.presence_counts(&room).await.unwrap(), PresenceCounts::default());
-    assert_eq!(node.bus.presence_list(&room).await.unwrap(), Default::default());
+    assert_eq!(node.bus.presence_list(&room, None).await.unwrap(), Default::default());
 }
 
 async fn a_crowd_comes_and_goes(node: PresenceNode) {
@@ -214,7 +214,7 @@ async fn a_crowd_comes_and_goes(node: PresenceNode) {
     }
     for room in &rooms {
         node.until(room, |heard| heard.counts.count == CROWD && heard.counts.users == CROWD).await;
-        let list = node.bus.presence_list(room).await.unwrap();
+        let list = node.bus.presence_list(room, None).await.unwrap();
         assert_eq!((list.entries.len() as u64, list.counts.count), (CROWD, CROWD));
         assert!(list.entries.is_sorted_by_key(|entry| (entry.user.clone(), entry.connection)));
     }

@@ -128,6 +128,8 @@ impl Worker {
             listens,
             ..
         } = pending;
+        // A room's token counts while its connection joins, and again when it is a member.
+        let counts = self.numbers_for(&connection, room, presence);
         connection.end_join(room.id);
         if !connection.is_open() {
             self.drop_pass(&connection, room.id);
@@ -144,7 +146,7 @@ impl Worker {
             epoch: start.at.epoch,
             seq: start.at.seq,
             recovered,
-            counts: self.numbers_for(&connection, room, presence),
+            counts,
             marks,
             state: start.has_snapshot,
         });
