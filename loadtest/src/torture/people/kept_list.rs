@@ -9,9 +9,6 @@ use roomcast_protocol::{Epoch, Member, PresenceCounts, UserEvent, UserName};
 /// How long after a list came an event of before its last step may come.
 const LIST_READ: Duration = Duration::from_secs(2);
 
-/// How long a node answers with one list: then it reads another.
-const LIST_KEPT: Duration = Duration::from_millis(1_100);
-
 /// Which of the two events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Move {
@@ -29,8 +26,6 @@ pub(super) struct KeptList {
     rev: (Epoch, u64),
     /// The newest revision that was told, of a list whose life is known.
     seen: Option<(Epoch, u64)>,
-    /// What the last `joined` said.
-    joined: (Epoch, u64),
     /// Of the last event on this connection. `joined` may be ahead of events on their way.
     last_event: Option<u64>,
     /// When the list came, and users that an event named since. A node reads a list in steps after
@@ -54,7 +49,6 @@ impl KeptList {
             users: None,
             rev: (Epoch::NONE, 0),
             seen: None,
-            joined: (Epoch::NONE, 0),
             last_event: None,
             came: Duration::ZERO,
             named: BTreeSet::new(),
@@ -99,7 +93,6 @@ impl KeptList {
             return Ok(());
         };
         let told = (counts.rev_epoch, counts.rev);
-        self.joined = told;
         if self.users.is_none() || self.rev != told {
             (self.users, self.ask) = (None, Some(now));
         }
@@ -183,11 +176,6 @@ impl KeptList {
         let whole = std::mem::take(&mut self.pages);
         if self.users.is_some() || self.ask.is_some() {
             // A look at it, or of before a reset.
-            return Ok(Some(whole));
-        }
-        if self.joined.0 == counts.rev_epoch && self.joined.1 > counts.rev {
-            // It is older than the join, and what was told in between is not told again.
-            self.ask = Some(now + LIST_KEPT);
             return Ok(Some(whole));
         }
         self.users = Some(whole.clone());

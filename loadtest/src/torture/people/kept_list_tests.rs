@@ -55,18 +55,6 @@ fn events_that_came_before_the_list_are_applied_if_newer() {
 }
 
 #[test]
-fn a_list_of_before_the_join_is_asked_for_again() {
-    let mut list = KeptList::new(user("me"));
-    list.joined(Some(counts(3, 7, 1)), NOW).unwrap();
-    list.event(Move::Joined, &event("bob", 4, 8), NOW).unwrap();
-    assert!(list.is_due(NOW));
-    list.page(&members(&["me"]), counts(1, 5, 1), (true, NOW)).unwrap();
-    assert!(list.others().is_none() && list.is_due(3 * NOW));
-    list.page(&members(&["me", "ann"]), counts(3, 7, 1), (true, NOW)).unwrap();
-    assert_eq!(list.others(), Some([user("ann"), user("bob")].into()));
-}
-
-#[test]
 fn a_user_joins_and_leaves_once() {
     assert!(with_list().event(Move::Joined, &event("ann", 2, 6), LATER).is_err());
     assert!(with_list().event(Move::Left, &event("bob", 2, 6), LATER).is_err());
