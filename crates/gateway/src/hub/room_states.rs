@@ -48,7 +48,7 @@ impl Hub {
             let budget = &self.budget;
             let state =
                 ledger.state.get_or_insert_with(|| Box::new(KeptState::new(bounds.points, budget)));
-            let number = state.begin();
+            let number = state.begin(ledger.log.end());
             self.state_reads_due.push((room.clone(), number, Duration::ZERO));
         }
     }
@@ -89,12 +89,12 @@ impl Hub {
         };
         self.metrics.rooms.state_reads[outcome].inc();
         match read {
-            Ok(read) if read.lineage.epoch == end.epoch => {
+            Ok(read) if state.accepts(&read) => {
                 state.arrived(read, end.seq, Instant::now());
                 self.stated.insert(room.clone());
                 self.serve_state(&room);
             }
-            // Between two epochs: a reset is on its way, or it came after the read.
+            // Between two epochs: a reset is on its way.
             _ => self.state_reads_due.push((room, number, RETRY_PAUSE)),
         }
     }
