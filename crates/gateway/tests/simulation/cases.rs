@@ -19,6 +19,7 @@ const MILD: Climate = Climate {
     lag: 100_000,
     budget: 1_000_000,
     conflate: false,
+    state: 0,
 };
 
 pub(super) const CASES: &[Case] = &[
@@ -88,6 +89,40 @@ pub(super) const CASES: &[Case] = &[
             Step::Flow(5),
             Step::Flow(1),
             Step::Wipe,
+        ],
+    ),
+    (
+        "a state was read from a server that was behind the log, and an old value was sent as the newest",
+        Climate {
+            clients: 2,
+            capacity: 20_000,
+            page: 1,
+            lag: 5_000_000,
+            budget: 75_000,
+            state: 22_000,
+            ..MILD
+        },
+        &[
+            Step::Join(0, 1, 2, 1),
+            Step::Join(1, 1, 2, 1),
+            Step::Flow(6),
+            Step::Ask(9, 0, 3),
+            Step::Publish(2, 1, 1),
+            Step::Hint(4, 22),
+            Step::Flow(5),
+            Step::Publish(1, 1, 2),
+            Step::Flow(5),
+            Step::Flow(5),
+            Step::Join(0, 0, 218, 191),
+            Step::Publish(2, 1, 4),
+            Step::Flow(4),
+            Step::Flow(1),
+            Step::Flow(5),
+            Step::Flow(4),
+            Step::Flow(3),
+            Step::Publish(3, 1, 2),
+            Step::Flow(4),
+            Step::FailOver(2),
         ],
     ),
 ];
