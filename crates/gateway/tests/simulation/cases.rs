@@ -125,4 +125,31 @@ pub(super) const CASES: &[Case] = &[
             Step::FailOver(2),
         ],
     ),
+    (
+        "a value was left out for a newer one, which was lost, and the resume got neither",
+        Climate {
+            nodes: 3,
+            clients: 4,
+            queue: 4,
+            capacity: 400,
+            history: 8,
+            lag: 500,
+            state: 1,
+            ..MILD
+        },
+        &[
+            Step::Join(0, 0, 2, 1),
+            Step::Join(0, 1, 2, 1),
+            Step::Flow(6),
+            Step::Cut(0, 0),
+            Step::Publish(0, 0, 4),
+            Step::Pass(33),
+            Step::Ask(1, 1, 3),
+            Step::Ask(0, 1, 2),
+            Step::Flow(5),
+            Step::FailOver(1),
+            Step::Flow(3),
+            Step::Publish(3, 0, 4),
+        ],
+    ),
 ];

@@ -206,6 +206,8 @@ impl Reader {
                     let kept = Position { seq: at.seq.saturating_sub(*lost), ..at };
                     let is_kept = kept.seq == 0 || truth.admits(position.epoch, kept);
                     assert!(is_kept, "told {at:?} and lost {lost} in {position:?}");
+                    let is_back = position.seq < kept.seq && !self.is_bogus;
+                    assert!(!is_back, "keeps {kept:?} and is reset to {position:?}");
                     self.kept = Some(kept.seq);
                 }
                 self.owed = false;
