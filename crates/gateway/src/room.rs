@@ -14,7 +14,7 @@ mod write;
 
 pub(crate) use join::{
     AfterJoin, JoinLookup, JoinReply, MemberWord, PendingJoin, PositionCheck, StartPoint,
-    start_point,
+    start_point, start_point_in_state,
 };
 pub(crate) use local_people::{JoinPresence, LocalPeople, ShownSelf};
 pub(crate) use members::{MemberReader, Members, RoomMember};

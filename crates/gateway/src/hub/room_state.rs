@@ -47,6 +47,8 @@ pub(super) struct KeptState {
     wanted: Vec<(usize, Seq)>,
     /// The number of the last read.
     reads: u64,
+    /// Where the log was when it began.
+    read_from: Position,
     charged: usize,
     budget: Budget,
 }
@@ -107,6 +109,7 @@ impl KeptState {
             is_view_used: false,
             wanted: Vec::new(),
             reads: 0,
+            read_from: Position::START,
             charged: 0,
             budget: budget.clone(),
         }
@@ -126,10 +129,10 @@ impl KeptState {
     }
 
     /// It is to be read, from where the log is now. The number of the read.
-    pub(super) fn begin(&mut self) -> u64 {
+    pub(super) fn begin(&mut self, end: Position) -> u64 {
         self.forget();
         self.phase = StatePhase::Reading;
-        self.reads += 1;
+        (self.reads, self.read_from) = (self.reads + 1, end);
         self.reads
     }
 
@@ -143,7 +146,13 @@ impl KeptState {
         self.reads == read && matches!(self.phase, StatePhase::Reading)
     }
 
-    /// A read has come that is of the log's epoch and not behind the position at which it began.
+    /// Whether what was read and the changes since then are the whole state. A replica that took over
+    /// without the last messages is behind the log, in the log's epoch, until the room goes on.
+    pub(super) fn accepts(&self, read: &RoomStateRead) -> bool {
+        read.lineage.epoch == self.read_from.epoch && read.last >= self.read_from.seq
+    }
+
+    /// A read that is accepted has come.
     pub(super) fn arrived(&mut self, read: RoomStateRead, end: Seq, now: Instant) {
         self.phase = StatePhase::Ahead(Box::new(read), now);
         self.caught_up(end);

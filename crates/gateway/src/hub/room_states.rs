@@ -48,7 +48,7 @@ impl Hub {
             let budget = &self.budget;
             let state =
                 ledger.state.get_or_insert_with(|| Box::new(KeptState::new(bounds.points, budget)));
-            let number = state.begin();
+            let number = state.begin(ledger.log.end());
             self.state_reads_due.push((room.clone(), number, Duration::ZERO));
         }
     }
@@ -89,12 +89,12 @@ impl Hub {
         };
         self.metrics.rooms.state_reads[outcome].inc();
         match read {
-            Ok(read) if read.lineage.epoch == end.epoch => {
+            Ok(read) if state.accepts(&read) => {
                 state.arrived(read, end.seq, Instant::now());
                 self.stated.insert(room.clone());
                 self.serve_state(&room);
             }
-            // Between two epochs: a reset is on its way, or it came after the read.
+            // Between two epochs: a reset is on its way.
             _ => self.state_reads_due.push((room, number, RETRY_PAUSE)),
         }
     }
@@ -139,13 +139,20 @@ impl Hub {
     /// Removes values whose time is over, of some rooms. Another node may be first: then the bus
     /// refuses the removal.
     pub(super) fn end_states(&mut self, now: Instant) {
-        let mut left = ENDS_PER_TICK;
+        for (room, publication) in self.take_ends(now) {
+            // The feed tells what came of it; without a message it is tried again.
+            self.bus.submit(room, publication, Box::new(|_outcome| {}));
+        }
+    }
+
+    /// The removals to publish now.
+    pub(crate) fn take_ends(&mut self, now: Instant) -> Vec<(RoomName, Publication)> {
+        let (mut removals, mut left) = (Vec::new(), ENDS_PER_TICK);
         while left > 0 {
-            let Some((end, _)) = self.state_ends.first() else { return };
-            if *end > now {
-                return;
+            if self.state_ends.first().is_none_or(|(end, _)| *end > now) {
+                break;
             }
-            let Some((_, room)) = self.state_ends.pop_first() else { return };
+            let Some((_, room)) = self.state_ends.pop_first() else { break };
             let namespace = self.settings.borrow().namespace_of(&room).clone();
             let Some(ledger) = self.rooms.get_mut(&room) else { continue };
             ledger.state_end = None;
@@ -156,12 +163,11 @@ impl Hub {
             let Some(bounds) = namespace.state else { continue };
             for (key, seq) in ends {
                 self.metrics.rooms.state_ends.inc();
-                let publication = removal(key, seq, (&namespace, bounds));
-                // The feed tells what came of it; without a message it is tried again.
-                self.bus.submit(room.clone(), publication, Box::new(|_outcome| {}));
+                removals.push((room.clone(), removal(key, seq, (&namespace, bounds))));
             }
             self.serve_state(&room);
         }
+        removals
     }
 
     /// Forgets a room's state, which can be read again. Readers that wait for it have it read.

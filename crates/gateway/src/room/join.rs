@@ -162,6 +162,22 @@ pub(crate) fn start_point(log: &RoomLog, lineage: &Lineage, pending: &PendingJoi
     }
 }
 
+/// The same in a room with state. A reader of an older epoch gets the whole state: what it was not sent
+/// there, newer values were to make good, and those may be lost with that epoch.
+pub(crate) fn start_point_in_state(
+    log: &RoomLog,
+    lineage: &Lineage,
+    pending: &PendingJoin,
+) -> StartPoint {
+    let is_older = |since: Position| since.seq > 0 && since.epoch != lineage.epoch;
+    match start_point(log, lineage, pending) {
+        StartPoint::Log { .. } | StartPoint::Page { .. } if pending.since.is_some_and(is_older) => {
+            StartPoint::Reset
+        }
+        point => point,
+    }
+}
+
 fn after(log: &RoomLog, lineage: &Lineage, seq: Seq) -> StartPoint {
     match log.cursor_after(seq) {
         // A new epoch may share more of the old one than the log has yet.
