@@ -23,15 +23,40 @@ pub(super) fn parse_value<'a, T: Deserialize<'a>>(value: &'a RawValue) -> Result
     serde_json::from_str(value.get()).map_err(|error| told(&error))
 }
 
+/// What separates what came from what was expected in the library's message.
+const EXPECTED: &str = ", expected ";
+
 /// The library's message: names of members, line and column, and values, of which a text may be a
-/// secret in the wrong place. It is left out.
-fn told(error: &serde_json::Error) -> ApiError {
+/// secret in the wrong place. It is left out. Its words for JSON's kinds are Rust's: they are
+/// replaced.
+pub(super) fn told(error: &serde_json::Error) -> ApiError {
     let text = error.to_string();
-    let value = text.find("string \"").zip(text.rfind("\", expected "));
-    ApiError::bad_body(match value {
-        Some((from, to)) if from < to => format!("{}a string{}", &text[..from], &text[to + 1..]),
-        _ => text,
-    })
+    let Some((came, expected)) = text.rsplit_once(EXPECTED) else {
+        return ApiError::bad_body(text);
+    };
+    let (expected, place) = match expected.rfind(" at line ") {
+        Some(at) => expected.split_at(at),
+        None => (expected, ""),
+    };
+    let came = match came.split_once(": ") {
+        Some((wrong, "map")) => format!("{wrong}: an object"),
+        Some((wrong, "sequence")) => format!("{wrong}: a list"),
+        Some((wrong, value)) if value.starts_with("string ") => format!("{wrong}: a string"),
+        _ => came.to_owned(),
+    };
+    ApiError::bad_body(format!("{came}{EXPECTED}{}{place}", json_kind(expected)))
+}
+
+/// What a Rust type is in JSON.
+fn json_kind(expected: &str) -> &str {
+    match expected {
+        "u8" | "u16" | "u32" | "u64" => "a number from 0 on, without a fraction",
+        "a sequence" => "a list",
+        "a boolean" => "true or false",
+        _ if expected.ends_with("string") => "a string",
+        _ if expected.starts_with("struct ") => "an object",
+        _ => expected,
+    }
 }
 
 /// A name that may be missing.

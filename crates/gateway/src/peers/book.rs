@@ -69,6 +69,11 @@ impl PeerBook {
         Some((id, receiver))
     }
 
+    /// Whether it is a question of this node that waits for answers.
+    pub(super) fn is_open(&self, id: u64) -> bool {
+        self.open.contains_key(&id)
+    }
+
     /// A node answered.
     pub(super) fn answered(&mut self, id: u64, node: NodeId, answer: PeerAnswer, now: Instant) {
         self.hear(node.clone(), now);

@@ -11,9 +11,20 @@ pub(crate) struct LocalPeople(Option<Box<HashMap<ConnectionId, ShownSelf>>>);
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct ShownSelf {
     pub(crate) info: Option<Data>,
+    pub(crate) source: ShownSource,
     pub(crate) status: PresenceStatus,
     /// Its join was answered before the bus had written it: its list is to be read again then.
     pub(crate) is_late: bool,
+}
+
+/// Where a member's info is from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum ShownSource {
+    /// Its token: another token may have another one.
+    #[default]
+    Token,
+    /// Its `join` or `presence`.
+    Member,
 }
 
 impl LocalPeople {

@@ -14,7 +14,8 @@ use super::Worker;
 use super::chores::SLICE;
 use crate::connection::Connection;
 use crate::room::{
-    AfterJoin, Attachment, JoinLookup, JoinPresence, JoinReply, PendingJoin, PositionCheck, Room,
+    AfterJoin, Attachment, JoinLookup, JoinPresence, JoinReply, PendingJoin, PositionCheck,
+    ReplacedJoin, Room,
 };
 
 /// How long a join may wait for the bus before it is refused.
@@ -23,6 +24,17 @@ const JOIN_TIMEOUT: Duration = Duration::from_secs(3);
 /// Why a join is not answered whose client took it back.
 pub(super) const LEFT_EARLY: (ErrorCode, &str) =
     (ErrorCode::Cancelled, "the connection left before it had joined");
+
+/// What a join comes with besides what is asked.
+#[derive(Debug, Default)]
+pub(super) struct JoinMeans {
+    /// A token of the room's own.
+    pub(super) pass: Option<RoomPass>,
+    /// The backend that asks for it.
+    pub(super) backend: Option<JoinReply>,
+    /// What it takes the place of.
+    pub(super) replaces: ReplacedJoin,
+}
 
 impl Worker {
     /// A client asks to become a member, perhaps by a token of the room's own.
@@ -34,10 +46,13 @@ impl Worker {
         pass: Option<RoomPass>,
     ) {
         if join.room.kind() == RoomKind::User && connection.is_auto_joined.take() {
-            self.quit_own_room(connection, &join.room);
+            return self.join_again(connection, id, join, pass);
         }
         match self.may_enter(connection, &join.room) {
-            Ok(()) => self.wait_to_join(connection, id, join, (pass, None)),
+            Ok(()) => {
+                let means = JoinMeans { pass, ..JoinMeans::default() };
+                self.wait_to_join(connection, id, join, means);
+            }
             Err(reason) => self.refuse(connection, id, Some(&join.room), reason),
         }
     }
@@ -70,14 +85,13 @@ impl Worker {
         })
     }
 
-    /// Has a connection wait for a room that it may enter; with a token of the room's own, or for a
-    /// backend.
+    /// Has a connection wait for a room that it may enter.
     pub(super) fn wait_to_join(
         &self,
         connection: &Rc<Connection>,
         id: Option<RequestId>,
         join: JoinRoom,
-        (pass, backend): (Option<RoomPass>, Option<JoinReply>),
+        JoinMeans { pass, backend, replaces }: JoinMeans,
     ) {
         let room = self.room_or_ask(&join.room);
         let lookup = self.look_up_join(connection, &room, &join);
@@ -102,6 +116,7 @@ impl Worker {
             strict: join.strict,
             marks: None,
             backend,
+            replaces,
             withheld: None,
             deadline: Instant::now() + JOIN_TIMEOUT,
             known: PositionCheck::Unasked,
@@ -110,7 +125,9 @@ impl Worker {
             presence: JoinPresence::Unasked,
             then: Vec::new(),
         };
-        connection.begin_join(room.id);
+        if replaces != ReplacedJoin::Membership {
+            connection.begin_join(room.id);
+        }
         if let Some(pass) = pass {
             self.hold_pass(connection, room.id, pass);
         }
@@ -208,11 +225,20 @@ impl Worker {
 
     /// Refuses joins that were taken out of a room, and publishes what waited for them.
     pub(super) fn refuse_joins(&self, room: &Rc<Room>, refused: Vec<PendingJoin>, code: ErrorCode) {
-        for PendingJoin { connection, id, since, then, backend, .. } in refused {
-            connection.end_join(room.id);
-            self.drop_pass(&connection, room.id);
-            self.settle_user_rooms(&connection);
-            self.disappear(&connection, room, Departure::Ended);
+        let mut joins_again = Vec::new();
+        for PendingJoin { connection, id, since, then, backend, replaces, .. } in refused {
+            if replaces == ReplacedJoin::Membership {
+                // It is a member as before.
+                connection.is_auto_joined.set(true);
+            } else {
+                connection.end_join(room.id);
+                self.drop_pass(&connection, room.id);
+                self.settle_user_rooms(&connection);
+                self.disappear(&connection, room, Departure::Ended);
+            }
+            if replaces == ReplacedJoin::Waiting {
+                joins_again.push(connection.clone());
+            }
             if since.is_some() {
                 self.metrics.rooms.resumes[ResumeOutcome::Failed].inc();
             }
@@ -226,6 +252,9 @@ impl Worker {
             self.write_soon(&connection);
         }
         self.forget_if_empty(room);
+        for connection in joins_again.into_iter().filter(|connection| connection.is_open()) {
+            self.join_own_room(&connection, &self.settings());
+        }
     }
 
     /// Tells the side that asked for a join that it is refused.

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use super::Worker;
 use super::chores::SLICE;
+use super::joins::JoinMeans;
 use crate::connection::Connection;
 use crate::hub::now_ms;
 use crate::peers::{
@@ -101,7 +102,9 @@ impl Worker {
     ) {
         let join = match join_by_backend(room.clone(), options) {
             Ok(join) => join,
-            Err(message) => {
+            // The node that asks has read them.
+            Err(_) => {
+                let message = "the options of the join cannot be read".to_owned();
                 return reply.answer(Err((roomcast_protocol::ErrorCode::BadFrame, message)));
             }
         };
@@ -112,7 +115,8 @@ impl Worker {
             Ok(()) => {
                 let room = self.room_or_ask(room);
                 connection.grant(room.id);
-                self.wait_to_join(connection, None, join, (None, Some(reply)));
+                let means = JoinMeans { backend: Some(reply), ..JoinMeans::default() };
+                self.wait_to_join(connection, None, join, means);
                 self.write_soon(connection);
                 return;
             }
