@@ -104,7 +104,7 @@ impl PeerDesk {
         }
         let whole = async {
             loop {
-                if self.book().is_answered(id, &self.node, Instant::now()) {
+                if self.book().is_answered(id, &self.node) {
                     return;
                 }
                 if told.recv().await.is_none() {
@@ -114,7 +114,7 @@ impl PeerDesk {
         };
         // Without all answers the others are named.
         let _in_time = timeout_at(deadline, whole).await;
-        Ok(self.book().close(id, &self.node, Instant::now()))
+        Ok(self.book().close(id, &self.node))
     }
 
     /// A node said something in the nodes' room. A question is returned: each of so many workers of
@@ -155,7 +155,7 @@ impl PeerDesk {
         let whole = self.book().part(id, part);
         if let Some(answer) = whole {
             if self.book().is_open(id) {
-                return self.book().answered(id, self.node.clone(), answer, Instant::now());
+                return self.book().answer_own(id, &self.node, answer);
             }
             let (id, node) = (format!("{id:016x}"), self.node.to_string());
             self.say(bus, &PeerWord::Answer { id, node, answer });

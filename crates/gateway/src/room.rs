@@ -13,8 +13,8 @@ mod view;
 mod write;
 
 pub(crate) use join::{
-    AfterJoin, JoinLookup, JoinReply, MemberWord, PendingJoin, PositionCheck,
-    ReplacedJoin, StartPoint, start_point,
+    AfterJoin, JoinLookup, JoinReply, MemberWord, PendingJoin, PositionCheck, ReplacedJoin,
+    StartPoint, start_point,
 };
 pub(crate) use local_people::{JoinPresence, LocalPeople, ShownSelf, ShownSource};
 pub(crate) use members::{MemberReader, Members, RoomMember};

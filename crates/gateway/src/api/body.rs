@@ -50,7 +50,7 @@ pub(super) fn told(error: &serde_json::Error) -> ApiError {
 /// What a Rust type is in JSON.
 fn json_kind(expected: &str) -> &str {
     match expected {
-        "u8" | "u16" | "u32" | "u64" => "a number from 0 on, without a fraction",
+        "u8" | "u16" | "u32" | "u64" => "a whole number from 0 on",
         "a sequence" => "a list",
         "a boolean" => "true or false",
         _ if expected.ends_with("string") => "a string",
@@ -89,13 +89,15 @@ mod tests {
 
     #[test]
     fn a_text_in_the_wrong_place_is_not_shown() {
+        let number = "expected a whole number from 0 on at line 1 column";
         for (body, expected) in [
-            (r#"{"n":"secret"}"#, "invalid type: a string, expected u64 at line 1 column 13"),
-            (
-                r#"{"n":"a \", expected b"}"#,
-                "invalid type: a string, expected u64 at line 1 column 23",
-            ),
-            (r#"{"n":-1}"#, "invalid value: integer `-1`, expected u64 at line 1 column 7"),
+            (r#"{"n":"secret"}"#, format!("invalid type: a string, {number} 13")),
+            (r#"{"n":"a \", expected b"}"#, format!("invalid type: a string, {number} 23")),
+            (r#"{"n":"a: b"}"#, format!("invalid type: a string, {number} 11")),
+            (r#"{"n":-1}"#, format!("invalid value: integer `-1`, {number} 7")),
+            (r#"{"n":[]}"#, format!("invalid type: a list, {number} 5")),
+            (r#"{"n":{}}"#, format!("invalid type: an object, {number} 5")),
+            (r#"{}"#, "missing field `n` at line 1 column 2".to_owned()),
         ] {
             let error = parse::<Number>(body.as_bytes()).unwrap_err();
             assert_eq!(error.detail, expected, "{body}");

@@ -58,8 +58,8 @@ fn since_of(text: &RawValue) -> Result<Since, JoinOptionsFlaw> {
     let since: SinceText<'_> = serde_json::from_str(text.get()).map_err(JoinOptionsFlaw::Json)?;
     match (since.epoch, since.seq, since.time) {
         (Some(epoch), Some(seq), None) => {
-            let epoch =
-                Epoch::parse(&epoch).ok_or_else(|| flaw("since.epoch: 16 lower-case hex digits"))?;
+            let epoch = Epoch::parse(&epoch)
+                .ok_or_else(|| flaw("since.epoch: 16 lower-case hex digits"))?;
             Ok(Since::Position(Position { epoch, seq }))
         }
         (None, None, Some(time)) => Ok(Since::Time(time)),
