@@ -111,6 +111,8 @@ pub(crate) enum AfterJoin {
     Publish(Publish),
     /// A `join` with another token of the room, which replaces the one before.
     Token { id: Option<RequestId>, join: JoinRoom, pass: RoomPass },
+    /// A backend's join of the room, which is done if the connection is a member then.
+    Backend { join: Box<JoinRoom>, reply: JoinReply },
     /// What only a member may say.
     Word { id: Option<RequestId>, word: MemberWord },
 }

@@ -185,21 +185,27 @@ impl Worker {
         let Some(at) = state.pending.iter().position(is_its) else { return };
         let PendingJoin { id, then, backend, .. } = state.pending.remove(at);
         drop(state);
-        let (tokens, publishes): (Vec<_>, Vec<_>) =
-            then.into_iter().partition(|request| matches!(request, AfterJoin::Token { .. }));
+        let is_join = |request: &AfterJoin| {
+            matches!(request, AfterJoin::Token { .. } | AfterJoin::Backend { .. })
+        };
+        let (joins, others): (Vec<_>, Vec<_>) = then.into_iter().partition(is_join);
         if connection.is_open() {
             self.refuse_join(connection, &room.name, (id, backend), reason);
         }
         // Joins of the same room that waited for this one are taken back with it.
-        for request in tokens {
+        for request in joins {
             connection.in_flight.set(connection.in_flight.get() - 1);
-            if let AfterJoin::Token { id, .. } = request
-                && connection.is_open()
-            {
-                self.refuse(connection, id, Some(&room.name), reason);
+            match request {
+                AfterJoin::Token { id, .. } if connection.is_open() => {
+                    self.refuse(connection, id, Some(&room.name), reason);
+                }
+                AfterJoin::Backend { reply, .. } if connection.is_open() => {
+                    reply.answer(Err((reason.0, reason.1.to_owned())));
+                }
+                _ => {}
             }
         }
-        self.go_on_after_join(connection, &room.name, publishes);
+        self.go_on_after_join(connection, &room.name, others);
     }
 
     /// Refuses all joins of a room: at once if they are few, else in slices, as if they had waited too
@@ -225,7 +231,7 @@ impl Worker {
 
     /// Refuses joins that were taken out of a room, and publishes what waited for them.
     pub(super) fn refuse_joins(&self, room: &Rc<Room>, refused: Vec<PendingJoin>, code: ErrorCode) {
-        let mut joins_again = Vec::new();
+        let mut after = Vec::new();
         for PendingJoin { connection, id, since, then, backend, replaces, .. } in refused {
             if replaces == ReplacedJoin::Membership {
                 // It is a member as before.
@@ -236,9 +242,6 @@ impl Worker {
                 self.settle_user_rooms(&connection);
                 self.disappear(&connection, room, Departure::Ended);
             }
-            if replaces == ReplacedJoin::Waiting {
-                joins_again.push(connection.clone());
-            }
             if since.is_some() {
                 self.metrics.rooms.resumes[ResumeOutcome::Failed].inc();
             }
@@ -248,12 +251,16 @@ impl Worker {
                 _ => "the bus does not answer; try again",
             };
             self.refuse_join(&connection, &room.name, (id, backend), (code, message));
-            self.go_on_after_join(&connection, &room.name, then);
-            self.write_soon(&connection);
+            after.push((connection, then, replaces));
         }
         self.forget_if_empty(room);
-        for connection in joins_again.into_iter().filter(|connection| connection.is_open()) {
-            self.join_own_room(&connection, &self.settings());
+        // What joins the room again asks for its log again, where there is no member.
+        for (connection, then, replaces) in after {
+            self.go_on_after_join(&connection, &room.name, then);
+            if replaces == ReplacedJoin::Waiting && connection.is_open() {
+                self.join_own_room(&connection, &self.settings());
+            }
+            self.write_soon(&connection);
         }
     }
 

@@ -126,6 +126,12 @@ impl Worker {
                         self.say(connection, (id, room.clone()), word);
                     }
                 }
+                AfterJoin::Backend { join, reply } => {
+                    // Without an answer of its own the backend reads that the connection has ended.
+                    if connection.is_open() {
+                        self.join_for_backend(connection, join, reply);
+                    }
+                }
                 AfterJoin::Publish(publish) => self.publish_after_join(connection, publish),
                 AfterJoin::Token { id, join, pass } => {
                     if connection.is_open() {

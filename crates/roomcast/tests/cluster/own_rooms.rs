@@ -182,8 +182,24 @@ async fn while_redis_is_away_a_node_answers_for_its_own_and_keeps_its_members() 
     }
     let nobody = "/v1/rooms/club:1/members/00000000000000ff";
     assert_eq!(shop.delete(node.address(), nobody).await, 404);
+    // A join of its own that waits is no membership yet: the backend is not told so.
+    let id = ann.next_id();
+    ann.send(&ClientFrame::Join { id: Some(id), rooms: vec![plain("club:2")] }).await;
+    let member = format!("/v1/rooms/club:2/members/{}", ann.id);
+    let put = async || shop.send(node.address(), ("PUT", &member), "", "").await.status;
+    let status = put().await;
+    assert!(matches!(status, 503 | 504), "{status}");
     proxy.pass();
     eventually("ready again", async || is_ready(&node).await).await;
+    eventually("it is joined", async || put().await == 204).await;
+    let mut is_joined = false;
+    while !is_joined {
+        match ann.frame().await {
+            ServerFrame::Joined { room, .. } => is_joined = room.as_str() == "club:2",
+            ServerFrame::Error { room, .. } => assert_eq!(room.unwrap().as_str(), "club:2"),
+            other => panic!("{other:?}"),
+        }
+    }
     let path = "/v1/users/ann/messages";
     eventually("it is stored", async || {
         shop.post(node.address(), path, json!({"data": 1})).await.0 == 200
