@@ -26,6 +26,8 @@ pub(crate) use news::{LeaseDetails, LeaseNews};
 
 /// Pause after the answer to an advance, or after its failure.
 const ADVANCE_INTERVAL: Duration = Duration::from_secs(1);
+/// Time between two advances until the first one is answered: without a lease no presence is written.
+const FIRST_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The outcome of an advance.
 enum Advanced {
@@ -103,6 +105,7 @@ impl LeaseKeeper {
                     self.news.send_modify(LeaseNews::interrupted);
                 }
             }
+            let pause = if holder.is_live() { ADVANCE_INTERVAL } else { FIRST_INTERVAL };
             tokio::select! {
                 _ = &mut ended => return,
                 Some(refused) = self.refused.recv() => {
@@ -113,7 +116,7 @@ impl LeaseKeeper {
                         self.news.send_modify(LeaseNews::interrupted);
                     }
                 }
-                () = sleep(ADVANCE_INTERVAL) => {}
+                () = sleep(pause) => {}
             }
         }
     }

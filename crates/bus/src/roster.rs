@@ -119,7 +119,9 @@ impl Roster {
         let graces = touched.into_iter().filter_map(grace).collect();
         let numbers = |counts: PresenceCounts| (counts.count, counts.users);
         let said = steps.list.last().map_or(before, |step| step.counts);
-        let is_changed = numbers(before) != numbers(self.counts) || !steps.list.is_empty();
+        let is_changed = numbers(before) != numbers(self.counts)
+            || !steps.list.is_empty()
+            || self.is_quiet != was_quiet;
         let news = is_changed.then(|| match (self.is_quiet, was_quiet) {
             (true, _) => PresenceNews::Counts(self.counts),
             (false, true) => PresenceNews::Reset(self.counts),

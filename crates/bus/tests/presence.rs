@@ -28,6 +28,8 @@ const CASES: &[(&str, Case)] = &[
     ("an exit supersedes an enter", |n| Box::pin(an_exit_supersedes(n))),
     ("a big room tells numbers", |n| Box::pin(a_big_room_tells_numbers(n))),
     ("nothing is kept by reading", |n| Box::pin(reading_keeps_nothing(n))),
+    ("a list has what came before it was asked for", |n| Box::pin(a_list_after(n))),
+    ("a policy alone is told", |n| Box::pin(a_policy_alone_is_told(n))),
     ("a crowd comes and goes", |n| Box::pin(a_crowd_comes_and_goes(n))),
 ];
 
@@ -137,7 +139,7 @@ async fn info_and_status(node: PresenceNode) {
     assert_eq!(node.show(&room, member(9, "ann")).await, None, "it is not in the room");
     node.until(&room, |heard| heard.times("ann away") == 1).await;
     assert_eq!(node.heard(&room).words, ["+ann", "ann active", "ann away"]);
-    let list = node.bus.presence_list(&room).await.unwrap();
+    let list = node.bus.presence_list(&room, None).await.unwrap();
     assert_eq!(list.entries.len(), 3);
     for entry in list.entries {
         assert_eq!((entry.info, entry.status), (packed.clone(), PresenceStatus::Away));
@@ -194,7 +196,35 @@ async fn a_big_room_tells_numbers(node: PresenceNode) {
 async fn reading_keeps_nothing(node: PresenceNode) {
     let room = room("a");
     assert_eq!(node.bus.presence_counts(&room).await.unwrap(), PresenceCounts::default());
-    assert_eq!(node.bus.presence_list(&room).await.unwrap(), Default::default());
+    assert_eq!(node.bus.presence_list(&room, None).await.unwrap(), Default::default());
+}
+
+/// Lists are shared for a second; one who came within it gets one that has all before its coming.
+async fn a_list_after(node: PresenceNode) {
+    let room = room("a");
+    node.open(&room).await;
+    for id in 1..=4 {
+        node.enter(&room, member(id, &format!("u{id}"))).await;
+        let since = Some(tokio::time::Instant::now());
+        let list = node.bus.presence_list(&room, since).await.unwrap();
+        assert_eq!((list.entries.len() as u64, list.counts.count), (id, id));
+        let shared = node.bus.presence_list(&room, None).await.unwrap();
+        assert_eq!(shared.entries.len() as u64, id);
+    }
+}
+
+/// Another policy of a room in which nothing else changes ends events, and brings them back.
+async fn a_policy_alone_is_told(node: PresenceNode) {
+    let room = room("a");
+    node.open(&room).await;
+    let first = node.enter(&room, member(1, "ann")).await;
+    for (mode, word) in [(PresenceMode::Counts, "#"), (PresenceMode::Events, "!")] {
+        let policy = PresencePolicy { mode, ..POLICY };
+        let again = node.enter_by(&room, member(1, "ann"), policy).await.await.unwrap();
+        assert_eq!(again.map(|counts| counts.rev), Some(first.rev));
+        node.until(&room, |heard| heard.times(word) == 1).await;
+    }
+    assert_eq!(node.heard(&room).words, ["+ann", "#", "!"]);
 }
 
 async fn a_crowd_comes_and_goes(node: PresenceNode) {
@@ -214,7 +244,7 @@ async fn a_crowd_comes_and_goes(node: PresenceNode) {
     }
     for room in &rooms {
         node.until(room, |heard| heard.counts.count == CROWD && heard.counts.users == CROWD).await;
-        let list = node.bus.presence_list(room).await.unwrap();
+        let list = node.bus.presence_list(room, None).await.unwrap();
         assert_eq!((list.entries.len() as u64, list.counts.count), (CROWD, CROWD));
         assert!(list.entries.is_sorted_by_key(|entry| (entry.user.clone(), entry.connection)));
     }

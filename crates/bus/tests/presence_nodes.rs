@@ -250,7 +250,7 @@ async fn fifteen_thousand_members_come_and_die() {
         assert!(entered.await.unwrap().is_some());
     }
     one.until(&room, |heard| heard.counts.count == CROWD + 1).await;
-    let list = one.bus.presence_list(&room).await.unwrap();
+    let list = one.bus.presence_list(&room, None).await.unwrap();
     assert_eq!((list.entries.len() as u64, list.counts.users), (CROWD + 1, CROWD + 1));
     server.command(&["SLOWLOG", "RESET"]);
     drop(two);

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use roomcast_protocol::{ConnectionId, RoomName};
+use tokio::time::Instant;
 
 use super::{Bus, Kind};
 use crate::api::{
@@ -53,11 +54,16 @@ impl Bus {
         }
     }
 
-    /// A room's list, at most a second old: those who ask meanwhile get the same one.
-    pub async fn presence_list(&self, room: &RoomName) -> Result<PresenceList, ReadError> {
+    /// A room's list, at most a second old and, if asked, read after `since`. It is read once a second
+    /// at most: those who ask meanwhile get the same one, or wait for the next.
+    pub async fn presence_list(
+        &self,
+        room: &RoomName,
+        since: Option<Instant>,
+    ) -> Result<PresenceList, ReadError> {
         match &self.0 {
             Kind::Memory(bus) => Ok(bus.presence_list(room)),
-            Kind::Redis(bus) => bus.presence().lists().list(room).await,
+            Kind::Redis(bus) => bus.presence().lists().list(room, since).await,
         }
     }
 

@@ -1,5 +1,5 @@
-//! Reads of numbers and lists for those who ask: one read of a room at a time, and none while the
-//! last one is younger than a second.
+//! Reads of numbers and lists for those who ask: one read of a room at a time, and one a second at
+//! most.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use hashbrown::HashMap;
 use redis::{RedisError, RedisResult, Value};
 use roomcast_metrics::{BusCommand, BusMetrics};
 use roomcast_protocol::{Epoch, RoomName};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::scan::{Scan, scan};
 use crate::api::{PresenceCounts, PresenceEntry, PresenceList, ReadError};
@@ -18,7 +18,7 @@ use crate::placement::keys::Keyspace;
 use crate::primary::link::LinkUp;
 use crate::server_map::ServerMap;
 
-/// How long a list is good for all who ask.
+/// How long a list is good for all who ask, and the time between two reads of a room.
 const LIST_KEPT: Duration = Duration::from_secs(1);
 /// Time limit of a read of numbers.
 const COUNTS_TIMEOUT: Duration = Duration::from_secs(2);
@@ -27,13 +27,43 @@ const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 
 type SharedList = Shared<BoxFuture<'static, Result<Arc<PresenceList>, ReadError>>>;
 
-/// When a read ended; `None` while it is under way.
-type ListEnd = Arc<Mutex<Option<Instant>>>;
+/// When a read began and ended.
+#[derive(Debug, Clone, Copy, Default)]
+struct ReadTimes {
+    /// `None` while it waits for its turn.
+    begun: Option<Instant>,
+    /// `None` while it is under way.
+    ended: Option<Instant>,
+}
+
+impl ReadTimes {
+    fn is_old(self, now: Instant) -> bool {
+        self.ended.is_some_and(|ended| now.duration_since(ended) >= LIST_KEPT)
+    }
+
+    /// Whether it began after all that who asks has missed.
+    fn is_after(self, since: Option<Instant>) -> bool {
+        self.begun.is_none_or(|begun| since.is_none_or(|since| begun > since))
+    }
+}
+
+/// The last read of a room's list.
+#[derive(Clone)]
+struct LastRead {
+    list: SharedList,
+    times: Arc<Mutex<ReadTimes>>,
+}
+
+impl LastRead {
+    fn times(&self) -> ReadTimes {
+        *self.times.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// The lists under way or just read; those that are older go with the next question.
 #[derive(Default)]
 struct KeptLists {
-    lists: HashMap<RoomName, (SharedList, ListEnd)>,
+    lists: HashMap<RoomName, LastRead>,
     /// When old ones were last removed.
     swept: Option<Instant>,
 }
@@ -61,40 +91,48 @@ impl ListReader {
         read.await.unwrap_or(Err(ReadError::Unavailable))
     }
 
-    /// A room's list.
-    pub(crate) async fn list(&self, room: &RoomName) -> Result<PresenceList, ReadError> {
-        let list = self.shared(room);
+    /// A room's list, read after `since`.
+    pub(crate) async fn list(
+        &self,
+        room: &RoomName,
+        since: Option<Instant>,
+    ) -> Result<PresenceList, ReadError> {
+        let list = self.shared(room, since);
         list.await.map(Arc::unwrap_or_clone)
     }
 
-    /// The read under way, the last one if it is young enough, or a new one.
-    fn shared(&self, room: &RoomName) -> SharedList {
+    /// The last read if it serves, or the next one.
+    fn shared(&self, room: &RoomName, since: Option<Instant>) -> SharedList {
         let now = Instant::now();
-        let is_good = |ended: &Mutex<Option<Instant>>| {
-            let ended = ended.lock().unwrap_or_else(PoisonError::into_inner);
-            ended.is_none_or(|ended| now.duration_since(ended) < LIST_KEPT)
-        };
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.swept.is_none_or(|swept| now.duration_since(swept) >= LIST_KEPT) {
-            kept.lists.retain(|_, (_, ended)| is_good(ended));
+            kept.lists.retain(|_, last| !last.times().is_old(now));
             kept.swept = Some(now);
         }
-        if let Some((list, ended)) = kept.lists.get(room)
-            && is_good(ended)
-        {
-            return list.clone();
+        let last = kept.lists.get(room).filter(|last| !last.times().is_old(now)).cloned();
+        if let Some(last) = last.as_ref().filter(|last| last.times().is_after(since)) {
+            return last.list.clone();
         }
-        let ended = Arc::new(Mutex::new(None));
-        let (reader, name, end) = (self.clone(), room.clone(), ended.clone());
+        let times = Arc::<Mutex<ReadTimes>>::default();
+        let (reader, name, own) = (self.clone(), room.clone(), times.clone());
         // A task of its own: those who ask may stop waiting.
         let task = tokio::spawn(async move {
+            if let Some(last) = last {
+                let _ = last.list.clone().await;
+                let begun = last.times().begun.unwrap_or(now);
+                sleep_until(begun + LIST_KEPT).await;
+            }
+            let set = |change: fn(&mut ReadTimes)| {
+                change(&mut own.lock().unwrap_or_else(PoisonError::into_inner));
+            };
+            set(|times| times.begun = Some(Instant::now()));
             let read = timeout(LIST_TIMEOUT, reader.read_list(&name)).await;
-            *end.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+            set(|times| times.ended = Some(Instant::now()));
             read.unwrap_or(Err(ReadError::Unavailable)).map(Arc::new)
         });
         let joined = async { task.await.unwrap_or(Err(ReadError::Unavailable)) };
         let list = joined.boxed().shared();
-        kept.lists.insert(room.clone(), (list.clone(), ended));
+        kept.lists.insert(room.clone(), LastRead { list: list.clone(), times });
         list
     }
 

@@ -275,7 +275,7 @@ if mode == 'counts' or count > most then
 elseif count * 10 < most * 8 then
   quiet = false
 end
-local is_changed = text(count) .. ' ' .. text(users) ~= begun or #steps > 0
+local is_changed = text(count) .. ' ' .. text(users) ~= begun or #steps > 0 or quiet ~= was_quiet
 if is_changed then
   change = change + 1
 end

@@ -45,6 +45,15 @@ struct Numbers {
     keeps_list: bool,
 }
 
+impl Numbers {
+    /// Whether members that heard these know all of it. A revision alone is told by events, unless
+    /// there are none.
+    fn say_nothing_after(self, heard: PresenceCounts) -> bool {
+        let numbers = |it: PresenceCounts| (it.rev_epoch, it.count, it.users);
+        if self.keeps_list { numbers(heard) == numbers(self.counts) } else { heard == self.counts }
+    }
+}
+
 #[derive(Debug)]
 struct Shown {
     info: Option<Data>,
@@ -153,9 +162,10 @@ impl RoomPeople {
             }
         }
         if self.numbers_from.is_none_or(|from| from <= now)
-            && let Some(Numbers { counts, keeps_list }) = self.numbers.take()
-            && self.heard != Some(counts)
+            && let Some(numbers) = self.numbers.take()
+            && !self.heard.is_some_and(|heard| numbers.say_nothing_after(heard))
         {
+            let Numbers { counts, keeps_list } = numbers;
             self.heard = Some(counts);
             self.numbers_from = Some(now + PERIOD);
             let PresenceCounts { count, users, rev, .. } = counts;

@@ -15,9 +15,9 @@ use crate::room_log::{Budget, ENTRY_BYTES, RoomLog, StateItem, StateView};
 /// Removals that are remembered, so that slow readers get them as messages; beyond that they get a
 /// snapshot.
 const MAX_REMOVALS: usize = 1024;
-/// A view is made again when the log has grown by this since, or by the size of the view if that is
-/// more, in bytes: what a joiner reads of the log after the snapshot.
-const MIN_VIEW_LAG: usize = 64 * 1024;
+/// A view is made again when the log has grown since by this share of the view: a joiner reads that
+/// after the snapshot, and views cost so many times the messages at most.
+const VIEW_LAG_SHARE: usize = 4;
 /// Longest random delay after a value's end until this node removes it: another node that has the room
 /// open may be first.
 const END_JITTER: Duration = Duration::from_millis(1500);
@@ -291,7 +291,7 @@ impl KeptState {
             self.drop_view();
         }
         let serves = |view: &&Arc<StateView>| {
-            let lag = MIN_VIEW_LAG.max(view.snapshot.weight());
+            let lag = view.snapshot.weight() / VIEW_LAG_SHARE;
             view.at.seq >= least && view.leads_into(log) && log.bytes_after(view.at.seq) <= lag
         };
         if let Some(view) = self.view.as_ref().filter(serves) {

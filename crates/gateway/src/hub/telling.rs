@@ -15,6 +15,7 @@ use super::driver::Hub;
 use super::people::RoomPeople;
 use super::typing::TypingChange;
 use crate::ephemeral::{Audience, AudienceMembers, EphemeralFrame, EphemeralItem};
+use crate::settings::PresenceSetting;
 
 /// Typings and rooms' people that are looked at in one turn.
 const DUE_PER_TURN: usize = 256;
@@ -54,7 +55,13 @@ impl Hub {
 
     /// Who is in a room has changed.
     pub(super) fn hear_news(&mut self, room: RoomName, news: PresenceNews) {
+        let mode = self.settings.borrow().namespace_of(&room).presence.mode;
         let Some(ledger) = self.rooms.get_mut(&room) else { return };
+        if mode == PresenceSetting::Off {
+            // It was switched off: members of this node do not leave in the eyes of the others.
+            ledger.people = None;
+            return self.watch_people(&room);
+        }
         let people: &mut RoomPeople = ledger.people.get_or_insert_default();
         let items = people.take_in(&room, news, Instant::now());
         self.watch_people(&room);

@@ -2,10 +2,18 @@
 
 use hashbrown::HashMap;
 use roomcast_protocol::{ConnectionId, Data, PresenceCounts, PresenceStatus};
+use tokio::time::Instant;
 
-/// Those that the bus was told of.
+/// Those that the bus was told of; most rooms have none.
 #[derive(Debug, Default)]
-pub(crate) struct LocalPeople(Option<Box<HashMap<ConnectionId, ShownSelf>>>);
+pub(crate) struct LocalPeople(Option<Box<ShownPeople>>);
+
+#[derive(Debug, Default)]
+struct ShownPeople {
+    shown: HashMap<ConnectionId, ShownSelf>,
+    /// Until when all of them missed what others did.
+    missed_until: Option<Instant>,
+}
 
 /// What one shows.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -15,6 +23,8 @@ pub(crate) struct ShownSelf {
     pub(crate) status: PresenceStatus,
     /// Its join was answered before the bus had written it: its list is to be read again then.
     pub(crate) is_late: bool,
+    /// Until when it missed what others did: it was no member yet, or was told to read the list again.
+    pub(crate) missed_until: Option<Instant>,
 }
 
 /// Where a member's info is from.
@@ -29,18 +39,38 @@ pub(crate) enum ShownSource {
 
 impl LocalPeople {
     pub(crate) fn put(&mut self, connection: ConnectionId, shown: ShownSelf) {
-        self.0.get_or_insert_default().insert(connection, shown);
+        self.0.get_or_insert_default().shown.insert(connection, shown);
     }
 
     pub(crate) fn get_mut(&mut self, connection: ConnectionId) -> Option<&mut ShownSelf> {
-        self.0.as_mut()?.get_mut(&connection)
+        self.0.as_mut()?.shown.get_mut(&connection)
+    }
+
+    /// One missed something until now.
+    pub(crate) fn missed(&mut self, connection: ConnectionId) {
+        if let Some(shown) = self.get_mut(connection) {
+            shown.missed_until = Some(Instant::now());
+        }
+    }
+
+    /// All missed something until now.
+    pub(crate) fn all_missed(&mut self) {
+        if let Some(all) = &mut self.0 {
+            all.missed_until = Some(Instant::now());
+        }
+    }
+
+    /// Until when one missed what others did: an older list is of no use to it.
+    pub(crate) fn missed_until(&self, connection: ConnectionId) -> Option<Instant> {
+        let all = self.0.as_ref()?;
+        all.shown.get(&connection)?.missed_until.max(all.missed_until)
     }
 
     /// Forgets one; whether it was known.
     pub(crate) fn remove(&mut self, connection: ConnectionId) -> bool {
         let Some(all) = &mut self.0 else { return false };
-        let was_known = all.remove(&connection).is_some();
-        if all.is_empty() {
+        let was_known = all.shown.remove(&connection).is_some();
+        if all.shown.is_empty() {
             self.0 = None;
         }
         was_known
@@ -49,7 +79,7 @@ impl LocalPeople {
     /// Forgets all.
     pub(crate) fn take_all(&mut self) -> Vec<ConnectionId> {
         let all = self.0.take();
-        all.into_iter().flat_map(|all| all.into_keys()).collect()
+        all.into_iter().flat_map(|all| all.shown.into_keys()).collect()
     }
 }
 

@@ -129,6 +129,8 @@ impl Worker {
             replaces,
             ..
         } = pending;
+        // A room's token counts while its connection joins, and again when it is a member.
+        let counts = self.numbers_for(&connection, room, presence);
         match connection.membership_in(room.id).filter(|_| replaces == ReplacedJoin::Membership) {
             Some((membership, _)) => self.step_out(&connection, room, membership),
             None => drop(connection.end_join(room.id)),
@@ -148,7 +150,7 @@ impl Worker {
             epoch: start.at.epoch,
             seq: start.at.seq,
             recovered,
-            counts: self.numbers_for(&connection, room, presence),
+            counts,
             marks,
             state: start.has_snapshot,
         });

@@ -32,9 +32,10 @@ impl Worker {
         }
         let to = self.begin_request(connection, id);
         connection.reading.set(connection.reading.get() + 1);
+        let since = self.missed_until(connection.id, &room);
         let (bus, answers) = (self.bus.clone(), self.answers.clone());
         tokio::task::spawn_local(async move {
-            let list = bus.presence_list(&room).await;
+            let list = bus.presence_list(&room, since).await;
             let after = after.flatten();
             // The worker may have ended meanwhile.
             let _ = answers.send(BusAnswer::Members { to, room, after, list });

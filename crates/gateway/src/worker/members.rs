@@ -55,6 +55,7 @@ impl Worker {
         });
         connection.moved(membership, slot);
         state.place(slot, reader);
+        state.people.missed(connection.id);
         let (behind, waiting) = (state.is_behind(slot), state.is_waiting(slot));
         drop(state);
         room.namespace.borrow().metrics.members.inc();

@@ -113,8 +113,11 @@ impl Worker {
         if self.end_wait(room, id, counts) {
             return self.resolve(room);
         }
-        let was_late = (room.state.borrow_mut().people.get_mut(id))
-            .is_some_and(|shown| std::mem::take(&mut shown.is_late));
+        let was_late = {
+            let people = &mut room.state.borrow_mut().people;
+            people.missed(id);
+            people.get_mut(id).is_some_and(|shown| std::mem::take(&mut shown.is_late))
+        };
         let connection = self.connections.get(id).filter(|_| was_late && counts.is_some());
         if let Some(connection) = connection
             && self.listens(&connection, room)
@@ -176,7 +179,8 @@ impl Worker {
         self.decide(connection, &room.name, RoomAction::SeeMembers).ok().map(|()| counts)
     }
 
-    /// A room's namespace has another policy: its members appear or disappear.
+    /// A room's namespace has another policy: its members appear or disappear, or one of them brings
+    /// the policy to the bus.
     pub(super) fn follow_presence(&self, room: &Room, before: PresenceSettings) {
         let after = room.namespace.borrow().presence;
         match (policy_of(before), policy_of(after)) {
@@ -195,6 +199,19 @@ impl Worker {
                 let all = room.state.borrow_mut().people.take_all();
                 all.into_iter()
                     .for_each(|id| self.bus.presence_exit(&room.name, id, Departure::Left));
+            }
+            (Some(before), Some(policy)) if before != policy => {
+                let known = {
+                    let mut state = room.state.borrow_mut();
+                    let mut members = state.members.iter_mut();
+                    let first = members.find_map(|(_, member)| member.connection.clone());
+                    drop(members);
+                    let shown = first.as_ref().and_then(|first| state.people.get_mut(first.id));
+                    first.clone().zip(shown.cloned())
+                };
+                if let Some((connection, shown)) = known {
+                    self.appear_as(&connection, room, shown, policy);
+                }
             }
             _ => {}
         }
@@ -282,6 +299,11 @@ impl Worker {
         self.write_soon(&connection);
     }
 
+    /// Until when a member missed what others did; nothing of a connection that is none.
+    pub(super) fn missed_until(&self, id: ConnectionId, room: &RoomName) -> Option<Instant> {
+        self.room(room)?.state.borrow().people.missed_until(id)
+    }
+
     /// A member may no longer see who is in the room.
     pub(super) fn stop_listening(&self, connection: &Connection, room: &Room) {
         if let Some((_, slot)) = connection.membership_in(room.id) {
@@ -305,6 +327,7 @@ impl Worker {
             let Some(room) = self.rooms.by_id(room) else { continue };
             if self.listens(connection, &room) {
                 let after_ms = rand::random_range(0..=MISSED_SPREAD_MS);
+                room.state.borrow_mut().people.missed(connection.id);
                 let room = room.name.clone();
                 connection.send(&ServerFrame::PresenceReset { room, after_ms });
             }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::auth::{GUARDED, token};
-use crate::support::{Incoming, TestClient, TestNode, plain, room, soon};
+use crate::support::{Incoming, TestClient, TestNode, eventually, plain, room, soon};
 use roomcast_protocol::{
     ClientFrame, Data, Encoding, ErrorCode, JoinRoom, Member, PresenceCounts, PresenceStatus,
     ServerFrame, UserEvent,
@@ -412,5 +412,65 @@ async fn the_end_of_a_ban_is_a_leave_and_a_close_is_not() {
     bob.socket.close(None).await.unwrap();
     while !matches!(bob.incoming().await, Incoming::Closed(..) | Incoming::Gone) {}
     hears_nothing(&mut ann).await;
+    node.stop().await;
+}
+
+/// The bus asks for the policy at each change; a reload is one by itself.
+#[tokio::test]
+async fn a_reload_changes_how_a_room_that_runs_is_told() {
+    let (counts, off) = ("namespaces.default.presence=counts", "namespaces.default.presence=off");
+    let mut node = TestNode::start(&["node.id=n", EVENTS]).await;
+    let mut ann = node.user(Encoding::Json, "ann").await;
+    join(&mut ann, listening("a")).await;
+    let mut bob = node.user(Encoding::Json, "bob").await;
+    join(&mut bob, listening("a")).await;
+    assert_eq!(event(&mut ann).await, "+bob 2/2");
+
+    node.node.reload(&TestNode::config(&["node.id=n", counts])).await;
+    // The next change after that ends lists.
+    let mut eve = node.user(Encoding::Json, "eve").await;
+    loop {
+        join(&mut eve, plain("a")).await;
+        match ann.frame().await {
+            ServerFrame::Count { count: 3, users: 3, list: false, .. } => break,
+            ServerFrame::UserJoined(_) => eve.leave("a").await,
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(event(&mut ann).await, "-eve 2/2");
+    }
+    node.node.reload(&TestNode::config(&["node.id=n", EVENTS])).await;
+    assert_eq!(event(&mut ann).await, "reset");
+    assert_eq!(names(&members(&mut ann, "a").await.0), ["ann", "bob", "eve"]);
+
+    // Switched off, nobody leaves in the eyes of those who are there.
+    node.node.reload(&TestNode::config(&["node.id=n", off])).await;
+    let id = ann.next_id();
+    let ask = ClientFrame::Members { id: Some(id), room: room("a"), page: None };
+    eventually("presence is off", async || {
+        matches!(ann.ask(&ask).await, ServerFrame::Error { code: ErrorCode::Unsupported, .. })
+    })
+    .await;
+    hears_nothing(&mut ann).await;
+    node.stop().await;
+}
+
+/// Numbers come where the room's own token, or the policy for members, gives the right to see them.
+#[tokio::test]
+async fn a_rooms_token_and_the_policy_for_members_give_the_numbers() {
+    let settings = [
+        EVENTS,
+        "namespaces.mem.presence=events",
+        "namespaces.mem.allow_join=public",
+        "namespaces.mem.allow_presence=member",
+    ];
+    let node = TestNode::start(&[&GUARDED[..], &settings].concat()).await;
+    let mut ann = node.with_token(Encoding::Json, &token("ann", r#","rooms":{}"#)).await;
+    let pass = token("ann", r#","room":"a","can":["join","presence"]"#);
+    let with_pass = JoinRoom { token: Some(pass.into()), ..listening("a") };
+    assert_eq!(join(&mut ann, with_pass).await.map(|counts| counts.count), Some(1));
+    assert_eq!(join(&mut ann, listening("mem:a")).await.map(|counts| counts.count), Some(1));
+    let pass = token("ann", r#","room":"b","can":["join"]"#);
+    let with_less = JoinRoom { token: Some(pass.into()), ..plain("b") };
+    assert_eq!(join(&mut ann, with_less).await, None);
     node.stop().await;
 }
