@@ -42,7 +42,7 @@ impl Hub {
         self.tell(&room, vec![item]);
     }
 
-    /// Another node, or this one, said something: every worker is asked for its part of an answer.
+    /// Another node said something: every worker is asked for its part of an answer.
     fn hear_node(&mut self, ephemeral: &Ephemeral) {
         let (Some(peers), Ephemeral::Signal(signal)) = (&self.peers, ephemeral) else { return };
         let Some(question) = peers.hear(signal, self.queues.len()) else { return };

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::WorkerEvent;
+use crate::peers::PeerQuestion;
 
 /// Events that may wait for a worker: a burst of a thousand rooms.
 const QUEUE_EVENTS: usize = 1024;
@@ -20,6 +21,20 @@ const LOG_PARTS: usize = 8;
 /// A worker's queue: the hub's end and the worker's.
 pub(crate) fn worker_queue() -> (mpsc::Sender<WorkerEvent>, mpsc::Receiver<WorkerEvent>) {
     mpsc::channel(QUEUE_EVENTS)
+}
+
+/// The way of this node's own questions to its workers. It keeps no queue open; a worker whose queue
+/// is full gives no answer.
+pub(crate) fn question_way(
+    queues: &[mpsc::Sender<WorkerEvent>],
+) -> impl Fn(PeerQuestion) + Send + Sync + use<> {
+    let queues: Vec<_> = queues.iter().map(mpsc::Sender::downgrade).collect();
+    move |question| {
+        let question = Arc::new(question);
+        for queue in queues.iter().filter_map(mpsc::WeakSender::upgrade) {
+            let _is_asked = queue.try_send(WorkerEvent::Question(question.clone()));
+        }
+    }
 }
 
 /// Bytes of logs that one of so many queues may hold.

@@ -19,11 +19,22 @@ struct ShownPeople {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct ShownSelf {
     pub(crate) info: Option<Data>,
+    pub(crate) source: ShownSource,
     pub(crate) status: PresenceStatus,
     /// Its join was answered before the bus had written it: its list is to be read again then.
     pub(crate) is_late: bool,
     /// Until when it missed what others did: it was no member yet, or was told to read the list again.
     pub(crate) missed_until: Option<Instant>,
+}
+
+/// Where a member's info is from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum ShownSource {
+    /// Its token: another token may have another one.
+    #[default]
+    Token,
+    /// Its `join` or `presence`.
+    Member,
 }
 
 impl LocalPeople {

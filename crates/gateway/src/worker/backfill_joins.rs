@@ -11,8 +11,8 @@ use super::people::departure;
 use super::{BusAnswer, Worker};
 use crate::permit::ListInterest;
 use crate::room::{
-    Attachment, JoinPresence, MemberReader, PendingJoin, PositionCheck, Room, StartPoint,
-    start_point,
+    Attachment, JoinPresence, MemberReader, PendingJoin, PositionCheck, ReplacedJoin, Room,
+    StartPoint, start_point,
 };
 
 /// How a join begins.
@@ -126,11 +126,15 @@ impl Worker {
             then,
             presence,
             listens,
+            replaces,
             ..
         } = pending;
         // A room's token counts while its connection joins, and again when it is a member.
         let counts = self.numbers_for(&connection, room, presence);
-        connection.end_join(room.id);
+        match connection.membership_in(room.id).filter(|_| replaces == ReplacedJoin::Membership) {
+            Some((membership, _)) => self.step_out(&connection, room, membership),
+            None => drop(connection.end_join(room.id)),
+        }
         if !connection.is_open() {
             self.drop_pass(&connection, room.id);
             self.disappear(&connection, room, departure(&connection));

@@ -17,7 +17,7 @@ use super::Worker;
 use super::requests::{BusAnswer, Requester};
 use crate::connection::{Connection, ConnectionPhase, Ended, RoomId};
 use crate::permit::RoomAction;
-use crate::room::{Attachment, JoinPresence, Room, ShownSelf};
+use crate::room::{Attachment, JoinPresence, Room, ShownSelf, ShownSource};
 use crate::settings::{PresenceSetting, PresenceSettings};
 
 /// How long a join waits for its numbers; it is looked at four times a second.
@@ -80,8 +80,7 @@ impl Worker {
         drop(state);
         let due = Instant::now() + NUMBERS_TIMEOUT;
         for (connection, info) in appearing {
-            let token_info = || connection.judge(|identity| identity.info().cloned());
-            let shown = ShownSelf { info: info.or_else(token_info), ..ShownSelf::default() };
+            let shown = first_shown(&connection, info);
             self.appear_as(&connection, room, shown, policy);
             self.waiting_for_numbers.borrow_mut().push_back((due, room.id, connection.id));
         }
@@ -192,8 +191,7 @@ impl Worker {
                     members.filter_map(|(_, member)| member.connection.clone()).collect();
                 drop(state);
                 for connection in all {
-                    let info = connection.judge(|identity| identity.info().cloned());
-                    let shown = ShownSelf { info, ..ShownSelf::default() };
+                    let shown = first_shown(&connection, connection.info_in(room.id));
                     self.appear_as(&connection, room, shown, policy);
                 }
             }
@@ -235,6 +233,7 @@ impl Worker {
         };
         if info.is_some() {
             shown.info = info;
+            shown.source = ShownSource::Member;
         }
         shown.status = status.unwrap_or(shown.status);
         let shown = shown.clone();
@@ -258,6 +257,24 @@ impl Worker {
                 counts,
             })));
         });
+    }
+
+    /// A member that shows the info of its token shows that of the token that it has now.
+    pub(super) fn follow_token_info(&self, connection: &Connection, room: &Room) {
+        let mut state = room.state.borrow_mut();
+        let Some(shown) = state.people.get_mut(connection.id) else { return };
+        if shown.source == ShownSource::Member {
+            return;
+        }
+        let info = token_info(connection);
+        if shown.info == info {
+            return;
+        }
+        shown.info = info;
+        let member = member_of(connection, shown);
+        drop(state);
+        // Nothing waits for it.
+        self.bus.presence_show(&room.name, member, Box::new(|_| {}));
     }
 
     /// Answers `presence`.
@@ -317,6 +334,19 @@ impl Worker {
         }
         self.write_soon(connection);
     }
+}
+
+/// What a member shows at first: this info, or else that of its token.
+fn first_shown(connection: &Connection, info: Option<Data>) -> ShownSelf {
+    match info {
+        Some(_) => ShownSelf { info, source: ShownSource::Member, ..ShownSelf::default() },
+        None => ShownSelf { info: token_info(connection), ..ShownSelf::default() },
+    }
+}
+
+/// What a connection's token says of its user.
+pub(super) fn token_info(connection: &Connection) -> Option<Data> {
+    connection.judge(|identity| identity.info().cloned())
 }
 
 fn member_of(connection: &Connection, shown: &ShownSelf) -> PresenceMember {

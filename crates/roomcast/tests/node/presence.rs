@@ -182,6 +182,62 @@ async fn what_a_member_shows_goes_to_the_others() {
 }
 
 #[tokio::test]
+async fn a_refresh_shows_the_info_of_the_new_token() {
+    let author_info = "namespaces.default.author_info=true";
+    let node = TestNode::start(&[GUARDED[0], GUARDED[1], EVENTS, author_info]).await;
+    let rooms = r#","rooms":{"*":["join","publish","presence"]}"#;
+    let named = |name: &str| token("ann", &format!(r#"{rooms},"info":{{"name":"{name}"}}"#));
+    let mut bob = node.with_token(Encoding::Json, &token("bob", rooms)).await;
+    let mut ann = node.with_token(Encoding::MsgPack, &named("Ann")).await;
+    join(&mut ann, plain("a")).await;
+    let own = JoinRoom { info: info("7"), ..plain("own") };
+    join(&mut ann, own).await;
+    for name in ["a", "own"] {
+        join(&mut bob, listening(name)).await;
+    }
+    let refresh = async |ann: &mut TestClient, token: String| {
+        let id = Some(ann.next_id());
+        let answer = ann.ask(&ClientFrame::Refresh { id, token: token.into() }).await;
+        assert!(matches!(answer, ServerFrame::Refreshed { .. }), "{answer:?}");
+    };
+    for (token, expected) in [
+        (named("Anna"), info(r#"{"name":"Anna"}"#)),
+        // The old token's info is replaced, also by none.
+        (token("ann", rooms), None),
+        (named("A."), info(r#"{"name":"A."}"#)),
+    ] {
+        refresh(&mut ann, token).await;
+        loop {
+            match bob.frame().await {
+                ServerFrame::Presence { room, user, info: shown, .. } => {
+                    assert_eq!((room.as_str(), user.unwrap().as_str()), ("a", "ann"));
+                    assert_eq!(shown, expected);
+                    break;
+                }
+                ServerFrame::Count { .. } => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(members(&mut bob, "a").await.0[0].info, expected);
+        assert_eq!(members(&mut bob, "own").await.0[0].info, info("7"));
+        for name in ["a", "own"] {
+            ann.publish(name, "1").await;
+            let shown = loop {
+                match bob.frame().await {
+                    ServerFrame::Message { room, message } if room.as_str() == name => {
+                        break message.info.clone();
+                    }
+                    ServerFrame::Count { .. } => {}
+                    other => panic!("{other:?}"),
+                }
+            };
+            assert_eq!(shown, if name == "a" { expected.clone() } else { info("7") });
+        }
+    }
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn a_namespace_without_presence_has_none() {
     let node = TestNode::start(&["namespaces.counts.presence=counts"]).await;
     let mut ann = node.user(Encoding::Json, "ann").await;
