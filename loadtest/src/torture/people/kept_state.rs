@@ -19,7 +19,7 @@ enum Incoming {
 
 /// One part of a snapshot.
 #[derive(Debug)]
-pub(super) struct SnapshotPart {
+pub(super) struct JudgedPart {
     pub(super) at: Position,
     pub(super) entries: Vec<(StateKey, Seq, Content)>,
     pub(super) more: bool,
@@ -157,7 +157,7 @@ impl StateCopy {
     }
 
     /// `state`: a part of the snapshot; true if it was the last one.
-    pub(super) fn part(&mut self, part: SnapshotPart) -> Result<bool, String> {
+    pub(super) fn part(&mut self, part: JudgedPart) -> Result<bool, String> {
         let (at, mut values) = match self.incoming.take() {
             Some(Incoming::Announced) => (part.at, StateMap::new()),
             Some(Incoming::Begun { at, values }) => (at, values),

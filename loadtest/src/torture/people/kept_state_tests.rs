@@ -16,9 +16,9 @@ fn value(number: u32) -> Content {
     Content { publisher: 1, number }
 }
 
-fn part(at: Position, keys: &[(&str, Seq)], more: bool) -> SnapshotPart {
+fn part(at: Position, keys: &[(&str, Seq)], more: bool) -> JudgedPart {
     let entry = |&(name, seq): &(&str, Seq)| (key(name), seq, value(seq as u32));
-    SnapshotPart { at, entries: keys.iter().map(entry).collect(), more }
+    JudgedPart { at, entries: keys.iter().map(entry).collect(), more }
 }
 
 /// A reader at 5 with {a: 3, b: 5}.

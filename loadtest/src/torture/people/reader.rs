@@ -9,7 +9,7 @@ use roomcast_protocol::{
     StateEntry, StateKey,
 };
 
-use super::kept_state::{AfterFrame, SnapshotPart, StateCopy, StateMap};
+use super::kept_state::{AfterFrame, JudgedPart, StateCopy, StateMap};
 use super::ledger::{StateLedger, differs};
 use super::{Broken, PeopleCounts};
 use crate::dialect::text_of;
@@ -178,7 +178,7 @@ impl StateReader {
             ServerFrame::Reset { state, .. } => self.state.reset(AfterFrame::of(state)),
             ServerFrame::State { id: None, epoch, seq, entries, more, .. } => {
                 let entries = entries.iter().map(entry).collect::<Result<_>>()?;
-                let part = SnapshotPart { at: Position { epoch, seq }, entries, more };
+                let part = JudgedPart { at: Position { epoch, seq }, entries, more };
                 self.state.part(part).map(|is_whole| counts.snapshots += u64::from(is_whole))
             }
             ServerFrame::State { id, epoch, seq, entries, more, page, .. } => {
