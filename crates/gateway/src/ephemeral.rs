@@ -10,6 +10,7 @@ use crate::form::Form;
 
 /// Something for the members of a room.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "each item has an Arc of its own")]
 pub(crate) enum EphemeralItem {
     /// A frame.
     Frame(EphemeralFrame),

@@ -24,6 +24,7 @@ use crate::connection::Connection;
 const DEADLINE: Duration = Duration::from_secs(15);
 
 /// The connection as the client sees it.
+#[expect(clippy::large_enum_variant, reason = "a client has one")]
 pub(super) enum Wire {
     Down,
     /// Being made to this node.
