@@ -71,6 +71,8 @@ pub(crate) struct Hub {
     commands: mpsc::Receiver<HubCommand>,
     /// Events of the bus that are not handled yet. The bus is not asked for more meanwhile.
     backlog: vec::IntoIter<RoomEvent>,
+    /// Typings or rooms' people may be due that the upkeep has not looked at.
+    pub(super) is_telling: bool,
     /// Reads to be started at the end of this turn of the loop, each after a pause.
     pub(super) reads_due: Vec<(RoomName, BackfillRange, Duration)>,
     /// Finished reads. Bounded by the number of rooms: each has one read at a time.
@@ -121,6 +123,7 @@ impl Hub {
             told: Vec::new(),
             typings: Typings::default(),
             people_due: BTreeSet::new(),
+            is_telling: false,
             commands,
             backlog: Vec::new().into_iter(),
             reads_due: Vec::new(),
@@ -225,12 +228,7 @@ impl Hub {
             return self.send_log_to_all(&room);
         }
         if let FeedEvent::Receipts(news) = event {
-            for worker in ledger.workers.iter().map(|&(worker, _)| worker) {
-                let event = WorkerEvent::Receipts { room: room.clone(), news: news.clone() };
-                // What finds no space is lost, and the next one of the room tells as much.
-                let _is_sent = self.queues[worker].try_send(&room, event);
-            }
-            return;
+            return self.tell_receipts(&room, &news);
         }
         let is_reset = matches!(event, FeedEvent::Reset { .. });
         let keeps_state = ledger.state.is_some();

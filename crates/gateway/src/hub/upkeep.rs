@@ -24,8 +24,7 @@ const MIN_CAPACITY: usize = 1024;
 impl Hub {
     pub(super) fn tick(&mut self, now: Instant) {
         self.attach_marked();
-        self.tell_due(now);
-        self.is_refusing = true;
+        (self.is_telling, self.is_refusing) = (true, true);
         self.sweep_due += self.round_size.max(self.round.len());
         self.to_sweep += self.sweep_due / TICKS_PER_ROUND;
         self.sweep_due %= TICKS_PER_ROUND;
@@ -52,11 +51,14 @@ impl Hub {
 
     /// Whether work that a tick began is left for other turns.
     pub(super) fn has_upkeep(&self) -> bool {
-        self.is_refusing || self.to_sweep > 0
+        self.is_telling || self.is_refusing || self.to_sweep > 0
     }
 
     /// Does a slice of the work that a tick began; `clock` is Unix time in ms.
     pub(super) fn upkeep_some(&mut self, now: Instant, clock: u64) {
+        if self.is_telling {
+            self.is_telling = self.tell_due(now);
+        }
         if self.is_refusing {
             self.is_refusing = self.refuse_some(now);
         }
@@ -70,9 +72,8 @@ impl Hub {
     pub(super) fn attach_marked(&mut self) {
         for worker in 0..self.queues.len() {
             if self.queues[worker].is_marked() {
-                for room in self.queues[worker].unmark() {
-                    self.send_log(worker, &room);
-                    self.reset_lists(worker, &room);
+                for (room, owed) in self.queues[worker].unmark() {
+                    self.attach_again(worker, &room, owed);
                 }
             }
         }

@@ -15,7 +15,7 @@ use crate::form::Form;
 
 /// Bytes waiting in a member's gate above which signals are dropped for it.
 const MAX_WAITING_BYTES: usize = 16 * 1024;
-/// The same for who comes and goes.
+/// The same for who comes and goes, and for the end of a typing.
 const MAX_NEWS_WAITING_BYTES: usize = 64 * 1024;
 /// Items that wait for a pass above which signals are dropped for all its members.
 const MAX_ITEMS: usize = 4096;
@@ -29,7 +29,7 @@ impl WaitingItems {
     pub(crate) fn add(&mut self, items: &[Arc<EphemeralItem>]) -> u64 {
         let before = self.0.len();
         let is_full = before >= MAX_ITEMS;
-        self.0.extend(items.iter().filter(|item| !is_full || is_needed(item)).cloned());
+        self.0.extend(items.iter().filter(|item| !is_full || item.is_needed()).cloned());
         (items.len() - (self.0.len() - before)) as u64
     }
 
@@ -42,13 +42,6 @@ impl WaitingItems {
             return None;
         }
         Some(Box::new(EphemeralRound::new(std::mem::take(&mut self.0))))
-    }
-}
-
-fn is_needed(item: &EphemeralItem) -> bool {
-    match item {
-        EphemeralItem::Frame(frame) => frame.audience().members == AudienceMembers::Listeners,
-        EphemeralItem::ListReset { .. } => true,
     }
 }
 
@@ -101,7 +94,7 @@ impl EphemeralRound {
                 continue;
             }
             match frame.audience().members {
-                AudienceMembers::All if is_behind => dropped += 1,
+                AudienceMembers::All if is_behind && !(takes_news && frame.is_needed()) => dropped += 1,
                 AudienceMembers::Listeners if !takes_news => connection.missed_list.set(true),
                 _ => {
                     let bytes = frame.encoded(connection.form);
@@ -158,4 +151,40 @@ fn is_for(frame: &EphemeralFrame, connection: &Connection, listens: bool) -> boo
             Some(Writer::User(but)) => connection.user.as_ref() != Some(but),
             None => true,
         }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ephemeral::Audience;
+    use crate::room::MemberReader;
+    use crate::tests::{at, connection, room_name};
+
+    fn typing(active: bool) -> Arc<EphemeralItem> {
+        let user = UserName::parse("ann").ok();
+        let frame = ServerFrame::Typing { room: room_name(), user, connection: None, active };
+        let audience = Audience { members: AudienceMembers::All, but: None };
+        Arc::new(EphemeralItem::Frame(EphemeralFrame::new(frame, audience)))
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_typing_is_kept_where_its_beginning_is_dropped() {
+        let mut waiting = WaitingItems::default();
+        assert_eq!(waiting.add(&vec![typing(true); MAX_ITEMS]), 0);
+        assert_eq!(waiting.add(&[typing(true), typing(false)]), 1);
+
+        let (connection, _client) = connection(1).await;
+        let member = RoomMember {
+            connection: None,
+            membership: 0,
+            author: false,
+            listens: false,
+            reader: MemberReader::Waiting(at(0)),
+        };
+        let mut round = EphemeralRound::new(vec![typing(true), typing(false)]);
+        connection.append_control(|control| control.resize(MAX_WAITING_BYTES + 1, 0));
+        assert_eq!(round.give(&connection, &member), (1, true));
+        connection.append_control(|control| control.resize(MAX_NEWS_WAITING_BYTES + 1, 0));
+        assert_eq!(round.give(&connection, &member), (2, false), "a member may be too far behind");
+    }
 }

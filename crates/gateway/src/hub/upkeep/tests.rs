@@ -3,9 +3,11 @@
 
 use std::sync::Arc;
 
-use roomcast_bus::{Bus, FeedEvent, MemoryOptions, RoomEvent};
+use roomcast_bus::{
+    Bus, Ephemeral, FeedEvent, MemoryOptions, ReceiptMarks, ReceiptNews, RoomEvent, TypingWord, Writer,
+};
 use roomcast_metrics::Metrics;
-use roomcast_protocol::{Lineage, Seq};
+use roomcast_protocol::{Lineage, Seq, UserName};
 use tokio::sync::{mpsc, watch};
 
 use super::*;
@@ -291,4 +293,74 @@ async fn a_lone_room_is_not_looked_at_all_the_time() {
     append(&mut hub, 0, 100);
     (0..2).for_each(|_| hub.sweep(Instant::now(), 0));
     assert_eq!(hub.metrics.rooms.log_batches.get(), 1);
+}
+
+/// A user begins or ends to write in a room.
+fn say(hub: &mut Hub, number: usize, (user, active): (&str, bool)) {
+    let writer = Writer::User(UserName::parse(user).unwrap());
+    let event = FeedEvent::Ephemeral(Ephemeral::Typing(TypingWord { writer, active }));
+    hub.feed(vec![RoomEvent { room: name(number), event }]);
+    hub.flush_told();
+}
+
+#[tokio::test]
+async fn what_the_log_does_not_tell_follows_it_where_a_queue_was_full() {
+    let (mut hub, mut events) = hub_with(1, 1);
+    let user = UserName::parse("ann").unwrap();
+    let own = RoomName::user(&user);
+    let mut ledger = RoomLedger::opening(Instant::now());
+    ledger.open(Lineage::new(EPOCH), LAST);
+    ledger.attach(0, 1);
+    hub.rooms.insert(own.clone(), ledger);
+    say(&mut hub, 0, ("ann", true));
+    let floor = Floor { slow: 0, all: 0 };
+    while hub.queues[0].takes(&name(1)) {
+        hub.send(0, &name(1), WorkerEvent::Trim { room: name(1), floor });
+    }
+    say(&mut hub, 0, ("ann", false));
+    for received in [3, 5] {
+        let marks = ReceiptMarks { epoch: EPOCH, received, read: 0 };
+        let news = ReceiptNews { user: user.clone(), marks, by: Vec::new() };
+        let event = FeedEvent::Receipts(Arc::new([news]));
+        hub.feed(vec![RoomEvent { room: own.clone(), event }]);
+    }
+    while events[0].try_recv().is_ok() {}
+    hub.attach_marked();
+    let mut told = Vec::new();
+    while let Ok(event) = events[0].try_recv() {
+        told.push(match event {
+            WorkerEvent::Attached { room, .. } => format!("{room}: log"),
+            WorkerEvent::Ephemeral { room, items } => format!("{room}: {} ends", items.len()),
+            WorkerEvent::Receipts { room, news } => {
+                format!("{room}: {}", news[0].marks.received)
+            }
+            other => panic!("unexpected {other:?}"),
+        });
+    }
+    let of_own = [format!("{own}: log"), format!("{own}: 5")];
+    assert_eq!(told, [&of_own[..], &["r0: log".into(), "r0: 1 ends".into()]].concat());
+}
+
+#[tokio::test]
+async fn all_that_is_due_is_told_after_one_tick() {
+    let (mut hub, mut events) = hub_with(1, 1);
+    for number in 0..2000 {
+        say(&mut hub, 0, (&format!("user-{number}"), true));
+        while events[0].try_recv().is_ok() {}
+    }
+    let late = Instant::now() + std::time::Duration::from_secs(4);
+    hub.tick(late);
+    let mut slices = 1;
+    while hub.has_upkeep() {
+        hub.upkeep_some(late, 0);
+        slices += 1;
+    }
+    let mut ended = 0;
+    while let Ok(event) = events[0].try_recv() {
+        if let WorkerEvent::Ephemeral { items, .. } = event {
+            ended += items.len();
+        }
+    }
+    assert_eq!(ended, 2000);
+    assert!(slices > 4, "{slices}: in slices");
 }
