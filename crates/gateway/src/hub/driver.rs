@@ -56,9 +56,9 @@ pub(crate) struct Hub {
     pub(super) shares: Shares,
     /// Rooms that may keep pages.
     pub(super) paged: BTreeSet<RoomName>,
-    /// Rooms that may keep a state which can be read again.
-    pub(super) stated: BTreeSet<RoomName>,
-    /// When a value of which room is to be removed; each room once.
+    /// Rooms with a state, which can be read again, by its size.
+    pub(super) stated: Shares,
+    /// When a value of which room is to be removed, or its state read for that; each room once.
     pub(super) state_ends: BTreeSet<(Instant, RoomName)>,
     pub(super) queues: Vec<WorkerQueue>,
     /// The node's part in questions between nodes.
@@ -116,7 +116,7 @@ impl Hub {
             is_refusing: false,
             shares: Shares::default(),
             paged: BTreeSet::new(),
-            stated: BTreeSet::new(),
+            stated: Shares::default(),
             state_ends: BTreeSet::new(),
             queues,
             peers: None,
@@ -245,8 +245,10 @@ impl Hub {
                 // Readers get the state behind it, and the frame that belongs to it.
                 floor = ledger.cut();
             } else if keeps_state {
-                ledger.follow_state(&batch);
+                let end = ledger.follow_state(&batch);
+                self.end_by(&room, end);
             }
+            let Some(ledger) = self.rooms.get_mut(&room) else { return };
             self.shares.settle(&mut ledger.place, ledger.log.bytes(), &room);
             let append = AppendedBatch { batch, floor, is_reset };
             pass_on(&mut self.queues, &self.metrics, &room, ledger, (&append, max));

@@ -161,12 +161,12 @@ impl Hub {
             if let Some(at) = ledger.people_at {
                 self.people_due.remove(&(at, room.clone()));
             }
+            self.stated.put(&mut ledger.state_place, 0, room);
             if let Some(end) = ledger.state_end {
                 self.state_ends.remove(&(end, room.clone()));
             }
         }
         self.paged.remove(room);
-        self.stated.remove(room);
         self.feeds.close(room);
         if self.rooms.capacity() > MIN_CAPACITY
             && self.rooms.len() < self.rooms.capacity() / SHRINK_BELOW_PART
@@ -177,8 +177,8 @@ impl Hub {
     }
 
     /// Keeps all logs together within their budget: first it drops the pages of backfill, which can be
-    /// read again, then batches of the rooms with the largest logs. The log of `spared`, to which a
-    /// batch was just appended, keeps that batch.
+    /// read again, then batches of the rooms with the largest logs, then the largest states. The log
+    /// of `spared`, to which a batch was just appended, keeps that batch.
     pub(super) fn keep_budget(&mut self, spared: Option<&RoomName>) {
         let (_, log_bytes) = self.log_limits();
         while self.budget.kept() > log_bytes {
@@ -192,11 +192,10 @@ impl Hub {
                 self.rooms.get(*room).is_some_and(|ledger| ledger.log.len() == 1)
             };
             let Some(room) = self.shares.first(spared.filter(is_lone)).cloned() else {
-                match self.stated.pop_first() {
-                    Some(room) => self.forget_state(&room),
-                    None => break,
+                match self.stated.first(None).cloned() {
+                    Some(room) if self.forget_state(&room) => continue,
+                    _ => break,
                 }
-                continue;
             };
             let Some(ledger) = self.rooms.get_mut(&room) else { break };
             let floor = ledger.shed();
