@@ -33,7 +33,8 @@ fn json_bytes(text: &[u8]) -> usize {
                 length
             }
             b'-' | b'0'..=b'9' => {
-                let is_of_it = |byte: &&u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
+                let is_of_it =
+                    |byte: &&u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
                 let number = &rest[..rest.iter().take_while(is_of_it).count()];
                 if !is_plain_integer(number) {
                     more += FLOAT_BYTES.saturating_sub(number.len());
@@ -94,7 +95,7 @@ mod tests {
             check(&format!("\"{}\"", "x".repeat(length)), length + 2 + more);
         }
         let binary = Data::msgpack(vec![0xc4, 3, 1, 2, 3]).unwrap();
-        assert_eq!(data_bytes(&binary), 6, "in Base64");
+        assert_eq!(data_bytes(&binary), 15, "an object with Base64");
         assert_eq!(data_bytes(&Data::msgpack(vec![0xc3]).unwrap()), 4);
     }
 }

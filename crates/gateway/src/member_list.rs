@@ -79,7 +79,9 @@ fn size(entry: &PresenceEntry) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use roomcast_protocol::{Data, Encoding, PresenceCounts, PresenceStatus, RoomName, ServerFrame};
+    use roomcast_protocol::{
+        Data, Encoding, PresenceCounts, PresenceStatus, RoomName, ServerFrame,
+    };
 
     use super::*;
 

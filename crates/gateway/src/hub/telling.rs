@@ -12,8 +12,8 @@ use tokio::time::Instant;
 
 use super::WorkerEvent;
 use super::driver::Hub;
-use super::people::RoomPeople;
 use super::owed::OwedNews;
+use super::people::RoomPeople;
 use super::typing::TypingChange;
 use super::worker_queue::Sent;
 use crate::ephemeral::{Audience, AudienceMembers, EphemeralFrame, EphemeralItem};
@@ -129,8 +129,7 @@ impl Hub {
             let must_arrive = items.iter().any(|item| item.is_needed());
             for &(worker, _) in &ledger.workers {
                 let count = items.len() as u64;
-                let event =
-                    WorkerEvent::Ephemeral { room: room.clone(), items: items.clone() };
+                let event = WorkerEvent::Ephemeral { room: room.clone(), items: items.clone() };
                 let queue = &mut self.queues[worker];
                 if must_arrive {
                     // A marked room gets its log again, and a reset of lists with it.

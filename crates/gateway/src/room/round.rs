@@ -94,7 +94,9 @@ impl EphemeralRound {
                 continue;
             }
             match frame.audience().members {
-                AudienceMembers::All if is_behind && !(takes_news && frame.is_needed()) => dropped += 1,
+                AudienceMembers::All if is_behind && !(takes_news && frame.is_needed()) => {
+                    dropped += 1
+                }
                 AudienceMembers::Listeners if !takes_news => connection.missed_list.set(true),
                 _ => {
                     let bytes = frame.encoded(connection.form);

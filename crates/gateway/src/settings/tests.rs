@@ -51,14 +51,17 @@ fn of_the_default_namespace_only_the_history_counts_in_rooms_of_users() {
     let changed = settings(&[
         "namespaces.default.history_size=7",
         "namespaces.default.wait_replicas=2",
-        "namespaces.default.repair_window=9",
+        "namespaces.default.repair_window=99",
         "namespaces.default.keys_per_user=3",
         "namespaces.default.keys_per_room=4",
         "namespaces.default.signal_rate=5",
         "namespaces.default.publish_burst=6",
     ]);
     let plain = settings(&[]);
-    for room in [RoomName::user(&UserName::parse("ann").unwrap()), RoomName::parse("@all").unwrap().of_user(None)] {
+    for room in [
+        RoomName::user(&UserName::parse("ann").unwrap()),
+        RoomName::parse("@all").unwrap().of_user(None),
+    ] {
         let [changed, plain] = [&changed, &plain].map(|of| of.namespace_of(&room));
         let history_size = changed.retention.history_size;
         let expected = if room.kind() == RoomKind::All { 7 } else { 1000 };
