@@ -191,8 +191,12 @@ impl Hub {
             let Some(ledger) = self.rooms.get_mut(&room) else { continue };
             ledger.state_end = None;
             left -= 1;
-            if ledger.state.as_ref().is_some_and(|state| state.is_unread()) {
-                self.begin_state(&room);
+            if let Some(state) = ledger.state.as_ref().filter(|state| !state.is_whole()) {
+                if state.is_unread() {
+                    self.begin_state(&room);
+                }
+                // It may be forgotten before it is known.
+                self.plan_end(&room, now.checked_add(FORGOTTEN_END_DELAY));
                 continue;
             }
             let ends = self.take_room_ends(&room, now, ENDS_PER_ROOM.min(left + 1));

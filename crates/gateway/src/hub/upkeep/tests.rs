@@ -423,6 +423,10 @@ async fn a_forgotten_state_is_read_when_a_value_ends() {
     assert!(hub.take_state_reads_due().is_empty());
     hub.end_states(after(15));
     assert_eq!(hub.take_state_reads_due().len(), 1);
+    // Also where it is forgotten again before the read has come.
+    assert!(hub.forget_state(&name(0)));
+    hub.end_states(after(25));
+    assert_eq!(hub.take_state_reads_due().len(), 1);
     read_state(&mut hub, 0, &[(1000, Some(0)), (1000, None)]);
     assert_eq!(hub.metrics.rooms.state_ends.get(), 1, "it is removed before it may be forgotten");
 
