@@ -10,6 +10,7 @@ mod commands;
 mod driver;
 mod ledger;
 mod opening;
+mod owed;
 #[cfg(test)]
 mod peek;
 mod people;

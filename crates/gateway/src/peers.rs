@@ -52,6 +52,26 @@ struct OwnWorkers {
     ask: Box<dyn Fn(PeerQuestion) + Send + Sync>,
 }
 
+/// A question that is open. It is closed also where the task that asks is dropped: a socket that
+/// speaks HTTP may be ended at any time.
+struct AskedQuestion<'a> {
+    desk: &'a PeerDesk,
+    id: u64,
+}
+
+impl AskedQuestion<'_> {
+    fn close(&self) -> PeerAnswers {
+        self.desk.book().close(self.id, &self.desk.node)
+    }
+}
+
+impl Drop for AskedQuestion<'_> {
+    fn drop(&mut self) {
+        // Of one that is closed already nothing is left.
+        let _answers = self.close();
+    }
+}
+
 impl PeerDesk {
     pub(crate) fn new(node: NodeId) -> Self {
         Self { node, book: Mutex::default(), own: OnceLock::new() }
@@ -95,6 +115,7 @@ impl PeerDesk {
     ) -> Result<PeerAnswers, TooManyQuestions> {
         let deadline = Instant::now() + ANSWER_DEADLINE;
         let (id, mut told) = self.book().open(rand::random()).ok_or(TooManyQuestions)?;
+        let open = AskedQuestion { desk: self, id };
         let (id_text, node) = (format!("{id:016x}"), self.node.to_string());
         self.say(bus, &PeerWord::Question { id: id_text, node, about: about.written() });
         if let Some(own) = self.own.get()
@@ -114,7 +135,7 @@ impl PeerDesk {
         };
         // Without all answers the others are named.
         let _in_time = timeout_at(deadline, whole).await;
-        Ok(self.book().close(id, &self.node))
+        Ok(open.close())
     }
 
     /// A node said something in the nodes' room. A question is returned: each of so many workers of
@@ -170,6 +191,28 @@ impl PeerDesk {
         let fate = bus.send_ephemeral(&RoomName::nodes(), Ephemeral::Signal(signal));
         if fate == EphemeralFate::Dropped {
             tracing::debug!("a word to the other nodes was dropped");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures_util::poll;
+    use roomcast_bus::MemoryOptions;
+    use roomcast_protocol::UserName;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_question_is_closed_when_its_asker_is_dropped() {
+        let (bus, _feeds) = Bus::memory(MemoryOptions::default());
+        let desk = PeerDesk::new(NodeId::parse("n").unwrap());
+        let about = || PeerRequest::Connections(UserName::parse("ann").unwrap());
+        for number in 0..1000 {
+            let mut asking = pin!(desk.ask(&bus, about()));
+            assert!(poll!(&mut asking).is_pending(), "{number}: there is space for it");
         }
     }
 }

@@ -141,6 +141,16 @@ impl KeptState {
         matches!(self.phase, StatePhase::Unread)
     }
 
+    /// Whether all is known.
+    pub(super) fn is_whole(&self) -> bool {
+        matches!(self.phase, StatePhase::Whole)
+    }
+
+    /// Bytes that it holds, its view included.
+    pub(super) fn bytes(&self) -> usize {
+        self.charged + self.view.as_ref().map_or(0, |view| view.snapshot.weight())
+    }
+
     /// Whether a read of this number is waited for.
     pub(super) fn awaits(&self, read: u64) -> bool {
         self.reads == read && matches!(self.phase, StatePhase::Reading)
@@ -187,7 +197,11 @@ impl KeptState {
                 }
                 continue;
             }
-            let end = value.left.map(|left| jittered(at + left));
+            let end = value.left.map(|left| match left.is_zero() {
+                // It has waited long enough: this node may have read the state for it.
+                true => (at, at),
+                false => jittered(at + left),
+            });
             self.insert(key, KeptChange::new(value.message, end, value.points));
         }
         self.forgotten = self.forgotten.max(read.forgotten);
@@ -340,7 +354,7 @@ impl KeptState {
 
     /// When the next value is to be removed.
     pub(super) fn next_end(&self) -> Option<Instant> {
-        matches!(self.phase, StatePhase::Whole).then(|| self.ends.first().map(|(due, _)| *due))?
+        self.ends.first().filter(|_| self.is_whole()).map(|(due, _)| *due)
     }
 
     /// Values that are to be removed now, at most `count`. They are tried again later unless a message

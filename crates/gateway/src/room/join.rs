@@ -154,7 +154,7 @@ pub(crate) enum StartPoint {
 
 /// Decides where a join begins, in a room whose log this worker has.
 pub(crate) fn start_point(log: &RoomLog, lineage: &Lineage, pending: &PendingJoin) -> StartPoint {
-    if pending.lookup != JoinLookup::Known || pending.presence == JoinPresence::Asked {
+    if pending.lookup != JoinLookup::Known || matches!(pending.presence, JoinPresence::Asked(_)) {
         return StartPoint::Asked;
     }
     let end = log.end();

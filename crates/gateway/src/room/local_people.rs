@@ -21,8 +21,9 @@ pub(crate) struct ShownSelf {
     pub(crate) info: Option<Data>,
     pub(crate) source: ShownSource,
     pub(crate) status: PresenceStatus,
-    /// Its join was answered before the bus had written it: its list is to be read again then.
-    pub(crate) is_late: bool,
+    /// Its join was answered before the bus had written this enter of it: its list is to be read again
+    /// then.
+    pub(crate) late: Option<u64>,
     /// Until when it missed what others did: it was no member yet, or was told to read the list again.
     pub(crate) missed_until: Option<Instant>,
 }
@@ -86,10 +87,12 @@ impl LocalPeople {
 /// What a join waits for to tell the numbers of a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum JoinPresence {
+    /// The join is strict, and it is not known yet whether it is refused.
+    Undecided,
     /// The bus was not asked to add it, and need not be where presence is off.
     Unasked,
-    /// It was.
-    Asked,
+    /// It was, by the enter of this number.
+    Asked(u64),
     /// It is written, or not in time.
     Known(Option<PresenceCounts>),
 }

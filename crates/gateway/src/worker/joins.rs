@@ -122,7 +122,10 @@ impl Worker {
             known: PositionCheck::Unasked,
             info: join.info,
             listens: join.presence,
-            presence: JoinPresence::Unasked,
+            presence: match join.strict {
+                true => JoinPresence::Undecided,
+                false => JoinPresence::Unasked,
+            },
             then: Vec::new(),
         };
         if replaces != ReplacedJoin::Membership {
@@ -240,7 +243,11 @@ impl Worker {
                 connection.end_join(room.id);
                 self.drop_pass(&connection, room.id);
                 self.settle_user_rooms(&connection);
-                self.disappear(&connection, room, Departure::Ended);
+                let how = match code {
+                    ErrorCode::Unrecoverable => Departure::Left,
+                    _ => Departure::Ended,
+                };
+                self.disappear(&connection, room, how);
             }
             if since.is_some() {
                 self.metrics.rooms.resumes[ResumeOutcome::Failed].inc();

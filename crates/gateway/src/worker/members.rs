@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use roomcast_bus::Departure;
+use roomcast_metrics::SignalOutcome;
 use roomcast_protocol::{CloseCode, RoomKind, RoomName};
 
 use super::Worker;
@@ -73,6 +74,8 @@ impl Worker {
         self.drop_pass(connection, id);
         let room = self.rooms.by_id(id).expect("a room lasts as long as its members");
         self.remove_member(&room, slot);
+        let unsent = self.conflation.borrow_mut().forget(connection.id, &room.name);
+        self.metrics.people.signals[SignalOutcome::Dropped].inc_by(unsent as u64);
         if room.name.kind() == RoomKind::User {
             // The client's own join that was to take the membership's place goes with it.
             self.cancel_pending(connection, &room, LEFT_EARLY);

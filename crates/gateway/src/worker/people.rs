@@ -27,8 +27,8 @@ const SHOW_TIMEOUT: Duration = Duration::from_secs(2);
 /// Those whose gates were full ask for lists again within this time, in ms.
 const MISSED_SPREAD_MS: u64 = 1_000;
 
-/// Joins that wait for their numbers, the first of them longest.
-pub(super) type WaitingForNumbers = VecDeque<(Instant, RoomId, ConnectionId)>;
+/// Joins that wait for their numbers, the first of them longest; each with the number of its enter.
+pub(super) type WaitingForNumbers = VecDeque<(Instant, RoomId, (ConnectionId, u64))>;
 
 /// What came of `presence`.
 pub(crate) struct ShownAnswer {
@@ -47,6 +47,11 @@ fn policy_of(settings: PresenceSettings) -> Option<PresencePolicy> {
         PresenceSetting::Events => PresenceMode::Events,
     };
     Some(PresencePolicy { mode, grace: settings.grace, events_max: settings.events_max })
+}
+
+/// Whether others see who is in a room.
+pub(super) fn has_presence(room: &Room) -> bool {
+    policy_of(room.namespace.borrow().presence).is_some()
 }
 
 /// How the memberships of a connection end that has ended.
@@ -73,22 +78,24 @@ impl Worker {
         let mut appearing = Vec::new();
         for pending in &mut state.pending {
             if pending.presence == JoinPresence::Unasked {
-                pending.presence = JoinPresence::Asked;
-                appearing.push((pending.connection.clone(), pending.info.clone()));
+                let number = self.rooms.next_number();
+                pending.presence = JoinPresence::Asked(number);
+                appearing.push((pending.connection.clone(), pending.info.clone(), number));
             }
         }
         drop(state);
         let due = Instant::now() + NUMBERS_TIMEOUT;
-        for (connection, info) in appearing {
+        for (connection, info, number) in appearing {
             let shown = first_shown(&connection, info);
-            self.appear_as(&connection, room, shown, policy);
-            self.waiting_for_numbers.borrow_mut().push_back((due, room.id, connection.id));
+            self.appear_as((&connection, number), room, shown, policy);
+            let enter = (connection.id, number);
+            self.waiting_for_numbers.borrow_mut().push_back((due, room.id, enter));
         }
     }
 
     fn appear_as(
         &self,
-        connection: &Connection,
+        (connection, number): (&Connection, u64),
         room: &Room,
         shown: ShownSelf,
         policy: PresencePolicy,
@@ -98,7 +105,8 @@ impl Worker {
         let (answers, name, id) = (self.answers.clone(), room.name.clone(), connection.id);
         let reply = Box::new(move |counts| {
             // The worker may have ended meanwhile.
-            let _ = answers.send(BusAnswer::Appeared { room: name, connection: id, counts });
+            let _ =
+                answers.send(BusAnswer::Appeared { room: name, connection: id, number, counts });
         });
         self.bus.presence_enter(&room.name, member, policy, reply);
     }
@@ -107,16 +115,17 @@ impl Worker {
     pub(super) fn take_numbers(
         &self,
         room: &Rc<Room>,
-        id: ConnectionId,
+        (id, number): (ConnectionId, u64),
         counts: Option<PresenceCounts>,
     ) {
-        if self.end_wait(room, id, counts) {
+        if self.end_wait(room, (id, number), counts) {
             return self.resolve(room);
         }
         let was_late = {
             let people = &mut room.state.borrow_mut().people;
             people.missed(id);
-            people.get_mut(id).is_some_and(|shown| std::mem::take(&mut shown.is_late))
+            let shown = people.get_mut(id);
+            shown.is_some_and(|shown| shown.late.take_if(|late| *late == number).is_some())
         };
         let connection = self.connections.get(id).filter(|_| was_late && counts.is_some());
         if let Some(connection) = connection
@@ -129,10 +138,15 @@ impl Worker {
     }
 
     /// A join waits for its numbers no more; false if it did not.
-    fn end_wait(&self, room: &Room, id: ConnectionId, counts: Option<PresenceCounts>) -> bool {
+    fn end_wait(
+        &self,
+        room: &Room,
+        (id, number): (ConnectionId, u64),
+        counts: Option<PresenceCounts>,
+    ) -> bool {
         let mut state = room.state.borrow_mut();
         let waiting = |join: &&mut crate::room::PendingJoin| {
-            join.connection.id == id && join.presence == JoinPresence::Asked
+            join.connection.id == id && join.presence == JoinPresence::Asked(number)
         };
         let Some(pending) = state.pending.iter_mut().find(waiting) else { return false };
         pending.presence = JoinPresence::Known(counts);
@@ -144,16 +158,17 @@ impl Worker {
     pub(crate) fn end_waits_for_numbers(&self, now: Instant, count: usize) -> bool {
         for _ in 0..count {
             let mut waiting = self.waiting_for_numbers.borrow_mut();
-            let Some(&(due, room, id)) = waiting.front() else { return false };
+            let Some(&(due, room, enter)) = waiting.front() else { return false };
             if due > now {
                 return false;
             }
             waiting.pop_front();
             drop(waiting);
             let Some(room) = self.rooms.by_id(room) else { continue };
-            if self.end_wait(&room, id, None) {
+            if self.end_wait(&room, enter, None) {
+                let (id, number) = enter;
                 if let Some(shown) = room.state.borrow_mut().people.get_mut(id) {
-                    shown.is_late = true;
+                    shown.late = Some(number);
                 }
                 self.resolve(&room);
             }
@@ -192,7 +207,7 @@ impl Worker {
                 drop(state);
                 for connection in all {
                     let shown = first_shown(&connection, connection.info_in(room.id));
-                    self.appear_as(&connection, room, shown, policy);
+                    self.appear_as((&connection, self.rooms.next_number()), room, shown, policy);
                 }
             }
             (Some(_), None) => {
@@ -210,7 +225,7 @@ impl Worker {
                     first.clone().zip(shown.cloned())
                 };
                 if let Some((connection, shown)) = known {
-                    self.appear_as(&connection, room, shown, policy);
+                    self.appear_as((&connection, self.rooms.next_number()), room, shown, policy);
                 }
             }
             _ => {}
@@ -357,3 +372,6 @@ fn member_of(connection: &Connection, shown: &ShownSelf) -> PresenceMember {
         status: shown.status,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -123,7 +123,7 @@ impl Worker {
             match request {
                 AfterJoin::Word { id, word } => {
                     if connection.is_open() {
-                        self.say(connection, (id, room.clone()), word);
+                        self.say_after_join(connection, (id, room.clone()), word);
                     }
                 }
                 AfterJoin::Backend { join, reply } => {

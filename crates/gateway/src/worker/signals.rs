@@ -92,3 +92,68 @@ impl Worker {
         self.metrics.people.signals[outcome].inc();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use roomcast_protocol::{JoinRoom, Lineage};
+    use tokio::task::LocalSet;
+
+    use super::*;
+    use crate::hub::HubHandle;
+    use crate::room_log::RoomLog;
+    use crate::tests::{EPOCH, at, connection, room_name, settings, worker};
+
+    /// Joins, says something before that is answered, and joins. What is said is permitted by these
+    /// settings at first, and by others at last.
+    async fn say_while_joining(last: &[&str]) -> [u64; 2] {
+        let (hub, _) = HubHandle::new();
+        let worker = worker(settings(&[]), hub);
+        let (connection, _client) = connection(1).await;
+        worker.join(&connection, None, JoinRoom::new(room_name()), None);
+        worker.say(&connection, (None, room_name()), MemberWord::Typing { active: true });
+        worker.settings.replace(Arc::new(settings(last)));
+        let room = worker.room(&room_name()).unwrap();
+        let lineage = Arc::new(Lineage::new(EPOCH));
+        room.state.borrow_mut().attach(RoomLog::new(at(0)), lineage, 0);
+        worker.resolve(&room);
+        assert!(connection.membership_in(room.id).is_some());
+        let signals = &worker.metrics.people.signals;
+        let said = signals[SignalOutcome::Sent].get() + signals[SignalOutcome::Dropped].get();
+        [said, worker.metrics.traffic.errors[ErrorCode::Forbidden].get()]
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_a_join_is_permitted_when_it_is_said() {
+        let test = async {
+            assert_eq!(say_while_joining(&[]).await, [1, 0]);
+            let server = ["namespaces.default.allow_signal=server"];
+            assert_eq!(say_while_joining(&server).await, [0, 1]);
+        };
+        LocalSet::new().run_until(test).await;
+    }
+
+    #[tokio::test]
+    async fn a_signal_that_waits_does_not_go_out_after_its_sender_left() {
+        let test = async {
+            let (hub, _) = HubHandle::new();
+            let worker = worker(settings(&["namespaces.default.conflate_signals=true"]), hub);
+            let (connection, _client) = connection(1).await;
+            worker.join(&connection, None, JoinRoom::new(room_name()), None);
+            let room = worker.room(&room_name()).unwrap();
+            let lineage = Arc::new(Lineage::new(EPOCH));
+            room.state.borrow_mut().attach(RoomLog::new(at(0)), lineage, 0);
+            worker.resolve(&room);
+            for _ in 0..2 {
+                let event = EventName::parse("cursor").unwrap();
+                worker.signal(&connection, &room, event, None);
+            }
+            worker.leave(&connection, None, room_name());
+            let late = Instant::now() + std::time::Duration::from_secs(1);
+            assert_eq!(worker.conflation.borrow_mut().take_due(late), None);
+            assert_eq!(worker.metrics.people.signals[SignalOutcome::Dropped].get(), 1);
+        };
+        LocalSet::new().run_until(test).await;
+    }
+}

@@ -474,3 +474,23 @@ async fn a_rooms_token_and_the_policy_for_members_give_the_numbers() {
     assert_eq!(join(&mut ann, with_less).await, None);
     node.stop().await;
 }
+
+#[tokio::test]
+async fn a_strict_join_that_is_refused_is_told_to_nobody() {
+    let node = TestNode::start(&[EVENTS]).await;
+    let mut ann = node.user(Encoding::Json, "ann").await;
+    join(&mut ann, listening("a")).await;
+    let mut bob = node.user(Encoding::Json, "bob").await;
+    let since = Some(crate::support::foreign(9).into());
+    let strict = JoinRoom { since, strict: true, ..listening("a") };
+    let id = bob.next_id();
+    match bob.ask(&ClientFrame::Join { id: Some(id), rooms: vec![strict] }).await {
+        ServerFrame::Error { code, .. } => assert_eq!(code, ErrorCode::Unrecoverable),
+        other => panic!("{other:?}"),
+    }
+    let mut eve = node.user(Encoding::Json, "eve").await;
+    let counts = join(&mut eve, JoinRoom { strict: true, ..listening("a") }).await.unwrap();
+    assert_eq!((counts.count, counts.users), (2, 2));
+    assert_eq!(event(&mut ann).await, "+eve 2/2");
+    node.stop().await;
+}
