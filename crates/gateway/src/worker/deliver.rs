@@ -77,7 +77,7 @@ impl Worker {
                 let dropped = state.waiting_items.add(&items);
                 drop(state);
                 self.metrics.people.signals[SignalOutcome::Dropped].inc_by(dropped);
-                self.queue_pass(&room);
+                self.pass_items(&room);
             }
             WorkerEvent::State { room, view } => {
                 if let Some(room) = self.room(&room) {
