@@ -54,11 +54,11 @@ impl Conflation {
         Conflated::Now(signal)
     }
 
-    /// A connection is in a room no more: its signals that wait do not go out. Returns how many.
-    pub(super) fn forget(&mut self, connection: ConnectionId, room: &RoomName) -> usize {
+    /// Takes out the signals that wait of a connection that leaves a room.
+    pub(super) fn take_of(&mut self, connection: ConnectionId, room: &RoomName) -> Vec<Signal> {
         let events = self.waiting.get_mut(&(connection, room.clone()));
         // The keys stay for their period.
-        events.map_or(0, |events| events.values_mut().filter_map(Option::take).count())
+        events.map_or(Vec::new(), |all| all.values_mut().filter_map(Option::take).collect())
     }
 
     /// When something is due next.
@@ -106,8 +106,8 @@ mod tests {
                 conflation.offer(ConnectionId(id), room, signal("cursor", number), now);
             }
         }
-        assert_eq!(conflation.forget(ConnectionId(1), &a), 1);
-        assert_eq!(conflation.forget(ConnectionId(1), &a), 0);
+        assert_eq!(conflation.take_of(ConnectionId(1), &a).len(), 1);
+        assert_eq!(conflation.take_of(ConnectionId(1), &a).len(), 0);
         let again = conflation.offer(ConnectionId(1), &b, signal("cursor", 3), now);
         assert_eq!(again, Conflated::Replaces);
         let taken = std::iter::from_fn(|| conflation.take_due(now + PERIOD));

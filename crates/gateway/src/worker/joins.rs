@@ -153,7 +153,10 @@ impl Worker {
         let room = self.room(&name);
         let membership = room.as_ref().and_then(|room| connection.membership_in(room.id));
         match (membership, room) {
-            (Some((membership, _)), _) => self.exit(connection, membership, Departure::Left),
+            (Some((membership, _)), _) => {
+                self.send_waiting_signals(connection, &name);
+                self.exit(connection, membership, Departure::Left);
+            }
             (None, Some(room)) if self.cancel_join(connection, &room) => {}
             _ => {
                 let reason = (ErrorCode::NotJoined, "this connection is not in that room");

@@ -74,8 +74,8 @@ impl Worker {
         self.drop_pass(connection, id);
         let room = self.rooms.by_id(id).expect("a room lasts as long as its members");
         self.remove_member(&room, slot);
-        let unsent = self.conflation.borrow_mut().forget(connection.id, &room.name);
-        self.metrics.people.signals[SignalOutcome::Dropped].inc_by(unsent as u64);
+        let unsent = self.conflation.borrow_mut().take_of(connection.id, &room.name);
+        self.metrics.people.signals[SignalOutcome::Dropped].inc_by(unsent.len() as u64);
         if room.name.kind() == RoomKind::User {
             // The client's own join that was to take the membership's place goes with it.
             self.cancel_pending(connection, &room, LEFT_EARLY);

@@ -77,6 +77,12 @@ impl Worker {
         }
     }
 
+    /// A member leaves of its own will: the newest of its signals go out before.
+    pub(super) fn send_waiting_signals(&self, connection: &Connection, room: &RoomName) {
+        let waiting = self.conflation.borrow_mut().take_of(connection.id, room);
+        waiting.into_iter().for_each(|signal| self.send_signal(room, signal));
+    }
+
     fn send_signal(&self, room: &RoomName, signal: Signal) {
         self.send_ephemeral(room, Ephemeral::Signal(signal));
     }
@@ -97,7 +103,7 @@ impl Worker {
 mod tests {
     use std::sync::Arc;
 
-    use roomcast_protocol::{JoinRoom, Lineage};
+    use roomcast_protocol::{CloseCode, JoinRoom, Lineage};
     use tokio::task::LocalSet;
 
     use super::*;
@@ -134,25 +140,38 @@ mod tests {
         LocalSet::new().run_until(test).await;
     }
 
+    /// A member sends two signals of one key and is in the room no more. Returns how many were sent,
+    /// and dropped.
+    async fn signal_twice_and_end(end: impl Fn(&Worker, &Rc<Connection>)) -> [u64; 2] {
+        let (hub, _) = HubHandle::new();
+        let worker = worker(settings(&["namespaces.default.conflate_signals=true"]), hub);
+        let (connection, _client) = connection(1).await;
+        worker.join(&connection, None, JoinRoom::new(room_name()), None);
+        let room = worker.room(&room_name()).unwrap();
+        let lineage = Arc::new(Lineage::new(EPOCH));
+        room.state.borrow_mut().attach(RoomLog::new(at(0)), lineage, 0);
+        worker.resolve(&room);
+        for _ in 0..2 {
+            worker.signal(&connection, &room, EventName::parse("cursor").unwrap(), None);
+        }
+        end(&worker, &connection);
+        let late = Instant::now() + std::time::Duration::from_secs(1);
+        assert_eq!(worker.conflation.borrow_mut().take_due(late), None);
+        let signals = &worker.metrics.people.signals;
+        [signals[SignalOutcome::Sent].get(), signals[SignalOutcome::Dropped].get()]
+    }
+
     #[tokio::test]
-    async fn a_signal_that_waits_does_not_go_out_after_its_sender_left() {
+    async fn the_newest_signal_goes_out_before_a_leave_and_not_after_an_end() {
         let test = async {
-            let (hub, _) = HubHandle::new();
-            let worker = worker(settings(&["namespaces.default.conflate_signals=true"]), hub);
-            let (connection, _client) = connection(1).await;
-            worker.join(&connection, None, JoinRoom::new(room_name()), None);
-            let room = worker.room(&room_name()).unwrap();
-            let lineage = Arc::new(Lineage::new(EPOCH));
-            room.state.borrow_mut().attach(RoomLog::new(at(0)), lineage, 0);
-            worker.resolve(&room);
-            for _ in 0..2 {
-                let event = EventName::parse("cursor").unwrap();
-                worker.signal(&connection, &room, event, None);
-            }
-            worker.leave(&connection, None, room_name());
-            let late = Instant::now() + std::time::Duration::from_secs(1);
-            assert_eq!(worker.conflation.borrow_mut().take_due(late), None);
-            assert_eq!(worker.metrics.people.signals[SignalOutcome::Dropped].get(), 1);
+            let left = signal_twice_and_end(|worker, connection| {
+                worker.leave(connection, None, room_name());
+            });
+            assert_eq!(left.await, [2, 0]);
+            let ended = signal_twice_and_end(|worker, connection| {
+                worker.close(connection, CloseCode::Normal);
+            });
+            assert_eq!(ended.await, [1, 1]);
         };
         LocalSet::new().run_until(test).await;
     }
