@@ -172,7 +172,10 @@ impl ReceiptStore {
                     Err(CallFailure::Split) if self.shards.exists(room).await == Some(false) => {
                         return Some(no_room());
                     }
-                    Err(CallFailure::Split) => self.shards.prepare_receipts(room).await,
+                    Err(CallFailure::Split) => {
+                        self.shards.prepare(room).await;
+                        self.shards.prepare_receipts(room).await;
+                    }
                     Err(_) => return None,
                 }
             }

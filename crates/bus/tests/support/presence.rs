@@ -197,7 +197,7 @@ impl PresenceNode {
                 None => user,
             }
         };
-        list.entries.into_iter().map(entry).collect()
+        list.entries.iter().cloned().map(entry).collect()
     }
 
     /// Waits until the list is this one: it may be a second old.

@@ -17,7 +17,8 @@ use crate::ephemeral::{Audience, AudienceMembers, EphemeralFrame, EphemeralItem}
 const PERIOD: Duration = Duration::from_secs(1);
 /// Lists are asked for again within this time, in a room of a thousand or more.
 const MAX_SPREAD_MS: u64 = 10_000;
-/// Per membership, so that a node answers a hundred lists a second at most.
+/// Per membership: the members of a room of up to a thousand ask for a hundred lists a second. Those of
+/// a larger room ask for more, as the spread ends at `MAX_SPREAD_MS`; one read serves them for a second.
 const SPREAD_MS_PER_MEMBER: u64 = 10;
 
 /// One room's part.

@@ -2,6 +2,7 @@
 //! read at most once a second for a room (`Bus::presence_list`).
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use roomcast_bus::{PresenceList, ReadError};
 use roomcast_protocol::{ErrorCode, RequestId, RoomName, ServerFrame};
@@ -47,7 +48,7 @@ impl Worker {
         &self,
         (to, room): (Requester, RoomName),
         after: Option<&ListMark>,
-        list: Result<PresenceList, ReadError>,
+        list: Result<Arc<PresenceList>, ReadError>,
     ) {
         let Some(connection) = self.end_request(to) else { return };
         connection.reading.set(connection.reading.get() - 1);

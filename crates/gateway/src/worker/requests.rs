@@ -2,6 +2,7 @@
 //! it. Each verb's own file (`publish.rs`, `history.rs`) says what is asked and what is answered.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use roomcast_bus::{
     History, PresenceList, ReadError, ReceiptCounts, ReceiptError, ReceiptMarks, RoomOutline,
@@ -48,7 +49,7 @@ pub(crate) enum BusAnswer {
         to: Requester,
         room: RoomName,
         after: Option<ListMark>,
-        list: Result<PresenceList, ReadError>,
+        list: Result<Arc<PresenceList>, ReadError>,
     },
     /// A connection is among a room's members, or an exit of it came first.
     Appeared {
