@@ -16,6 +16,7 @@ use crate::server::{NodeArgs, Server};
 use crate::stats::{digits, kept_waiting, text};
 use crate::table::Table;
 
+mod others;
 mod run;
 
 use run::CursorOutcome;

@@ -9,6 +9,7 @@ use roomcast_protocol::{ClientFrame, ErrorCode, JoinRoom, ServerFrame};
 
 use crate::dialect::Dialect;
 use crate::engine::{Engine, EngineBatch, LinkId, Wait, What};
+use crate::reader::Depth;
 
 /// How long no guest at all may get further.
 const STALL: Duration = Duration::from_secs(30);
@@ -93,6 +94,8 @@ pub(crate) fn welcome(
             }
             if *left == Some(0) && before != Some(0) {
                 ready += 1;
+                // What comes from now on is not read: to decode it would be the load's own time.
+                engine.set_depth(arrival.link, Depth::Skim);
                 last = Instant::now();
             }
         }
@@ -100,6 +103,7 @@ pub(crate) fn welcome(
             bail!("{ready} of {} guests are ready and no other for 30 s", guests.len());
         }
     }
+    links.iter().for_each(|&link| engine.set_depth(link, Depth::Whole));
     Ok(Welcomed { links, repeated })
 }
 

@@ -17,6 +17,7 @@ use crate::report::Report;
 use crate::resp::Redis;
 use crate::server::{NodeArgs, Server};
 
+mod bystander;
 mod calls;
 mod churn;
 mod crowd;

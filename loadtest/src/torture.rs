@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use roomcast_access::api_key::NewApiKey;
 use roomcast_protocol::RoomName;
 use serde::Serialize;
 
@@ -17,10 +18,12 @@ use crate::dialect::room_name;
 use crate::door::{Door, DoorArgs};
 use crate::machine;
 use crate::print;
+use crate::random::Random;
 use crate::report::Report;
 use crate::server::beside_or;
 
 mod author;
+mod backend;
 mod cast;
 mod checker;
 mod client;
@@ -30,10 +33,12 @@ mod fault;
 mod journal;
 mod judges;
 mod load;
+mod logs;
 mod member;
 mod mix;
 mod nodes;
 mod past;
+mod people;
 mod plan;
 mod plot;
 mod publisher;
@@ -48,12 +53,13 @@ mod turned_away;
 mod watch;
 mod way;
 
-use cast::Cast;
+use cast::{Cast, USERS};
 use checker::Checker;
 use drive::Drive;
 use execute::{Stage, execute};
 use judges::Judges;
 use load::Load;
+use logs::Logs;
 use nodes::TortureNode;
 use plan::Outline;
 use repair::Repairs;
@@ -66,6 +72,9 @@ use watch::Watch;
 /// Messages of a room that stay readable: at the default rate over a minute's, so that a gap is
 /// only ever what a fault did.
 const RETENTION: u64 = 20_000;
+
+/// The API key that nodes know a backend by.
+const API_KEY: &str = "torture";
 
 /// How long a connection outlives its token: longer than a fault may keep the next one away.
 const LEEWAY_SECONDS: u64 = 15;
@@ -164,14 +173,16 @@ pub(crate) fn main(args: &TortureArgs, children: &Children) -> Result<Report> {
     let mut store = Store::start(args.topology, &tags);
     let watch = Watch::start(store.successors());
     let mut scene = Scene::new(store, args.nodes, &handle);
-    let nodes =
-        (0..args.nodes).map(|number| start_node((args, &door), number, &scene, &logs, children));
+    let mut random = Random::new(seed);
+    let key = NewApiKey::generate(API_KEY, std::array::from_fn(|_| random.next() as u8))?;
+    let with = (args, &door, &*key.sha256);
+    let nodes = (0..args.nodes).map(|number| start_node(with, number, &scene, &logs, children));
     let nodes = nodes.collect::<Result<Vec<_>>>()?;
     let addrs: Vec<_> = nodes.iter().map(|node| node.addr).collect();
     let fronts = scene.stand_before(&addrs, &handle);
     wait_ready(&nodes)?;
 
-    let mut checker = Checker::new(args.rooms, RETENTION, args.topology.fails_over());
+    let mut checker = Checker::new(args.rooms + USERS, RETENTION, args.topology.fails_over());
     let (told, heard) = channel();
     let cast =
         Cast { args, door: Arc::clone(&door), straight: addrs.into(), fronts: fronts.into() };
@@ -182,8 +193,9 @@ pub(crate) fn main(args: &TortureArgs, children: &Children) -> Result<Report> {
         handle.spawn(client::run(seat, told.clone()));
     }
     let (stop_authors, stop) = tokio::sync::watch::channel(false);
+    let (backend, of_backend) = (cast.backend(key.presented), (stop.clone(), told.clone()));
     let count = checker.member_count();
-    let load = Load::new(members, publishers, &door, seed)?;
+    let load = Load::new(members, publishers, cast.people(seed)?, &door, seed)?;
     let judged = (checker, Repairs::new(rooms), Timeline::new(&faults));
     let judges = Judges::new(judged, &logs.path)?;
     let heard = (heard, stop_authors);
@@ -193,6 +205,7 @@ pub(crate) fn main(args: &TortureArgs, children: &Children) -> Result<Report> {
     for author in authors {
         handle.spawn(author.run(stop.clone(), told.clone()));
     }
+    let _backend = std::thread::spawn(move || backend.run(&of_backend.0, &of_backend.1));
     let stage =
         Stage { scene, nodes: nodes.into_iter().map(|node| Arc::new(Mutex::new(node))).collect() };
     let (news, faults_thread) = execute(faults, stage, began, children);
@@ -229,31 +242,8 @@ fn tag(binary: &std::ffi::OsStr, room: &RoomName) -> Result<String> {
     meta.map(str::to_owned).context("`roomcast keys` names no meta key")
 }
 
-/// Where the nodes write.
-struct Logs {
-    path: PathBuf,
-    temporary: Option<tempfile::TempDir>,
-}
-
-impl Logs {
-    fn make(args: &TortureArgs) -> Result<Self> {
-        if let Some(path) = &args.logs {
-            std::fs::create_dir_all(path).with_context(|| format!("making {}", path.display()))?;
-            return Ok(Self { path: path.clone(), temporary: None });
-        }
-        let folder = tempfile::Builder::new().prefix("torture-").tempdir()?;
-        Ok(Self { path: folder.path().to_owned(), temporary: Some(folder) })
-    }
-
-    fn keep(mut self) {
-        if let Some(folder) = self.temporary.take() {
-            drop(folder.keep());
-        }
-    }
-}
-
 fn start_node(
-    (args, door): (&TortureArgs, &Arc<Door>),
+    (args, door, key): (&TortureArgs, &Arc<Door>, &str),
     number: usize,
     scene: &Scene,
     logs: &Logs,
@@ -272,8 +262,12 @@ fn start_node(
         "drain.total=3s".to_owned(),
         "drain.pause=500ms".to_owned(),
         format!("auth.leeway={LEEWAY_SECONDS}s"),
+        format!("api_keys.{API_KEY}.sha256={key}"),
+        format!("api_keys.{API_KEY}.scopes=publish"),
+        format!("users.history_size={RETENTION}"),
     ];
-    for setting in args.door.settings()?.iter().chain(&own).chain(&args.set) {
+    let people = people::SETTINGS.map(str::to_owned);
+    for setting in args.door.settings()?.iter().chain(&own).chain(&people).chain(&args.set) {
         arguments.extend(["--set".to_owned(), setting.clone()]);
     }
     let log = logs.path.join(format!("node-{}.log", number + 1));

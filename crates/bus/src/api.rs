@@ -17,6 +17,7 @@ use roomcast_protocol::{
 };
 
 pub use ephemeral::{Ephemeral, EphemeralFate, Signal, TypingWord, Writer};
+pub(crate) use presence::ChangeTally;
 pub use presence::{
     Departure, PresenceChange, PresenceCounts, PresenceEntry, PresenceList, PresenceMember,
     PresenceMode, PresenceNews, PresencePolicy, PresenceReply, PresenceStatus, PresenceStep,

@@ -33,9 +33,15 @@ enum Kind {
 }
 
 impl Bus {
-    /// A bus for a single node, in its memory.
+    /// A bus for a single node, in its memory, that counts nothing.
     pub fn memory(options: MemoryOptions) -> (Self, Feeds) {
-        let (bus, feeds) = MemoryBus::new(options);
+        let (bus, feeds) = MemoryBus::new(options, None);
+        (Self(Kind::Memory(bus)), Feeds(FeedsKind::Memory(feeds)))
+    }
+
+    /// The same, and it counts changes of presence.
+    pub fn memory_counted(options: MemoryOptions, metrics: BusMetrics) -> (Self, Feeds) {
+        let (bus, feeds) = MemoryBus::new(options, Some(metrics));
         (Self(Kind::Memory(bus)), Feeds(FeedsKind::Memory(feeds)))
     }
 

@@ -12,7 +12,7 @@ use tokio::sync::{Notify, mpsc};
 use crate::api::{FeedEvent, RoomEvent};
 use pending_events::PendingEvents;
 
-/// Payload bytes that may wait. Beyond that the lanes stop taking from their inboxes, and what
+/// Bytes that may wait. Beyond that the lanes stop taking from their inboxes, and what
 /// these cannot hold is repaired later. The hub always polls, so this is a guard.
 const MAX_BYTES: usize = 64 << 20;
 

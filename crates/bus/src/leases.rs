@@ -13,7 +13,7 @@ use std::time::Duration;
 use redis::{ErrorKind, RedisError, RedisResult, Value};
 use roomcast_metrics::{BusMetrics, ConnectionMetrics, LeaseState};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
 use crate::log_throttle::LogThrottle;
@@ -26,6 +26,8 @@ pub(crate) use news::{LeaseDetails, LeaseNews};
 
 /// Pause after the answer to an advance, or after its failure.
 const ADVANCE_INTERVAL: Duration = Duration::from_secs(1);
+/// Time between two advances until the first one is answered: without a lease no presence is written.
+const FIRST_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The outcome of an advance.
 enum Advanced {
@@ -103,17 +105,18 @@ impl LeaseKeeper {
                     self.news.send_modify(LeaseNews::interrupted);
                 }
             }
+            let pause = if holder.is_live() { ADVANCE_INTERVAL } else { FIRST_INTERVAL };
+            let next = Instant::now() + pause;
             tokio::select! {
                 _ = &mut ended => return,
-                Some(refused) = self.refused.recv() => {
-                    if refused == holder.incarnation() {
-                        let incarnation = refused;
+                is_refused = refused_until(&mut self.refused, holder.incarnation(), next) => {
+                    if is_refused {
+                        let incarnation = holder.incarnation();
                         warn!(%incarnation, "this node's members were taken for dead; it goes on as another one");
                         holder.renew(fresh());
                         self.news.send_modify(LeaseNews::interrupted);
                     }
                 }
-                () = sleep(ADVANCE_INTERVAL) => {}
             }
         }
     }
@@ -154,6 +157,28 @@ fn fresh() -> Incarnation {
     Incarnation(rand::random())
 }
 
+/// Waits for the refusal of an incarnation, until a time at most; whether it came. Refusals of others
+/// do not end the wait: one death brings one for each room, and advances that came without a pause
+/// would count as time.
+async fn refused_until(
+    refused: &mut mpsc::UnboundedReceiver<Incarnation>,
+    own: Incarnation,
+    end: Instant,
+) -> bool {
+    let pause = sleep_until(end);
+    tokio::pin!(pause);
+    loop {
+        tokio::select! {
+            () = &mut pause => return false,
+            Some(incarnation) = refused.recv() => {
+                if incarnation == own {
+                    return true;
+                }
+            }
+        }
+    }
+}
+
 /// Reads the answer of `advance.lua`.
 fn read_advance(life: Arc<str>, answer: Value) -> RedisResult<Advanced> {
     let unreadable = || RedisError::from((ErrorKind::UnexpectedReturnType, "not an advance"));
@@ -189,6 +214,23 @@ mod tests {
     fn answer(words: &[&str]) -> RedisResult<Advanced> {
         let word = |word: &&str| Value::BulkString(word.as_bytes().to_vec());
         read_advance("a".into(), Value::Array(words.iter().map(word).collect()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refusals_of_other_incarnations_do_not_shorten_the_pause() {
+        let (sender, mut refused) = mpsc::unbounded_channel();
+        let (own, start) = (Incarnation(1), Instant::now());
+        let end = start + ADVANCE_INTERVAL;
+        (0..300).for_each(|_| sender.send(Incarnation(2)).unwrap());
+        assert!(!refused_until(&mut refused, own, end).await);
+        assert_eq!(Instant::now().duration_since(start).as_secs(), ADVANCE_INTERVAL.as_secs());
+        (0..300).for_each(|_| sender.send(Incarnation(2)).unwrap());
+        sender.send(own).unwrap();
+        let later = Instant::now();
+        assert!(refused_until(&mut refused, own, later + ADVANCE_INTERVAL).await);
+        assert_eq!(Instant::now(), later);
+        drop(sender);
+        assert!(!refused_until(&mut refused, own, later + ADVANCE_INTERVAL).await);
     }
 
     #[test]

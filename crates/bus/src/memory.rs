@@ -16,6 +16,7 @@ mod tickets;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use roomcast_metrics::BusMetrics;
 use roomcast_protocol::{Lineage, Position, RoomName, Seq, UserName};
 use tokio::sync::Notify;
 
@@ -32,7 +33,7 @@ use tickets::MemoryTickets;
 /// Settings of the bus in memory.
 #[derive(Debug, Clone, Copy)]
 pub struct MemoryOptions {
-    /// Payload bytes that may wait for the feeds' owner to poll; further publications are refused
+    /// Bytes that may wait for the feeds' owner to poll; further publications are refused
     /// as overloaded. The owner always polls, so this is a guard, not a working size.
     pub pending_bytes: usize,
 }
@@ -71,10 +72,12 @@ impl Shared {
 
 impl MemoryBus {
     /// The bus and its feeds.
-    pub(crate) fn new(options: MemoryOptions) -> (Self, MemoryFeeds) {
+    pub(crate) fn new(options: MemoryOptions, metrics: Option<BusMetrics>) -> (Self, MemoryFeeds) {
+        let mut rooms = MemoryRooms::new(options.pending_bytes);
+        rooms.presence.metrics = metrics;
         let shared = Arc::new(Shared {
             clock: MemoryClock::start(),
-            rooms: Mutex::new(MemoryRooms::new(options.pending_bytes)),
+            rooms: Mutex::new(rooms),
             orders: Mutex::default(),
             tickets: Mutex::default(),
             ready: Notify::new(),

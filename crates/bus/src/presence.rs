@@ -17,6 +17,7 @@ mod reaping;
 mod scan;
 #[cfg(test)]
 mod script_tests;
+mod seat_replies;
 mod sender;
 mod sending;
 #[cfg(test)]
@@ -30,7 +31,7 @@ use futures_util::stream::FuturesUnordered;
 use roomcast_metrics::BusMetrics;
 use roomcast_protocol::{ConnectionId, RoomName};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::api::{Departure, PresenceMember, PresencePolicy, PresenceReply};
 use crate::event_queue::EventQueue;
@@ -121,10 +122,9 @@ impl PresenceStore {
         &self.lists
     }
 
-    /// Connections of all nodes.
+    /// Connections of all nodes, at most 5 s old.
     pub(crate) fn online(&self) -> Option<u64> {
-        let lease = self.lease.borrow();
-        (lease.advances > 0).then_some(lease.details.connections)
+        self.lease.borrow().online(Instant::now())
     }
 
     pub(crate) async fn flush(&self, limit: Duration) {

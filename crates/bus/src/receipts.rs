@@ -50,7 +50,7 @@ impl ReceiptStore {
         let words = |up: &LinkUp| {
             let mut words = vec![
                 "move".to_owned(),
-                millis(rules.age).to_string(),
+                millis(lifetime(rules.age)).to_string(),
                 self.push.to_owned(),
                 up.keys.channel(room),
                 rules.users.to_string(),
@@ -93,7 +93,7 @@ impl ReceiptStore {
         let words = |_: &LinkUp| {
             vec![
                 "look".to_owned(),
-                millis(age).to_string(),
+                millis(lifetime(age)).to_string(),
                 user.map(UserName::to_string).unwrap_or_default(),
                 kept.history_size.to_string(),
                 millis(kept.history_age).to_string(),
@@ -172,7 +172,10 @@ impl ReceiptStore {
                     Err(CallFailure::Split) if self.shards.exists(room).await == Some(false) => {
                         return Some(no_room());
                     }
-                    Err(CallFailure::Split) => self.shards.prepare_receipts(room).await,
+                    Err(CallFailure::Split) => {
+                        self.shards.prepare(room).await;
+                        self.shards.prepare_receipts(room).await;
+                    }
                     Err(_) => return None,
                 }
             }
@@ -190,6 +193,12 @@ impl ReceiptStore {
             .arg(words);
         command
     }
+}
+
+/// The time to live that keeps receipts for `age` after any publish: publishes prolong the keys of
+/// their room when a quarter of it is over.
+fn lifetime(age: Duration) -> Duration {
+    age.saturating_mul(4) / 3
 }
 
 /// Reads what all modes answer; `None` if it has another form.

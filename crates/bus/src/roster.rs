@@ -5,8 +5,8 @@ use hashbrown::HashMap;
 use roomcast_protocol::{ConnectionId, Data, Epoch, UserName};
 
 use crate::api::{
-    Departure, PresenceChange, PresenceCounts, PresenceEntry, PresenceList, PresenceMember,
-    PresenceMode, PresenceNews, PresencePolicy, PresenceStatus, PresenceStep,
+    ChangeTally, Departure, PresenceChange, PresenceCounts, PresenceEntry, PresenceList,
+    PresenceMember, PresenceMode, PresenceNews, PresencePolicy, PresenceStatus, PresenceStep,
 };
 
 /// Who is in one room.
@@ -15,6 +15,8 @@ pub(crate) struct Roster {
     counts: PresenceCounts,
     seats: HashMap<ConnectionId, PresenceMember>,
     people: HashMap<UserName, Person>,
+    /// How often `change` was called.
+    changes: u64,
     /// Whether only numbers are told.
     is_quiet: bool,
 }
@@ -49,11 +51,14 @@ pub(crate) struct RosterOutcome {
     pub(crate) news: Option<PresenceNews>,
     /// Users of the change whose grace runs, with its end.
     pub(crate) graces: Vec<(UserName, u64)>,
+    /// How many users changed.
+    pub(crate) tally: ChangeTally,
 }
 
 /// The steps of one change.
 struct Steps {
     list: Vec<PresenceStep>,
+    tally: ChangeTally,
     now: u64,
     grace: u64,
 }
@@ -65,12 +70,18 @@ impl Roster {
             counts: PresenceCounts { rev_epoch: Epoch(epoch), ..PresenceCounts::default() },
             seats: HashMap::new(),
             people: HashMap::new(),
+            changes: 0,
             is_quiet: false,
         }
     }
 
     pub(crate) fn counts(&self) -> PresenceCounts {
         self.counts
+    }
+
+    /// A number that is another one after each change.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// Whether neither a connection nor a user whose grace runs is left.
@@ -86,7 +97,8 @@ impl Roster {
         now: u64,
     ) -> RosterOutcome {
         let (before, grace) = (self.counts, policy.grace.as_millis() as u64);
-        let mut steps = Steps { list: Vec::new(), now, grace };
+        self.changes += 1;
+        let mut steps = Steps { list: Vec::new(), tally: ChangeTally::default(), now, grace };
         let mut touched: Vec<UserName> = Vec::new();
         for item in items {
             match item {
@@ -118,8 +130,11 @@ impl Roster {
         let grace = |user: UserName| Some((user.clone(), self.people.get(&user)?.leaving?));
         let graces = touched.into_iter().filter_map(grace).collect();
         let numbers = |counts: PresenceCounts| (counts.count, counts.users);
+        let tally = steps.tally;
         let said = steps.list.last().map_or(before, |step| step.counts);
-        let is_changed = numbers(before) != numbers(self.counts) || !steps.list.is_empty();
+        let is_changed = numbers(before) != numbers(self.counts)
+            || !steps.list.is_empty()
+            || self.is_quiet != was_quiet;
         let news = is_changed.then(|| match (self.is_quiet, was_quiet) {
             (true, _) => PresenceNews::Counts(self.counts),
             (false, true) => PresenceNews::Reset(self.counts),
@@ -130,10 +145,10 @@ impl Roster {
                 PresenceNews::Steps(steps.list)
             }
         });
-        RosterOutcome { news, graces }
+        RosterOutcome { news, graces, tally }
     }
 
-    /// The list, in its order.
+    /// The list, in any order.
     pub(crate) fn list(&self) -> PresenceList {
         let seated = self.seats.values().map(|seat| {
             let person = seat.user.as_ref().and_then(|user| self.people.get(user));
@@ -149,9 +164,7 @@ impl Roster {
             info: person.info.clone(),
             status: person.status,
         });
-        let mut entries: Vec<_> = seated.chain(leaving).collect();
-        entries.sort_by(|a, b| (&a.user, a.connection).cmp(&(&b.user, b.connection)));
-        PresenceList { counts: self.counts, entries }
+        PresenceList { counts: self.counts, entries: seated.chain(leaving).collect() }
     }
 
     fn come(&mut self, mut member: PresenceMember, is_shown: bool, steps: &mut Steps) {
@@ -168,6 +181,8 @@ impl Roster {
                 }
                 if *before != member {
                     self.counts.rev += 1;
+                    steps.tally.infos += u64::from(before.info != member.info);
+                    steps.tally.statuses += u64::from(before.status != member.status);
                     steps.add(self.counts, shown(None, Some(member.connection), &member));
                 }
             }
@@ -184,6 +199,7 @@ impl Roster {
             self.people.insert(user.clone(), person);
             self.counts.users += 1;
             self.counts.rev += 1;
+            steps.tally.joined += 1;
             let joined = PresenceChange::Joined { user, info, time: steps.now };
             return steps.add(self.counts, joined);
         };
@@ -218,6 +234,8 @@ impl Roster {
         if (status, &info) == (person.status, &person.info) {
             return;
         }
+        steps.tally.infos += u64::from(info != person.info);
+        steps.tally.statuses += u64::from(status != person.status);
         (person.status, person.info) = (status, info.clone());
         self.counts.rev += 1;
         let user = Some(user.clone());
@@ -229,6 +247,7 @@ impl Roster {
         let Some(person) = self.people.remove(user) else { return };
         self.counts.users -= 1;
         self.counts.rev += 1;
+        steps.tally.left += 1;
         let (user, info, time) = (user.clone(), person.info, steps.now);
         steps.add(self.counts, PresenceChange::Left { user, info, time });
     }

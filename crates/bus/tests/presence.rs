@@ -5,6 +5,7 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
@@ -12,7 +13,7 @@ use roomcast_bus::{
     Bus, MemoryOptions, PresenceMember, PresenceMode, PresencePolicy, RedisOptions,
 };
 use roomcast_bus::{PresenceCounts, PresenceStatus};
-use roomcast_metrics::Metrics;
+use roomcast_metrics::{Metrics, PresenceChangeKind};
 use roomcast_protocol::Data;
 use roomcast_testkit::{RedisCluster, RedisServer, Sentinels};
 use support::presence::*;
@@ -28,6 +29,10 @@ const CASES: &[(&str, Case)] = &[
     ("an exit supersedes an enter", |n| Box::pin(an_exit_supersedes(n))),
     ("a big room tells numbers", |n| Box::pin(a_big_room_tells_numbers(n))),
     ("nothing is kept by reading", |n| Box::pin(reading_keeps_nothing(n))),
+    ("a list has what came before it was asked for", |n| Box::pin(a_list_after(n))),
+    ("those who ask together get one list", |n| Box::pin(one_list(n))),
+    ("changes are counted", |n| Box::pin(changes_are_counted(n))),
+    ("a policy alone is told", |n| Box::pin(a_policy_alone_is_told(n))),
     ("a crowd comes and goes", |n| Box::pin(a_crowd_comes_and_goes(n))),
 ];
 
@@ -49,8 +54,9 @@ async fn all_on(options: RedisOptions) {
 #[tokio::test]
 async fn memory_keeps_the_contract() {
     all(async |_| {
-        let (bus, feeds) = Bus::memory(MemoryOptions::default());
-        PresenceNode::new(bus, feeds, Metrics::new())
+        let metrics = Metrics::new();
+        let (bus, feeds) = Bus::memory_counted(MemoryOptions::default(), metrics.bus.clone());
+        PresenceNode::new(bus, feeds, metrics)
     })
     .await;
 }
@@ -137,10 +143,10 @@ async fn info_and_status(node: PresenceNode) {
     assert_eq!(node.show(&room, member(9, "ann")).await, None, "it is not in the room");
     node.until(&room, |heard| heard.times("ann away") == 1).await;
     assert_eq!(node.heard(&room).words, ["+ann", "ann active", "ann away"]);
-    let list = node.bus.presence_list(&room).await.unwrap();
+    let list = node.bus.presence_list(&room, None).await.unwrap();
     assert_eq!(list.entries.len(), 3);
-    for entry in list.entries {
-        assert_eq!((entry.info, entry.status), (packed.clone(), PresenceStatus::Away));
+    for entry in &list.entries {
+        assert_eq!((&entry.info, entry.status), (&packed, PresenceStatus::Away));
     }
 }
 
@@ -194,7 +200,68 @@ async fn a_big_room_tells_numbers(node: PresenceNode) {
 async fn reading_keeps_nothing(node: PresenceNode) {
     let room = room("a");
     assert_eq!(node.bus.presence_counts(&room).await.unwrap(), PresenceCounts::default());
-    assert_eq!(node.bus.presence_list(&room).await.unwrap(), Default::default());
+    assert_eq!(node.bus.presence_list(&room, None).await.unwrap(), Default::default());
+}
+
+/// Lists are shared for a second; one who came within it gets one that has all before its coming.
+async fn a_list_after(node: PresenceNode) {
+    let room = room("a");
+    node.open(&room).await;
+    for id in 1..=4 {
+        node.enter(&room, member(id, &format!("u{id}"))).await;
+        let since = Some(tokio::time::Instant::now());
+        let list = node.bus.presence_list(&room, since).await.unwrap();
+        assert_eq!((list.entries.len() as u64, list.counts.count), (id, id));
+        let shared = node.bus.presence_list(&room, None).await.unwrap();
+        assert_eq!(shared.entries.len() as u64, id);
+    }
+}
+
+async fn one_list(node: PresenceNode) {
+    let room = room("a");
+    node.open(&room).await;
+    node.enter(&room, member(1, "ann")).await;
+    let list = || node.bus.presence_list(&room, None);
+    let (one, two) = tokio::join!(list(), list());
+    assert!(Arc::ptr_eq(&one.unwrap(), &two.unwrap()), "it is not copied");
+}
+
+async fn changes_are_counted(node: PresenceNode) {
+    use PresenceChangeKind::{Info, Joined, Left, Reset, Status};
+    let room = room("a");
+    node.open(&room).await;
+    node.enter(&room, member(1, "ann")).await;
+    node.enter(&room, member(2, "ann")).await;
+    let info = Some(Data::Json("1".to_owned().into()));
+    let shown = |status| PresenceMember { info: info.clone(), status, ..member(2, "ann") };
+    node.show(&room, shown(PresenceStatus::Active)).await.unwrap();
+    node.left(&room, 1);
+    node.show(&room, shown(PresenceStatus::Away)).await.unwrap();
+    for mode in [PresenceMode::Counts, PresenceMode::Events] {
+        let policy = PresencePolicy { mode, ..POLICY };
+        let entered = node.enter_by(&room, shown(PresenceStatus::Away), policy).await;
+        entered.await.unwrap().unwrap();
+    }
+    node.until(&room, |heard| heard.times("!") == 1).await;
+    node.left(&room, 2);
+    node.until(&room, |heard| heard.counts.users == 0).await;
+    let count = |kind| node.metrics.bus.presence_changes[kind].get();
+    eventually("the last call is answered", async || count(Left) == 1).await;
+    assert_eq!([Joined, Info, Status, Reset].map(count), [1, 1, 1, 1]);
+}
+
+/// Another policy of a room in which nothing else changes ends events, and brings them back.
+async fn a_policy_alone_is_told(node: PresenceNode) {
+    let room = room("a");
+    node.open(&room).await;
+    let first = node.enter(&room, member(1, "ann")).await;
+    for (mode, word) in [(PresenceMode::Counts, "#"), (PresenceMode::Events, "!")] {
+        let policy = PresencePolicy { mode, ..POLICY };
+        let again = node.enter_by(&room, member(1, "ann"), policy).await.await.unwrap();
+        assert_eq!(again.map(|counts| counts.rev), Some(first.rev));
+        node.until(&room, |heard| heard.times(word) == 1).await;
+    }
+    assert_eq!(node.heard(&room).words, ["+ann", "#", "!"]);
 }
 
 async fn a_crowd_comes_and_goes(node: PresenceNode) {
@@ -214,7 +281,7 @@ async fn a_crowd_comes_and_goes(node: PresenceNode) {
     }
     for room in &rooms {
         node.until(room, |heard| heard.counts.count == CROWD && heard.counts.users == CROWD).await;
-        let list = node.bus.presence_list(room).await.unwrap();
+        let list = node.bus.presence_list(room, None).await.unwrap();
         assert_eq!((list.entries.len() as u64, list.counts.count), (CROWD, CROWD));
         assert!(list.entries.is_sorted_by_key(|entry| (entry.user.clone(), entry.connection)));
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use roomcast_bus::RedisOptions;
+use roomcast_bus::{PresencePolicy, RedisOptions};
 use roomcast_metrics::PresenceChangeKind;
 use roomcast_protocol::RoomName;
 use roomcast_testkit::{Direction, Proxy, ProxyFault, RedisServer};
@@ -108,7 +108,7 @@ async fn a_grace_goes_on_when_its_node_dies() {
     let [one, two] = nodes::<2>(&server).await;
     let room = room("a");
     open_all(&[&one, &two], std::slice::from_ref(&room)).await;
-    let policy = roomcast_bus::PresencePolicy { grace: Duration::from_secs(12), ..POLICY };
+    let policy = PresencePolicy { grace: Duration::from_secs(12), ..POLICY };
     two.enter_by(&room, member(1, "ann"), policy).await.await.unwrap();
     two.ended(&room, 1);
     two.bus.presence_flush(SOON).await;
@@ -120,6 +120,46 @@ async fn a_grace_goes_on_when_its_node_dies() {
     }
     assert_eq!(one.heard(&room).words, ["+ann", "-ann"]);
     assert_eq!(one.list(&room).await, [""; 0]);
+}
+
+/// R: graces that run for long keep no other room's members: those of a dead node are out at once. A
+/// room that is found while they run is cleared after them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn long_graces_hold_no_other_room_up() {
+    let server = RedisServer::start();
+    let [one, two] = nodes::<2>(&server).await;
+    let (rooms, short) = (rooms(60), room("short"));
+    open_all(&[&one, &two], &rooms).await;
+    open_all(&[&one, &two], std::slice::from_ref(&short)).await;
+    let grace = |seconds| PresencePolicy { grace: Duration::from_secs(seconds), ..POLICY };
+    for (n, room) in rooms.iter().enumerate() {
+        two.enter_by(room, member(n as u64, "ann"), grace(300)).await.await.unwrap().unwrap();
+    }
+    two.enter_by(&short, member(99, "bob"), grace(20)).await.await.unwrap().unwrap();
+    let names = keys_of("short");
+    let writers = names.presence.replace(":short:p", ":presence");
+    let dead: Vec<String> = server.ask(&["SMEMBERS", &writers]).unwrap();
+    drop(two);
+    let deadline = Instant::now() + DEATH;
+    for room in rooms.iter().chain([&short]) {
+        while one.heard(room).counts.count > 0 {
+            assert!(Instant::now() < deadline, "{room}: {:?}", one.heard(room));
+            sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(one.heard(room).counts.users, 1, "its grace runs");
+    }
+    let index = format!("{writers}:{}", dead[0]);
+    let _: u64 = server.ask(&["ZADD", &index, "1", "found"]).unwrap();
+    while one.heard(&short).times("-bob") == 0 {
+        assert!(Instant::now() < deadline, "{:?}", one.heard(&short));
+        sleep(Duration::from_millis(20)).await;
+    }
+    let is_gone = async || {
+        let listed: Vec<String> = server.ask(&["ZRANGE", &index, "0", "-1"]).unwrap();
+        let known: u64 = server.ask(&["SISMEMBER", &writers, &dead[0]]).unwrap();
+        listed == [""] && known == 0
+    };
+    eventually("nothing of it is left there", is_gone).await;
 }
 
 /// A node on a thread of its own, which can be stopped.
@@ -250,7 +290,7 @@ async fn fifteen_thousand_members_come_and_die() {
         assert!(entered.await.unwrap().is_some());
     }
     one.until(&room, |heard| heard.counts.count == CROWD + 1).await;
-    let list = one.bus.presence_list(&room).await.unwrap();
+    let list = one.bus.presence_list(&room, None).await.unwrap();
     assert_eq!((list.entries.len() as u64, list.counts.users), (CROWD + 1, CROWD + 1));
     server.command(&["SLOWLOG", "RESET"]);
     drop(two);

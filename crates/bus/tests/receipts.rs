@@ -8,8 +8,8 @@ mod support;
 use std::time::Duration;
 
 use roomcast_bus::{
-    Bus, MemoryOptions, ReceiptError, ReceiptKind, ReceiptMarks, ReceiptMove, ReceiptRules,
-    RedisOptions, Retention, RoomOutline,
+    Bus, MemoryOptions, Publication, ReceiptError, ReceiptKind, ReceiptMarks, ReceiptMove,
+    ReceiptRules, RedisOptions, Retention, RoomOutline,
 };
 use roomcast_protocol::{ConnectionId, Epoch, Position, RoomName, Seq, UserName};
 use roomcast_testkit::{RedisCluster, RedisServer};
@@ -143,6 +143,64 @@ async fn a_redis_cluster_keeps_the_contract() {
     keep_the_contract(bus, listener).await;
 }
 
+/// Aged messages are found without being read: a look costs little in a room with a long history.
+#[tokio::test]
+async fn unread_messages_are_counted_without_reading_the_old_ones() {
+    const OLD: u64 = 4_000;
+    const NEW: u64 = 1_000;
+    let server = RedisServer::start();
+    let (bus, mut listener) = redis_bus(RedisOptions::new(server.url())).await;
+    let room = room("chat:1");
+    listener.open(&room).await;
+    publish(&bus, &room, 1).await;
+    let keys = keys_of("chat:1");
+    // Messages of a day long ago, and of now; the first ones of both are gone.
+    let fill = "local now = redis.call('TIME')[1] * 1000
+        for seq = 2, tonumber(ARGV[2]) do
+          local time = seq <= tonumber(ARGV[1]) and '1000' or string.format('%d', now)
+          redis.call('XADD', KEYS[2], seq .. '-0', 't', time, 'd', 'x')
+        end
+        for seq = 1, 100 do
+          redis.call('XDEL', KEYS[2], seq .. '-0', (seq + ARGV[1]) .. '-0')
+        end
+        return redis.call('HSET', KEYS[1], 'seq', ARGV[2], 'time', string.format('%d', now))";
+    let (old, last) = (OLD.to_string(), (OLD + NEW).to_string());
+    let _: u64 = server.ask(&["EVAL", fill, "2", &keys.meta, &keys.stream, &old, &last]).unwrap();
+    let kept = Retention { history_size: 10_000, ..RETENTION };
+    let before = calls(&server);
+    assert_eq!(outline(&bus, &room, "ann", kept).await.unread, NEW - 100);
+    let short = Retention { history_size: 50, ..kept };
+    assert_eq!(outline(&bus, &room, "ann", short).await.unread, 50);
+    let read = |calls: &std::collections::BTreeMap<String, u64>| calls.get("xrange").copied();
+    let made = read(&calls(&server)).unwrap_or(0) - read(&before).unwrap_or(0);
+    assert!(made <= 30, "{made} reads of the stream");
+    // All of it has aged.
+    let _: u64 = server.ask(&["HSET", &keys.meta, "time", "1000"]).unwrap();
+    let before = read(&calls(&server));
+    assert_eq!(outline(&bus, &room, "ann", kept).await.unread, 0);
+    assert_eq!(read(&calls(&server)), before);
+}
+
+/// A room of a version that knew no state, whose slot is on the move.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn positions_move_while_the_slot_of_an_old_room_does() {
+    let mut cluster = RedisCluster::start(3, 0);
+    let (bus, _listener) = redis_bus(RedisOptions::new(cluster.url())).await;
+    // No feed has it open: that would make its keys.
+    let room = room("chat:1");
+    let Position { epoch, .. } = publish(&bus, &room, 3).await;
+    let keys = keys_of("chat:1");
+    let slot = cluster.slot_of(&keys.meta);
+    let owner = cluster.owner_of(slot);
+    let _: u64 = cluster.servers()[owner].ask(&["DEL", &keys.state]).unwrap();
+    let on_its_way = cluster.begin_move(slot, (owner + 1) % 3);
+    tokio::task::block_in_place(|| cluster.move_keys(&on_its_way));
+    // Neither its receipts nor its state are anywhere.
+    let moved = advance(&bus, &room, 9, step("ann", epoch, 3, ReceiptKind::Read)).await;
+    assert_eq!(moved, Ok((3, 3)));
+    tokio::task::block_in_place(|| cluster.finish_move(on_its_way));
+}
+
 /// R: positions are cut to the parting of their epoch from the present one, and only then forward.
 #[tokio::test]
 async fn positions_are_cut_where_their_epoch_parted() {
@@ -207,6 +265,40 @@ async fn a_room_that_was_elsewhere_begins_without_receipts() {
     assert_eq!((told.last, told.received, told.read, told.epoch == old), (0, 0, 0, false));
     let kind: String = server.ask(&["TYPE", &keys.receipts]).unwrap();
     assert_eq!(kind, "zset");
+}
+
+/// What users confirmed lives as long after each publish as the room's own keys, also where users
+/// confirm nothing more.
+#[tokio::test]
+async fn publishes_and_readers_prolong_receipts() {
+    let server = RedisServer::start();
+    let (bus, mut listener) = redis_bus(RedisOptions::new(server.url())).await;
+    let (room, age) = (room("chat:1"), Duration::from_secs(3 * 24 * 60 * 60));
+    listener.open(&room).await;
+    let publish = async || {
+        bus.publish(room.clone(), Publication { keys_age: age, ..json("1") }).await.unwrap()
+    };
+    let epoch = publish().await.position.epoch;
+    let steps = [step("ann", epoch, 1, ReceiptKind::Read)];
+    bus.advance_receipts(&room, &steps, ReceiptRules { users: 9, age }).await.unwrap();
+    let keys = keys_of("chat:1");
+    let left = || -> u64 { server.ask(&["PTTL", &keys.receipts]).unwrap() };
+    let age = age.as_millis() as u64;
+    assert!(left() > age);
+    // Days without a confirmation, and then a publish, or a node that still has the room open.
+    let soon = || {
+        let _: usize = server.ask(&["PEXPIRE", &keys.receipts, "60000"]).unwrap();
+        let _: usize = server.ask(&["HSET", &keys.meta, "fresh", "1"]).unwrap();
+    };
+    soon();
+    publish().await;
+    assert!(left() > age);
+    soon();
+    let (other, mut second) = redis_bus(RedisOptions::new(server.url())).await;
+    second.open(&room).await;
+    assert!(left() > age);
+    drop(other);
+    assert_eq!(outline(&bus, &room, "ann", RETENTION).await.read, 1);
 }
 
 /// All users above the parting are cut in one step.

@@ -24,6 +24,8 @@ const CASES: &[(&str, Case)] = &[
     ("conditions on a key", |b, l| Box::pin(conditions(b, l))),
     ("keys and bytes are bounded", |b, l| Box::pin(bounds(b, l))),
     ("expired values count for nothing", |b, l| Box::pin(expiry(b, l))),
+    ("expired values make room at once", |b, l| Box::pin(room_at_once(b, l))),
+    ("expired values are removed a few at a time", |b, l| Box::pin(a_few_at_a_time(b, l))),
     ("expired values are removed once", |b, l| Box::pin(removed_once(b, l))),
     ("points are kept", |b, l| Box::pin(points(b, l))),
     ("retries change nothing", |b, l| Box::pin(retries(b, l))),
@@ -257,6 +259,70 @@ async fn expiry(bus: Bus, mut listener: Listener) {
     assert_eq!(shown(&state(&bus, &room).await), format!("p=6@{} q=6@{}", at + 3, at + 4));
 }
 
+/// What expired just after a scan counts for nothing either.
+async fn room_at_once(bus: Bus, _: Listener) {
+    const KEYS: u32 = 1_500;
+    let room = room("crowded");
+    let bounded = |publication| {
+        with(publication, |state| state.bounds = StateBounds { keys: KEYS, ..BOUNDS })
+    };
+    let short = |key: &str| with(bounded(set(key, "1")), |state| state.ttl_ms = Some(1));
+    let keys: Vec<String> = (1..KEYS).map(|number| format!("k{number}")).collect();
+    for some in keys.chunks(100) {
+        let all = some.iter().map(|key| bus.publish(room.clone(), bounded(set(key, "1"))));
+        assert!(join_all(all).await.iter().all(Result::is_ok));
+    }
+    for number in 0..20 {
+        let key = format!("short{number}");
+        let ack = bus.publish(room.clone(), short(&key)).await;
+        assert!(ack.is_ok(), "{number}: {ack:?}");
+        let is_gone = async || !state(&bus, &room).await.contains_key(&key);
+        eventually("it expires", is_gone).await;
+    }
+    // Nothing has expired: the room is full.
+    bus.publish(room.clone(), bounded(set("last", "1"))).await.unwrap();
+    let refused = bus.publish(room.clone(), bounded(set("more", "1"))).await;
+    assert_eq!(refused, Err(PublishError::StateFull));
+}
+
+/// One publish removes no more than it needs, by so many messages.
+async fn a_few_at_a_time(bus: Bus, mut listener: Listener) {
+    const KEYS: u64 = 600;
+    let room = room("tokens");
+    listener.open(&room).await;
+    let bounded = |publication, ttl_ms| {
+        let edit = |state: &mut StateChange| {
+            state.bounds = StateBounds { keys: KEYS as u32, ..BOUNDS };
+            state.ttl_ms = ttl_ms;
+        };
+        with(publication, edit)
+    };
+    let keys: Vec<String> = (0..KEYS).map(|number| format!("k{number}")).collect();
+    for some in keys.chunks(100) {
+        let all =
+            some.iter().map(|key| bus.publish(room.clone(), bounded(set(key, "1"), Some(2_000))));
+        assert!(join_all(all).await.iter().all(Result::is_ok));
+    }
+    eventually("all expire", async || state(&bus, &room).await.is_empty()).await;
+    let publish = async |key: &str| {
+        bus.publish(room.clone(), bounded(set(key, "2"), None)).await.map(|ack| ack.position.seq)
+    };
+    assert_eq!(publish("one").await, Ok(KEYS + 128 + 1));
+    // There is room for these.
+    for number in 1..128 {
+        assert_eq!(publish(&format!("more{number}")).await, Ok(KEYS + 128 + 1 + number));
+    }
+    assert_eq!(publish("next").await, Ok(KEYS + 128 + 128 + 128 + 1));
+    let heard = listener.up_to(&room, KEYS + 128 + 128 + 128 + 1).await;
+    let removed: std::collections::BTreeSet<_> = heard
+        .messages
+        .iter()
+        .filter(|message| message.remove)
+        .map(|message| message.state_key.as_ref().unwrap().as_str().to_owned())
+        .collect();
+    assert_eq!(removed.len(), 256, "each once");
+}
+
 async fn removed_once(bus: Bus, mut listener: Listener) {
     let room = room("leases");
     listener.open(&room).await;
@@ -366,16 +432,6 @@ async fn other_rooms(bus: Bus, _: Listener) {
     // State that is turned on later begins empty.
     bus.publish(room.clone(), set("a", "2")).await.unwrap();
     assert_eq!(shown(&state(&bus, &room).await), "a=2@2");
-}
-
-/// How often each command was called, scripts included.
-fn calls(server: &RedisServer) -> BTreeMap<String, u64> {
-    let stats: String = server.ask(&["INFO", "commandstats"]).unwrap();
-    let line = |line: &str| {
-        let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
-        Some((name.to_owned(), rest.split(',').next()?.parse().ok()?))
-    };
-    stats.lines().filter_map(line).collect()
 }
 
 #[tokio::test]

@@ -425,7 +425,8 @@ async fn a_certificate_is_verified_for_the_name_that_is_given() {
 const RULE: &str = "on >geheim ~roomcast:version ~roomcast:layout ~{roomcast:* &roomcast:probe:* &{roomcast:* -@all \
     +info +ping +evalsha +script|load +publish +subscribe +unsubscribe +unwatch +get +set +time +hget +hset \
     +hmget +hdel +hlen +hgetall +xadd +xrange +xrevrange +xtrim +unlink +pexpire +hscan +sadd +srem +smembers \
-    +zadd +zscore +zcard +zrange +zrem +zscan";
+    +zadd +zscore +zcard +zcount \
+    +zrange +zrem +zscan";
 const RULE_IN_A_CLUSTER: &str = "+spublish +ssubscribe +sunsubscribe +cluster|nodes +asking";
 const RULE_FOR_REPLICAS: &str = "+wait";
 

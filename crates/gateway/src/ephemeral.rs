@@ -10,12 +10,23 @@ use crate::form::Form;
 
 /// Something for the members of a room.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "each item has an Arc of its own")]
 pub(crate) enum EphemeralItem {
     /// A frame.
     Frame(EphemeralFrame),
     /// Those that follow who is in the room are to ask for the list again, each after a random part
     /// of so many ms.
     ListReset { room: RoomName, spread_ms: u64 },
+}
+
+impl EphemeralItem {
+    /// Whether it is kept where signals are dropped.
+    pub(crate) fn is_needed(&self) -> bool {
+        match self {
+            Self::Frame(frame) => frame.is_needed(),
+            Self::ListReset { .. } => true,
+        }
+    }
 }
 
 /// A frame, with its receivers.
@@ -37,7 +48,7 @@ pub(crate) struct Audience {
 /// Who may be in an audience.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AudienceMembers {
-    /// All members. It is dropped for those that are behind.
+    /// All members. For those that are behind it is dropped, unless it is needed.
     All,
     /// Those that follow who is in the room. One for which it is dropped is to ask for the list again.
     Listeners,
@@ -50,6 +61,17 @@ impl EphemeralFrame {
 
     pub(crate) fn audience(&self) -> &Audience {
         &self.audience
+    }
+
+    /// Whether it is kept where signals are dropped: changes of the list, and the end of a typing, as
+    /// no later frame says it again.
+    pub(crate) fn is_needed(&self) -> bool {
+        self.audience.members == AudienceMembers::Listeners || self.ends_typing()
+    }
+
+    /// Whether it says that a typing has ended.
+    pub(crate) fn ends_typing(&self) -> bool {
+        matches!(self.frame, ServerFrame::Typing { active: false, .. })
     }
 
     /// The frame itself.

@@ -10,6 +10,7 @@ mod commands;
 mod driver;
 mod ledger;
 mod opening;
+mod owed;
 #[cfg(test)]
 mod peek;
 mod people;
@@ -26,4 +27,4 @@ pub(crate) use backfill_page::BackfillPage;
 pub(crate) use backfill_page::BackfillRange;
 pub(crate) use commands::{BackfillAnswer, HubCommand, HubHandle, WorkerEvent};
 pub(crate) use driver::{Hub, now_ms};
-pub(crate) use worker_queue::{QueuedBytes, worker_queue};
+pub(crate) use worker_queue::{QueuedBytes, question_way, worker_queue};

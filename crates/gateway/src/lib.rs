@@ -10,6 +10,7 @@ mod address_limits;
 mod api;
 mod auth;
 mod connection;
+mod data_size;
 mod drain;
 mod ephemeral;
 mod fault;

@@ -2,15 +2,15 @@
 //! so that a member who stays is listed exactly once, whatever list each page is of. Pure.
 
 use roomcast_bus::{PresenceEntry, PresenceList};
-use roomcast_protocol::{ConnectionId, Data, MAX_PAGE_MEMBERS, Member, UserName};
+use roomcast_protocol::{ConnectionId, MAX_PAGE_MEMBERS, Member, UserName};
+
+use crate::data_size::data_bytes;
 
 /// Bytes of one page, and what an entry has beside its names and info.
 const PAGE_BYTES: usize = 64 * 1024;
 const ENTRY_BYTES: usize = 96;
 /// Bytes of the answer beside its entries.
 const HEAD_BYTES: usize = 1024;
-/// A byte of MessagePack data has so many in JSON at most: a byte of binary data in Base64, escapes.
-const TRANSCODED_GROWTH: usize = 6;
 
 /// Where a page begins: after this user's connection of this id.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,17 +73,15 @@ impl ListPage {
 /// Bytes of an entry in any encoding, at most.
 fn size(entry: &PresenceEntry) -> usize {
     let user = entry.user.as_ref().map_or(0, |user| user.as_str().len());
-    let info = match &entry.info {
-        None => 0,
-        Some(Data::Json(bytes)) => bytes.len(),
-        Some(Data::MsgPack(bytes)) => bytes.len() * TRANSCODED_GROWTH,
-    };
-    ENTRY_BYTES + user + info
+    // In JSON a quotation mark or a backslash in a name takes two bytes.
+    ENTRY_BYTES + 2 * user + entry.info.as_ref().map_or(0, data_bytes)
 }
 
 #[cfg(test)]
 mod tests {
-    use roomcast_protocol::PresenceStatus;
+    use roomcast_protocol::{
+        Data, Encoding, PresenceCounts, PresenceStatus, RoomName, ServerFrame,
+    };
 
     use super::*;
 
@@ -137,5 +135,26 @@ mod tests {
         assert!(ListPage::of(&list(Vec::new()), None).members.is_empty());
         let mark = ListMark::of(&small.entries[0]);
         assert_eq!(ListPage::of(&small, Some(&mark)).members.len(), 1);
+    }
+
+    #[test]
+    fn a_page_has_64_kib_in_each_encoding() {
+        let mut members = list((0..3_000).map(|id| entry(Some("a"), Some(id), 0)).collect());
+        for entry in &mut members.entries {
+            entry.info = Some(Data::json(format!("[{}0.5]", "-0,".repeat(20))).unwrap());
+        }
+        let page = ListPage::of(&members, None);
+        let frame = ServerFrame::Members {
+            id: None,
+            room: RoomName::parse("a").unwrap(),
+            members: page.members,
+            counts: PresenceCounts::default(),
+            more: None,
+        };
+        for encoding in [Encoding::Json, Encoding::MsgPack] {
+            let mut bytes = Vec::new();
+            frame.encode(encoding, &mut bytes);
+            assert!(bytes.len() <= PAGE_BYTES, "{encoding:?}: {}", bytes.len());
+        }
     }
 }

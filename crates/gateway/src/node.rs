@@ -33,7 +33,7 @@ use crate::config::Config;
 use crate::drain::{CLOSE_TIMEOUT, Schedule};
 use crate::fault::InjectedFault;
 use crate::http::AdminNode;
-use crate::hub::{HubHandle, worker_queue};
+use crate::hub::{HubHandle, question_way, worker_queue};
 use crate::node_status::NodeStatus;
 use crate::payload_rules::{RuleBook, RulesError};
 use crate::peers::PeerDesk;
@@ -172,6 +172,7 @@ impl Node {
             (0..config.node.workers).map(|_| worker_queue()).unzip();
         let (hub, commands) = HubHandle::new();
         let peers = Arc::new(PeerDesk::new(config.node.id.clone()));
+        peers.ask_own_by(queues.len(), question_way(&queues));
         let channels = (queues, commands);
         let mut thread =
             HubThread::start(&config, &metrics, channels, watched.clone(), peers.clone()).await?;

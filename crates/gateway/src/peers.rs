@@ -1,12 +1,13 @@
 //! Questions between nodes: who has which connection, and a join or a leave on the node that has it.
-//! They are signals in a room of the nodes' own. It keeps the questions that wait for answers and
+//! They are signals in a room of the nodes' own; a node asks and answers itself without them, so that
+//! it does so while the bus is away. It keeps the questions that wait for answers and
 //! which nodes were heard lately; it knows no connection.
 
 mod book;
 mod join_options;
 mod words;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use roomcast_bus::{Bus, Ephemeral, EphemeralFate, Signal};
@@ -14,7 +15,7 @@ use roomcast_protocol::{Data, EventName, NodeId, RoomName};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
 use book::PeerBook;
-pub(crate) use join_options::join_by_backend;
+pub(crate) use join_options::{JoinOptionsFlaw, join_by_backend};
 pub(crate) use words::{ConnectionText, PeerAnswer, PeerQuestion, PeerRequest};
 use words::{PeerWord, node_named};
 
@@ -42,11 +43,48 @@ pub(crate) struct TooManyQuestions;
 pub(crate) struct PeerDesk {
     node: NodeId,
     book: Mutex<PeerBook>,
+    own: OnceLock<OwnWorkers>,
+}
+
+/// This node's workers, which answer for it.
+struct OwnWorkers {
+    count: usize,
+    ask: Box<dyn Fn(PeerQuestion) + Send + Sync>,
+}
+
+/// A question that is open. It is closed also where the task that asks is dropped: a socket that
+/// speaks HTTP may be ended at any time.
+struct AskedQuestion<'a> {
+    desk: &'a PeerDesk,
+    id: u64,
+}
+
+impl AskedQuestion<'_> {
+    fn close(&self) -> PeerAnswers {
+        self.desk.book().close(self.id, &self.desk.node)
+    }
+}
+
+impl Drop for AskedQuestion<'_> {
+    fn drop(&mut self) {
+        // Of one that is closed already nothing is left.
+        let _answers = self.close();
+    }
 }
 
 impl PeerDesk {
     pub(crate) fn new(node: NodeId) -> Self {
-        Self { node, book: Mutex::default() }
+        Self { node, book: Mutex::default(), own: OnceLock::new() }
+    }
+
+    /// Asks this node's workers, so many, by this way from now on.
+    pub(crate) fn ask_own_by(
+        &self,
+        count: usize,
+        ask: impl Fn(PeerQuestion) + Send + Sync + 'static,
+    ) {
+        // It is set once, when the node starts.
+        let _again = self.own.set(OwnWorkers { count, ask: Box::new(ask) });
     }
 
     fn book(&self) -> MutexGuard<'_, PeerBook> {
@@ -77,11 +115,17 @@ impl PeerDesk {
     ) -> Result<PeerAnswers, TooManyQuestions> {
         let deadline = Instant::now() + ANSWER_DEADLINE;
         let (id, mut told) = self.book().open(rand::random()).ok_or(TooManyQuestions)?;
+        let open = AskedQuestion { desk: self, id };
         let (id_text, node) = (format!("{id:016x}"), self.node.to_string());
         self.say(bus, &PeerWord::Question { id: id_text, node, about: about.written() });
+        if let Some(own) = self.own.get()
+            && self.book().gather(id, own.count, Instant::now())
+        {
+            (own.ask)(PeerQuestion { id, about });
+        }
         let whole = async {
             loop {
-                if self.book().is_answered(id, &self.node, Instant::now()) {
+                if self.book().is_answered(id, &self.node) {
                     return;
                 }
                 if told.recv().await.is_none() {
@@ -91,7 +135,7 @@ impl PeerDesk {
         };
         // Without all answers the others are named.
         let _in_time = timeout_at(deadline, whole).await;
-        Ok(self.book().close(id, &self.node, Instant::now()))
+        Ok(open.close())
     }
 
     /// A node said something in the nodes' room. A question is returned: each of so many workers of
@@ -109,7 +153,12 @@ impl PeerDesk {
                 None
             }
             PeerWord::Question { id, node, about } => {
-                self.book().hear(node_named(&node)?, now);
+                let node = node_named(&node)?;
+                // Its own questions went to its workers at once.
+                if node == self.node {
+                    return None;
+                }
+                self.book().hear(node, now);
                 let id = u64::from_str_radix(&id, 16).ok()?;
                 let about = PeerRequest::read(about)?;
                 self.book().gather(id, workers, now).then_some(PeerQuestion { id, about })
@@ -126,6 +175,9 @@ impl PeerDesk {
     pub(crate) fn part(&self, bus: &Bus, id: u64, part: PeerAnswer) {
         let whole = self.book().part(id, part);
         if let Some(answer) = whole {
+            if self.book().is_open(id) {
+                return self.book().answer_own(id, &self.node, answer);
+            }
             let (id, node) = (format!("{id:016x}"), self.node.to_string());
             self.say(bus, &PeerWord::Answer { id, node, answer });
         }
@@ -139,6 +191,28 @@ impl PeerDesk {
         let fate = bus.send_ephemeral(&RoomName::nodes(), Ephemeral::Signal(signal));
         if fate == EphemeralFate::Dropped {
             tracing::debug!("a word to the other nodes was dropped");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures_util::poll;
+    use roomcast_bus::MemoryOptions;
+    use roomcast_protocol::UserName;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_question_is_closed_when_its_asker_is_dropped() {
+        let (bus, _feeds) = Bus::memory(MemoryOptions::default());
+        let desk = PeerDesk::new(NodeId::parse("n").unwrap());
+        let about = || PeerRequest::Connections(UserName::parse("ann").unwrap());
+        for number in 0..1000 {
+            let mut asking = pin!(desk.ask(&bus, about()));
+            assert!(poll!(&mut asking).is_pending(), "{number}: there is space for it");
         }
     }
 }

@@ -15,9 +15,6 @@ use tokio::time::{Instant, sleep_until};
 pub(crate) use queue::ReceiptRequest;
 use queue::{ReceiptQueue, ReceiptWrite};
 
-/// Writes under way at a time: a crowd's confirmations of one room are few of them.
-const WRITES_AT_ONCE: usize = 64;
-
 /// The queue, shared by the node's threads.
 pub(crate) struct ReceiptDesk {
     bus: Bus,
@@ -48,13 +45,9 @@ impl ReceiptDesk {
     pub(crate) async fn follow(self: Arc<Self>) {
         let mut writes = FuturesUnordered::new();
         loop {
-            let due = if writes.len() < WRITES_AT_ONCE {
-                let due = self.queue().take_due(Instant::now());
-                writes.extend(due.into_iter().map(|write| self.write(write)));
-                self.queue().due()
-            } else {
-                None
-            };
+            let due = self.queue().take_due(Instant::now());
+            writes.extend(due.into_iter().map(|write| self.write(write)));
+            let due = self.queue().due();
             let next = async {
                 match due {
                     Some(due) => sleep_until(due).await,

@@ -13,10 +13,10 @@ mod view;
 mod write;
 
 pub(crate) use join::{
-    AfterJoin, JoinLookup, JoinReply, MemberWord, PendingJoin, PositionCheck, StartPoint,
-    start_point,
+    AfterJoin, JoinLookup, JoinReply, MemberWord, PendingJoin, PositionCheck, ReplacedJoin,
+    StartPoint, start_point, start_point_in_state,
 };
-pub(crate) use local_people::{JoinPresence, LocalPeople, ShownSelf};
+pub(crate) use local_people::{JoinPresence, LocalPeople, ShownSelf, ShownSource};
 pub(crate) use members::{MemberReader, Members, RoomMember};
 use pass::PassState;
 pub(crate) use pass::{CHUNK, write_chunk};

@@ -37,6 +37,7 @@ mod rates;
 mod requests;
 mod room_info;
 mod rooms;
+mod signal_pace;
 mod signals;
 mod state_readers;
 mod state_reads;
@@ -79,6 +80,7 @@ use hub_requests::HubClient;
 use judging::LargeJudge;
 use people::WaitingForNumbers;
 use rooms::LocalRooms;
+use signal_pace::SignalPace;
 use state_reads::StateReads;
 use work_queue::WorkQueue;
 
@@ -140,6 +142,8 @@ pub(crate) struct Worker {
     conflation: RefCell<Conflation>,
     /// A key has begun to wait.
     conflating: Notify,
+    /// Rooms of which signals wait for their pass.
+    signal_pace: RefCell<SignalPace>,
     /// The moment that rates count from.
     began: Instant,
     /// Whose TLS handshake goes on next.
@@ -178,6 +182,7 @@ impl Worker {
             page_tokens: PageTokens::default(),
             conflation: RefCell::default(),
             conflating: Notify::new(),
+            signal_pace: RefCell::default(),
             began: Instant::now(),
             handshake_turn: HandshakeTurn::default(),
             http_tasks: RefCell::default(),

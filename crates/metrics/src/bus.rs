@@ -53,6 +53,8 @@ pub struct BusMetrics {
     pub group_messages: Histogram,
     /// Publications whose outcome is unknown.
     pub publish_unknown: IntCounter,
+    /// Signals and typing that were taken and then dropped.
+    pub ephemeral_dropped: IntCounter,
     /// Publications refused because too many were waiting.
     pub overloaded: IntCounter,
     /// Feeds open.
@@ -126,6 +128,11 @@ impl BusMetrics {
             publish_unknown: families.counter(
                 "bus_publish_unknown_total",
                 "Publications whose outcome is unknown; told to their publishers.",
+            ),
+            ephemeral_dropped: families.counter(
+                "bus_ephemeral_dropped_total",
+                "Signals and typing that the bus took and then dropped: their primary is away, does \
+                 not answer, or too much waits for it.",
             ),
             overloaded: families.counter(
                 "bus_overloaded_total",

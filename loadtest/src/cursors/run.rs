@@ -1,15 +1,15 @@
-//! One run on one fresh node: cursors by the clock in the first room, messages by the clock in the
-//! others.
+//! One run on one fresh node: cursors by the clock in the first room, and messages in the others.
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
-use roomcast_protocol::{ClientFrame, EventName, ServerFrame};
+use anyhow::{Result, bail};
+use roomcast_protocol::{ClientFrame, EventName};
 use serde::Serialize;
 
+use super::others::OtherRooms;
 use super::{CursorMode, CursorsArgs, note, time};
 use crate::crowd::{Seat, gather};
-use crate::dialect::{Dialect, room_name, text_of};
+use crate::dialect::{Dialect, room_name};
 use crate::engine::{Engine, EngineBatch, LinkId, Wait, What};
 use crate::pace::Pace;
 use crate::reader::Depth;
@@ -18,9 +18,7 @@ use crate::server::Server;
 use crate::stats::{millis, percentile};
 
 /// How long what was sent may still be on its way.
-const SETTLE: Duration = Duration::from_millis(500);
-/// Bytes of a message's data.
-const MESSAGE_BYTES: usize = 64;
+pub(super) const SETTLE: Duration = Duration::from_millis(500);
 /// Bytes of a signal's data: two coordinates.
 const SIGNAL_BYTES: usize = 24;
 
@@ -53,14 +51,8 @@ struct CursorLoad<'a> {
     engine: Engine,
     /// The first ones have the cursors.
     cursors: Vec<LinkId>,
-    publisher: LinkId,
-    /// By link: whether it is in the first room.
-    in_first: Vec<bool>,
-    /// When each message was to go.
-    moments: Vec<Instant>,
     sent: u64,
     received: u64,
-    delays: Vec<Duration>,
 }
 
 pub(super) fn measure(
@@ -69,11 +61,14 @@ pub(super) fn measure(
     server: &Server,
     dialect: &Dialect,
 ) -> Result<CursorOutcome> {
+    let others = OtherRooms::gather(args, server, dialect)?;
     let mut load = CursorLoad::gather(args, server, dialect)?;
     let scrape = || Scrape::of(&server.door, server.addr);
     let before = (server.cpu_time()?, server.cpu_wait()?, scrape()?);
     let began = Instant::now();
-    load.run(args, mode)?;
+    others.begin(began)?;
+    load.run(args, mode, began)?;
+    let mut delays = others.end()?;
     let seconds = began.elapsed().as_secs_f64();
     let after = (server.cpu_time()?, server.cpu_wait()?, scrape()?);
     server.check()?;
@@ -84,8 +79,8 @@ pub(super) fn measure(
         let of = |scrape: &Scrape| scrape.sum("roomcast_signals_total", label);
         of(&after.2) - of(&before.2)
     };
-    load.delays.sort_unstable();
-    let delay = |share| millis(percentile(&load.delays, share));
+    delays.sort_unstable();
+    let delay = |share| millis(percentile(&delays, share));
     let outcome = CursorOutcome {
         signals: mode.name(),
         round,
@@ -96,7 +91,7 @@ pub(super) fn measure(
         dropped: counted("dropped"),
         cpu_seconds: spent(after.0, before.0),
         kept_waiting_percent: spent(after.1, before.1) * 100.0 / seconds,
-        deliveries: load.delays.len(),
+        deliveries: delays.len(),
         p50_ms: delay(0.5),
         p99_ms: delay(0.99),
         max_ms: delay(1.0),
@@ -107,35 +102,24 @@ pub(super) fn measure(
 
 impl<'a> CursorLoad<'a> {
     fn gather(args: &CursorsArgs, server: &Server, dialect: &'a Dialect) -> Result<Self> {
-        let seat = |rooms| Seat { dialect: dialect.clone(), rooms };
-        let first = (0..args.members).map(|_| seat(vec![0]));
-        let others = (0..args.rooms * args.cursors).map(|n| seat(vec![1 + n % args.rooms]));
-        let seats: Vec<Seat> = first.chain(others).chain([seat(Vec::new())]).collect();
+        let seat = || Seat { dialect: dialect.clone(), rooms: vec![0] };
+        let seats: Vec<Seat> = (0..args.members).map(|_| seat()).collect();
         let mut engine = Engine::new(&server.door)?;
         let links = gather(&mut engine, &seats)?;
-        let mut in_first = vec![false; links.iter().max().map_or(0, |last| last + 1)];
-        for &link in &links[..args.members] {
-            in_first[link] = true;
+        for &link in &links {
             engine.set_depth(link, Depth::Skim);
         }
         let cursors = links[..args.cursors].to_vec();
-        let publisher = *links.last().context("no publisher")?;
-        let (moments, delays) = (Vec::new(), Vec::new());
-        let (sent, received) = (0, 0);
-        Ok(Self { dialect, engine, cursors, publisher, in_first, moments, sent, received, delays })
+        Ok(Self { dialect, engine, cursors, sent: 0, received: 0 })
     }
 
-    fn run(&mut self, args: &CursorsArgs, mode: CursorMode) -> Result<()> {
-        let began = Instant::now();
-        let per_second = args.rate * args.cursors as f64;
-        let mut moving =
-            (mode != CursorMode::Still).then(|| Pace::new(began, per_second, time(args)));
-        let mut messages = Pace::new(began, args.messages, time(args));
+    fn run(&mut self, args: &CursorsArgs, mode: CursorMode, began: Instant) -> Result<()> {
+        let rate = args.rate * args.cursors as f64;
+        let mut moving = (mode != CursorMode::Still).then(|| Pace::new(began, rate, time(args)));
         let data = Some(self.dialect.encoding.payload("", SIGNAL_BYTES));
         let (room, event) = (room_name(0)?, EventName::parse("cursor")?);
         let signal = self.dialect.frame(&ClientFrame::Signal { id: None, room, event, data });
-        let mut batch = EngineBatch::default();
-        let mut end = None;
+        let (mut batch, end) = (EngineBatch::default(), began + time(args) + SETTLE);
         loop {
             let now = Instant::now();
             while moving.as_mut().and_then(|pace| pace.due(now)).is_some() {
@@ -143,26 +127,13 @@ impl<'a> CursorLoad<'a> {
                 self.engine.send(cursor, &signal)?;
                 self.sent += 1;
             }
-            while let Some(at) = messages.due(now) {
-                self.publish(args.rooms, at)?;
-            }
-            let is_over = messages.is_over() && moving.as_ref().is_none_or(Pace::is_over);
-            if is_over && *end.get_or_insert(now + SETTLE) <= now {
+            if now >= end {
                 return Ok(());
             }
-            let next = moving.as_ref().map_or(Duration::from_millis(1), |pace| pace.rest(now));
-            let rest = next.min(messages.rest(now)).min(Duration::from_millis(1));
-            self.engine.turn(Wait::precisely(rest), &mut batch)?;
+            let rest = moving.as_ref().map_or(Duration::MAX, |pace| pace.rest(now));
+            self.engine.turn(Wait::precisely(rest.min(Duration::from_millis(1))), &mut batch)?;
             self.absorb(&batch)?;
         }
-    }
-
-    fn publish(&mut self, rooms: usize, at: Instant) -> Result<()> {
-        let number = self.moments.len();
-        self.moments.push(at);
-        let data = self.dialect.encoding.payload(&format!("{number}|"), MESSAGE_BYTES);
-        let frame = self.dialect.publish(1 + number % rooms, data, None)?;
-        self.engine.send(self.publisher, &frame)
     }
 
     fn absorb(&mut self, batch: &EngineBatch) -> Result<()> {
@@ -171,17 +142,7 @@ impl<'a> CursorLoad<'a> {
                 What::Ended(why) => bail!("a client lost its link: {why}"),
                 What::Upgraded => {}
                 What::Counted { frames, .. } => self.received += u64::from(*frames),
-                What::Frame { .. } if self.in_first[arrival.link] => self.received += 1,
-                What::Frame { payload, .. } => {
-                    let frame = self.dialect.decode(&batch.bytes[payload.clone()])?;
-                    let ServerFrame::Message { message, .. } = frame else {
-                        bail!("a member received {frame:?}")
-                    };
-                    let text = String::from_utf8_lossy(text_of(&message.data)?).into_owned();
-                    let number: usize = text.split('|').next().unwrap_or_default().parse()?;
-                    let sent = self.moments.get(number).context("a message nobody sent")?;
-                    self.delays.push(arrival.at.saturating_duration_since(*sent));
-                }
+                What::Frame { .. } => self.received += 1,
             }
         }
         Ok(())

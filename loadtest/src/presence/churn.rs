@@ -37,7 +37,7 @@ pub(super) fn measure(args: &PresenceArgs, cores: &Cores, children: &Children) -
     let rooms = (0..args.rooms).map(|room| format!("load-{room}")).collect();
     let mut churn = Churn::new(&mut engine, &bench.dialect, rooms)?;
     let (calls, cpu) = (RedisCalls::of(&bench.redis)?, bench.cpu()?);
-    churn.run(&mut engine, args.rate, Duration::from_secs_f64(args.seconds), |_| Ok(()))?;
+    churn.run(&mut engine, args.rate, Duration::from_secs_f64(args.seconds))?;
     let (calls, after) = (RedisCalls::of(&bench.redis)?.since(&calls), bench.cpu()?);
     let cpu = [after[0] - cpu[0], after[1] - cpu[1]];
     let (table, found) = churn.outcome(args.members, cpu, &calls);
@@ -75,14 +75,8 @@ impl Churn {
         Ok(Self { dialect, rooms, guests, turn: 0, joins, leaves, late: 0, frames: 0, bytes: 0 })
     }
 
-    /// Changes at this rate for so long; `other` sees the frames of links that are no guests'.
-    pub(super) fn run(
-        &mut self,
-        engine: &mut Engine,
-        rate: f64,
-        time: Duration,
-        mut other: impl FnMut(ChurnStep<'_>) -> Result<()>,
-    ) -> Result<()> {
+    /// Changes at this rate for so long.
+    pub(super) fn run(&mut self, engine: &mut Engine, rate: f64, time: Duration) -> Result<()> {
         let mut pace = Pace::new(Instant::now(), rate, time);
         let mut batch = EngineBatch::default();
         let mut end = None;
@@ -100,10 +94,9 @@ impl Churn {
                     bail!("a join or leave was not answered within 15 s");
                 }
             }
-            other(ChurnStep::Turn(engine))?;
             let rest = pace.rest(now).min(Duration::from_millis(2));
             engine.turn(Wait::precisely(rest), &mut batch)?;
-            self.absorb(&batch, &mut other)?;
+            self.absorb(&batch)?;
         }
     }
 
@@ -131,11 +124,7 @@ impl Churn {
         engine.send(*link, &self.dialect.frame(&frame))
     }
 
-    fn absorb(
-        &mut self,
-        batch: &EngineBatch,
-        other: &mut impl FnMut(ChurnStep<'_>) -> Result<()>,
-    ) -> Result<()> {
+    fn absorb(&mut self, batch: &EngineBatch) -> Result<()> {
         let first = self.guests.first().context("no guests")?.0;
         for arrival in &batch.arrivals {
             let payload = match &arrival.what {
@@ -151,7 +140,6 @@ impl Churn {
             // Guests came one after the other, on links that follow each other.
             let guest = arrival.link.checked_sub(first).filter(|&guest| guest < self.guests.len());
             let Some((_, since, _)) = guest.map(|guest| &mut self.guests[guest]) else {
-                other(ChurnStep::Frame(arrival.link, arrival.at))?;
                 continue;
             };
             let delays = match self.dialect.decode(payload)? {
@@ -220,12 +208,4 @@ impl Churn {
         });
         (table, found)
     }
-}
-
-/// What others may do while guests come and go.
-pub(super) enum ChurnStep<'a> {
-    /// A turn begins.
-    Turn(&'a mut Engine),
-    /// A frame came on a link that is no guest's.
-    Frame(LinkId, Instant),
 }

@@ -7,83 +7,44 @@ use anyhow::{Context, Result, bail};
 use roomcast_protocol::{ClientFrame, JoinRoom, RequestId, RoomName, ServerFrame};
 use serde_json::json;
 
+use super::bystander::Bystander;
 use super::calls::RedisCalls;
-use super::churn::{Churn, ChurnStep};
+use super::churn::Churn;
 use super::{Part, PresenceArgs, PresenceBench, spread};
 use crate::children::Children;
 use crate::engine::{Engine, EngineBatch, LinkId, Wait, What};
 use crate::machine::Cores;
-use crate::people::{Guest, welcome};
+use crate::people::welcome;
 use crate::print;
 use crate::reader::Depth;
-use crate::stats::{digits, millis, percentile};
+use crate::stats::{digits, millis};
 
 /// How long a page may take.
 const PAGE_WITHIN: Duration = Duration::from_secs(10);
-/// Pause between two pings of the bystander.
-const PING_EVERY: Duration = Duration::from_millis(5);
 /// Handshakes under way at once.
 const AT_ONCE: usize = 64;
-
-/// A client in no room that asks for pongs: what it waits is what the node's only worker waits.
-struct Bystander {
-    link: LinkId,
-    ping: Vec<u8>,
-    /// When the ping was sent that is not answered.
-    sent: Option<Instant>,
-    next: Instant,
-    waits: Vec<Duration>,
-}
-
-impl Bystander {
-    fn step(&mut self, step: ChurnStep<'_>) -> Result<()> {
-        match step {
-            ChurnStep::Turn(engine) => {
-                let now = Instant::now();
-                if self.sent.is_none() && self.next <= now {
-                    engine.send(self.link, &self.ping)?;
-                    (self.sent, self.next) = (Some(now), now + PING_EVERY);
-                }
-            }
-            ChurnStep::Frame(link, at) if link == self.link => {
-                self.waits.extend(self.sent.take().map(|sent| at.saturating_duration_since(sent)));
-            }
-            ChurnStep::Frame(..) => {}
-        }
-        Ok(())
-    }
-
-    fn share(&mut self, share: f64) -> f64 {
-        self.waits.sort_unstable();
-        millis(percentile(&self.waits, share))
-    }
-}
 
 pub(super) fn measure(args: &PresenceArgs, cores: &Cores, children: &Children) -> Result<Part> {
     print::note(format_args!("large: {} members", args.large));
     let bench = PresenceBench::start(args, cores, "events", children)?;
     let mut engine = Engine::new(&bench.node.door)?;
-    let lone = [Guest { user: "bystander".to_owned(), joins: Vec::new() }];
-    let link = welcome(&mut engine, &bench.dialect, &lone, 1)?.links[0];
     let links = welcome(&mut engine, &bench.dialect, &spread(args.large, 1)?, AT_ONCE)?.links;
     links.iter().for_each(|&link| engine.set_depth(link, Depth::Skim));
-    let ping = bench.dialect.frame(&ClientFrame::Ping { id: Some(1) });
-    let waits = Vec::new();
-    let mut bystander = Bystander { link, ping, sent: None, next: Instant::now(), waits };
     let mut churn = Churn::new(&mut engine, &bench.dialect, vec!["load-0".to_owned()])?;
     // The room's own bookkeeping after the crowd is not what changes cost.
     super::idle::rest(&mut engine, Duration::from_secs(3))?;
+    let bystander = Bystander::start(&bench)?;
     let (calls, cpu) = (RedisCalls::of(&bench.redis)?, bench.cpu()?);
     let time = Duration::from_secs_f64(args.seconds);
-    churn.run(&mut engine, args.rate, time, |step| bystander.step(step))?;
+    churn.run(&mut engine, args.rate, time)?;
+    let waits = bystander.end()?;
     let (calls, after) = (RedisCalls::of(&bench.redis)?.since(&calls), bench.cpu()?);
     let cpu = [after[0] - cpu[0], after[1] - cpu[1]];
     let (mut table, mut found) = churn.outcome(args.large, cpu, &calls);
-    let (p99, longest) = (bystander.share(0.99), bystander.share(1.0));
-    bystander.waits.clear();
-    bystander.sent = None;
-    let list = read_list(&mut engine, &bench, links[0], &mut bystander)?;
-    let longest_of_list = bystander.share(1.0);
+    let (p99, longest) = (waits.share(0.99), waits.share(1.0));
+    let bystander = Bystander::start(&bench)?;
+    let list = read_list(&mut engine, &bench, links[0])?;
+    let longest_of_list = bystander.end()?.share(1.0);
     table.row([
         "another client's ping:".to_owned(),
         format!("p99 {} ms", digits(p99)),
@@ -118,12 +79,7 @@ struct ReadList {
     ms: f64,
 }
 
-fn read_list(
-    engine: &mut Engine,
-    bench: &PresenceBench,
-    link: LinkId,
-    bystander: &mut Bystander,
-) -> Result<ReadList> {
+fn read_list(engine: &mut Engine, bench: &PresenceBench, link: LinkId) -> Result<ReadList> {
     engine.set_depth(link, Depth::Whole);
     let room = JoinRoom::new(RoomName::parse("load-0")?).room;
     let began = Instant::now();
@@ -136,16 +92,13 @@ fn read_list(
         engine.send(link, &bench.dialect.frame(&frame))?;
         let asked = Instant::now();
         page = 'page: loop {
-            bystander.step(ChurnStep::Turn(engine))?;
-            engine.turn(Wait::Sleep(Duration::from_millis(1)), &mut batch)?;
+            engine.turn(Wait::Sleep(PAGE_WITHIN), &mut batch)?;
             for arrival in &batch.arrivals {
                 let What::Frame { payload, bytes } = &arrival.what else { continue };
-                let payload = &batch.bytes[payload.clone()];
                 if arrival.link != link {
-                    bystander.step(ChurnStep::Frame(arrival.link, arrival.at))?;
                     continue;
                 }
-                match bench.dialect.decode(payload)? {
+                match bench.dialect.decode(&batch.bytes[payload.clone()])? {
                     ServerFrame::Members { members, more, .. } => {
                         list.members += members.len();
                         list.pages += 1;

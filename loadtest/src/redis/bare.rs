@@ -13,10 +13,10 @@ use crate::resp::{Redis, Reply, RespConnection, push_command};
 
 /// How long the call may take to show.
 const SEEN_WITHIN: Duration = Duration::from_secs(10);
-/// Where the script's `ARGV[5]` stands in the call: EVALSHA, hash, number of keys, four keys, four
+/// Where the script's `ARGV[5]` stands in the call: EVALSHA, hash, number of keys, five keys, four
 /// arguments of all scripts. It is the node's incarnation; after it comes the group's number, which
 /// must grow.
-const INCARNATION: usize = 11;
+const INCARNATION: usize = 12;
 const GROUP: usize = INCARNATION + 1;
 
 /// The call as the node made it for one message.
@@ -48,7 +48,7 @@ impl Call {
             let words = words_of(&line);
             let about = |word: &Vec<u8>| find(word, room.as_bytes()).is_some();
             if words.first().is_some_and(|word| word == b"EVALSHA") && words.iter().any(about) {
-                if words.len() <= GROUP || words[2] != b"4" {
+                if words.len() <= GROUP || words[2] != b"5" {
                     bail!("the node's script call is not of the known form: {line}");
                 }
                 return Ok(Self { words, room });

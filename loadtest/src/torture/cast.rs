@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use roomcast_protocol::UserName;
+use roomcast_protocol::{RoomName, UserName};
 
 use super::TortureArgs;
 use super::author::Author;
+use super::backend::Backend;
 use super::checker::{Checker, MemberId};
 use super::client::{Line, Seat};
 use super::member::TortureMember;
 use super::past::Past;
+use super::people::People;
 use super::publisher::Publisher;
 use super::way::Way;
 use crate::dialect::{WireEncoding, room_name};
@@ -25,6 +27,10 @@ const BEHIND_PROXY: usize = 3;
 const FORGETS: usize = 8;
 /// One membership of a room of so many is a Rust client's, and one publisher.
 const RUST: usize = 4;
+
+/// Users for whom a backend publishes, and devices of each.
+pub(super) const USERS: usize = 3;
+const DEVICES: usize = 3;
 
 /// Who takes part, and where each connects.
 pub(super) struct Cast<'a> {
@@ -64,7 +70,23 @@ impl Cast<'_> {
                 }
             }
         }
+        for user in 0..USERS {
+            for device in 0..DEVICES {
+                let number = user + device;
+                let id =
+                    checker.enrol(self.args.rooms + user, format!("device {device} of u{user}"));
+                let way = self.way(number, &format!("u{user}"));
+                members.push(TortureMember::new(way, vec![(id, RoomName::parse("@me")?)], false));
+            }
+        }
         Ok((members, rooms, clients))
+    }
+
+    /// The backend that publishes for users, with its API key.
+    pub(super) fn backend(&self, key: String) -> Backend {
+        let users = (0..USERS).map(|user| (format!("u{user}"), self.args.rooms + user)).collect();
+        let (addrs, door) = (self.straight.to_vec(), Arc::clone(&self.door));
+        Backend { addrs, door, key, users }
     }
 
     /// The thin publishers of all rooms, and those that use the Rust client.
@@ -87,14 +109,25 @@ impl Cast<'_> {
         Ok((thin, authors))
     }
 
-    /// A reader of each room's history.
-    pub(super) fn readers(&self) -> Result<Vec<Past>> {
-        let reader = |room| {
-            let to = (self.straight.clone(), Arc::clone(&self.door));
-            let way = Way::new(to, encoding(room), format!("h{room}"));
-            Ok(Past::new(way, room_name(room)?))
+    /// The clients of rooms with presence and with state.
+    pub(super) fn people(&self, seed: u64) -> Result<People> {
+        let way = |addrs: Rc<[SocketAddr]>, number: usize, user: &str| {
+            Way::new((addrs, Arc::clone(&self.door)), encoding(number), user.to_owned())
         };
-        (0..self.args.rooms).map(reader).collect()
+        People::new((&self.straight, &self.fronts), &way, seed)
+    }
+
+    /// A reader of each room's history, and of each user's.
+    pub(super) fn readers(&self) -> Result<Vec<Past>> {
+        let reader = |room: usize| {
+            let to = (self.straight.clone(), Arc::clone(&self.door));
+            let (user, name) = match room.checked_sub(self.args.rooms) {
+                Some(user) => (format!("u{user}"), RoomName::parse("@me")?),
+                None => (format!("h{room}"), room_name(room)?),
+            };
+            Ok(Past::new(Way::new(to, encoding(room), user), name))
+        };
+        (0..self.args.rooms + USERS).map(reader).collect()
     }
 
     fn addrs(&self, number: usize) -> &Rc<[SocketAddr]> {

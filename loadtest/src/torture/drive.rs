@@ -104,6 +104,7 @@ impl Drive {
             self.load.publish(self.rate, CATCH_UP, Instant::now());
             self.turn(Some(news))?;
         }
+        self.load.people.calm();
         self.until(news, |drive| {
             drive.load.publish(drive.rate, CATCH_UP, Instant::now());
             drive.judges.repairs.is_whole()
@@ -127,6 +128,9 @@ impl Drive {
         self.until(news, |drive| {
             (0..members).all(|member| drive.judges.checker.is_caught_up(member))
         })?;
+        self.until(news, |drive| drive.load.people.is_settled())?;
+        let now = self.began.elapsed();
+        self.load.people.close(&mut self.judges.checker, now);
         Ok(())
     }
 

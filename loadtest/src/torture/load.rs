@@ -11,6 +11,7 @@ use super::journal::Entry;
 use super::judges::Judges;
 use super::member::TortureMember;
 use super::past::Past;
+use super::people::People;
 use super::publisher::Publisher;
 use super::turned_away::is_turned_away;
 use super::way::{Turn, Way};
@@ -27,6 +28,7 @@ enum Role {
     Member(usize),
     Publisher(usize),
     Past(usize),
+    Person(usize),
 }
 
 /// All thin clients.
@@ -38,6 +40,7 @@ pub(super) struct Load {
     pub(super) members: Vec<TortureMember>,
     pub(super) publishers: Vec<Publisher>,
     pub(super) pasts: Vec<Past>,
+    pub(super) people: People,
     /// Whose turn to publish it is.
     turn: usize,
     /// Messages that are due by the rate.
@@ -50,6 +53,7 @@ impl Load {
     pub(super) fn new(
         members: Vec<TortureMember>,
         publishers: Vec<Publisher>,
+        people: People,
         door: &Arc<Door>,
         seed: u64,
     ) -> Result<Self> {
@@ -61,6 +65,7 @@ impl Load {
             members,
             publishers,
             pasts: Vec::new(),
+            people,
             turn: 0,
             credit: 0.0,
             last: Instant::now(),
@@ -98,6 +103,10 @@ impl Load {
             self.tick_way(Role::Past(number), judges, now);
             self.pasts[number].tick(&mut self.engine, now.0);
         }
+        for number in 0..self.people.len() {
+            self.tick_way(Role::Person(number), judges, now);
+            self.people.tick(number, &mut self.engine, &mut judges.checker, now);
+        }
     }
 
     /// Waits for what the sockets bring; `absorb` takes it in.
@@ -126,8 +135,13 @@ impl Load {
                         self.fail(Rule::Door, role, why, judges, now.1);
                     }
                     let random = &mut self.random;
-                    let turn = way(&mut self.members, &mut self.publishers, &mut self.pasts, role)
-                        .ended(random, now.0);
+                    let turn = way(
+                        &mut self.members,
+                        &mut self.publishers,
+                        (&mut self.pasts[..], &mut self.people),
+                        role,
+                    )
+                    .ended(random, now.0);
                     self.turned(role, &turn, judges, now);
                 }
                 What::Upgraded | What::Counted { .. } => {}
@@ -169,13 +183,15 @@ impl Load {
     }
 
     fn tick_way(&mut self, role: Role, judges: &mut Judges, now: (Instant, Duration)) {
-        let way = way(&mut self.members, &mut self.publishers, &mut self.pasts, role);
+        let others = (&mut self.pasts[..], &mut self.people);
+        let way = way(&mut self.members, &mut self.publishers, others, role);
         let turn = way.tick(&mut self.engine, &mut self.random, now.0);
         self.turned(role, &turn, judges, now);
     }
 
     fn cut(&mut self, role: Role, judges: &mut Judges, now: (Instant, Duration)) {
-        let way = way(&mut self.members, &mut self.publishers, &mut self.pasts, role);
+        let others = (&mut self.pasts[..], &mut self.people);
+        let way = way(&mut self.members, &mut self.publishers, others, role);
         let turn = way.cut(&mut self.engine, &mut self.random, now.0);
         for known in self.roles.iter_mut().filter(|known| **known == Some(role)) {
             *known = None;
@@ -197,6 +213,7 @@ impl Load {
                 }
             }
             (Turn::Down, Role::Publisher(number)) => self.publishers[number].down(now.0),
+            (Turn::Down, Role::Person(number)) => self.people.down(number, now.0),
             _ => {}
         }
     }
@@ -227,6 +244,10 @@ impl Load {
                 }
             }
             Role::Past(number) => self.pasts[number].frame(payload, &mut self.engine, now.0)?,
+            Role::Person(number) => {
+                let to = (&mut self.engine, &mut judges.checker);
+                self.people.frame(number, payload, to, now)?;
+            }
         }
         Ok(())
     }
@@ -243,6 +264,7 @@ impl Load {
             }
             Role::Publisher(number) => Some(self.publishers[number].room),
             Role::Past(number) => Some(number),
+            Role::Person(_) => None,
         };
         let (who, what) = (format!("{role:?}"), what.to_owned());
         judges.checker.fail(rule, room, (who, what), now);
@@ -252,12 +274,13 @@ impl Load {
 fn way<'a>(
     members: &'a mut [TortureMember],
     publishers: &'a mut [Publisher],
-    pasts: &'a mut [Past],
+    (pasts, people): (&'a mut [Past], &'a mut People),
     role: Role,
 ) -> &'a mut Way {
     match role {
         Role::Member(number) => &mut members[number].way,
         Role::Publisher(number) => &mut publishers[number].way,
         Role::Past(number) => &mut pasts[number].way,
+        Role::Person(number) => people.way(number),
     }
 }

@@ -90,8 +90,7 @@ impl Repairs {
             return;
         }
         self.strike(member, room, now, |open| {
-            open.without[member]
-                && open.from.get(&content.publisher).is_some_and(|&from| content.number >= from)
+            open.from.get(&content.publisher).is_some_and(|&from| content.number >= from)
         });
     }
 
@@ -103,7 +102,8 @@ impl Repairs {
         counts: impl Fn(&Open) -> bool,
     ) {
         for open in &mut self.open {
-            if open.without[member] && counts(open) {
+            let is_without = open.without.get(member) == Some(&true);
+            if is_without && counts(open) {
                 open.without[member] = false;
                 open.left[room] -= 1;
                 if open.left[room] == 0 {

@@ -131,6 +131,7 @@ pub(super) fn report(args: &TortureArgs, seed: u64, drive: &Drive, logs: &Path) 
         table.row([name, count.to_string(), p50, p99, max, alone_p50, alone_p99, alone_max]);
     }
     print::out(format_args!("{table}"))?;
+    print::out(format_args!("{}", drive.load.people.text()))?;
     let renewed = drive.load.renewed();
     if args.door.renews() {
         let life = args.door.life().as_secs();

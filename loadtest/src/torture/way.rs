@@ -39,6 +39,8 @@ pub(super) struct Way {
     /// Pongs of this connection: how many seconds it has been alive.
     pub(super) pongs: u64,
     renewal: ThinRenewal,
+    /// The number of the node that it was last at, counted from 0.
+    pub(super) node: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -86,7 +88,8 @@ impl Way {
         user: String,
     ) -> Self {
         let state = State::Waiting { until: Instant::now() };
-        Self { addrs, door, encoding, user, state, pongs: 0, renewal: ThinRenewal::default() }
+        let renewal = ThinRenewal::default();
+        Self { addrs, door, encoding, user, state, pongs: 0, renewal, node: None }
     }
 
     /// How it talks.
@@ -141,10 +144,12 @@ impl Way {
             *heard = now;
         }
         Ok(match (frame, &mut self.state) {
-            (ServerFrame::Connected { time, expires, .. }, State::Opening { link, .. }) => {
+            (ServerFrame::Connected { node, time, expires, .. }, State::Opening { link, .. }) => {
                 self.renewal.ends(now, expires, time);
                 self.state = State::Live { link: *link, heard: now, pinged: now, moves: None };
                 self.pongs = 0;
+                let number = node.as_str().strip_prefix('n').and_then(|text| text.parse().ok());
+                self.node = number.map(|number: usize| number.saturating_sub(1));
                 Turn::Up
             }
             (ServerFrame::Reconnect { after_ms, .. }, State::Live { moves, .. }) => {
@@ -230,6 +235,13 @@ impl Way {
         if let State::Live { link, .. } = self.state {
             // Its end comes as an arrival, or as silence.
             let _ = engine.send(link, bytes);
+        }
+    }
+
+    /// Opens no connection before this time, if it has none.
+    pub(super) fn rest(&mut self, until: Instant) {
+        if let State::Waiting { .. } = self.state {
+            self.state = State::Waiting { until };
         }
     }
 

@@ -1,7 +1,7 @@
 //! The claims of a token, read from JSON. A claim of another shape is refused, never ignored;
 //! claims that this version does not know are ignored.
 
-use roomcast_protocol::{Data, RoomName, UserName};
+use roomcast_protocol::{Data, RoomKind, RoomName, UserName};
 use serde::Deserialize;
 use serde_json::Number;
 
@@ -64,9 +64,13 @@ impl Claims {
         let token_id = text(claims, "jti")?
             .map(|id| TokenId::parse(&id).ok_or(TokenError::Claim("jti")))
             .transpose()?;
-        let room = text(claims, "room")?
-            .map(|room| RoomName::parse(&room).map_err(|_| TokenError::Claim("room")))
-            .transpose()?;
+        // Rooms of the node's own need no token.
+        let application = |room: String| {
+            let room = RoomName::parse(&room).ok();
+            let room = room.filter(|room| room.kind() == RoomKind::Application);
+            room.ok_or(TokenError::Claim("room"))
+        };
+        let room = text(claims, "room")?.map(application).transpose()?;
         Ok(Self {
             user,
             expires,

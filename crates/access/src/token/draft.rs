@@ -90,8 +90,9 @@ mod tests {
     fn made(draft: &TokenDraft) -> AccessIdentity {
         let secret = [b's'; 32];
         let keys = KeySet::new(read_secrets(&secret).unwrap(), RemoteKeys::None);
+        let rules = TokenRules::default();
         let token = sign(&secret, &draft.claims().unwrap()).unwrap();
-        verify_connection(&token, &keys, &TokenRules::default(), 0).unwrap()
+        verify_connection(&token, &keys, &TokenRules { info_bytes: 64, ..rules }, 0).unwrap()
     }
 
     #[test]

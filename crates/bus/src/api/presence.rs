@@ -69,6 +69,13 @@ pub struct PresenceList {
     pub entries: Vec<PresenceEntry>,
 }
 
+impl PresenceList {
+    /// Puts the entries into their order.
+    pub(crate) fn sort(&mut self) {
+        self.entries.sort_by(|a, b| (&a.user, a.connection).cmp(&(&b.user, b.connection)));
+    }
+}
+
 /// What changed in a room's list of users.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PresenceChange {
@@ -115,16 +122,29 @@ pub struct PresenceStep {
 impl PresenceStep {
     /// What it holds of memory, roughly.
     pub(crate) fn bytes(&self) -> usize {
-        let info = match &self.change {
+        let (user, info) = match &self.change {
             Some(
-                PresenceChange::Joined { info, .. }
-                | PresenceChange::Left { info, .. }
-                | PresenceChange::Shown { info, .. },
-            ) => info.as_ref().map_or(0, Data::len),
-            None => 0,
+                PresenceChange::Joined { user, info, .. } | PresenceChange::Left { user, info, .. },
+            ) => (Some(user), info.as_ref()),
+            Some(PresenceChange::Shown { user, info, .. }) => (user.as_ref(), info.as_ref()),
+            None => (None, None),
         };
-        size_of::<Self>() + info
+        let user = user.map_or(0, |user| user.as_str().len());
+        size_of::<Self>() + user + info.map_or(0, Data::len)
     }
+}
+
+/// How many users a change of a room changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct ChangeTally {
+    /// Users that joined.
+    pub(crate) joined: u64,
+    /// Users that left.
+    pub(crate) left: u64,
+    /// Changes of what users show.
+    pub(crate) infos: u64,
+    /// Changes of their status.
+    pub(crate) statuses: u64,
 }
 
 /// News of an open room's presence, in the order of its feed.
@@ -139,6 +159,7 @@ pub enum PresenceNews {
     Reset(PresenceCounts),
 }
 
-/// Called once with a room's numbers after a member was written, or `None` where an exit of the same
-/// connection came first.
+/// Called once with a room's numbers after a member was written, or `None` where it will not be: an exit
+/// of the same connection came first, or it showed something else meanwhile. An enter is not replaced
+/// by what its connection shows.
 pub type PresenceReply = Box<dyn FnOnce(Option<PresenceCounts>) + Send>;

@@ -31,7 +31,8 @@ pub enum ReceiptKind {
 pub struct ReceiptRules {
     /// Users whose positions are kept.
     pub users: u32,
-    /// How long they are kept after the last one that was written.
+    /// How long they are kept at least: from the room's last publish on. Every look at one of them, and
+    /// every node that has the room open, prolongs it.
     pub age: Duration,
 }
 

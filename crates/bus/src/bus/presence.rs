@@ -1,9 +1,11 @@
 //! The handle's half for presence: who is in which room, on all nodes together. It only selects the
 //! kind of bus.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use roomcast_protocol::{ConnectionId, RoomName};
+use tokio::time::Instant;
 
 use super::{Bus, Kind};
 use crate::api::{
@@ -29,7 +31,8 @@ impl Bus {
         }
     }
 
-    /// Changes info and status of a member that entered. `reply` is called as for an enter.
+    /// Changes info and status of a member that entered. `reply` is called as for an enter, and with
+    /// `None` where the member shows something else before this was written.
     pub fn presence_show(&self, room: &RoomName, member: PresenceMember, reply: PresenceReply) {
         match &self.0 {
             Kind::Memory(bus) => bus.presence_put(room, member, None, reply),
@@ -53,16 +56,22 @@ impl Bus {
         }
     }
 
-    /// A room's list, at most a second old: those who ask meanwhile get the same one.
-    pub async fn presence_list(&self, room: &RoomName) -> Result<PresenceList, ReadError> {
+    /// A room's list, at most a second old and, if asked, read after `since`. Over Redis, and of a large
+    /// room in memory, it is made once a second at most: those who ask meanwhile get the same one, or
+    /// wait for the next.
+    pub async fn presence_list(
+        &self,
+        room: &RoomName,
+        since: Option<Instant>,
+    ) -> Result<Arc<PresenceList>, ReadError> {
         match &self.0 {
-            Kind::Memory(bus) => Ok(bus.presence_list(room)),
-            Kind::Redis(bus) => bus.presence().lists().list(room).await,
+            Kind::Memory(bus) => Ok(bus.presence_list(room, since).await),
+            Kind::Redis(bus) => bus.presence().lists().list(room, since).await,
         }
     }
 
-    /// Connections of all nodes together, at most 5 s old; `None` before the first lease table, and
-    /// of the bus in memory, where the node's own count is all there is.
+    /// Connections of all nodes together, at most 5 s old; `None` where Redis has not answered for
+    /// longer, and of the bus in memory, where the node's own count is all there is.
     pub fn online(&self) -> Option<u64> {
         match &self.0 {
             Kind::Memory(_) => None,

@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub(super) const DEAD_ADVANCES: u8 = 5;
 /// An advance less than this after the last counted one is not counted, in ms of Redis's clock:
 /// answers that were delayed and arrive together must not count as time.
-const COUNTED_STEP_MS: u64 = 900;
+pub(super) const COUNTED_STEP_MS: u64 = 900;
 
 /// One life of a node process in the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -2,20 +2,28 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use hashbrown::HashMap;
+use roomcast_metrics::{BusMetrics, PresenceChangeKind};
 use roomcast_protocol::{ConnectionId, RoomName, UserName};
+use tokio::time::{Instant, sleep_until};
 
 use super::MemoryBus;
 use super::rooms::MemoryRooms;
 use crate::api::{
-    Departure, FeedEvent, PresenceCounts, PresenceList, PresenceMember, PresenceNews,
+    ChangeTally, Departure, FeedEvent, PresenceCounts, PresenceList, PresenceMember, PresenceNews,
     PresencePolicy, PresenceReply, random_epoch,
 };
 use crate::roster::{Roster, RosterItem};
 
 /// Graces that end in one step, so that no step holds the lock for long.
 const GRACES_PER_STEP: usize = 64;
+/// Least time between two lists of a large room.
+const LIST_KEPT: Duration = Duration::from_secs(1);
+/// Entries of a list that costs so little that it is made again after each change.
+const SMALL_LIST: usize = 256;
 
 /// The rosters of all rooms.
 #[derive(Default)]
@@ -23,13 +31,35 @@ pub(crate) struct MemoryPresence {
     rooms: HashMap<RoomName, PresentRoom>,
     /// When each grace ends, in Unix ms.
     graces: BinaryHeap<Reverse<(u64, RoomName, UserName)>>,
+    /// Where changes are counted, if anywhere.
+    pub(super) metrics: Option<BusMetrics>,
 }
 
 struct PresentRoom {
     roster: Roster,
     policy: PresencePolicy,
+    /// The list that was made last.
+    listed: Option<MadeList>,
     /// What each connection last showed.
     shown: HashMap<ConnectionId, PresenceMember>,
+}
+
+/// A list, with the number of the room's changes and the time at which it was taken.
+#[derive(Clone)]
+struct MadeList {
+    list: Arc<PresenceList>,
+    changes: u64,
+    taken: Instant,
+}
+
+/// The answer to the question for a list.
+enum ListStep {
+    /// It is there.
+    Made(Arc<PresenceList>),
+    /// The question may be asked again at this time.
+    Later(Instant),
+    /// Its entries are here, in any order.
+    Unsorted(PresenceList, u64),
 }
 
 impl MemoryPresence {
@@ -45,6 +75,7 @@ impl MemoryPresence {
             let fresh = || PresentRoom {
                 roster: Roster::new(random_epoch().0),
                 policy,
+                listed: None,
                 shown: HashMap::new(),
             };
             self.rooms.entry_ref(room).or_insert_with(fresh).policy = policy;
@@ -60,8 +91,10 @@ impl MemoryPresence {
         };
         state.shown.insert(member.connection, member.clone());
         let item = if is_news { RosterItem::Show(member) } else { RosterItem::Keep(member) };
-        let news = state.roster.change([item], state.policy, now).news;
-        Some((state.roster.counts(), news))
+        let outcome = state.roster.change([item], state.policy, now);
+        let counts = state.roster.counts();
+        self.count(outcome.tally);
+        Some((counts, outcome.news))
     }
 
     fn exit(
@@ -79,7 +112,24 @@ impl MemoryPresence {
             self.graces.push(Reverse((at, room.clone(), user)));
         }
         self.drop_if_empty(room);
+        self.count(outcome.tally);
         outcome.news
+    }
+
+    fn count(&self, tally: ChangeTally) {
+        let Some(metrics) = &self.metrics else { return };
+        let changes = &metrics.presence_changes;
+        changes[PresenceChangeKind::Joined].inc_by(tally.joined);
+        changes[PresenceChangeKind::Left].inc_by(tally.left);
+        changes[PresenceChangeKind::Info].inc_by(tally.infos);
+        changes[PresenceChangeKind::Status].inc_by(tally.statuses);
+    }
+
+    /// A room's readers are told to read its list again.
+    pub(super) fn count_reset(&self) {
+        if let Some(metrics) = &self.metrics {
+            metrics.presence_changes[PresenceChangeKind::Reset].inc();
+        }
     }
 
     fn drop_if_empty(&mut self, room: &RoomName) {
@@ -101,6 +151,7 @@ impl MemoryPresence {
             if let Some(state) = self.rooms.get_mut(&room) {
                 let policy = state.policy;
                 let outcome = state.roster.change([RosterItem::Due(user)], policy, now);
+                self.count(outcome.tally);
                 news.extend(outcome.news.map(|news| (room.clone(), news)));
                 self.drop_if_empty(&room);
             }
@@ -113,14 +164,41 @@ impl MemoryPresence {
         self.rooms.get(room).map(|state| state.roster.counts()).unwrap_or_default()
     }
 
-    fn list(&self, room: &RoomName) -> PresenceList {
-        self.rooms.get(room).map(|state| state.roster.list()).unwrap_or_default()
+    /// A room's list for one that has missed what happened until `since`. The list of a large room may
+    /// be a second old otherwise.
+    fn list(&self, room: &RoomName, since: Option<Instant>, now: Instant) -> ListStep {
+        let Some(state) = self.rooms.get(room) else { return ListStep::Made(Arc::default()) };
+        let changes = state.roster.changes();
+        if let Some(MadeList { list, changes: known, taken }) = &state.listed {
+            let again = *taken + LIST_KEPT;
+            let is_kept = list.entries.len() > SMALL_LIST && now < again;
+            let is_after = since.is_none_or(|since| *taken > since);
+            match (*known == changes, is_kept) {
+                (false, true) if !is_after => return ListStep::Later(again),
+                (true, _) | (_, true) => return ListStep::Made(list.clone()),
+                (false, false) => {}
+            }
+        }
+        ListStep::Unsorted(state.roster.list(), changes)
+    }
+
+    /// Keeps a list for those that ask next, unless there is a newer one.
+    fn keep(&mut self, room: &RoomName, made: MadeList) {
+        let Some(state) = self.rooms.get_mut(room) else { return };
+        let is_newer = state.listed.as_ref().is_none_or(|known| known.changes < made.changes);
+        // The room may have begun again meanwhile.
+        if is_newer && state.roster.counts().rev_epoch == made.list.counts.rev_epoch {
+            state.listed = Some(made);
+        }
     }
 }
 
 impl MemoryRooms {
     fn tell_presence(&mut self, room: &RoomName, news: Option<PresenceNews>) {
         if let Some(news) = news.filter(|_| self.is_open(room)) {
+            if matches!(news, PresenceNews::Reset(_)) {
+                self.presence.count_reset();
+            }
             self.pending.push(room.clone(), FeedEvent::Presence(news));
         }
     }
@@ -168,7 +246,26 @@ impl MemoryBus {
         self.0.rooms().presence.counts(room)
     }
 
-    pub(crate) fn presence_list(&self, room: &RoomName) -> PresenceList {
-        self.0.rooms().presence.list(room)
+    pub(crate) async fn presence_list(
+        &self,
+        room: &RoomName,
+        since: Option<Instant>,
+    ) -> Arc<PresenceList> {
+        loop {
+            let taken = Instant::now();
+            let step = self.0.rooms().presence.list(room, since, taken);
+            match step {
+                ListStep::Made(list) => return list,
+                ListStep::Later(at) => sleep_until(at).await,
+                ListStep::Unsorted(mut list, changes) => {
+                    // Without the lock: it numbers all messages.
+                    list.sort();
+                    let list = Arc::new(list);
+                    let made = MadeList { list: list.clone(), changes, taken };
+                    self.0.rooms().presence.keep(room, made);
+                    return list;
+                }
+            }
+        }
     }
 }

@@ -10,7 +10,7 @@ use roomcast_protocol::{Lineage, Message, Position, Seq, UserName};
 use super::rate::RoomRate;
 use super::receipts::MemoryReceipts;
 use super::results::Results;
-use super::state::{MemoryState, removal};
+use super::state::{MemoryState, SCANS_PER_CALL, removal};
 use crate::api::{
     History, HistoryRange, HistoryRequest, Publication, PublishAck, PublishError, Retention,
     RoomOutline, RoomStateRead, StateAction, StateChange, random_epoch,
@@ -118,17 +118,19 @@ impl MemoryRoom {
         bytes: usize,
         now: u64,
     ) -> Result<(), PublishError> {
-        let here = Position { epoch: self.lineage.epoch, seq: self.last };
-        let refused = match self.values.judge(change, bytes, here, now) {
-            Err(PublishError::StateFull) => PublishError::StateFull,
-            other => return other,
-        };
-        let expired = self.values.expired(now);
-        if expired.is_empty() {
-            return Err(refused);
-        }
-        for key in expired {
-            self.store(removal(key, change.bounds), now);
+        for _ in 0..SCANS_PER_CALL {
+            let here = Position { epoch: self.lineage.epoch, seq: self.last };
+            match self.values.judge(change, bytes, here, now) {
+                Err(PublishError::StateFull) => {}
+                other => return other,
+            }
+            let expired = self.values.expired(now);
+            if expired.is_empty() {
+                break;
+            }
+            for key in expired {
+                self.store(removal(key, change.bounds), now);
+            }
         }
         let here = Position { epoch: self.lineage.epoch, seq: self.last };
         self.values.judge(change, bytes, here, now)

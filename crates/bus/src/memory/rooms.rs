@@ -25,7 +25,7 @@ const ROOMS_PER_EXPIRY: usize = 32;
 pub(crate) struct MemoryRooms {
     /// Events for the feeds.
     pub(crate) pending: PendingEvents,
-    /// Payload bytes that may wait in `pending`.
+    /// Bytes that may wait in `pending`.
     max_pending_bytes: usize,
     rooms: HashMap<RoomName, MemoryRoom>,
     /// Who is in which of them.
@@ -76,6 +76,7 @@ impl MemoryRooms {
         let counts = self.presence.counts(&name);
         if counts != PresenceCounts::default() {
             // Who entered before may have missed changes.
+            self.presence.count_reset();
             self.pending.push(name, FeedEvent::Presence(PresenceNews::Reset(counts)));
         }
     }

@@ -12,6 +12,11 @@ use crate::api::{
     Publication, PublishError, Retention, StateAction, StateBounds, StateChange, StateValue,
 };
 
+/// Expired values that one scan finds, as in `state.lua`.
+const FOUND_PER_SCAN: usize = 128;
+/// Scans for one publication.
+pub(crate) const SCANS_PER_CALL: usize = 4;
+
 /// The values of one room.
 #[derive(Default)]
 pub(crate) struct MemoryState {
@@ -101,10 +106,10 @@ impl MemoryState {
         self.values.insert(key.clone(), value);
     }
 
-    /// The keys whose values have expired.
+    /// Some of the keys whose values have expired: each is removed by a message.
     pub(crate) fn expired(&self, now: u64) -> Vec<Option<StateKey>> {
         let expired = self.values.iter().filter(|(_, value)| !value.is_live(now));
-        expired.map(|(key, _)| key.clone()).collect()
+        expired.map(|(key, _)| key.clone()).take(FOUND_PER_SCAN).collect()
     }
 
     /// The highest seq at which a key was removed.

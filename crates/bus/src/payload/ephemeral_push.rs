@@ -36,7 +36,8 @@ pub(crate) fn encode_ephemeral(ephemeral: &Ephemeral) -> Vec<u8> {
             let (encoding, data): (u8, &[u8]) = match data {
                 Some(Data::Json(bytes)) => (0, bytes),
                 Some(Data::MsgPack(bytes)) => (1, bytes),
-                None => (2, &[]),
+                // The serializer writes no bytes as an array, which no node reads as bytes.
+                None => (2, &[0]),
             };
             let (user, connection) =
                 (user.as_ref().map(UserName::as_str), connection.map(|id| id.0));

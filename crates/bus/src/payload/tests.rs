@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::api::{Retention, StateBounds, StateChange};
+use crate::api::{Retention, Signal, StateBounds, StateChange, TypingWord, Writer};
 
 /// How much state a room of these tests keeps.
 const BOUNDS: StateBounds =
@@ -139,4 +139,29 @@ fn unknown_kinds_are_ignored_or_missing() {
     }
     let empty = RoomPush::Messages(Epoch(1), Vec::new());
     assert_eq!(read(b"M 0000000000000001 1 1\n"), empty);
+}
+
+#[test]
+fn what_is_ephemeral_is_read_as_it_was_sent() {
+    let user = UserName::parse("ann").ok();
+    let event = roomcast_protocol::EventName::parse("wave").unwrap();
+    let connection = Some(ConnectionId(7));
+    let json = Some(Data::Json("{\"n\":1}".into()));
+    let packed = Some(Data::MsgPack(vec![0x81, 0xa1, b'n', 0xcc, 0xff].into()));
+    let mut all = Vec::new();
+    for data in [None, json, packed] {
+        for (user, connection) in [(user.clone(), connection), (None, None)] {
+            let (event, data) = (event.clone(), data.clone());
+            all.push(Ephemeral::Signal(Signal { user, connection, event, data }));
+        }
+    }
+    for active in [true, false] {
+        for writer in [Writer::User(user.clone().unwrap()), Writer::Connection(ConnectionId(7))] {
+            all.push(Ephemeral::Typing(TypingWord { writer, active }));
+        }
+    }
+    for ephemeral in all {
+        let push = encode_ephemeral(&ephemeral).into();
+        assert_eq!(decode_push(&push), RoomPush::Ephemeral(ephemeral));
+    }
 }

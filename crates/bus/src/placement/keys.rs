@@ -42,6 +42,8 @@ pub struct KeyNames {
     pub state: String,
     /// The sorted set of what users confirmed.
     pub receipts: String,
+    /// The hash of its members on all nodes.
+    pub presence: String,
 }
 
 /// The names of a room under a prefix (`bus.prefix`), in a database of a server.
@@ -57,10 +59,14 @@ pub fn room_names(prefix: &str, database: i64, room: &RoomName) -> RoomNames {
             results: names.results(),
             state: names.state(),
             receipts: names.receipts(),
+            presence: names.presence(),
         },
         channel: keys.channel(room),
     }
 }
+
+/// The end of the name of a room's receipts; `scripts/meta.lua` makes this name from that of meta.
+const RECEIPTS_SUFFIX: &str = "r";
 
 /// A room's keys, in the order in which the scripts take them.
 pub(crate) struct RoomKeys(String);
@@ -170,7 +176,7 @@ impl RoomKeys {
 
     /// What users confirmed; a sorted set that most rooms lack.
     pub(crate) fn receipts(&self) -> String {
-        format!("{}:r", self.0)
+        format!("{}:{RECEIPTS_SUFFIX}", self.0)
     }
 
     /// The newest value of each key of its state; a hash.
@@ -213,6 +219,16 @@ mod tests {
         assert_ne!(meta("}"), meta("%7D"));
         // No room's key is one of the deployment's.
         assert_ne!(meta("leases"), keys.leases());
+    }
+
+    #[test]
+    fn the_script_and_the_node_name_receipts_alike() {
+        let script = include_str!("../scripts/meta.lua");
+        assert!(script.contains(&format!("local RECEIPTS_SUFFIX = '{RECEIPTS_SUFFIX}'")));
+        let keys = Keyspace::new("rc");
+        let keys = keys.room(&room("a"));
+        let made = keys.meta().strip_suffix('m').map(|stem| format!("{stem}{RECEIPTS_SUFFIX}"));
+        assert_eq!(made, Some(keys.receipts()));
     }
 
     #[test]

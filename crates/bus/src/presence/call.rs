@@ -6,13 +6,17 @@ use redis::Value;
 use roomcast_protocol::{ConnectionId, Epoch, RoomName, UserName};
 
 use crate::api::{
-    Departure, PresenceCounts, PresenceMember, PresenceMode, PresencePolicy, PresenceStatus,
+    ChangeTally, Departure, PresenceCounts, PresenceMember, PresenceMode, PresencePolicy,
+    PresenceStatus,
 };
 use crate::leases::Incarnation;
 use crate::payload::presence_push::encode_info;
 
 /// Members or users in one call: Redis serves no other call meanwhile.
 pub(super) const ITEMS_PER_CALL: usize = 500;
+
+/// Added to a grace, so that the call comes after its end by Redis's clock.
+pub(super) const GRACE_MARGIN: Duration = Duration::from_millis(5);
 
 /// What a call changes of one member or user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,15 +147,6 @@ pub(super) struct RunningGrace {
     pub(super) user: UserName,
     /// How long it still runs.
     pub(super) left: Duration,
-}
-
-/// How many users a call changed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct ChangeTally {
-    pub(super) joined: u64,
-    pub(super) left: u64,
-    pub(super) infos: u64,
-    pub(super) statuses: u64,
 }
 
 /// A call that was done.

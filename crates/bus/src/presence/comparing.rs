@@ -17,8 +17,11 @@ impl PresenceDriver {
     /// A second passed.
     pub(super) fn tick(&mut self) {
         let now = Instant::now();
-        let desk = &self.desk;
-        self.upkeep.second(|room| desk.has(room));
+        // Without a writer nothing is compared.
+        if self.lease.borrow().writer(now).is_some() {
+            let desk = &self.desk;
+            self.upkeep.second(|room| desk.has(room));
+        }
         self.prolong(now);
     }
 

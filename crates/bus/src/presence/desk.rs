@@ -9,8 +9,9 @@ use hashbrown::HashMap;
 use roomcast_protocol::{ConnectionId, RoomName, UserName};
 use tokio::time::Instant;
 
-use super::call::{CallExtent, CallKind, PresenceCall};
+use super::call::{CallExtent, CallKind, GRACE_MARGIN, PresenceCall};
 use super::desk_room::DeskRoom;
+use super::seat_replies::SeatWord;
 use crate::api::{Departure, PresenceCounts, PresenceMember, PresencePolicy};
 use crate::leases::Incarnation;
 
@@ -18,8 +19,6 @@ use crate::leases::Incarnation;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// Longest pause.
 const MAX_PAUSE: Duration = Duration::from_secs(1);
-/// Added to a grace, so that the call comes after its end by Redis's clock.
-const GRACE_MARGIN: Duration = Duration::from_millis(5);
 
 /// What the driver does for a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,7 +100,8 @@ impl<R> Desk<R> {
         let state = self.rooms.entry_ref(room).or_insert_with(|| DeskRoom::new(None));
         state.policy = Some(policy);
         state.is_open |= is_open;
-        state.put(member, reply);
+        let superseded = state.put(member, SeatWord::Enter(reply));
+        self.answers.extend(superseded.map(|reply| (reply, None)));
         self.queue(room);
     }
 
@@ -110,10 +110,11 @@ impl<R> Desk<R> {
         let is_here = |state: &&mut DeskRoom<R>| {
             state.seats.get(&member.connection).is_some_and(|seat| seat.gone.is_none())
         };
-        match self.rooms.get_mut(room).filter(is_here) {
-            Some(state) => state.put(member, reply),
-            None => return self.answers.push((reply, None)),
-        }
+        let Some(state) = self.rooms.get_mut(room).filter(is_here) else {
+            return self.answers.push((reply, None));
+        };
+        let superseded = state.put(member, SeatWord::Show(reply));
+        self.answers.extend(superseded.map(|reply| (reply, None)));
         self.queue(room);
     }
 
@@ -202,8 +203,8 @@ impl<R> Desk<R> {
         while let Some(room) = self.ready.pop_front() {
             let Some(state) = self.rooms.get_mut(&room) else { continue };
             state.is_queued = false;
-            let may_have_more = state.is_empty() && state.scans > 0;
-            if state.flight.is_some() || may_have_more {
+            let awaits_scan = state.is_empty() && state.scans > 0;
+            if state.flight.is_some() || awaits_scan {
                 continue;
             }
             if state.is_empty() && !state.may_be_indexed {

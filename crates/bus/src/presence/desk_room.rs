@@ -6,6 +6,7 @@ use hashbrown::{HashMap, HashSet};
 use roomcast_protocol::{ConnectionId, UserName};
 
 use super::call::{CallItem, ITEMS_PER_CALL, InfoUse};
+use super::seat_replies::{SeatReplies, SeatWord};
 use crate::api::{Departure, PresenceMember, PresencePolicy};
 use crate::leases::Incarnation;
 
@@ -20,8 +21,7 @@ pub(super) struct DeskSeat<R> {
     /// Whether Redis may know it.
     is_sent: bool,
     info_use: InfoUse,
-    /// Those who wait until it is written.
-    pub(super) replies: Vec<R>,
+    replies: SeatReplies<R>,
 }
 
 /// A call that has no outcome yet.
@@ -29,7 +29,7 @@ pub(super) struct DeskSeat<R> {
 pub(super) struct Flight<R> {
     pub(super) number: u64,
     seats: Vec<ConnectionId>,
-    replies: Vec<(ConnectionId, R)>,
+    replies: Vec<(ConnectionId, SeatReplies<R>)>,
     dues: Vec<UserName>,
 }
 
@@ -90,8 +90,8 @@ impl<R> DeskRoom<R> {
         }
     }
 
-    /// A connection comes, or shows something else.
-    pub(super) fn put(&mut self, member: PresenceMember, reply: R) {
+    /// A connection comes, or shows something else. Returns a reply that waits no more.
+    pub(super) fn put(&mut self, member: PresenceMember, word: SeatWord<R>) -> Option<R> {
         let connection = member.connection;
         let seat = self.seats.entry(connection).or_insert_with(|| DeskSeat {
             // An enter without info shows nothing new of a user that other connections show.
@@ -100,7 +100,7 @@ impl<R> DeskRoom<R> {
             gone: None,
             is_dirty: false,
             is_sent: false,
-            replies: Vec::new(),
+            replies: SeatReplies::new(),
         });
         if seat.gone.take().is_some() {
             seat.info_use = if member.info.is_some() { InfoUse::Show } else { InfoUse::Keep };
@@ -108,8 +108,9 @@ impl<R> DeskRoom<R> {
             seat.info_use = InfoUse::Show;
         }
         seat.member = member;
-        seat.replies.push(reply);
+        let superseded = seat.replies.add(word);
         self.soil(connection);
+        superseded
     }
 
     /// A connection goes. Returns those who waited for its enter.
@@ -117,14 +118,14 @@ impl<R> DeskRoom<R> {
         let Some(seat) = self.seats.get_mut(&connection).filter(|seat| seat.gone.is_none()) else {
             return Vec::new();
         };
-        let replies = std::mem::take(&mut seat.replies);
+        let replies = std::mem::replace(&mut seat.replies, SeatReplies::new());
         if seat.is_sent {
             seat.gone = Some(how);
             self.soil(connection);
         } else {
             self.seats.remove(&connection);
         }
-        replies
+        replies.into_all().collect()
     }
 
     fn soil(&mut self, connection: ConnectionId) {
@@ -135,8 +136,8 @@ impl<R> DeskRoom<R> {
         }
     }
 
-    /// Redis may not have this node's members: all are written again.
-    /// Its hash has this number.
+    /// Redis may not have this node's members: all are written again. `seen` is the number that the
+    /// room's hash has of them, or 0.
     pub(super) fn register(&mut self, seen: u64) {
         let all: Vec<_> = self.seats.keys().copied().collect();
         all.into_iter().for_each(|connection| self.soil(connection));
@@ -166,7 +167,7 @@ impl<R> DeskRoom<R> {
             is_dirty: false,
             is_sent: true,
             info_use: InfoUse::Keep,
-            replies: Vec::new(),
+            replies: SeatReplies::new(),
         };
         self.seats.insert(connection, seat);
         self.soil(connection);
@@ -219,8 +220,8 @@ impl<R> DeskRoom<R> {
             seat.is_dirty = false;
             seat.is_sent = true;
             flight.seats.push(connection);
-            let replies = std::mem::take(&mut seat.replies);
-            flight.replies.extend(replies.into_iter().map(|reply| (connection, reply)));
+            let replies = std::mem::replace(&mut seat.replies, SeatReplies::new());
+            flight.replies.push((connection, replies));
             match seat.gone {
                 None => items.push(CallItem::Here(seat.member.clone(), seat.info_use)),
                 Some(how) => {
@@ -260,20 +261,21 @@ impl<R> DeskRoom<R> {
         if self.dirty.is_empty() {
             self.replaces = None;
         }
-        flight.replies.into_iter().map(|(_, reply)| reply).collect()
+        flight.replies.into_iter().flat_map(|(_, replies)| replies.into_all()).collect()
     }
 
-    /// The call has no outcome. Returns those who waited for a connection that is gone.
+    /// The call has no outcome. Returns those who wait no more: the connection is gone, or has shown
+    /// something else.
     pub(super) fn lost(&mut self) -> Vec<R> {
         let Some(flight) = self.flight.take() else { return Vec::new() };
         flight.seats.into_iter().for_each(|connection| self.soil(connection));
         self.dues.extend(flight.dues);
         self.failures = self.failures.saturating_add(1);
         let mut superseded = Vec::new();
-        for (connection, reply) in flight.replies {
+        for (connection, replies) in flight.replies {
             match self.seats.get_mut(&connection).filter(|seat| seat.gone.is_none()) {
-                Some(seat) => seat.replies.push(reply),
-                None => superseded.push(reply),
+                Some(seat) => superseded.extend(seat.replies.restore(replies)),
+                None => superseded.extend(replies.into_all()),
             }
         }
         superseded

@@ -276,6 +276,27 @@ impl World {
     }
 }
 
+#[test]
+fn only_the_newest_of_what_a_member_shows_waits() {
+    let mut desk = Desk::new();
+    desk.write_as(Incarnation(1));
+    desk.enter(&room(0), member(1), POLICY, (false, 0));
+    (1..=1000).for_each(|reply| desk.show(&room(0), member(1), reply));
+    let answers = std::mem::take(&mut desk.answers);
+    assert_eq!(answers, (1..1000).map(|reply| (reply, None)).collect::<Vec<_>>());
+    // What a call has on its way comes back behind what is newer.
+    let now = Instant::now();
+    desk.opened(&room(0));
+    assert!(matches!(desk.next(), Some(DeskTask::Index(..))));
+    desk.indexed(&room(0), Incarnation(1), IndexOutcome::Done, now);
+    assert!(matches!(desk.next(), Some(DeskTask::Call(_))));
+    desk.show(&room(0), member(1), 1001);
+    desk.called(&room(0), Incarnation(1), CallOutcome::Lost, now);
+    assert_eq!(std::mem::take(&mut desk.answers), [(1000, None)]);
+    desk.exit(&room(0), ConnectionId(1), Departure::Left);
+    assert_eq!(std::mem::take(&mut desk.answers), [(0, None), (1001, None)]);
+}
+
 enum Outcome {
     Called(CallOutcome),
     Indexed(IndexOutcome),

@@ -12,14 +12,14 @@ use roomcast_protocol::{ConnectionId, RoomName};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use super::call::{CallOutcome, ChangeTally};
+use super::call::CallOutcome;
 use super::desk::{Desk, DeskTask, IndexOutcome, NumberFound};
 use super::found::{Compared, FoundThere};
 use super::scan::Scan;
 use super::sender::PresenceSender;
 use super::sending::{SentTask, TaskOutcome};
 use super::upkeep::Upkeep;
-use crate::api::{Departure, PresenceMember, PresencePolicy, PresenceReply};
+use crate::api::{ChangeTally, Departure, PresenceMember, PresencePolicy, PresenceReply};
 use crate::event_queue::EventQueue;
 use crate::leases::{Incarnation, LeaseNews};
 use crate::placement::partition::Partition;

@@ -128,6 +128,15 @@ impl PresenceSender {
     }
 }
 
+/// The incarnations that have members, by the list of a room's hash; see `presence.lua`.
+pub(super) fn incarnations_with_members(nodes: &str) -> impl Iterator<Item = Incarnation> {
+    nodes.split_terminator(';').filter_map(|node| {
+        let mut words = node.split(' ');
+        let id = words.next().and_then(Incarnation::parse)?;
+        (words.nth(1)? != "0").then_some(id)
+    })
+}
+
 impl FoundNodes {
     fn none(own: FoundThere) -> Self {
         Self { own, others: Vec::new() }

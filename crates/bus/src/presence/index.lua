@@ -1,10 +1,10 @@
 -- The rooms of one partition in which one incarnation may have members.
 -- KEYS: 1 a sorted set, room -> number of the call before which it was added; "" with 0: the
 -- incarnation is dead, and adds no more.
--- ARGV after the common two: 3 "add", "found" or "remove", then room, number, …; "dead", then how many rooms
--- to skip and to answer; "drop", then room, …
--- "add" answers {"dead"} where that is so; "found" adds all the same, for others to clear the room. "remove" keeps what was added under a higher number.
--- "dead" answers the rooms.
+-- ARGV after the common two: 3 "add", "found" or "remove", then room, number, …; "dead", then how
+-- many rooms to skip and to answer; "drop", then room, …
+-- "add" answers {"dead"} where that is so; "found" adds all the same, for others to clear the room.
+-- "remove" keeps what was added under a higher number. "dead" answers the rooms.
 
 local DEAD_KEPT_MS, KEPT_MS = 3600000, 7200000
 local what = ARGV[3]

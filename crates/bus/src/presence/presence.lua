@@ -2,9 +2,10 @@
 -- KEYS: 1 the room's presence, a hash: "e" epoch, "s" number of the last change, "r" rev,
 -- "n" memberships, "u" users, "l" life, "p" the parting "epoch:change" that the epoch grew from,
 -- "q" 1 while only numbers are pushed, "o" "mode most grace", "i" incarnations "id call members time
--- behind;…" (call "dead": the incarnation is dead here; behind 1: it lacks what the node wrote), "c:" incarnation connection -> a connection:
--- status, then "u" and its user, or "-" and its info; "u:" user -> "connections away leaving status
--- info" (leaving: the time at which its grace ends, or 0).
+-- behind;…" (call "dead": the incarnation is dead here; behind 1: it lacks what the node wrote),
+-- "c:" incarnation connection -> a connection: status, then "u" and its user, or "-" and its info;
+-- "u:" user -> "connections away leaving status info" (leaving: the time at which its grace ends, or
+-- 0).
 -- ARGV after the common two: 3 life, 4 epoch to begin with, 5 "live": a call of a living node, "all":
 -- one that begins to write all of its members again,
 -- "dead": the incarnation is dead here from now on, "due": graces may be over; 6 incarnation,
@@ -15,7 +16,8 @@
 -- ("p" with info to show, "k" without, each with "a" or "w" for active or away; "xe" ended, "xl"
 -- left, "d" grace over), connection, user (or empty), info (or empty).
 -- Answers {"ok", epoch, change, rev, memberships, users, now, joined, left, infos, statuses,
--- behind, user, leaving, …} with the users of this call whose grace runs, or {"dead"}, or {"stale"}: a later call came first.
+-- behind, user, leaving, …} with the users of this call whose grace runs, or {"dead"}, or {"stale"}:
+-- a later call came first.
 
 local FIRST = 15
 local EMPTY_KEPT_MS, DEAD_KEPT_MS, KEPT_MS = 600000, 3600000, 7200000
@@ -275,7 +277,7 @@ if mode == 'counts' or count > most then
 elseif count * 10 < most * 8 then
   quiet = false
 end
-local is_changed = text(count) .. ' ' .. text(users) ~= begun or #steps > 0
+local is_changed = text(count) .. ' ' .. text(users) ~= begun or #steps > 0 or quiet ~= was_quiet
 if is_changed then
   change = change + 1
 end

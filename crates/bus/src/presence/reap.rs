@@ -1,7 +1,8 @@
 //! Removes the members of one dead incarnation from the rooms of one partition: the index is marked
 //! first, so that nothing is added any more; then each room is marked and cleared; a room leaves the
-//! index when no grace of it runs.
+//! index when no grace of it runs. Nothing here waits for the end of a grace.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -9,11 +10,11 @@ use futures_util::stream;
 use redis::{Cmd, ErrorKind, RedisError, RedisResult, Value};
 use roomcast_metrics::PresenceChangeKind;
 use roomcast_protocol::{RoomName, UserName};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
-use super::call::{CallAnswer, CallItem, CallKind, CallOutcome, ITEMS_PER_CALL};
+use super::call::{CallAnswer, CallItem, CallKind, CallOutcome, GRACE_MARGIN, ITEMS_PER_CALL};
 use super::reaper::DeadWriter;
-use super::reaping::{MAX_WAIT, Reaped};
+use super::reaping::Reaped;
 use super::scan::scan;
 use super::sender::{PresenceSender, call_outcome};
 use crate::api::Departure;
@@ -25,21 +26,30 @@ use crate::scripts::{Escort, ScriptCall};
 const ROOMS_PER_PAGE: usize = 64;
 /// Rooms that are cleared at the same time.
 const ROOMS_AT_ONCE: usize = 8;
-/// Added to a grace, so that the call comes after its end by Redis's clock.
-const GRACE_MARGIN: Duration = Duration::from_millis(5);
+/// A grace is looked at again at least this often.
+const MAX_GRACE_SLEEP: Duration = Duration::from_secs(60);
 
-/// A room whose graces still run.
-struct Waiting {
-    room: RoomName,
+/// Rooms in which graces of a dead writer's users run.
+pub(super) type GraceRooms = BTreeMap<RoomName, RoomGraces>;
+
+/// The graces of one room.
+pub(super) struct RoomGraces {
     users: Vec<UserName>,
     due: Instant,
 }
 
+/// When the first of these is to be looked at.
+pub(super) fn next_look(rooms: &GraceRooms) -> Instant {
+    let latest = Instant::now() + MAX_GRACE_SLEEP;
+    rooms.values().map(|graces| graces.due).fold(latest, Instant::min)
+}
+
 impl PresenceSender {
-    /// Removes a dead writer.
-    pub(super) async fn reap(&self, writer: DeadWriter) -> Reaped {
-        match self.clear(writer).await {
-            Ok(()) => Reaped::Done,
+    /// Removes a dead writer, as far as no grace runs. These are known to have graces.
+    pub(super) async fn reap(&self, writer: DeadWriter, mut graces: GraceRooms) -> Reaped {
+        match self.clear(writer, &mut graces).await {
+            Ok(()) if graces.is_empty() => Reaped::Done,
+            Ok(()) => Reaped::Graces(graces),
             Err(error) => {
                 let DeadWriter { incarnation, .. } = writer;
                 tracing::debug!(%incarnation, %error, "members of a dead node are still there");
@@ -48,40 +58,54 @@ impl PresenceSender {
         }
     }
 
-    async fn clear(&self, writer: DeadWriter) -> RedisResult<()> {
-        let mut waiting: Vec<Waiting> = Vec::new();
+    async fn clear(&self, writer: DeadWriter, graces: &mut GraceRooms) -> RedisResult<()> {
+        self.end_due(writer, graces).await?;
+        // From the beginning each time: the index may have got rooms that others found.
+        let mut kept = 0;
         loop {
-            let rooms = self.page(writer, waiting.len()).await?;
+            let rooms = self.page(writer, kept).await?;
             if rooms.is_empty() {
                 break;
             }
-            let cleared = stream::iter(rooms).map(|room| self.clear_room(writer, room));
+            let (known, fresh): (Vec<_>, Vec<_>) =
+                rooms.into_iter().partition(|room| graces.contains_key(room));
+            kept += known.len();
+            let cleared = stream::iter(fresh).map(|room| self.clear_room(writer, room));
             let cleared: Vec<_> = cleared.buffer_unordered(ROOMS_AT_ONCE).collect().await;
             let mut done = Vec::new();
             for room in cleared {
                 match room? {
-                    room if room.users.is_empty() => done.push(room.room),
-                    room => waiting.push(room),
+                    (room, running) if running.users.is_empty() => done.push(room),
+                    (room, running) => {
+                        kept += 1;
+                        graces.insert(room, running);
+                    }
                 }
             }
             self.drop_rooms(writer, &done).await?;
         }
-        while let Some(first) = waiting.iter().map(|room| room.due).min() {
-            sleep_until(first.min(Instant::now() + MAX_WAIT)).await;
-            let now = Instant::now();
-            let mut done = Vec::new();
-            for room in waiting.iter_mut().filter(|room| room.due <= now) {
-                self.end_graces(room).await?;
-                done.extend(room.users.is_empty().then(|| room.room.clone()));
-            }
-            self.drop_rooms(writer, &done).await?;
-            waiting.retain(|room| !room.users.is_empty());
+        if !graces.is_empty() {
+            return Ok(());
         }
+        // The last page was empty, and it was that of the whole index.
         let writers = self.keys.presence_writers(writer.partition);
         let mut remove = redis::cmd("SREM");
         remove.arg(writers).arg(writer.incarnation.to_string());
         let up = self.up(writer.partition)?;
         remove.exec_async(&mut up.any()).await
+    }
+
+    /// Ends the graces that are over.
+    async fn end_due(&self, writer: DeadWriter, graces: &mut GraceRooms) -> RedisResult<()> {
+        let now = Instant::now();
+        let mut done = Vec::new();
+        for (room, running) in graces.iter_mut().filter(|(_, running)| running.due <= now) {
+            self.end_graces(room, running).await?;
+            done.extend(running.users.is_empty().then(|| room.clone()));
+        }
+        self.drop_rooms(writer, &done).await?;
+        graces.retain(|_, running| !running.users.is_empty());
+        Ok(())
     }
 
     /// Marks the index, and answers its next rooms after so many.
@@ -131,7 +155,11 @@ impl PresenceSender {
     }
 
     /// Marks a room and removes the incarnation's members from it.
-    async fn clear_room(&self, writer: DeadWriter, room: RoomName) -> RedisResult<Waiting> {
+    async fn clear_room(
+        &self,
+        writer: DeadWriter,
+        room: RoomName,
+    ) -> RedisResult<(RoomName, RoomGraces)> {
         let up = self.up(writer.partition)?;
         let DeadWriter { incarnation: dead, last_advance, .. } = writer;
         let found = scan((&self.shards, &self.keys), &up, &room).await?;
@@ -139,29 +167,28 @@ impl PresenceSender {
         let ended = |(connection, user)| CallItem::Gone(connection, user, Departure::Ended);
         let items: Vec<_> =
             seats.into_iter().map(ended).chain(leaving.into_iter().map(CallItem::Due)).collect();
-        let mut waiting = Waiting { room, users: Vec::new(), due: Instant::now() };
+        let mut running = RoomGraces { users: Vec::new(), due: Instant::now() };
         let kind = CallKind::Dead { dead, last_advance };
         // One call at least: it marks the room.
         let mut chunks = items.chunks(ITEMS_PER_CALL);
         let mut next = Some(chunks.next().unwrap_or_default());
         while let Some(items) = next {
-            let answer = self.change_alone(&up, &waiting.room, kind, items).await?;
-            waiting.add(answer);
+            let answer = self.change_alone(&up, &room, kind, items).await?;
+            running.add(answer);
             next = chunks.next();
         }
-        Ok(waiting)
+        Ok((room, running))
     }
 
-    /// Ends the graces that are over.
-    async fn end_graces(&self, waiting: &mut Waiting) -> RedisResult<()> {
-        let up = self.up(Partition::of(&waiting.room))?;
-        let users = std::mem::take(&mut waiting.users);
+    /// Ends the graces of a room that are over.
+    async fn end_graces(&self, room: &RoomName, running: &mut RoomGraces) -> RedisResult<()> {
+        let up = self.up(Partition::of(room))?;
+        let users = std::mem::take(&mut running.users);
         let items: Vec<_> = users.into_iter().map(CallItem::Due).collect();
-        waiting.due = Instant::now();
+        running.due = Instant::now();
         for items in items.chunks(ITEMS_PER_CALL) {
-            let room = waiting.room.clone();
-            let answer = self.change_alone(&up, &room, CallKind::Due, items).await?;
-            waiting.add(answer);
+            let answer = self.change_alone(&up, room, CallKind::Due, items).await?;
+            running.add(answer);
         }
         Ok(())
     }
@@ -185,7 +212,7 @@ impl PresenceSender {
     }
 }
 
-impl Waiting {
+impl RoomGraces {
     fn add(&mut self, answer: CallAnswer) {
         for grace in answer.graces {
             self.due = self.due.max(Instant::now() + grace.left + GRACE_MARGIN);

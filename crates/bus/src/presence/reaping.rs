@@ -1,16 +1,18 @@
 //! The reaper's task: after each advance of this node's lease it looks at partitions, and removes
-//! the members of dead incarnations from their rooms.
+//! the members of dead incarnations from their rooms. One that waits for the end of graces takes no
+//! slot of those that work.
 
-use std::collections::BTreeSet;
-use std::time::Duration;
+use std::collections::{BTreeSet, VecDeque};
 
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use redis::RedisResult;
 use tokio::sync::{oneshot, watch};
+use tokio::time::sleep_until;
 use tracing::info;
 
+use super::reap::{GraceRooms, next_look};
 use super::reaper::{DeadWriter, Reaper};
 use super::sender::PresenceSender;
 use crate::leases::{Incarnation, LeaseNews};
@@ -26,10 +28,11 @@ const PARTITIONS_PER_LOOK: usize = 256;
 const MAX_REAPINGS: usize = 16;
 
 /// Whether a dead writer is gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reaped {
     /// Nothing of it is left.
     Done,
+    /// Its members are gone, and graces of their users run.
+    Graces(GraceRooms),
     /// Something failed: its partition is looked at again.
     Again,
 }
@@ -41,10 +44,15 @@ pub(super) struct ReapingTask {
     reaper: Reaper,
     /// The links, each with the number of advances when it came up.
     links: Vec<(LinkUp, u64)>,
-    /// Dead writers that wait for their turn.
-    waiting: Vec<DeadWriter>,
-    running: BTreeSet<(Partition, Incarnation)>,
+    /// Dead writers that wait for their turn, with the rooms in which graces of them may be over.
+    waiting: VecDeque<(DeadWriter, GraceRooms)>,
+    /// Those that wait, are reaped, or are asleep.
+    taken: BTreeSet<(Partition, Incarnation)>,
+    /// Those of them that were found once more: data of another life may have their members again.
+    found_again: BTreeSet<(Partition, Incarnation)>,
     work: FuturesUnordered<BoxFuture<'static, (DeadWriter, Reaped)>>,
+    /// Those whose graces run.
+    asleep: FuturesUnordered<BoxFuture<'static, (DeadWriter, GraceRooms)>>,
     /// The last advance that was acted on.
     seen: u64,
     /// The last incarnation in the log: it has many partitions.
@@ -58,9 +66,11 @@ impl ReapingTask {
             lease,
             reaper: Reaper::default(),
             links: Vec::new(),
-            waiting: Vec::new(),
-            running: BTreeSet::new(),
+            waiting: VecDeque::new(),
+            taken: BTreeSet::new(),
+            found_again: BTreeSet::new(),
             work: FuturesUnordered::new(),
+            asleep: FuturesUnordered::new(),
             seen: 0,
             logged: None,
         }
@@ -75,15 +85,40 @@ impl ReapingTask {
                     Ok(()) => self.advanced().await,
                     Err(_) => return,
                 },
-                Some((writer, reaped)) = self.work.next() => {
-                    self.running.remove(&(writer.partition, writer.incarnation));
-                    if reaped == Reaped::Again {
-                        self.reaper.look_at(writer.partition);
-                    }
-                }
+                Some((writer, reaped)) = self.work.next() => self.reaped(writer, reaped),
+                Some((writer, graces)) = self.asleep.next() => self.wake(writer, graces),
             }
             self.start();
         }
+    }
+
+    fn reaped(&mut self, writer: DeadWriter, reaped: Reaped) {
+        let id = (writer.partition, writer.incarnation);
+        match reaped {
+            Reaped::Done => {
+                self.taken.remove(&id);
+                if self.found_again.remove(&id) {
+                    self.reaper.look_at(writer.partition);
+                }
+            }
+            Reaped::Graces(rooms) => self.asleep.push(Box::pin(async move {
+                sleep_until(next_look(&rooms)).await;
+                (writer, rooms)
+            })),
+            Reaped::Again => {
+                self.taken.remove(&id);
+                self.found_again.remove(&id);
+                self.reaper.look_at(writer.partition);
+            }
+        }
+    }
+
+    fn wake(&mut self, writer: DeadWriter, mut graces: GraceRooms) {
+        if self.found_again.remove(&(writer.partition, writer.incarnation)) {
+            // All rooms are cleared once more.
+            graces.clear();
+        }
+        self.waiting.push_back((writer, graces));
     }
 
     /// Looks at the partitions that are due.
@@ -119,10 +154,13 @@ impl ReapingTask {
         }
         let dead = self.reaper.judge(&news);
         for writer in dead {
-            if self.is_steady(writer.partition) {
-                self.waiting.push(writer);
-            } else {
+            let id = (writer.partition, writer.incarnation);
+            if !self.is_steady(writer.partition) {
                 self.reaper.look_at(writer.partition);
+            } else if self.taken.insert(id) {
+                self.waiting.push_back((writer, GraceRooms::new()));
+            } else {
+                self.found_again.insert(id);
             }
         }
     }
@@ -187,18 +225,15 @@ impl ReapingTask {
     /// Starts to reap those that wait.
     fn start(&mut self) {
         while self.work.len() < MAX_REAPINGS
-            && let Some(writer) = self.waiting.pop()
+            && let Some((writer, graces)) = self.waiting.pop_front()
         {
-            let DeadWriter { partition, incarnation, .. } = writer;
-            if !self.running.insert((partition, incarnation)) {
-                continue;
-            }
+            let incarnation = writer.incarnation;
             if self.logged != Some(incarnation) {
                 self.logged = Some(incarnation);
                 info!(%incarnation, "removes a dead node's members");
             }
             let sender = self.sender.clone();
-            self.work.push(Box::pin(async move { (writer, sender.reap(writer).await) }));
+            self.work.push(Box::pin(async move { (writer, sender.reap(writer, graces).await) }));
         }
     }
 }
@@ -219,6 +254,3 @@ impl PresenceSender {
         (answers.len() == partitions.len()).then_some(answers)
     }
 }
-
-/// Longest sleep of a reaping: a grace is looked at again at least this often.
-pub(super) const MAX_WAIT: Duration = Duration::from_secs(60);

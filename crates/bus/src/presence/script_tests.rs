@@ -190,6 +190,7 @@ async fn the_script_does_what_the_model_does() {
             let outcome = bench.call(live(own, number), policy, &calls).await;
             let expected = model.change(models, policy, 0);
             let CallOutcome::Done(answer) = outcome else { panic!("{outcome:?}") };
+            assert_eq!(answer.tally, expected.tally, "seed {seed}, call {number}: {calls:?}");
             assert_eq!(answer.counts, model.counts(), "seed {seed}, call {number}: {calls:?}");
             assert_eq!(timeless(bench.news().await), timeless(expected.news), "seed {seed}");
             let mut graces: Vec<_> = answer.graces.into_iter().map(|it| it.user).collect();

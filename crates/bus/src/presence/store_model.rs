@@ -6,11 +6,10 @@ use std::time::Duration;
 use roomcast_protocol::{RoomName, UserName};
 
 use super::call::{
-    CallAnswer, CallExtent, CallItem, CallKind, CallOutcome, ChangeTally, PresenceCall,
-    RunningGrace,
+    CallAnswer, CallExtent, CallItem, CallKind, CallOutcome, PresenceCall, RunningGrace,
 };
 use super::desk::{DeskTask, IndexOutcome};
-use crate::api::{Departure, PresenceCounts, PresenceMode, PresencePolicy};
+use crate::api::{ChangeTally, Departure, PresenceCounts, PresenceMode, PresencePolicy};
 use crate::leases::Incarnation;
 
 pub(super) const POLICY: PresencePolicy = PresencePolicy {

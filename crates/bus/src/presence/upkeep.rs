@@ -90,8 +90,12 @@ impl Upkeep {
         self.audits = self.partitions.keys().copied().collect();
     }
 
-    /// The rooms of this second, besides the urgent ones; `has` says which the desk still has.
+    /// The rooms of this second, unless those of an earlier one are still to be compared; `has` says
+    /// which the desk still has.
     pub(super) fn second(&mut self, has: impl Fn(&RoomName) -> bool) {
+        if !self.urgent.is_empty() {
+            return;
+        }
         let each_second = self.round.len() as f64 / self.period.as_secs_f64().max(0.1);
         self.credit += each_second.min(MAX_ROOMS_PER_SECOND as f64);
         let count = (self.credit as usize).min(self.round.len());
@@ -99,7 +103,7 @@ impl Upkeep {
         self.audits.extend(self.audits_again.drain(..));
         let after = (Bound::Excluded(self.audited), Bound::Unbounded);
         let next = self.partitions.range(after).chain(&self.partitions).next();
-        if let Some((&partition, _)) = next {
+        if let Some((&partition, _)) = next.filter(|_| self.audits.len() < PARTITIONS_PER_AUDIT) {
             self.audited = partition;
             self.audits.push_back(partition);
         }
@@ -196,8 +200,17 @@ mod tests {
         assert_eq!(upkeep.next(start + PROLONG_AFTER), [prolonged]);
         upkeep.hurry();
         assert_eq!(upkeep.next(start).len(), 59);
+        // What is not compared does not pile up.
+        (0..1_000).for_each(|_| upkeep.second(|_| true));
+        assert_eq!(upkeep.next(start).len(), 1);
         let partition = Partition::of(&room(1));
         upkeep.wrote(partition, start);
+        for _ in 0..1_000 {
+            upkeep.second(|_| true);
+            upkeep.next(start);
+        }
+        assert_eq!(upkeep.next_audit().len(), PARTITIONS_PER_AUDIT);
+        assert!(upkeep.next_audit().is_empty());
         assert!(upkeep.due_partitions(start).is_empty());
         assert_eq!(upkeep.due_partitions(start + PROLONG_AFTER), [partition]);
         assert!(upkeep.due_partitions(start + PROLONG_AFTER).is_empty());

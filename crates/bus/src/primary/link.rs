@@ -133,6 +133,11 @@ impl RedisLink {
         }
     }
 
+    /// Whether the connections are up now.
+    pub(crate) fn is_up(&self) -> bool {
+        matches!(&*self.state.borrow(), LinkState::Up(_))
+    }
+
     /// Whether the server refused writes at the last check.
     pub(crate) fn refuses_writes(&self) -> bool {
         self.refuses_writes.load(Ordering::Relaxed)

@@ -22,7 +22,7 @@ use crate::server_map::{CallFailure, CallRoute};
 
 /// Entries of a part: a call of less than 1 ms for values of 1 KiB.
 const PART_ENTRIES: u32 = 128;
-/// Longest read of all parts together.
+/// Longest read of all parts, and of the messages that complete them, together.
 const STATE_TIMEOUT: Duration = Duration::from_secs(8);
 /// How often a read begins again whose room left the stream behind, or went to another epoch.
 const MAX_TRIES: usize = 3;
@@ -65,12 +65,15 @@ impl RoomReader {
         points: u32,
     ) -> Result<RoomStateRead, ReadError> {
         let deadline = Instant::now() + STATE_TIMEOUT;
-        for _ in 0..MAX_TRIES {
-            if let Some(read) = self.try_state(room, points, deadline).await? {
-                return Ok(read);
+        let read = async {
+            for _ in 0..MAX_TRIES {
+                if let Some(read) = self.try_state(room, points, deadline).await? {
+                    return Ok(read);
+                }
             }
-        }
-        Err(ReadError::Unavailable)
+            Err(ReadError::Unavailable)
+        };
+        timeout_at(deadline, read).await.unwrap_or(Err(ReadError::Unavailable))
     }
 
     /// `None` if the room went where the parts cannot follow.

@@ -2,11 +2,12 @@
 -- KEYS: the room's (see meta.lua), and the last one: its receipts, a sorted set: "c" and a user ->
 -- the seq that it received, "d" and a user -> the seq that it read, below zero, and "e" and the
 -- epoch that these seqs count in -> 0. So one range counts the users that have a message.
--- ARGV after the common four: 5 mode, 6 ttl ms of the receipts (0: as it is); then
+-- ARGV after the common four: 5 mode, 6 ttl ms of the receipts (0 or empty: as it is); then
 --  - "move": 7 PUBLISH or SPUBLISH, 8 channel, 9 users at most, and per move user, epoch, seq,
---    "c" (received) or "d" (received and read), and the connections that asked for it. A new user above the bound is "o", a position of
---    an epoch that is not of the room's lineage "x"; each other answer is "received read". What
---    changed is pushed as "receipts epoch", a line end, and "user received read connections" a line.
+--    "c" (received) or "d" (received and read), and the connections that asked for it. A new user
+--    above the bound is "o", a position of an epoch that is not of the room's lineage "x"; each
+--    other answer is "received read". What changed is pushed as "receipts epoch", a line end, and
+--    "user received read connections" a line.
 --  - "look": 7 user (or empty), 8 messages that users may read back, 9 age ms of these. Answers
 --    "received read unread".
 --  - "time": 7 a time in ms. Answers the seq before the first message of that time or later, as
@@ -88,6 +89,21 @@ local function settle()
   known, shared = epoch, last
 end
 
+-- The first seq from `low` on of which the stream may have a message of this time or later; `high` if
+-- there is none before it. Times never decrease.
+local function first_since(wanted, low, high)
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    local entry = redis.call('XRANGE', KEYS[2], text(middle) .. '-0', '+', 'COUNT', 1)[1]
+    if not entry or tonumber(entry[2][2]) >= wanted then
+      high = middle
+    else
+      low = tonumber(string.match(entry[1], '^%d+')) + 1
+    end
+  end
+  return low
+end
+
 local answer = { epoch, text(last), m[5] or '0' }
 if mode == 'count' then
   for at = 7, #ARGV do
@@ -103,21 +119,9 @@ if mode == 'count' then
 end
 
 if mode == 'time' then
-  local wanted, low, high = tonumber(ARGV[7]), 1, last + 1
-  if wanted > tonumber(answer[3]) then
-    low = high
-  end
-  -- Times never decrease.
-  while low < high do
-    local middle = math.floor((low + high) / 2)
-    local entry = redis.call('XRANGE', KEYS[2], text(middle) .. '-0', '+', 'COUNT', 1)[1]
-    if not entry or tonumber(entry[2][2]) >= wanted then
-      high = middle
-    else
-      low = tonumber(string.match(entry[1], '^%d+')) + 1
-    end
-  end
-  answer[4] = text(low - 1)
+  local wanted, after = tonumber(ARGV[7]), last + 1
+  local first = wanted > tonumber(answer[3]) and after or first_since(wanted, 1, after)
+  answer[4] = text(first - 1)
   return answer
 end
 
@@ -128,19 +132,12 @@ if mode == 'look' then
   end
   -- The first message after that which users may still read.
   local first, since = math.max(read, last - tonumber(ARGV[8])) + 1, clock() - tonumber(ARGV[9])
-  local unread, from = 0, text(first) .. '-0'
-  while ARGV[7] ~= '' and first <= last do
-    local entries = redis.call('XRANGE', KEYS[2], from, '+', 'COUNT', 64)
-    for _, entry in ipairs(entries) do
-      if tonumber(entry[2][2]) > since then
-        unread = last - tonumber(string.match(entry[1], '^%d+')) + 1
-        break
-      end
-    end
-    if unread > 0 or #entries < 64 then
-      break
-    end
-    from = '(' .. entries[#entries][1]
+  local unread = 0
+  if ARGV[7] ~= '' and first <= last and tonumber(answer[3]) > since then
+    first = first_since(since + 1, first, last + 1)
+    -- What was before it in the stream may be gone.
+    local entry = redis.call('XRANGE', KEYS[2], text(first) .. '-0', '+', 'COUNT', 1)[1]
+    unread = entry and last - tonumber(string.match(entry[1], '^%d+')) + 1 or 0
   end
   answer[4] = text(received) .. ' ' .. text(read) .. ' ' .. text(unread)
   -- Refused, the receipts last until they can be written again, or until their end.

@@ -77,8 +77,11 @@ local function adopt(known, epoch, seq)
   return ARGV[4], seq
 end
 
--- `state` is meta's field of that name.
-local function live_on(ttl, now, state)
+-- The end of the name of the receipts' key, where meta's key has one letter too.
+local RECEIPTS_SUFFIX = 'r'
+
+-- Prolongs a room; `has_state` says whether it keeps state.
+local function live_on(ttl, now, has_state)
   redis.call('HSET', KEYS[1], 'fresh', text(now), 'ttl', ttl)
   redis.call('PEXPIRE', KEYS[1], ttl)
   redis.call('PEXPIRE', KEYS[2], ttl)
@@ -90,8 +93,13 @@ local function live_on(ttl, now, state)
       redis.call('HSET', KEYS[5], '', '')
       redis.call('PEXPIRE', KEYS[5], ttl)
     end
-  elseif state and state ~= '' then
+  elseif has_state then
     redis.call('PEXPIRE', KEYS[5], ttl)
   end
+  -- Receipts live as long as their room. Most rooms have none, so their key is not declared by every
+  -- call: a key that is nowhere stops calls while its slot moves. It has the slot of the declared
+  -- ones, so a cluster's node has it or refuses it (the slot is on its way), and a refusal, of a
+  -- server that forbids undeclared keys too, only means that they are prolonged by another call.
+  redis.pcall('PEXPIRE', string.sub(KEYS[1], 1, -2) .. RECEIPTS_SUFFIX, ttl)
 end
 

@@ -222,19 +222,18 @@ local function publish()
   -- expired is removed first, by messages of its own.
   local function judge_state(item)
     local change, refused = state.judge(item, epoch, seq)
-    if refused ~= 'm' then
-      return change, refused
+    while refused == 'm' and state.may_scan() do
+      local expired = state.expired()
+      if #expired > 0 then
+        end_row()
+        for _, removal in ipairs(expired) do
+          state.apply(removal, append(removal.payload, false), when, removal.payload)
+        end
+        results[#results + 1] = 'j' .. #expired
+      end
+      change, refused = state.judge(item, epoch, seq)
     end
-    local expired = state.expired()
-    if #expired == 0 then
-      return change, refused
-    end
-    end_row()
-    for _, removal in ipairs(expired) do
-      state.apply(removal, append(removal.payload, false), when, removal.payload)
-    end
-    results[#results + 1] = 'j' .. #expired
-    return state.judge(item, epoch, seq)
+    return change, refused
   end
 
   for item = FIRST, #ARGV, stride do
@@ -305,7 +304,7 @@ local function publish()
   local spare = tonumber(ttl) - age
   local is_begun = before == 0 or not m[5] or (state and (m[9] or '') == '')
   if is_begun or m[6] ~= ttl or now - tonumber(m[5]) > spare / 4 then
-    live_on(ttl, now, state and 'state' or m[9])
+    live_on(ttl, now, state ~= nil or (m[9] or '') ~= '')
   end
 
   -- A node that published here for the first time: forget those that are long gone.

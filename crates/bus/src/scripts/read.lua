@@ -37,7 +37,7 @@ end
 local ttl = m[6] or ARGV[5]
 if holds and (not m[5] or now - tonumber(m[5]) > tonumber(ttl) / 4) then
   -- Refused, the room lasts until it can be written again, or until its end.
-  pcall(live_on, ttl, now, m[7])
+  pcall(live_on, ttl, now, (m[7] or '') ~= '')
 end
 
 local answer = { epoch, text(seq), ancestors, cause, 0 }

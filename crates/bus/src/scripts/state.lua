@@ -4,13 +4,20 @@
 -- expires, 0 for never; weight: bytes of key and data.
 -- The field `state` of meta: "keys weight due forgotten scanned". Keys and weight count expired
 -- entries too, until a scan finds them; `due` is not later than the first end; `forgotten` is the
--- highest seq of a removal, as removed keys leave nothing behind.
+-- highest seq of a removal, as removed keys leave nothing behind; `scanned` is the time of the last
+-- whole scan that found nothing, or 0 where a scan has found something since. The field `scan` is the
+-- cursor at which the next scan begins, where the last one did not come to the end.
 -- An item's text: "action number weight condition key"; action s (set; the number is its time to
 -- live in ms, 0 for ever), r (remove) or e (remove if it has expired; the number is its seq); the
 -- condition is "epoch:seq" of the key, or "-"; the key is empty for the room's own value.
 
--- A scan costs some µs for each entry, so it waits for so many entries for each ms.
-local ENTRIES_PER_MS = 20
+-- A scan costs some µs for each entry, so after a whole one that found nothing the next one waits for
+-- so many entries for each ms; until then a scan looks at so many entries only.
+local ENTRIES_PER_MS, PART_ENTRIES = 20, 1024
+-- Entries that a scan reads in one step.
+local STEP_ENTRIES = 256
+-- Expired entries that one scan finds: each is removed by a message. And scans of one call.
+local FOUND_PER_SCAN, SCANS_PER_CALL = 128, 4
 -- What a removal by the script has before and behind its key: a payload of the node's form.
 local REMOVAL_HEAD = '\153\192\192\192\192\195\192\0'
 local REMOVAL_TAIL = '\196\4null'
@@ -128,22 +135,51 @@ local function make_state(known, bounds, now)
     end
   end
 
-  -- The changes that remove what has expired, if it may be something and a scan is due again.
+  local scans = 0
+  -- Whether something may have expired, and this call may look for it.
+  local function may_scan()
+    return due > 0 and due <= now and scans < SCANS_PER_CALL
+  end
+
+  -- The changes that remove what has expired, as far as one scan finds it.
   local function expired()
-    local found = {}
-    if due == 0 or due > now or now - scanned < keys / ENTRIES_PER_MS then
-      return found
-    end
-    scanned, due, is_changed = now, 0, true
-    local all = redis.call('HGETALL', KEYS[5])
-    for at = 1, #all, 2 do
-      local ends = tonumber(string.match(all[at + 1], '^%d+ (%d+)') or 0)
-      if ends > 0 and ends <= now then
-        local key = string.sub(all[at], 2)
-        found[#found + 1] = { key = key, entry = find(key), payload = removal_of(key) }
-      elseif ends > 0 and (due == 0 or ends < due) then
-        due = ends
+    scans, is_changed = scans + 1, true
+    local begin = redis.call('HGET', KEYS[1], 'scan') or '0'
+    local left = now - scanned >= keys / ENTRIES_PER_MS and math.huge or PART_ENTRIES
+    -- From the beginning to the end in one call: then the first end of all is known.
+    local cursor, is_whole, is_full, first = begin, false, false, 0
+    local names, known = {}, {}
+    repeat
+      is_whole = is_whole or cursor == '0'
+      local part = redis.call('HSCAN', KEYS[5], cursor, 'COUNT', text(STEP_ENTRIES))
+      cursor = part[1]
+      for at = 1, #part[2], 2 do
+        local field = part[2][at]
+        local ends = tonumber(string.match(part[2][at + 1], '^%d+ (%d+)') or 0)
+        left = left - 1
+        if ends > now and (first == 0 or ends < first) then
+          first = ends
+        elseif ends > 0 and ends <= now and not known[field] then
+          is_full = is_full or #names == FOUND_PER_SCAN
+          if not is_full then
+            known[field], names[#names + 1] = true, string.sub(field, 2)
+          end
+        end
       end
+    until is_full or left <= 0 or (cursor == '0' and (is_whole or #names > 0))
+    if cursor == '0' and is_whole and not is_full then
+      due = first
+      scanned = now
+    end
+    if #names > 0 then
+      scanned = 0
+    end
+    if cursor ~= begin then
+      redis.call('HSET', KEYS[1], 'scan', cursor)
+    end
+    local found = {}
+    for _, key in ipairs(names) do
+      found[#found + 1] = { key = key, entry = find(key), payload = removal_of(key) }
     end
     return found
   end
@@ -156,5 +192,5 @@ local function make_state(known, bounds, now)
     end
   end
 
-  return { judge = judge, apply = apply, expired = expired, field = field }
+  return { judge = judge, apply = apply, may_scan = may_scan, expired = expired, field = field }
 end

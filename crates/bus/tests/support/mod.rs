@@ -5,7 +5,7 @@
 
 pub(crate) mod presence;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,6 +45,16 @@ pub(crate) fn room_keys(server: &RedisServer) -> Vec<String> {
     let is_shared =
         |key: &String| ["}:leases", ":layout", ":version"].iter().any(|end| key.ends_with(end));
     keys.into_iter().filter(|key| !is_shared(key)).collect()
+}
+
+/// How often each command was called, scripts included.
+pub(crate) fn calls(server: &RedisServer) -> BTreeMap<String, u64> {
+    let stats: String = server.ask(&["INFO", "commandstats"]).unwrap();
+    let line = |line: &str| {
+        let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+        Some((name.to_owned(), rest.split(',').next()?.parse().ok()?))
+    };
+    stats.lines().filter_map(line).collect()
 }
 
 pub(crate) fn json(text: &str) -> Publication {

@@ -189,7 +189,7 @@ impl PresenceNode {
 
     /// The list in short: `user:connection`, `user` alone for a grace.
     pub(crate) async fn list(&self, room: &RoomName) -> Vec<String> {
-        let Ok(list) = self.bus.presence_list(room).await else { return vec!["away".into()] };
+        let Ok(list) = self.bus.presence_list(room, None).await else { return vec!["away".into()] };
         let entry = |entry: roomcast_bus::PresenceEntry| {
             let user = entry.user.map(|user| user.to_string()).unwrap_or_default();
             match entry.connection {
@@ -197,7 +197,7 @@ impl PresenceNode {
                 None => user,
             }
         };
-        list.entries.into_iter().map(entry).collect()
+        list.entries.iter().cloned().map(entry).collect()
     }
 
     /// Waits until the list is this one: it may be a second old.

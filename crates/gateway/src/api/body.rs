@@ -23,15 +23,40 @@ pub(super) fn parse_value<'a, T: Deserialize<'a>>(value: &'a RawValue) -> Result
     serde_json::from_str(value.get()).map_err(|error| told(&error))
 }
 
+/// What separates what came from what was expected in the library's message.
+const EXPECTED: &str = ", expected ";
+
 /// The library's message: names of members, line and column, and values, of which a text may be a
-/// secret in the wrong place. It is left out.
-fn told(error: &serde_json::Error) -> ApiError {
+/// secret in the wrong place. It is left out. Its words for JSON's kinds are Rust's: they are
+/// replaced.
+pub(super) fn told(error: &serde_json::Error) -> ApiError {
     let text = error.to_string();
-    let value = text.find("string \"").zip(text.rfind("\", expected "));
-    ApiError::bad_body(match value {
-        Some((from, to)) if from < to => format!("{}a string{}", &text[..from], &text[to + 1..]),
-        _ => text,
-    })
+    let Some((came, expected)) = text.rsplit_once(EXPECTED) else {
+        return ApiError::bad_body(text);
+    };
+    let (expected, place) = match expected.rfind(" at line ") {
+        Some(at) => expected.split_at(at),
+        None => (expected, ""),
+    };
+    let came = match came.split_once(": ") {
+        Some((wrong, "map")) => format!("{wrong}: an object"),
+        Some((wrong, "sequence")) => format!("{wrong}: a list"),
+        Some((wrong, value)) if value.starts_with("string ") => format!("{wrong}: a string"),
+        _ => came.to_owned(),
+    };
+    ApiError::bad_body(format!("{came}{EXPECTED}{}{place}", json_kind(expected)))
+}
+
+/// What a Rust type is in JSON.
+fn json_kind(expected: &str) -> &str {
+    match expected {
+        "u8" | "u16" | "u32" | "u64" => "a whole number from 0 on",
+        "a sequence" => "a list",
+        "a boolean" => "true or false",
+        _ if expected.ends_with("string") => "a string",
+        _ if expected.starts_with("struct ") => "an object",
+        _ => expected,
+    }
 }
 
 /// A name that may be missing.
@@ -64,13 +89,15 @@ mod tests {
 
     #[test]
     fn a_text_in_the_wrong_place_is_not_shown() {
+        let number = "expected a whole number from 0 on at line 1 column";
         for (body, expected) in [
-            (r#"{"n":"secret"}"#, "invalid type: a string, expected u64 at line 1 column 13"),
-            (
-                r#"{"n":"a \", expected b"}"#,
-                "invalid type: a string, expected u64 at line 1 column 23",
-            ),
-            (r#"{"n":-1}"#, "invalid value: integer `-1`, expected u64 at line 1 column 7"),
+            (r#"{"n":"secret"}"#, format!("invalid type: a string, {number} 13")),
+            (r#"{"n":"a \", expected b"}"#, format!("invalid type: a string, {number} 23")),
+            (r#"{"n":"a: b"}"#, format!("invalid type: a string, {number} 11")),
+            (r#"{"n":-1}"#, format!("invalid value: integer `-1`, {number} 7")),
+            (r#"{"n":[]}"#, format!("invalid type: a list, {number} 5")),
+            (r#"{"n":{}}"#, format!("invalid type: an object, {number} 5")),
+            (r#"{}"#, "missing field `n` at line 1 column 2".to_owned()),
         ] {
             let error = parse::<Number>(body.as_bytes()).unwrap_err();
             assert_eq!(error.detail, expected, "{body}");

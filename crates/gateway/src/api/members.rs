@@ -4,8 +4,10 @@ use roomcast_protocol::{ConnectionId, ErrorCode, RoomName, UserName};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::{ApiError, ApiNode};
-use crate::peers::{PeerAnswer, PeerAnswers, PeerRequest, TooManyQuestions, join_by_backend};
+use super::{ApiError, ApiNode, body};
+use crate::peers::{
+    JoinOptionsFlaw, PeerAnswer, PeerAnswers, PeerRequest, TooManyQuestions, join_by_backend,
+};
 
 /// The connections of a user, by the nodes that have them.
 pub(crate) async fn connections(node: &ApiNode<'_>, user: &str) -> Result<Value, ApiError> {
@@ -29,9 +31,11 @@ pub(crate) async fn join(
     body: &[u8],
 ) -> Result<(), ApiError> {
     let text = if body.trim_ascii().is_empty() { b"{}" } else { body };
-    let options: Box<RawValue> =
-        serde_json::from_slice(text).map_err(|error| ApiError::bad_body(error.to_string()))?;
-    join_by_backend(room.clone(), &options).map_err(ApiError::bad_body)?;
+    let options: Box<RawValue> = body::parse(text)?;
+    join_by_backend(room.clone(), &options).map_err(|flaw| match flaw {
+        JoinOptionsFlaw::Json(error) => body::told(&error),
+        JoinOptionsFlaw::Value(detail) => ApiError::bad_body(detail),
+    })?;
     node.settings
         .limits
         .names

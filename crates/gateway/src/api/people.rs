@@ -29,7 +29,7 @@ pub(crate) async fn members(
             Some(mark.ok_or_else(|| ApiError::bad_query("page: none of this room, or too old"))?)
         }
     };
-    let list = node.bus.presence_list(&room).await?;
+    let list = node.bus.presence_list(&room, None).await?;
     let ListPage { members, next } = ListPage::of(&list, after.as_ref());
     let make =
         |mark: ListMark| tokens.make((PageReader::Backend, &room), &mark.to_bytes(), wall_ms());

@@ -4,24 +4,24 @@
 use std::time::Duration;
 
 use roomcast_access::policy::{Caller, RoomStanding};
-use roomcast_bus::{StateValue, client_fingerprint};
+use roomcast_bus::StateValue;
 use roomcast_protocol::{Message, RoomName, StateKey};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::people::page_of;
 use super::read::data_text;
 use super::rooms::room_named;
 use super::{ApiCaller, ApiError, ApiNode};
-use crate::hub::now_ms;
+use crate::auth::wall_ms;
+use crate::page_token::{PageReader, PageTokens};
 use crate::permit::{RoomAction, permit};
 use crate::room_log::{StateItem, wire_bytes};
 
 /// Largest page in bytes, unless it is one value.
 const PAGE_BYTES: usize = 63 * 1024;
-/// How long a page's token is good, in ms.
-const PAGE_LIFE_MS: u64 = 30_000;
-/// How far the clocks of two nodes may differ, in ms.
-const CLOCK_SKEW_MS: u64 = 30_000;
+/// What the mark of a page begins with, so that a page of members is none of the state.
+const MARK: &[u8] = b"state ";
 
 #[derive(Serialize)]
 struct StateText<'a> {
@@ -31,7 +31,7 @@ struct StateText<'a> {
     entries: Vec<ValueText<'a>>,
     more: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    page: Option<String>,
+    page: Option<Box<str>>,
 }
 
 #[derive(Serialize)]
@@ -65,7 +65,7 @@ pub(crate) async fn read_state(
     let standing = (Caller::ApiKey(caller.scopes), RoomStanding::Outside);
     permit(node.settings, standing, &room, RoomAction::ReadState)?;
     let after = match page_of(query)? {
-        Some(page) => Some(parse(page, &room, now_ms())?),
+        Some(page) => Some(parse(page, &room, wall_ms())?),
         None => None,
     };
     let points = node.settings.namespace_of(&room).state.map_or(0, |state| state.points);
@@ -84,7 +84,7 @@ pub(crate) async fn read_state(
     let count = values.iter().take_while(fits).count().max(1).min(values.len());
     let more = count < values.len();
     let last = values[..count].last().filter(|_| more);
-    let page = last.map(|last| token(&room, last.message.state_key.as_ref(), now_ms()));
+    let page = last.map(|last| token(&room, last.message.state_key.as_ref(), wall_ms()));
     let text = StateText {
         room: room.as_str(),
         epoch: read.lineage.epoch.to_string(),
@@ -114,55 +114,23 @@ fn written(value: &StateItem) -> ValueText<'_> {
     }
 }
 
-/// The `page` of a query.
-fn page_of(query: &str) -> Result<Option<&str>, ApiError> {
-    let mut pages = query.split('&').filter_map(|pair| pair.strip_prefix("page="));
-    match (pages.next(), pages.next()) {
-        (page, None) => Ok(page),
-        _ => Err(ApiError::bad_query("page comes twice")),
-    }
-}
-
-/// The token of the page after this key: its time, a check and the key, in hexadecimal digits.
-fn token(room: &RoomName, key: Option<&StateKey>, now: u64) -> String {
+/// The token of the page after this key.
+fn token(room: &RoomName, key: Option<&StateKey>, now: u64) -> Box<str> {
     let key = key.map_or("", |key| key.as_str());
-    let digits: String = key.bytes().map(|byte| format!("{byte:02x}")).collect();
-    format!("{now:x}.{:016x}.{digits}", check(room, key, now))
+    let mark = [MARK, key.as_bytes()].concat();
+    PageTokens::default().make((PageReader::Backend, room), &mark, now)
 }
 
 /// The key after which a page begins; `None` for the room's own value.
 fn parse(token: &str, room: &RoomName, now: u64) -> Result<Option<StateKey>, ApiError> {
-    let unknown = || ApiError::bad_query("page: not one of this room's, or over");
-    let mut words = token.split('.');
-    let (Some(time), Some(sum), Some(digits), None) =
-        (words.next(), words.next(), words.next(), words.next())
-    else {
-        return Err(unknown());
-    };
-    let time = u64::from_str_radix(time, 16).map_err(|_| unknown())?;
-    let key = unhex(digits).ok_or_else(unknown)?;
-    let is_of_this_room = sum == format!("{:016x}", check(room, &key, time));
-    let is_over = time.saturating_add(PAGE_LIFE_MS) < now || time > now + CLOCK_SKEW_MS;
-    if !is_of_this_room || is_over {
-        return Err(unknown());
+    let unknown = || ApiError::bad_query("page: none of this room, or too old");
+    let mark = PageTokens::default().read((PageReader::Backend, room), token, now);
+    let mark = mark.ok_or_else(unknown)?;
+    let key = mark.strip_prefix(MARK).and_then(|key| std::str::from_utf8(key).ok());
+    match key.ok_or_else(unknown)? {
+        "" => Ok(None),
+        key => StateKey::parse(key).map(Some).map_err(|_| unknown()),
     }
-    match key.is_empty() {
-        true => Ok(None),
-        false => StateKey::parse(&key).map(Some).map_err(|_| unknown()),
-    }
-}
-
-fn check(room: &RoomName, key: &str, time: u64) -> u64 {
-    client_fingerprint(&format!("state {time} {room} {key}"))
-}
-
-fn unhex(digits: &str) -> Option<String> {
-    if !digits.len().is_multiple_of(2) || !digits.is_ascii() {
-        return None;
-    }
-    let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).ok();
-    let bytes = (0..digits.len()).step_by(2).map(byte).collect::<Option<Vec<u8>>>()?;
-    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]
@@ -180,11 +148,10 @@ mod tests {
         assert_eq!(parse(&token(&room, None, 5), &room, 5), Ok(None));
         assert!(parse(&good, &room, 1_030_001).is_err(), "over");
         assert!(parse(&good, &other, 1_000_000).is_err(), "another room's");
-        for bad in ["", "x", "1.2.3", "1.2", "1..", "1.2.zz", "1.2.é", &format!("{good}00")] {
+        let of_members =
+            PageTokens::default().make((PageReader::Backend, &room), b"12345678", 1_000_000);
+        for bad in ["", "x", "1.2.3", &of_members, &good[1..]] {
             assert_eq!(parse(bad, &room, 1_000_000).unwrap_err().code, "bad_query", "{bad}");
         }
-        assert_eq!(page_of("x=1&page=2.3"), Ok(Some("2.3")));
-        assert_eq!(page_of(""), Ok(None));
-        assert!(page_of("page=1&page=1").is_err());
     }
 }

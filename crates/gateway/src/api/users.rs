@@ -40,7 +40,8 @@ pub(crate) async fn publish_to_users(
                 let request = Publish { room, ..request.clone() };
                 PendingMessage::submit(node, caller, (author.clone(), request)).await
             }
-            Err(error) => Err(error),
+            // The name is in the body here.
+            Err(error) => Err(ApiError::bad_body(error.detail)),
         });
     }
     Ok(results(node, submitted).await)

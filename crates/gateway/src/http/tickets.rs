@@ -129,7 +129,8 @@ fn for_backend(node: &ApiNode<'_>, body: &[u8]) -> Result<AccessIdentity, HttpPr
     let identity = identity.map_err(|error| bad_body(error.to_string()))?;
     let most = node.settings.limits.info_bytes;
     if identity.info().is_some_and(|info| info.len() > most) {
-        return Err(bad_body(format!("info: more than {most} bytes (limits.info_bytes)")));
+        let detail = format!("info: more than {most} bytes (limits.info_bytes)");
+        return Err(HttpProblem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail));
     }
     match identity.user().map(|user| node.settings.limits.names.judge_user(user)) {
         Some(Err(error)) => Err(bad_body(format!("sub: {error}"))),

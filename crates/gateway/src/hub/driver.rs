@@ -56,9 +56,9 @@ pub(crate) struct Hub {
     pub(super) shares: Shares,
     /// Rooms that may keep pages.
     pub(super) paged: BTreeSet<RoomName>,
-    /// Rooms that may keep a state which can be read again.
-    pub(super) stated: BTreeSet<RoomName>,
-    /// When a value of which room is to be removed; each room once.
+    /// Rooms with a state, which can be read again, by its size.
+    pub(super) stated: Shares,
+    /// When a value of which room is to be removed, or its state read for that; each room once.
     pub(super) state_ends: BTreeSet<(Instant, RoomName)>,
     pub(super) queues: Vec<WorkerQueue>,
     /// The node's part in questions between nodes.
@@ -71,6 +71,8 @@ pub(crate) struct Hub {
     commands: mpsc::Receiver<HubCommand>,
     /// Events of the bus that are not handled yet. The bus is not asked for more meanwhile.
     backlog: vec::IntoIter<RoomEvent>,
+    /// Typings or rooms' people may be due that the upkeep has not looked at.
+    pub(super) is_telling: bool,
     /// Reads to be started at the end of this turn of the loop, each after a pause.
     pub(super) reads_due: Vec<(RoomName, BackfillRange, Duration)>,
     /// Finished reads. Bounded by the number of rooms: each has one read at a time.
@@ -114,13 +116,14 @@ impl Hub {
             is_refusing: false,
             shares: Shares::default(),
             paged: BTreeSet::new(),
-            stated: BTreeSet::new(),
+            stated: Shares::default(),
             state_ends: BTreeSet::new(),
             queues,
             peers: None,
             told: Vec::new(),
             typings: Typings::default(),
             people_due: BTreeSet::new(),
+            is_telling: false,
             commands,
             backlog: Vec::new().into_iter(),
             reads_due: Vec::new(),
@@ -225,12 +228,7 @@ impl Hub {
             return self.send_log_to_all(&room);
         }
         if let FeedEvent::Receipts(news) = event {
-            for worker in ledger.workers.iter().map(|&(worker, _)| worker) {
-                let event = WorkerEvent::Receipts { room: room.clone(), news: news.clone() };
-                // What finds no space is lost, and the next one of the room tells as much.
-                let _is_sent = self.queues[worker].try_send(&room, event);
-            }
-            return;
+            return self.tell_receipts(&room, &news);
         }
         let is_reset = matches!(event, FeedEvent::Reset { .. });
         let keeps_state = ledger.state.is_some();
@@ -247,8 +245,10 @@ impl Hub {
                 // Readers get the state behind it, and the frame that belongs to it.
                 floor = ledger.cut();
             } else if keeps_state {
-                ledger.follow_state(&batch);
+                let end = ledger.follow_state(&batch);
+                self.end_by(&room, end);
             }
+            let Some(ledger) = self.rooms.get_mut(&room) else { return };
             self.shares.settle(&mut ledger.place, ledger.log.bytes(), &room);
             let append = AppendedBatch { batch, floor, is_reset };
             pass_on(&mut self.queues, &self.metrics, &room, ledger, (&append, max));

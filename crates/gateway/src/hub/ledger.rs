@@ -32,6 +32,8 @@ pub(super) struct RoomLedger {
     pub(super) state: Option<Box<KeptState>>,
     /// Its place among the rooms of which a value is to be removed.
     pub(super) state_end: Option<Instant>,
+    /// Its place in the order in which rooms give up their states.
+    pub(super) state_place: Option<SharePlace>,
     /// Its place in the order in which rooms give up memory.
     pub(super) place: Option<SharePlace>,
     /// It is in the hub's list of rooms that wait to be opened.
@@ -67,6 +69,7 @@ impl RoomLedger {
             backfill: Backfill::default(),
             state: None,
             state_end: None,
+            state_place: None,
             place: None,
             is_watched: false,
             people: None,

@@ -17,7 +17,8 @@ use crate::ephemeral::{Audience, AudienceMembers, EphemeralFrame, EphemeralItem}
 const PERIOD: Duration = Duration::from_secs(1);
 /// Lists are asked for again within this time, in a room of a thousand or more.
 const MAX_SPREAD_MS: u64 = 10_000;
-/// Per membership, so that a node answers a hundred lists a second at most.
+/// Per membership: the members of a room of up to a thousand ask for a hundred lists a second. Those of
+/// a larger room ask for more, as the spread ends at `MAX_SPREAD_MS`; one read serves them for a second.
 const SPREAD_MS_PER_MEMBER: u64 = 10;
 
 /// One room's part.
@@ -43,6 +44,15 @@ struct Numbers {
     counts: PresenceCounts,
     /// Whether lists stay good.
     keeps_list: bool,
+}
+
+impl Numbers {
+    /// Whether members that heard these know all of it. A revision alone is told by events, unless
+    /// there are none.
+    fn say_nothing_after(self, heard: PresenceCounts) -> bool {
+        let numbers = |it: PresenceCounts| (it.rev_epoch, it.count, it.users);
+        if self.keeps_list { numbers(heard) == numbers(self.counts) } else { heard == self.counts }
+    }
 }
 
 #[derive(Debug)]
@@ -153,9 +163,10 @@ impl RoomPeople {
             }
         }
         if self.numbers_from.is_none_or(|from| from <= now)
-            && let Some(Numbers { counts, keeps_list }) = self.numbers.take()
-            && self.heard != Some(counts)
+            && let Some(numbers) = self.numbers.take()
+            && !self.heard.is_some_and(|heard| numbers.say_nothing_after(heard))
         {
+            let Numbers { counts, keeps_list } = numbers;
             self.heard = Some(counts);
             self.numbers_from = Some(now + PERIOD);
             let PresenceCounts { count, users, rev, .. } = counts;

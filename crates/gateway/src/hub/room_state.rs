@@ -15,9 +15,9 @@ use crate::room_log::{Budget, ENTRY_BYTES, RoomLog, StateItem, StateView};
 /// Removals that are remembered, so that slow readers get them as messages; beyond that they get a
 /// snapshot.
 const MAX_REMOVALS: usize = 1024;
-/// A view is made again when the log has grown by this since, or by the size of the view if that is
-/// more, in bytes: what a joiner reads of the log after the snapshot.
-const MIN_VIEW_LAG: usize = 64 * 1024;
+/// A view is made again when the log has grown since by this share of the view: a joiner reads that
+/// after the snapshot, and views cost so many times the messages at most.
+const VIEW_LAG_SHARE: usize = 4;
 /// Longest random delay after a value's end until this node removes it: another node that has the room
 /// open may be first.
 const END_JITTER: Duration = Duration::from_millis(1500);
@@ -47,6 +47,8 @@ pub(super) struct KeptState {
     wanted: Vec<(usize, Seq)>,
     /// The number of the last read.
     reads: u64,
+    /// Where the log was when it began.
+    read_from: Position,
     charged: usize,
     budget: Budget,
 }
@@ -107,6 +109,7 @@ impl KeptState {
             is_view_used: false,
             wanted: Vec::new(),
             reads: 0,
+            read_from: Position::START,
             charged: 0,
             budget: budget.clone(),
         }
@@ -126,10 +129,10 @@ impl KeptState {
     }
 
     /// It is to be read, from where the log is now. The number of the read.
-    pub(super) fn begin(&mut self) -> u64 {
+    pub(super) fn begin(&mut self, end: Position) -> u64 {
         self.forget();
         self.phase = StatePhase::Reading;
-        self.reads += 1;
+        (self.reads, self.read_from) = (self.reads + 1, end);
         self.reads
     }
 
@@ -138,12 +141,28 @@ impl KeptState {
         matches!(self.phase, StatePhase::Unread)
     }
 
+    /// Whether all is known.
+    pub(super) fn is_whole(&self) -> bool {
+        matches!(self.phase, StatePhase::Whole)
+    }
+
+    /// Bytes that it holds, its view included.
+    pub(super) fn bytes(&self) -> usize {
+        self.charged + self.view.as_ref().map_or(0, |view| view.snapshot.weight())
+    }
+
     /// Whether a read of this number is waited for.
     pub(super) fn awaits(&self, read: u64) -> bool {
         self.reads == read && matches!(self.phase, StatePhase::Reading)
     }
 
-    /// A read has come that is of the log's epoch and not behind the position at which it began.
+    /// Whether what was read and the changes since then are the whole state. A replica that took over
+    /// without the last messages is behind the log, in the log's epoch, until the room goes on.
+    pub(super) fn accepts(&self, read: &RoomStateRead) -> bool {
+        read.lineage.epoch == self.read_from.epoch && read.last >= self.read_from.seq
+    }
+
+    /// A read that is accepted has come.
     pub(super) fn arrived(&mut self, read: RoomStateRead, end: Seq, now: Instant) {
         self.phase = StatePhase::Ahead(Box::new(read), now);
         self.caught_up(end);
@@ -178,7 +197,11 @@ impl KeptState {
                 }
                 continue;
             }
-            let end = value.left.map(|left| jittered(at + left));
+            let end = value.left.map(|left| match left.is_zero() {
+                // It has waited long enough: this node may have read the state for it.
+                true => (at, at),
+                false => jittered(at + left),
+            });
             self.insert(key, KeptChange::new(value.message, end, value.points));
         }
         self.forgotten = self.forgotten.max(read.forgotten);
@@ -291,7 +314,7 @@ impl KeptState {
             self.drop_view();
         }
         let serves = |view: &&Arc<StateView>| {
-            let lag = MIN_VIEW_LAG.max(view.snapshot.weight());
+            let lag = view.snapshot.weight() / VIEW_LAG_SHARE;
             view.at.seq >= least && view.leads_into(log) && log.bytes_after(view.at.seq) <= lag
         };
         if let Some(view) = self.view.as_ref().filter(serves) {
@@ -331,7 +354,7 @@ impl KeptState {
 
     /// When the next value is to be removed.
     pub(super) fn next_end(&self) -> Option<Instant> {
-        matches!(self.phase, StatePhase::Whole).then(|| self.ends.first().map(|(due, _)| *due))?
+        self.ends.first().filter(|_| self.is_whole()).map(|(due, _)| *due)
     }
 
     /// Values that are to be removed now, at most `count`. They are tried again later unless a message

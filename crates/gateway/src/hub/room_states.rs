@@ -19,6 +19,9 @@ use crate::settings::Namespace;
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
 /// Values that are removed in one tick, all rooms together: 20,000 a second.
 const ENDS_PER_TICK: usize = 1024;
+/// How long after the end of a value a state that is forgotten is read to remove it, at the earliest:
+/// values that end within this time cost one read.
+const FORGOTTEN_END_DELAY: Duration = Duration::from_secs(2);
 /// Values of one room that are removed in one tick: two groups of the bus.
 const ENDS_PER_ROOM: usize = 256;
 
@@ -26,16 +29,22 @@ const ENDS_PER_ROOM: usize = 256;
 pub(super) type StateRead = (RoomName, u64, Result<RoomStateRead, ReadError>);
 
 impl RoomLedger {
-    /// The state follows a batch that was appended.
-    pub(super) fn follow_state(&mut self, batch: &Batch) {
-        let Some(state) = &mut self.state else { return };
+    /// The state follows a batch that was appended. When the first value of the batch ends, where the
+    /// state is forgotten.
+    pub(super) fn follow_state(&mut self, batch: &Batch) -> Option<Instant> {
+        let state = self.state.as_mut()?;
         let now = Instant::now();
+        let mut first: Option<u64> = None;
         for entry in batch.entries() {
             if let LogEntry::Message(message) = entry {
                 state.follow(message, now);
+                let life = message.ttl_ms.filter(|_| !message.remove);
+                first = first.into_iter().chain(life).min();
             }
         }
         state.caught_up(self.log.end().seq);
+        let life = first.filter(|_| state.is_unread())?;
+        now.checked_add(Duration::from_millis(life) + FORGOTTEN_END_DELAY)
     }
 }
 
@@ -48,7 +57,8 @@ impl Hub {
             let budget = &self.budget;
             let state =
                 ledger.state.get_or_insert_with(|| Box::new(KeptState::new(bounds.points, budget)));
-            let number = state.begin();
+            let number = state.begin(ledger.log.end());
+            self.stated.put(&mut ledger.state_place, 0, room);
             self.state_reads_due.push((room.clone(), number, Duration::ZERO));
         }
     }
@@ -89,12 +99,13 @@ impl Hub {
         };
         self.metrics.rooms.state_reads[outcome].inc();
         match read {
-            Ok(read) if read.lineage.epoch == end.epoch => {
+            Ok(read) if state.accepts(&read) => {
                 state.arrived(read, end.seq, Instant::now());
-                self.stated.insert(room.clone());
+                // At once: for them it may have been read, and it may be forgotten again.
+                self.end_some(&room);
                 self.serve_state(&room);
             }
-            // Between two epochs: a reset is on its way, or it came after the read.
+            // Between two epochs: a reset is on its way.
             _ => self.state_reads_due.push((room, number, RETRY_PAUSE)),
         }
     }
@@ -118,15 +129,10 @@ impl Hub {
         let Some(ledger) = self.rooms.get_mut(room) else { return };
         let Some(state) = &mut ledger.state else { return };
         let served = state.serve(room, &ledger.log, Instant::now());
-        let next = state.next_end();
-        if ledger.state_end != next {
-            if let Some(end) = ledger.state_end {
-                self.state_ends.remove(&(end, room.clone()));
-            }
-            if let Some(end) = next {
-                self.state_ends.insert((end, room.clone()));
-            }
-            ledger.state_end = next;
+        self.stated.settle(&mut ledger.state_place, state.bytes(), room);
+        let known = state.is_whole().then(|| state.next_end());
+        if let Some(next) = known {
+            self.plan_end(room, next);
         }
         let Some((workers, view)) = served else { return };
         for worker in workers {
@@ -136,42 +142,95 @@ impl Hub {
         self.keep_budget(None);
     }
 
-    /// Removes values whose time is over, of some rooms. Another node may be first: then the bus
-    /// refuses the removal.
-    pub(super) fn end_states(&mut self, now: Instant) {
-        let mut left = ENDS_PER_TICK;
-        while left > 0 {
-            let Some((end, _)) = self.state_ends.first() else { return };
-            if *end > now {
-                return;
+    /// Has a room's values looked at when the next one ends.
+    fn plan_end(&mut self, room: &RoomName, next: Option<Instant>) {
+        let Some(ledger) = self.rooms.get_mut(room) else { return };
+        let before = std::mem::replace(&mut ledger.state_end, next);
+        if before != next {
+            if let Some(before) = before {
+                self.state_ends.remove(&(before, room.clone()));
             }
-            let Some((_, room)) = self.state_ends.pop_first() else { return };
-            let namespace = self.settings.borrow().namespace_of(&room).clone();
-            let Some(ledger) = self.rooms.get_mut(&room) else { continue };
-            ledger.state_end = None;
-            left -= 1;
-            let Some(state) = &mut ledger.state else { continue };
-            let ends = state.take_ends(now, ENDS_PER_ROOM.min(left + 1));
-            left = left.saturating_sub(ends.len().saturating_sub(1));
-            let Some(bounds) = namespace.state else { continue };
-            for (key, seq) in ends {
-                self.metrics.rooms.state_ends.inc();
-                let publication = removal(key, seq, (&namespace, bounds));
-                // The feed tells what came of it; without a message it is tried again.
-                self.bus.submit(room.clone(), publication, Box::new(|_outcome| {}));
+            if let Some(next) = next {
+                self.state_ends.insert((next, room.clone()));
             }
-            self.serve_state(&room);
         }
     }
 
-    /// Forgets a room's state, which can be read again. Readers that wait for it have it read.
-    pub(super) fn forget_state(&mut self, room: &RoomName) {
-        let Some(ledger) = self.rooms.get_mut(room) else { return };
-        let Some(state) = &mut ledger.state else { return };
+    /// The same, if nothing of the room is looked at before.
+    pub(super) fn end_by(&mut self, room: &RoomName, end: Option<Instant>) {
+        let planned = self.rooms.get(room).and_then(|ledger| ledger.state_end);
+        if end.is_some_and(|end| planned.is_none_or(|planned| end < planned)) {
+            self.plan_end(room, end);
+        }
+    }
+
+    /// Removes values of one room whose time is over.
+    fn end_some(&mut self, room: &RoomName) {
+        for publication in self.take_room_ends(room, Instant::now(), ENDS_PER_ROOM) {
+            self.bus.submit(room.clone(), publication, Box::new(|_outcome| {}));
+        }
+    }
+
+    /// Removes values whose time is over, of some rooms. Another node may be first: then the bus
+    /// refuses the removal.
+    pub(super) fn end_states(&mut self, now: Instant) {
+        for (room, publication) in self.take_ends(now) {
+            // The feed tells what came of it; without a message it is tried again.
+            self.bus.submit(room, publication, Box::new(|_outcome| {}));
+        }
+    }
+
+    /// The removals to publish now.
+    pub(crate) fn take_ends(&mut self, now: Instant) -> Vec<(RoomName, Publication)> {
+        let (mut removals, mut left) = (Vec::new(), ENDS_PER_TICK);
+        while left > 0 {
+            if self.state_ends.first().is_none_or(|(end, _)| *end > now) {
+                break;
+            }
+            let Some((_, room)) = self.state_ends.pop_first() else { break };
+            let Some(ledger) = self.rooms.get_mut(&room) else { continue };
+            ledger.state_end = None;
+            left -= 1;
+            if let Some(state) = ledger.state.as_ref().filter(|state| !state.is_whole()) {
+                if state.is_unread() {
+                    self.begin_state(&room);
+                }
+                // It may be forgotten before it is known.
+                self.plan_end(&room, now.checked_add(FORGOTTEN_END_DELAY));
+                continue;
+            }
+            let ends = self.take_room_ends(&room, now, ENDS_PER_ROOM.min(left + 1));
+            left = left.saturating_sub(ends.len().saturating_sub(1));
+            removals.extend(ends.into_iter().map(|end| (room.clone(), end)));
+            self.serve_state(&room);
+        }
+        removals
+    }
+
+    /// The removals of one room to publish now, at most `count`.
+    fn take_room_ends(&mut self, room: &RoomName, now: Instant, count: usize) -> Vec<Publication> {
+        let namespace = self.settings.borrow().namespace_of(room).clone();
+        let state = self.rooms.get_mut(room).and_then(|ledger| ledger.state.as_mut());
+        let (Some(state), Some(bounds)) = (state, namespace.state) else { return Vec::new() };
+        let ends = state.take_ends(now, count);
+        self.metrics.rooms.state_ends.inc_by(ends.len() as u64);
+        let publish = |(key, seq)| removal(key, seq, (&namespace, bounds));
+        ends.into_iter().map(publish).collect()
+    }
+
+    /// Forgets a room's state, which can be read again; false if it keeps none. Readers that wait for
+    /// it have it read, and so does the end of its next value.
+    pub(super) fn forget_state(&mut self, room: &RoomName) -> bool {
+        let Some(ledger) = self.rooms.get_mut(room) else { return false };
+        let Some(state) = &mut ledger.state else { return false };
         state.forget();
+        self.stated.put(&mut ledger.state_place, 0, room);
+        let later = ledger.state_end.map(|end| end + FORGOTTEN_END_DELAY);
         if state.is_wanted() {
             self.begin_state(room);
         }
+        self.plan_end(room, later);
+        true
     }
 
     /// Begins or ends to keep a room's state after the configuration has changed, and reads one again
@@ -182,7 +241,7 @@ impl Hub {
         match &mut ledger.state {
             Some(_) if !keeps_state => {
                 ledger.state = None;
-                self.stated.remove(room);
+                self.stated.put(&mut ledger.state_place, 0, room);
             }
             Some(state) if state.is_unread() && has_space => self.begin_state(room),
             Some(state) => state.forget_unused(),

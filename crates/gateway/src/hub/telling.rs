@@ -1,23 +1,26 @@
 //! Ephemeral events on their way to the workers: what one turn of the hub brings for a room goes to
 //! each of its workers in one event. A full queue drops signals; of who comes and goes nothing is
-//! dropped unsaid.
+//! dropped unsaid, and the ends of typings follow when the queue has space.
 
 use std::mem;
 use std::sync::Arc;
 
-use roomcast_bus::{Ephemeral, PresenceNews, Signal, Writer};
+use roomcast_bus::{Ephemeral, PresenceNews, ReceiptNews, Signal, Writer};
 use roomcast_metrics::SignalOutcome;
 use roomcast_protocol::{RoomKind, RoomName, ServerFrame};
 use tokio::time::Instant;
 
 use super::WorkerEvent;
 use super::driver::Hub;
+use super::owed::OwedNews;
 use super::people::RoomPeople;
 use super::typing::TypingChange;
+use super::worker_queue::Sent;
 use crate::ephemeral::{Audience, AudienceMembers, EphemeralFrame, EphemeralItem};
+use crate::settings::PresenceSetting;
 
-/// Typings and rooms' people that are looked at in one turn.
-const DUE_PER_TURN: usize = 256;
+/// Typings and rooms' people that are looked at before the thread's other work gets a turn.
+const DUE_PER_SLICE: usize = 256;
 /// Time within which the members of a worker whose queue was full ask for lists again, in ms.
 const RESET_SPREAD_MS: u64 = 2_000;
 
@@ -41,7 +44,7 @@ impl Hub {
         self.tell(&room, vec![item]);
     }
 
-    /// Another node, or this one, said something: every worker is asked for its part of an answer.
+    /// Another node said something: every worker is asked for its part of an answer.
     fn hear_node(&mut self, ephemeral: &Ephemeral) {
         let (Some(peers), Ephemeral::Signal(signal)) = (&self.peers, ephemeral) else { return };
         let Some(question) = peers.hear(signal, self.queues.len()) else { return };
@@ -54,22 +57,29 @@ impl Hub {
 
     /// Who is in a room has changed.
     pub(super) fn hear_news(&mut self, room: RoomName, news: PresenceNews) {
+        let mode = self.settings.borrow().namespace_of(&room).presence.mode;
         let Some(ledger) = self.rooms.get_mut(&room) else { return };
+        if mode == PresenceSetting::Off {
+            // It was switched off: members of this node do not leave in the eyes of the others.
+            ledger.people = None;
+            return self.watch_people(&room);
+        }
         let people: &mut RoomPeople = ledger.people.get_or_insert_default();
         let items = people.take_in(&room, news, Instant::now());
         self.watch_people(&room);
         self.tell(&room, items);
     }
 
-    /// Ends typings and says what waited, as far as that is due.
-    pub(super) fn tell_due(&mut self, now: Instant) {
-        for _ in 0..DUE_PER_TURN {
+    /// Ends typings and says what waited, a slice of what is due. True if more is due.
+    pub(super) fn tell_due(&mut self, now: Instant) -> bool {
+        for _ in 0..DUE_PER_SLICE {
             let Some((room, writer)) = self.typings.take_due(now) else { break };
             let item = typing_item(&room, writer, TypingChange::Ended);
             self.tell(&room, vec![item]);
         }
-        for _ in 0..DUE_PER_TURN {
-            if self.people_due.first().is_none_or(|(at, _)| *at > now) {
+        let is_due = |hub: &Self| hub.people_due.first().is_some_and(|(at, _)| *at <= now);
+        for _ in 0..DUE_PER_SLICE {
+            if !is_due(self) {
                 break;
             }
             let Some((_, room)) = self.people_due.pop_first() else { break };
@@ -81,6 +91,7 @@ impl Hub {
             self.tell(&room, items);
         }
         self.flush_told();
+        self.typings.is_due(now) || is_due(self)
     }
 
     /// Has a room's people looked at when the next thing is due.
@@ -115,16 +126,18 @@ impl Hub {
         for room in mem::take(&mut self.told) {
             let Some(ledger) = self.rooms.get_mut(&room) else { continue };
             let items: Arc<[Arc<EphemeralItem>]> = mem::take(&mut ledger.told).into();
-            let must_arrive = items.iter().any(|item| is_needed(item));
+            let must_arrive = items.iter().any(|item| item.is_needed());
             for &(worker, _) in &ledger.workers {
-                let (room, items) = (room.clone(), items.clone());
                 let count = items.len() as u64;
-                let event = WorkerEvent::Ephemeral { room: room.clone(), items };
+                let event = WorkerEvent::Ephemeral { room: room.clone(), items: items.clone() };
                 let queue = &mut self.queues[worker];
                 if must_arrive {
                     // A marked room gets its log again, and a reset of lists with it.
-                    if queue.send(&room, event) == super::worker_queue::Sent::Marked {
+                    if queue.send(&room, event) == Sent::Marked {
                         self.metrics.rooms.hub_queue_full.inc();
+                    }
+                    if let Some(owed) = queue.owed(&room) {
+                        owed.keep_ends(&items);
                     }
                 } else if !queue.try_send(&room, event) {
                     self.metrics.people.signals[SignalOutcome::Dropped].inc_by(count);
@@ -133,21 +146,52 @@ impl Hub {
         }
     }
 
+    /// Users' positions in a room moved.
+    pub(super) fn tell_receipts(&mut self, room: &RoomName, news: &Arc<[ReceiptNews]>) {
+        let Some(ledger) = self.rooms.get(room) else { return };
+        for &(worker, _) in &ledger.workers {
+            let queue = &mut self.queues[worker];
+            let event = WorkerEvent::Receipts { room: room.clone(), news: news.clone() };
+            if queue.send(room, event) == Sent::Marked {
+                self.metrics.rooms.hub_queue_full.inc();
+            }
+            if let Some(owed) = queue.owed(room) {
+                owed.keep_receipts(room, news);
+            }
+        }
+    }
+
+    /// A worker's queue was full and has space again: it gets the room's log and what follows it.
+    pub(super) fn attach_again(&mut self, worker: usize, room: &RoomName, owed: OwedNews) {
+        self.send_log(worker, room);
+        self.reset_lists(worker, room);
+        let OwedNews { ends, receipts } = owed;
+        if !ends.is_empty() {
+            let items: Arc<[Arc<EphemeralItem>]> = ends.into();
+            let event = WorkerEvent::Ephemeral { room: room.clone(), items: items.clone() };
+            self.send(worker, room, event);
+            if let Some(owed) = self.queues[worker].owed(room) {
+                owed.keep_ends(&items);
+            }
+        }
+        if let Some(receipts) = receipts {
+            let news: Arc<[ReceiptNews]> = Arc::new([receipts]);
+            let event = WorkerEvent::Receipts { room: room.clone(), news: news.clone() };
+            self.send(worker, room, event);
+            if let Some(owed) = self.queues[worker].owed(room) {
+                owed.keep_receipts(room, &news);
+            }
+        }
+    }
+
     /// A worker's queue was full: what it was to hear of a room's people may be lost.
-    pub(super) fn reset_lists(&mut self, worker: usize, room: &RoomName) {
+    fn reset_lists(&mut self, worker: usize, room: &RoomName) {
         let has_people = self.rooms.get(room).is_some_and(|ledger| ledger.people.is_some());
         if has_people {
             let reset = EphemeralItem::ListReset { room: room.clone(), spread_ms: RESET_SPREAD_MS };
             let items = Arc::from([Arc::new(reset)]);
             self.send(worker, room, WorkerEvent::Ephemeral { room: room.clone(), items });
         }
-    }
-}
-
-fn is_needed(item: &EphemeralItem) -> bool {
-    match item {
-        EphemeralItem::Frame(frame) => frame.audience().members == AudienceMembers::Listeners,
-        EphemeralItem::ListReset { .. } => true,
     }
 }
 

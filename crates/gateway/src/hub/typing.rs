@@ -50,6 +50,11 @@ impl Typings {
         before.is_none().then_some(TypingChange::Began)
     }
 
+    /// Whether the last word of one was too long ago.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.due.first().is_some_and(|(at, _)| *at <= now)
+    }
+
     /// Takes out one whose last word was too long ago.
     pub(super) fn take_due(&mut self, now: Instant) -> Option<TypingKey> {
         if self.due.first()?.0 > now {

@@ -24,8 +24,7 @@ const MIN_CAPACITY: usize = 1024;
 impl Hub {
     pub(super) fn tick(&mut self, now: Instant) {
         self.attach_marked();
-        self.tell_due(now);
-        self.is_refusing = true;
+        (self.is_telling, self.is_refusing) = (true, true);
         self.sweep_due += self.round_size.max(self.round.len());
         self.to_sweep += self.sweep_due / TICKS_PER_ROUND;
         self.sweep_due %= TICKS_PER_ROUND;
@@ -52,11 +51,14 @@ impl Hub {
 
     /// Whether work that a tick began is left for other turns.
     pub(super) fn has_upkeep(&self) -> bool {
-        self.is_refusing || self.to_sweep > 0
+        self.is_telling || self.is_refusing || self.to_sweep > 0
     }
 
     /// Does a slice of the work that a tick began; `clock` is Unix time in ms.
     pub(super) fn upkeep_some(&mut self, now: Instant, clock: u64) {
+        if self.is_telling {
+            self.is_telling = self.tell_due(now);
+        }
         if self.is_refusing {
             self.is_refusing = self.refuse_some(now);
         }
@@ -70,9 +72,8 @@ impl Hub {
     pub(super) fn attach_marked(&mut self) {
         for worker in 0..self.queues.len() {
             if self.queues[worker].is_marked() {
-                for room in self.queues[worker].unmark() {
-                    self.send_log(worker, &room);
-                    self.reset_lists(worker, &room);
+                for (room, owed) in self.queues[worker].unmark() {
+                    self.attach_again(worker, &room, owed);
                 }
             }
         }
@@ -160,12 +161,12 @@ impl Hub {
             if let Some(at) = ledger.people_at {
                 self.people_due.remove(&(at, room.clone()));
             }
+            self.stated.put(&mut ledger.state_place, 0, room);
             if let Some(end) = ledger.state_end {
                 self.state_ends.remove(&(end, room.clone()));
             }
         }
         self.paged.remove(room);
-        self.stated.remove(room);
         self.feeds.close(room);
         if self.rooms.capacity() > MIN_CAPACITY
             && self.rooms.len() < self.rooms.capacity() / SHRINK_BELOW_PART
@@ -176,8 +177,8 @@ impl Hub {
     }
 
     /// Keeps all logs together within their budget: first it drops the pages of backfill, which can be
-    /// read again, then batches of the rooms with the largest logs. The log of `spared`, to which a
-    /// batch was just appended, keeps that batch.
+    /// read again, then batches of the rooms with the largest logs, then the largest states. The log
+    /// of `spared`, to which a batch was just appended, keeps that batch.
     pub(super) fn keep_budget(&mut self, spared: Option<&RoomName>) {
         let (_, log_bytes) = self.log_limits();
         while self.budget.kept() > log_bytes {
@@ -191,11 +192,10 @@ impl Hub {
                 self.rooms.get(*room).is_some_and(|ledger| ledger.log.len() == 1)
             };
             let Some(room) = self.shares.first(spared.filter(is_lone)).cloned() else {
-                match self.stated.pop_first() {
-                    Some(room) => self.forget_state(&room),
-                    None => break,
+                match self.stated.first(None).cloned() {
+                    Some(room) if self.forget_state(&room) => continue,
+                    _ => break,
                 }
-                continue;
             };
             let Some(ledger) = self.rooms.get_mut(&room) else { break };
             let floor = ledger.shed();

@@ -1,7 +1,7 @@
 //! The hub's end of one worker's queue. Sending never waits: if the queue is full, the event's room
 //! is marked, and no more of it is sent until the worker gets the whole log again.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,6 +10,8 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::WorkerEvent;
+use super::owed::OwedNews;
+use crate::peers::PeerQuestion;
 
 /// Events that may wait for a worker: a burst of a thousand rooms.
 const QUEUE_EVENTS: usize = 1024;
@@ -20,6 +22,20 @@ const LOG_PARTS: usize = 8;
 /// A worker's queue: the hub's end and the worker's.
 pub(crate) fn worker_queue() -> (mpsc::Sender<WorkerEvent>, mpsc::Receiver<WorkerEvent>) {
     mpsc::channel(QUEUE_EVENTS)
+}
+
+/// The way of this node's own questions to its workers. It keeps no queue open; a worker whose queue
+/// is full gives no answer.
+pub(crate) fn question_way(
+    queues: &[mpsc::Sender<WorkerEvent>],
+) -> impl Fn(PeerQuestion) + Send + Sync + use<> {
+    let queues: Vec<_> = queues.iter().map(mpsc::Sender::downgrade).collect();
+    move |question| {
+        let question = Arc::new(question);
+        for queue in queues.iter().filter_map(mpsc::WeakSender::upgrade) {
+            let _is_asked = queue.try_send(WorkerEvent::Question(question.clone()));
+        }
+    }
 }
 
 /// Bytes of logs that one of so many queues may hold.
@@ -44,7 +60,8 @@ impl Drop for QueuedBytes {
 #[derive(Debug)]
 pub(super) struct WorkerQueue {
     events: mpsc::Sender<WorkerEvent>,
-    marked: BTreeSet<RoomName>,
+    /// With what is to follow their logs.
+    marked: BTreeMap<RoomName, OwedNews>,
     /// Bytes of logs in the queue.
     bytes: Arc<AtomicUsize>,
 }
@@ -60,22 +77,22 @@ pub(super) enum Sent {
 
 impl WorkerQueue {
     pub(super) fn new(events: mpsc::Sender<WorkerEvent>) -> Self {
-        Self { events, marked: BTreeSet::new(), bytes: Arc::default() }
+        Self { events, marked: BTreeMap::new(), bytes: Arc::default() }
     }
 
     /// Whether events of a room are sent: the room is not marked.
     pub(super) fn takes(&self, room: &RoomName) -> bool {
-        !self.marked.contains(room)
+        !self.marked.contains_key(room)
     }
 
     /// Sends an event that concerns `room`.
     pub(super) fn send(&mut self, room: &RoomName, event: WorkerEvent) -> Sent {
-        if self.marked.contains(room) {
+        if self.marked.contains_key(room) {
             return Sent::Fine;
         }
         match self.events.try_send(event) {
             Err(TrySendError::Full(_)) => {
-                self.marked.insert(room.clone());
+                self.marked.insert(room.clone(), OwedNews::default());
                 Sent::Marked
             }
             Ok(()) | Err(TrySendError::Closed(_)) => Sent::Fine,
@@ -84,7 +101,7 @@ impl WorkerQueue {
 
     /// Sends an event that may be lost; false if it is: the queue is full or its room is marked.
     pub(super) fn try_send(&self, room: &RoomName, event: WorkerEvent) -> bool {
-        !self.marked.contains(room)
+        !self.marked.contains_key(room)
             && !matches!(self.events.try_send(event), Err(TrySendError::Full(_)))
     }
 
@@ -96,26 +113,28 @@ impl WorkerQueue {
         (bytes, max): (usize, usize),
         event: impl FnOnce(QueuedBytes) -> WorkerEvent,
     ) -> Sent {
-        if self.marked.contains(room) {
+        if self.marked.contains_key(room) {
             return Sent::Fine;
         }
         let waiting = self.bytes.fetch_add(bytes, Ordering::Relaxed);
         let held = QueuedBytes { bytes, all: self.bytes.clone() };
         if waiting > 0 && waiting + bytes > max {
-            self.marked.insert(room.clone());
+            self.marked.insert(room.clone(), OwedNews::default());
             return Sent::Marked;
         }
         self.send(room, event(held))
     }
 
-    /// Unmarks rooms for which the queue has space again; they may fill half of it.
-    pub(super) fn unmark(&mut self) -> Vec<RoomName> {
+    /// What a marked room is owed; `None` where the room is not marked.
+    pub(super) fn owed(&mut self, room: &RoomName) -> Option<&mut OwedNews> {
+        self.marked.get_mut(room)
+    }
+
+    /// Unmarks rooms for which the queue has space again, half of it at most; with what is to follow
+    /// their logs.
+    pub(super) fn unmark(&mut self) -> Vec<(RoomName, OwedNews)> {
         let space = self.events.capacity().saturating_sub(self.events.max_capacity() / 2);
-        let rooms: Vec<RoomName> = self.marked.iter().take(space).cloned().collect();
-        for room in &rooms {
-            self.marked.remove(room);
-        }
-        rooms
+        std::iter::from_fn(|| self.marked.pop_first()).take(space).collect()
     }
 
     /// Whether any room is marked.

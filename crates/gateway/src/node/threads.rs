@@ -108,7 +108,7 @@ fn open_bus(
             gauge.set(1);
         }
         let _nobody_waits = opened.send(Ok(()));
-        return Ok(Bus::memory(MemoryOptions::default()));
+        return Ok(Bus::memory_counted(MemoryOptions::default(), metrics.bus.clone()));
     };
     let (bus, feeds, opening) = Bus::redis_later(options, metrics.bus.clone())?;
     tokio::spawn(async move {

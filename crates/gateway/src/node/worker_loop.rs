@@ -63,6 +63,7 @@ pub(super) async fn run(parts: WorkerParts) {
     tokio::task::spawn_local(worker.clone().run_passes());
     tokio::task::spawn_local(worker.clone().run_hub_requests());
     tokio::task::spawn_local(worker.clone().run_conflation());
+    tokio::task::spawn_local(worker.clone().run_signal_pace());
     tokio::task::spawn_local(worker.clone().follow_orders(status.orders.clone()));
     tokio::task::spawn_local(worker.clone().follow_replaced(status.users.clone()));
     tokio::task::spawn_local(watch_time(worker.clone(), status.clone()));

@@ -11,7 +11,9 @@ use tokio::time::Instant;
 use super::PeerAnswers;
 use super::words::PeerAnswer;
 
-/// A node that was not heard for so long is not expected to answer: it has ended, or counts as dead.
+/// A node that was not heard for so long before the last word of any node is not expected to answer:
+/// it has ended, or counts as dead. While the bus is away nothing is heard, and nothing is known of
+/// its end.
 const HEARD_WITHIN: Duration = Duration::from_secs(10);
 /// Questions of this node that may wait for answers.
 const MAX_QUESTIONS: usize = 256;
@@ -69,20 +71,33 @@ impl PeerBook {
         Some((id, receiver))
     }
 
+    /// Whether it is a question of this node that waits for answers.
+    pub(super) fn is_open(&self, id: u64) -> bool {
+        self.open.contains_key(&id)
+    }
+
     /// A node answered.
     pub(super) fn answered(&mut self, id: u64, node: NodeId, answer: PeerAnswer, now: Instant) {
         self.hear(node.clone(), now);
+        self.answer_own(id, &node, answer);
+    }
+
+    /// This node answered itself, which says nothing of the bus.
+    pub(super) fn answer_own(&mut self, id: u64, node: &NodeId, answer: PeerAnswer) {
         let Some(question) = self.open.get_mut(&id) else { return };
-        if question.answers.iter().all(|(known, _)| *known != node) {
-            question.answers.push((node, answer));
+        if question.answers.iter().all(|(known, _)| known != node) {
+            question.answers.push((node.clone(), answer));
         }
         // One notice is enough.
         let _is_told = question.told.try_send(());
     }
 
     /// Nodes that were heard a short time ago and have not answered. The node itself always counts.
-    fn silent(&self, question: &OpenQuestion, own: &NodeId, now: Instant) -> Vec<NodeId> {
-        let recent = self.heard.values().filter(|(_, at)| now - *at <= HEARD_WITHIN);
+    fn silent(&self, question: &OpenQuestion, own: &NodeId) -> Vec<NodeId> {
+        // A node hears itself, too.
+        let last = self.heard.values().map(|(_, at)| *at).max();
+        let is_recent = |at: Instant| last.is_none_or(|last| last - at <= HEARD_WITHIN);
+        let recent = self.heard.values().filter(|(_, at)| is_recent(*at));
         let others = recent.map(|(node, _)| node).filter(|node| *node != own);
         let expected = std::iter::once(own).chain(others);
         let has_answered =
@@ -91,18 +106,18 @@ impl PeerBook {
     }
 
     /// Whether nothing more is to be waited for.
-    pub(super) fn is_answered(&self, id: u64, own: &NodeId, now: Instant) -> bool {
+    pub(super) fn is_answered(&self, id: u64, own: &NodeId) -> bool {
         let Some(question) = self.open.get(&id) else { return true };
         let decides = |(_, answer): &(NodeId, PeerAnswer)| {
             matches!(answer, PeerAnswer::Done | PeerAnswer::Refused(..))
         };
-        question.answers.iter().any(decides) || self.silent(question, own, now).is_empty()
+        question.answers.iter().any(decides) || self.silent(question, own).is_empty()
     }
 
     /// The question is over.
-    pub(super) fn close(&mut self, id: u64, own: &NodeId, now: Instant) -> PeerAnswers {
+    pub(super) fn close(&mut self, id: u64, own: &NodeId) -> PeerAnswers {
         let Some(question) = self.open.remove(&id) else { return PeerAnswers::default() };
-        let silent = self.silent(&question, own, now);
+        let silent = self.silent(&question, own);
         PeerAnswers { answers: question.answers, silent }
     }
 
@@ -161,13 +176,13 @@ mod tests {
         book.hear(node("b"), now);
         book.hear(node("c"), now + HEARD_WITHIN / 2);
         let (id, _told) = book.open(7).unwrap();
-        assert!(!book.is_answered(id, &own, now));
+        assert!(!book.is_answered(id, &own));
         book.answered(id, own.clone(), PeerAnswer::Unknown, now + HEARD_WITHIN / 2);
         book.answered(id, own.clone(), PeerAnswer::Done, now + HEARD_WITHIN / 2);
-        assert!(!book.is_answered(id, &own, now + HEARD_WITHIN / 2));
+        assert!(!book.is_answered(id, &own));
         // b was not heard for too long.
-        let late = now + HEARD_WITHIN + Duration::from_secs(1);
-        let answers = book.close(id, &own, late);
+        book.hear(own.clone(), now + HEARD_WITHIN + Duration::from_secs(1));
+        let answers = book.close(id, &own);
         assert_eq!(answers.answers, [(own, PeerAnswer::Unknown)]);
         assert_eq!(answers.silent, [node("c")]);
     }
@@ -178,7 +193,24 @@ mod tests {
         book.hear(node("b"), now);
         let (id, _told) = book.open(7).unwrap();
         book.answered(id, node("b"), PeerAnswer::Done, now);
-        assert!(book.is_answered(id, &own, now));
+        assert!(book.is_answered(id, &own));
+    }
+
+    #[test]
+    fn while_nothing_is_heard_every_node_known_is_silent() {
+        let (mut book, now, own) = (PeerBook::default(), Instant::now(), node("a"));
+        book.hear(own.clone(), now);
+        book.hear(node("b"), now);
+        // The bus is away: whatever the time, b may be there. The node answers itself.
+        let (id, _told) = book.open(7).unwrap();
+        let later = now + 9 * HEARD_WITHIN;
+        assert!(book.gather(id, 1, later) && book.is_open(id));
+        let whole = book.part(id, PeerAnswer::Connections(vec![row("x")])).unwrap();
+        book.answer_own(id, &own, whole.clone());
+        let answers = book.close(id, &own);
+        assert_eq!(answers.answers, [(own, whole)]);
+        assert_eq!(answers.silent, [node("b")]);
+        assert!(!book.is_open(id));
     }
 
     #[test]

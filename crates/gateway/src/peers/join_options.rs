@@ -14,7 +14,7 @@ struct JoinOptions<'a> {
     #[serde(borrow, default)]
     info: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    since: Option<SinceText<'a>>,
+    since: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -27,20 +27,42 @@ struct SinceText<'a> {
     time: Option<u64>,
 }
 
+/// What is wrong with such options.
+#[derive(Debug)]
+pub(crate) enum JoinOptionsFlaw {
+    /// They are no JSON of this shape.
+    Json(serde_json::Error),
+    /// A member has a bad value.
+    Value(String),
+}
+
 /// The join of a room with the options of a body, or what is wrong with them.
-pub(crate) fn join_by_backend(room: RoomName, options: &RawValue) -> Result<JoinRoom, String> {
+pub(crate) fn join_by_backend(
+    room: RoomName,
+    options: &RawValue,
+) -> Result<JoinRoom, JoinOptionsFlaw> {
     let options: JoinOptions<'_> =
-        serde_json::from_str(options.get()).map_err(|error| error.to_string())?;
+        serde_json::from_str(options.get()).map_err(JoinOptionsFlaw::Json)?;
     let info = options.info.map(|info| Data::json(info.get().as_bytes().to_vec())).transpose();
-    let info = info.map_err(|error| format!("info: {error}"))?;
-    let since = options.since.map(|since| match (since.epoch, since.seq, since.time) {
+    let info = info.map_err(|error| JoinOptionsFlaw::Value(format!("info: {error}")))?;
+    let since = options.since.map(since_of).transpose()?;
+    Ok(JoinRoom { presence: options.presence, info, since, ..JoinRoom::new(room) })
+}
+
+fn since_of(text: &RawValue) -> Result<Since, JoinOptionsFlaw> {
+    let flaw = |text: &str| JoinOptionsFlaw::Value(text.to_owned());
+    // The library takes a list for an object.
+    if !text.get().starts_with('{') {
+        return Err(flaw("since: an object with epoch and seq, or with time"));
+    }
+    let since: SinceText<'_> = serde_json::from_str(text.get()).map_err(JoinOptionsFlaw::Json)?;
+    match (since.epoch, since.seq, since.time) {
         (Some(epoch), Some(seq), None) => {
-            let epoch = Epoch::parse(&epoch).ok_or("since.epoch: 16 lower-case hex digits")?;
+            let epoch = Epoch::parse(&epoch)
+                .ok_or_else(|| flaw("since.epoch: 16 lower-case hex digits"))?;
             Ok(Since::Position(Position { epoch, seq }))
         }
         (None, None, Some(time)) => Ok(Since::Time(time)),
-        _ => Err("since: give epoch and seq, or time"),
-    });
-    let since = since.transpose()?;
-    Ok(JoinRoom { presence: options.presence, info, since, ..JoinRoom::new(room) })
+        _ => Err(flaw("since: give epoch and seq, or time")),
+    }
 }

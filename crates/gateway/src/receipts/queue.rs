@@ -2,11 +2,14 @@
 //! those that came meanwhile. Users of one room that are due together are written together. Pure.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::time::Duration;
+use std::{fmt, mem};
 
 use hashbrown::HashMap;
-use roomcast_bus::{ReceiptError, ReceiptKind, ReceiptMarks, ReceiptMove, ReceiptRules};
+use hashbrown::hash_map::Entry;
+use roomcast_bus::{
+    ReceiptError, ReceiptKind, ReceiptMarks, ReceiptMove, ReceiptRules, room_names,
+};
 use roomcast_protocol::{ConnectionId, Position, RoomName, UserName};
 use tokio::time::Instant;
 
@@ -14,8 +17,11 @@ use tokio::time::Instant;
 const WRITE_INTERVAL: Duration = Duration::from_secs(1);
 /// When a user is looked at again whose last write takes longer than that.
 const BUSY_PAUSE: Duration = Duration::from_millis(100);
-/// Users that are taken at once, and moves of one call: about 20 KiB of it.
-const MOVES_PER_WRITE: usize = 256;
+/// Users that are taken at once, and users of one call: about 20 KiB of it where each has one move.
+const USERS_PER_WRITE: usize = 256;
+/// Calls under way for the rooms of one partition, which are on one primary: one that answers slowly
+/// holds up no other. A crowd's confirmations of one room are few calls.
+const WRITES_PER_PARTITION: usize = 2;
 /// Different moves of a user that may wait, by epoch and kind; an honest client has two.
 const MAX_MOVES: usize = 8;
 /// Connections that one move names; what is beyond is told as if another had moved.
@@ -46,8 +52,20 @@ pub(super) struct ReceiptWrite {
 #[derive(Default)]
 pub(super) struct ReceiptQueue {
     rooms: HashMap<RoomName, HashMap<UserName, UserConfirms>>,
-    /// When each user is looked at: every user of `rooms` is here once.
-    due: BTreeSet<(Instant, RoomName, UserName)>,
+    /// When each user is looked at: every user of `rooms` is here or in `held` once.
+    due: BTreeSet<QueuedUser>,
+    /// Partitions with calls under way.
+    busy: HashMap<u16, BusyPartition>,
+}
+
+type QueuedUser = (Instant, RoomName, UserName);
+
+/// A partition with calls under way.
+#[derive(Default)]
+struct BusyPartition {
+    writes: usize,
+    /// Users that are due, and wait for the end of one of these calls.
+    held: Vec<QueuedUser>,
 }
 
 /// A user in a room.
@@ -59,7 +77,7 @@ struct UserConfirms {
 
 impl fmt::Debug for ReceiptQueue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} users", self.due.len())
+        write!(f, "{} users due", self.due.len())
     }
 }
 
@@ -108,11 +126,11 @@ impl ReceiptQueue {
     /// What is to be written now, of a bounded number of users; the rest stays due.
     pub(super) fn take_due(&mut self, now: Instant) -> Vec<ReceiptWrite> {
         let mut writes: HashMap<RoomName, ReceiptWrite> = HashMap::new();
-        for _ in 0..MOVES_PER_WRITE {
+        for _ in 0..USERS_PER_WRITE {
             if self.due().is_none_or(|due| due > now) {
                 break;
             }
-            let Some((_, room, user)) = self.due.pop_first() else { break };
+            let Some((due, room, user)) = self.due.pop_first() else { break };
             let Some(users) = self.rooms.get_mut(&room) else { continue };
             let Some(known) = users.get_mut(&user) else { continue };
             if known.is_writing {
@@ -125,6 +143,14 @@ impl ReceiptQueue {
                     self.rooms.remove(&room);
                 }
                 continue;
+            }
+            if !writes.contains_key(&room) {
+                let busy = self.busy.entry(partition_of(&room)).or_default();
+                if busy.writes == WRITES_PER_PARTITION {
+                    busy.held.push((due, room, user));
+                    continue;
+                }
+                busy.writes += 1;
             }
             known.is_writing = true;
             let write = writes.entry_ref(&room).or_insert_with(|| ReceiptWrite {
@@ -144,6 +170,13 @@ impl ReceiptQueue {
 
     /// A write ended.
     pub(super) fn wrote(&mut self, room: &RoomName, moves: &[ReceiptMove]) {
+        if let Entry::Occupied(mut busy) = self.busy.entry(partition_of(room)) {
+            self.due.extend(mem::take(&mut busy.get_mut().held));
+            busy.get_mut().writes -= 1;
+            if busy.get().writes == 0 {
+                busy.remove();
+            }
+        }
         let Some(users) = self.rooms.get_mut(room) else { return };
         for step in moves {
             if let Some(known) = users.get_mut(&step.user) {
@@ -154,8 +187,13 @@ impl ReceiptQueue {
 
     #[cfg(test)]
     fn is_empty(&self) -> bool {
-        self.rooms.is_empty() && self.due.is_empty()
+        self.rooms.is_empty() && self.due.is_empty() && self.busy.is_empty()
     }
+}
+
+/// The partition of a room, whatever its keys are called.
+fn partition_of(room: &RoomName) -> u16 {
+    room_names("", 0, room).partition
 }
 
 #[cfg(test)]

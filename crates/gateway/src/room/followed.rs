@@ -9,10 +9,10 @@ use tokio::time::Instant;
 
 /// The followed messages of one room; most rooms have none.
 #[derive(Debug, Default)]
-pub(crate) struct FollowedMessages(Option<Box<Followed>>);
+pub(crate) struct FollowedMessages(Option<Box<ReceiptWatch>>);
 
 #[derive(Debug, Default)]
-struct Followed {
+struct ReceiptWatch {
     messages: BTreeMap<(Seq, ConnectionId), FollowedMessage>,
     /// A count is planned.
     is_planned: bool,

@@ -31,6 +31,8 @@ pub(crate) struct PendingJoin {
     pub(crate) strict: bool,
     /// The backend that asked for it; else the client did.
     pub(crate) backend: Option<JoinReply>,
+    /// What of the same connection in this room it takes the place of.
+    pub(crate) replaces: ReplacedJoin,
     /// What its user confirmed of the room, for `joined`.
     pub(crate) marks: Option<ReadMarks>,
     /// What such a reader does not get of pages that were read for it ends here.
@@ -46,6 +48,17 @@ pub(crate) struct PendingJoin {
     pub(crate) presence: JoinPresence,
     /// What the connection asked for in the room meanwhile, in its order.
     pub(crate) then: Vec<AfterJoin>,
+}
+
+/// What a join takes the place of: of what `users.auto_join` gave, and nothing else.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum ReplacedJoin {
+    #[default]
+    Nothing,
+    /// A join that was not answered yet, and was taken back. It is made again if this one is refused.
+    Waiting,
+    /// A membership, which lasts until this join is answered by `joined`.
+    Membership,
 }
 
 /// Answers a backend that asked for a join; dropped without an answer, the connection has ended.
@@ -98,6 +111,8 @@ pub(crate) enum AfterJoin {
     Publish(Publish),
     /// A `join` with another token of the room, which replaces the one before.
     Token { id: Option<RequestId>, join: JoinRoom, pass: RoomPass },
+    /// A backend's join of the room, which is done if the connection is a member then.
+    Backend { join: Box<JoinRoom>, reply: JoinReply },
     /// What only a member may say.
     Word { id: Option<RequestId>, word: MemberWord },
 }
@@ -139,7 +154,7 @@ pub(crate) enum StartPoint {
 
 /// Decides where a join begins, in a room whose log this worker has.
 pub(crate) fn start_point(log: &RoomLog, lineage: &Lineage, pending: &PendingJoin) -> StartPoint {
-    if pending.lookup != JoinLookup::Known || pending.presence == JoinPresence::Asked {
+    if pending.lookup != JoinLookup::Known || matches!(pending.presence, JoinPresence::Asked(_)) {
         return StartPoint::Asked;
     }
     let end = log.end();
@@ -159,6 +174,22 @@ pub(crate) fn start_point(log: &RoomLog, lineage: &Lineage, pending: &PendingJoi
         // An epoch or a seq that this node has not seen may be newer than its log.
         _ if pending.known == PositionCheck::Bad(lineage.epoch) => StartPoint::Reset,
         _ => StartPoint::Ahead,
+    }
+}
+
+/// The same in a room with state. A reader of an older epoch gets the whole state: what it was not sent
+/// there, newer values were to make good, and those may be lost with that epoch.
+pub(crate) fn start_point_in_state(
+    log: &RoomLog,
+    lineage: &Lineage,
+    pending: &PendingJoin,
+) -> StartPoint {
+    let is_older = |since: Position| since.seq > 0 && since.epoch != lineage.epoch;
+    match start_point(log, lineage, pending) {
+        StartPoint::Log { .. } | StartPoint::Page { .. } if pending.since.is_some_and(is_older) => {
+            StartPoint::Reset
+        }
+        point => point,
     }
 }
 

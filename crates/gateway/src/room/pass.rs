@@ -68,7 +68,7 @@ pub(crate) fn write_chunk(state: &mut RoomState) -> Chunk {
     pass.next += CHUNK;
     if pass.next >= state.members.slots() {
         chunk.ended = true;
-        chunk.done = pass.end == end && state.waiting_items.is_empty();
+        chunk.done = pass.end == end && !state.waiting_items.is_due();
         state.passed = pass.end.batch;
         state.pass = None;
         state.members.unpin();

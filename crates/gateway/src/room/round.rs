@@ -15,40 +15,53 @@ use crate::form::Form;
 
 /// Bytes waiting in a member's gate above which signals are dropped for it.
 const MAX_WAITING_BYTES: usize = 16 * 1024;
-/// The same for who comes and goes.
+/// The same for who comes and goes, and for the end of a typing.
 const MAX_NEWS_WAITING_BYTES: usize = 64 * 1024;
 /// Items that wait for a pass above which signals are dropped for all its members.
 const MAX_ITEMS: usize = 4096;
 
 /// What waits for the next pass.
 #[derive(Debug, Default)]
-pub(crate) struct WaitingItems(Vec<Arc<EphemeralItem>>);
+pub(crate) struct WaitingItems {
+    items: Vec<Arc<EphemeralItem>>,
+    /// A pass is to take them now.
+    is_due: bool,
+    /// Signals went out within the period: more of them wait for its end.
+    in_period: bool,
+}
 
 impl WaitingItems {
     /// Adds items; returns how many were dropped, as no pass keeps up.
     pub(crate) fn add(&mut self, items: &[Arc<EphemeralItem>]) -> u64 {
-        let before = self.0.len();
+        let before = self.items.len();
         let is_full = before >= MAX_ITEMS;
-        self.0.extend(items.iter().filter(|item| !is_full || is_needed(item)).cloned());
-        (items.len() - (self.0.len() - before)) as u64
+        self.items.extend(items.iter().filter(|item| !is_full || item.is_needed()).cloned());
+        self.is_due |= !self.in_period || items.iter().any(|item| item.is_needed());
+        (items.len() - (self.items.len() - before)) as u64
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Whether a pass is to take them now.
+    pub(crate) fn is_due(&self) -> bool {
+        self.is_due
+    }
+
+    /// A pass was asked for: the next signals wait for the end of the period. False if one is under way.
+    pub(crate) fn begin_period(&mut self) -> bool {
+        !std::mem::replace(&mut self.in_period, true)
+    }
+
+    /// The period is over: what waits is due.
+    pub(crate) fn end_period(&mut self) {
+        self.in_period = false;
+        self.is_due |= !self.items.is_empty();
     }
 
     pub(super) fn take(&mut self) -> Option<Box<EphemeralRound>> {
-        if self.0.is_empty() {
+        self.is_due = false;
+        if self.items.is_empty() {
             return None;
         }
-        Some(Box::new(EphemeralRound::new(std::mem::take(&mut self.0))))
-    }
-}
-
-fn is_needed(item: &EphemeralItem) -> bool {
-    match item {
-        EphemeralItem::Frame(frame) => frame.audience().members == AudienceMembers::Listeners,
-        EphemeralItem::ListReset { .. } => true,
+        Some(Box::new(EphemeralRound::new(std::mem::take(&mut self.items))))
     }
 }
 
@@ -101,7 +114,9 @@ impl EphemeralRound {
                 continue;
             }
             match frame.audience().members {
-                AudienceMembers::All if is_behind => dropped += 1,
+                AudienceMembers::All if is_behind && !(takes_news && frame.is_needed()) => {
+                    dropped += 1
+                }
                 AudienceMembers::Listeners if !takes_news => connection.missed_list.set(true),
                 _ => {
                     let bytes = frame.encoded(connection.form);
@@ -158,4 +173,61 @@ fn is_for(frame: &EphemeralFrame, connection: &Connection, listens: bool) -> boo
             Some(Writer::User(but)) => connection.user.as_ref() != Some(but),
             None => true,
         }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ephemeral::Audience;
+    use crate::room::MemberReader;
+    use crate::tests::{at, connection, room_name};
+
+    fn typing(active: bool) -> Arc<EphemeralItem> {
+        let user = UserName::parse("ann").ok();
+        let frame = ServerFrame::Typing { room: room_name(), user, connection: None, active };
+        let audience = Audience { members: AudienceMembers::All, but: None };
+        Arc::new(EphemeralItem::Frame(EphemeralFrame::new(frame, audience)))
+    }
+
+    #[test]
+    fn signals_wait_for_the_end_of_a_period_and_news_do_not() {
+        let mut waiting = WaitingItems::default();
+        waiting.add(&[typing(true)]);
+        assert!(waiting.is_due() && waiting.begin_period(), "the first goes at once");
+        assert_eq!(waiting.take().map(|round| round.items.len()), Some(1));
+        waiting.add(&[typing(true)]);
+        waiting.add(&[typing(true)]);
+        assert!(!waiting.is_due());
+        waiting.end_period();
+        assert!(waiting.is_due() && waiting.begin_period());
+        assert_eq!(waiting.take().map(|round| round.items.len()), Some(2), "in one pass");
+
+        waiting.add(&[typing(true)]);
+        waiting.add(&[typing(false)]);
+        assert!(waiting.is_due() && !waiting.begin_period(), "the period goes on");
+        assert_eq!(waiting.take().map(|round| round.items.len()), Some(2), "with what waited");
+        waiting.end_period();
+        assert!(!waiting.is_due(), "a quiet room has no further pass");
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_typing_is_kept_where_its_beginning_is_dropped() {
+        let mut waiting = WaitingItems::default();
+        assert_eq!(waiting.add(&vec![typing(true); MAX_ITEMS]), 0);
+        assert_eq!(waiting.add(&[typing(true), typing(false)]), 1);
+
+        let (connection, _client) = connection(1).await;
+        let member = RoomMember {
+            connection: None,
+            membership: 0,
+            author: false,
+            listens: false,
+            reader: MemberReader::Waiting(at(0)),
+        };
+        let mut round = EphemeralRound::new(vec![typing(true), typing(false)]);
+        connection.append_control(|control| control.resize(MAX_WAITING_BYTES + 1, 0));
+        assert_eq!(round.give(&connection, &member), (1, true));
+        connection.append_control(|control| control.resize(MAX_NEWS_WAITING_BYTES + 1, 0));
+        assert_eq!(round.give(&connection, &member), (2, false), "a member may be too far behind");
+    }
 }

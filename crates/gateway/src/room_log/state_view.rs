@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use roomcast_protocol::{Data, Message, Position, RoomName, Seq, StateEntry, StatePoint};
+use roomcast_protocol::{Message, Position, RoomName, Seq, StateEntry, StatePoint};
 
 use super::{Batch, Budget, LogEntry, RoomLog, SnapshotPart};
+use crate::data_size::data_bytes;
 
 /// Largest part of a snapshot on the wire, in bytes, unless it is one value: 64 KiB, with space for the
 /// frame around it.
@@ -141,14 +142,29 @@ pub(crate) fn wire_bytes(value: &StateItem) -> usize {
     VALUE_BYTES + 2 * names + data_bytes(&message.data) + points.sum::<usize>()
 }
 
-fn data_bytes(data: &Data) -> usize {
-    match data {
-        // A number with a fraction may be longer in MessagePack.
-        Data::Json(bytes) => bytes.len() + 7 * bytes.iter().filter(|byte| **byte == b'.').count(),
-        Data::MsgPack(bytes) => {
-            let mut json = Vec::with_capacity(2 * bytes.len());
-            data.write_json(&mut json);
-            json.len().max(bytes.len())
+#[cfg(test)]
+mod tests {
+    use roomcast_protocol::{Data, Encoding};
+
+    use super::*;
+    use crate::tests::{at, message, room_name};
+
+    #[test]
+    fn a_part_has_64_kib_in_each_encoding() {
+        let data = Data::json(format!("[{}0.5]", "-0,1e9,".repeat(20))).unwrap();
+        let item = |seq| {
+            let message = Message { data: data.clone(), ..message(seq, 2) };
+            StateItem { message: Arc::new(message), points: Vec::new() }
+        };
+        let values: Vec<StateItem> = (1..=1_000).map(item).collect();
+        let all = parts(at(1_000), &values);
+        assert!(all.len() > 3, "{}", all.len());
+        for part in all {
+            for encoding in [Encoding::Json, Encoding::MsgPack] {
+                let mut bytes = Vec::new();
+                part.frame(room_name()).encode(encoding, &mut bytes);
+                assert!(bytes.len() <= 64 * 1024, "{encoding:?}: {}", bytes.len());
+            }
         }
     }
 }

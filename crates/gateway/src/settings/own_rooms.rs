@@ -9,7 +9,7 @@ use roomcast_bus::ReceiptRules;
 use roomcast_metrics::Metrics;
 
 use super::Namespace;
-use crate::config::{NamespaceConfig, PresenceSetting, SlowPolicy, UsersConfig};
+use crate::config::{Config, NamespaceConfig, PresenceSetting, SlowPolicy, UsersConfig};
 
 /// The name of the rules of users' own rooms, in metrics.
 const USER_ROOMS: &str = "$user";
@@ -34,19 +34,23 @@ impl OwnRooms {
     /// connections.
     pub(super) fn new(users: &UsersConfig, default: &NamespaceConfig, metrics: &Metrics) -> Self {
         let (history_size, history_age) = (users.history_size, users.history_age);
-        let all = own(default);
-        let user = NamespaceConfig { history_size, history_age, ..all.clone() };
+        let user = NamespaceConfig { history_size, history_age, ..own() };
+        let (history_size, history_age) = (default.history_size, default.history_age);
+        let all = NamespaceConfig { history_size, history_age, ..own() };
         let of = |name, config| {
             Namespace::new(name, config, Authentication::Configured, metrics.namespace(name))
         };
-        let receipts = Some(ReceiptRules { users: OWN_USERS, age: history_age });
+        let receipts = Some(ReceiptRules { users: OWN_USERS, age: users.history_age });
         let user = Namespace { receipts, ..of(USER_ROOMS, &user) };
         Self { user: user.into(), all: of(ALL_ROOM, &all).into() }
     }
 }
 
-/// All connections join and read; the rest is for API keys.
-fn own(default: &NamespaceConfig) -> NamespaceConfig {
+/// All connections join and read; the rest is for API keys. What is not said here is as where nothing is
+/// configured.
+fn own() -> NamespaceConfig {
+    let built_in = Config::from_settings(&[]).expect("the built-in defaults are valid");
+    let (_, default) = built_in.namespaces.of_none();
     NamespaceConfig {
         message_bytes: MESSAGE_BYTES,
         publish_rate: 0,

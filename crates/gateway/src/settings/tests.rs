@@ -1,5 +1,8 @@
 //! How rooms find their policy, and what clients are told.
 
+use roomcast_bus::Retention;
+use roomcast_protocol::UserName;
+
 use super::*;
 use crate::tests::settings;
 
@@ -41,4 +44,30 @@ fn clients_are_told_when_the_node_is_dead_and_what_it_takes() {
     let settings = settings(&["limits.message_bytes=64KiB", "limits.rooms_per_connection=3"]);
     let told = settings.limits.told();
     assert_eq!((told.message_bytes, told.rooms), (64 << 10, 3));
+}
+
+#[test]
+fn of_the_default_namespace_only_the_history_counts_in_rooms_of_users() {
+    let changed = settings(&[
+        "namespaces.default.history_size=7",
+        "namespaces.default.wait_replicas=2",
+        "namespaces.default.repair_window=99",
+        "namespaces.default.keys_per_user=3",
+        "namespaces.default.keys_per_room=4",
+        "namespaces.default.signal_rate=5",
+        "namespaces.default.publish_burst=6",
+    ]);
+    let plain = settings(&[]);
+    for room in [
+        RoomName::user(&UserName::parse("ann").unwrap()),
+        RoomName::parse("@all").unwrap().of_user(None),
+    ] {
+        let [changed, plain] = [&changed, &plain].map(|of| of.namespace_of(&room));
+        let history_size = changed.retention.history_size;
+        let expected = if room.kind() == RoomKind::All { 7 } else { 1000 };
+        assert_eq!(history_size, expected, "{room}");
+        assert_eq!(changed.retention, Retention { history_size, ..plain.retention }, "{room}");
+        let rates = [changed, plain].map(|of| format!("{:?}", of.publish_rates));
+        assert_eq!(rates[0], rates[1], "{room}");
+    }
 }

@@ -133,7 +133,8 @@ impl Worker {
         true
     }
 
-    /// Judges a connection again in the rooms that it is in or waits for.
+    /// Judges a connection again in the rooms that it is in or waits for, and shows its token's info
+    /// there.
     pub(super) fn judge_rooms(&self, connection: &Rc<Connection>) {
         let mut rooms = connection.all_rooms().into_iter();
         if self.judge_some(connection, &mut rooms) {
@@ -149,14 +150,16 @@ impl Worker {
     ) -> bool {
         for id in rooms.by_ref().take(SLICE) {
             let Some(room) = self.rooms.by_id(id) else { continue };
-            if connection.is_granted(id) {
-                continue;
+            if !connection.is_granted(id) {
+                if self.decide(connection, &room.name, RoomAction::Stay).is_err() {
+                    self.put_out(connection, &room, NOT_ALLOWED);
+                    continue;
+                }
+                if self.decide(connection, &room.name, RoomAction::SeeMembers).is_err() {
+                    self.stop_listening(connection, &room);
+                }
             }
-            if self.decide(connection, &room.name, RoomAction::Stay).is_err() {
-                self.put_out(connection, &room, NOT_ALLOWED);
-            } else if self.decide(connection, &room.name, RoomAction::SeeMembers).is_err() {
-                self.stop_listening(connection, &room);
-            }
+            self.follow_token_info(connection, &room);
         }
         connection.is_open() && rooms.len() > 0
     }

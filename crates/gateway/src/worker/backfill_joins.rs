@@ -7,12 +7,12 @@ use std::rc::Rc;
 use roomcast_metrics::ResumeOutcome;
 use roomcast_protocol::{ErrorCode, Lineage, Position, Seq, ServerFrame};
 
-use super::people::departure;
+use super::people::{departure, has_presence};
 use super::{BusAnswer, Worker};
 use crate::permit::ListInterest;
 use crate::room::{
-    Attachment, JoinPresence, MemberReader, PendingJoin, PositionCheck, Room, StartPoint,
-    start_point,
+    Attachment, JoinPresence, MemberReader, PendingJoin, PositionCheck, ReplacedJoin, Room,
+    StartPoint, start_point,
 };
 
 /// How a join begins.
@@ -111,10 +111,21 @@ impl Worker {
     }
 
     /// Answers a join with `joined`; the connection is a member from now on.
-    fn admit(&self, room: &Rc<Room>, pending: PendingJoin, start: JoinStart) {
+    fn admit(&self, room: &Rc<Room>, mut pending: PendingJoin, start: JoinStart) {
         let is_whole = start.outcome.is_none_or(|outcome| outcome == ResumeOutcome::Recovered);
         if pending.strict && !is_whole {
             return self.refuse_joins(room, vec![pending], ErrorCode::Unrecoverable);
+        }
+        if pending.presence == JoinPresence::Undecided {
+            // Now that it is not refused, others may see it, and it waits for its numbers.
+            pending.presence = JoinPresence::Unasked;
+            if has_presence(room) && pending.connection.is_open() {
+                let mut state = room.state.borrow_mut();
+                let at = state.pending.partition_point(|other| other.deadline <= pending.deadline);
+                state.pending.insert(at, pending);
+                drop(state);
+                return self.appear_all(room);
+            }
         }
         let PendingJoin {
             connection,
@@ -126,9 +137,15 @@ impl Worker {
             then,
             presence,
             listens,
+            replaces,
             ..
         } = pending;
-        connection.end_join(room.id);
+        // A room's token counts while its connection joins, and again when it is a member.
+        let counts = self.numbers_for(&connection, room, presence);
+        match connection.membership_in(room.id).filter(|_| replaces == ReplacedJoin::Membership) {
+            Some((membership, _)) => self.step_out(&connection, room, membership),
+            None => drop(connection.end_join(room.id)),
+        }
         if !connection.is_open() {
             self.drop_pass(&connection, room.id);
             self.disappear(&connection, room, departure(&connection));
@@ -144,7 +161,7 @@ impl Worker {
             epoch: start.at.epoch,
             seq: start.at.seq,
             recovered,
-            counts: self.numbers_for(&connection, room, presence),
+            counts,
             marks,
             state: start.has_snapshot,
         });

@@ -12,14 +12,14 @@ use tokio::time::Instant;
 /// Least time between two signals of a key.
 const PERIOD: Duration = Duration::from_millis(50);
 
-type SignalKey = (ConnectionId, RoomName, EventName);
+type SignalPlace = (ConnectionId, RoomName);
 
 /// All keys of which a signal went out within the period.
 #[derive(Debug, Default)]
 pub(super) struct Conflation {
-    /// The newest signal that waits.
-    waiting: HashMap<SignalKey, Option<Signal>>,
-    due: BTreeSet<(Instant, SignalKey)>,
+    /// The newest signal that waits, of each event.
+    waiting: HashMap<SignalPlace, HashMap<EventName, Option<Signal>>>,
+    due: BTreeSet<(Instant, SignalPlace, EventName)>,
 }
 
 /// What becomes of a signal.
@@ -41,32 +41,45 @@ impl Conflation {
         signal: Signal,
         now: Instant,
     ) -> Conflated {
-        let key = (connection, room.clone(), signal.event.clone());
-        if let Some(waiting) = self.waiting.get_mut(&key) {
+        let place = (connection, room.clone());
+        let events = self.waiting.entry(place.clone()).or_default();
+        if let Some(waiting) = events.get_mut(&signal.event) {
             return match waiting.replace(signal) {
                 Some(_) => Conflated::Replaces,
                 None => Conflated::Waits,
             };
         }
-        self.waiting.insert(key.clone(), None);
-        self.due.insert((now + PERIOD, key));
+        events.insert(signal.event.clone(), None);
+        self.due.insert((now + PERIOD, place, signal.event.clone()));
         Conflated::Now(signal)
+    }
+
+    /// Takes out the signals that wait of a connection that leaves a room.
+    pub(super) fn take_of(&mut self, connection: ConnectionId, room: &RoomName) -> Vec<Signal> {
+        let events = self.waiting.get_mut(&(connection, room.clone()));
+        // The keys stay for their period.
+        events.map_or(Vec::new(), |all| all.values_mut().filter_map(Option::take).collect())
     }
 
     /// When something is due next.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        self.due.first().map(|(at, _)| *at)
+        self.due.first().map(|(at, ..)| *at)
     }
 
     /// Takes out a signal whose time has come.
     pub(super) fn take_due(&mut self, now: Instant) -> Option<(RoomName, Signal)> {
         while self.next_due()? <= now {
-            let (_, key) = self.due.pop_first()?;
-            let Some(Some(signal)) = self.waiting.remove(&key) else { continue };
-            let room = key.1.clone();
-            self.waiting.insert(key.clone(), None);
-            self.due.insert((now + PERIOD, key));
-            return Some((room, signal));
+            let (_, place, event) = self.due.pop_first()?;
+            let Some(events) = self.waiting.get_mut(&place) else { continue };
+            if let Some(signal) = events.get_mut(&event).and_then(Option::take) {
+                let room = place.1.clone();
+                self.due.insert((now + PERIOD, place, event));
+                return Some((room, signal));
+            }
+            events.remove(&event);
+            if events.is_empty() {
+                self.waiting.remove(&place);
+            }
         }
         None
     }
@@ -82,6 +95,23 @@ mod tests {
         let event = EventName::parse(event).unwrap();
         let data = Some(Data::json(number.to_string().into_bytes()).unwrap());
         Signal { user: None, connection: None, event, data }
+    }
+
+    #[test]
+    fn what_waits_goes_with_its_connection() {
+        let (mut conflation, now) = (Conflation::default(), Instant::now());
+        let [a, b] = ["a", "b"].map(|name| RoomName::parse(name).unwrap());
+        for (id, room) in [(1, &a), (1, &b), (2, &a)] {
+            for number in 0..3 {
+                conflation.offer(ConnectionId(id), room, signal("cursor", number), now);
+            }
+        }
+        assert_eq!(conflation.take_of(ConnectionId(1), &a).len(), 1);
+        assert_eq!(conflation.take_of(ConnectionId(1), &a).len(), 0);
+        let again = conflation.offer(ConnectionId(1), &b, signal("cursor", 3), now);
+        assert_eq!(again, Conflated::Replaces);
+        let taken = std::iter::from_fn(|| conflation.take_due(now + PERIOD));
+        assert_eq!(taken.map(|(room, _)| room).collect::<Vec<_>>(), [b, a]);
     }
 
     #[test]

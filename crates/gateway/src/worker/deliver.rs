@@ -8,6 +8,7 @@ use roomcast_protocol::CloseCode;
 
 use super::Worker;
 use crate::config::SlowPolicy;
+use crate::ephemeral::EphemeralItem;
 use crate::hub::WorkerEvent;
 use crate::room::{Attachment, Laggard, LaggardVerdict, MemberReader, Room};
 use crate::room_log::LogEntry;
@@ -69,9 +70,14 @@ impl Worker {
             }
             WorkerEvent::Ephemeral { room, items } => {
                 let Some(room) = self.room(&room) else { return };
-                let dropped = room.state.borrow_mut().waiting_items.add(&items);
+                let mut state = room.state.borrow_mut();
+                if items.iter().any(|item| matches!(&**item, EphemeralItem::ListReset { .. })) {
+                    state.people.all_missed();
+                }
+                let dropped = state.waiting_items.add(&items);
+                drop(state);
                 self.metrics.people.signals[SignalOutcome::Dropped].inc_by(dropped);
-                self.queue_pass(&room);
+                self.pass_items(&room);
             }
             WorkerEvent::State { room, view } => {
                 if let Some(room) = self.room(&room) {

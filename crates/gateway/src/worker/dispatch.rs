@@ -1,5 +1,8 @@
-//! From a decoded frame to the action it asks for. Every request that concerns a room is permitted
-//! or refused at one place, [`Worker::perform`].
+//! From a decoded frame to the action it asks for. A client's request that concerns a room is permitted
+//! or refused at one place, [`Worker::perform`], but for these: `room` (`room_info.rs`), a join by a token
+//! of the room (`tokens.rs`), typing in a room that is not the application's, which is refused in
+//! [`Worker::dispatch`], and what waited for a join and is decided again after it. A backend's join
+//! (`questions.rs`) needs no permission of the connection.
 
 use std::rc::Rc;
 
@@ -136,6 +139,21 @@ impl Worker {
             Ok(()) => self.publish(connection, publish),
             Err(Denial { code, message }) => {
                 self.refuse(connection, publish.id, Some(&publish.room), (code, &message));
+            }
+        }
+    }
+
+    /// Says what waited for a join, if it is still permitted. Its rate was counted before it waited.
+    pub(super) fn say_after_join(
+        &self,
+        connection: &Rc<Connection>,
+        (id, room): (Option<RequestId>, RoomName),
+        word: MemberWord,
+    ) {
+        match self.decide(connection, &room, action_of(&word)) {
+            Ok(()) => self.say(connection, (id, room), word),
+            Err(Denial { code, message }) => {
+                self.refuse(connection, id, Some(&room), (code, &message));
             }
         }
     }

@@ -159,6 +159,7 @@ impl Worker {
             if pings {
                 connection.send_heartbeat();
                 self.write(&connection);
+                self.end_quiet_followed(&connection);
             }
             self.connections.schedule(&connection, patience);
         }

@@ -14,7 +14,8 @@ use super::Worker;
 use super::chores::SLICE;
 use crate::connection::Connection;
 use crate::room::{
-    AfterJoin, Attachment, JoinLookup, JoinPresence, JoinReply, PendingJoin, PositionCheck, Room,
+    AfterJoin, Attachment, JoinLookup, JoinPresence, JoinReply, PendingJoin, PositionCheck,
+    ReplacedJoin, Room,
 };
 
 /// How long a join may wait for the bus before it is refused.
@@ -23,6 +24,17 @@ const JOIN_TIMEOUT: Duration = Duration::from_secs(3);
 /// Why a join is not answered whose client took it back.
 pub(super) const LEFT_EARLY: (ErrorCode, &str) =
     (ErrorCode::Cancelled, "the connection left before it had joined");
+
+/// What a join comes with besides what is asked.
+#[derive(Debug, Default)]
+pub(super) struct JoinMeans {
+    /// A token of the room's own.
+    pub(super) pass: Option<RoomPass>,
+    /// The backend that asks for it.
+    pub(super) backend: Option<JoinReply>,
+    /// What it takes the place of.
+    pub(super) replaces: ReplacedJoin,
+}
 
 impl Worker {
     /// A client asks to become a member, perhaps by a token of the room's own.
@@ -34,10 +46,13 @@ impl Worker {
         pass: Option<RoomPass>,
     ) {
         if join.room.kind() == RoomKind::User && connection.is_auto_joined.take() {
-            self.quit_own_room(connection, &join.room);
+            return self.join_again(connection, id, join, pass);
         }
         match self.may_enter(connection, &join.room) {
-            Ok(()) => self.wait_to_join(connection, id, join, (pass, None)),
+            Ok(()) => {
+                let means = JoinMeans { pass, ..JoinMeans::default() };
+                self.wait_to_join(connection, id, join, means);
+            }
             Err(reason) => self.refuse(connection, id, Some(&join.room), reason),
         }
     }
@@ -70,14 +85,13 @@ impl Worker {
         })
     }
 
-    /// Has a connection wait for a room that it may enter; with a token of the room's own, or for a
-    /// backend.
+    /// Has a connection wait for a room that it may enter.
     pub(super) fn wait_to_join(
         &self,
         connection: &Rc<Connection>,
         id: Option<RequestId>,
         join: JoinRoom,
-        (pass, backend): (Option<RoomPass>, Option<JoinReply>),
+        JoinMeans { pass, backend, replaces }: JoinMeans,
     ) {
         let room = self.room_or_ask(&join.room);
         let lookup = self.look_up_join(connection, &room, &join);
@@ -102,15 +116,21 @@ impl Worker {
             strict: join.strict,
             marks: None,
             backend,
+            replaces,
             withheld: None,
             deadline: Instant::now() + JOIN_TIMEOUT,
             known: PositionCheck::Unasked,
             info: join.info,
             listens: join.presence,
-            presence: JoinPresence::Unasked,
+            presence: match join.strict {
+                true => JoinPresence::Undecided,
+                false => JoinPresence::Unasked,
+            },
             then: Vec::new(),
         };
-        connection.begin_join(room.id);
+        if replaces != ReplacedJoin::Membership {
+            connection.begin_join(room.id);
+        }
         if let Some(pass) = pass {
             self.hold_pass(connection, room.id, pass);
         }
@@ -133,7 +153,10 @@ impl Worker {
         let room = self.room(&name);
         let membership = room.as_ref().and_then(|room| connection.membership_in(room.id));
         match (membership, room) {
-            (Some((membership, _)), _) => self.exit(connection, membership, Departure::Left),
+            (Some((membership, _)), _) => {
+                self.send_waiting_signals(connection, &name);
+                self.exit(connection, membership, Departure::Left);
+            }
             (None, Some(room)) if self.cancel_join(connection, &room) => {}
             _ => {
                 let reason = (ErrorCode::NotJoined, "this connection is not in that room");
@@ -168,21 +191,27 @@ impl Worker {
         let Some(at) = state.pending.iter().position(is_its) else { return };
         let PendingJoin { id, then, backend, .. } = state.pending.remove(at);
         drop(state);
-        let (tokens, publishes): (Vec<_>, Vec<_>) =
-            then.into_iter().partition(|request| matches!(request, AfterJoin::Token { .. }));
+        let is_join = |request: &AfterJoin| {
+            matches!(request, AfterJoin::Token { .. } | AfterJoin::Backend { .. })
+        };
+        let (joins, others): (Vec<_>, Vec<_>) = then.into_iter().partition(is_join);
         if connection.is_open() {
             self.refuse_join(connection, &room.name, (id, backend), reason);
         }
         // Joins of the same room that waited for this one are taken back with it.
-        for request in tokens {
+        for request in joins {
             connection.in_flight.set(connection.in_flight.get() - 1);
-            if let AfterJoin::Token { id, .. } = request
-                && connection.is_open()
-            {
-                self.refuse(connection, id, Some(&room.name), reason);
+            match request {
+                AfterJoin::Token { id, .. } if connection.is_open() => {
+                    self.refuse(connection, id, Some(&room.name), reason);
+                }
+                AfterJoin::Backend { reply, .. } if connection.is_open() => {
+                    reply.answer(Err((reason.0, reason.1.to_owned())));
+                }
+                _ => {}
             }
         }
-        self.go_on_after_join(connection, &room.name, publishes);
+        self.go_on_after_join(connection, &room.name, others);
     }
 
     /// Refuses all joins of a room: at once if they are few, else in slices, as if they had waited too
@@ -208,11 +237,21 @@ impl Worker {
 
     /// Refuses joins that were taken out of a room, and publishes what waited for them.
     pub(super) fn refuse_joins(&self, room: &Rc<Room>, refused: Vec<PendingJoin>, code: ErrorCode) {
-        for PendingJoin { connection, id, since, then, backend, .. } in refused {
-            connection.end_join(room.id);
-            self.drop_pass(&connection, room.id);
-            self.settle_user_rooms(&connection);
-            self.disappear(&connection, room, Departure::Ended);
+        let mut after = Vec::new();
+        for PendingJoin { connection, id, since, then, backend, replaces, .. } in refused {
+            if replaces == ReplacedJoin::Membership {
+                // It is a member as before.
+                connection.is_auto_joined.set(true);
+            } else {
+                connection.end_join(room.id);
+                self.drop_pass(&connection, room.id);
+                self.settle_user_rooms(&connection);
+                let how = match code {
+                    ErrorCode::Unrecoverable => Departure::Left,
+                    _ => Departure::Ended,
+                };
+                self.disappear(&connection, room, how);
+            }
             if since.is_some() {
                 self.metrics.rooms.resumes[ResumeOutcome::Failed].inc();
             }
@@ -222,10 +261,17 @@ impl Worker {
                 _ => "the bus does not answer; try again",
             };
             self.refuse_join(&connection, &room.name, (id, backend), (code, message));
-            self.go_on_after_join(&connection, &room.name, then);
-            self.write_soon(&connection);
+            after.push((connection, then, replaces));
         }
         self.forget_if_empty(room);
+        // What joins the room again asks for its log again, where there is no member.
+        for (connection, then, replaces) in after {
+            self.go_on_after_join(&connection, &room.name, then);
+            if replaces == ReplacedJoin::Waiting && connection.is_open() {
+                self.join_own_room(&connection, &self.settings());
+            }
+            self.write_soon(&connection);
+        }
     }
 
     /// Tells the side that asked for a join that it is refused.

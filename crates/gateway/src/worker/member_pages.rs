@@ -2,6 +2,7 @@
 //! read at most once a second for a room (`Bus::presence_list`).
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use roomcast_bus::{PresenceList, ReadError};
 use roomcast_protocol::{ErrorCode, RequestId, RoomName, ServerFrame};
@@ -32,9 +33,10 @@ impl Worker {
         }
         let to = self.begin_request(connection, id);
         connection.reading.set(connection.reading.get() + 1);
+        let since = self.missed_until(connection.id, &room);
         let (bus, answers) = (self.bus.clone(), self.answers.clone());
         tokio::task::spawn_local(async move {
-            let list = bus.presence_list(&room).await;
+            let list = bus.presence_list(&room, since).await;
             let after = after.flatten();
             // The worker may have ended meanwhile.
             let _ = answers.send(BusAnswer::Members { to, room, after, list });
@@ -46,7 +48,7 @@ impl Worker {
         &self,
         (to, room): (Requester, RoomName),
         after: Option<&ListMark>,
-        list: Result<PresenceList, ReadError>,
+        list: Result<Arc<PresenceList>, ReadError>,
     ) {
         let Some(connection) = self.end_request(to) else { return };
         connection.reading.set(connection.reading.get() - 1);

@@ -4,9 +4,11 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use roomcast_bus::Departure;
-use roomcast_protocol::{CloseCode, RoomName};
+use roomcast_metrics::SignalOutcome;
+use roomcast_protocol::{CloseCode, RoomKind, RoomName};
 
 use super::Worker;
+use super::joins::LEFT_EARLY;
 use crate::connection::Connection;
 use crate::permit::ListInterest;
 use crate::room::{MemberReader, Room, RoomMember, RoomState};
@@ -54,6 +56,7 @@ impl Worker {
         });
         connection.moved(membership, slot);
         state.place(slot, reader);
+        state.people.missed(connection.id);
         let (behind, waiting) = (state.is_behind(slot), state.is_waiting(slot));
         drop(state);
         room.namespace.borrow().metrics.members.inc();
@@ -70,11 +73,30 @@ impl Worker {
         let Some((id, slot)) = connection.exit(membership) else { return };
         self.drop_pass(connection, id);
         let room = self.rooms.by_id(id).expect("a room lasts as long as its members");
-        room.state.borrow_mut().members.remove(slot);
-        room.namespace.borrow().metrics.members.dec();
+        self.remove_member(&room, slot);
+        let unsent = self.conflation.borrow_mut().take_of(connection.id, &room.name);
+        self.metrics.people.signals[SignalOutcome::Dropped].inc_by(unsent.len() as u64);
+        if room.name.kind() == RoomKind::User {
+            // The client's own join that was to take the membership's place goes with it.
+            self.cancel_pending(connection, &room, LEFT_EARLY);
+        }
         self.disappear(connection, &room, how);
         self.settle_user_rooms(connection);
         self.forget_if_empty(&room);
+    }
+
+    /// Takes a member out of a room that it enters again in the same step: the room still counts for
+    /// its user.
+    pub(super) fn step_out(&self, connection: &Connection, room: &Room, membership: u32) {
+        if let Some((_, slot)) = connection.exit(membership) {
+            self.drop_pass(connection, room.id);
+            self.remove_member(room, slot);
+        }
+    }
+
+    fn remove_member(&self, room: &Room, slot: u32) {
+        room.state.borrow_mut().members.remove(slot);
+        room.namespace.borrow().metrics.members.dec();
     }
 
     /// Closes a connection: it leaves its rooms at once, and its task writes the Close.

@@ -1,14 +1,15 @@
 //! The membership in its user's own room that a connection gets without asking, where
-//! `users.auto_join` says so.
+//! `users.auto_join` says so, and the client's own join that takes its place.
 
 use std::rc::Rc;
 
-use roomcast_bus::Departure;
-use roomcast_protocol::{JoinRoom, RoomName};
+use roomcast_access::identity::RoomPass;
+use roomcast_protocol::{JoinRoom, RequestId, RoomName};
 
 use super::Worker;
+use super::joins::JoinMeans;
 use crate::connection::Connection;
-use crate::room::PendingJoin;
+use crate::room::{AfterJoin, PendingJoin, ReplacedJoin};
 use crate::settings::Settings;
 
 impl Worker {
@@ -21,23 +22,50 @@ impl Worker {
         connection.is_auto_joined.set(true);
     }
 
-    /// Ends that membership, as the client's own takes its place.
-    pub(super) fn quit_own_room(&self, connection: &Rc<Connection>, name: &RoomName) {
-        let Some(room) = self.room(name) else { return };
-        match connection.membership_in(room.id) {
-            Some((membership, _)) => self.exit(connection, membership, Departure::Left),
-            None if connection.end_join(room.id) => {
-                self.settle_user_rooms(connection);
-                let mut state = room.state.borrow_mut();
-                let is_its = |join: &PendingJoin| Rc::ptr_eq(&join.connection, connection);
-                // The client did not ask for it: it gets no answer.
-                let waiting = state.pending.iter().position(is_its);
-                let waiting = waiting.map(|at| state.pending.remove(at).then);
-                drop(state);
-                self.go_on_after_join(connection, name, waiting.unwrap_or_default());
-                self.forget_if_empty(&room);
+    /// The client's own first join of its user's room takes the place of that one: of a membership
+    /// as soon as it is answered by `joined`, of a join that waits at once.
+    pub(super) fn join_again(
+        &self,
+        connection: &Rc<Connection>,
+        id: Option<RequestId>,
+        join: JoinRoom,
+        pass: Option<RoomPass>,
+    ) {
+        let name = join.room.clone();
+        let (replaces, waited) = self.take_back_own_room(connection, &name);
+        let entering = match replaces {
+            ReplacedJoin::Nothing => self.may_enter(connection, &name),
+            // Its room is counted already.
+            ReplacedJoin::Waiting | ReplacedJoin::Membership => Ok(()),
+        };
+        match entering {
+            Ok(()) => {
+                let means = JoinMeans { pass, backend: None, replaces };
+                self.wait_to_join(connection, id, join, means);
             }
-            None => {}
+            Err(reason) => self.refuse(connection, id, Some(&name), reason),
         }
+        self.go_on_after_join(connection, &name, waited);
+    }
+
+    /// What a join of the user's own room takes the place of; of a join that waited, what waited for
+    /// it. The client did not ask for that one, and gets no answer to it.
+    fn take_back_own_room(
+        &self,
+        connection: &Rc<Connection>,
+        name: &RoomName,
+    ) -> (ReplacedJoin, Vec<AfterJoin>) {
+        let Some(room) = self.room(name) else { return (ReplacedJoin::Nothing, Vec::new()) };
+        if connection.membership_in(room.id).is_some() {
+            return (ReplacedJoin::Membership, Vec::new());
+        }
+        if !connection.end_join(room.id) {
+            return (ReplacedJoin::Nothing, Vec::new());
+        }
+        let mut state = room.state.borrow_mut();
+        let is_its = |join: &PendingJoin| Rc::ptr_eq(&join.connection, connection);
+        let waiting = state.pending.iter().position(is_its);
+        let waiting = waiting.map(|at| state.pending.remove(at).then);
+        (ReplacedJoin::Waiting, waiting.unwrap_or_default())
     }
 }

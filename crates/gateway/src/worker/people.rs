@@ -17,7 +17,7 @@ use super::Worker;
 use super::requests::{BusAnswer, Requester};
 use crate::connection::{Connection, ConnectionPhase, Ended, RoomId};
 use crate::permit::RoomAction;
-use crate::room::{Attachment, JoinPresence, Room, ShownSelf};
+use crate::room::{Attachment, JoinPresence, Room, ShownSelf, ShownSource};
 use crate::settings::{PresenceSetting, PresenceSettings};
 
 /// How long a join waits for its numbers; it is looked at four times a second.
@@ -27,8 +27,8 @@ const SHOW_TIMEOUT: Duration = Duration::from_secs(2);
 /// Those whose gates were full ask for lists again within this time, in ms.
 const MISSED_SPREAD_MS: u64 = 1_000;
 
-/// Joins that wait for their numbers, the first of them longest.
-pub(super) type WaitingForNumbers = VecDeque<(Instant, RoomId, ConnectionId)>;
+/// Joins that wait for their numbers, the first of them longest; each with the number of its enter.
+pub(super) type WaitingForNumbers = VecDeque<(Instant, RoomId, (ConnectionId, u64))>;
 
 /// What came of `presence`.
 pub(crate) struct ShownAnswer {
@@ -47,6 +47,11 @@ fn policy_of(settings: PresenceSettings) -> Option<PresencePolicy> {
         PresenceSetting::Events => PresenceMode::Events,
     };
     Some(PresencePolicy { mode, grace: settings.grace, events_max: settings.events_max })
+}
+
+/// Whether others see who is in a room.
+pub(super) fn has_presence(room: &Room) -> bool {
+    policy_of(room.namespace.borrow().presence).is_some()
 }
 
 /// How the memberships of a connection end that has ended.
@@ -73,23 +78,24 @@ impl Worker {
         let mut appearing = Vec::new();
         for pending in &mut state.pending {
             if pending.presence == JoinPresence::Unasked {
-                pending.presence = JoinPresence::Asked;
-                appearing.push((pending.connection.clone(), pending.info.clone()));
+                let number = self.rooms.next_number();
+                pending.presence = JoinPresence::Asked(number);
+                appearing.push((pending.connection.clone(), pending.info.clone(), number));
             }
         }
         drop(state);
         let due = Instant::now() + NUMBERS_TIMEOUT;
-        for (connection, info) in appearing {
-            let token_info = || connection.judge(|identity| identity.info().cloned());
-            let shown = ShownSelf { info: info.or_else(token_info), ..ShownSelf::default() };
-            self.appear_as(&connection, room, shown, policy);
-            self.waiting_for_numbers.borrow_mut().push_back((due, room.id, connection.id));
+        for (connection, info, number) in appearing {
+            let shown = first_shown(&connection, info);
+            self.appear_as((&connection, number), room, shown, policy);
+            let enter = (connection.id, number);
+            self.waiting_for_numbers.borrow_mut().push_back((due, room.id, enter));
         }
     }
 
     fn appear_as(
         &self,
-        connection: &Connection,
+        (connection, number): (&Connection, u64),
         room: &Room,
         shown: ShownSelf,
         policy: PresencePolicy,
@@ -99,7 +105,8 @@ impl Worker {
         let (answers, name, id) = (self.answers.clone(), room.name.clone(), connection.id);
         let reply = Box::new(move |counts| {
             // The worker may have ended meanwhile.
-            let _ = answers.send(BusAnswer::Appeared { room: name, connection: id, counts });
+            let _ =
+                answers.send(BusAnswer::Appeared { room: name, connection: id, number, counts });
         });
         self.bus.presence_enter(&room.name, member, policy, reply);
     }
@@ -108,14 +115,18 @@ impl Worker {
     pub(super) fn take_numbers(
         &self,
         room: &Rc<Room>,
-        id: ConnectionId,
+        (id, number): (ConnectionId, u64),
         counts: Option<PresenceCounts>,
     ) {
-        if self.end_wait(room, id, counts) {
+        if self.end_wait(room, (id, number), counts) {
             return self.resolve(room);
         }
-        let was_late = (room.state.borrow_mut().people.get_mut(id))
-            .is_some_and(|shown| std::mem::take(&mut shown.is_late));
+        let was_late = {
+            let people = &mut room.state.borrow_mut().people;
+            people.missed(id);
+            let shown = people.get_mut(id);
+            shown.is_some_and(|shown| shown.late.take_if(|late| *late == number).is_some())
+        };
         let connection = self.connections.get(id).filter(|_| was_late && counts.is_some());
         if let Some(connection) = connection
             && self.listens(&connection, room)
@@ -127,10 +138,15 @@ impl Worker {
     }
 
     /// A join waits for its numbers no more; false if it did not.
-    fn end_wait(&self, room: &Room, id: ConnectionId, counts: Option<PresenceCounts>) -> bool {
+    fn end_wait(
+        &self,
+        room: &Room,
+        (id, number): (ConnectionId, u64),
+        counts: Option<PresenceCounts>,
+    ) -> bool {
         let mut state = room.state.borrow_mut();
         let waiting = |join: &&mut crate::room::PendingJoin| {
-            join.connection.id == id && join.presence == JoinPresence::Asked
+            join.connection.id == id && join.presence == JoinPresence::Asked(number)
         };
         let Some(pending) = state.pending.iter_mut().find(waiting) else { return false };
         pending.presence = JoinPresence::Known(counts);
@@ -142,16 +158,17 @@ impl Worker {
     pub(crate) fn end_waits_for_numbers(&self, now: Instant, count: usize) -> bool {
         for _ in 0..count {
             let mut waiting = self.waiting_for_numbers.borrow_mut();
-            let Some(&(due, room, id)) = waiting.front() else { return false };
+            let Some(&(due, room, enter)) = waiting.front() else { return false };
             if due > now {
                 return false;
             }
             waiting.pop_front();
             drop(waiting);
             let Some(room) = self.rooms.by_id(room) else { continue };
-            if self.end_wait(&room, id, None) {
+            if self.end_wait(&room, enter, None) {
+                let (id, number) = enter;
                 if let Some(shown) = room.state.borrow_mut().people.get_mut(id) {
-                    shown.is_late = true;
+                    shown.late = Some(number);
                 }
                 self.resolve(&room);
             }
@@ -177,7 +194,8 @@ impl Worker {
         self.decide(connection, &room.name, RoomAction::SeeMembers).ok().map(|()| counts)
     }
 
-    /// A room's namespace has another policy: its members appear or disappear.
+    /// A room's namespace has another policy: its members appear or disappear, or one of them brings
+    /// the policy to the bus.
     pub(super) fn follow_presence(&self, room: &Room, before: PresenceSettings) {
         let after = room.namespace.borrow().presence;
         match (policy_of(before), policy_of(after)) {
@@ -188,15 +206,27 @@ impl Worker {
                     members.filter_map(|(_, member)| member.connection.clone()).collect();
                 drop(state);
                 for connection in all {
-                    let info = connection.judge(|identity| identity.info().cloned());
-                    let shown = ShownSelf { info, ..ShownSelf::default() };
-                    self.appear_as(&connection, room, shown, policy);
+                    let shown = first_shown(&connection, connection.info_in(room.id));
+                    self.appear_as((&connection, self.rooms.next_number()), room, shown, policy);
                 }
             }
             (Some(_), None) => {
                 let all = room.state.borrow_mut().people.take_all();
                 all.into_iter()
                     .for_each(|id| self.bus.presence_exit(&room.name, id, Departure::Left));
+            }
+            (Some(before), Some(policy)) if before != policy => {
+                let known = {
+                    let mut state = room.state.borrow_mut();
+                    let mut members = state.members.iter_mut();
+                    let first = members.find_map(|(_, member)| member.connection.clone());
+                    drop(members);
+                    let shown = first.as_ref().and_then(|first| state.people.get_mut(first.id));
+                    first.clone().zip(shown.cloned())
+                };
+                if let Some((connection, shown)) = known {
+                    self.appear_as((&connection, self.rooms.next_number()), room, shown, policy);
+                }
             }
             _ => {}
         }
@@ -218,6 +248,7 @@ impl Worker {
         };
         if info.is_some() {
             shown.info = info;
+            shown.source = ShownSource::Member;
         }
         shown.status = status.unwrap_or(shown.status);
         let shown = shown.clone();
@@ -243,6 +274,24 @@ impl Worker {
         });
     }
 
+    /// A member that shows the info of its token shows that of the token that it has now.
+    pub(super) fn follow_token_info(&self, connection: &Connection, room: &Room) {
+        let mut state = room.state.borrow_mut();
+        let Some(shown) = state.people.get_mut(connection.id) else { return };
+        if shown.source == ShownSource::Member {
+            return;
+        }
+        let info = token_info(connection);
+        if shown.info == info {
+            return;
+        }
+        shown.info = info;
+        let member = member_of(connection, shown);
+        drop(state);
+        // Nothing waits for it.
+        self.bus.presence_show(&room.name, member, Box::new(|_| {}));
+    }
+
     /// Answers `presence`.
     pub(super) fn answer_show(&self, answer: ShownAnswer) {
         let ShownAnswer { to, room, shown, counts } = answer;
@@ -263,6 +312,11 @@ impl Worker {
             }
         }
         self.write_soon(&connection);
+    }
+
+    /// Until when a member missed what others did; nothing of a connection that is none.
+    pub(super) fn missed_until(&self, id: ConnectionId, room: &RoomName) -> Option<Instant> {
+        self.room(room)?.state.borrow().people.missed_until(id)
     }
 
     /// A member may no longer see who is in the room.
@@ -288,12 +342,26 @@ impl Worker {
             let Some(room) = self.rooms.by_id(room) else { continue };
             if self.listens(connection, &room) {
                 let after_ms = rand::random_range(0..=MISSED_SPREAD_MS);
+                room.state.borrow_mut().people.missed(connection.id);
                 let room = room.name.clone();
                 connection.send(&ServerFrame::PresenceReset { room, after_ms });
             }
         }
         self.write_soon(connection);
     }
+}
+
+/// What a member shows at first: this info, or else that of its token.
+fn first_shown(connection: &Connection, info: Option<Data>) -> ShownSelf {
+    match info {
+        Some(_) => ShownSelf { info, source: ShownSource::Member, ..ShownSelf::default() },
+        None => ShownSelf { info: token_info(connection), ..ShownSelf::default() },
+    }
+}
+
+/// What a connection's token says of its user.
+pub(super) fn token_info(connection: &Connection) -> Option<Data> {
+    connection.judge(|identity| identity.info().cloned())
 }
 
 fn member_of(connection: &Connection, shown: &ShownSelf) -> PresenceMember {
@@ -304,3 +372,6 @@ fn member_of(connection: &Connection, shown: &ShownSelf) -> PresenceMember {
         status: shown.status,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ use roomcast_metrics::LimitName;
 use roomcast_protocol::{Data, Publish, RoomName, ServerFrame, UserName};
 
 use super::Worker;
+use super::people::token_info;
 use super::requests::{BusAnswer, Requester};
 use crate::connection::{Connection, Excess};
 #[cfg(debug_assertions)]
@@ -16,7 +17,7 @@ use crate::fault::InjectedFault;
 use crate::publication::{
     PublicationAuthor, PublishOutcome, RoomRateBinding, Submission, publish_error_code,
 };
-use crate::room::AfterJoin;
+use crate::room::{AfterJoin, ShownSource};
 use crate::traces::{Followed, TracedOutcome};
 
 impl Worker {
@@ -65,11 +66,13 @@ impl Worker {
         if !self.settings.borrow().namespace_of(name).author_info {
             return None;
         }
-        let of_token = || connection.judge(|identity| identity.info().cloned());
+        let of_token = || token_info(connection);
         let Some(room) = self.room(name) else { return of_token() };
-        let shown =
-            room.state.borrow_mut().people.get_mut(connection.id).map(|one| one.info.clone());
-        shown.flatten().or_else(|| connection.info_in(room.id)).or_else(of_token)
+        let mut state = room.state.borrow_mut();
+        let shown = state.people.get_mut(connection.id);
+        let shown = shown.filter(|one| one.source == ShownSource::Member);
+        let shown = shown.and_then(|one| one.info.clone());
+        shown.or_else(|| connection.info_in(room.id)).or_else(of_token)
     }
 
     /// Keeps a publish until the connection's own join of that room is answered. Gives it back if no
@@ -120,7 +123,13 @@ impl Worker {
             match request {
                 AfterJoin::Word { id, word } => {
                     if connection.is_open() {
-                        self.say(connection, (id, room.clone()), word);
+                        self.say_after_join(connection, (id, room.clone()), word);
+                    }
+                }
+                AfterJoin::Backend { join, reply } => {
+                    // Without an answer of its own the backend reads that the connection has ended.
+                    if connection.is_open() {
+                        self.join_for_backend(connection, join, reply);
                     }
                 }
                 AfterJoin::Publish(publish) => self.publish_after_join(connection, publish),

@@ -5,17 +5,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use roomcast_bus::Departure;
-use roomcast_protocol::{ConnectionId, RoomName, ServerFrame, UserName};
-use serde_json::value::RawValue;
+use roomcast_protocol::{ConnectionId, ErrorCode, JoinRoom, RoomName, ServerFrame, UserName};
 
 use super::Worker;
 use super::chores::SLICE;
+use super::joins::JoinMeans;
 use crate::connection::Connection;
 use crate::hub::now_ms;
 use crate::peers::{
     ConnectionText, PeerAnswer, PeerDesk, PeerQuestion, PeerRequest, join_by_backend,
 };
-use crate::room::JoinReply;
+use crate::room::{AfterJoin, JoinReply};
 
 /// The `reason` of `left` when a backend ended the membership.
 const REMOVED: &str = "removed";
@@ -46,7 +46,14 @@ impl Worker {
                     };
                     peers.part(&bus, id, answer);
                 });
-                self.join_for_backend(&connection, room, options, reply);
+                match join_by_backend(room.clone(), options) {
+                    Ok(join) => self.join_for_backend(&connection, Box::new(join), reply),
+                    // The node that asks has read them.
+                    Err(_) => {
+                        let message = "the options of the join cannot be read".to_owned();
+                        reply.answer(Err((ErrorCode::BadFrame, message)));
+                    }
+                }
             }
             PeerRequest::Leave { connection, room } => {
                 let answer = match self.open_connection(*connection) {
@@ -91,35 +98,36 @@ impl Worker {
         });
     }
 
-    /// Joins a connection to a room because a backend says so, whatever it may do itself.
-    fn join_for_backend(
+    /// Joins a connection to a room because a backend says so, whatever it may do itself. While its
+    /// own join of the room waits, this one waits for that.
+    pub(super) fn join_for_backend(
         &self,
         connection: &Rc<Connection>,
-        room: &RoomName,
-        options: &RawValue,
+        join: Box<JoinRoom>,
         reply: JoinReply,
     ) {
-        let join = match join_by_backend(room.clone(), options) {
-            Ok(join) => join,
-            Err(message) => {
-                return reply.answer(Err((roomcast_protocol::ErrorCode::BadFrame, message)));
-            }
-        };
-        let is_in = self.is_in(connection, room);
-        let entering = if is_in { Ok(()) } else { self.may_enter(connection, room) };
-        match entering {
-            Ok(()) if is_in => reply.answer(Ok(())),
-            Ok(()) => {
-                let room = self.room_or_ask(room);
-                connection.grant(room.id);
-                self.wait_to_join(connection, None, join, (None, Some(reply)));
-                self.write_soon(connection);
-                return;
-            }
-            Err((code, message)) => return reply.answer(Err((code, message.to_owned()))),
-        }
-        if let Some(room) = self.room(room) {
+        let name = join.room.clone();
+        let is_in = self.is_in(connection, &name);
+        if let Some(room) = self.room(&name).filter(|_| is_in) {
             connection.grant(room.id);
+        }
+        let request = AfterJoin::Backend { join, reply };
+        let Some(AfterJoin::Backend { join, reply }) = self.after_join(connection, &name, request)
+        else {
+            return;
+        };
+        if is_in {
+            return reply.answer(Ok(()));
+        }
+        match self.may_enter(connection, &name) {
+            Ok(()) => {
+                let room = self.room_or_ask(&name);
+                connection.grant(room.id);
+                let means = JoinMeans { backend: Some(reply), ..JoinMeans::default() };
+                self.wait_to_join(connection, None, *join, means);
+                self.write_soon(connection);
+            }
+            Err((code, message)) => reply.answer(Err((code, message.to_owned()))),
         }
     }
 

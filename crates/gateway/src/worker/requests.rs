@@ -2,6 +2,7 @@
 //! it. Each verb's own file (`publish.rs`, `history.rs`) says what is asked and what is answered.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use roomcast_bus::{
     History, PresenceList, ReadError, ReceiptCounts, ReceiptError, ReceiptMarks, RoomOutline,
@@ -48,10 +49,16 @@ pub(crate) enum BusAnswer {
         to: Requester,
         room: RoomName,
         after: Option<ListMark>,
-        list: Result<PresenceList, ReadError>,
+        list: Result<Arc<PresenceList>, ReadError>,
     },
     /// A connection is among a room's members, or an exit of it came first.
-    Appeared { room: RoomName, connection: ConnectionId, counts: Option<PresenceCounts> },
+    Appeared {
+        room: RoomName,
+        connection: ConnectionId,
+        /// The number of its enter.
+        number: u64,
+        counts: Option<PresenceCounts>,
+    },
     /// What a member shows was written, or not in time.
     Shown(Box<ShownAnswer>),
     /// The state of a room that clients asked for.
@@ -119,9 +126,9 @@ impl Worker {
             BusAnswer::Members { to, room, after, list } => {
                 self.answer_members((to, room), after.as_ref(), list);
             }
-            BusAnswer::Appeared { room, connection, counts } => {
+            BusAnswer::Appeared { room, connection, number, counts } => {
                 if let Some(room) = self.room(&room) {
-                    self.take_numbers(&room, connection, counts);
+                    self.take_numbers(&room, (connection, number), counts);
                 }
             }
             BusAnswer::Shown(answer) => self.answer_show(*answer),

@@ -13,7 +13,7 @@ use super::backfill_joins::{JoinStart, lost};
 use crate::connection::Connection;
 use crate::room::{
     Attachment, Laggard, LaggardVerdict, MemberReader, PendingJoin, PositionCheck, Room, RoomState,
-    StartPoint, start_point,
+    StartPoint, start_point_in_state,
 };
 use crate::room_log::{Batch, Cursor, LogEntry, RoomLog, StateView};
 
@@ -96,7 +96,7 @@ impl Worker {
         let (mut ready, mut kept) = (Vec::new(), Vec::new());
         let (mut is_ahead, mut wanted) = (false, None);
         for pending in std::mem::take(&mut state.pending) {
-            let point = start_point(&state.log, &state.lineage, &pending);
+            let point = start_point_in_state(&state.log, &state.lineage, &pending);
             if point == StartPoint::Asked {
                 kept.push(pending);
             } else if let StartPoint::Ahead = point {
@@ -105,7 +105,7 @@ impl Worker {
             } else if let Some(start) = log_start(&state.log, point, &pending) {
                 ready.push((pending, start));
             } else {
-                let least = least_of(point, &pending);
+                let least = least_of(&state, point, &pending);
                 match view.filter(|view| view.at.seq >= least) {
                     Some(view) => {
                         let start = self.start_in_state(room, &state, view, (point, &pending));
@@ -266,8 +266,13 @@ fn first_message(log: &RoomLog, cursor: Cursor) -> Cursor {
 }
 
 /// The seq that a view must have reached for a join that begins here.
-fn least_of(point: StartPoint, pending: &PendingJoin) -> Seq {
+fn least_of(state: &RoomState, point: StartPoint, pending: &PendingJoin) -> Seq {
     match (point, pending.since) {
+        // What it keeps does not come again.
+        (StartPoint::Reset, Some(since)) => {
+            let kept = state.lineage.kept_of(since.epoch, state.log.end().seq).unwrap_or(0);
+            since.seq.min(kept)
+        }
         (StartPoint::Log { at, .. }, Some(_)) => at.seq,
         _ => 0,
     }

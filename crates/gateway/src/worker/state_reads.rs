@@ -1,7 +1,8 @@
 //! Reading a room's state without joining it: a client's request, and the parts of the answer, all at
 //! one position. What does not fit into the first part is kept for a while, for its connection only.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use super::requests::{BusAnswer, Requester};
 use crate::connection::Connection;
 use crate::room_log::{SnapshotPart, StateItem, parts};
 
-/// How long the parts that were not asked for are kept.
+/// How long the token of a part is good after it was given.
 const PAGE_LIFE: Duration = Duration::from_secs(30);
 /// Answers with several parts that a connection may have open; the oldest goes for one more.
 const OPEN_READS: usize = 4;
@@ -35,8 +36,10 @@ pub(super) struct StateQuery {
 pub(super) struct StateReads {
     /// Rooms that are being read. A room has one read at a time, so that a crowd costs two.
     reading: RefCell<HashMap<RoomName, Waiting>>,
-    /// Answers with parts that were not asked for.
-    held: Rc<RefCell<HashMap<u64, HeldState>>>,
+    /// Answers with several parts, by the connection that has their tokens and a number.
+    held: Rc<RefCell<BTreeMap<(ConnectionId, u64), HeldState>>>,
+    /// Bytes of the different answers that are held.
+    held_bytes: Rc<Cell<usize>>,
     last_number: Cell<u64>,
 }
 
@@ -49,14 +52,43 @@ struct Waiting {
     next: Vec<Requester>,
 }
 
-/// The parts of one answer.
+/// An answer that a connection may ask for more of.
 #[derive(Debug)]
 struct HeldState {
-    connection: ConnectionId,
     room: RoomName,
-    parts: Rc<[SnapshotPart]>,
-    until: Instant,
+    parts: Rc<SharedParts>,
+    /// Until when the token of each part after the first is good, of those that were given.
+    until: Vec<Instant>,
+}
+
+/// The parts of one answer, which all have that asked for it together.
+#[derive(Debug)]
+struct SharedParts {
+    parts: Vec<SnapshotPart>,
     bytes: usize,
+    /// Where its bytes count, once, as soon as a connection may ask for more of it.
+    counted: OnceCell<Rc<Cell<usize>>>,
+}
+
+impl SharedParts {
+    fn new(parts: Vec<SnapshotPart>) -> Rc<Self> {
+        let bytes = parts.iter().map(|part| part.bytes).sum();
+        Rc::new(Self { parts, bytes, counted: OnceCell::new() })
+    }
+
+    fn count_in(&self, all: &Rc<Cell<usize>>) {
+        if self.counted.set(all.clone()).is_ok() {
+            all.set(all.get() + self.bytes);
+        }
+    }
+}
+
+impl Drop for SharedParts {
+    fn drop(&mut self) {
+        if let Some(all) = self.counted.get() {
+            all.set(all.get() - self.bytes);
+        }
+    }
 }
 
 impl Worker {
@@ -108,7 +140,7 @@ impl Worker {
             self.state_reads.reading.borrow_mut().insert(room.clone(), waiting);
             self.start_state_read(room.clone());
         }
-        let parts: Result<Rc<[SnapshotPart]>, ReadError> = outcome.map(|read| whole(read).into());
+        let parts = outcome.map(|read| SharedParts::new(whole(read)));
         for to in now {
             let Some(connection) = self.end_request(to) else { continue };
             connection.reading.set(connection.reading.get() - 1);
@@ -129,7 +161,7 @@ impl Worker {
         connection: &Rc<Connection>,
         id: Option<RequestId>,
         room: &RoomName,
-        parts: &Rc<[SnapshotPart]>,
+        parts: &Rc<SharedParts>,
     ) {
         let most = self.settings.borrow().limits.log_bytes / HELD_PARTS;
         match self.state_reads.first_part(connection.id, room, parts, most) {
@@ -148,32 +180,34 @@ impl StateReads {
         &self,
         connection: ConnectionId,
         room: &RoomName,
-        parts: &Rc<[SnapshotPart]>,
+        parts: &Rc<SharedParts>,
         most: usize,
     ) -> Option<(SnapshotPart, Option<Box<str>>)> {
-        let first = parts.first()?.clone();
+        let first = parts.parts.first()?.clone();
         if !first.more {
             return Some((first, None));
         }
-        let bytes: usize = parts.iter().map(|part| part.bytes).sum();
         let mut held = self.held.borrow_mut();
-        let own = held.iter().filter(|(_, held)| held.connection == connection);
-        let own: Vec<u64> = own.map(|(number, _)| *number).collect();
-        if own.len() >= OPEN_READS
-            && let Some(oldest) = own.iter().min()
-        {
-            held.remove(oldest);
-        }
-        if held.values().map(|held| held.bytes).sum::<usize>() + bytes > most.max(bytes) {
+        let mut own = held.range((connection, 0)..=(connection, u64::MAX));
+        let oldest = own.next().map(|(key, held)| (*key, held));
+        let oldest = oldest.filter(|_| own.count() + 1 >= OPEN_READS);
+        // Bytes that others hold, too, stay.
+        let freed = oldest.filter(|(_, held)| Rc::strong_count(&held.parts) == 1);
+        let used = self.held_bytes.get() - freed.map_or(0, |(_, held)| held.parts.bytes);
+        if parts.counted.get().is_none() && used + parts.bytes > most.max(parts.bytes) {
             return None;
         }
+        if let Some((oldest, _)) = oldest {
+            held.remove(&oldest);
+        }
+        parts.count_in(&self.held_bytes);
         let number = self.last_number.get() + 1;
         self.last_number.set(number);
         let until = Instant::now() + PAGE_LIFE;
         let (room, parts) = (room.clone(), parts.clone());
-        held.insert(number, HeldState { connection, room, parts, until, bytes });
+        held.insert((connection, number), HeldState { room, parts, until: vec![until] });
         drop(held);
-        self.forget_later(number, until);
+        self.forget_later((connection, number), until);
         Some((first, Some(token(number, 1))))
     }
 
@@ -188,28 +222,36 @@ impl StateReads {
         let number = u64::from_str_radix(number, 16).ok()?;
         let at: usize = at.parse().ok()?;
         let mut held = self.held.borrow_mut();
-        let known = held.get_mut(&number)?;
-        if known.connection != connection || known.room != *room || token(number, at)[..] != *page {
+        let known = held.get_mut(&(connection, number))?;
+        if known.room != *room || token(number, at)[..] != *page {
             return None;
         }
-        let part = known.parts.get(at)?.clone();
-        known.until = Instant::now() + PAGE_LIFE;
+        let now = Instant::now();
+        known.until.get(at.checked_sub(1)?).filter(|until| now <= **until)?;
+        let part = known.parts.parts.get(at)?.clone();
+        if part.more {
+            match known.until.get_mut(at) {
+                Some(until) => *until = now + PAGE_LIFE,
+                None => known.until.push(now + PAGE_LIFE),
+            }
+        }
         let next = part.more.then(|| token(number, at + 1));
         Some((part, next))
     }
 
-    /// Forgets the parts once nobody has asked for one for as long as they are kept.
-    fn forget_later(&self, number: u64, mut until: Instant) {
+    /// Forgets an answer when none of the tokens that were given is good any more.
+    fn forget_later(&self, key: (ConnectionId, u64), mut until: Instant) {
         let held = Rc::downgrade(&self.held);
         tokio::task::spawn_local(async move {
             loop {
                 sleep_until(until).await;
                 let Some(held) = held.upgrade() else { return };
                 let mut held = held.borrow_mut();
-                match held.get(&number) {
-                    Some(known) if known.until > Instant::now() => until = known.until,
-                    _ => {
-                        held.remove(&number);
+                let last = held.get(&key).and_then(|known| known.until.iter().max().copied());
+                match last.filter(|last| *last > Instant::now()) {
+                    Some(last) => until = last,
+                    None => {
+                        held.remove(&key);
                         return;
                     }
                 }
@@ -243,4 +285,86 @@ fn frame(
 ) -> ServerFrame {
     let SnapshotPart { at, entries, more, .. } = part;
     ServerFrame::State { id, room, epoch: at.epoch, seq: at.seq, entries, more, page }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::task::{LocalSet, yield_now};
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::tests::{at, message, room_name};
+
+    /// An answer of so many parts, each with one value of 60,000 bytes.
+    fn answer(count: u64) -> Rc<SharedParts> {
+        let item = |seq| StateItem { message: Arc::new(message(seq, 60_000)), points: Vec::new() };
+        let values: Vec<StateItem> = (1..=count).map(item).collect();
+        SharedParts::new(parts(at(count), &values))
+    }
+
+    /// Asks for the first part; the token of the next one.
+    fn first(reads: &StateReads, connection: u64, of: &Rc<SharedParts>) -> Option<Box<str>> {
+        let most = 20 * 60_000;
+        reads.first_part(ConnectionId(connection), &room_name(), of, most)?.1
+    }
+
+    fn next(reads: &StateReads, page: &str) -> Option<Option<Box<str>>> {
+        reads.next_part(ConnectionId(1), &room_name(), page).map(|(_, next)| next)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_many_asked_for_counts_once() {
+        let test = async {
+            let (reads, large) = (StateReads::default(), answer(17));
+            for connection in 0..100 {
+                assert!(first(&reads, connection, &large).is_some(), "{connection}");
+            }
+            assert_eq!(first(&reads, 100, &answer(17)), None, "another one is too much");
+            drop(large);
+            assert_eq!(reads.held_bytes.get(), 17 * 60_000);
+            advance(PAGE_LIFE).await;
+            // A turn runs some of the tasks that forget.
+            for _ in 0..10 {
+                yield_now().await;
+            }
+            assert_eq!((reads.held.borrow().len(), reads.held_bytes.get()), (0, 0));
+        };
+        LocalSet::new().run_until(test).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_read_that_is_refused_ends_no_other() {
+        let test = async {
+            let reads = StateReads::default();
+            let pages: Vec<_> =
+                (0..OPEN_READS).map(|_| first(&reads, 1, &answer(2)).unwrap()).collect();
+            assert_eq!(first(&reads, 1, &answer(16)), None);
+            assert_eq!(next(&reads, &pages[0]), Some(None));
+            assert!(first(&reads, 1, &answer(14)).is_some(), "with what the oldest held");
+            assert_eq!(next(&reads, &pages[0]), None);
+            assert_eq!(next(&reads, &pages[1]), Some(None));
+        };
+        LocalSet::new().run_until(test).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_token_is_good_for_thirty_seconds() {
+        let test = async {
+            let reads = StateReads::default();
+            let page = first(&reads, 1, &answer(3)).unwrap();
+            advance(PAGE_LIFE / 2).await;
+            let second = next(&reads, &page).unwrap().unwrap();
+            assert_eq!(next(&reads, &token(1, 0)), None);
+            advance(PAGE_LIFE / 2 + Duration::from_millis(1)).await;
+            assert_eq!(next(&reads, &page), None, "asking for others does not prolong it");
+            assert_eq!(next(&reads, &second), Some(None));
+            advance(PAGE_LIFE / 2).await;
+            assert_eq!(next(&reads, &second), None);
+            yield_now().await;
+            assert_eq!(reads.held_bytes.get(), 0);
+        };
+        LocalSet::new().run_until(test).await;
+    }
 }

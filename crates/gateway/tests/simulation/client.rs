@@ -7,21 +7,24 @@ use std::time::{Duration, Instant};
 use roomcast_client::simulation::{Action, ClientRequest, Input, Session};
 use roomcast_client::{Ack, Event, JoinOptions, Options, PublishFailure};
 use roomcast_protocol::{
-    ClientFrame, ConnectionId, Encoding, Position, Publish, PublishKey, RequestId, RoomName,
+    ClientFrame, ConnectionId, Data, Encoding, Position, Publish, PublishKey, RequestId, RoomName,
     ServerFrame, Since,
 };
 
 use super::pipe::Pipe;
 use super::reader::{Reader, Tally};
+use super::state::Change;
+use super::state_reader::StateReader;
 use super::truth::{Id, Truth};
 use super::wire::{Frame, Witness, parse, payload};
-use super::{ROOMS, room_index, room_name};
+use super::{Climate, ROOMS, STATE_ROOM, room_index, room_name};
 use crate::connection::Connection;
 
 /// How long a request may take.
 const DEADLINE: Duration = Duration::from_secs(15);
 
 /// The connection as the client sees it.
+#[expect(clippy::large_enum_variant, reason = "a client has one")]
 pub(super) enum Wire {
     Down,
     /// Being made to this node.
@@ -79,7 +82,8 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(index: usize, nodes: usize, truth: &Truth) -> Self {
+    pub(super) fn new(index: usize, climate: Climate, truth: &Truth) -> Self {
+        let Climate { nodes, .. } = climate;
         let now = Instant::now();
         let urls = (0..nodes).map(|node| format!("ws://node-{}", (node + index) % nodes));
         let mut client = Self {
@@ -94,6 +98,9 @@ impl Client {
             tally: Tally::default(),
             dropped: None,
         };
+        if climate.keeps_state() {
+            client.readers[STATE_ROOM].state = Some(StateReader::default());
+        }
         client.give(Input::Tick, truth);
         client
     }
@@ -135,6 +142,7 @@ impl Client {
             | Event::Message { room, .. }
             | Event::Gap { room, .. }
             | Event::Reset { room, .. }
+            | Event::State { room, .. }
             | Event::Left { room, .. } => room_index(room),
             Event::Error { retry_in, .. } => {
                 return assert!(retry_in.is_some(), "refused for good: {event:?}");
@@ -151,7 +159,10 @@ impl Client {
         if let Wire::Up(up) = std::mem::replace(&mut self.wire, Wire::Down) {
             self.dropped = Some(up);
         }
-        self.readers.iter_mut().for_each(|reader| reader.joined = false);
+        for reader in &mut self.readers {
+            self.tally.cut += u64::from(reader.awaits());
+            reader.unlink();
+        }
     }
 
     /// The node that this client's connection is being made to.
@@ -171,7 +182,8 @@ impl Client {
     ) {
         let (to_node, frames, bytes) = (VecDeque::new(), VecDeque::new(), Vec::new());
         self.own = connection.id;
-        let witness = Witness::new(connection.id);
+        let state_room = self.readers[STATE_ROOM].state.is_some().then_some(STATE_ROOM);
+        let witness = Witness::new(connection.id, state_room);
         self.wire =
             Wire::Up(Up { node, worker, connection, pipe, to_node, bytes, frames, witness });
     }
@@ -225,7 +237,7 @@ impl Client {
             return;
         }
         let is_bogus = since.is_some_and(|since| !truth.knows(room, since));
-        self.readers[room].enter(since, is_bogus);
+        self.readers[room].enter(since, is_bogus, truth);
         let since = since.map(Since::Position);
         let options = JoinOptions { since, history, ..JoinOptions::default() };
         self.give(Input::Join { room: room_name(room), options }, truth);
@@ -245,11 +257,19 @@ impl Client {
     }
 
     /// The application publishes.
-    pub(super) fn publish(&mut self, room: usize, (keyed, echo): (bool, bool), truth: &mut Truth) {
+    pub(super) fn publish(
+        &mut self,
+        room: usize,
+        (keyed, echo): (bool, bool),
+        climate: Climate,
+        truth: &mut Truth,
+    ) {
         let request = self.session.next_id();
         let id = truth.next_id();
         let key = keyed.then(|| PublishKey::parse(&format!("k{id}")).expect("a key"));
-        let publish = publication(room_name(room), id, key, echo);
+        let data = payload(id, climate.width(room));
+        let change = Change::of(room, climate.keeps_state(), id);
+        let publish = publication(room_name(room), data, change, key, echo);
         self.asked.insert(request, Asked { room, id, keyed, outcome: None });
         let deadline = self.now + DEADLINE;
         let input =
@@ -287,20 +307,26 @@ impl Client {
     }
 }
 
-fn publication(room: RoomName, id: Id, key: Option<PublishKey>, echo: bool) -> Publish {
+fn publication(
+    room: RoomName,
+    data: Data,
+    change: Option<Change>,
+    key: Option<PublishKey>,
+    echo: bool,
+) -> Publish {
     Publish {
         id: None,
         room,
-        data: payload(id),
+        data,
         event: None,
         key,
         if_seq: None,
         echo,
         traceparent: None,
         if_key_seq: None,
-        state_key: None,
-        ttl_ms: None,
-        remove: false,
+        state_key: change.and_then(Change::key),
+        ttl_ms: change.and_then(Change::ttl_ms),
+        remove: change.is_some_and(Change::removes),
         receipts: false,
     }
 }

@@ -37,6 +37,7 @@ impl World {
             any |= it.lane.compare(false);
             any |= self.page(node, 0, false);
             let it = &mut self.nodes[node];
+            any |= it.state(0, false);
             any |= it.standing(0, false);
             any |= it.feed();
             any |= it.command(count);
@@ -122,12 +123,14 @@ impl World {
     }
 
     /// What must hold when the world is at rest.
-    pub(super) fn check(&self) {
-        for (index, client) in self.clients.iter().enumerate() {
+    pub(super) fn check(&mut self) {
+        for (index, client) in self.clients.iter_mut().enumerate() {
             assert_eq!(client.duplicates(), 0, "client {index} was told something twice");
-            for (room, reader) in client.readers.iter().enumerate().filter(|(_, r)| r.wanted) {
+            let readers = client.readers.iter_mut().enumerate();
+            for (room, reader) in readers.filter(|(_, reader)| reader.wanted) {
                 let end = self.redis.end(room).expect("it was reached");
                 reader.check_known(end.epoch, &self.truth);
+                reader.check_end(client.own, &self.truth);
             }
         }
         let stored: Vec<BTreeMap<Id, Vec<Seq>>> =

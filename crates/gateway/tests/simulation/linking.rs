@@ -8,6 +8,7 @@ use roomcast_protocol::{ClientFrame, ConnectionId, Position, Publish, ServerFram
 use super::client::{Up, Wire};
 use super::pipe::Pipe;
 use super::room_index;
+use super::state::Change;
 use super::stream::Item;
 use super::wire::number;
 use super::world::World;
@@ -52,14 +53,16 @@ impl World {
             any = true;
             match frame {
                 ClientFrame::Publish(publish) => {
+                    let index = room_index(&publish.room);
+                    let change = Change::said(&publish, index, self.climate.keeps_state());
                     let Publish { id, room, data, key, echo, .. } = publish;
                     if key.is_some() || !echo {
                         worker.note_author(&up.connection, &room);
                     }
                     let connection = Some(up.connection.id);
-                    let item = Item { id: number(&data), key, connection, echo };
+                    let item = Item { id: number(&data), key, connection, echo, change };
                     let asker = id.map(|id| (up.connection.id, id));
-                    node.publishers[room_index(&room)].submit(item, asker);
+                    node.publishers[index].submit(item, asker);
                 }
                 frame => worker.dispatch(&up.connection, frame, usize::MAX),
             }
@@ -71,7 +74,7 @@ impl World {
 
     /// Bytes leave the socket for the client, and the node writes what has space now.
     pub(super) fn drain(&mut self, client: usize, bytes: usize) -> bool {
-        let any = self.clients[client].read(bytes);
+        let any = self.clients[client].read(bytes * self.climate.scale());
         let Wire::Up(up) = &self.clients[client].wire else { return any };
         let worker = self.nodes[up.node].desks[up.worker].worker.clone();
         if !up.connection.is_open() {

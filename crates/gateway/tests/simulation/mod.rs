@@ -18,6 +18,8 @@ mod publishing;
 mod reader;
 mod redis;
 mod run;
+mod state;
+mod state_reader;
 mod step;
 mod stream;
 mod truth;
@@ -32,9 +34,11 @@ pub(crate) use pipe::Pipe;
 
 /// Rooms of a world.
 const ROOMS: usize = 2;
+/// The one that keeps state, in some climates.
+const STATE_ROOM: usize = 1;
 
 fn room_name(room: usize) -> RoomName {
-    RoomName::parse(["a", "b"][room]).expect("a name")
+    RoomName::parse(["a", "kept:b"][room]).expect("a name")
 }
 
 fn room_index(name: &RoomName) -> usize {
@@ -60,7 +64,14 @@ struct Climate {
     budget: usize,
     /// Whether slow members are moved to the end rather than closed.
     conflate: bool,
+    /// Bytes of a value in the room that keeps state; 0: no room does.
+    state: usize,
 }
+
+/// Bytes of a value of which three are more than one part of a snapshot holds.
+const LARGE_VALUE: usize = 22_000;
+/// How much more space there is for such values.
+const LARGE_SCALE: usize = 50;
 
 impl Climate {
     fn draw(dice: &mut SmallRng) -> Self {
@@ -78,6 +89,32 @@ impl Climate {
             lag: one_of(&[500, 2_000, 100_000]),
             budget: one_of(&[1_500, 6_000, 1_000_000]),
             conflate: one_of(&[0, 1, 1, 1]) == 0,
+            state: one_of(&[0, 0, 0, 1, 1, 1, LARGE_VALUE]),
         }
+        .with_space()
+    }
+
+    /// Where values are large, so are the sockets and the logs.
+    fn with_space(mut self) -> Self {
+        if self.state == LARGE_VALUE {
+            self.capacity *= LARGE_SCALE;
+            self.lag *= LARGE_SCALE;
+            self.budget *= LARGE_SCALE;
+        }
+        self
+    }
+
+    fn keeps_state(&self) -> bool {
+        self.state > 0
+    }
+
+    /// How many times as many bytes as usual move in a step.
+    fn scale(&self) -> usize {
+        if self.state == LARGE_VALUE { LARGE_SCALE } else { 1 }
+    }
+
+    /// Bytes of a payload in this room, at least.
+    fn width(&self, room: usize) -> usize {
+        if room == STATE_ROOM { self.state } else { 0 }
     }
 }

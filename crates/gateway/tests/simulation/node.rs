@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use roomcast_bus::{Bus, History, MemoryOptions, ReadError};
+use roomcast_bus::{Bus, History, MemoryOptions, Publication, ReadError, RoomStateRead};
 use roomcast_metrics::Metrics;
 use roomcast_protocol::{Lineage, NodeId, Seq};
 use tokio::sync::{mpsc, watch};
@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::lane::Lane;
 use super::publisher::Publisher;
 use super::redis::{Redis, Refused};
+use super::state::Change;
 use super::stream::Span;
 use super::truth::Truth;
 use super::{Climate, ROOMS, room_index, room_name};
@@ -58,6 +59,10 @@ pub(super) struct Node {
     pages: VecDeque<Asked<(usize, BackfillRange), History>>,
     /// Standings that workers asked for: worker and room.
     standings: VecDeque<Asked<(usize, usize), (Lineage, Seq)>>,
+    /// Reads of state that the hub asked for, with their numbers.
+    states: VecDeque<Asked<(usize, u64), RoomStateRead>>,
+    /// How often the values with an end were ended: each time is later than the one before.
+    endings: u32,
     /// Per room: how often in a row the hub read a page in vain.
     in_vain: [u32; ROOMS],
     _settings: watch::Sender<Arc<Settings>>,
@@ -100,6 +105,8 @@ impl Node {
             desks,
             pages: VecDeque::new(),
             standings: VecDeque::new(),
+            states: VecDeque::new(),
+            endings: 0,
             in_vain: [0; ROOMS],
             _settings: settings_sender,
         }
@@ -159,6 +166,11 @@ impl Node {
             let (question, server) = ((room_index(&room), part), self.lane.link);
             self.pages.push_back(Asked { question, server, answer: None });
         }
+        for (room, number, pause) in self.hub.take_state_reads_due() {
+            is_retried |= !pause.is_zero();
+            let (question, server) = ((room_index(&room), number), self.lane.link);
+            self.states.push_back(Asked { question, server, answer: None });
+        }
         is_retried
     }
 
@@ -166,7 +178,8 @@ impl Node {
     pub(super) fn answer(&mut self, redis: &mut Redis, truth: &mut Truth) -> bool {
         let page = self.pages.iter_mut().find(|page| page.answer.is_none());
         let standing = self.standings.iter_mut().find(|standing| standing.answer.is_none());
-        let any = page.is_some() || standing.is_some();
+        let state = self.states.iter_mut().find(|state| state.answer.is_none());
+        let any = page.is_some() || standing.is_some() || state.is_some();
         if let Some(page) = page {
             let (room, part) = page.question;
             let answer = page
@@ -179,6 +192,10 @@ impl Node {
                 messages: page.messages,
                 more: page.more,
             }));
+        }
+        if let Some(state) = state {
+            let ((room, _), server) = (state.question, state.server.ok_or(Refused::Away));
+            state.answer = Some(server.and_then(|server| redis.read_state(server, room)));
         }
         if let Some(standing) = standing {
             let (_, room) = standing.question;
@@ -201,6 +218,28 @@ impl Node {
         let gave_up = !is_retried && self.in_vain[room] >= MAX_IN_VAIN;
         self.in_vain[room] = if is_retried { self.in_vain[room] + 1 } else { 0 };
         Some(gave_up)
+    }
+
+    /// A read of state arrives at the hub, or `fails` on its way. Whether the hub reads it no more.
+    pub(super) fn state(&mut self, at: usize, fails: bool) -> bool {
+        let Some(state) = self.states.remove(at) else { return false };
+        let ((room, number), answer) = (state.question, state.answer.filter(|_| !fails));
+        let read = answer.and_then(Result::ok).ok_or(ReadError::Unavailable);
+        self.hub.state_read_ended(room_name(room), number, read);
+        !self.after_hub()
+    }
+
+    /// The time of all values with an end is over: what the hub publishes.
+    pub(super) fn ends(&mut self) -> Vec<(usize, Change)> {
+        self.endings += 1;
+        let ends = self.hub.take_ends(Instant::now() + LONG * self.endings);
+        let change = |(room, publication): (_, Publication)| {
+            (room_index(&room), Change::end(&publication.state.expect("it changes the state")))
+        };
+        let mut ends: Vec<_> = ends.into_iter().map(change).collect();
+        // The hub's order has chance in it.
+        ends.sort_by_key(|(_, change)| change.key);
+        ends
     }
 
     /// A standing arrives at its worker, or `fails` on its way.

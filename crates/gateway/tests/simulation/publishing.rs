@@ -7,13 +7,15 @@ use super::node::Node;
 use super::publisher::{Asker, Flight};
 use super::redis::Refused;
 use super::room_name;
+use super::state::Change;
 use super::stream::{Item, Push};
 use super::world::World;
 
 impl World {
     pub(super) fn submit(&mut self, node: usize, room: usize) {
         let id = self.truth.next_id();
-        let item = Item { id, key: None, connection: None, echo: true };
+        let change = Change::of(room, self.climate.keeps_state(), id);
+        let item = Item { id, key: None, connection: None, echo: true, change };
         self.nodes[node].publishers[room].submit(item, None);
     }
 
@@ -95,6 +97,20 @@ impl World {
         let gave_up = self.nodes[node].page(at, fails);
         self.truth.is_strict &= gave_up != Some(true);
         gave_up.is_some()
+    }
+
+    /// A read of state arrives at a hub; whether the hub is content with it.
+    pub(super) fn state(&mut self, node: usize, at: usize, fails: bool) -> bool {
+        self.nodes[node].state(at, fails)
+    }
+
+    /// A node removes the values that have an end.
+    pub(super) fn end_values(&mut self, node: usize) {
+        for (room, change) in self.nodes[node].ends() {
+            let (id, change) = (self.truth.next_id(), Some(change));
+            let item = Item { id, key: None, connection: None, echo: true, change };
+            self.nodes[node].publishers[room].submit(item, None);
+        }
     }
 
     pub(super) fn reply(&mut self, node: usize) -> bool {

@@ -4,9 +4,11 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use roomcast_bus::RoomStateRead;
 use roomcast_bus::simulation::{RoomFound, RoomPage};
 use roomcast_protocol::{Epoch, Lineage, Position, Seq};
 
+use super::state::StateHash;
 use super::stream::{Answer, Group, Push, Room, Span};
 use super::truth::Truth;
 use super::{Climate, ROOMS};
@@ -116,11 +118,12 @@ impl Redis {
         }
         self.clock += 1;
         let (clock, Climate { window, history, .. }) = (self.clock, self.climate);
+        let width = self.climate.width(room);
         let (room, _) = self.write(server, room, truth);
         if room.life != server {
             room.fork(server, truth);
         }
-        let pushed = room.take(group, clock, truth);
+        let pushed = room.take(group, (clock, width), truth);
         room.keep(window, history, truth);
         let push = (!pushed.is_empty()).then_some((room.epoch, pushed));
         Ok((room.groups[&group.node].1.clone(), push))
@@ -158,6 +161,17 @@ impl Redis {
                 Ok((room.page(span, climate), found))
             }
         }
+    }
+
+    /// What `read_state.lua` does: it writes nothing, and finds a room that has not forked yet in the
+    /// epoch of the server before.
+    pub(super) fn read_state(&self, server: usize, room: usize) -> Result<RoomStateRead, Refused> {
+        let Server { alive, rooms, .. } = &self.servers[server];
+        if !alive {
+            return Err(Refused::Away);
+        }
+        let nothing = || StateHash::default().read(Lineage::new(Epoch::NONE), 0);
+        Ok(rooms[room].as_ref().map_or_else(nothing, |room| room.state()))
     }
 
     /// Where a room stands, as the tail checks see it; `None` if the server does not know it.

@@ -6,7 +6,9 @@ use std::sync::{Arc, Once};
 
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
-use roomcast_metrics::{GapCause, IntCounter, Label, Metrics, ResumeOutcome, SlowAction};
+use roomcast_metrics::{
+    GapCause, IntCounter, Label, Metrics, ResumeOutcome, SlowAction, StateForm, StateReadOutcome,
+};
 use tokio::task::LocalSet;
 
 use super::Climate;
@@ -25,19 +27,29 @@ const STEPS: usize = 400;
 /// What all worlds share.
 struct Stage {
     metrics: Metrics,
-    close: Config,
-    conflate: Config,
+    /// By what slow members get, and whether a room keeps state.
+    configs: [Config; 4],
 }
 
 impl Stage {
     fn new() -> Self {
-        let conflate = Config::from_settings(&["namespaces.default.slow=conflate"]).unwrap();
         quiet_panics();
-        Self { metrics: Metrics::new(), close: Config::from_settings(&[]).unwrap(), conflate }
+        let config = |settings: &[&str]| Config::from_settings(settings).unwrap();
+        let (conflate, state) = ("namespaces.default.slow=conflate", "namespaces.kept.state=true");
+        Self {
+            metrics: Metrics::new(),
+            configs: [
+                config(&[]),
+                config(&[conflate]),
+                config(&[state]),
+                config(&[conflate, state]),
+            ],
+        }
     }
 
     fn settings(&self, climate: Climate) -> Arc<Settings> {
-        let config = if climate.conflate { &self.conflate } else { &self.close };
+        let (conflate, state) = (climate.conflate, climate.keeps_state());
+        let config = &self.configs[usize::from(conflate) + 2 * usize::from(state)];
         let mut settings = Settings::new(config, 1000, &self.metrics);
         (settings.limits.lag_bytes, settings.limits.log_bytes) = (climate.lag, climate.budget);
         Arc::new(settings)
@@ -101,7 +113,7 @@ impl Stage {
     }
 
     /// Nothing that the nodes count has stayed at zero: the schedules come through all of it.
-    fn check_variety(&self) {
+    fn check_variety(&self, tally: &Tally) {
         let Metrics { rooms, delivery, traffic, .. } = &self.metrics;
         let count = |name: &str, counter: &IntCounter| {
             println!("{name}: {}", counter.get());
@@ -112,6 +124,12 @@ impl Stage {
         SlowAction::ALL.iter().for_each(|&action| count(action.as_str(), &delivery.slow[action]));
         count("hub_queue_full", &rooms.hub_queue_full);
         count("passes", &traffic.passes);
+        StateForm::ALL.iter().for_each(|&form| count(form.as_str(), &rooms.state_served[form]));
+        let reads = StateReadOutcome::ALL.iter();
+        reads.for_each(|&outcome| count(outcome.as_str(), &rooms.state_reads[outcome]));
+        count("state_ends", &rooms.state_ends);
+        let Tally { conflated, snapshots, parts, cut, .. } = *tally;
+        assert!([conflated, snapshots, parts, cut].iter().all(|&count| count > 0), "{tally:?}");
     }
 
     fn seed(&self, seed: u64) -> Result<Tally, String> {
@@ -130,7 +148,8 @@ impl Stage {
 pub(super) fn note(line: impl FnOnce() -> String) {
     STORY.with_borrow_mut(|story| {
         if let Some(story) = story {
-            *story += &line();
+            // Long payloads are zeros.
+            *story += &line().replace(&"0".repeat(50), "");
             story.push('\n');
         }
     });
@@ -176,7 +195,7 @@ fn whatever_happens_the_promises_hold() {
     }
     println!("{} schedules of {STEPS} steps: {all:?} in {:?}", seeds.count(), begun.elapsed());
     if asked.is_none() {
-        stage.check_variety();
+        stage.check_variety(&all);
     }
 }
 

@@ -63,6 +63,10 @@ pub(super) enum Step {
     Close(u8),
     /// A page arrives (0) or not (1): node, which, how.
     Page(u8, u8, u8),
+    /// A read of state arrives (0) or not (1): node, which, how.
+    State(u8, u8, u8),
+    /// A node removes the values that have an end.
+    End(u8),
     /// A standing arrives (0) or not (1): node, which, how.
     Standing(u8, u8, u8),
     /// A worker takes so many events: node, worker, count.
@@ -132,7 +136,7 @@ fn few(dice: &mut SmallRng) -> u8 {
 }
 
 /// How often each step is drawn, and with what.
-const KINDS: [(u32, Draw); 46] = [
+const KINDS: [(u32, Draw); 48] = [
     (40, |d| Step::Publish(node(d), room(d), few(d))),
     (20, |d| Step::Ask(client(d), room(d), d.random_range(0..4))),
     (50, |d| Step::Execute(node(d), room(d))),
@@ -162,6 +166,8 @@ const KINDS: [(u32, Draw); 46] = [
     (3, |d| Step::Expire(node(d), room(d), d.random_range(0..40))),
     (2, |d| Step::Close(node(d))),
     (20, |d| Step::Page(node(d), d.random_range(0..3), seldom(d))),
+    (20, |d| Step::State(node(d), d.random_range(0..3), seldom(d))),
+    (6, |d| Step::End(node(d))),
     (10, |d| Step::Standing(node(d), d.random_range(0..3), seldom(d))),
     (40, |d| Step::TakeIn(node(d), worker(d), few(d))),
     (40, |d| Step::Turn(node(d), worker(d))),
@@ -199,6 +205,8 @@ pub(super) fn schedule(dice: &mut SmallRng, count: usize) -> Vec<Step> {
         }
         unreachable!("the weights add up")
     };
-    let prelude = [Step::Join(0, 0, 2, 1), Step::Join(1, 0, 2, 1), Step::Flow(6)];
-    prelude.into_iter().chain(std::iter::from_fn(|| Some(draw()))).take(count).collect()
+    let joins =
+        [(0, 0), (1, 0), (0, 1), (1, 1)].map(|(client, room)| Step::Join(client, room, 2, 1));
+    let prelude = joins.into_iter().chain([Step::Flow(6)]);
+    prelude.chain(std::iter::from_fn(|| Some(draw()))).take(count).collect()
 }

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Included};
 use std::sync::Arc;
 
+use roomcast_bus::RoomStateRead;
 use roomcast_bus::simulation::RoomPage;
 use roomcast_protocol::{ConnectionId, Epoch, Lineage, Message, Position, PublishKey, Seq};
 
 use super::Climate;
+use super::state::{Change, StateHash};
 use super::truth::{Id, Stored, Truth};
 use super::wire::payload;
 use crate::hub::BackfillRange;
@@ -22,6 +24,8 @@ pub(super) struct Item {
     pub(super) key: Option<PublishKey>,
     pub(super) connection: Option<ConnectionId>,
     pub(super) echo: bool,
+    /// What it does to the room's state, if the room keeps one.
+    pub(super) change: Option<Change>,
 }
 
 /// Publications of one room in one call.
@@ -62,6 +66,7 @@ pub(super) struct Room {
     /// Per run of a node: its last group and the answer.
     pub(super) groups: BTreeMap<u64, (u64, Answer)>,
     keys: BTreeMap<PublishKey, Position>,
+    state: StateHash,
 }
 
 impl Room {
@@ -76,6 +81,7 @@ impl Room {
             stream: BTreeMap::new(),
             groups: BTreeMap::new(),
             keys: BTreeMap::new(),
+            state: StateHash::default(),
         }
     }
 
@@ -93,7 +99,7 @@ impl Room {
     pub(super) fn take(
         &mut self,
         group: &Group,
-        time: u64,
+        (time, width): (u64, usize),
         truth: &mut Truth,
     ) -> Vec<Arc<Message>> {
         let (mut answer, mut pushed) = (Vec::new(), Vec::new());
@@ -102,11 +108,19 @@ impl Room {
                 answer.push(*known);
                 continue;
             }
+            if item.change.is_some_and(|change| !self.state.admits(change)) {
+                // Nobody asked where it is.
+                answer.push(Position { epoch: self.epoch, seq: self.seq });
+                continue;
+            }
             self.seq += 1;
             let at = Position { epoch: self.epoch, seq: self.seq };
-            let Item { id, connection, echo, .. } = *item;
-            truth.stored(at, Stored { id, connection, echo });
-            let message = Arc::new(message(at.seq, time, item));
+            let Item { id, connection, echo, change, .. } = *item;
+            truth.stored(at, Stored { id, connection, echo, change });
+            let message = Arc::new(message(at.seq, time, item, width));
+            if let Some(change) = change {
+                self.state.apply(change, &message);
+            }
             self.stream.insert(at.seq, message.clone());
             self.keys.extend(item.key.clone().map(|key| (key, at)));
             pushed.push(message);
@@ -147,13 +161,18 @@ impl Room {
         RoomPage { lineage, last: self.seq, messages, more }
     }
 
+    /// The whole state, and where the room stands.
+    pub(super) fn state(&self) -> RoomStateRead {
+        self.state.read(Lineage::of(self.epoch, self.ancestors.clone()), self.seq)
+    }
+
     /// How many entries the stream has.
     pub(super) fn len(&self) -> usize {
         self.stream.len()
     }
 }
 
-fn message(seq: Seq, time: u64, item: &Item) -> Message {
+fn message(seq: Seq, time: u64, item: &Item, width: usize) -> Message {
     Message {
         seq,
         time,
@@ -163,10 +182,10 @@ fn message(seq: Seq, time: u64, item: &Item) -> Message {
         key: item.key.clone(),
         echo: item.echo,
         traceparent: None,
-        state_key: None,
-        ttl_ms: None,
-        remove: false,
+        state_key: item.change.and_then(Change::key),
+        ttl_ms: item.change.and_then(Change::ttl_ms),
+        remove: item.change.is_some_and(Change::removes),
         info: None,
-        data: payload(item.id),
+        data: payload(item.id, width),
     }
 }

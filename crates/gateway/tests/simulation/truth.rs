@@ -2,8 +2,11 @@
 //! that whatever anybody is told can be judged.
 
 use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 
 use roomcast_protocol::{ConnectionId, Epoch, Position, Seq};
+
+use super::state::{Change, Values};
 
 /// The number of a message over the whole world; its payload.
 pub(super) type Id = u64;
@@ -16,6 +19,8 @@ pub(super) struct Stored {
     pub(super) connection: Option<ConnectionId>,
     /// Whether that connection receives it too.
     pub(super) echo: bool,
+    /// What it did to the room's state.
+    pub(super) change: Option<Change>,
 }
 
 /// One epoch of a room.
@@ -25,6 +30,8 @@ struct Line {
     /// The epoch it grew from, and the last seq it shares with it.
     parent: Option<(Epoch, Seq)>,
     own: BTreeMap<Seq, Stored>,
+    /// The state after each of them.
+    states: BTreeMap<Seq, Rc<Values>>,
     /// Up to here users may not find everything in history: what a gap may name.
     floor: Seq,
 }
@@ -59,14 +66,20 @@ impl Truth {
         self.epochs += 1;
         let epoch = Epoch(self.epochs);
         let floor = parent.map_or(0, |(parent, base)| self.floor(parent).min(base));
-        self.lines.insert(epoch, Line { room, parent, own: BTreeMap::new(), floor });
+        let (own, states) = (BTreeMap::new(), BTreeMap::new());
+        self.lines.insert(epoch, Line { room, parent, own, states, floor });
         epoch
     }
 
     /// A message was sequenced.
     pub(super) fn stored(&mut self, at: Position, stored: Stored) {
+        let mut state = self.state_at(Position { seq: at.seq - 1, ..at }).expect("no holes");
+        if let Some(change) = stored.change {
+            change.apply(Rc::make_mut(&mut state), at.seq);
+        }
         let line = self.lines.get_mut(&at.epoch).expect("the model began it");
         let before = line.own.insert(at.seq, stored);
+        line.states.insert(at.seq, state);
         assert!(before.is_none(), "the model stored two messages at {at:?}");
     }
 
@@ -94,6 +107,32 @@ impl Truth {
             }
             epoch = line.parent.filter(|&(_, base)| seq <= base)?.0;
         }
+    }
+
+    /// The state at a position, if there is that position.
+    pub(super) fn state_at(&self, Position { mut epoch, seq }: Position) -> Option<Rc<Values>> {
+        loop {
+            let line = self.lines.get(&epoch)?;
+            if seq == 0 {
+                return Some(Rc::default());
+            }
+            if let Some(state) = line.states.get(&seq) {
+                return Some(state.clone());
+            }
+            epoch = line.parent.filter(|&(_, base)| seq <= base)?.0;
+        }
+    }
+
+    /// What the message at a position did to the state.
+    pub(super) fn change_at(&self, position: Position) -> Option<Change> {
+        self.stored_at(position)?.change
+    }
+
+    /// Whether a key changes in the epoch after a position.
+    pub(super) fn changes_after(&self, key: u8, position: Position) -> bool {
+        let later = (position.seq + 1..).map(|seq| Position { seq, ..position });
+        let mut stored = later.map_while(|at| self.stored_at(at));
+        stored.any(|stored| stored.change.is_some_and(|change| change.key == key))
     }
 
     /// Whether whoever has everything up to `position` has everything of `epoch` up to there: some

@@ -53,8 +53,8 @@ pub(super) fn id_of(message: &Message) -> Id {
 }
 
 /// A payload that tells a message's number: short or long, in either encoding.
-pub(super) fn payload(id: Id) -> Data {
-    let width = if id.is_multiple_of(5) { 300 } else { 1 };
+pub(super) fn payload(id: Id, least: usize) -> Data {
+    let width = if id.is_multiple_of(5) { 300 } else { 1 }.max(least);
     let json = Data::Json(format!("\"{id:0width$}\"").into());
     if !id.is_multiple_of(3) {
         return json;
@@ -78,6 +78,19 @@ struct Membership {
     at: Position,
     /// It was not recovered: what is missing must be named first.
     owed: bool,
+    /// Where the snapshot is that follows.
+    snapshot: Option<Position>,
+}
+
+impl Membership {
+    /// What was missing has a name; if a snapshot follows, the client goes on after it.
+    fn go_on(&mut self, at: Position, has_snapshot: bool) {
+        self.owed = false;
+        self.snapshot = has_snapshot.then_some(at);
+        if !has_snapshot {
+            self.at = at;
+        }
+    }
 }
 
 /// All memberships of one connection, as its frames tell them.
@@ -85,44 +98,59 @@ struct Membership {
 pub(super) struct Witness {
     id: ConnectionId,
     rooms: [Option<Membership>; ROOMS],
+    /// The room that keeps state, if one does: there each hole is named in its place.
+    state_room: Option<usize>,
 }
 
 impl Witness {
-    pub(super) fn new(id: ConnectionId) -> Self {
-        Self { id, rooms: [None; ROOMS] }
+    pub(super) fn new(id: ConnectionId, state_room: Option<usize>) -> Self {
+        Self { id, rooms: [None; ROOMS], state_room }
     }
 
     /// P1, P2 and P4 on the wire: the next message, or a name for what is missing.
     pub(super) fn hear(&mut self, frame: &ServerFrame, truth: &Truth) {
         match frame {
-            ServerFrame::Joined { room, epoch, seq, recovered, .. } => {
+            ServerFrame::Joined { room, epoch, seq, recovered, state, .. } => {
                 let member = &mut self.rooms[room_index(room)];
                 assert!(member.is_none(), "joined twice");
                 let at = Position { epoch: *epoch, seq: *seq };
-                *member = Some(Membership { at, owed: *recovered == Some(false) });
+                let (owed, snapshot) = (*recovered == Some(false), state.then_some(at));
+                *member = Some(Membership { at, owed, snapshot });
             }
             ServerFrame::Left { room, .. } => self.rooms[room_index(room)] = None,
             ServerFrame::Message { room, message } => {
-                let id = self.id;
+                let (id, keeps_state) = (self.id, self.state_room == Some(room_index(room)));
                 let member = self.member(room);
+                member.owed &= !keeps_state;
                 assert!(!member.owed, "a message before the hole was named");
+                assert!(member.snapshot.is_none(), "a message within a snapshot");
                 let at = Position { seq: message.seq, ..member.at };
                 expect_next(truth, id, member.at, message.seq);
                 assert_eq!(truth.at(at), Some(id_of(message)), "another message at {at:?}");
                 assert!(!truth.is_skipped(at, id), "its own without echo");
                 member.at = at;
             }
-            ServerFrame::Gap { room, from, to, .. } => {
+            ServerFrame::Gap { room, from, to, state, .. } => {
                 let id = self.id;
                 let member = self.member(room);
                 assert!(from <= to && *to > member.at.seq, "{from} to {to} after {:?}", member.at);
                 // One that begins earlier names more than is missing: this node has none of it.
                 expect_next(truth, id, member.at, (*from).max(member.at.seq + 1));
-                *member = Membership { at: Position { seq: *to, ..member.at }, owed: false };
+                let after = Position { seq: *to, ..member.at };
+                member.go_on(after, *state);
             }
-            ServerFrame::Reset { room, epoch, seq, .. } => {
+            ServerFrame::Reset { room, epoch, seq, state, .. } => {
                 let at = Position { epoch: *epoch, seq: *seq };
-                *self.member(room) = Membership { at, owed: false };
+                self.member(room).go_on(at, *state);
+            }
+            ServerFrame::State { id: None, room, epoch, seq, more, .. } => {
+                let at = Position { epoch: *epoch, seq: *seq };
+                let member = self.member(room);
+                assert!(!member.owed, "a snapshot before the hole was named");
+                assert_eq!(member.snapshot, Some(at), "another snapshot");
+                if !more {
+                    member.go_on(at, false);
+                }
             }
             _ => {}
         }

@@ -55,7 +55,7 @@ impl World {
             world.nodes.push(node);
         }
         for index in 0..climate.clients {
-            world.clients.push(Client::new(index, climate.nodes, &world.truth));
+            world.clients.push(Client::new(index, climate, &world.truth));
         }
         world
     }
@@ -81,7 +81,8 @@ impl World {
             }
             Step::Ask(client, room, how) => {
                 let how = (how & 1 != 0, how & 2 == 0);
-                self.clients[c(client)].publish(r(room), how, &mut self.truth);
+                let climate = self.climate;
+                self.clients[c(client)].publish(r(room), how, climate, &mut self.truth);
             }
             Step::Execute(node, room) => drop(self.execute(n(node), r(room))),
             Step::Answer(node, room) => drop(self.answer(n(node), r(room))),
@@ -135,6 +136,8 @@ impl World {
             }
             Step::Close(node) => self.nodes[n(node)].close_idle(),
             Step::Page(node, at, how) => drop(self.page(n(node), at.into(), how == 1)),
+            Step::State(node, at, how) => drop(self.state(n(node), at.into(), how == 1)),
+            Step::End(node) => self.end_values(n(node)),
             Step::Standing(node, at, how) => {
                 self.nodes[n(node)].standing(at.into(), how == 1);
             }

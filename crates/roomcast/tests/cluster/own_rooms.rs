@@ -147,6 +147,73 @@ async fn redis_away_answers_and_keeps_what_was_confirmed() {
 }
 
 #[tokio::test]
+async fn while_redis_is_away_a_node_answers_for_its_own_and_keeps_its_members() {
+    let redis = RedisServer::start();
+    let proxy = Proxy::start(redis.port()).await;
+    let (shop, settings) = key();
+    let settings = [&settings[0], &settings[1], "users.auto_join=true"];
+    let node = cluster_node(&proxy.redis_url(), 1, &settings).await;
+    eventually("ready", async || is_ready(&node).await).await;
+    let mut ann = node.user(Encoding::Json, "ann").await;
+    match ann.frame().await {
+        ServerFrame::Joined { id: None, room, .. } => assert_eq!(room.as_str(), "@me"),
+        other => panic!("{other:?}"),
+    }
+    ann.join("club:1").await;
+    proxy.refuse();
+    proxy.cut();
+    // A join that would take the place of the membership fails: the membership is as before.
+    let id = ann.next_id();
+    match ann.ask(&ClientFrame::Join { id: Some(id), rooms: vec![plain("@me")] }).await {
+        ServerFrame::Error { code, .. } => assert_eq!(code, ErrorCode::BusUnavailable),
+        other => panic!("{other:?}"),
+    }
+    let path = "/v1/users/ann/connections";
+    let (status, answer) = shop.get(node.address(), path).await;
+    assert_eq!((status, &answer["silent"]), (200, &json!([])), "{answer}");
+    assert_eq!(answer["connections"][0]["connection"], json!(ann.id.to_string()));
+    let member = format!("/v1/rooms/club:1/members/{}", ann.id);
+    let put = shop.send(node.address(), ("PUT", &member), "", "").await;
+    assert_eq!(put.status, 204, "{}", put.body);
+    assert_eq!(shop.delete(node.address(), &member).await, 204);
+    match ann.frame().await {
+        ServerFrame::Left { id: None, room, .. } => assert_eq!(room.as_str(), "club:1"),
+        other => panic!("{other:?}"),
+    }
+    let nobody = "/v1/rooms/club:1/members/00000000000000ff";
+    assert_eq!(shop.delete(node.address(), nobody).await, 404);
+    // A join of its own that waits is no membership yet: the backend is not told so.
+    let id = ann.next_id();
+    ann.send(&ClientFrame::Join { id: Some(id), rooms: vec![plain("club:2")] }).await;
+    let member = format!("/v1/rooms/club:2/members/{}", ann.id);
+    let put = async || shop.send(node.address(), ("PUT", &member), "", "").await.status;
+    let status = put().await;
+    assert!(matches!(status, 503 | 504), "{status}");
+    proxy.pass();
+    eventually("ready again", async || is_ready(&node).await).await;
+    eventually("it is joined", async || put().await == 204).await;
+    let mut is_joined = false;
+    while !is_joined {
+        match ann.frame().await {
+            ServerFrame::Joined { room, .. } => is_joined = room.as_str() == "club:2",
+            ServerFrame::Error { room, .. } => assert_eq!(room.unwrap().as_str(), "club:2"),
+            other => panic!("{other:?}"),
+        }
+    }
+    let path = "/v1/users/ann/messages";
+    eventually("it is stored", async || {
+        shop.post(node.address(), path, json!({"data": 1})).await.0 == 200
+    })
+    .await;
+    assert_eq!(ann.message("@me").await.seq, 1);
+    // Now it takes the membership's place.
+    let (begun, ..) = joined(&mut ann, "@me").await;
+    assert_eq!(begun.seq, 0);
+    assert_eq!(ann.message("@me").await.seq, 1);
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn a_backend_finds_and_moves_connections_on_all_nodes() {
     let (shop, settings) = key();
     let settings = settings.each_ref().map(String::as_str);

@@ -140,7 +140,7 @@ async fn the_first_frame_tells_what_to_expect() {
             assert_eq!(user.as_ref().unwrap().as_str(), "alé");
             assert_eq!(node.as_str(), "node-7");
             assert!(*time > 1_700_000_000_000);
-            assert_eq!(*online, None);
+            assert_eq!(*online, Some(1));
             assert_eq!((heartbeat.interval_ms, heartbeat.timeout_ms), (5000, 15_000));
             assert_eq!((limits.message_bytes, limits.rooms), (128 * 1024, 9));
         }

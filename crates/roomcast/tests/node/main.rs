@@ -36,3 +36,4 @@ mod state;
 mod support;
 mod tickets;
 mod user_connections;
+mod wrong_shapes;

@@ -126,7 +126,7 @@ async fn all_devices_of_a_user_get_a_message_and_no_others() {
     assert_eq!(status, 200, "{answer}");
     let results = answer["results"].as_array().unwrap();
     assert_eq!((results.len(), &results[0]["seq"], &results[3]["seq"]), (4, &json!(1), &json!(1)));
-    assert_eq!(results[2]["code"], "bad_query");
+    assert_eq!(results[2]["code"], "bad_body");
     for device in devices.iter_mut().chain([&mut bob]) {
         let message = device.message("@me").await;
         assert_eq!((message.seq, text(&message.data).as_str()), (1, r#"{"n":1}"#));
@@ -214,6 +214,52 @@ async fn the_own_room_is_joined_by_itself_where_that_is_set() {
 }
 
 #[tokio::test]
+async fn a_refused_join_leaves_the_membership_that_came_by_itself() {
+    let (node, shop) = start(&["users.auto_join=true"]).await;
+    let post = async |data: u64| {
+        let path = "/v1/users/ann/messages";
+        assert_eq!(shop.post(node.address(), path, json!({ "data": data })).await.0, 200);
+    };
+    post(1).await;
+    let strict = JoinRoom {
+        since: Some(Since::Position(crate::support::foreign(9))),
+        strict: true,
+        ..plain("@me")
+    };
+    // One client waits for the membership, the other one asks at once: it may wait still.
+    for (waits, last) in [(true, 1), (false, 2)] {
+        let mut ann = node.user(Encoding::Json, "ann").await;
+        let mut begun = match waits {
+            true => Some(ann.frame().await),
+            false => None,
+        };
+        check_error(&ask_join(&mut ann, strict.clone()).await, ErrorCode::Unrecoverable);
+        // The membership has begun, before or after that, and goes on.
+        let mut seen = 0;
+        while begun.is_none() || seen < last {
+            match ann.frame().await {
+                frame @ ServerFrame::Joined { id: None, .. } => begun = Some(frame),
+                ServerFrame::Message { message, .. } => seen = message.seq,
+                other => panic!("{other:?}"),
+            }
+        }
+        let Some(ServerFrame::Joined { id: None, epoch, .. }) = begun else { panic!("{begun:?}") };
+        post(2).await;
+        assert_eq!(ann.message("@me").await.seq, last + 1);
+        let at = Position { epoch, seq: 0 };
+        check_received(&confirm(&mut ann, "@me", at, false).await, (0, 0));
+        // Another one replaces it as the first one would have, and a third is refused.
+        let (again, _) = joined(&mut ann, JoinRoom { history: Some(1), ..plain("@me") }).await;
+        assert_eq!(again.at.seq, last);
+        assert_eq!(ann.message("@me").await.seq, last + 1);
+        check_error(&ask_join(&mut ann, plain("@me")).await, ErrorCode::AlreadyJoined);
+        ann.leave("@me").await;
+        check_error(&confirm(&mut ann, "@me", at, false).await, ErrorCode::NotJoined);
+    }
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn own_rooms_have_no_presence_typing_or_state() {
     let (node, _) = start(&[
         "namespaces.default.presence=events",
@@ -269,5 +315,18 @@ async fn messages_carry_what_their_authors_show() {
     assert_eq!(info(&*reader.message("plain:1").await), None);
     let (_, page) = shop.get(node.address(), "/v1/rooms/a/messages").await;
     assert_eq!(page["messages"][1]["info"], json!({"name": "A."}));
+    // Another token's info is shown where the author gave none of its own.
+    ann.join("b").await;
+    reader.join("b").await;
+    let token = token("ann", r#","info":{"name":"Anna"}"#).into();
+    let id = Some(ann.next_id());
+    match ann.ask(&ClientFrame::Refresh { id, token }).await {
+        ServerFrame::Refreshed { .. } => {}
+        other => panic!("{other:?}"),
+    }
+    ann.publish("b", "4").await;
+    assert_eq!(info(&*reader.message("b").await).as_deref(), Some(r#"{"name":"Anna"}"#));
+    ann.publish("a", "5").await;
+    assert_eq!(info(&*reader.message("a").await).as_deref(), Some(r#"{"name":"A."}"#));
     node.stop().await;
 }

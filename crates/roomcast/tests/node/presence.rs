@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::auth::{GUARDED, token};
-use crate::support::{Incoming, TestClient, TestNode, plain, room, soon};
+use crate::support::{Incoming, TestClient, TestNode, eventually, plain, room, soon};
 use roomcast_protocol::{
     ClientFrame, Data, Encoding, ErrorCode, JoinRoom, Member, PresenceCounts, PresenceStatus,
     ServerFrame, UserEvent,
@@ -177,6 +177,62 @@ async fn what_a_member_shows_goes_to_the_others() {
     {
         let answer = bob.ask(&show(id, info, None)).await;
         assert!(matches!(answer, ServerFrame::Error { code: it, .. } if it == code), "{answer:?}");
+    }
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_refresh_shows_the_info_of_the_new_token() {
+    let author_info = "namespaces.default.author_info=true";
+    let node = TestNode::start(&[GUARDED[0], GUARDED[1], EVENTS, author_info]).await;
+    let rooms = r#","rooms":{"*":["join","publish","presence"]}"#;
+    let named = |name: &str| token("ann", &format!(r#"{rooms},"info":{{"name":"{name}"}}"#));
+    let mut bob = node.with_token(Encoding::Json, &token("bob", rooms)).await;
+    let mut ann = node.with_token(Encoding::MsgPack, &named("Ann")).await;
+    join(&mut ann, plain("a")).await;
+    let own = JoinRoom { info: info("7"), ..plain("own") };
+    join(&mut ann, own).await;
+    for name in ["a", "own"] {
+        join(&mut bob, listening(name)).await;
+    }
+    let refresh = async |ann: &mut TestClient, token: String| {
+        let id = Some(ann.next_id());
+        let answer = ann.ask(&ClientFrame::Refresh { id, token: token.into() }).await;
+        assert!(matches!(answer, ServerFrame::Refreshed { .. }), "{answer:?}");
+    };
+    for (token, expected) in [
+        (named("Anna"), info(r#"{"name":"Anna"}"#)),
+        // The old token's info is replaced, also by none.
+        (token("ann", rooms), None),
+        (named("A."), info(r#"{"name":"A."}"#)),
+    ] {
+        refresh(&mut ann, token).await;
+        loop {
+            match bob.frame().await {
+                ServerFrame::Presence { room, user, info: shown, .. } => {
+                    assert_eq!((room.as_str(), user.unwrap().as_str()), ("a", "ann"));
+                    assert_eq!(shown, expected);
+                    break;
+                }
+                ServerFrame::Count { .. } => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(members(&mut bob, "a").await.0[0].info, expected);
+        assert_eq!(members(&mut bob, "own").await.0[0].info, info("7"));
+        for name in ["a", "own"] {
+            ann.publish(name, "1").await;
+            let shown = loop {
+                match bob.frame().await {
+                    ServerFrame::Message { room, message } if room.as_str() == name => {
+                        break message.info.clone();
+                    }
+                    ServerFrame::Count { .. } => {}
+                    other => panic!("{other:?}"),
+                }
+            };
+            assert_eq!(shown, if name == "a" { expected.clone() } else { info("7") });
+        }
     }
     node.stop().await;
 }
@@ -356,5 +412,85 @@ async fn the_end_of_a_ban_is_a_leave_and_a_close_is_not() {
     bob.socket.close(None).await.unwrap();
     while !matches!(bob.incoming().await, Incoming::Closed(..) | Incoming::Gone) {}
     hears_nothing(&mut ann).await;
+    node.stop().await;
+}
+
+/// The bus asks for the policy at each change; a reload is one by itself.
+#[tokio::test]
+async fn a_reload_changes_how_a_room_that_runs_is_told() {
+    let (counts, off) = ("namespaces.default.presence=counts", "namespaces.default.presence=off");
+    let mut node = TestNode::start(&["node.id=n", EVENTS]).await;
+    let mut ann = node.user(Encoding::Json, "ann").await;
+    join(&mut ann, listening("a")).await;
+    let mut bob = node.user(Encoding::Json, "bob").await;
+    join(&mut bob, listening("a")).await;
+    assert_eq!(event(&mut ann).await, "+bob 2/2");
+
+    node.node.reload(&TestNode::config(&["node.id=n", counts])).await;
+    // The next change after that ends lists.
+    let mut eve = node.user(Encoding::Json, "eve").await;
+    loop {
+        join(&mut eve, plain("a")).await;
+        match ann.frame().await {
+            ServerFrame::Count { count: 3, users: 3, list: false, .. } => break,
+            ServerFrame::UserJoined(_) => eve.leave("a").await,
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(event(&mut ann).await, "-eve 2/2");
+    }
+    node.node.reload(&TestNode::config(&["node.id=n", EVENTS])).await;
+    assert_eq!(event(&mut ann).await, "reset");
+    assert_eq!(names(&members(&mut ann, "a").await.0), ["ann", "bob", "eve"]);
+
+    // Switched off, nobody leaves in the eyes of those who are there.
+    node.node.reload(&TestNode::config(&["node.id=n", off])).await;
+    let id = ann.next_id();
+    let ask = ClientFrame::Members { id: Some(id), room: room("a"), page: None };
+    eventually("presence is off", async || {
+        matches!(ann.ask(&ask).await, ServerFrame::Error { code: ErrorCode::Unsupported, .. })
+    })
+    .await;
+    hears_nothing(&mut ann).await;
+    node.stop().await;
+}
+
+/// Numbers come where the room's own token, or the policy for members, gives the right to see them.
+#[tokio::test]
+async fn a_rooms_token_and_the_policy_for_members_give_the_numbers() {
+    let settings = [
+        EVENTS,
+        "namespaces.mem.presence=events",
+        "namespaces.mem.allow_join=public",
+        "namespaces.mem.allow_presence=member",
+    ];
+    let node = TestNode::start(&[&GUARDED[..], &settings].concat()).await;
+    let mut ann = node.with_token(Encoding::Json, &token("ann", r#","rooms":{}"#)).await;
+    let pass = token("ann", r#","room":"a","can":["join","presence"]"#);
+    let with_pass = JoinRoom { token: Some(pass.into()), ..listening("a") };
+    assert_eq!(join(&mut ann, with_pass).await.map(|counts| counts.count), Some(1));
+    assert_eq!(join(&mut ann, listening("mem:a")).await.map(|counts| counts.count), Some(1));
+    let pass = token("ann", r#","room":"b","can":["join"]"#);
+    let with_less = JoinRoom { token: Some(pass.into()), ..plain("b") };
+    assert_eq!(join(&mut ann, with_less).await, None);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_strict_join_that_is_refused_is_told_to_nobody() {
+    let node = TestNode::start(&[EVENTS]).await;
+    let mut ann = node.user(Encoding::Json, "ann").await;
+    join(&mut ann, listening("a")).await;
+    let mut bob = node.user(Encoding::Json, "bob").await;
+    let since = Some(crate::support::foreign(9).into());
+    let strict = JoinRoom { since, strict: true, ..listening("a") };
+    let id = bob.next_id();
+    match bob.ask(&ClientFrame::Join { id: Some(id), rooms: vec![strict] }).await {
+        ServerFrame::Error { code, .. } => assert_eq!(code, ErrorCode::Unrecoverable),
+        other => panic!("{other:?}"),
+    }
+    let mut eve = node.user(Encoding::Json, "eve").await;
+    let counts = join(&mut eve, JoinRoom { strict: true, ..listening("a") }).await.unwrap();
+    assert_eq!((counts.count, counts.users), (2, 2));
+    assert_eq!(event(&mut ann).await, "+eve 2/2");
     node.stop().await;
 }

@@ -187,12 +187,12 @@ async fn a_room_tells_where_it_is() {
         other => panic!("{other:?}"),
     }
     // Several at once: one answer each.
-    let id = Some(ann.next_id());
+    let id = ann.next_id();
     let rooms = vec![room("chat:1"), room("other"), room("@me")];
-    ann.send(&ClientFrame::Room { id, rooms }).await;
+    ann.send(&ClientFrame::Room { id: Some(id), rooms }).await;
     let mut seqs = Vec::new();
     for _ in 0..3 {
-        match ann.answer(id.unwrap()).await {
+        match ann.answer(id).await {
             ServerFrame::Room { room, seq, .. } => seqs.push((room.to_string(), seq)),
             other => panic!("{other:?}"),
         }

@@ -142,6 +142,8 @@ async fn what_gives_no_ticket_has_its_code() {
     for body in [json!({"sub": "a", "seconds": 59}), json!({"sub": "a b", "seconds": 60})] {
         assert_eq!(code(&shop.post(address, "/v1/tickets", body).await), (400, "bad_body"));
     }
+    let body = json!({"sub": "a", "seconds": 60, "info": "x".repeat(2_000)});
+    assert_eq!(code(&shop.post(address, "/v1/tickets", body).await), (413, "too_large"));
     // A ticket beside another credential, or one that cannot be one.
     let query = format!("ticket=x&token={}", token("a", ""));
     assert_eq!(code(&handshake(&node, &query).await), (400, "bad_query"));

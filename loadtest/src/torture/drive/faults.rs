@@ -40,6 +40,7 @@ impl Drive {
         let fault = self.faults[number].clone();
         self.judges.timeline.faults[number].began = Some(now.1);
         self.judges.write(now.1, &format!("--- {}", fault.text()));
+        self.load.people.fault_began(&fault);
         let harm = fault.kind.harm(self.topology);
         if harm > Harm::None {
             let harm = self.judges.checker.harmed(harm, now.1);
@@ -70,6 +71,7 @@ impl Drive {
 
     fn ended(&mut self, number: usize, now: (Instant, Duration)) {
         self.judges.timeline.faults[number].ended = Some(now.1);
+        self.load.people.fault_ended(&self.faults[number], now.1);
         let text = format!("--- end of {}", self.faults[number].text());
         self.judges.write(now.1, &text);
         for member in self.stalled.remove(&number).unwrap_or_default() {

@@ -135,9 +135,11 @@ fn messages_are_kept_to_the_larger_of_history_and_repair() {
 
 #[test]
 fn feeds_that_nobody_polls_refuse_rather_than_grow() {
-    let mut rooms = MemoryRooms::new(1000);
+    // Ten payloads, and what the messages hold beside them.
+    let mut rooms = MemoryRooms::new(1_010_000);
     rooms.open(room("a"), 0);
-    let stored = (0..100).filter(|_| rooms.publish(room("a"), publication(100), 0).is_ok()).count();
+    let fill = |_: &u32| rooms.publish(room("a"), publication(100_000), 0).is_ok();
+    let stored = (0..100).filter(fill).count();
     assert_eq!(stored, 11);
     assert_eq!(
         rooms.publish(room("b"), publication(1), 0),

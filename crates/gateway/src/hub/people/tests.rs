@@ -100,7 +100,7 @@ fn what_a_user_shows_is_said_once_a_second_the_newest() {
     let show = |status, rev| steps(vec![(shown("ann", status), counts(1, 1, rev))]);
     people.take_in(&room(), steps(vec![(joined("ann"), counts(1, 1, 1))]), now);
     let first = people.take_in(&room(), show(PresenceStatus::Away, 2), now);
-    assert_eq!(said(first)[0], "away r2 but ann");
+    assert_eq!(said(first), ["away r2 but ann"], "the numbers are the same");
     for rev in 3..50 {
         let status = PresenceStatus::ALL[rev as usize % 2];
         let items = people.take_in(&room(), show(status, rev), after(rev * 10));

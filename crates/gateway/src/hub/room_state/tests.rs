@@ -90,7 +90,7 @@ impl World {
         let budget = Budget::default();
         let log = RoomLog::new(Position { epoch: EPOCH, seq: 0 });
         let mut state = KeptState::new(0, &budget);
-        let read = Some(state.begin());
+        let read = Some(state.begin(log.end()));
         let readers = (0..3).map(|_| Reader::default()).collect();
         Self {
             now: Instant::now(),
@@ -152,7 +152,7 @@ impl World {
         let to = self.store(changes).last().map_or(from, |message| message.seq);
         self.append(vec![LogEntry::Gap { from, to }]);
         self.log.trim(self.log.end_cursor().batch);
-        self.read = Some(self.state.begin());
+        self.read = Some(self.state.begin(self.log.end()));
     }
 
     fn bus_state(&self) -> RoomStateRead {
@@ -171,7 +171,7 @@ impl World {
 
     fn view(&mut self) -> Option<Arc<StateView>> {
         if self.state.is_unread() {
-            self.read = Some(self.state.begin());
+            self.read = Some(self.state.begin(self.log.end()));
         }
         self.state.want(0, 0);
         let served = self.state.serve(&room_name(), &self.log, self.now)?;
@@ -285,7 +285,7 @@ proptest! {
             world.now += Duration::from_secs(2);
             world.read_comes();
             if world.state.is_unread() {
-                world.read = Some(world.state.begin());
+                world.read = Some(world.state.begin(world.log.end()));
             }
             world.end();
         }
@@ -311,16 +311,17 @@ proptest! {
 fn a_view_is_shared_until_the_log_has_grown() {
     let mut world = World::new();
     world.read_comes();
+    (0..8).for_each(|key| world.publish(&[(key, false, None)]));
     let first = world.view().unwrap();
+    assert_eq!((first.at.seq, first.snapshot.entries().len()), (8, 1));
     world.publish(&[(1, false, None)]);
     assert!(Arc::ptr_eq(&first, &world.view().unwrap()));
     world.publish(&[(1, false, Some(10))]);
     assert!(Arc::ptr_eq(&first, &world.view().unwrap()));
     world.now += Duration::from_millis(11);
-    let second = world.view().unwrap();
-    assert_eq!((second.at.seq, second.snapshot.entries().len()), (2, 1), "without what is over");
-    (0..4).for_each(|_| world.publish(&[(2, false, None)]));
-    assert_eq!(world.view().unwrap().at.seq, 6, "the log does not reach back");
+    assert_eq!(world.view().unwrap().at.seq, 10, "without what is over");
+    (0..3).for_each(|_| world.publish(&[(2, false, None)]));
+    assert_eq!(world.view().unwrap().at.seq, 13, "a joiner reads a quarter of the view at most");
     world.state.forget_unused();
     world.state.forget_unused();
     assert!(world.state.view.is_none());
@@ -340,4 +341,16 @@ fn a_read_ahead_of_the_log_waits_for_it() {
     world.state.follow(&stored[1], world.now);
     world.state.caught_up(2);
     assert_eq!(world.view().unwrap().at.seq, 2);
+}
+
+#[test]
+fn a_read_behind_the_log_is_not_the_state() {
+    let mut world = World::new();
+    world.publish(&[(1, false, None), (2, false, None)]);
+    // The state was forgotten, and is read from a replica that lacks the last message.
+    world.state.begin(world.log.end());
+    let read = world.bus_state();
+    assert!(world.state.accepts(&read));
+    assert!(!world.state.accepts(&RoomStateRead { last: 1, ..read.clone() }));
+    assert!(!world.state.accepts(&RoomStateRead { lineage: Lineage::new(Epoch(2)), ..read }));
 }

@@ -3,9 +3,12 @@
 
 use std::sync::Arc;
 
-use roomcast_bus::{Bus, FeedEvent, MemoryOptions, RoomEvent};
+use roomcast_bus::{
+    Bus, Ephemeral, FeedEvent, MemoryOptions, ReceiptMarks, ReceiptNews, RoomEvent, RoomStateRead,
+    StateValue, TypingWord, Writer,
+};
 use roomcast_metrics::Metrics;
-use roomcast_protocol::{Lineage, Seq};
+use roomcast_protocol::{Lineage, Message, Seq, StateKey, UserName};
 use tokio::sync::{mpsc, watch};
 
 use super::*;
@@ -13,6 +16,7 @@ use crate::hub::backfill::BackfillStep;
 use crate::hub::backfill_page::BackfillPage;
 use crate::hub::backfill_page::tests::history;
 use crate::hub::{HubCommand, HubHandle, worker_queue};
+use crate::settings::Settings;
 use crate::tests::{EPOCH, message, settings};
 
 /// More than pages and logs of this test hold, and less than both together.
@@ -24,6 +28,19 @@ const LAST: Seq = 20;
 /// `rooms`, to which all workers are attached.
 fn hub_with(workers: usize, rooms: usize) -> (Hub, Vec<mpsc::Receiver<WorkerEvent>>) {
     let settings = settings(&["limits.log_bytes=1MiB", "limits.room_linger=0"]);
+    hub_of(settings, workers, rooms)
+}
+
+fn hub_of_states(rooms: usize) -> Hub {
+    let settings = settings(&["limits.log_bytes=1MiB", "namespaces.default.state=true"]);
+    hub_of(settings, 0, rooms).0
+}
+
+fn hub_of(
+    settings: Settings,
+    workers: usize,
+    rooms: usize,
+) -> (Hub, Vec<mpsc::Receiver<WorkerEvent>>) {
     let (_, settings) = watch::channel(Arc::new(settings));
     let (_, commands) = HubHandle::new();
     let bus = Bus::memory(MemoryOptions::default());
@@ -291,4 +308,135 @@ async fn a_lone_room_is_not_looked_at_all_the_time() {
     append(&mut hub, 0, 100);
     (0..2).for_each(|_| hub.sweep(Instant::now(), 0));
     assert_eq!(hub.metrics.rooms.log_batches.get(), 1);
+}
+
+/// A user begins or ends to write in a room.
+fn say(hub: &mut Hub, number: usize, (user, active): (&str, bool)) {
+    let writer = Writer::User(UserName::parse(user).unwrap());
+    let event = FeedEvent::Ephemeral(Ephemeral::Typing(TypingWord { writer, active }));
+    hub.feed(vec![RoomEvent { room: name(number), event }]);
+    hub.flush_told();
+}
+
+#[tokio::test]
+async fn what_the_log_does_not_tell_follows_it_where_a_queue_was_full() {
+    let (mut hub, mut events) = hub_with(1, 1);
+    let user = UserName::parse("ann").unwrap();
+    let own = RoomName::user(&user);
+    let mut ledger = RoomLedger::opening(Instant::now());
+    ledger.open(Lineage::new(EPOCH), LAST);
+    ledger.attach(0, 1);
+    hub.rooms.insert(own.clone(), ledger);
+    say(&mut hub, 0, ("ann", true));
+    let floor = Floor { slow: 0, all: 0 };
+    while hub.queues[0].takes(&name(1)) {
+        hub.send(0, &name(1), WorkerEvent::Trim { room: name(1), floor });
+    }
+    say(&mut hub, 0, ("ann", false));
+    for received in [3, 5] {
+        let marks = ReceiptMarks { epoch: EPOCH, received, read: 0 };
+        let news = ReceiptNews { user: user.clone(), marks, by: Vec::new() };
+        let event = FeedEvent::Receipts(Arc::new([news]));
+        hub.feed(vec![RoomEvent { room: own.clone(), event }]);
+    }
+    while events[0].try_recv().is_ok() {}
+    hub.attach_marked();
+    let mut told = Vec::new();
+    while let Ok(event) = events[0].try_recv() {
+        told.push(match event {
+            WorkerEvent::Attached { room, .. } => format!("{room}: log"),
+            WorkerEvent::Ephemeral { room, items } => format!("{room}: {} ends", items.len()),
+            WorkerEvent::Receipts { room, news } => {
+                format!("{room}: {}", news[0].marks.received)
+            }
+            other => panic!("unexpected {other:?}"),
+        });
+    }
+    let of_own = [format!("{own}: log"), format!("{own}: 5")];
+    assert_eq!(told, [&of_own[..], &["r0: log".into(), "r0: 1 ends".into()]].concat());
+}
+
+#[tokio::test]
+async fn all_that_is_due_is_told_after_one_tick() {
+    let (mut hub, mut events) = hub_with(1, 1);
+    for number in 0..2000 {
+        say(&mut hub, 0, (&format!("user-{number}"), true));
+        while events[0].try_recv().is_ok() {}
+    }
+    let late = Instant::now() + std::time::Duration::from_secs(4);
+    hub.tick(late);
+    let mut slices = 1;
+    while hub.has_upkeep() {
+        hub.upkeep_some(late, 0);
+        slices += 1;
+    }
+    let mut ended = 0;
+    while let Ok(event) = events[0].try_recv() {
+        if let WorkerEvent::Ephemeral { items, .. } = event {
+            ended += items.len();
+        }
+    }
+    assert_eq!(ended, 2000);
+    assert!(slices > 4, "{slices}: in slices");
+}
+
+/// A room with this state, as it was read: sizes of values, and how long each holds.
+fn read_state(hub: &mut Hub, number: usize, values: &[(usize, Option<u64>)]) {
+    hub.begin_state(&name(number));
+    let (room, read, _) = hub.take_state_reads_due().pop().unwrap();
+    let value = |(seq, &(bytes, left)): (Seq, &(usize, Option<u64>))| StateValue {
+        message: Arc::new(Message {
+            state_key: StateKey::parse(&format!("k{seq}")).ok(),
+            ..message(seq, bytes)
+        }),
+        left: left.map(std::time::Duration::from_secs),
+        points: Vec::new(),
+    };
+    let entries = (1..).zip(values).map(value).collect();
+    let lineage = Lineage::new(EPOCH);
+    let state = RoomStateRead { lineage, last: LAST, forgotten: 0, entries };
+    hub.state_read_ended(room, read, Ok(state));
+}
+
+fn is_forgotten(hub: &Hub, number: usize) -> bool {
+    hub.rooms[&name(number)].state.as_ref().unwrap().is_unread()
+}
+
+#[tokio::test]
+async fn the_largest_state_goes_first() {
+    let mut hub = hub_of_states(3);
+    read_state(&mut hub, 0, &[(1000, None)]);
+    read_state(&mut hub, 1, &[(MAX, None)]);
+    read_state(&mut hub, 2, &[(1000, None)]);
+    hub.keep_budget(None);
+    assert_eq!([0, 1, 2].map(|number| is_forgotten(&hub, number)), [false, true, false]);
+    assert!(hub.budget.used() <= MAX);
+}
+
+#[tokio::test]
+async fn a_forgotten_state_is_read_when_a_value_ends() {
+    let mut hub = hub_of_states(1);
+    read_state(&mut hub, 0, &[(1000, Some(10)), (1000, None)]);
+    assert!(hub.forget_state(&name(0)));
+    let after = |seconds| Instant::now() + std::time::Duration::from_secs(seconds);
+    hub.end_states(after(9));
+    assert!(hub.take_state_reads_due().is_empty());
+    hub.end_states(after(15));
+    assert_eq!(hub.take_state_reads_due().len(), 1);
+    // Also where it is forgotten again before the read has come.
+    assert!(hub.forget_state(&name(0)));
+    hub.end_states(after(25));
+    assert_eq!(hub.take_state_reads_due().len(), 1);
+    read_state(&mut hub, 0, &[(1000, Some(0)), (1000, None)]);
+    assert_eq!(hub.metrics.rooms.state_ends.get(), 1, "it is removed before it may be forgotten");
+
+    // A value that comes while nothing else is known ends, too.
+    assert!(hub.forget_state(&name(0)));
+    let ends = hub.rooms[&name(0)].state_end;
+    let timed = Message { ttl_ms: Some(100), ..message(LAST + 1, 10) };
+    let event = FeedEvent::Messages(vec![Arc::new(timed)]);
+    hub.feed(vec![RoomEvent { room: name(0), event }]);
+    assert!(ends.is_none_or(|ends| hub.rooms[&name(0)].state_end.unwrap() <= ends));
+    hub.end_states(after(5));
+    assert_eq!(hub.take_state_reads_due().len(), 1);
 }

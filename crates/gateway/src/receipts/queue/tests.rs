@@ -81,9 +81,33 @@ fn users_of_one_room_are_written_together() {
     }
     queue.ask((&room(2), RULES), request(1, 1, 1, ReceiptKind::Read, &answers), now);
     let first = queue.take_due(now);
-    assert_eq!(first.iter().map(|write| write.moves.len()).sum::<usize>(), MOVES_PER_WRITE);
+    assert_eq!(first.iter().map(|write| write.moves.len()).sum::<usize>(), USERS_PER_WRITE);
     assert_eq!(first.len(), 1);
     assert_eq!(queue.take_due(now)[0].room, room(2));
+}
+
+#[test]
+fn calls_of_one_partition_are_bounded_and_hold_up_no_other() {
+    let (mut queue, answers, now) = (ReceiptQueue::default(), Answers::default(), Instant::now());
+    let named = |number: u32| RoomName::parse(&format!("chat:{number}")).unwrap();
+    let partition = partition_of(&named(0));
+    let (same, others): (Vec<_>, Vec<_>) =
+        (0..10_000).map(named).partition(|room| partition_of(room) == partition);
+    for room in &same[..WRITES_PER_PARTITION + 2] {
+        queue.ask((room, RULES), request(1, 1, 1, ReceiptKind::Read, &answers), now);
+    }
+    let mut writes = queue.take_due(now);
+    assert_eq!(writes.len(), WRITES_PER_PARTITION);
+    assert!(queue.take_due(now).is_empty());
+    for user in 0..100 {
+        queue.ask((&others[0], RULES), request(user, 1, 1, ReceiptKind::Read, &answers), now);
+    }
+    assert_eq!(queue.take_due(now)[0].moves.len(), 100, "users of one room are one call");
+    for _ in 0..2 {
+        finish(&mut queue, writes.remove(0));
+        writes.extend(queue.take_due(now));
+        assert_eq!(writes.len(), WRITES_PER_PARTITION);
+    }
 }
 
 proptest! {

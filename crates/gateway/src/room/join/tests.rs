@@ -38,15 +38,13 @@ struct Case {
 }
 
 impl Case {
-    #[track_caller]
-    fn check(
+    fn pending(
         &self,
         since: Option<(Epoch, Seq)>,
         history: u32,
         known: PositionCheck,
-        expected: StartPoint,
-    ) {
-        let pending = PendingJoin {
+    ) -> PendingJoin {
+        PendingJoin {
             connection: self.connection.clone(),
             id: None,
             since: since.map(|(epoch, seq)| Position { epoch, seq }),
@@ -57,6 +55,7 @@ impl Case {
             strict: false,
             marks: None,
             backend: None,
+            replaces: ReplacedJoin::Nothing,
             withheld: None,
             deadline: Instant::now(),
             known,
@@ -64,9 +63,27 @@ impl Case {
             listens: false,
             presence: JoinPresence::Unasked,
             then: Vec::new(),
-        };
+        }
+    }
+
+    #[track_caller]
+    fn check(
+        &self,
+        since: Option<(Epoch, Seq)>,
+        history: u32,
+        known: PositionCheck,
+        expected: StartPoint,
+    ) {
+        let pending = self.pending(since, history, known);
         let got = start_point(&log(self.floor), &lineage(), &pending);
         assert_eq!(got, expected, "since {since:?}, history {history}, {known:?}");
+    }
+
+    #[track_caller]
+    fn check_in_state(&self, since: (Epoch, Seq), expected: StartPoint) {
+        let pending = self.pending(Some(since), 0, PositionCheck::Unasked);
+        let got = start_point_in_state(&log(self.floor), &lineage(), &pending);
+        assert_eq!(got, expected, "since {since:?}");
     }
 }
 
@@ -122,6 +139,25 @@ async fn a_join_continues_where_its_position_is_good() {
 }
 
 #[tokio::test]
+async fn a_reader_of_an_older_epoch_gets_the_whole_state() {
+    let (connection, _client) = connection(1).await;
+    let whole = Case { connection: connection.clone(), floor: 0 };
+    let trimmed = Case { connection, floor: 1 };
+    whole.check_in_state((CURRENT, 25), in_log(0, 3, 25));
+    trimmed.check_in_state((CURRENT, 25), StartPoint::Page { after: 25 });
+    for ancestor in [GRAND, PARENT] {
+        for seq in [7, 25, 26] {
+            whole.check_in_state((ancestor, seq), StartPoint::Reset);
+        }
+    }
+    // Who was sent nothing misses nothing.
+    for epoch in [PARENT, Epoch::NONE] {
+        whole.check_in_state((epoch, 0), StartPoint::Page { after: 0 });
+    }
+    whole.check_in_state((CURRENT, 41), StartPoint::Ahead);
+}
+
+#[tokio::test]
 async fn what_the_log_has_not_come_to_of_an_ancestor_is_awaited() {
     // The feed told up to 5 when the new epoch came, which shares 10 with the old.
     let lineage = Lineage::of(CURRENT, vec![(PARENT, 10)]);
@@ -139,6 +175,7 @@ async fn what_the_log_has_not_come_to_of_an_ancestor_is_awaited() {
             strict: false,
             marks: None,
             backend: None,
+            replaces: ReplacedJoin::Nothing,
             withheld: None,
             deadline: Instant::now(),
             known: PositionCheck::Bad(CURRENT),

@@ -1,6 +1,6 @@
 //! Who falls off a log, and where members go on: against a model that looks at everybody.
 
-use crate::room::JoinLookup;
+use crate::room::{JoinLookup, ReplacedJoin};
 use proptest::prelude::*;
 use tokio::net::TcpStream;
 
@@ -225,6 +225,7 @@ async fn what_the_bus_said_of_a_position_holds_for_its_epoch_only() {
         strict: false,
         marks: None,
         backend: None,
+        replaces: ReplacedJoin::Nothing,
         withheld: None,
         deadline: tokio::time::Instant::now(),
         known: PositionCheck::Good,
