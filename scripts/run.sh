@@ -62,20 +62,26 @@ refuse_taken() {
     fi
 }
 
-# Whether the page answers there.
-page_answers() (
+# The status that `/` has there: 404 where the demo is off.
+status() (
     exec 3<>"/dev/tcp/$near/$port" || exit
     printf 'GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' >&3
-    read -r -t 2 status <&3 && [[ $status == *" 200 "* ]]
+    read -r -t 2 _ status _ <&3 && echo "$status"
 )
 
-# Waits for the page, as long as the process that will be the node is there.
+# Waits for the node, as long as the process that will be the node is there.
 announce() {
     local at=$near
     [[ $at == *:* ]] && at="[$at]"
+    local found
     while kill -0 $$ 2>/dev/null; do
-        if page_answers 2>/dev/null; then
-            echo "run: open http://$at:$port/ (Ctrl-C ends the node)"
+        found=$(status 2>/dev/null || true)
+        if [[ $found == 200 || $found == 404 ]]; then
+            if [[ $found == 200 ]]; then
+                echo "run: open http://$at:$port/ (Ctrl-C ends the node)"
+            else
+                echo "run: http://$at:$port/ is off (http.demo); Ctrl-C ends the node"
+            fi
             echo "run: or, in another terminal: $program tail chat --url ws://$at:$port/ws"
             return
         fi

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests and `make up` need and is not there yet. Debian's packages only if it may
-# (as root, or with sudo that asks for no password); Python's and npm's always into target/foreign.
+# (as root, or with sudo that asks for no password); Python's and npm's always: into target/foreign,
+# and beside the TypeScript packages in sdk/.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 sources=$PWD/tests/foreign
@@ -85,3 +86,10 @@ if ! cmp -s "$sources/package-lock.json" "$place/npm/installed.json"; then
     npm ci --prefix "$place/npm" --ignore-scripts --no-audit --no-fund --loglevel=error
     cp "$sources/package-lock.json" "$place/npm/installed.json"
 fi
+# Those of the TypeScript packages are beside their sources, where their tools look for them.
+for package in sdk/typescript sdk/demo; do
+    if ! cmp -s "$package/package-lock.json" "$package/node_modules/installed.json"; then
+        npm ci --prefix "$package" --no-audit --no-fund --loglevel=error
+        cp "$package/package-lock.json" "$package/node_modules/installed.json"
+    fi
+done

@@ -50,6 +50,7 @@ nothing_left() {
 
 scripts/setup.sh || exit
 step "lint" 30 scripts/lint.sh
+step "TypeScript" 10 scripts/web.sh
 step "Rust tests" 45 cargo test --workspace --locked --no-fail-fast
 step "foreign clients" 10 scripts/foreign.sh
 step "deployment" 10 scripts/deploy.sh

@@ -158,7 +158,7 @@ def up(balancer):
     if silent:
         fail(f"through {balancer} at {page} no answer came from {', '.join(silent)}; `make down` ends what runs")
     print(f"up: all {len(compose.nodes())} nodes answer through {balancer}")
-    print(f"up: the page:   http://{page}/")
+    print(f"up: the demo:   http://{page}/")
     print(f"up: Prometheus: http://{compose.reached('prometheus')}/")
     print("up: Grafana is left out: docker compose up has it. `make down` ends all of this.")
 

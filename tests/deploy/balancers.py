@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import re
 import threading
+import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from checks import check, eventually, get
@@ -17,6 +19,18 @@ def node(address, query="", **headers):
         return json.loads(link.recv(timeout=5))["node"]
 
 
+def demo(address, page):
+    """The statuses of some notifications by the key that the page shows, over whichever nodes."""
+    key = re.search(r'name="roomcast-demo-key" content="(demo\.[\w-]+)"', page)[1]
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    statuses = set()
+    for _ in range(6):
+        request = urllib.request.Request(f"http://{address}/v1/users/alice/messages", b'{"data": 1}', headers)
+        with contextlib.closing(urllib.request.urlopen(request, timeout=5)) as answer:
+            statuses.add(answer.status)
+    return statuses
+
+
 def nodes(address, count):
     """The names of those that so many WebSockets at the same time lead to."""
     with contextlib.ExitStack() as links:
@@ -29,6 +43,7 @@ def http(nginx, haproxy):
     for name, address in (("nginx", nginx), ("HAProxy", haproxy)):
         status, headers, page = get(f"http://{address}/")
         check(status == 200 and "Roomcast" in page, f"{name}: the page")
+        check(demo(address, page) == {200}, f"{name}: the key of the page is good on every node")
         check(get(f"http://{address}/metrics")[0] == 404, f"{name}: no metrics")
         cookie = headers["Set-Cookie"].split(";")[0]
         stuck = {node(address, Cookie=cookie) for _ in range(8)}

@@ -161,8 +161,10 @@ def behind(name, published, key):
     foreign = refused(clients, word=token(), origin="https://evil.example")
     check(foreign == (403, "bad_origin"), f"{name}: a page of another site is refused", foreign)
     check(refused(clients, word=token(b"x" * 32)) == (401, "bad_token"), f"{name}: a page with another's token too")
-    status, _, page = asked(clients, "/")
-    check(status == 200 and "Roomcast" in page, f"{name}: the node's page, which then asks for a token", page)
+    check(asked(clients, "/")[0] == 404, f"{name}: no demo at /")
+    status, headers, library = asked(clients, "/client.js")
+    check((status, headers.get("Access-Control-Allow-Origin")) == (200, "*") and "export" in library,
+          f"{name}: the client library, for pages of all origins", headers)
     check(asked(clients, "/metrics")[0] == 404, f"{name}: no metrics")
     check(code(asked(clients, "/v1/bans", **bearer(key))) == (404, "not_found"), f"{name}: no routes of backends where clients come")
     ticket(name, clients)

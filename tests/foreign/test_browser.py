@@ -1,4 +1,4 @@
-"""Chromium on the node's page, driven by browser.mjs; this side stops and starts the node."""
+"""Chromium on the node's demo, driven by browser.mjs; this side stops and starts the node."""
 
 import asyncio
 import pathlib

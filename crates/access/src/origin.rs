@@ -148,6 +148,14 @@ pub fn judge_origin(
     Ok(Some(CorsGrant { origin: text.to_owned(), credentials }))
 }
 
+/// Whether a page with a secret in it may be served by the name in `Host`: an IP address, this machine,
+/// or a host that the list names. To any other name an attacker's DNS may have led, and then the
+/// attacker's page could read it (DNS rebinding).
+pub fn is_host_trusted(list: &OriginList, header: &str) -> bool {
+    let Some(host) = host_of_header(header) else { return false };
+    host.is_local() || list.0.iter().any(|rule| rule.names_host(&host))
+}
+
 fn refusal(reason: &'static str, request: OriginRequest<'_>) -> OriginRefusal {
     let shown = |header: Option<&str>| match header {
         Some(text) => format!("{:?}", text.chars().take(SHOWN_CHARACTERS).collect::<String>()),

@@ -8,6 +8,7 @@ mod api_keys;
 mod args;
 mod auth;
 mod bus;
+mod demo;
 mod drain;
 mod error;
 mod file;
@@ -41,6 +42,8 @@ pub use api_keys::ApiKeysConfig;
 pub use args::{ServeArgs, Setting};
 pub use auth::AuthConfig;
 pub use bus::BusConfig;
+pub(crate) use demo::namespaces as demo_namespaces;
+pub use demo::{DemoKey, DemoSetting};
 pub use drain::DrainConfig;
 pub use error::{ConfigError, Problem};
 pub use http::HttpConfig;
@@ -157,6 +160,11 @@ impl Config {
         differences
     }
 
+    /// Whether the node serves the demo.
+    pub fn has_demo(&self) -> bool {
+        demo::is_on(|key| self.canonical.0.get(key).cloned())
+    }
+
     /// Leaves the list of Redis servers as another configuration has it.
     pub(crate) fn keep_servers_of(&mut self, old: &Self) {
         self.bus.redis_url.clone_from(&old.bus.redis_url);
@@ -184,6 +192,8 @@ impl Config {
         merged.auth = new.auth.clone();
         merged.tls = new.tls.clone();
         merged.limits = new.limits.clone();
+        merged.http.demo = new.http.demo;
+        merged.http.demo_key = new.http.demo_key.clone();
         merged.http.origins = new.http.origins.clone();
         merged.http.body_timeout = new.http.body_timeout;
         merged.http.deflate = new.http.deflate;

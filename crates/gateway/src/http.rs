@@ -1,4 +1,4 @@
-//! HTTP/1.1: routes, admission, health, metrics and the page; where an upgrade is granted, the
+//! HTTP/1.1: routes, admission, health, metrics and the demo's files; where an upgrade is granted, the
 //! socket goes on to `websocket`. hyper parses; nothing here touches a room.
 
 mod address_check;
@@ -23,6 +23,7 @@ mod serve;
 mod tickets;
 mod upgrade;
 mod user_check;
+mod web_files;
 
 use std::net::IpAddr;
 use std::rc::Rc;

@@ -11,6 +11,7 @@ mod api;
 mod auth;
 mod connection;
 mod data_size;
+mod demo;
 mod drain;
 mod ephemeral;
 mod fault;

@@ -8,6 +8,7 @@ mod echo;
 mod key_fetch;
 mod monitor;
 mod pace;
+mod reload;
 mod threads;
 mod worker_loop;
 
@@ -18,7 +19,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use roomcast_access::policy::Authentication;
+use roomcast_access::api_key::{API_SECRET_BYTES, NewApiKey};
 use roomcast_bus::Bus;
 use roomcast_metrics::Metrics;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -26,18 +27,20 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use self::acceptor::{Acceptor, Handoff};
+use self::reload::read_rules;
 use self::threads::HubThread;
 use self::worker_loop::WorkerParts;
 use crate::auth::{KeySourceError, KeySources, TokenKeys};
 use crate::config::Config;
+use crate::demo::FigureBoard;
 use crate::drain::{CLOSE_TIMEOUT, Schedule};
 use crate::fault::InjectedFault;
 use crate::http::AdminNode;
 use crate::hub::{HubHandle, question_way, worker_queue};
 use crate::node_status::NodeStatus;
-use crate::payload_rules::{RuleBook, RulesError};
+use crate::payload_rules::RulesError;
 use crate::peers::PeerDesk;
-use crate::settings::{NodePurpose, Settings};
+use crate::settings::{NodePurpose, OWN_KEY_NAME, Settings};
 use crate::tls::{CertificateFiles, PairError};
 use crate::traces::Tracer;
 use crate::user_limits::UserLimits;
@@ -81,6 +84,8 @@ pub struct Node {
     metrics: Metrics,
     tracer: Tracer,
     keys: Arc<TokenKeys>,
+    /// What the demo's page shows where no key is configured. It is made anew at each start.
+    demo_key: NewApiKey,
     key_fetch: JoinHandle<()>,
     settings: watch::Sender<Arc<Settings>>,
     drain: watch::Sender<Option<Schedule>>,
@@ -146,7 +151,10 @@ impl Node {
     ) -> Result<Self, StartError> {
         let metrics = Metrics::new();
         let descriptors = descriptors::raise(&metrics);
-        let mut settings = Settings::new(&config, descriptors, &metrics);
+        let demo_key = NewApiKey::generate(OWN_KEY_NAME, rand::random::<[u8; API_SECRET_BYTES]>())
+            .expect("the name is valid");
+        let settings = Settings::new(&config, descriptors, &metrics);
+        let mut settings = settings.with_demo(&config, &demo_key, &metrics);
         settings.fault = fault.clone();
         settings.purpose = purpose;
         let keys = Arc::new(TokenKeys::default());
@@ -189,6 +197,10 @@ impl Node {
             tokio::spawn(status.receipts.clone().follow()),
             tokio::spawn(peers.follow(bus.clone())),
         ];
+        let node = config.node.id.clone();
+        let (own, settings_of_board) = ((bus.clone(), metrics.clone()), watched.clone());
+        let board = FigureBoard::new(node, own, tracer.clone(), status.clone(), settings_of_board);
+        tasks.push(tokio::spawn(board.run()));
         let metrics_address = match config.http.metrics_listen {
             Some(listen) => {
                 let (address, task) = monitor::start(listen, status.clone(), config.http.clone())
@@ -257,6 +269,7 @@ impl Node {
             metrics,
             tracer,
             keys,
+            demo_key,
             key_fetch: tokio::spawn(key_fetch),
             settings,
             drain,
@@ -302,73 +315,6 @@ impl Node {
         &self.config
     }
 
-    /// Takes over what a new configuration changes and a running node can; the rest is logged and
-    /// waits for the next start. If a file that it names cannot be used, nothing changes.
-    pub async fn reload(&mut self, new: &Config) {
-        if self.would_be_open(new) {
-            return tracing::error!(
-                "nothing is reloaded: without keys of tokens everybody who reaches the node could \
-                 read and write every room, and insecure takes effect at a start only"
-            );
-        }
-        let (rules, keys) = match (read_rules(new), KeySources::read(&new.auth)) {
-            (Ok(rules), Ok(keys)) => (rules, keys),
-            (Err(error), _) => return tracing::error!("nothing is reloaded: {error}"),
-            (_, Err(error)) => return tracing::error!("nothing is reloaded: {error}"),
-        };
-        let mut new = new.clone();
-        if let Err(error) = self.change_servers(&new).await {
-            tracing::error!("the Redis servers stay as they are: {error}");
-            new.keep_servers_of(&self.config);
-        }
-        self.keys.configure(keys);
-        self.status.await_keys(self.keys.is_awaited());
-        if new.tls.files().is_some() != self.config.tls.files().is_some() {
-            tracing::error!("tls: it is switched on or off by a restart only");
-            new.keep_tls_of(&self.config);
-        }
-        let differences = self.config.differences(&new);
-        self.config = self.config.with_reloadable_of(&new);
-        let mut settings = Settings::new(&self.config, self.descriptors, &self.metrics);
-        settings.fault = self.settings.borrow().fault.clone();
-        settings.rules = rules;
-        settings.tls = self.settings.borrow().tls.clone();
-        settings.purpose = self.settings.borrow().purpose;
-        if let (Some(certificate), Some(files)) = (&self.certificate, self.config.tls.files()) {
-            certificate.reload(files);
-        }
-        self.acceptor.configure(&settings.limits);
-        self.settings.send_replace(Arc::new(settings));
-        tracing::info!(taken = ?differences.reloadable, "configuration reloaded");
-        if !differences.need_restart.is_empty() {
-            tracing::warn!(keys = ?differences.need_restart, "these changes need a restart");
-        }
-    }
-
-    /// Whether a reload would take authentication away from a node that others reach.
-    fn would_be_open(&self, new: &Config) -> bool {
-        let has_keys = |config: &Config| config.auth.authentication() == Authentication::Configured;
-        let is_reached = !self.address.ip().to_canonical().is_loopback();
-        has_keys(&self.config) && !has_keys(new) && is_reached && !self.config.insecure
-    }
-
-    /// Takes another list of Redis servers over, if it is one.
-    async fn change_servers(&self, new: &Config) -> Result<(), String> {
-        let (old, new) = (&self.config.bus, &new.bus);
-        let same = old.redis_url == new.redis_url;
-        if same && old.servers_version == new.servers_version {
-            return Ok(());
-        }
-        if new.servers_version <= old.servers_version {
-            let at_least = old.servers_version + 1;
-            return Err(format!("give bus.servers_version at least {at_least} with the new list"));
-        }
-        let options = threads::redis_options(new, &self.metrics.connections)
-            .map_err(|error| error.to_string())?;
-        let options = options.ok_or("the bus in memory needs a restart")?;
-        self.bus.change_servers(&options).await.map_err(|error| error.to_string())
-    }
-
     /// Ends the node: nobody is let in any more, every connection is closed with 1012, and the
     /// threads end.
     pub async fn stop(self) {
@@ -390,9 +336,4 @@ impl Node {
         self.tracer.finish().await;
         tracing::info!(connections = self.metrics.connections.all_open(), "stopped");
     }
-}
-
-fn read_rules(config: &Config) -> Result<RuleBook, StartError> {
-    RuleBook::read(&config.namespaces)
-        .map_err(|(namespace, error)| StartError::Rules(namespace, error))
 }

@@ -13,7 +13,7 @@ use crate::address_limits::AddressLimits;
 use crate::orders::OrderDesk;
 use crate::peers::PeerDesk;
 use crate::receipts::ReceiptDesk;
-use crate::user_limits::UserConnections;
+use crate::user_limits::{UserCensus, UserConnections};
 
 /// A worker that has not ticked for so long hangs: it ticks four times a second.
 const ALIVE_WITHIN: Duration = Duration::from_secs(10);
@@ -42,6 +42,8 @@ pub(crate) struct NodeStatus {
     pub(crate) addresses: Arc<AddressLimits>,
     /// Connections of each user.
     pub(crate) users: Arc<UserConnections>,
+    /// Which users these are, while the demo is on.
+    pub(crate) census: Arc<UserCensus>,
     /// What users confirm of rooms.
     pub(crate) receipts: Arc<ReceiptDesk>,
     /// Questions between nodes.
@@ -56,6 +58,7 @@ impl NodeStatus {
         Self {
             orders,
             users: Arc::new(UserConnections::new(bus.clone())),
+            census: Arc::default(),
             receipts: Arc::new(ReceiptDesk::new(bus.clone())),
             peers: Arc::new(PeerDesk::new(unnamed())),
             bus,

@@ -1,6 +1,7 @@
 //! What the node's parts need of the configuration, resolved; replaced as a whole at a reload.
 
 mod auth;
+mod demo;
 mod own_rooms;
 mod rates;
 
@@ -26,6 +27,7 @@ use crate::payload_rules::RuleBook;
 
 use crate::tls::TlsServer;
 pub(crate) use auth::{AuthSettings, WithoutToken};
+pub(crate) use demo::{DemoSettings, OWN_KEY_NAME, PageKey};
 use own_rooms::OwnRooms;
 
 /// The name of the namespace of rooms without one, and of unknown ones.
@@ -53,6 +55,8 @@ pub(crate) struct Settings {
     pub(crate) auth: AuthSettings,
     /// Keys of backends.
     pub(crate) api_keys: ApiKeyTable,
+    /// `None`: it is off.
+    pub(crate) demo: Option<DemoSettings>,
     /// Each connection's begin and end is logged.
     pub(crate) logs_access: bool,
     /// What the public listener's sockets speak TLS with; `None`: plain TCP. It outlives reloads.
@@ -183,6 +187,8 @@ pub(crate) struct PresenceSettings {
 pub(crate) struct Namespace {
     /// As configured.
     pub(crate) name: Arc<str>,
+    /// The name of the namespace whose payload rules are its own.
+    pub(crate) rules_name: Arc<str>,
     pub(crate) retention: Retention,
     pub(crate) message_bytes: usize,
     pub(crate) slow: SlowPolicy,
@@ -219,6 +225,7 @@ impl Settings {
             http: config.http.clone(),
             auth,
             api_keys: config.api_keys.table(),
+            demo: None,
             logs_access: config.log.access,
             tls: None,
             purpose: NodePurpose::default(),
@@ -265,6 +272,7 @@ impl Namespace {
     ) -> Self {
         Self {
             name: name.into(),
+            rules_name: name.into(),
             retention: config.retention(),
             message_bytes: config.message_bytes,
             slow: config.slow,

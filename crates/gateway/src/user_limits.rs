@@ -2,6 +2,7 @@
 //! node, and connections on all nodes. All workers share it; a lock is held for one step, and only
 //! where such a limit is set.
 
+mod census;
 mod connections;
 mod places;
 
@@ -12,6 +13,7 @@ use hashbrown::HashMap;
 use roomcast_access::rate::RateLimit;
 use roomcast_protocol::UserName;
 
+pub(crate) use census::{CensusHold, UserCensus};
 pub(crate) use connections::{UserConnections, UserFull, UserHold};
 
 use crate::meter::Meter;

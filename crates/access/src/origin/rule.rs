@@ -33,6 +33,15 @@ impl OriginRule {
         matches!(origin.host, HostName::Name(_)).then_some(Self::Below(origin))
     }
 
+    /// Whether it names the host, by whatever scheme and port.
+    pub(super) fn names_host(&self, host: &HostName) -> bool {
+        match self {
+            Self::Any => false,
+            Self::One(origin) => origin.host.is_same(host),
+            Self::Below(origin) => is_below(host, &origin.host),
+        }
+    }
+
     /// Whether it admits the origin, and is not `*`.
     pub(super) fn names(&self, page: &PageOrigin) -> bool {
         match self {

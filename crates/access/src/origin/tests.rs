@@ -139,6 +139,28 @@ fn a_refusal_shows_headers_without_control_characters_and_bounded() {
     assert!(!text.contains('\u{1b}') && text.len() < 600, "{text}");
 }
 
+#[test]
+fn a_page_with_a_secret_is_served_by_known_names_only() {
+    for (list, host, expected) in [
+        ("", "localhost:8080", true),
+        ("", "app.localhost", true),
+        ("", "192.0.2.7:80", true),
+        ("", "[::1]:8080", true),
+        ("", "evil.example", false),
+        ("", "", false),
+        ("", "a b", false),
+        ("*", "evil.example", false),
+        ("https://a.com", "A.com:8443", true),
+        ("https://a.com", "evil.a.com", false),
+        ("https://a.com https://*.b.com", "x.b.com", true),
+        ("https://*.b.com", "b.com", false),
+        ("https://*.b.com", "evilb.com", false),
+    ] {
+        let origins = OriginList::parse(list).unwrap();
+        assert_eq!(is_host_trusted(&origins, host), expected, "{list:?} {host:?}");
+    }
+}
+
 proptest! {
     /// No request by cookie from a foreign page is let in unless its origin is named.
     #[test]

@@ -10,7 +10,7 @@ use crate::settings::Settings;
 /// thread, so that the connections of this one do not wait.
 pub(super) async fn judge(settings: &Settings, publish: &Publish) -> Result<(), ApiError> {
     let namespace = settings.namespace_of(&publish.room);
-    let Some(rules) = settings.rules.of(&namespace.name) else { return Ok(()) };
+    let Some(rules) = settings.rules.of(&namespace.rules_name) else { return Ok(()) };
     let (event, data) = (publish.event.clone(), publish.data.clone());
     let judged = match rules.cost(event.as_ref(), &data) {
         JudgingCost::Inline => {

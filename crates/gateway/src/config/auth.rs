@@ -12,6 +12,10 @@ use super::key::{Change, Key, Section, ValueKind};
 use super::secret::{SecretText, SecretUrl};
 use super::value::{self, Bounds};
 
+/// Keys with which authentication is configured as soon as one of them has a value.
+pub(super) const KEY_SOURCES: [&str; 4] =
+    ["auth.hs_secret", "auth.hs_secret_file", "auth.keys", "auth.jwks_url"];
+
 pub(super) const SECTION: Section = Section {
     name: "auth",
     about: "Tokens (JWT): who may connect. Authentication is configured as soon as one of \

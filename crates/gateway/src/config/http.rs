@@ -6,6 +6,7 @@ use std::time::Duration;
 use roomcast_access::origin::OriginList;
 use serde::{Deserialize, Deserializer};
 
+use super::demo::{self, DemoKey, DemoSetting};
 use super::key::{Change, Key, Section, ValueKind};
 use super::networks::Networks;
 use super::value::{self, Bounds};
@@ -114,6 +115,32 @@ pub(super) const SECTION: Section = Section {
                     Smaller ones gain little: a message of 255 bytes becomes 196.",
         },
         Key {
+            name: "demo",
+            default: "auto",
+            kind: ValueKind::Word(&demo::WORDS),
+            change: Change::Reload,
+            about: "Whether `/` is the demo, a chat with live figures of the nodes; else it is 404. \
+                    With it rooms `demo:…` have `presence = \"events\"` and receipts and no state, \
+                    rooms `board:…` `presence = \"counts\"`, state and `state_points = 60`, and the \
+                    rest as in `namespaces.default`, unless `namespaces.demo` or `namespaces.board` \
+                    is configured; and the node \
+                    publishes its figures to `board:nodes` while that room has members. `auto`: on \
+                    where `http.listen` is this machine alone and authentication is not configured. \
+                    `/client.js` is served in any case.",
+        },
+        Key {
+            name: "demo_key",
+            default: "",
+            kind: ValueKind::DemoKey,
+            change: Change::Reload,
+            about: "The API key that the demo's page shows in its `curl` line, to everybody who \
+                    opens it: one of `api_keys`, with the scope `publish` alone, the same on all \
+                    nodes. It is shown where the page is opened by an IP address, as `localhost`, or \
+                    by a host that `http.origins` names. Empty: where neither API keys nor \
+                    authentication are configured the node makes one for as long as it runs, with \
+                    the scope `publish`; else the page shows none.",
+        },
+        Key {
             name: "max_header_bytes",
             default: "16KiB",
             kind: ValueKind::Bytes(Bounds::new(8 << 10, 1 << 20)),
@@ -155,6 +182,10 @@ pub struct HttpConfig {
     pub deflate: bool,
     /// Smallest payload that is compressed, in bytes.
     pub deflate_min: usize,
+    /// Whether `/` is the demo; with the rest of the configuration it is `Config::has_demo`.
+    pub demo: DemoSetting,
+    /// The key that its page shows.
+    pub demo_key: Option<DemoKey>,
     /// How large a request's head may be.
     pub max_header_bytes: usize,
 }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use roomcast_access::origin::OriginList;
 use roomcast_protocol::NodeId;
 
+use super::demo;
 use super::secret::{self, SecretText, SecretUrl};
 use super::value::{self, Bounds};
 use super::{Networks, SECTIONS, api_keys, auth, log_filter, namespace_keys, namespaces, networks};
@@ -67,6 +68,8 @@ pub(super) enum ValueKind {
     WordOrEmpty(&'static [&'static str]),
     Text,
     SecretText,
+    /// `NAME.SECRET`.
+    DemoKey,
     Address,
     AddressOrEmpty,
     NodeName,
@@ -116,6 +119,7 @@ impl ValueKind {
             Self::RedisUrl => SecretUrl::read(text).map(|()| text.into()),
             Self::FileOrEmpty | Self::FilesOrEmpty | Self::Text => Ok(text.into()),
             Self::SecretText => SecretText::read(text).map(|()| text.into()),
+            Self::DemoKey => demo::DemoKey::read(text).map(|()| text.into()),
             Self::KeysUrl => auth::read_keys_url(text).map(|()| text.into()),
             Self::CookieName => auth::read_cookie_name(text).map(|()| text.into()),
             Self::HostOrEmpty => read_host(text),
@@ -148,6 +152,7 @@ impl ValueKind {
             }
             Self::Text => "a text, or empty".into(),
             Self::SecretText => "a text of at least 32 bytes, or empty".into(),
+            Self::DemoKey => "`NAME.SECRET`, or empty".into(),
             Self::FilesOrEmpty => "files separated by blanks, or empty".into(),
             Self::KeysUrl => "a URL `https://…`, or empty".into(),
             Self::CookieName => "the name of a cookie, or empty".into(),
@@ -172,7 +177,8 @@ impl ValueKind {
 
     /// Whether its value must not be shown.
     pub(super) fn is_secret(&self) -> bool {
-        matches!(self, Self::RedisUrl | Self::HttpOrEmpty | Self::SecretText | Self::Digest)
+        use ValueKind::{DemoKey, Digest, HttpOrEmpty, RedisUrl, SecretText};
+        matches!(self, RedisUrl | HttpOrEmpty | SecretText | Digest | DemoKey)
     }
 
     /// A value as it may be shown. Where an address may be, a password may stand in the wrong place.
@@ -188,7 +194,7 @@ impl ValueKind {
     /// A secret value as it may be shown: nothing of it, or a URL without its password.
     pub(super) fn mask(&self, text: &str) -> String {
         match self {
-            Self::SecretText => secret::hide(text).into(),
+            Self::SecretText | Self::DemoKey => secret::hide(text).into(),
             _ => secret::mask(text),
         }
     }

@@ -6,9 +6,10 @@ use std::net::SocketAddr;
 
 use config::Value;
 
+use super::demo::{self, is_loopback};
 use super::layer::origin;
 use super::layers::Layered;
-use super::{Canonical, Config, ConfigError, Problem, key};
+use super::{Canonical, Config, ConfigError, Problem, auth, key};
 
 /// `problems` are those that were found before.
 pub(super) fn resolve(layered: Layered, mut problems: Vec<Problem>) -> Result<Config, ConfigError> {
@@ -81,6 +82,7 @@ impl Together<'_> {
         problems.extend(self.proxied_by_nobody());
         problems.extend(self.half_a_pair());
         problems.extend(self.exposed());
+        problems.extend(self.strange_demo_key());
         problems.extend(self.same_address());
         problems.extend(self.same_admin_address());
         problems
@@ -130,8 +132,8 @@ impl Together<'_> {
 
     /// Whether any source of keys for tokens is configured.
     fn has_keys(&self) -> bool {
-        let sources = ["auth.hs_secret", "auth.hs_secret_file", "auth.keys", "auth.jwks_url"];
-        sources.into_iter().any(|key| self.text(key).is_some_and(|text| !text.trim().is_empty()))
+        let has_value = |key: &&str| self.text(key).is_some_and(|text| !text.trim().is_empty());
+        auth::KEY_SOURCES.iter().any(has_value)
     }
 
     /// Without authentication, everyone who reaches the port reads and writes everything.
@@ -149,6 +151,15 @@ impl Together<'_> {
         Some(problem(self.layered, "http.listen", message))
     }
 
+    /// The page would show what no node takes.
+    fn strange_demo_key(&self) -> Option<Problem> {
+        let key = self.text("http.demo_key").filter(|key| !key.is_empty())?;
+        let digest = |name: &str| self.text(&format!("api_keys.{name}.sha256")).map(str::to_owned);
+        let message = "this is none of the keys that are configured under api_keys".to_owned();
+        let is_known = demo::is_configured(key, digest);
+        (!is_known).then(|| problem(self.layered, "http.demo_key", message))
+    }
+
     fn same_admin_address(&self) -> Option<Problem> {
         let admin = self.address("http.admin_listen")?;
         let others = ["http.listen", "http.metrics_listen"];
@@ -163,9 +174,4 @@ impl Together<'_> {
         let message = || "this is http.listen; leave it empty to serve /metrics there".to_owned();
         same.then(|| problem(self.layered, "http.metrics_listen", message()))
     }
-}
-
-/// Also an IPv4 loopback address written as IPv6.
-fn is_loopback(address: SocketAddr) -> bool {
-    address.ip().to_canonical().is_loopback()
 }

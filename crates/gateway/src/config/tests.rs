@@ -16,11 +16,17 @@ const PROXIES: &str = "http.trusted_proxies=fd00::/8";
 /// Neither file is taken without the other.
 const CERTIFICATE: [&str; 2] = ["tls.cert=/etc/ssl/one.pem", "tls.key=/etc/ssl/one.key"];
 
+/// A key that the demo may show: the digest is that of `abc` (FIPS 180-2, appendix B.1).
+const DEMO_KEY: &str = "api_keys.demo.sha256=\
+                        ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
 /// A valid value that is not the default and offends no other key.
 fn another_value(name: &str) -> &'static str {
     match name {
         "node.id" => "node-of-the-test",
         "node.workers" => "3",
+        "http.demo" => "off",
+        "http.demo_key" => "demo.abc",
         "http.listen" => "127.0.0.1:9999",
         "http.metrics_listen" => "127.0.0.1:9100",
         "http.admin_listen" => "127.0.0.1:9101",
@@ -76,11 +82,12 @@ fn another_setting(name: &str) -> String {
 #[test]
 fn every_default_is_valid_and_every_key_can_change() {
     let [cert, key_file] = CERTIFICATE;
-    let defaults = Config::from_settings(&[PROXIES, cert, key_file]).unwrap();
+    let base = [PROXIES, cert, key_file, DEMO_KEY];
+    let defaults = Config::from_settings(&base).unwrap();
     assert!(keys().count() > 25);
     for (name, key) in keys() {
-        let changed =
-            Config::from_settings(&[PROXIES, cert, key_file, &another_setting(&name)]).unwrap();
+        let setting = another_setting(&name);
+        let changed = Config::from_settings(&[&base[..], &[&*setting]].concat()).unwrap();
         let differences = defaults.differences(&changed);
         let mut names = differences.reloadable;
         let mut others = differences.need_restart;
@@ -97,7 +104,7 @@ fn every_default_is_valid_and_every_key_can_change() {
 #[test]
 fn a_reload_takes_over_exactly_the_reloadable_keys() {
     let [cert, key_file] = CERTIFICATE;
-    let base = ["node.id=a", PROXIES, cert, key_file];
+    let base = ["node.id=a", PROXIES, cert, key_file, DEMO_KEY];
     let defaults = Config::from_settings(&base).unwrap();
     for (name, key) in keys().filter(|(name, _)| name != "node.id") {
         let setting = another_setting(&name);

@@ -23,6 +23,7 @@ use super::pages::{self, NodePage};
 use super::route_table::{Access, PathValues, Route, RouteMiss, RouteTable};
 use super::tickets::ClientTickets;
 use super::upgrade;
+use super::web_files::{self, WebFile};
 use crate::api::ApiNode;
 use crate::node_status::NodeStatus;
 use crate::settings::{NodePurpose, Settings};
@@ -32,6 +33,7 @@ use crate::settings::{NodePurpose, Settings};
 enum Endpoint {
     WebSocket,
     Page(NodePage),
+    File(WebFile),
     Api(ApiRoute),
 }
 
@@ -42,14 +44,15 @@ const MEMBER_PATH: &str = "/v1/rooms/{room}/members/{connection}";
 /// Where clients take tickets with their tokens, and backends with their keys.
 const TICKETS_PATH: &str = "/v1/tickets";
 
-static ROUTES: [Route<Endpoint>; 27] = [
+static ROUTES: [Route<Endpoint>; 28] = [
     get("/ws", Access::Public, Endpoint::WebSocket),
     get("/health/live", Access::Monitor, Endpoint::Page(NodePage::Live)),
     get("/health/ready", Access::Monitor, Endpoint::Page(NodePage::Ready)),
     get("/metrics", Access::Monitor, Endpoint::Page(NodePage::Metrics)),
-    get("/", Access::Public, Endpoint::Page(NodePage::Home)),
-    get("/page.js", Access::Public, Endpoint::Page(NodePage::Script)),
-    get("/page.css", Access::Public, Endpoint::Page(NodePage::Style)),
+    get("/", Access::Public, Endpoint::File(WebFile::Demo)),
+    get("/demo.js", Access::Public, Endpoint::File(WebFile::DemoScript)),
+    get("/demo.css", Access::Public, Endpoint::File(WebFile::DemoStyle)),
+    get("/client.js", Access::Public, Endpoint::File(WebFile::Client)),
     api(Method::POST, "/v1/rooms/{room}/messages", ApiScope::Publish, ApiRoute::Publish),
     api(Method::GET, "/v1/rooms/{room}/messages", ApiScope::Read, ApiRoute::Read),
     api(Method::GET, "/v1/rooms/{room}", ApiScope::Read, ApiRoute::Room),
@@ -171,14 +174,20 @@ async fn answer_client(
             let detail = "metrics have their own address";
             Err(HttpProblem::new(StatusCode::NOT_FOUND, "not_found", detail))
         }
+        // Health and metrics are for programs: they are served whatever the origin.
         Endpoint::Page(page) => {
-            // Health and metrics are for programs: they are served whatever the origin.
-            if page.is_for_people() {
+            let time = settings.http.body_timeout;
+            body::read(&head.headers, body, BodyLimit { time, ..route.body }).await?;
+            Ok(pages::answer(page, &http.status).await)
+        }
+        Endpoint::File(file) => {
+            if file.is_of_demo() {
+                settings.demo.as_ref().ok_or_else(nothing_here)?;
                 origin?;
             }
             let time = settings.http.body_timeout;
             body::read(&head.headers, body, BodyLimit { time, ..route.body }).await?;
-            Ok(pages::answer(page, &http.status).await)
+            Ok(web_files::answer(file, &settings, &head.headers))
         }
     }
 }
@@ -196,8 +205,10 @@ fn has_cors(endpoint: Endpoint) -> bool {
 fn target_of(endpoint: Endpoint, head: &Parts) -> OriginTarget {
     match endpoint {
         Endpoint::WebSocket if head.headers.contains_key(UPGRADE) => OriginTarget::Upgrade,
-        Endpoint::Page(page) if page.is_for_people() => OriginTarget::Page,
-        Endpoint::WebSocket | Endpoint::Page(_) | Endpoint::Api(_) => OriginTarget::Other,
+        Endpoint::File(file) if file.is_of_demo() => OriginTarget::Page,
+        Endpoint::WebSocket | Endpoint::Page(_) | Endpoint::File(_) | Endpoint::Api(_) => {
+            OriginTarget::Other
+        }
     }
 }
 

@@ -73,6 +73,9 @@ pub(super) async fn answer(
             if let Some(ticket) = &ticket {
                 tickets::spend(bus, ticket).await?;
             }
+            let census = &http.status.census;
+            let counted = hello.user.as_ref().filter(|_| settings.demo.is_some());
+            let census_hold = counted.map(|user| census.enter(user));
             let (slot, accepted) = (http.slot.clone(), http.accepted);
             let rates = match (client.scope(&settings.limits.exempt_networks), settings.purpose) {
                 (AddressScope::Exempt, _) | (_, NodePurpose::Echo) => RateBinding::Exempt,
@@ -93,6 +96,7 @@ pub(super) async fn answer(
                 slot,
                 hold,
                 user_hold,
+                census_hold,
                 rates,
                 accepted,
                 client,

@@ -19,7 +19,7 @@ use crate::form::{Form, FrameExtension};
 use crate::identity::Hello;
 use crate::node_status::ConnectionSlot;
 use crate::socket::Socket;
-use crate::user_limits::UserHold;
+use crate::user_limits::{CensusHold, UserHold};
 use crate::worker::Worker;
 
 /// What a granted handshake settled.
@@ -33,11 +33,17 @@ pub(crate) struct Grant {
     pub(crate) hold: Option<AddressHold>,
     /// The same for its user; it has the connection's id.
     pub(crate) user_hold: Option<UserHold>,
+    /// The same, where users are counted.
+    pub(crate) census_hold: Option<CensusHold>,
     pub(crate) rates: RateBinding,
     pub(crate) accepted: Instant,
     /// Where the client is.
     pub(crate) client: IpAddr,
 }
+
+/// What is kept as long as a connection.
+type ConnectionHolds =
+    (Rc<ConnectionSlot>, Option<AddressHold>, Option<UserHold>, Option<CensusHold>);
 
 /// Whether rates hold for a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +79,7 @@ pub(crate) fn start(worker: Rc<Worker>, socket: Socket, early: Bytes, grant: Gra
         worker,
         connection,
         early,
-        (grant.slot, grant.hold, grant.user_hold),
+        (grant.slot, grant.hold, grant.user_hold, grant.census_hold),
     ));
 }
 
@@ -82,7 +88,7 @@ async fn live(
     worker: Rc<Worker>,
     connection: Rc<Connection>,
     early: Bytes,
-    _held: (Rc<ConnectionSlot>, Option<AddressHold>, Option<UserHold>),
+    _held: ConnectionHolds,
 ) {
     let begun = Instant::now();
     let open = &worker.metrics.connections.open[Transport::Websocket][connection.encoding()];

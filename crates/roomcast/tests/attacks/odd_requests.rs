@@ -22,7 +22,7 @@ fn segment() -> impl Strategy<Value = String> {
     prop_oneof![
         3 => one_of(&["ws", "v1", "rooms", "a", "messages", "batch", "bans", "tickets", "disconnect",
             "health", "live", "metrics", "..", ".", "", "%2F", "%00", "%zz", "%", "$node", "@all",
-            "%F0%9F", "page.js"]),
+            "%F0%9F", "demo.js"]),
         1 => "[ -~]{0,12}",
     ]
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod deaf;
+mod demo;
 mod kill;
 mod leases;
 mod log;

@@ -12,6 +12,7 @@ mod auth_rooms;
 mod backend;
 mod conformance;
 mod deflate;
+mod demo;
 mod errors;
 mod handshake;
 mod handshake_rules;
