@@ -49,7 +49,8 @@ impl Worker {
         if let Err(reason) = judge_options(&publish, settings.namespace_of(&publish.room)) {
             return self.refuse(connection, publish.id, Some(&publish.room), reason);
         }
-        let Some(rules) = settings.rules.of(&settings.namespace_of(&publish.room).rules_name) else {
+        let Some(rules) = settings.rules.of(&settings.namespace_of(&publish.room).rules_name)
+        else {
             return self.publish(connection, publish);
         };
         match rules.cost(publish.event.as_ref(), &publish.data) {
