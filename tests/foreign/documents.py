@@ -20,6 +20,7 @@ HELD = {
     "sh": "test_commands.py: programs, subcommands and flags exist",
     "json client": "crates/protocol/tests/docs.rs",
     "json server": "crates/protocol/tests/docs.rs",
+    "text example": "crates/roomcast/tests/node/patterns.rs",
     "mermaid": "a picture",
     "text": "a picture, a request, or a rule of Redis's access lists (crates/bus/tests/topologies.rs)",
 }
