@@ -49,11 +49,12 @@ const SCENES: Record<string, Scene> = {
     shown: ["chat:1: 1 to 2 are missing", "reconnecting in ", " 1 1012", "back", "nothing was missed", "ended: banned"],
   },
   load: {
+    before(server) {
+      server.room("board:1").publish("covered");
+    },
     async during(server) {
-      const board = server.room("board:1");
       await joined(server, "board:1");
-      board.publish("covered");
-      board.publish("above");
+      server.room("board:1").publish("above");
     },
     shown: ["cards: a b", "changed: above"],
   },
@@ -109,7 +110,7 @@ const SCENES: Record<string, Scene> = {
     },
     shown: ["to the console"],
   },
-  "What the server does": { shown: ["reconnecting: 1012", "failed: banned"] },
+  "What the server does": { shown: ["reconnecting: full", "failed: banned", "publish: banned"] },
   "From socket.io-client": { shown: ["chat hi", "sent as 1"] },
   "From pusher-js": {
     room: { presence: true },
@@ -159,7 +160,7 @@ describe("programs of the documents", () => {
     await running;
     await vi.waitFor(() => {
       for (const line of scene?.shown ?? []) expect(shown).toContainEqual(expect.stringContaining(line));
-    }, { timeout: 5000 });
+    }, { timeout: 10_000 });
   });
 
   test("compile under strict rules", { timeout: 60_000 }, () => {
