@@ -30,6 +30,7 @@ HELD = {
     "json client": "crates/protocol/tests/docs.rs",
     "json server": "crates/protocol/tests/docs.rs",
     "mermaid": "a picture",
+    "text example": "crates/roomcast/tests/node/patterns.rs",
     "text": "a picture, a request, or a rule of Redis's access lists (crates/bus/tests/topologies.rs)",
 }
 
