@@ -40,7 +40,7 @@ if (folder) {
   for (const name of Object.keys(read("package.json").dependencies)) {
     const stdin = { contents: `export * from "${name}"; export { default } from "${name}";`, resolveDir: folder };
     // What they export by name, and what of them is the default, are all of them: nothing is shaken off.
-    const size = await bundle({ stdin, platform: "browser", logLevel: "error" }).catch(() =>
+    const size = await bundle({ stdin, platform: "browser", logLevel: "silent" }).catch(() =>
       bundle({ stdin: { ...stdin, contents: `export * from "${name}";` }, platform: "browser" }),
     );
     row(`${name} ${read(`node_modules/${name}/package.json`).version}`, size, "");
