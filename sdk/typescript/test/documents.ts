@@ -1,6 +1,6 @@
 // The blocks of code that the documents show, written out as files that can be compiled and run.
 // Knows nothing of what they should do.
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -42,9 +42,14 @@ export function write(block: Block): string {
   const name = `${page}-${heading}`.toLowerCase().replace(/[^a-z0-9]+/g, "-");
   const path = join(folder, `${name}.${kind == "tsx" ? "tsx" : "ts"}`);
   mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, "client.ts"), `import { Client } from "@roomcast/client";\nexport const client = new Client("ws://127.0.0.1:8080/ws");\n`);
-  writeFileSync(path, `${module(kind, text)}\nexport {};\n`);
+  put(join(folder, "client.ts"), `import { Client } from "@roomcast/client";\nexport const client = new Client("ws://127.0.0.1:8080/ws");\n`);
+  put(path, `${module(kind, text)}\nexport {};\n`);
   return path;
+}
+
+/** A file that is right already stays as it is: another test may be reading it. */
+function put(path: string, text: string): void {
+  if (!existsSync(path) || readFileSync(path, "utf8") != text) writeFileSync(path, text);
 }
 
 function module(kind: string, text: string): string {
