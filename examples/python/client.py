@@ -154,9 +154,9 @@ class Client:
         try:
             while True:
                 old, self.link = self.link, await self._dial(pause)
-                self.changed.set()
                 for room in self.rooms.values():
                     self.link.joins.append(self.spawn(room.enter(self.link)))
+                self.changed.set()
                 if old and not old.is_lost:
                     self.spawn(self._hand_over(old, self.link))
                 pause = await self._until_over(self.link)
@@ -328,7 +328,7 @@ class Room:
         self.client, self.name, self.history, self.since = client, name, history, since
         self.position = self.epoch = self.state = self.parts = None
         self.is_snapshot = False
-        self.link = self.failure = None
+        self.link = self.asked = self.failure = None
         self.held, self.news, self.turn = collections.deque(), asyncio.Event(), asyncio.Lock()
         if client.failure:
             self.end(client.failure)
@@ -343,6 +343,7 @@ class Room:
                     frame["since"] = since
                 elif self.history:
                     frame["history"] = self.history
+                self.asked = link
                 answer = await link.ask(frame)
                 if answer["type"] == "joined":
                     return
@@ -360,7 +361,7 @@ class Room:
             try:
                 async with asyncio.timeout(None) as limit:
                     while True:
-                        link = await self.client.live()
+                        link = await self.live()
                         if not is_unsure:  # From the first sending without a sure answer.
                             limit.reschedule(loop.time() + KEY_TRUST)
                         try:
@@ -379,6 +380,14 @@ class Room:
                         await asyncio.sleep(answer.get("retry_after_ms", 1000) / 1000 * random.uniform(1, 2))
             except TimeoutError:
                 raise RoomcastError("publish_unknown") from None
+
+    async def live(self):
+        """The connection that counts, once `join` was sent on it: what is published after it comes back."""
+        while True:
+            link = await self.client.live()
+            if self.asked is link or self.failure:
+                return link
+            await asyncio.sleep(0)  # Its task is about to run.
 
     async def leave(self):
         """Ends the membership; `async for` ends."""
