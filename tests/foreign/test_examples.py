@@ -46,22 +46,25 @@ example = example_client()
 
 
 async def test_example_page(place):
+    """Rooms are in memory: they are started again with the node."""
     await page_in_chromium(place, "page", EXAMPLES / "page")
 
 
 async def test_example_react(place):
+    """Rooms are in Redis: they go on where they were."""
     app, built = EXAMPLES / "react", place.work / "examples/react"
     for tool, *arguments in (["tsc", "--noEmit", "-p", app], ["vite", "build", app, "--outDir", built, "--emptyOutDir"]):
         log = place.logs / f"{tool}.log"
         async with program([app / "node_modules/.bin" / tool, *arguments], log) as building:
             assert await asyncio.wait_for(building.wait(), BUILD) == 0, log.read_text()
-    await page_in_chromium(place, "react", built)
+    async with redis(place) as url:
+        await page_in_chromium(place, "react", built, "--redis-url", url)
 
 
-async def page_in_chromium(place, name, folder):
+async def page_in_chromium(place, name, folder, *arguments):
     port, sdk = free_port(), ROOT / "sdk/typescript/dist/index.js"
     served = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "--directory", folder, port]
-    async with Node(place, "a", "--config", namespaces(place)) as node, program(served, place.logs / "served.log"):
+    async with Node(place, "a", "--config", namespaces(place), *arguments) as node, program(served, place.logs / "served.log"):
         await until(lambda: answers(port), "the page is not served")
         url = f"http://127.0.0.1:{port}/?node={node.url('http', '')}"
         command = ["node", Path(__file__).with_name("examples.mjs"), shutil.which("chromium"), place.work, url, name, sdk]
