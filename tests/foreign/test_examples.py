@@ -238,24 +238,39 @@ async def test_example_python_moves(place):
             assert way.count == 2, way.count
 
 
+async def test_example_python_publishes_once(place):
+    """The connection ends with the ack on its way: what is sent again is the same message."""
+    async with Node(place, "a") as node, balancer(node.port) as way, example.Client(f"ws://127.0.0.1:{way.port}/ws", **PAUSES) as live:
+        room = live.room("chat:1")
+        await until(lambda: room.position, "the room is not joined")
+        way.cut = b'"type":"ack"'
+        assert (await room.publish("once"))["seq"] == 1
+        assert way.count == 2, way.count
+        assert (await room.publish("then"))["seq"] == 2
+        assert [(await message(room))["data"] for _ in range(2)] == ["once", "then"]
+
+
 class Balancer:
-    """Takes each new connection to the node that is its target then."""
+    """Takes each new connection to the node that is its target then. One connection is cut in place of
+    the first bytes that hold `cut`."""
 
     def __init__(self, target):
-        self.target, self.count, self.tasks = target, 0, set()
+        self.target, self.count, self.cut = target, 0, None
 
     async def __call__(self, reader, writer):
         self.count += 1
         there, back = await asyncio.open_connection("127.0.0.1", self.target)
-        await asyncio.gather(copied(reader, back), copied(there, writer))
+        await asyncio.gather(self.copied(reader, back), self.copied(there, writer))
 
-
-async def copied(reader, writer):
-    with contextlib.suppress(OSError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
+    async def copied(self, reader, writer):
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                if self.cut and self.cut in data:
+                    self.cut = None
+                    break
+                writer.write(data)
+                await writer.drain()
+        writer.close()
 
 
 @contextlib.asynccontextmanager
