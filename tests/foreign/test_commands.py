@@ -19,6 +19,8 @@ NOT_HERE = [
     r"systemctl reload roomcast",
     r"cargo build .*",
     r"sudo apt-get install .*",
+    r"(cd sdk/typescript && )?npm (ci|install|run)\b.*",
+    r"node scripts/size\.mjs \S+",
 ]
 
 

@@ -151,7 +151,7 @@ async def test_documents_toml(place):
             used = used if isinstance(used, str) else used["version"]
             shown = wanted if isinstance(wanted, str) else wanted["version"]
             assert used.split(".")[0] == shown, f"{manifest}: {name}"
-    assert len(configurations) == 2, configurations
+    assert len(configurations) == 12, configurations
     path = place.logs / "shown.toml"
     for configuration in configurations:
         path.write_text(configuration.text)

@@ -12,22 +12,10 @@ async fn main() -> anyhow::Result<()> {
     let room = RoomName::parse("chat")?;
     let options = JoinOptions { history: Some(20), ..JoinOptions::default() };
     client.join(room.clone(), options).await?;
-    let publish = Publish {
-        id: None,
-        room,
-        data: Data::json(r#"{"text":"hi from Rust"}"#)?,
-        event: None,
-        // Run again within two minutes, this is stored once: an application makes a key for each.
-        key: Some(PublishKey::parse("hello-1")?),
-        if_seq: None,
-        echo: true,
-        traceparent: None,
-        if_key_seq: None,
-        state_key: None,
-        ttl_ms: None,
-        remove: false,
-        receipts: false,
-    };
+    let data = Data::json(r#"{"text":"hi from Rust"}"#)?;
+    // Run again within two minutes, this is stored once: an application makes a key for each.
+    let key = Some(PublishKey::parse("hello-1")?);
+    let publish = Publish { key, ..Publish::new(room, data) };
     // Resolves to an ack or to the reason why there is none; it may also be left alone.
     let _ack = client.start_publish(publish).await?;
     while let Some(event) = client.next().await {
