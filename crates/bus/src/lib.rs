@@ -44,7 +44,7 @@ pub use fingerprint::client_fingerprint;
 pub use map_owner::opening::RedisOpening;
 pub use memory::MemoryOptions;
 pub use online::OnlineNews;
-pub use placement::keys::{KeyNames, RoomNames, room_names};
+pub use placement::keys::{KeyNames, RoomNames, partition_of, room_names};
 pub use primary::fault::{RedisFault, RedisStartError};
 pub use redis_bus::{ChangeError, RedisOptions, check_url, locate_room};
 

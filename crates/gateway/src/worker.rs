@@ -65,7 +65,7 @@ use crate::auth::TokenKeys;
 use crate::connection::{Connection, TURN_BYTES};
 use crate::hub::HubHandle;
 use crate::orders::OrderDesk;
-use crate::page_token::PageTokens;
+use crate::page_token::PageSecret;
 use crate::peers::PeerDesk;
 use crate::receipts::ReceiptDesk;
 use crate::settings::Settings;
@@ -137,7 +137,7 @@ pub(crate) struct Worker {
     large_judge: LargeJudge,
     /// Joins that wait for the numbers of their rooms.
     waiting_for_numbers: RefCell<WaitingForNumbers>,
-    page_tokens: PageTokens,
+    page_secret: PageSecret,
     /// Signals that wait for newer ones.
     conflation: RefCell<Conflation>,
     /// A key has begun to wait.
@@ -179,7 +179,7 @@ impl Worker {
             users: Arc::default(),
             large_judge: LargeJudge::default(),
             waiting_for_numbers: RefCell::default(),
-            page_tokens: PageTokens::default(),
+            page_secret: PageSecret::default(),
             conflation: RefCell::default(),
             conflating: Notify::new(),
             signal_pace: RefCell::default(),

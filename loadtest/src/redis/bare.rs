@@ -13,7 +13,7 @@ use crate::resp::{Redis, Reply, RespConnection, push_command};
 
 /// How long the call may take to show.
 const SEEN_WITHIN: Duration = Duration::from_secs(10);
-/// Where the script's `ARGV[5]` stands in the call: EVALSHA, hash, number of keys, five keys, four
+/// Index of the script's `ARGV[5]` in the call: EVALSHA, hash, number of keys, five keys, four
 /// arguments of all scripts. It is the node's incarnation; after it comes the group's number, which
 /// must grow.
 const INCARNATION: usize = 12;

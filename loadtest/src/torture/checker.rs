@@ -55,7 +55,7 @@ pub(super) enum Rule {
     Answer,
     /// A client that was refused or ended at the door, although its token was good.
     Door,
-    /// Members told or listed otherwise than they are, or not as a client can follow.
+    /// Events or lists of members that differ from the truth, or that a client cannot follow.
     Presence,
     /// A state of a room that is not so, or that a client could not follow.
     State,

@@ -4,7 +4,8 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+use roomcast_protocol::ErrorCode;
 
 use super::checker::{Checker, Rule};
 use super::fault::Scope;
@@ -28,6 +29,11 @@ use ledger::StateLedger;
 use reader::StateReader;
 pub(super) use seats::SETTINGS;
 use setter::StateSetter;
+
+/// A live node answers a request within so many of its pongs, one a second.
+const PONGS: u64 = 12;
+/// Before a request that was turned away is tried again, if the node does not say.
+const RETRY: Duration = Duration::from_millis(300);
 
 /// A broken promise: which, who saw it, what.
 type Broken = (Rule, String, String);
@@ -194,6 +200,19 @@ impl People {
             }),
         }
     }
+}
+
+/// Whether a request that was sent when so many pongs had come is answered too late.
+fn is_overdue(way: &Way, pongs: u64) -> bool {
+    way.pongs > pongs.saturating_add(PONGS)
+}
+
+/// How long to wait after a refusal that passes; any other one fails.
+fn pause_after(who: &str, (code, retry_after_ms): (ErrorCode, Option<u64>)) -> Result<Duration> {
+    if !matches!(code, ErrorCode::BusUnavailable | ErrorCode::Overloaded) {
+        bail!("{who} was answered {}", code.as_str());
+    }
+    Ok(retry_after_ms.map_or(RETRY, Duration::from_millis))
 }
 
 fn is_of_a_node(fault: &Fault) -> bool {

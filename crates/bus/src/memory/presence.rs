@@ -125,7 +125,7 @@ impl MemoryPresence {
         changes[PresenceChangeKind::Status].inc_by(tally.statuses);
     }
 
-    /// A room's readers are told to read its list again.
+    /// Counts that members were asked to read a room's list again.
     pub(super) fn count_reset(&self) {
         if let Some(metrics) = &self.metrics {
             metrics.presence_changes[PresenceChangeKind::Reset].inc();

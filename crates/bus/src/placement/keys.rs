@@ -46,6 +46,11 @@ pub struct KeyNames {
     pub presence: String,
 }
 
+/// The number of a room's partition: the same whatever its keys are called, and cheap.
+pub fn partition_of(room: &RoomName) -> u16 {
+    Partition::of(room).number()
+}
+
 /// The names of a room under a prefix (`bus.prefix`), in a database of a server.
 pub fn room_names(prefix: &str, database: i64, room: &RoomName) -> RoomNames {
     let keys = Keyspace::new(prefix).in_database(database);

@@ -7,7 +7,7 @@ use super::rooms::room_named;
 use super::{ApiCaller, ApiError, ApiNode};
 use crate::auth::wall_ms;
 use crate::member_list::{ListMark, ListPage};
-use crate::page_token::{PageReader, PageTokens};
+use crate::page_token::PageReader;
 use crate::permit::{RoomAction, permit};
 
 /// Reads a page of members; `query` is that of the request, undecoded. Answers JSON.
@@ -20,19 +20,17 @@ pub(crate) async fn members(
     let room = room_named(room)?;
     let standing = (Caller::ApiKey(caller.scopes), RoomStanding::Outside);
     permit(node.settings, standing, &room, RoomAction::SeeMembers)?;
-    let tokens = PageTokens::default();
     let after = match page_of(query)? {
         None => None,
         Some(page) => {
-            let mark = tokens.read((PageReader::Backend, &room), page, wall_ms());
+            let mark = PageReader::Backend.read(&room, page, wall_ms());
             let mark = mark.as_deref().and_then(ListMark::read);
             Some(mark.ok_or_else(|| ApiError::bad_query("page: none of this room, or too old"))?)
         }
     };
     let list = node.bus.presence_list(&room, None).await?;
     let ListPage { members, next } = ListPage::of(&list, after.as_ref());
-    let make =
-        |mark: ListMark| tokens.make((PageReader::Backend, &room), &mark.to_bytes(), wall_ms());
+    let make = |mark: ListMark| PageReader::Backend.make(&room, &mark.to_bytes(), wall_ms());
     let more = next.map(make);
     let counts = list.counts;
     Ok(frame_text(&ServerFrame::Members { id: None, room, members, counts, more }))

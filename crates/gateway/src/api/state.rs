@@ -14,7 +14,7 @@ use super::read::data_text;
 use super::rooms::room_named;
 use super::{ApiCaller, ApiError, ApiNode};
 use crate::auth::wall_ms;
-use crate::page_token::{PageReader, PageTokens};
+use crate::page_token::PageReader;
 use crate::permit::{RoomAction, permit};
 use crate::room_log::{StateItem, wire_bytes};
 
@@ -118,13 +118,13 @@ fn written(value: &StateItem) -> ValueText<'_> {
 fn token(room: &RoomName, key: Option<&StateKey>, now: u64) -> Box<str> {
     let key = key.map_or("", |key| key.as_str());
     let mark = [MARK, key.as_bytes()].concat();
-    PageTokens::default().make((PageReader::Backend, room), &mark, now)
+    PageReader::Backend.make(room, &mark, now)
 }
 
 /// The key after which a page begins; `None` for the room's own value.
 fn parse(token: &str, room: &RoomName, now: u64) -> Result<Option<StateKey>, ApiError> {
     let unknown = || ApiError::bad_query("page: none of this room, or too old");
-    let mark = PageTokens::default().read((PageReader::Backend, room), token, now);
+    let mark = PageReader::Backend.read(room, token, now);
     let mark = mark.ok_or_else(unknown)?;
     let key = mark.strip_prefix(MARK).and_then(|key| std::str::from_utf8(key).ok());
     match key.ok_or_else(unknown)? {
@@ -148,8 +148,7 @@ mod tests {
         assert_eq!(parse(&token(&room, None, 5), &room, 5), Ok(None));
         assert!(parse(&good, &room, 1_030_001).is_err(), "over");
         assert!(parse(&good, &other, 1_000_000).is_err(), "another room's");
-        let of_members =
-            PageTokens::default().make((PageReader::Backend, &room), b"12345678", 1_000_000);
+        let of_members = PageReader::Backend.make(&room, b"12345678", 1_000_000);
         for bad in ["", "x", "1.2.3", &of_members, &good[1..]] {
             assert_eq!(parse(bad, &room, 1_000_000).unwrap_err().code, "bad_query", "{bad}");
         }

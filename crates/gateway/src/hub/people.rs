@@ -47,8 +47,8 @@ struct Numbers {
 }
 
 impl Numbers {
-    /// Whether members that heard these know all of it. A revision alone is told by events, unless
-    /// there are none.
+    /// Whether members that heard these know all of it. Events bring a revision that changes alone,
+    /// unless there are no events.
     fn say_nothing_after(self, heard: PresenceCounts) -> bool {
         let numbers = |it: PresenceCounts| (it.rev_epoch, it.count, it.users);
         if self.keeps_list { numbers(heard) == numbers(self.counts) } else { heard == self.counts }

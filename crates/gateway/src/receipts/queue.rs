@@ -8,7 +8,7 @@ use std::{fmt, mem};
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 use roomcast_bus::{
-    ReceiptError, ReceiptKind, ReceiptMarks, ReceiptMove, ReceiptRules, room_names,
+    ReceiptError, ReceiptKind, ReceiptMarks, ReceiptMove, ReceiptRules, partition_of,
 };
 use roomcast_protocol::{ConnectionId, Position, RoomName, UserName};
 use tokio::time::Instant;
@@ -189,11 +189,6 @@ impl ReceiptQueue {
     fn is_empty(&self) -> bool {
         self.rooms.is_empty() && self.due.is_empty() && self.busy.is_empty()
     }
-}
-
-/// The partition of a room, whatever its keys are called.
-fn partition_of(room: &RoomName) -> u16 {
-    room_names("", 0, room).partition
 }
 
 #[cfg(test)]

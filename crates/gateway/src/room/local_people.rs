@@ -4,7 +4,7 @@ use hashbrown::HashMap;
 use roomcast_protocol::{ConnectionId, Data, PresenceCounts, PresenceStatus};
 use tokio::time::Instant;
 
-/// Those that the bus was told of; most rooms have none.
+/// The members that were shown to the bus; most rooms have none.
 #[derive(Debug, Default)]
 pub(crate) struct LocalPeople(Option<Box<ShownPeople>>);
 
@@ -24,7 +24,7 @@ pub(crate) struct ShownSelf {
     /// Its join was answered before the bus had written this enter of it: its list is to be read again
     /// then.
     pub(crate) late: Option<u64>,
-    /// Until when it missed what others did: it was no member yet, or was told to read the list again.
+    /// Until when it missed what others did: it was no member yet, or was to read the list again.
     pub(crate) missed_until: Option<Instant>,
 }
 

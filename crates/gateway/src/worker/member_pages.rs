@@ -22,9 +22,9 @@ impl Worker {
         (id, room): (Option<RequestId>, RoomName),
         page: Option<Box<str>>,
     ) {
-        let reader = PageReader::Connection(connection.id);
+        let reader = PageReader::Connection(&self.page_secret, connection.id);
         let after = page.map(|page| {
-            let mark = self.page_tokens.read((reader, &room), &page, wall_ms());
+            let mark = reader.read(&room, &page, wall_ms());
             mark.as_deref().and_then(ListMark::read)
         });
         if after == Some(None) {
@@ -56,10 +56,8 @@ impl Worker {
         match list {
             Ok(list) => {
                 let ListPage { members, next } = ListPage::of(&list, after);
-                let reader = PageReader::Connection(connection.id);
-                let more = next.map(|mark| {
-                    self.page_tokens.make((reader, &room), &mark.to_bytes(), wall_ms())
-                });
+                let reader = PageReader::Connection(&self.page_secret, connection.id);
+                let more = next.map(|mark| reader.make(&room, &mark.to_bytes(), wall_ms()));
                 let (id, counts) = (to.id, list.counts);
                 connection.send(&ServerFrame::Members { id, room, members, counts, more });
             }

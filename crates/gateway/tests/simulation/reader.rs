@@ -199,7 +199,7 @@ impl Reader {
                 assert!(self.joined, "told of a room it is not in");
                 assert!(!truth.is_calm || self.is_bogus, "reset, and nothing is lost");
                 if let Some(at) = self.at {
-                    // Its own without echo move it as little as they are told, but count.
+                    // Its own without echo are not sent to it and move no position, but count.
                     let skipped = |seq: &Seq| truth.is_skipped(Position { seq: *seq, ..at }, own);
                     let last = (at.seq + 1..).take_while(skipped).last().unwrap_or(at.seq);
                     assert!(*lost <= last, "told {at:?} and lost {lost}");

@@ -161,7 +161,7 @@ impl Room {
         RoomPage { lineage, last: self.seq, messages, more }
     }
 
-    /// The whole state, and where the room stands.
+    /// The whole state, and the room's position.
     pub(super) fn state(&self) -> RoomStateRead {
         self.state.read(Lineage::of(self.epoch, self.ancestors.clone()), self.seq)
     }

@@ -182,7 +182,7 @@ async fn while_redis_is_away_a_node_answers_for_its_own_and_keeps_its_members() 
     }
     let nobody = "/v1/rooms/club:1/members/00000000000000ff";
     assert_eq!(shop.delete(node.address(), nobody).await, 404);
-    // A join of its own that waits is no membership yet: the backend is not told so.
+    // A join of its own that waits is no membership yet: the backend gets no 204 for it.
     let id = ann.next_id();
     ann.send(&ClientFrame::Join { id: Some(id), rooms: vec![plain("club:2")] }).await;
     let member = format!("/v1/rooms/club:2/members/{}", ann.id);

@@ -442,7 +442,7 @@ async fn a_reload_changes_how_a_room_that_runs_is_told() {
     assert_eq!(event(&mut ann).await, "reset");
     assert_eq!(names(&members(&mut ann, "a").await.0), ["ann", "bob", "eve"]);
 
-    // Switched off, nobody leaves in the eyes of those who are there.
+    // Presence is switched off: members see no `user_left`.
     node.node.reload(&TestNode::config(&["node.id=n", off])).await;
     let id = ann.next_id();
     let ask = ClientFrame::Members { id: Some(id), room: room("a"), page: None };

@@ -1,12 +1,12 @@
-//! Who is in the rooms with presence by what the clients themselves did, and whether a user may be
-//! told as left. Pure.
+//! Who is in the rooms with presence by what the clients themselves did, and whether the
+//! `user_left` of a user may come. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use roomcast_protocol::UserName;
 
-/// A user that was in a room for so long, undisturbed, is not told as left: the grace, the time
+/// A user that was in a room for so long, undisturbed, has no `user_left`: the grace, the time
 /// until a dead node is judged, and what a slow way may add.
 pub(super) const UNDISTURBED: Duration = Duration::from_secs(20);
 

@@ -11,16 +11,12 @@ use roomcast_protocol::{
 
 use super::attendance::Attendance;
 use super::kept_list::{KeptList, Move};
-use super::{Broken, PeopleCounts};
+use super::{Broken, PONGS, PeopleCounts, is_overdue, pause_after};
 use crate::engine::Engine;
 use crate::random::Random;
 use crate::torture::checker::Rule;
 use crate::torture::way::{Turn, Way};
 
-/// A live node answers a request within so many of its pongs, one a second.
-const PONGS: u64 = 12;
-/// Before a request that was turned away is tried again, if the node does not say.
-const RETRY: Duration = Duration::from_millis(300);
 /// Between two looks at the list after the last fault: a node reads it once a second.
 const LOOK_AGAIN: Duration = Duration::from_millis(1_100);
 /// Between two changes of a restless guest, in ms.
@@ -115,7 +111,7 @@ impl Guest {
                 self.way.send(engine, &ClientFrame::Join { id: Some(id), rooms: vec![join] });
             }
             Stance::Joining { pongs: sent, .. } | Stance::Leaving { pongs: sent }
-                if pongs > sent.saturating_add(PONGS) =>
+                if is_overdue(&self.way, sent) =>
             {
                 let what = format!("a join or leave unanswered while {PONGS} pongs came");
                 broken.push((Rule::Answer, self.name(), what));
@@ -267,13 +263,10 @@ impl Guest {
     fn refused(
         &mut self,
         id: Option<RequestId>,
-        (code, retry_after_ms): (ErrorCode, Option<u64>),
+        refusal: (ErrorCode, Option<u64>),
         now: (Instant, Duration),
     ) -> Result<()> {
-        if !matches!(code, ErrorCode::BusUnavailable | ErrorCode::Overloaded) {
-            bail!("a guest was answered {}", code.as_str());
-        }
-        let pause = retry_after_ms.map_or(RETRY, Duration::from_millis);
+        let pause = pause_after("a guest", refusal)?;
         match self.stance {
             Stance::Joining { id: sent, .. } if id == Some(sent) => {
                 self.stance = Stance::Out { from: Some(now.0 + pause) };

@@ -24,7 +24,7 @@ pub(super) struct KeptList {
     users: Option<BTreeSet<UserName>>,
     /// Of the list.
     rev: (Epoch, u64),
-    /// The newest revision that was told, of a list whose life is known.
+    /// The newest revision that came, of a list whose life is known.
     seen: Option<(Epoch, u64)>,
     /// Of the last event on this connection. `joined` may be ahead of events on their way.
     last_event: Option<u64>,

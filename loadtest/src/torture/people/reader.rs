@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use roomcast_protocol::{
-    ClientFrame, ErrorCode, JoinRoom, Message, Position, RequestId, RoomName, ServerFrame, Since,
-    StateEntry, StateKey,
+    ClientFrame, JoinRoom, Message, Position, RequestId, RoomName, ServerFrame, Since, StateEntry,
+    StateKey,
 };
 
 use super::kept_state::{AfterFrame, JudgedPart, StateCopy, StateMap};
 use super::ledger::{StateLedger, differs};
-use super::{Broken, PeopleCounts};
+use super::{Broken, PONGS, PeopleCounts, is_overdue, pause_after};
 use crate::dialect::text_of;
 use crate::engine::Engine;
 use crate::random::Random;
@@ -19,10 +19,6 @@ use crate::torture::checker::Rule;
 use crate::torture::journal::Content;
 use crate::torture::way::{Turn, Way};
 
-/// A live node answers a request within so many of its pongs, one a second.
-const PONGS: u64 = 12;
-/// Before a request that was turned away is tried again, if the node does not say.
-const RETRY: Duration = Duration::from_millis(300);
 /// Between two reads of a node's state at the end.
 const LOOK_AGAIN: Duration = Duration::from_millis(1_000);
 /// How long a reader reads, and how long it does not or is away, in ms.
@@ -125,7 +121,7 @@ impl StateReader {
                 let join = JoinRoom { since, ..JoinRoom::new(self.room.1.clone()) };
                 self.way.send(engine, &ClientFrame::Join { id: Some(id), rooms: vec![join] });
             }
-            Pose::Joining { id, pongs } if self.way.pongs > pongs.saturating_add(PONGS) => {
+            Pose::Joining { id, pongs } if is_overdue(&self.way, pongs) => {
                 let what = format!("a join unanswered while {PONGS} pongs came");
                 broken.push((Rule::Answer, self.name(), what));
                 self.pose = Pose::Joining { id, pongs: u64::MAX };
@@ -199,11 +195,8 @@ impl StateReader {
                 Ok(())
             }
             ServerFrame::Error { id, code, retry_after_ms, .. } => {
-                if !matches!(code, ErrorCode::BusUnavailable | ErrorCode::Overloaded) {
-                    bail!("a reader of a state was answered {}", code.as_str());
-                }
+                let pause = pause_after("a reader of a state", (code, retry_after_ms))?;
                 if matches!(self.pose, Pose::Joining { id: sent, .. } if id == Some(sent)) {
-                    let pause = retry_after_ms.map_or(RETRY, Duration::from_millis);
                     self.pose = Pose::Out { from: Some(now.0 + pause) };
                 }
                 Ok(())

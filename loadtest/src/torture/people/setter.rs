@@ -8,16 +8,14 @@ use roomcast_protocol::{
     ClientFrame, ErrorCode, Position, Publish, PublishKey, RoomName, ServerFrame, StateKey,
 };
 
-use super::Broken;
 use super::ledger::{StateLedger, Wanted};
+use super::{Broken, PONGS, is_overdue};
 use crate::engine::Engine;
 use crate::random::Random;
 use crate::torture::checker::Rule;
 use crate::torture::journal::Content;
 use crate::torture::way::{Turn, Way};
 
-/// A live node answers a publish within so many of its pongs, one a second.
-const PONGS: u64 = 12;
 /// Before a publish that was turned away is sent again, if the node does not say.
 const RETRY: Duration = Duration::from_millis(100);
 /// Between two changes.
@@ -85,7 +83,7 @@ impl StateSetter {
                 (change.due, change.pongs) = (None, pongs);
                 self.way.send(engine, &ClientFrame::Publish(change.publish.clone()));
             }
-            None if pongs > change.pongs.saturating_add(PONGS) => {
+            None if is_overdue(&self.way, change.pongs) => {
                 let what = format!("a publish unanswered while {PONGS} pongs came");
                 broken.push((Rule::Answer, name, what));
                 change.pongs = u64::MAX;
