@@ -35,6 +35,7 @@ export interface Client {
   on: On<ClientEvents>;
 }
 
+/** What `Client` is: a constructor that never throws. */
 export interface ClientConstructor {
   /** Opens nothing; the first `connect`, `join` or `publish` does. */
   new (url: string, options?: ClientOptions): Client;

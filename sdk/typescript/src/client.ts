@@ -200,7 +200,7 @@ function makeClient(address: string, options: ClientOptions = {}): ClientHandle 
 }
 
 /** A client of a node. A function in a class's clothes: what it makes keeps everything private. */
-export type Client = ClientHandle;
+export interface Client extends ClientHandle {}
 export const Client = function (url: string, options?: ClientOptions) {
   return makeClient(url, options);
 } as unknown as ClientConstructor;

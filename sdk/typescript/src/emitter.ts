@@ -4,6 +4,7 @@
 export interface Observed {
   change: undefined;
 }
+/** Adds a listener; what it returns takes it away again. */
 export type On<E> = <K extends keyof E>(name: K, f: (event: E[K]) => void) => () => void;
 
 export function makeEmitter<E>() {

@@ -4,6 +4,7 @@ import type { Client, Room } from "./index.js";
 import { observe } from "./observe.js";
 import type { Member, Message, Published, PublishOptions, RoomStatus, StateEntry } from "./types.js";
 
+/** Which view of a room; the first component's options count. */
 export interface RoomViewOptions {
   /** Begin with up to so many of the latest messages. */
   history?: number;
@@ -15,11 +16,14 @@ export interface RoomViewOptions {
 
 /** A new object after each change; its parts keep their identity while they do not change. */
 export interface RoomView {
+  /** The newest messages, oldest first. */
   readonly messages: readonly Message[];
+  /** The users in the room, with `presence`. */
   readonly members: ReadonlyMap<string, Member>;
   /** Users who are writing. */
   readonly typing: readonly string[];
   readonly status: RoomStatus;
+  /** The room's `publish`; the same function as long as the room is. */
   readonly publish: (data: unknown, options?: PublishOptions) => Promise<Published>;
 }
 

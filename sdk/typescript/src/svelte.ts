@@ -8,6 +8,7 @@ import type { ClientState, StateEntry } from "./types.js";
 
 export type { RoomView, RoomViewOptions } from "./room-store.js";
 
+/** A store as Svelte expects it. */
 export interface ReadableStore<T> {
   /** Calls `run` with the value at once and after each change; returns a function that ends it. */
   subscribe(run: (value: T) => void): () => void;
