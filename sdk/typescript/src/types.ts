@@ -167,7 +167,7 @@ export interface RoomEvents {
   receipts: Omit<ReceiptsFrame, "type">;
   /** `unread` or `read` of this user changed, on whatever device. */
   read: ReadMarks;
-  /** The membership ended, by `leave()`, by the node, or because joining again was refused. */
+  /** The node ended the membership, or refused it after a reconnect; not after `leave()`. */
   left: { reason?: string; code?: string };
   /** An error of the node that belongs to no promise. */
   error: RoomcastError;
