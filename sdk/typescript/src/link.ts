@@ -12,6 +12,8 @@ const enum Time {
 }
 
 export interface Link {
+  readonly _url: string;
+  readonly _token: string | undefined;
   /** What the node said first; without it the handshake is not over. */
   _connected?: ConnectedFrame;
   _send(frame: ClientFrame): void;
@@ -29,7 +31,6 @@ export function openLink(
   token: string | undefined,
   encoding: Encoding,
   handshakeTimeoutMs: number,
-  nextId: () => number,
   /** A frame has come; the first is `connected`. */
   onFrame: (link: Link, frame: ServerFrame) => void,
   /** The socket is gone: once, and not after `_drop`. Without a code nothing was said. */
@@ -37,7 +38,7 @@ export function openLink(
 ): Link {
   let heard = 0;
   let timer: Timer | undefined;
-  let ping = 0;
+  let isAsked = false;
   let isOver = false;
 
   const socket = new Socket(url, token ? [encoding.protocol, "roomcast.token." + token] : [encoding.protocol]);
@@ -59,6 +60,8 @@ export function openLink(
   };
 
   const link: Link = {
+    _url: url,
+    _token: token,
     _send(frame) {
       link._write(encoding.encode(frame));
     },
@@ -75,9 +78,9 @@ export function openLink(
       socket.close(1000);
     },
     _test() {
-      if (!link._connected || ping) return;
-      ping = nextId();
-      link._write(encoding.encode({ type: "ping", id: ping }));
+      if (!link._connected || isAsked) return;
+      isAsked = true;
+      link._send({ type: "ping" });
       expectAnswer();
     },
   };
@@ -93,8 +96,8 @@ export function openLink(
       return;
     }
     if (!isServerFrame(frame)) return;
-    if (ping && "id" in frame && frame.id == ping) {
-      ping = 0;
+    if (isAsked && frame.type == "pong") {
+      isAsked = false;
       return watch();
     }
     if (frame.type == "connected") {
@@ -103,7 +106,7 @@ export function openLink(
     }
     if (link._connected) onFrame(link, frame);
   };
-  socket.onclose = ({ code, reason }: { code: number; reason: unknown }) => end(code, String(reason));
+  socket.onclose = ({ code, reason }: { code: number; reason: string }) => end(code, reason);
   socket.onerror = () => {};
   arm(end, handshakeTimeoutMs);
   return link;
