@@ -141,8 +141,8 @@ export function makeRoom(core: Core, name: string): Room & RoomInside {
     core._outbox._end(failure("not_joined"), membership);
     setStatus("left");
     settle(waiters, error);
-    if (event && !isFirst) emit("left", event);
     if (!ended) endLoops(event && isFirst ? error : undefined);
+    if (event && !isFirst) emit("left", event);
     core._answered();
   };
 

@@ -130,6 +130,22 @@ describe("a loop that begins where nothing comes any more", () => {
     expect([before, after]).toEqual([["end"], ["end"]]);
   });
 
+  test("waits where the application joins again as soon as it hears of the end", async () => {
+    const server = serve();
+    const room = clientOf(server).room("a");
+    await Promise.all([room.join(), pass()]);
+    room.on("left", () => void room.join());
+    const before = loop(room);
+    await pass();
+    server.room("a").leave(server.socket);
+    server.socket.give({ type: "left", room: "a", reason: "forbidden" });
+    await pass();
+    const after = loop(room);
+    server.room("a").publish(1);
+    await pass();
+    expect([before, after]).toEqual([["end"], [1]]);
+  });
+
   test("throws the refusal after a refused join", async () => {
     const server = serve();
     refuseJoins(server, "forbidden");

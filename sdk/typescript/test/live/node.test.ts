@@ -224,6 +224,34 @@ describe.skipIf(!program)("a real node", () => {
     expect([names[0], names.at(-1)]).toEqual(["reconnecting", "reconnected"]);
   });
 
+  test("a view of a room that began again has what the room held before the client was back", async () => {
+    vi.stubGlobal("document", {});
+    const { room: view } = (await import(new URL("../../dist/svelte.js", import.meta.url).href)) as typeof import("../../src/svelte.js");
+    let shown: unknown[] = [];
+    let gap: unknown;
+    const late = client("alice", { backoff: { initial: 3000 } });
+    const end = view(late, "viewed", { history: 10 }).subscribe((now) => {
+      shown = now.messages.map(({ data }) => data);
+      ({ gap } = now);
+    });
+    const other = client("bob").room("viewed");
+    await other.publish("before");
+    await until(() => expect(shown).toEqual(["before"]));
+    vi.spyOn(Math, "random").mockReturnValue(0.9);
+    await stop("SIGKILL");
+    await until(() => expect(late.state).toBe("reconnecting"));
+    vi.restoreAllMocks();
+    await start();
+    await other.publish("one");
+    await other.publish("two");
+    expect(late.state).toBe("reconnecting");
+    await until(() => expect(late.state).toBe("connected"));
+    await other.publish("three");
+    await until(() => expect([shown, gap]).toEqual([["before", "one", "two", "three"], null]));
+    end();
+    vi.unstubAllGlobals();
+  });
+
   test("a node that drains: the client hears of it and comes back when there is one", async () => {
     const one = client("alice");
     const room = one.room("drained");
