@@ -13,7 +13,7 @@ import { openLink, type Link } from "./link.js";
 import { settle, waitIn, type Waiters } from "./waiters.js";
 import type { Client as ClientHandle, ClientConstructor } from "./api.js";
 import type { RefreshedFrame, ServerFrame } from "./frames.js";
-import type { ClientEvents, ClientOptions, ClientState, SocketClass } from "./types.js";
+import type { ClientEvents, ClientOptions, ClientState, Encoding, SocketClass } from "./types.js";
 
 function makeClient(address: string, options: ClientOptions = {}): ClientHandle {
   const { encoding = json, handshakeTimeout = 1e4 } = options;
@@ -36,6 +36,13 @@ function makeClient(address: string, options: ClientOptions = {}): ClientHandle 
     emit("change");
   };
   const nextId = () => ++id;
+  const encode: Encoding["encode"] = (frame) => {
+    try {
+      return encoding.encode(frame);
+    } catch (error) {
+      throw failure("bad_data", String(error));
+    }
+  };
   const socketClass = () => options.WebSocket ?? (globalThis.WebSocket as SocketClass | undefined);
   const isOn = (link: Link) => [...rooms.values()].every((room) => room._isOn(link));
 
@@ -77,7 +84,7 @@ function makeClient(address: string, options: ClientOptions = {}): ClientHandle 
     },
     stop,
   );
-  const outbox = makeOutbox(options, encoding.encode, nextId, () => {
+  const outbox = makeOutbox(options, encode, nextId, () => {
     flush();
     emit("change");
   });
@@ -135,6 +142,7 @@ function makeClient(address: string, options: ClientOptions = {}): ClientHandle 
   const core: Core = {
     _outbox: outbox,
     _nextId: nextId,
+    _encode: encode,
     _joinLink: () => [connector._next, connector._link].find((link) => link?._connected),
     _holed(gap) {
       isResuming = false;

@@ -46,7 +46,7 @@ export interface ConnectorOwner {
   /** Nothing more comes on this link, nor is anything answered. On the one that counts now, sending goes on. */
   _lost(link: Link): void;
   /** Whether every room is on the one link, and the other owes no answer. */
-  _isMoved(to: Link, from: Link | undefined): boolean;
+  _isMoved(to: Link, from: Link): boolean;
 }
 
 export interface Connector {
@@ -153,7 +153,7 @@ export function makeConnector(
   // Goes over to the link beside, once everything is there or no more time is.
   const settle = (isForced?: boolean) => {
     const { _link, _next } = connector;
-    if (_next?._connected && (isForced || owner._isMoved(_next, _link))) goOver();
+    if (_next?._connected && (isForced || owner._isMoved(_next, _link!))) goOver();
   };
 
   const onEnd = (link: Link, code?: number, reason = "") => {

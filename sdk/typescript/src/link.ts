@@ -1,7 +1,7 @@
 // One WebSocket from its opening to its end: encoding, the handshake's deadline, and noticing that
 // the node is silent. Knows no room, opens no second socket. Another transport would take its place.
 import { cancel, later, now, type Timer } from "./clock.js";
-import { isServerFrame, type ClientFrame, type ConnectedFrame, type ServerFrame } from "./frames.js";
+import { isServerFrame, type ConnectedFrame, type ServerFrame } from "./frames.js";
 import type { Encoding, SocketClass } from "./types.js";
 
 const enum Time {
@@ -16,7 +16,6 @@ export interface Link {
   readonly _token: string | undefined;
   /** What the node said first; without it the handshake is not over. */
   _connected?: ConnectedFrame;
-  _send(frame: ClientFrame): void;
   _write(data: string | Uint8Array<ArrayBuffer>): void;
   /** Lets go of the socket; nothing more is told of it. */
   _drop(): void;
@@ -62,15 +61,9 @@ export function openLink(
   const link: Link = {
     _url: url,
     _token: token,
-    _send(frame) {
-      link._write(encoding.encode(frame));
-    },
     _write(data) {
-      try {
-        if (!isOver) socket.send(data);
-      } catch {
-        // The socket is closing: its end tells.
-      }
+      // A socket that is closing drops it, and its end tells.
+      if (!isOver) socket.send(data);
     },
     _drop() {
       isOver = true;
@@ -80,7 +73,7 @@ export function openLink(
     _test() {
       if (!link._connected || isAsked) return;
       isAsked = true;
-      link._send({ type: "ping" });
+      link._write(encoding.encode({ type: "ping" }));
       expectAnswer();
     },
   };
@@ -106,7 +99,7 @@ export function openLink(
     }
     if (link._connected) onFrame(link, frame);
   };
-  socket.onclose = ({ code, reason }: { code: number; reason: string }) => end(code, reason);
+  socket.onclose = (event: { code: number; reason: string }) => end(event.code, event.reason);
   socket.onerror = () => {};
   arm(end, handshakeTimeoutMs);
   return link;

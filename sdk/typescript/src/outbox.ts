@@ -24,7 +24,7 @@ export interface Item {
   _failed?(error: RoomcastError): void;
   /** Of a publish: the room whose order it keeps, its size, and the application's wish to give up. */
   _room?: string;
-  _bytes: number;
+  _bytes?: number;
   _signal?: AbortSignal | undefined;
   /** Of a question that needs a membership. */
   _member?: { _isOn(link: Link): boolean } | undefined;
@@ -61,7 +61,7 @@ export function makeOutbox(
     if (item._abort) item._signal?.removeEventListener("abort", item._abort);
     if (items.delete(id) && item._room) {
       queued--;
-      queuedBytes -= item._bytes;
+      queuedBytes -= item._bytes!;
     }
     onChange();
   };
@@ -84,12 +84,12 @@ export function makeOutbox(
 
   return {
     _queued: () => queued,
-    _owes: (link: Link | undefined) => [...items.values()].some(({ _link }) => _link && _link == link),
+    _owes: (link: Link) => [...items.values()].some(({ _link }) => _link == link),
 
     /** With `_link` the question is for that link only. */
     _ask(frame: ClientFrame, { _member, _link }: Partial<Item>) {
       const id = (frame.id = nextId());
-      const item = { _data: encode(frame), _bytes: 0, _member, _isBound: !!_link };
+      const item: Item = { _data: encode(frame), _member, _isBound: !!_link };
       if (_link) transmit(item, _link);
       return add(id, item);
     },
@@ -97,12 +97,7 @@ export function makeOutbox(
     async _publish(frame: ClientFrame, _room: string, _signal?: AbortSignal) {
       const { messages = 1e3, bytes: most = 2 ** 20 } = queue;
       const id = (frame.id = nextId());
-      let _data: Item["_data"];
-      try {
-        _data = encode(frame);
-      } catch (error) {
-        throw failure("bad_data", String(error));
-      }
+      const _data = encode(frame);
       const _bytes = new Blob([_data]).size;
       if (_signal?.aborted) throw failure("aborted");
       if (queued >= messages || queuedBytes + _bytes > most) throw failure("queue_full");
@@ -123,7 +118,7 @@ export function makeOutbox(
         const { _room, _member, _bytes } = item;
         if (!item._link && !item._pause && !held.has(_room) && (!_member || _member._isOn(link))) {
           if (_room && portion-- <= 0) held.add(_room);
-          else if (_bytes > link._connected!.limits.message_bytes) fail(id, item, "too_large");
+          else if (_bytes! > link._connected!.limits.message_bytes) fail(id, item, "too_large");
           else {
             if (_room) item._unknown = item._unknown || later(() => fail(id, item, "publish_unknown"), Bound.UnknownAfterMs);
             transmit(item, link);

@@ -115,9 +115,8 @@ export function makePeople({ _emit }: Emitter<RoomEvents>, list: MemberList, ask
     _message(seq: number, author?: string) {
       endTyping(author);
       if (last === undefined || seq <= last) return;
-      const more = seq - last;
+      mark(marks.received, marks.read, marks.unread + seq - last);
       last = seq;
-      mark(marks.received, marks.read, marks.unread + more);
     },
 
     /** The room goes on in another numbering, from here. */

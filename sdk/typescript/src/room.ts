@@ -7,7 +7,7 @@ import { makeCursor } from "./cursor.js";
 import { makeEmitter } from "./emitter.js";
 import { failure, type RoomcastError } from "./errors.js";
 import { fields, type AckFrame, type ErrorFrame, type GapFrame, type JoinedFrame, type Position, type ResetFrame, type ServerFrame } from "./frames.js";
-import type { Core } from "./core.js";
+import type { Core, RoomInside } from "./core.js";
 import { iterate, type MessageIterator } from "./iterate.js";
 import { publishFrame } from "./publish.js";
 import type { Room } from "./api.js";
@@ -24,17 +24,6 @@ import type { Message, RoomEvents, RoomOptions, RoomStatus } from "./types.js";
 const enum Limit {
   // Positions of one's own messages with `echo: false` that may still come back.
   OwnMessages = 10_000,
-}
-
-/** What the client has of a room beside what applications have. */
-export interface RoomInside {
-  _enter(on: Link | undefined): Promise<void>;
-  _lost(on: Link): void;
-  _adopt(given: RoomOptions): void;
-  _isOn(on: Link): boolean;
-  _end(error: RoomcastError): void;
-  _onError(on: Link, frame: ErrorFrame): void;
-  _onFrame(on: Link, frame: ServerFrame): void;
 }
 
 export function makeRoom(core: Core, name: string): Room & RoomInside {
@@ -72,8 +61,8 @@ export function makeRoom(core: Core, name: string): Room & RoomInside {
     const item = { _member: isMembers ? membership : undefined, _link: on };
     return fields((await core._outbox._ask({ type, room: name, ...more }, item)) as ServerFrame & { type: T });
   };
-  /** What has no answer, and is dropped where the room is not joined. */
-  const say = (type: string, more: object) => link?._send({ type, room: name, ...more });
+  /** What nobody waits for by itself; dropped where the room is not joined. */
+  const say = (type: string, more: object, on = link) => on?._write(core._encode({ type, room: name, ...more }));
   const leaveOn = (on: Link | undefined) => on && ask("leave", {}, false, on).catch(() => {});
   const list = makeMemberList();
   const people = makePeople(emitter, list, async (page) =>
@@ -104,23 +93,24 @@ export function makeRoom(core: Core, name: string): Room & RoomInside {
         cursor = makeCursor(at);
       }
       if (token !== undefined) roomToken = await askFor(token);
+      if (joining != mine) return;
+      const from = cursor._position() ?? since;
+      const more = {
+        id: (mine._id = core._nextId()),
+        since: from,
+        history: from ? undefined : history,
+        presence,
+        strict: isLenient ? undefined : strict,
+        info,
+        token: roomToken,
+      };
+      say("join", more, on);
     } catch (error) {
       if (joining != mine) return;
-      return isNoToken(error) ? out(error, { code: error.code }) : enterLater(on);
+      // What has its number cannot be written.
+      if (mine._id || isNoToken(error)) refuse(error as RoomcastError);
+      else enterLater(on);
     }
-    if (joining != mine) return;
-    const from = cursor._position() ?? since;
-    on._send({
-      type: "join",
-      id: (mine._id = core._nextId()),
-      room: name,
-      since: from,
-      history: from ? undefined : history,
-      presence,
-      strict: isLenient ? undefined : strict,
-      info,
-      token: roomToken,
-    });
   };
   const enterLater = (on: Link, floorMs = 0) => {
     const mine = (joining = { _link: on });
@@ -146,6 +136,8 @@ export function makeRoom(core: Core, name: string): Room & RoomInside {
     core._answered();
   };
 
+  const refuse = (error: RoomcastError) => out(error, { code: error.code });
+
   const onLost = (lost: Link) => {
     if (joining?._link == lost) joining = undefined;
     if (link != lost) return;
@@ -156,13 +148,12 @@ export function makeRoom(core: Core, name: string): Room & RoomInside {
 
   const onJoined = (on: Link, frame: JoinedFrame) => {
     if (joining?._link != on || joining._id != frame.id) return;
-    const isComplete = frame.recovered !== false;
     joining = undefined;
     link = on;
     refusals = 0;
     cursor._joined(frame);
-    if (isComplete) isSecond = false;
-    else core._holed();
+    if (frame.recovered === false) core._holed();
+    else isSecond = false;
     people._joined(frame);
     if (shown.status == "away") say("presence", { status: "away" });
     complete();
@@ -330,7 +321,7 @@ export function makeRoom(core: Core, name: string): Room & RoomInside {
         // The second time the hole is told, in place of a third loading.
         if (isSecond) void enter(on, true);
         else void reload();
-      } else out(failure(code, message), { code });
+      } else refuse(failure(code, message));
     },
 
     _onFrame(on: Link, frame: ServerFrame) {

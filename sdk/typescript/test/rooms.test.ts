@@ -62,6 +62,16 @@ describe("handles", () => {
     expect(room.status).toBe("left");
   });
 
+  test("info that cannot be written rejects with bad_data, in join and presence", async () => {
+    const client = clientOf(serve({ presence: true }));
+    const room = client.room("a", { info: 1n });
+    expect(await Promise.all([outcome(room.join()), pass()])).toContain("bad_data");
+    const other = client.room("b");
+    await Promise.all([other.join(), pass()]);
+    expect(await outcome(other.presence({ info: 1n }))).toBe("bad_data");
+    expect(() => other.signal("cursor", 1n)).toThrow(expect.objectContaining({ code: "bad_data" }));
+  });
+
   test.each([
     ["bus_unavailable", undefined],
     ["rate_limited", 3000],
