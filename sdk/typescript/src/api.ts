@@ -25,6 +25,8 @@ export interface Client {
   readonly state: ClientState;
   /** Publishes that are not acknowledged yet. */
   readonly queued: number;
+  /** The id that the node gave the present connection; undefined while there is none. */
+  readonly connection: string | undefined;
   /** Resolves when the node has taken the connection. */
   connect(): Promise<void>;
   /** Ends the client for good: everything that waits rejects with `closed`. */

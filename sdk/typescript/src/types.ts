@@ -17,7 +17,7 @@ import type { Position } from "./frames.js";
 export interface Encoding {
   /** The subprotocol, `roomcast.v1.json` or `roomcast.v1.msgpack`. */
   readonly protocol: string;
-  /** A frame as it goes over the socket. */
+  /** A frame as it goes over the socket; fields that are undefined are left out. */
   encode(frame: unknown): string | Uint8Array<ArrayBuffer>;
   /** Throws on what is not of this encoding. */
   decode(data: unknown): unknown;
