@@ -26,6 +26,11 @@ export function App({ settings, sessions }: { settings: Settings; sessions: Sess
     setRoom(name);
     setPane("chat");
     remember("room", name);
+    // On a small screen the field or button is gone with its pane: focus goes to the room.
+    requestAnimationFrame(() => {
+      const active = document.activeElement;
+      if (!(active instanceof HTMLElement) || active.offsetParent === null) document.getElementById("room-title")?.focus();
+    });
   };
   const rename = (text: string) => {
     const name = toName(text);
@@ -41,7 +46,7 @@ export function App({ settings, sessions }: { settings: Settings; sessions: Sess
   };
 
   return (
-    <RoomcastProvider key={session.id} client={session.client}>
+    <RoomcastProvider client={session.client}>
       <div className="page" data-pane={pane}>
         <Header connection={connection} onBell={showNotifications} onRestart={() => sessions.restart(session.user)} />
         <main>

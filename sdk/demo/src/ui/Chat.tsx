@@ -42,9 +42,11 @@ export function Chat({ room: name, user, outbox, connection, onReset }: ChatProp
   return (
     <section className="chat" aria-labelledby="room-title">
       <div className="chat-head">
-        <h2 id="room-title"><RoomName name={name} /></h2>
-        <span className="membership">{connection.kind === "reconnecting" ? "offline" : membershipText(status, others.length)}</span>
-        <span className="faces">{[...members.keys()].slice(0, FACES).map((one) => <Avatar key={one} name={one} size="small" />)}</span>
+        <div className="title">
+          <h2 id="room-title" tabIndex={-1}><RoomName name={name} /></h2>
+          <span className="membership">{connection.kind === "reconnecting" ? "offline" : membershipText(status, others.length)}</span>
+        </div>
+        <Faces names={others} />
       </div>
       <div className="stage" ref={stage}>
         <MessageList
@@ -66,6 +68,14 @@ export function Chat({ room: name, user, outbox, connection, onReset }: ChatProp
     </section>
   );
 }
+
+/** Others who are here; the list beside the room names them. */
+const Faces = ({ names }: { names: readonly string[] }) => (
+  <span className="faces" aria-hidden="true">
+    {names.slice(0, FACES).map((one) => <Avatar key={one} name={one} size="small" />)}
+    {names.length > FACES && <span className="avatar small more">+{names.length - FACES}</span>}
+  </span>
+);
 
 function membershipText(status: string, others: number): string {
   if (status === "joining") return "joining";

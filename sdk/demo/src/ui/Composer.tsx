@@ -87,8 +87,8 @@ export function Composer({ room: name, outbox, connection }: ComposerProps) {
         <button type="submit" className="send" data-testid="send" aria-label="Send"><SendIcon /></button>
       </div>
       <p className="under">
+        {problem !== "" ? <span className="problem" role="alert">{problem}</span> : <span className="hint">Enter sends. An image can be pasted or dropped here.</span>}
         <Queue outbox={outbox} isConnected={connection.kind === "connected"} />
-        {problem !== "" && <span className="problem" role="alert">{problem}</span>}
       </p>
     </form>
   );

@@ -30,6 +30,7 @@ export function Dashboard() {
           : <span className="quiet">{nodes[0] ?? "waiting for figures"}</span>}
       </div>
       <dl>{MEASURES.map((measure) => <Tile key={measure.key} measure={measure} values={minute.map((figures) => figures[measure.key])} />)}</dl>
+      <p className="scale" aria-hidden="true"><span>1 min ago</span><span>now</span></p>
     </section>
   );
 }

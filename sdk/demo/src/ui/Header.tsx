@@ -28,7 +28,9 @@ function Status({ connection, onRestart }: { connection: Indicator; onRestart: (
   const now = useNow(connection.kind === "reconnecting" || (connection.kind === "connected" && connection.note !== undefined));
   const shown = withoutOldNote(connection, now);
   const note = shown.kind === "connected" ? shown.note : undefined;
-  const detail = note?.detail ?? (shown.kind === "failed" ? shown.message : "");
+  // A reason without words of its own is in the status already.
+  const reason = shown.kind === "failed" && shown.message !== shown.code ? shown.message : "";
+  const detail = note?.detail ?? reason;
   return (
     <div className="status-line">
       <span className="status" data-testid="status" role="status" data-kind={note?.what ?? shown.kind}>
