@@ -120,6 +120,18 @@ it("goes to another room and leaves the old one", async () => {
   expect([text("messages"), server.room("demo:lobby").members.size]).toEqual([expect.stringContaining("of the other"), 0]);
 });
 
+it("keeps what was not sent of each room, and the browser's way back leads to the room before", async () => {
+  type("input", "half a word");
+  await write("room", "demo:other");
+  expect([(one("input") as HTMLInputElement).value, location.search]).toEqual(["", expect.stringContaining("room=demo:other")]);
+  act(() => {
+    history.replaceState(null, "", "?room=demo:lobby");
+    dispatchEvent(new PopStateEvent("popstate"));
+  });
+  await wait();
+  expect([(one("room") as HTMLInputElement).value, (one("input") as HTMLInputElement).value]).toEqual(["demo:lobby", "half a word"]);
+});
+
 it("comes under another name, and the old one has left", async () => {
   await write("name", "Ann Lee");
   await wait(1_000);

@@ -114,7 +114,8 @@ describe("figures", () => {
     expect(sketch(measure("users"), [0, null, 10], 59, 11)).toEqual({ line: "57.0,11.0 59.0,1.0", area: "57.0,11 57.0,11.0 59.0,1.0 59,11", limits: [] });
     expect(sketch(measure("cpu"), [30], 59, 10).limits).toEqual([]);
     expect(sketch(measure("cpu"), [36, 36], 59, 10).limits).toHaveLength(1);
-    expect(sketch(measure("cpu"), [95], 59, 10).limits).toHaveLength(2);
+    expect(sketch(measure("cpu"), [60, 95], 59, 10).limits).toHaveLength(2);
+    expect(sketch(measure("cpu"), [95], 59, 10).limits).toHaveLength(1);
     expect(sketch(measure("cpu"), [], 59, 10)).toEqual({ line: "", area: "", limits: [] });
   });
 });

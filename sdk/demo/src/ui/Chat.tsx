@@ -19,10 +19,11 @@ interface ChatProps {
   readonly user: string;
   readonly outbox: Outbox;
   readonly connection: Indicator;
+  readonly drafts: Map<string, string>;
   readonly onReset: (room: string, lost: number) => void;
 }
 
-export function Chat({ room: name, user, outbox, connection, onReset }: ChatProps) {
+export function Chat({ room: name, user, outbox, connection, drafts, onReset }: ChatProps) {
   const client = useClient();
   const { messages, members, typing, status } = useChat(name);
   const notices = useNotices(name);
@@ -64,7 +65,7 @@ export function Chat({ room: name, user, outbox, connection, onReset }: ChatProp
         <Cursors room={name} user={user} stage={stage} />
       </div>
       <p className="typing" data-testid="typing" aria-live="polite">{typingText(typing.filter((one) => one !== user))}</p>
-      <Composer room={name} outbox={outbox} connection={connection} />
+      <Composer room={name} outbox={outbox} connection={connection} drafts={drafts} />
     </section>
   );
 }

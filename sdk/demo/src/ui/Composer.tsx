@@ -18,11 +18,13 @@ interface ComposerProps {
   readonly room: string;
   readonly outbox: Outbox;
   readonly connection: Indicator;
+  /** What was written and not sent, by room. */
+  readonly drafts: Map<string, string>;
 }
 
-export function Composer({ room: name, outbox, connection }: ComposerProps) {
+export function Composer({ room: name, outbox, connection, drafts }: ComposerProps) {
   const client = useClient();
-  const [text, setText] = useState("");
+  const [text, setText] = useState(drafts.get(name) ?? "");
   const [picture, setPicture] = useState<Picture>();
   const [problem, setProblem] = useState("");
   const typed = useRef(0);
@@ -31,6 +33,7 @@ export function Composer({ room: name, outbox, connection }: ComposerProps) {
   const write = (event: ChangeEvent<HTMLInputElement>) => {
     const value = event.target.value;
     setText(value);
+    drafts.set(name, value);
     const isOver = value === "";
     if (!isOver && Date.now() - typed.current < TYPING_PAUSE) return;
     typed.current = isOver ? 0 : Date.now();
@@ -44,6 +47,7 @@ export function Composer({ room: name, outbox, connection }: ComposerProps) {
     if (typed.current > 0) room.typing(false);
     typed.current = 0;
     setText("");
+    drafts.delete(name);
     setPicture(undefined);
     setProblem("");
     field.current?.focus();
@@ -81,7 +85,7 @@ export function Composer({ room: name, outbox, connection }: ComposerProps) {
             event.target.value = "";
           }} />
         </label>
-        <input ref={field} data-testid="input" aria-label="Message" placeholder="Write a message" autoComplete="off" enterKeyHint="send"
+        <input ref={field} id="message" data-testid="input" aria-label="Message" placeholder="Write a message" autoComplete="off" enterKeyHint="send"
           maxLength={MAX_TEXT} value={text} onChange={write}
           onPaste={(event: ClipboardEvent) => void attach(event.clipboardData.files)} />
         <button type="submit" className="send" data-testid="send" aria-label="Send"><SendIcon /></button>

@@ -12,11 +12,13 @@ interface HeaderProps {
   readonly connection: Indicator;
   readonly onBell: () => void;
   readonly onRestart: () => void;
+  readonly onWrite: () => void;
 }
 
-export function Header({ connection, onBell, onRestart }: HeaderProps) {
+export function Header({ connection, onBell, onRestart, onWrite }: HeaderProps) {
   return (
     <header className="top">
+      <button type="button" className="skip" onClick={onWrite}>Write a message</button>
       <h1 className="brand"><Mark />Roomcast</h1>
       <Status connection={connection} onRestart={onRestart} />
       <Bell onBell={onBell} />

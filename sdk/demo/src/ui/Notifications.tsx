@@ -1,6 +1,5 @@
 // What backends sent to this user: the list, the mark for all devices, and the line to try it with.
 import { Fragment, useState } from "react";
-import type { Message } from "@roomcast/client";
 import { useClient } from "@roomcast/client/react";
 import { readContent } from "../content";
 import { myRoom, useNotifications, useReadMarks } from "../hooks/rooms";
@@ -19,12 +18,15 @@ export function Notifications({ settings, user }: { settings: Settings; user: st
   const { unread, read } = useReadMarks();
   const last = messages.at(-1);
   // A refusal leaves the number as it is, which says it.
-  const markRead = (message: Message) => void myRoom(client).received(message, true).catch(() => {});
+  const markRead = () => {
+    if (last && unread > 0) myRoom(client).received(last, true).catch(() => {});
+  };
   return (
     <section className="card notifications" id="notifications" tabIndex={-1} aria-labelledby="notifications-title">
       <div className="card-head">
         <h2 id="notifications-title">Notifications</h2>
-        <button type="button" className="plain" disabled={unread === 0 || !last} onClick={() => last && markRead(last)}>Mark all as read</button>
+        {/* Not `disabled`: that would take the focus from who has just used it. */}
+        <button type="button" className="plain" aria-disabled={unread === 0 || !last} onClick={markRead}>Mark all as read</button>
       </div>
       {messages.length === 0
         ? <p className="quiet">None yet. Run this line in a terminal, as a backend would: it reaches every device of {user}.</p>
