@@ -23,8 +23,11 @@ export const faults = [];
 let rooms = 0;
 export const newRoom = (name) => `demo:${name}-${Date.now().toString(36)}${(rooms += 1)}`;
 
-/** A page of somebody who was never here. Its `line` is the network between it and the node. */
-export async function open(options, query) {
+/**
+ * A page of somebody who was never here. With `withLine` its `line` is the network between it and the node,
+ * which costs time for every frame.
+ */
+export async function open(options, query, withLine = false) {
   const context = await browser.newContext(options);
   context.setDefaultTimeout(ANSWER);
   const page = await context.newPage();
@@ -32,7 +35,7 @@ export async function open(options, query) {
   page.on("console", (message) => message.type() === "error" && faults.push(message.text()));
   if (process.env.PAGE) await page.route(/\/demo\.(js|css)$/, (route) => route.fulfill({ path: join(process.env.PAGE, new URL(route.request().url()).pathname) }));
   page.line = { isCut: false, sockets: [] };
-  await page.routeWebSocket(/\/ws/, (socket) => {
+  if (withLine) await page.routeWebSocket(/\/ws/, (socket) => {
     if (page.line.isCut) return void socket.close({ code: 1013 });
     socket.connectToServer();
     page.line.sockets.push(socket);

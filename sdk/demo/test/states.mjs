@@ -23,7 +23,7 @@ export async function states(name, options, panes) {
   };
 
   const room = newRoom("states"), user = `ann-${Date.now().toString(36)}`;
-  const page = await open(options, { room, user });
+  const page = await open(options, { room, user }, true);
   await page.getByText("Nothing here yet").waitFor();
   await everyPane(page, "empty");
 
