@@ -205,6 +205,6 @@ it("shows the nodes' figures with their level", async () => {
   await wait();
   const tiles = [...page.querySelectorAll(".tile")].map((tile) => [tile.getAttribute("data-level"), tile.textContent]);
   expect(tiles[0]).toEqual(["normal", "Active users1,234"]);
-  expect(tiles[2]).toEqual(["critical", "Response timecritical612.3ms"]);
-  expect(tiles[4]).toEqual(["normal", "CPU–%"]);
+  expect(tiles[2]).toEqual(["critical", "Response time critical612.3 ms"]);
+  expect(tiles[4]).toEqual(["normal", "CPU– %"]);
 });

@@ -41,8 +41,8 @@ function Tile({ measure, values }: { measure: Measure; values: readonly Figures[
   const { line, area, limits } = sketch(measure, values, WIDTH, HEIGHT);
   return (
     <div className="tile" data-level={state}>
-      <dt>{measure.label}{state !== "normal" && <span className="level">{state}</span>}</dt>
-      <dd><span className="value">{spell(measure, value)}</span>{measure.unit !== "" && <span className="unit">{measure.unit}</span>}</dd>
+      <dt>{measure.label}{state !== "normal" && <span className="level"> {state}</span>}</dt>
+      <dd><span className="value">{spell(measure, value)}</span>{measure.unit !== "" && <span className="unit"> {measure.unit}</span>}</dd>
       <dd className="minute" aria-hidden="true">
         <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" focusable="false">
           <polygon points={area} />

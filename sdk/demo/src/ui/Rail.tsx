@@ -78,7 +78,7 @@ function People({ room, user }: { room: string; user: string }) {
             {member.status === "away" && <span className="quiet">away</span>}
           </li>
         ))}
-        {!isKnown && <li className="quiet">Others show here once you are connected.</li>}
+        {!isKnown && named.length < 2 && <li className="quiet">Others show here once you are connected.</li>}
         {isKnown && more > 0 && <li className="quiet">{named.length > 0 ? `and ${count(more)} more` : `${count(more)} ${more === 1 ? "person" : "people"}`}</li>}
       </ul>
     </section>
