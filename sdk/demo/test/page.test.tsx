@@ -72,6 +72,7 @@ it("counts down while the node is away, queues, and sends in order when it is ba
   await write("input", "first");
   await write("input", "second");
   expect(text("queue")).toBe("2 queued");
+  expect(page.querySelector(".dashboard")?.textContent).toContain("stopped while offline");
   expect([seqs(), text("messages")]).toEqual([[], expect.stringContaining("queued until connected")]);
   server.refusal = undefined;
   await wait(35_000);

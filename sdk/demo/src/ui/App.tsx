@@ -69,7 +69,7 @@ export function App({ settings, sessions }: { settings: Settings; sessions: Sess
           />
           <Chat key={room} room={room} user={session.user} outbox={session.outbox} connection={connection} drafts={drafts} onReset={onReset} />
           <div className="live">
-            <Dashboard />
+            <Dashboard isOnline={connection.kind === "connected"} />
             <Notifications settings={settings} user={session.user} />
           </div>
         </main>

@@ -103,10 +103,12 @@ function Queue({ outbox, isConnected }: { outbox: Outbox; isConnected: boolean }
   const client = useClient();
   // Only this page's outbox publishes: the number changes when it does.
   const queued = useSyncExternalStore(outbox.subscribe, () => client.queued);
+  // While connected it is on its way: no colour that comes and goes with each message.
+  const isWaiting = queued > 0 && !isConnected;
   return (
-    <span className="queue" data-waiting={queued > 0}>
+    <span className="queue" data-waiting={isWaiting}>
       <span data-testid="queue">{queued} queued</span>
-      {queued > 0 && !isConnected && <span>, sent when the connection is back</span>}
+      {isWaiting && <span>, sent when the connection is back</span>}
     </span>
   );
 }

@@ -10,7 +10,7 @@ import { BOARD_ROOM } from "../settings";
 const WIDTH = 120;
 const HEIGHT = 36;
 
-export function Dashboard() {
+export function Dashboard({ isOnline }: { isOnline: boolean }) {
   const board = useBoard();
   const [chosen, setChosen] = useState("");
   const nodes = liveNodes(board);
@@ -20,14 +20,14 @@ export function Dashboard() {
     <section className="card dashboard" aria-labelledby="dashboard-title">
       <div className="card-head">
         <h2 id="dashboard-title">Live figures</h2>
-        {nodes.length > 1
+        {nodes.length > 1 && isOnline
           ? (
             <select aria-label="Node" value={nodes.includes(chosen) ? chosen : ""} onChange={(event) => setChosen(event.target.value)}>
               <option value="">All {nodes.length} nodes</option>
               {nodes.map((node) => <option key={node}>{node}</option>)}
             </select>
           )
-          : <span className="quiet">{nodes[0] ?? "waiting for figures"}</span>}
+          : <span className="quiet">{isOnline ? nodes[0] ?? "waiting for figures" : "stopped while offline"}</span>}
       </div>
       <dl>{MEASURES.map((measure) => <Tile key={measure.key} measure={measure} values={minute.map((figures) => figures[measure.key])} />)}</dl>
       <p className="scale" aria-hidden="true"><span>1 min ago</span><span>now</span></p>
