@@ -91,7 +91,7 @@ export function Cursors({ room: name, user, stage }: { room: string; user: strin
 }
 
 /** Near the right or lower edge the name stands on the other side of the pointer. */
-const edgeOf = (x: number, y: number): string => `${x > 0.75 ? "right" : ""} ${y > 0.9 ? "bottom" : ""}`.trim();
+const edgeOf = (x: number, y: number): string => `${x > 0.6 ? "right" : ""} ${y > 0.9 ? "bottom" : ""}`.trim();
 
 const part = (at: number, size: number): number => Math.round((at / (size || 1)) * 10_000) / 10_000;
 

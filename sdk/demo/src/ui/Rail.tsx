@@ -10,6 +10,9 @@ import { Field } from "./Field";
 /** People who are named; of more only the number is told. */
 const NAMED = 40;
 
+/** `person-2` before `person-10`. */
+const BY_NAME = new Intl.Collator("en", { numeric: true });
+
 interface RailProps {
   readonly user: string;
   readonly room: string;
@@ -62,7 +65,7 @@ function People({ room, user }: { room: string; user: string }) {
   const { members, status } = useChat(room);
   const client = useClient();
   const { users } = chatRoom(client, room);
-  const named = [...members.values()].sort((left, right) => order(left, user) - order(right, user) || left.user.localeCompare(right.user));
+  const named = [...members.values()].sort((left, right) => order(left, user) - order(right, user) || BY_NAME.compare(left.user, right.user));
   const more = (users ?? named.length) - Math.min(named.length, NAMED);
   // Without a connection the list is gone, and a number alone would be an old one.
   const isKnown = status === "joined";
