@@ -17,7 +17,7 @@ vi.mock("ws", () => ({
 }));
 // Another test makes a module of a block for the browser.
 const RUN = ["ts", "ts more", "js sdk"];
-const PAGES = ["sdk.md", "testing.md", "coming-from.md"];
+const PAGES = ["sdk.md", "testing.md", "coming-from.md", "quickstart.md"];
 const all = (...kinds: string[]) => PAGES.flatMap((name) => blocks(name, ...kinds));
 
 interface Scene {
@@ -135,6 +135,7 @@ const SCENES: Record<string, Scene> = {
     },
     shown: ["created 7", "here: 1"],
   },
+  "A page": { shown: ["alice { text: 'hello' }"] },
 };
 
 const pause = () => new Promise((resolve) => setTimeout(resolve, 30));
