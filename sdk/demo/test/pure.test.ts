@@ -125,6 +125,11 @@ describe("the indicator", () => {
   it("does not take left out values of a state room for a loss", () => {
     const conflated = { name: "gap", room: "board:nodes", from: 3, to: 5, conflated: true } as const;
     expect(indicatorText(after({ name: "connected" }, conflated), 0)).toBe("connected");
+    const back = [reconnecting, { name: "reconnected" }, conflated, { name: "reset", room: "board:nodes", lost: 0 }] as const;
+    expect(indicatorText(after(...back), 0)).toBe("resuming");
+    expect(indicatorText(after(...back, { name: "answered" }), 1000)).toBe("connected · resumed");
+    const gap = { name: "gap", room: "demo:lobby", from: 3, to: 5 } as const;
+    expect(indicatorText(after(...back, gap, { name: "answered" }), 1000)).toBe("connected · gap");
   });
 });
 

@@ -52,7 +52,7 @@ export function App({ settings, sessions }: { settings: Settings; sessions: Sess
             onRoom={enter}
             onName={rename}
           />
-          <Chat key={room} room={room} user={session.user} outbox={session.outbox} connection={connection} onReset={onReset} />
+          <Chat key={room} room={room} user={session.user} outbox={session.outbox} connection={connection} onReset={onReset} onAnswered={sessions.answered} />
           <div className="live">
             <Dashboard />
             <Notifications settings={settings} user={session.user} />
