@@ -63,13 +63,14 @@ function token({ secret, user, rooms }, seconds) {
 
 /** What a page's WebSockets were told. */
 function listen(socket, sockets) {
-  const known = { node: "", types: {}, isOpen: true };
+  const known = { node: "", types: {}, holes: [], isOpen: true };
   sockets.push(known);
   socket.on("close", () => (known.isOpen = false));
   socket.on("framereceived", ({ payload }) => {
     const type = /^\{"type":"(\w+)"/.exec(payload)?.[1] ?? "other";
     known.types[type] = (known.types[type] ?? 0) + 1;
     if (type === "connected") known.node = JSON.parse(payload).node;
+    if (type === "gap" || type === "reset") known.holes.push(JSON.parse(payload));
   });
 }
 
@@ -113,6 +114,13 @@ const commands = {
     });
     return { ...shown, errors, sockets, asked };
   },
+
+  /** The last message's number: a look that costs the page next to nothing. */
+  newest: ({ name }) =>
+    people.get(name).page.evaluate(() => {
+      const last = [...document.querySelectorAll("[data-testid=message]")].at(-1);
+      return Number(last?.dataset.seq ?? globalThis.bare?.rows.at(-1)?.[0] ?? 0);
+    }),
 
   /** What comes is recorded anew. */
   async forget({ name }) {

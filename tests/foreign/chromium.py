@@ -155,6 +155,11 @@ class Look:
         """The node that the page is on."""
         return next((socket["node"] for socket in reversed(self.sockets) if socket["isOpen"]), None)
 
+    @property
+    def holes(self):
+        """The `gap` and `reset` frames that it got."""
+        return [hole for socket in self.sockets for hole in socket["holes"]]
+
     def frames(self, type):
         return sum(socket["types"].get(type, 0) for socket in self.sockets)
 
@@ -174,7 +179,7 @@ class Page:
                 while not holds(look := await self.look()):
                     await asyncio.sleep(0.05)
         except TimeoutError:
-            told = look and (look.status, look.state, look.statuses[-8:], look.events[-8:], look.queue, look.rows[-2:])
+            told = look and (look.status, look.state, look.statuses[-8:], look.events[-8:], look.queue, look.rows[-2:], look.holes)
             raise AssertionError(f"not within {seconds} s: {what}; last: {told}") from None
         return look
 

@@ -105,9 +105,25 @@ async def cluster(place, names="abc", settings=(), configuration=""):
         for name in names:
             node = Node(place, name, *common)
             node.name = name
-            nodes.append(await stack.enter_async_context(node))
+            await node.start()
+            stack.push_async_exit(Leaving(node))
+            nodes.append(node)
         port = await stack.enter_async_context(nginx(place, [node.port for node in nodes], folder))
         yield Cluster(place, redis, key, nodes, port)
+
+
+class Leaving:
+    """Stops a node at the end of a test. One that a failed test has killed has ended already."""
+
+    def __init__(self, node):
+        self.node = node
+
+    async def __aenter__(self):
+        return self.node
+
+    async def __aexit__(self, failure, *_):
+        if not (failure and self.node.ended()):
+            await self.node.stop()
 
 
 @contextlib.asynccontextmanager
