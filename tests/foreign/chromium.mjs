@@ -11,8 +11,10 @@ import { createInterface } from "node:readline";
 const [executablePath, work] = process.argv.slice(2);
 const { chromium } = createRequire(join(work, "npm/package.json"))("playwright-core");
 const ANSWER = 20_000; // ms until the page must have loaded, or let itself be used
-// What Chromium itself says where it finds no server; a page cannot keep it from that.
-const NETWORK = /^WebSocket connection to '\S+' failed|^Failed to load resource: (net::ERR_|the server responded with a status of (401|503|504))/;
+// What Chromium itself says where it finds no server, or no WebSocket behind the client's plain question
+// why (`/ws?…`): a page cannot keep it from that.
+const isOfNetwork = ({ text, url }) =>
+  /^WebSocket connection to '\S+' failed|^Failed to load resource: net::ERR_/.test(text) || (text.startsWith("Failed to load resource") && url.includes("/ws?"));
 
 const browser = await chromium.launch({
   executablePath,
@@ -84,7 +86,7 @@ const commands = {
     people.set(name, person);
     page.on("pageerror", (error) => person.errors.push(String(error)));
     page.on("console", (message) => {
-      if (message.type() === "error" && !NETWORK.test(message.text())) person.errors.push(message.text());
+      if (message.type() === "error" && !isOfNetwork({ text: message.text(), url: message.location().url })) person.errors.push(message.text());
     });
     page.on("websocket", (socket) => listen(socket, person.sockets));
     await page.addInitScript(watch, isFlooded);

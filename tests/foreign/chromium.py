@@ -179,7 +179,7 @@ class Page:
                 while not holds(look := await self.look()):
                     await asyncio.sleep(0.05)
         except TimeoutError:
-            told = look and (look.status, look.state, look.statuses[-8:], look.events[-8:], look.queue, look.rows[-2:], look.holes)
+            told = look and (look.status, look.state, look.statuses[-8:], look.events[-8:], look.queue, look.rows[-2:], look.sockets)
             raise AssertionError(f"not within {seconds} s: {what}; last: {told}") from None
         return look
 

@@ -223,7 +223,7 @@ class Way:
     """The network between a page and nginx: bytes both ways, until it goes dark or is cut."""
 
     def __init__(self, target):
-        self.target, self.pairs = target, set()
+        self.target, self.pairs, self.is_broken = target, set(), False
         self.light = asyncio.Event()
         self.light.set()
 
@@ -232,13 +232,18 @@ class Way:
         self.light.clear()
 
     def cut(self):
-        """Ends every connection without a word."""
+        """Ends every connection without a word, and new ones at once."""
+        self.is_broken = True
+        self.end()
+
+    def end(self):
         for writer in [writer for pair in self.pairs for writer in pair]:
             writer.transport.abort()
 
     def heal(self):
         """New connections pass; those that were in the dark are gone."""
-        self.cut()
+        self.end()
+        self.is_broken = False
         self.light.set()
 
     async def __call__(self, reader, writer):
@@ -246,6 +251,8 @@ class Way:
         self.pairs.add(pair)
         try:
             await self.light.wait()
+            if self.is_broken:
+                raise ConnectionResetError
             there, back = await asyncio.open_connection("127.0.0.1", self.target)
             self.pairs.remove(pair)
             self.pairs.add(pair := (writer, back))
@@ -273,5 +280,5 @@ async def way(target):
         yield to
     finally:
         server.close()
-        to.light.set()
         to.cut()
+        to.light.set()
