@@ -32,7 +32,7 @@ function watch(isFlooded) {
   const find = (id, inside = document) => [...inside.querySelectorAll(`[data-testid=${id}]`)];
   const label = (row) => /\[[^\]]+\]/.exec(row.textContent)?.[0] ?? row.textContent;
   record.rows = () => find("message").map((row) => [Number(row.dataset.seq), label(row)]);
-  const complain = (what) => record.wrong.length < 20 && record.wrong.push(what);
+  const complain = (what) => record.wrong.includes(what) || record.wrong.push(what);
   const look = () => {
     const status = find("status")[0]?.textContent.trim();
     if (status && status !== record.statuses.at(-1)) record.statuses.push(status);

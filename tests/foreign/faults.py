@@ -90,7 +90,7 @@ def call(port, key, method, path, body, headers={}):
 
 
 @contextlib.asynccontextmanager
-async def cluster(place, names="abc", settings=(), configuration=""):
+async def cluster(place, names="abc", settings=(), configuration="", kept=KEPT):
     async with contextlib.AsyncExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         redis = Redis(place, folder)
@@ -98,7 +98,7 @@ async def cluster(place, names="abc", settings=(), configuration=""):
         stack.push_async_exit(lambda *gone: redis.running.__aexit__(*gone))
         key, table = (await succeeds(place, place.roomcast, "api-key", "tests", "--scopes", "publish read")).split("\n", 1)
         file = place.logs / "roomcast.toml"
-        file.write_text(f'[namespaces.demo]\npresence = "events"\nreceipts = true\nhistory_size = {KEPT}\n{configuration}{table}')
+        file.write_text(f'[namespaces.demo]\npresence = "events"\nreceipts = true\nhistory_size = {kept}\n{configuration}{table}')
         common = ["--config", file, "--redis-url", redis.url, "--set", "http.demo=on", "--set", f"http.demo_key={key}"]
         common += ["--set", f"heartbeat.interval={HEARTBEAT}s", *settings]
         nodes = []

@@ -157,6 +157,34 @@ async def test_page_goes_offline(place):
         told(looks[bob])
 
 
+async def test_page_tells_of_a_gap(place):
+    """What the room no longer keeps is named, and nothing else is missing."""
+    settings = ["--set", "namespaces.demo.repair_window=16"]
+    async with cluster(place, "ab", settings, kept=20) as nodes, chromium(place) as browser, way(nodes.port) as network:
+        alice, carol = await browser.demo(network.url, ROOM, "alice"), await browser.bare(nodes.url, ROOM, "carol")
+        await carol.until(lambda look: look.start > 0, "carol has joined")
+        async with publishing(nodes, ROOM) as publisher:
+            await publisher.more()
+            await alice.forget()
+            node = nodes.of(await alice.look())
+            network.cut()
+            await alice.until(lambda look: "reconnecting" in look.status, "she is cut off", 5)
+            # What a node has in its memory reaches further back than the history.
+            await node.stop()
+            await publisher.more(100)
+            await node.start()
+            network.heal()
+            await alice.until(lambda look: "gap" in look.status, "she is told")
+            await publisher.more()
+        rows = publisher.rows
+        look = await alice.until(lambda look: look.rows[-1] == rows[-1], "she has the last message")
+        told(look, "reconnecting", "gap")
+        (gap,) = [hole for hole in look.holes if hole["room"] == ROOM]
+        assert look.rows == [row for row in rows if not gap["from"] <= row[0] <= gap["to"]], gap
+        assert look.wrong == [f"{gap['to'] + 1} is shown after {gap['from'] - 1}"] and not look.errors, (look.wrong, look.errors)
+        assert (look := await carol.look()).rows == rows and "gap" not in look.events, look.events
+
+
 async def test_page_renews_its_token(place):
     """Tokens of a few seconds: renewed early; missing for a while; and no good any more."""
     secret = secrets.token_hex(32)
