@@ -27,15 +27,17 @@ class Redis:
         self.port, self.log = free_port(), place.logs / "redis.log"
         self.command = ["redis-server", "--port", self.port, "--bind", "127.0.0.1", "--dir", folder]
         self.command += ["--save", "", "--appendonly", "yes", "--appendfsync", "always"]
-        self.url = f"redis://127.0.0.1:{self.port}"
+        self.url, self.kept = f"redis://127.0.0.1:{self.port}", f"{folder}/appendonlydir"
 
     async def start(self):
         self.running = program(self.command, self.log)
         self.process = await self.running.__aenter__()
         await until(lambda: pongs(self.port), "redis-server does not answer")
 
-    async def kill(self):
+    async def kill(self, is_emptied=False):
         await killed(self)
+        if is_emptied:
+            shutil.rmtree(self.kept)
 
     def signal(self, number):
         os.kill(self.process.pid, number)
@@ -46,6 +48,8 @@ async def killed(server):
     os.kill(server.process.pid, signal.SIGKILL)
     await server.process.wait()
     await server.running.__aexit__(None, None, None)
+    # Should the test fail before it starts again, nothing is left to end.
+    server.running = contextlib.AsyncExitStack()
 
 
 class Cluster:
@@ -152,15 +156,15 @@ async def nginx(place, ports, folder):
 class Publisher:
     """Publishes numbered messages in order, each until it is acknowledged, under one key."""
 
-    def __init__(self, cluster, room, pause=0.05):
-        self.cluster, self.room, self.pause = cluster, room, pause
+    def __init__(self, cluster, room, name="", pause=0.05):
+        self.cluster, self.room, self.name, self.pause = cluster, room, name, pause
         self.rows, self.epochs, self.refused, self.is_over = [], set(), set(), False
 
     async def run(self):
         loop = asyncio.get_running_loop()
         due = loop.time()
         while not self.is_over:
-            text = f"[{len(self.rows) + 1}]"
+            text = f"[{self.name}{len(self.rows) + 1}]"
             while not await self.publish(text):
                 await asyncio.sleep(0.1)
             due = max(due + self.pause, loop.time())
@@ -173,7 +177,7 @@ class Publisher:
 
     async def publish(self, text):
         path = f"/v1/rooms/{quote(self.room, safe='')}/messages"
-        key = {"Idempotency-Key": f"number-{len(self.rows) + 1}"}
+        key = {"Idempotency-Key": f"{self.name}-{len(self.rows) + 1}"}
         code, answer = await asyncio.to_thread(
             call, self.cluster.port, self.cluster.key, "POST", path, {"data": {"text": text}, "user": "publisher"}, key
         )
@@ -190,10 +194,12 @@ class Publisher:
         wanted = len(self.rows) + count
         try:
             async with asyncio.timeout(START):
-                while len(self.rows) < wanted:
+                while len(self.rows) < wanted and not self.task.done():
                     await asyncio.sleep(0.05)
         except TimeoutError:
             raise AssertionError(f"{len(self.rows)} of {wanted} messages were taken; refused: {self.refused}") from None
+        if self.task.done():
+            self.task.result()
 
 
 @contextlib.asynccontextmanager
@@ -203,6 +209,7 @@ async def publishing(cluster, room, **options):
     try:
         yield publisher
     finally:
+        # A failure of its own is the reason of whatever else went wrong.
         await publisher.end()
 
 

@@ -115,6 +115,30 @@ async def test_page_waits_for_redis(place):
         assert [(hole["type"], hole["lost"]) for hole in holes] == [("reset", 0)], holes
 
 
+async def test_page_tells_what_redis_lost(place):
+    """Redis comes back empty: the room begins again, that is told, and of the new numbering nothing is missing."""
+    async with people(place) as (nodes, alice, bob, carol):
+        async with publishing(nodes, ROOM) as publisher:
+            await publisher.more()
+        old = publisher.rows
+        for page in (alice, bob):
+            await page.until(lambda look: look.rows == old, f"{page.name} shows them")
+            await page.forget()
+        await nodes.redis.kill(is_emptied=True)
+        said = [await alice.say(), await bob.say()]
+        await nodes.redis.start()
+        async with publishing(nodes, ROOM, name="again-") as publisher:
+            await publisher.more()
+            await asyncio.gather(*(page.until(lambda look: look.queue == 0, "what waited is sent") for page in (alice, bob)))
+        rows = await nodes.messages(ROOM)
+        assert [row for row in rows if row[1] not in said] == publisher.rows and {text for _, text in rows} >= set(said), rows
+        assert [seq for seq, _ in rows] == list(range(1, len(publisher.rows) + 3)), "the room has holes"
+        for page in (alice, bob):
+            look = await page.until(lambda look: look.rows == old + rows, f"{page.name} shows old and new")
+            told(look, "gap")
+            assert look.wrong == [f"1 is shown after {old[-1][0]}"] and not look.errors, (look.wrong, look.errors)
+
+
 async def waits(page):
     await page.say()
     for _ in range(8):
