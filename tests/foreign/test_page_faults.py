@@ -56,7 +56,7 @@ async def test_page_survives_a_killed_node(place):
             node = nodes.of(await page.look())
             await killed(node)
             await page.say()
-            await page.until(lambda look: any("reconnecting" in said for said in look.statuses), "it says that it is cut off", 5)
+            await page.until(lambda look: any("reconnecting" in said for said in look.statuses), "it says that it is cut off", 10)
             await page.say()
             await page.until(lambda look: "resumed" in look.status, "it says that it is back", 15)
             await publisher.more()
@@ -192,7 +192,7 @@ async def test_page_tells_of_a_gap(place):
             await alice.forget()
             node = nodes.of(await alice.look())
             network.cut()
-            await alice.until(lambda look: "reconnecting" in look.status, "she is cut off", 5)
+            await alice.until(lambda look: "reconnecting" in look.status, "she is cut off", 10)
             # What a node has in its memory reaches further back than the history.
             await node.stop()
             await publisher.more(100)
