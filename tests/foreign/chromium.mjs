@@ -77,7 +77,7 @@ function listen(socket, sockets) {
 }
 
 const commands = {
-  /** Opens the demo at an address, or the bare page, whose `lives` are the seconds that each token lives. */
+  /** Opens the demo, or the bare page, whose tokens live so many seconds one after the other; `none` is when it gets none. */
   async open({ name, url, tokens, isFlooded = false }) {
     const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
     context.setDefaultTimeout(ANSWER);
@@ -91,10 +91,12 @@ const commands = {
     page.on("websocket", (socket) => listen(socket, person.sockets));
     await page.addInitScript(watch, isFlooded);
     if (tokens) {
+      const { lives, none = [0, 0] } = tokens;
+      const began = performance.now();
       await page.exposeFunction("giveToken", () => {
-        const life = tokens.lives[Math.min(person.asked++, tokens.lives.length - 1)];
-        if (life === null) throw new Error("no token just now");
-        return token(tokens, life);
+        const second = (performance.now() - began) / 1000;
+        if (second > none[0] && second < none[1]) throw new Error("no token just now");
+        return token(tokens, lives[Math.min(person.asked++, lives.length - 1)]);
       });
     }
     await page.goto(url);

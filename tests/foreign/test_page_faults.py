@@ -68,25 +68,26 @@ async def test_page_survives_a_killed_node(place):
 
 async def test_page_moves_from_a_draining_node(place):
     """A planned move is none of a reader's business: the indicator says `connected` all the time."""
-    settings = ["--set", "drain.total=6s", "--set", "drain.pause=1s"]
+    settings = ["--set", "drain.total=12s", "--set", "drain.pause=1s"]
     async with people(place, settings=settings) as (nodes, alice, bob, carol), publishing(nodes, ROOM) as publisher:
         await publisher.more()
         for page in (alice, bob):
             await page.forget()
-            node = nodes.of(before := await page.look())
-            drained = asyncio.create_task(node.stop())
-            while not drained.done():
-                await page.say()
-                await asyncio.sleep(0.5)
-            await drained
-            look = await page.look()
-            assert look.frames("reconnect") == before.frames("reconnect") + 1, "the node did not ask it to move"
-            assert look.node != before.node and len(look.sockets) == len(before.sockets) + 1, look.sockets
-            told(look)
-            await node.start()
+        node = nodes.of(before := await alice.look())
+        drained = asyncio.create_task(node.stop())
+        while not drained.done():
+            await asyncio.gather(alice.say(), bob.say())
+            await asyncio.sleep(0.5)
+        await drained
+        await node.start()
         await publisher.more()
         await publisher.end()
-        await judge(nodes, publisher, alice, bob, carol)
+        looks = await judge(nodes, publisher, alice, bob, carol)
+        look = looks[alice]
+        assert look.frames("reconnect") == before.frames("reconnect") + 1, "the node did not ask it to move"
+        assert look.node != before.node and len(look.sockets) == len(before.sockets) + 1, look.sockets
+        for page in (alice, bob):
+            told(looks[page])
 
 
 async def test_page_waits_for_redis(place):
@@ -212,15 +213,16 @@ async def test_page_tells_of_a_gap(place):
 async def test_page_renews_its_token(place):
     """Tokens of a few seconds: renewed early; missing for a while; and no good any more."""
     secret = secrets.token_hex(32)
-    configuration = f'[auth]\nhs_secret = "{secret}"\nleeway = "0ms"\n'
+    configuration = f'[auth]\nhs_secret = "{secret}"\nleeway = "2s"\n'
     async with cluster(place, configuration=configuration) as nodes, chromium(place) as browser:
 
-        async def page(user, *lives):
+        async def page(user, *lives, **more):
             rooms = {"demo:*": ["join", "publish", "history"]}
-            return await browser.bare(nodes.url, ROOM, user, tokens={"secret": secret, "user": user, "rooms": rooms, "lives": lives})
+            tokens = {"secret": secret, "user": user, "rooms": rooms, "lives": lives, **more}
+            return await browser.bare(nodes.url, ROOM, user, tokens=tokens)
 
         async with publishing(nodes, ROOM) as publisher:
-            early, late = await page("early", 6), await page("late", 5, None, None, None, 60)
+            early, late = await page("early", 6), await page("late", 5, 60, none=(2, 12))
             never, no_more = await page("never", -5), await page("no-more", 5, -5)
             for each in (early, late):
                 await each.until(lambda look: look.start > 0, f"{each.name} has joined")
