@@ -28,8 +28,8 @@ const people = new Map();
 
 /** Runs in a page before its own scripts: records what the demo shows, and what it never may show. */
 function watch(isFlooded) {
-  const record = (globalThis.record = { statuses: [], wrong: [], seen: 0, longTasks: [], longestPause: 0 });
-  const find = (id, inside = document) => [...inside.querySelectorAll(`[data-testid=${id}]`)];
+  const record = (globalThis.record = { statuses: [], wrong: [], longTasks: [], longestPause: 0 });
+  const find = (id) => [...document.querySelectorAll(`[data-testid=${id}]`)];
   const label = (row) => /\[[^\]]+\]/.exec(row.textContent)?.[0] ?? row.textContent;
   record.rows = () => find("message").map((row) => [Number(row.dataset.seq), label(row)]);
   const complain = (what) => record.wrong.includes(what) || record.wrong.push(what);
@@ -37,9 +37,9 @@ function watch(isFlooded) {
     const status = find("status")[0]?.textContent.trim();
     if (status && status !== record.statuses.at(-1)) record.statuses.push(status);
     const rows = record.rows();
-    const at = rows.findIndex(([seq], index) => index > 0 && seq !== rows[index - 1][0] + 1);
-    if (at > 0) complain(`${rows[at][0]} is shown after ${rows[at - 1][0]}`);
-    record.seen = Math.max(record.seen, rows.at(-1)?.[0] ?? 0);
+    for (const [at, [seq]] of rows.entries()) {
+      if (at > 0 && seq !== rows[at - 1][0] + 1) complain(`${seq} is shown after ${rows[at - 1][0]}`);
+    }
     // An own message is a row of the room or one on its way, never both.
     const labels = [...(find("messages")[0]?.querySelectorAll("li") ?? [])].map(label).filter((text) => text[0] === "[");
     if (new Set(labels).size < labels.length) complain(`twice at once: ${labels.filter((text, index) => labels.indexOf(text) < index)}`);

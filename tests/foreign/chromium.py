@@ -136,7 +136,6 @@ class Look:
     rows: list
     statuses: list
     wrong: list
-    seen: int
     longTasks: list
     longestPause: float
     status: str
