@@ -38,8 +38,9 @@ fmt: ## Format the Rust code
 bench: ## Load a node beside the least a server can do (`loadtest --help` has more)
 	cargo build --release --locked --bins && "$${CARGO_TARGET_DIR:-target}/release/loadtest" fanout
 
-docs: ## Build the Rust documentation into target/doc
+docs: setup ## Build the reference: of the crates in target/doc, of the SDK in sdk/typescript/reference
 	cargo doc --workspace --no-deps --locked
+	npm run --silent --prefix sdk/typescript reference
 
 deny: ## Check licences, sources and banned crates, with cargo-deny
 	@scripts/deny.sh

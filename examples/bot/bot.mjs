@@ -2,7 +2,6 @@
 // into a state room. It resumes where it was, after a lost connection and after its own end.
 //
 //   ROOMCAST_URL=ws://127.0.0.1:8080/ws ROOM=demo:lobby COUNTS=board:words node bot.mjs
-import { setTimeout as pause } from "node:timers/promises";
 import { Client } from "@roomcast/client";
 import { WebSocket } from "ws";
 
@@ -18,8 +17,6 @@ client.on("resumed", () => console.log("resumed"));
 // the bot in between, it counts no message twice.
 const counts = client.room(COUNTS);
 await counts.join();
-// The room's values come after the join, and its position with the last of them.
-while (!counts.position) await pause(20);
 const latest = [...counts.state.values()].sort((one, other) => one.seq - other.seq).at(-1)?.data;
 const totals = new Map([...counts.state].map(([key, { data }]) => [key, data]));
 
@@ -33,17 +30,18 @@ process.once("SIGTERM", () => {
   setTimeout(() => client.close(), END).unref();
 });
 
-// Not awaited: the loop must be there for the first message.
-room.join().then(() => console.log(`in ${ROOM}`), (error) => {
-  console.error(`not joined: ${error.code}`);
+// Not awaited: the loop must be there for the first message. It throws what the join is refused with.
+room.join().then(() => console.log(`in ${ROOM}`), (error) => console.error(`not joined: ${error.code}`));
+try {
+  for await (const message of room) {
+    if (message.user === USER_NAME) continue;
+    const text = String(message.data?.text ?? message.data);
+    await answer(message, text);
+    await count(message, text);
+  }
+} catch (error) {
+  console.error(`ended: ${error.code ?? error}`);
   process.exitCode = 1;
-  void client.close();
-});
-for await (const message of room) {
-  if (message.user === USER_NAME) continue;
-  const text = String(message.data?.text ?? message.data);
-  await answer(message, text);
-  await count(message, text);
 }
 await client.close();
 console.log("ended");

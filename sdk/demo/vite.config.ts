@@ -36,5 +36,6 @@ export default defineConfig({
     },
   },
   server: { host: "127.0.0.1", proxy: { "/ws": { target: node, ws: true }, "/v1": { target: node } } },
-  test: { environment: "happy-dom", maxWorkers: 2, include: ["test/**/*.test.{ts,tsx}"] },
+  // Whole pages are drawn: on a busy machine that takes longer than the 5 s of a test by default.
+  test: { environment: "happy-dom", maxWorkers: 2, testTimeout: 30_000, include: ["test/**/*.test.{ts,tsx}"] },
 });

@@ -12,7 +12,7 @@ function textOf(data: unknown): string {
 const toEnd = (log: HTMLElement | null) => log?.scrollTo(0, log.scrollHeight);
 
 export function Chat({ name }: { name: string }) {
-  const { messages, members, status, publish } = useRoom(name, { history: 50, presence: true, keep: 500 });
+  const { messages, members, gap, status, publish } = useRoom(name, { history: 50, presence: true, keep: 500 });
   const [text, setText] = useState("");
   const [problem, setProblem] = useState("");
 
@@ -38,6 +38,7 @@ export function Chat({ name }: { name: string }) {
         <ol>
           {messages.map(({ epoch, seq, user, data }) => (
             <li key={`${epoch}-${seq}`}>
+              {gap?.epoch === epoch && gap.to + 1 === seq && <p>Messages are missing here.</p>}
               {user ?? "somebody"}: {textOf(data)}
             </li>
           ))}

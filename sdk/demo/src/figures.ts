@@ -128,5 +128,5 @@ export function sketch({ warning, critical }: Measure, values: readonly (number 
     value === null ? [] : [{ x: (width - (values.length - 1 - at) * step).toFixed(1), y: y(value) }]);
   const line = places.map((place) => `${place.x},${place.y}`).join(" ");
   const area = places.length > 1 ? `${places[0]?.x},${height} ${line} ${width},${height}` : "";
-  return { line, area, limits: [warning, critical].filter((limit) => limit !== undefined && limit <= top).map((limit) => Number(y(limit ?? 0))) };
+  return { line, area, limits: [warning, critical].filter((limit) => limit !== undefined && limit > bottom && limit < top).map((limit) => Number(y(limit ?? 0))) };
 }

@@ -9,7 +9,7 @@ const ANIMALS = ["badger", "beaver", "crane", "dolphin", "falcon", "finch", "fox
 /** The node's bound of a name, in bytes of UTF-8. */
 const NAME_BYTES = 128;
 /** How many colours of avatars the style sheet has. */
-const TINTS = 8;
+const TINTS = 12;
 
 const pick = (words: readonly string[], random: () => number): string =>
   words[Math.floor(random() * words.length)] ?? "otter";
@@ -44,7 +44,8 @@ export function initials(name: string): string {
 
 /** Which of the avatar colours a name has: the same on every screen. */
 export function tint(name: string): number {
-  let hash = 7;
-  for (const letter of name) hash = (hash * 31 + (letter.codePointAt(0) ?? 0)) % 65_521;
-  return hash % TINTS;
+  let hash = 0x811c9dc5;
+  for (const letter of name) hash = Math.imul(hash ^ (letter.codePointAt(0) ?? 0), 0x01000193);
+  // The low bits alone would be alike for names that are.
+  return ((hash ^ (hash >>> 15)) >>> 0) % TINTS;
 }

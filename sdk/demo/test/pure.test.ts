@@ -5,6 +5,7 @@ import { MEASURES, extend, level, liveNodes, readFigures, series, sketch, spell,
 import type { Board } from "../src/figures";
 import { NOTE_TIME, indicatorText, nextIndicator, withoutOldNote } from "../src/indicator";
 import type { ConnectionEvent, Indicator } from "../src/indicator";
+import { linked } from "../src/links";
 import { initials, madeUpName, tint, toName, toRoomName } from "../src/names";
 import { notifyCommand, readSettings } from "../src/settings";
 import { gapText, pendingOf, resetText, rowsOf } from "../src/timeline";
@@ -27,6 +28,19 @@ describe("names", () => {
     expect(toName(madeUpName())).not.toBe("");
     expect(tint("ann")).toBe(tint("ann"));
     expect([initials("amber-otter-12"), initials("bob"), initials("李雷"), initials("!")]).toEqual(["AO", "B", "李", "?"]);
+  });
+});
+
+describe("links", () => {
+  const links = (text: string) => linked(text).flatMap((piece) => (typeof piece === "string" ? [] : [piece.href]));
+  it("finds addresses, without what ends the sentence", () => {
+    expect(links("see https://a.example/x?y=1#z, (http://b.example/), or HTTPS://C.example.")).toEqual(
+      ["https://a.example/x?y=1#z", "http://b.example/", "HTTPS://C.example"]);
+  });
+  it("makes links of nothing else, and loses nothing", () => {
+    for (const text of ["javascript:alert(1)", "data:text/html,x", "https://", "//a.example", "<b>https:</b>", ""]) expect(links(text)).toEqual([]);
+    const text = "a https://a.example b\nhttps://b.example";
+    expect(linked(text).map((piece) => (typeof piece === "string" ? piece : piece.href)).join("")).toBe(text);
   });
 });
 
@@ -100,7 +114,8 @@ describe("figures", () => {
     expect(sketch(measure("users"), [0, null, 10], 59, 11)).toEqual({ line: "57.0,11.0 59.0,1.0", area: "57.0,11 57.0,11.0 59.0,1.0 59,11", limits: [] });
     expect(sketch(measure("cpu"), [30], 59, 10).limits).toEqual([]);
     expect(sketch(measure("cpu"), [36, 36], 59, 10).limits).toHaveLength(1);
-    expect(sketch(measure("cpu"), [95], 59, 10).limits).toHaveLength(2);
+    expect(sketch(measure("cpu"), [60, 95], 59, 10).limits).toHaveLength(2);
+    expect(sketch(measure("cpu"), [95], 59, 10).limits).toHaveLength(1);
     expect(sketch(measure("cpu"), [], 59, 10)).toEqual({ line: "", area: "", limits: [] });
   });
 });

@@ -5,7 +5,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { gzipSync } from "node:zlib";
 
-const BUDGETS = { index: 8192, msgpack: 6144, react: 1024, vue: 1024, svelte: 1024 };
+const BUDGETS = { index: 8192, msgpack: 6144, react: 1536, vue: 1536, svelte: 1536 };
 
 async function bundle(options) {
   const { outputFiles } = await build({

@@ -25,6 +25,8 @@ export interface Client {
   readonly state: ClientState;
   /** Publishes that are not acknowledged yet. */
   readonly queued: number;
+  /** The id that the node gave the present connection; undefined while there is none. */
+  readonly connection: string | undefined;
   /** Resolves when the node has taken the connection. */
   connect(): Promise<void>;
   /** Ends the client for good: everything that waits rejects with `closed`. */
@@ -35,6 +37,7 @@ export interface Client {
   on: On<ClientEvents>;
 }
 
+/** What `Client` is: a constructor that never throws. */
 export interface ClientConstructor {
   /** Opens nothing; the first `connect`, `join` or `publish` does. */
   new (url: string, options?: ClientOptions): Client;

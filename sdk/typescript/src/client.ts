@@ -8,12 +8,12 @@ import { json } from "./json.js";
 import type { Core } from "./core.js";
 import { makeOutbox } from "./outbox.js";
 import { makeRoom } from "./room.js";
-import { differ } from "./room-options.js";
 import { keepTokens } from "./tokens.js";
 import { openLink, type Link } from "./link.js";
+import { settle, waitIn, type Waiters } from "./waiters.js";
 import type { Client as ClientHandle, ClientConstructor } from "./api.js";
-import type { ErrorFrame, ServerFrame } from "./frames.js";
-import type { ClientEvents, ClientOptions, ClientState, SocketClass } from "./types.js";
+import type { RefreshedFrame, ServerFrame } from "./frames.js";
+import type { ClientEvents, ClientOptions, ClientState, Encoding, SocketClass } from "./types.js";
 
 function makeClient(address: string, options: ClientOptions = {}): ClientHandle {
   const { encoding = json, handshakeTimeout = 1e4 } = options;
@@ -21,15 +21,14 @@ function makeClient(address: string, options: ClientOptions = {}): ClientHandle 
   const emitter = makeEmitter<ClientEvents>();
   const emit = emitter._emit;
   const rooms = new Map<string, ReturnType<typeof makeRoom>>();
-  const waiters = new Set<(error?: RoomcastError) => void>();
+  const waiters: Waiters = new Set();
   let state: ClientState = "idle";
   let id = 0;
   // Why every call rejects.
   let end: RoomcastError | undefined;
   let hasConnected = false;
-  // After a reconnect until all rooms have answered.
+  // After a reconnect until all rooms have answered, or one has a hole.
   let isResuming = false;
-  let hasHole = false;
   let listening: AbortController | undefined;
 
   const setState = (next: ClientState) => {
@@ -37,6 +36,13 @@ function makeClient(address: string, options: ClientOptions = {}): ClientHandle 
     emit("change");
   };
   const nextId = () => ++id;
+  const encode: Encoding["encode"] = (frame) => {
+    try {
+      return encoding.encode(frame);
+    } catch (error) {
+      throw failure("bad_data", String(error));
+    }
+  };
   const socketClass = () => options.WebSocket ?? (globalThis.WebSocket as SocketClass | undefined);
   const isOn = (link: Link) => [...rooms.values()].every((room) => room._isOn(link));
 
@@ -51,11 +57,11 @@ function makeClient(address: string, options: ClientOptions = {}): ClientHandle 
     if (end) return;
     end = error;
     listening?.abort();
-    connector._close();
+    connector._end();
     setState("closed");
     outbox._end(error);
     rooms.forEach((room) => room._end(error));
-    waiters.forEach((settle) => settle(error));
+    settle(waiters, error);
     if (error.code != "closed") emit("failed", error);
   };
 
@@ -69,104 +75,96 @@ function makeClient(address: string, options: ClientOptions = {}): ClientHandle 
     listenTo(globalThis.document, "visibilitychange");
   };
 
-  const onError = (link: Link, frame: ErrorFrame) => {
-    if (outbox._refused(frame)) return;
-    rooms.forEach((room) => room._onError(link, frame));
-  };
-
   const tokens = keepTokens(
     options,
     async (token) => {
-      const answer = await core._ask({ type: "refresh", token }, undefined, connector._link);
-      return answer.type == "refreshed" ? answer.expires - answer.time : undefined;
+      const answer = await outbox._ask({ type: "refresh", token }, { _link: connector._link });
+      const { expires, time } = answer as RefreshedFrame;
+      return expires - time;
     },
     stop,
   );
-  const outbox = makeOutbox(options, () => {
+  const outbox = makeOutbox(options, encode, nextId, () => {
     flush();
     emit("change");
   });
 
   const owner: ConnectorOwner = {
-    _open: (address, token, onFrame, onEnd) =>
-      openLink(socketClass()!, address, token, encoding, handshakeTimeout, nextId, onFrame, onEnd),
-    _setState: setState,
-    _fail: stop,
-    _flush: flush,
-    _isOn: isOn,
-    _owes: outbox._owes,
-    _reconnecting(event) {
-      setState("reconnecting");
-      emit("reconnecting", event);
-    },
-    _address(tries) {
+    _open(tries, token, onFrame, onEnd) {
       const url = new URL(address, globalThis.location?.href);
       url.protocol = url.protocol.replace("http", "ws");
       url.searchParams.set("client", clientName);
       url.searchParams.set("tries", String(tries));
       if (options.user) url.searchParams.set("user", options.user);
-      return url.href;
+      return openLink(socketClass()!, url.href, token, encoding, handshakeTimeout, onFrame, onEnd);
+    },
+    _idle() {
+      setState("idle");
+      // What was called and has no answer yet goes on.
+      if (outbox._queued()) core._start();
+    },
+    _end: stop,
+    _isMoved: (to, from) => isOn(to) && !outbox._owes(from),
+    _reconnecting(event) {
+      setState("reconnecting");
+      emit("reconnecting", event);
     },
     _onFrame(link: Link, frame: ServerFrame) {
-      if (frame.type == "error") return onError(link, frame);
+      if (frame.type == "error") {
+        if (!outbox._refused(frame)) rooms.forEach((room) => room._onError(link, frame));
+        return;
+      }
       // The room hears of answers too, and first: who asked may look at it.
-      if ("room" in frame) rooms.get(frame.room)?._onFrame(link, frame);
-      if ("id" in frame && frame.id) outbox._answered(frame.id, frame);
+      const { room = "" } = frame as { room?: string };
+      rooms.get(room)?._onFrame(link, frame);
+      outbox._answered(frame);
     },
     _onLive(link, isMove) {
-      const event = hasConnected ? "reconnected" : "connected";
       if (!isMove) {
         isResuming = hasConnected;
-        hasHole = false;
         hasConnected = true;
         setState("connected");
       }
       rooms.forEach((room) => void room._enter(link));
       if (isMove) return;
-      flush();
-      emit(event);
-      waiters.forEach((settle) => settle());
-      waiters.clear();
+      emit(isResuming ? "reconnected" : "connected");
+      settle(waiters);
       core._answered();
     },
-    _onLost(link) {
+    _lost(link) {
       outbox._lost(link);
-      rooms.forEach((room) => room._onLost(link));
+      rooms.forEach((room) => room._lost(link));
+      flush();
     },
   };
   const connector = makeConnector(owner, tokens, options.backoff, handshakeTimeout);
 
   const core: Core = {
     _outbox: outbox,
-    _emitter: emitter,
     _nextId: nextId,
-    _error: () => end,
+    _encode: encode,
     _joinLink: () => [connector._next, connector._link].find((link) => link?._connected),
-    _holed() {
-      hasHole = true;
+    _holed(gap) {
+      isResuming = false;
+      if (gap) emit("gap", gap);
     },
     _answered() {
       const { _link } = connector;
       if (isResuming && _link && isOn(_link)) {
         isResuming = false;
-        if (!hasHole) emit("resumed");
+        emit("resumed");
       }
       flush();
     },
-    _start() {
-      if (end) return end;
-      if (!socketClass()) return failure("no_websocket");
+    _start(isOutside) {
+      if (end) throw end;
+      if (isOutside) throw failure("not_joined");
+      if (!socketClass()) throw failure("no_websocket");
       if (state == "idle") {
         listen();
         setState("connecting");
         void connector._dial();
       }
-      return;
-    },
-    _encode: encoding.encode,
-    _ask(frame, _member, _link) {
-      const id = (frame.id = nextId());
-      return new Promise((_done, _failed) => outbox._ask(id, { _data: encoding.encode(frame), _bytes: 0, _done, _failed, _member, _link }));
     },
   };
 
@@ -178,29 +176,28 @@ function makeClient(address: string, options: ClientOptions = {}): ClientHandle 
     get queued() {
       return outbox._queued();
     },
-    connect: () =>
-      new Promise((resolve, reject) => {
-        const settle = (error?: RoomcastError) => (error ? reject(error) : resolve());
-        const error = core._start();
-        if (error || state == "connected") settle(error);
-        else waiters.add(settle);
-      }),
+    get connection() {
+      return connector._link?._connected?.connection;
+    },
+    async connect() {
+      core._start();
+      if (state != "connected") await waitIn(waiters);
+    },
     async close() {
       stop(failure("closed"));
     },
     room(name, given) {
       const room = rooms.get(name) ?? makeRoom(core, name);
-      const before = room._options();
-      if (given && before && differ(before, given)) throw failure("room_options");
-      if (given && !before) room._adopt(given);
+      if (given) room._adopt(given);
       rooms.set(name, room);
+      if (end) room._end(end);
       return room;
     },
   };
 }
 
 /** A client of a node. A function in a class's clothes: what it makes keeps everything private. */
-export type Client = ClientHandle;
+export interface Client extends ClientHandle {}
 export const Client = function (url: string, options?: ClientOptions) {
   return makeClient(url, options);
 } as unknown as ClientConstructor;

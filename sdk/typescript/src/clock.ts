@@ -13,5 +13,7 @@ export const now = (): number => performance.now();
 
 export const later = (f: () => void, ms: number): Timer => setTimeout(f, Math.min(ms, Limit.TimerMs));
 
+export const sleep = (ms: number): Promise<void> => new Promise((resolve) => later(resolve, ms));
+
 /** Gives nothing, to put in the timer's place. */
 export const cancel = (timer: Timer | undefined): undefined => void clearTimeout(timer);

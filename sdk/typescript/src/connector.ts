@@ -8,7 +8,7 @@ import type { ServerFrame } from "./frames.js";
 import type { Link } from "./link.js";
 import { probe } from "./probe.js";
 import { isNoToken, type Tokens } from "./tokens.js";
-import type { ClientOptions, ClientState } from "./types.js";
+import type { ClientOptions } from "./types.js";
 
 const enum Time {
   SteadyMs = 5e3,
@@ -23,33 +23,30 @@ const enum Code {
 }
 // What the node says of these in its Close frame, should a proxy have taken the text away.
 const REASONS = ["banned", "disconnected", "replaced"];
-// Of RFC 6455, those that say that this client will not do.
-const FINAL_CODES = [1002, 1003, 1007, 1008, 1009];
+// Of RFC 6455 those that say that this client will not do; the node's own by ranges (3500 to 3999, 4500
+// to 4999), so that codes of later nodes tell too.
+const FINAL_CODES = /^(100[23789]|[34][5-9]..)$/;
 const FINAL_PROBLEMS = ["no_token", "bad_token", "bad_origin", "banned"];
 
 export interface ConnectorOwner {
-  _address(tries: number): string;
   /** Throws if the class of sockets does not take the address. */
   _open(
-    address: string,
+    tries: number,
     token: string | undefined,
     onFrame: (link: Link, frame: ServerFrame) => void,
     onEnd: (link: Link, code?: number, reason?: string) => void,
   ): Link;
-  _setState(state: ClientState): void;
+  /** The node has had enough of the silence: no other link is opened before the application's next call. */
+  _idle(): void;
   _reconnecting(event: { attempt: number; delayMs: number; code?: number | string }): void;
-  _fail(error: RoomcastError): void;
+  _end(error: RoomcastError): void;
   _onFrame(link: Link, frame: ServerFrame): void;
   /** The node has said `connected` on the link that counts, or on the one beside it. */
   _onLive(link: Link, isMove: boolean): void;
-  /** Nothing more comes on this link, nor is anything answered. */
-  _onLost(link: Link): void;
-  /** Something may be sent on the link that counts now. */
-  _flush(): void;
-  /** Whether every room is on this link. */
-  _isOn(link: Link): boolean;
-  /** Whether something asked on this link has no answer. */
-  _owes(link: Link | undefined): boolean;
+  /** Nothing more comes on this link, nor is anything answered. On the one that counts now, sending goes on. */
+  _lost(link: Link): void;
+  /** Whether every room is on the one link, and the other owes no answer. */
+  _isMoved(to: Link, from: Link): boolean;
 }
 
 export interface Connector {
@@ -61,7 +58,7 @@ export interface Connector {
   _dial(isMove?: boolean): Promise<void>;
   /** The page or the network is back: what looks open may be dead, and a long pause may end. */
   _wake(): void;
-  _close(): void;
+  _end(): void;
 }
 
 export function makeConnector(
@@ -79,6 +76,7 @@ export function makeConnector(
   let hasRenewed = false;
   // No attempt before this, whatever wakes the client.
   let notBefore = 0;
+  let due = 0;
   // What is under way: an attempt, or the question why one failed. Another takes its place.
   let dialing: object | undefined;
   let timer: Timer | undefined;
@@ -88,6 +86,7 @@ export function makeConnector(
 
   const dialAfter = (ms: number) => {
     cancel(timer);
+    due = now() + ms;
     timer = later(() => connector._dial(), ms);
   };
   const moveAfter = (ms: number) => {
@@ -106,11 +105,11 @@ export function makeConnector(
   };
 
   // Why no connection came of it.
-  const diagnose = async (url: string, token: string | undefined) => {
+  const diagnose = async ({ _url, _token }: Link) => {
     if (now() - probed < Time.ProbeMs) return retry();
     const mine = (dialing = {});
     probed = now();
-    const problem = await probe(url, token, handshakeTimeout);
+    const problem = await probe(_url, _token, handshakeTimeout);
     if (dialing != mine) return;
     if (!problem) return retry();
     const [status, code, detail, retryAfterMs] = problem;
@@ -121,7 +120,7 @@ export function makeConnector(
       probed = -Infinity;
       tokens._spent();
     } else if (hasExpired || status == 400 || FINAL_PROBLEMS.includes(code)) {
-      return owner._fail(failure(code || "bad_request", detail));
+      return owner._end(failure(code || "bad_request", detail));
     }
     retry(code || undefined, retryAfterMs);
   };
@@ -148,17 +147,16 @@ export function makeConnector(
     connector._link = connector._next;
     connector._next = undefined;
     old._drop();
-    owner._onLost(old);
-    if (connector._link?._connected) owner._flush();
+    owner._lost(old);
   };
 
   // Goes over to the link beside, once everything is there or no more time is.
   const settle = (isForced?: boolean) => {
     const { _link, _next } = connector;
-    if (_next?._connected && (isForced || (owner._isOn(_next) && !owner._owes(_link)))) goOver();
+    if (_next?._connected && (isForced || owner._isMoved(_next, _link!))) goOver();
   };
 
-  const onEnd = (link: Link, url: string, token: string | undefined, code?: number, reason = "") => {
+  const onEnd = (link: Link, code?: number, reason = "") => {
     if (link == connector._next && !link._connected) {
       connector._next = undefined;
       return moveAfter(nextPause());
@@ -168,18 +166,17 @@ export function makeConnector(
     if (connector._next) {
       // `replaced` is the doing of the move. What was to be one is the next attempt now.
       goOver();
-      if (connector._link?._connected) return;
-      tell(0, code);
+      if (!connector._link?._connected) tell(0, code);
       return;
     }
-    connector._close();
-    owner._onLost(link);
+    connector._end();
+    owner._lost(link);
     if (now() - since >= Time.SteadyMs && link._connected) failures = 0;
     if (code == Code.Expired) tokens._spent();
-    if (isFinal(code)) owner._fail(failure(REASONS[code - Code.Banned] || reason || "close_" + code));
-    else if (code == Code.Idle) owner._setState("idle");
-    else if (link._connected || (code && code > Code.NoCloseFrame)) retry(code);
-    else void diagnose(url, token);
+    if (FINAL_CODES.test(String(code))) owner._end(failure(REASONS[code! - Code.Banned] || reason || "close_" + code));
+    else if (code == Code.Idle) owner._idle();
+    else if (link._connected || code! > Code.NoCloseFrame) retry(code);
+    else void diagnose(link);
   };
 
   const connector: Connector = {
@@ -192,17 +189,14 @@ export function makeConnector(
         const token = await tokens._get();
         if (dialing != mine) return;
         hasToken = true;
-        const address = owner._address(++tries);
-        const link = owner._open(address, token, onFrame, (link, code, reason) =>
-          onEnd(link, address, token, code, reason),
-        );
+        const link = owner._open(++tries, token, onFrame, onEnd);
         // Private names are shortened: none may be put together at run time.
         if (isMove) connector._next = link;
         else connector._link = link;
       } catch (error) {
         if (dialing != mine) return;
-        if (isNoToken(error)) owner._fail(error);
-        else if (hasToken) owner._fail(failure("bad_url", String(error)));
+        if (isNoToken(error)) owner._end(error);
+        else if (hasToken) owner._end(failure("bad_url", String(error)));
         else if (isMove) moveAfter(nextPause());
         else retry();
       }
@@ -210,21 +204,17 @@ export function makeConnector(
     _wake() {
       connector._link?._test();
       // A whole office comes back online at once: not all in one moment.
-      if (timer) dialAfter(Math.max(notBefore - now(), 0) + pause(1, backoff));
+      const ms = Math.max(notBefore - now(), 0) + pause(1, backoff);
+      if (timer && now() + ms < due) dialAfter(ms);
     },
-    _close() {
+    _end() {
       cancel(moveTimer);
       timer = dialing = cancel(timer);
       connector._link?._drop();
       connector._next?._drop();
       connector._link = connector._next = undefined;
-      tokens._rest();
+      tokens._lost();
     },
   };
   return connector;
-}
-
-// By ranges, so that codes of later nodes tell too.
-function isFinal(code = 0): code is number {
-  return FINAL_CODES.includes(code) || (code >= 3500 && code < 4000) || (code >= 4500 && code < 5000);
 }

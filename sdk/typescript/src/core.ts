@@ -1,26 +1,33 @@
-// What rooms have of their client. Types only, so that rooms need not know it.
-import type { Emitter } from "./emitter.js";
+// What rooms have of their client, and the client of them. Types only, so that neither needs to know the other.
 import type { RoomcastError } from "./errors.js";
-import type { ClientFrame, ServerFrame } from "./frames.js";
+import type { ErrorFrame, ServerFrame } from "./frames.js";
 import type { Link } from "./link.js";
-import type { Item, Outbox } from "./outbox.js";
-import type { ClientEvents } from "./types.js";
+import type { Outbox } from "./outbox.js";
+import type { ClientEvents, Encoding, RoomOptions } from "./types.js";
 
 /** What a room needs of its client. */
 export interface Core {
   readonly _outbox: Outbox;
-  readonly _emitter: Emitter<ClientEvents>;
   _nextId(): number;
-  /** Opens a socket if there is none; why that cannot be. */
-  _start(): RoomcastError | undefined;
-  /** Why every call rejects. */
-  _error(): RoomcastError | undefined;
+  /** Throws `bad_data` where the application's values cannot be written. */
+  readonly _encode: Encoding["encode"];
+  /** Opens a socket if there is none; throws if that cannot be, or the call needs a membership. */
+  _start(isOutside?: boolean): void;
   /** The link on which rooms are to be joined. */
   _joinLink(): Link | undefined;
   /** A room has its answer, or needs none any more. */
   _answered(): void;
-  /** Something is missing in a room: not everything is resumed. */
-  _holed(): void;
-  _encode(frame: ClientFrame): string | Uint8Array<ArrayBuffer>;
-  _ask(frame: ClientFrame, member?: Item["_member"], link?: Link): Promise<ServerFrame>;
+  /** Something is missing in a room: not everything is resumed. A gap is told by the client too. */
+  _holed(gap?: ClientEvents["gap"]): void;
+}
+
+/** What the client has of a room beside what applications have. */
+export interface RoomInside {
+  _enter(on: Link | undefined): Promise<void>;
+  _lost(on: Link): void;
+  _adopt(given: RoomOptions): void;
+  _isOn(on: Link): boolean;
+  _end(error: RoomcastError): void;
+  _onError(on: Link, frame: ErrorFrame): void;
+  _onFrame(on: Link, frame: ServerFrame): void;
 }

@@ -30,6 +30,8 @@ export function makeCursor(position?: Position) {
   return {
     /** What to resume from. */
     _position: () => position,
+    /** Whether no part of a snapshot is to come. */
+    _isWhole: () => !snapshot,
 
     _joined(at: JoinedFrame) {
       if (at.state) expect(at, Snapshot.Announced);
@@ -65,7 +67,8 @@ export function makeCursor(position?: Position) {
 
     /** A part of a snapshot; whether it is the first. */
     _part(at: StateFrame): boolean {
-      const isFirst = snapshot != Snapshot.Begun || ahead?.seq != at.seq || ahead.epoch != at.epoch;
+      // Another snapshot is announced before it begins.
+      const isFirst = snapshot != Snapshot.Begun;
       if (at.more) expect(at, Snapshot.Begun);
       else stand(at);
       return isFirst;

@@ -1,14 +1,16 @@
-// Listeners by name. What a listener throws is reported, and stops neither the others nor the client.
+// Listeners by name, and observers of all that happens. What a listener throws is reported, and stops
+// neither the others nor the client.
 
-/** What every handle tells its observers besides its events (see `observe.ts`). */
+/** What observers of a handle hear besides its events: something without an event of its own changed. */
 export interface Observed {
   change: undefined;
 }
+/** Adds a listener; what it returns takes it away again. */
 export type On<E> = <K extends keyof E>(name: K, f: (event: E[K]) => void) => () => void;
 
 export function makeEmitter<E>() {
   type All = E & Observed;
-  const listeners = new Map<keyof All, Set<(event: never) => void>>();
+  const listeners = new Map<keyof All, Set<(event: never, name: never) => void>>();
   const of = (name: keyof All) => {
     const known = listeners.get(name) ?? new Set();
     listeners.set(name, known);
@@ -19,10 +21,11 @@ export function makeEmitter<E>() {
     return () => void of(name).delete(f);
   };
   type Emit = <K extends keyof All>(name: K, ...event: undefined extends All[K] ? [] : [All[K]]) => void;
+  // Observers listen to `change`, and are told of everything else too (see `observe.ts`).
   const emit: Emit = (name: keyof All, event?: unknown) =>
-    of(name).forEach((listener) => {
+    new Set([...of(name), ...of("change")]).forEach((listener) => {
       try {
-        (listener as (event: unknown) => void)(event);
+        (listener as (event: unknown, name: unknown) => void)(event, name);
       } catch (error) {
         setTimeout(() => {
           throw error;

@@ -2,6 +2,7 @@
 
 /** An error with a stable code: one of the node's, or of the client's own. */
 export interface RoomcastError extends Error {
+  /** What went wrong, in a word that stays the same. */
   readonly code: string;
 }
 

@@ -3,24 +3,35 @@
 
 /** A place in a room: everything up to `seq` in the numbering `epoch` is known. */
 export interface Position {
+  /** The numbering; a room that lost its history begins another one. */
   epoch: string;
+  /** The message's number, from 1. */
   seq: number;
 }
 
 /** A numbered message, as it is in a frame or in a page of history. */
 export interface MessageFields {
+  /** The message's number, from 1. */
   seq: number;
   /** Unix time in milliseconds, by the cluster's clock. */
   time: number;
+  /** Who published it; absent where the publisher has no name. */
   user?: string;
+  /** The connection that published it; absent where a backend did. */
   connection?: string;
+  /** The kind that the publisher gave it. */
   event?: string;
   /** Only in a message of this connection's own. */
   key?: string;
+  /** The key of the room's state that it sets. */
   state_key?: string;
+  /** How long the value is held, in milliseconds. */
   ttl_ms?: number;
+  /** The value was taken away. */
   remove?: boolean;
+  /** What the publisher shows of itself, where the namespace adds that. */
   info?: unknown;
+  /** What was published. */
   data: unknown;
 }
 
@@ -39,13 +50,18 @@ export interface Marks {
   unread?: number;
 }
 
+/** Whether a member is at the device. */
 export type PresenceStatus = "active" | "away";
 
 /** One line of a member list. Without `connection`: a user whose last connection just ended. */
 export interface MemberEntry {
+  /** The connection; a user may have several. */
   connection?: string;
+  /** The user's name. */
   user?: string;
+  /** What the member shows of itself. */
   info?: unknown;
+  /** `active` if not given. */
   status?: PresenceStatus;
 }
 
@@ -60,10 +76,14 @@ export interface StateFields {
   points?: { seq: number; time: number; data: unknown }[];
 }
 
-interface InRoom {
+/** A frame of a room. */
+export interface InRoom {
+  /** The room's name. */
   room: string;
 }
-interface Answer {
+/** A frame that may answer a request. */
+export interface Answer {
+  /** The request's `id`. */
   id?: number;
 }
 
@@ -93,9 +113,12 @@ export type GapFrame = {
   conflated?: boolean;
   state?: boolean;
 } & InRoom;
+/** The room goes on in another numbering. */
 export type ResetFrame = { type: "reset"; lost: number; state?: boolean } & InRoom & Position;
+/** A page of a room's messages. */
 export type HistoryFrame = { type: "history"; epoch: string; messages: MessageFields[]; more: boolean } & Answer &
   InRoom;
+/** What a member says to those who are there. */
 export type SignalFrame = {
   type: "signal";
   user?: string;
@@ -115,6 +138,7 @@ export type UserChangeFrame = {
 } & InRoom;
 export type CountFrame = { type: "count"; count: number; users: number; rev: number; list?: boolean } & InRoom;
 export type PresenceResetFrame = { type: "presence_reset"; after_ms: number } & InRoom;
+/** A page of a room's member list. */
 export type MembersFrame = {
   type: "members";
   members: MemberEntry[];
@@ -125,6 +149,7 @@ export type MembersFrame = {
   more?: string;
 } & Answer &
   InRoom;
+/** What others see of this connection. */
 export type PresenceFrame = {
   type: "presence";
   user?: string;
@@ -139,6 +164,7 @@ export type StateFrame = { type: "state"; entries: StateFields[]; more: boolean;
   Position;
 export type RoomFrame = { type: "room"; time?: number } & Answer & InRoom & Position & Counts & Marks;
 export type ReceivedFrame = { type: "received"; read: number } & Answer & InRoom & Position;
+/** How far a user has received and read a room, where it gives receipts. */
 export type ReceiptsFrame = { type: "receipts"; received: number; read: number } & InRoom & Position;
 export type WatchingFrame = { type: "watching"; users: { user: string; online: boolean }[] } & Answer;
 export type UserFrame = { type: "user"; user: string; online: boolean; time: number };

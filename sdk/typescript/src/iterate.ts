@@ -8,43 +8,45 @@ const enum Limit {
 }
 
 export interface MessageIterator extends AsyncIterator<Message, undefined> {
-  _push(message: Message): void;
+  _message(message: Message): void;
   /** Ends after what is held: with an error, or as a loop ends. */
-  _finish(error?: RoomcastError): void;
+  _end(error?: RoomcastError): void;
 }
 
-export function iterate(onEnd: (iterator: MessageIterator) => void): MessageIterator {
+/** It is among `running` as long as it takes messages. */
+export function iterate(running: Set<MessageIterator>): MessageIterator {
   let held: Message[] = [];
-  let isOver = false;
-  let thrown: RoomcastError | undefined;
+  let end: [RoomcastError?] | undefined;
   let wake = () => {};
 
-  const iterator = {
-    _push(message: Message) {
-      if (held.length < Limit.HeldMessages) held.push(message);
-      else iterator._finish(failure("slow_reader"));
-      wake();
-    },
-    _finish(error?: RoomcastError) {
-      if (!isOver) thrown = error;
-      isOver = true;
-      onEnd(iterator);
-      wake();
-    },
-    async next(): Promise<IteratorResult<Message, undefined>> {
-      while (!held.length && !isOver) await new Promise<void>((resolve) => (wake = resolve));
-      const value = held.shift();
-      if (value) return { value, done: false };
-      const error = thrown;
-      thrown = undefined;
-      if (error) throw error;
-      return { value: undefined, done: true };
-    },
-    return() {
-      held = [];
-      iterator._finish();
-      return iterator.next();
-    },
+  const finish = (...error: [RoomcastError?]) => {
+    end = end ?? error;
+    running.delete(iterator);
+    wake();
   };
+  // A generator takes one call after another, also where several wait.
+  const messages = (async function* (): AsyncGenerator<Message, undefined> {
+    for (;;) {
+      for (let message; (message = held.shift()); ) yield message;
+      if (end?.[0]) throw end[0];
+      if (end) return;
+      await new Promise<void>((resolve) => (wake = resolve));
+    }
+  })();
+  const iterator: MessageIterator = Object.assign(messages, {
+    _end: finish,
+    _message(message: Message) {
+      if (held.length < Limit.HeldMessages) held.push(message);
+      else finish(failure("slow_reader"));
+      wake();
+    },
+    // A loop that is broken off wants no more of it, an error neither.
+    return() {
+      held = end = [];
+      finish();
+      return messages.next();
+    },
+  });
+  running.add(iterator);
   return iterator;
 }

@@ -2,18 +2,21 @@
 import { isRecord } from "./frames.js";
 import type { Encoding } from "./types.js";
 
-const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
-
 export function toBase64(bytes: Uint8Array): string {
   let text = "";
   for (const byte of bytes) text += String.fromCharCode(byte);
   return btoa(text);
 }
 
-/** The bytes, or nothing if the text is not base64 with its padding. */
-export function fromBase64(text: unknown): Uint8Array<ArrayBuffer> | undefined {
-  if (typeof text != "string" || text.length % 4 || !BASE64.test(text)) return;
-  return Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+/** The bytes, or nothing if the value is not the one text that base64 with padding has for them. */
+export function fromBase64(value: unknown): Uint8Array<ArrayBuffer> | undefined {
+  try {
+    const text = atob(value as string);
+    if (btoa(text) === value) return Uint8Array.from(text, (char) => char.charCodeAt(0));
+  } catch {
+    // It is no base64.
+  }
+  return;
 }
 
 // `this` is the holder: a Buffer's own `toJSON` has run before the replacer sees its value.

@@ -1,7 +1,7 @@
 // One WebSocket from its opening to its end: encoding, the handshake's deadline, and noticing that
 // the node is silent. Knows no room, opens no second socket. Another transport would take its place.
 import { cancel, later, now, type Timer } from "./clock.js";
-import { isServerFrame, type ClientFrame, type ConnectedFrame, type ServerFrame } from "./frames.js";
+import { isServerFrame, type ConnectedFrame, type ServerFrame } from "./frames.js";
 import type { Encoding, SocketClass } from "./types.js";
 
 const enum Time {
@@ -12,9 +12,10 @@ const enum Time {
 }
 
 export interface Link {
+  readonly _url: string;
+  readonly _token: string | undefined;
   /** What the node said first; without it the handshake is not over. */
   _connected?: ConnectedFrame;
-  _send(frame: ClientFrame): void;
   _write(data: string | Uint8Array<ArrayBuffer>): void;
   /** Lets go of the socket; nothing more is told of it. */
   _drop(): void;
@@ -29,7 +30,6 @@ export function openLink(
   token: string | undefined,
   encoding: Encoding,
   handshakeTimeoutMs: number,
-  nextId: () => number,
   /** A frame has come; the first is `connected`. */
   onFrame: (link: Link, frame: ServerFrame) => void,
   /** The socket is gone: once, and not after `_drop`. Without a code nothing was said. */
@@ -37,7 +37,7 @@ export function openLink(
 ): Link {
   let heard = 0;
   let timer: Timer | undefined;
-  let ping = 0;
+  let isAsked = false;
   let isOver = false;
 
   const socket = new Socket(url, token ? [encoding.protocol, "roomcast.token." + token] : [encoding.protocol]);
@@ -59,15 +59,11 @@ export function openLink(
   };
 
   const link: Link = {
-    _send(frame) {
-      link._write(encoding.encode(frame));
-    },
+    _url: url,
+    _token: token,
     _write(data) {
-      try {
-        if (!isOver) socket.send(data);
-      } catch {
-        // The socket is closing: its end tells.
-      }
+      // A socket that is closing drops it, and its end tells.
+      if (!isOver) socket.send(data);
     },
     _drop() {
       isOver = true;
@@ -75,9 +71,9 @@ export function openLink(
       socket.close(1000);
     },
     _test() {
-      if (!link._connected || ping) return;
-      ping = nextId();
-      link._write(encoding.encode({ type: "ping", id: ping }));
+      if (!link._connected || isAsked) return;
+      isAsked = true;
+      link._write(encoding.encode({ type: "ping" }));
       expectAnswer();
     },
   };
@@ -93,8 +89,8 @@ export function openLink(
       return;
     }
     if (!isServerFrame(frame)) return;
-    if (ping && "id" in frame && frame.id == ping) {
-      ping = 0;
+    if (isAsked && frame.type == "pong") {
+      isAsked = false;
       return watch();
     }
     if (frame.type == "connected") {
@@ -103,7 +99,7 @@ export function openLink(
     }
     if (link._connected) onFrame(link, frame);
   };
-  socket.onclose = ({ code, reason }: { code: number; reason: unknown }) => end(code, String(reason));
+  socket.onclose = (event: { code: number; reason: string }) => end(event.code, event.reason);
   socket.onerror = () => {};
   arm(end, handshakeTimeoutMs);
   return link;

@@ -1,6 +1,6 @@
 // Rooms with `load`: the application's state, read together with its position, closes what resuming
 // cannot. Holds messages meanwhile. Pure but for the application's own function and a pause.
-import { later } from "./clock.js";
+import { sleep } from "./clock.js";
 import { pause } from "./backoff.js";
 import type { Position } from "./frames.js";
 import type { Message, RoomOptions } from "./types.js";
@@ -28,14 +28,14 @@ export function makeLoader() {
           const at = await load(signal);
           if (!signal.aborted) return at;
         } catch {
-          await new Promise<void>((resolve) => later(resolve, pause(failures)));
+          await sleep(pause(failures));
         }
       }
       return;
     },
 
     /** Notes a hole that ends here; whether the application is to be asked, and is not already. */
-    _begin(end: Position): boolean {
+    _gap(end: Position): boolean {
       const isFirst = !held;
       hole = end;
       held ??= [];
@@ -43,7 +43,7 @@ export function makeLoader() {
     },
 
     /** Whether the message is kept for later. */
-    _hold(message: Message): boolean {
+    _message(message: Message): boolean {
       if (held && held.push(message) > Limit.HeldMessages) {
         held = [];
         hole = message;
@@ -59,7 +59,7 @@ export function makeLoader() {
       return isClosed ? kept : undefined;
     },
 
-    _stop() {
+    _end() {
       abort?.abort();
       held = hole = undefined;
     },

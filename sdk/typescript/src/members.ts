@@ -67,7 +67,7 @@ export function makeMemberList() {
     },
 
     /** Nothing is known, nor asked for. */
-    _clear() {
+    _end() {
       map._replace(new Map());
       rev = -1;
       hasList = false;

@@ -3,9 +3,9 @@
 // room; what belongs to one link ends with it. Knows neither sockets' lives nor rooms' memberships.
 import { cancel, later, type Timer } from "./clock.js";
 import { failure, type RoomcastError } from "./errors.js";
-import type { ErrorFrame, ServerFrame } from "./frames.js";
+import type { ClientFrame, ErrorFrame, ServerFrame } from "./frames.js";
 import type { Link } from "./link.js";
-import type { ClientOptions } from "./types.js";
+import type { ClientOptions, Encoding } from "./types.js";
 
 const enum Bound {
   // So many are sent before their answers: a long queue must not drown a node that just came back.
@@ -19,14 +19,15 @@ const SURE = /^(key|seq)_conflict$/;
 
 export interface Item {
   _data: string | Uint8Array<ArrayBuffer>;
-  _done(frame: ServerFrame): void;
-  _failed(error: RoomcastError): void;
+  /** Settle what the asker waits for. */
+  _done?(frame: ServerFrame): void;
+  _failed?(error: RoomcastError): void;
   /** Of a publish: the room whose order it keeps, its size, and the application's wish to give up. */
   _room?: string;
-  _bytes: number;
+  _bytes?: number;
   _signal?: AbortSignal | undefined;
   /** Of a question that needs a membership. */
-  _member?: { _isMember(link: Link): boolean } | undefined;
+  _member?: { _isOn(link: Link): boolean } | undefined;
   /** Where it was sent. */
   _link?: Link | undefined;
   /** It is for that link only. */
@@ -44,7 +45,12 @@ export interface Item {
 export type Outbox = ReturnType<typeof makeOutbox>;
 
 /** `onChange`: something may be sent, or the number of publishes is different. */
-export function makeOutbox({ queue = {}, timeout }: ClientOptions, onChange: () => void) {
+export function makeOutbox(
+  { queue = {}, timeout }: ClientOptions,
+  encode: Encoding["encode"],
+  nextId: () => number,
+  onChange: () => void,
+) {
   // In the order of the calls.
   const items = new Map<number, Item>();
   let queued = 0;
@@ -55,43 +61,52 @@ export function makeOutbox({ queue = {}, timeout }: ClientOptions, onChange: () 
     if (item._abort) item._signal?.removeEventListener("abort", item._abort);
     if (items.delete(id) && item._room) {
       queued--;
-      queuedBytes -= item._bytes;
+      queuedBytes -= item._bytes!;
     }
     onChange();
   };
   const fail = (id: number, item: Item, code: string, message?: string) => {
     settle(id, item);
-    item._failed(failure(code, message));
+    item._failed!(failure(code, message));
   };
   const transmit = (item: Item, link: Link) => {
     item._link = link;
     link._write(item._data);
   };
 
+  const add = (id: number, item: Item) =>
+    new Promise<ServerFrame>((done, failed) => {
+      item._done = done;
+      item._failed = failed;
+      items.set(id, item);
+      onChange();
+    });
+
   return {
     _queued: () => queued,
-    _owes: (link: Link | undefined) => [...items.values()].some(({ _link }) => _link && _link == link),
+    _owes: (link: Link) => [...items.values()].some(({ _link }) => _link == link),
 
-    _ask(id: number, item: Item) {
-      items.set(id, item);
-      if (item._link) {
-        item._isBound = true;
-        transmit(item, item._link);
-      }
-      onChange();
+    /** With `_link` the question is for that link only. */
+    _ask(frame: ClientFrame, { _member, _link }: Partial<Item>) {
+      const id = (frame.id = nextId());
+      const item: Item = { _data: encode(frame), _member, _isBound: !!_link };
+      if (_link) transmit(item, _link);
+      return add(id, item);
     },
 
-    _publish(id: number, item: Item) {
+    async _publish(frame: ClientFrame, _room: string, _signal?: AbortSignal) {
       const { messages = 1e3, bytes: most = 2 ** 20 } = queue;
-      const { _signal, _bytes } = item;
-      if (_signal?.aborted) return item._failed(failure("aborted"));
-      if (queued >= messages || queuedBytes + _bytes > most) return item._failed(failure("queue_full"));
-      items.set(id, item);
+      const id = (frame.id = nextId());
+      const _data = encode(frame);
+      const _bytes = new Blob([_data]).size;
+      if (_signal?.aborted) throw failure("aborted");
+      if (queued >= messages || queuedBytes + _bytes > most) throw failure("queue_full");
+      const item: Item = { _data, _bytes, _room, _signal };
       queued++;
       queuedBytes += _bytes;
       if (timeout) item._timeout = later(() => fail(id, item, "timeout"), timeout);
       _signal?.addEventListener("abort", (item._abort = () => fail(id, item, "aborted")));
-      onChange();
+      return add(id, item);
     },
 
     /** Sends what may be sent on this link. */
@@ -101,9 +116,9 @@ export function makeOutbox({ queue = {}, timeout }: ClientOptions, onChange: () 
       for (const item of items.values()) if (item._link && item._room) portion--;
       for (const [id, item] of items) {
         const { _room, _member, _bytes } = item;
-        if (!item._link && !item._pause && !held.has(_room) && (!_member || _member._isMember(link))) {
+        if (!item._link && !item._pause && !held.has(_room) && (!_member || _member._isOn(link))) {
           if (_room && portion-- <= 0) held.add(_room);
-          else if (_bytes > link._connected!.limits.message_bytes) fail(id, item, "too_large");
+          else if (_bytes! > link._connected!.limits.message_bytes) fail(id, item, "too_large");
           else {
             if (_room) item._unknown = item._unknown || later(() => fail(id, item, "publish_unknown"), Bound.UnknownAfterMs);
             transmit(item, link);
@@ -114,11 +129,12 @@ export function makeOutbox({ queue = {}, timeout }: ClientOptions, onChange: () 
     },
 
     /** Takes a frame that may be an answer. */
-    _answered(id: number, frame: ServerFrame) {
+    _answered(frame: ServerFrame) {
+      const { id = 0 } = frame as { id?: number };
       const item = items.get(id);
       if (!item) return;
       settle(id, item);
-      item._done(frame);
+      item._done!(frame);
     },
 
     /** Takes an `error`; whether it is about something here. */

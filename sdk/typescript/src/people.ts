@@ -20,14 +20,10 @@ export function makePeople({ _emit }: Emitter<RoomEvents>, list: MemberList, ask
   let timer: Timer | undefined;
   const typing = new Map<string, RoomEvents["typing"]>();
 
-  const tell = () => {
-    _emit("presence");
-    _emit("change");
-  };
+  const tell = () => _emit("presence");
 
   const mark = (received: number, read: number, unread: number) => {
     _emit("read", (marks = { received, read, unread }));
-    _emit("change");
   };
 
   /** Reads the whole list after so long; another reading takes the place of this one. */
@@ -59,10 +55,16 @@ export function makePeople({ _emit }: Emitter<RoomEvents>, list: MemberList, ask
     _emit("typing", event);
   };
 
+  /** The node does not say so of somebody who leaves, or has sent what was being written. */
+  const endTyping = (name = "") => {
+    const event = typing.get(name);
+    if (event) onTyping({ ...event, active: false });
+  };
+
   /** Nothing more is heard: nobody is known to type, and a list is not read to its end. */
   const lost = () => {
     timer = cancel(timer);
-    typing.forEach((event) => onTyping({ ...event, active: false }));
+    typing.forEach((_, name) => endTyping(name));
   };
 
   return {
@@ -79,9 +81,9 @@ export function makePeople({ _emit }: Emitter<RoomEvents>, list: MemberList, ask
       tell();
     },
 
-    _left() {
+    _end() {
       lost();
-      list._clear();
+      list._end();
       last = undefined;
       tell();
     },
@@ -92,6 +94,7 @@ export function makePeople({ _emit }: Emitter<RoomEvents>, list: MemberList, ask
         case "user_left":
         case "count":
         case "presence":
+          if (frame.type == "user_left") endTyping(frame.user);
           if (list._change(frame)) tell();
           return;
         case "presence_reset":
@@ -108,12 +111,20 @@ export function makePeople({ _emit }: Emitter<RoomEvents>, list: MemberList, ask
       }
     },
 
-    /** A message has come that the user has not read. */
-    _arrived(seq: number) {
+    /** The room goes on from this number, by a message of this author or by a hole. */
+    _message(seq: number, author?: string) {
+      endTyping(author);
       if (last === undefined || seq <= last) return;
+      mark(marks.received, marks.read, marks.unread + seq - last);
       last = seq;
-      marks = { ...marks, unread: marks.unread + 1 };
-      _emit("change");
+    },
+
+    /** The room goes on in another numbering, from here. */
+    _reset(seq: number) {
+      if (last === undefined) return;
+      const read = Math.min(marks.read, seq);
+      last = seq;
+      mark(Math.min(marks.received, seq), read, seq - read);
     },
   };
 }

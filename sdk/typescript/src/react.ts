@@ -7,7 +7,7 @@ import { EMPTY, roomStore } from "./room-store.js";
 import type { RoomView, RoomViewOptions } from "./room-store.js";
 import type { ClientState, StateEntry } from "./types.js";
 
-export type { RoomView, RoomViewOptions } from "./room-store.js";
+export type { RoomGap, RoomView, RoomViewOptions } from "./room-store.js";
 
 const Clients = createContext<Client | undefined>(undefined);
 

@@ -6,8 +6,9 @@ import { EMPTY, roomStore } from "./room-store.js";
 import type { RoomView, RoomViewOptions } from "./room-store.js";
 import type { ClientState, StateEntry } from "./types.js";
 
-export type { RoomView, RoomViewOptions } from "./room-store.js";
+export type { RoomGap, RoomView, RoomViewOptions } from "./room-store.js";
 
+/** A store as Svelte expects it. */
 export interface ReadableStore<T> {
   /** Calls `run` with the value at once and after each change; returns a function that ends it. */
   subscribe(run: (value: T) => void): () => void;

@@ -1,6 +1,6 @@
 // The connection's token: asked for when one is needed and early enough to go on without a break,
 // one asking at a time. Its life runs from its receipt. Knows no socket and no frame.
-import { cancel, later, now, type Timer } from "./clock.js";
+import { cancel, later, now, sleep, type Timer } from "./clock.js";
 import { pause } from "./backoff.js";
 import { failure, type RoomcastError } from "./errors.js";
 import type { ClientOptions } from "./types.js";
@@ -32,7 +32,7 @@ export function keepTokens(
 
   const askNow = async () => {
     const wait = asked + Limit.AskingMs - now();
-    if (wait > 0) await new Promise<void>((resolve) => later(resolve, wait));
+    if (wait > 0) await sleep(wait);
     asked = now();
     return askFor(source);
   };
@@ -95,7 +95,7 @@ export function keepTokens(
       due = -Infinity;
     },
     _lives: lives,
-    _rest: rest,
+    _lost: rest,
   };
 }
 

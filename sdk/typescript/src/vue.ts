@@ -8,7 +8,7 @@ import { EMPTY, roomStore } from "./room-store.js";
 import type { RoomStore, RoomView, RoomViewOptions } from "./room-store.js";
 import type { ClientState, StateEntry } from "./types.js";
 
-export type { RoomView, RoomViewOptions } from "./room-store.js";
+export type { RoomGap, RoomView, RoomViewOptions } from "./room-store.js";
 
 function useStore<T>(find: () => RoomStore, initial: T, read: (store: RoomStore) => T): Readonly<ShallowRef<T>> {
   const value = shallowRef(initial);

@@ -33,6 +33,23 @@ describe("opening", () => {
     expect(client.state).toBe("idle");
   });
 
+  test("connection is the present one's id, and undefined without one", async () => {
+    const server = serve();
+    const client = clientOf(server);
+    expect(client.connection).toBeUndefined();
+    await outcome(Promise.all([client.connect(), pass()]));
+    expect(client.connection).toBe(server.socket.connection);
+    const first = client.connection;
+    server.disconnect();
+    await pass();
+    expect(client.connection).toBeUndefined();
+    await pass(2000);
+    expect(client.connection).toBe(server.socket.connection);
+    expect(client.connection).not.toBe(first);
+    await client.close();
+    expect(client.connection).toBeUndefined();
+  });
+
   test("client and tries are always sent, user if it is given", async () => {
     const server = serve();
     server.refusal = "away";
@@ -156,6 +173,23 @@ describe("coming back", () => {
     expect([client.state, again.now]).toEqual(["connected", { epoch: expect.any(String), seq: 1, time: expect.any(Number) }]);
   });
 
+  test("after 4002 what was published and has no answer goes on", async () => {
+    const server = serve();
+    const client = clientOf(server);
+    await outcome(Promise.all([client.connect(), pass()]));
+    server.intercept = (socket, { type, id, room }) => {
+      if (type != "publish") return false;
+      server.intercept = undefined;
+      socket.give({ type: "error", id, room, code: "overloaded", message: "later", retry_after_ms: 5000 });
+      return true;
+    };
+    const published = watchOutcome(client.room("a").publish(1));
+    await pass();
+    server.disconnect(4002, "idle");
+    await pass(6000);
+    expect([published.now, client.state]).toEqual([expect.objectContaining({ seq: 1 }), "connected"]);
+  });
+
   test("a closed client never comes back, and every call rejects", async () => {
     const server = serve();
     const client = clientOf(server);
@@ -164,9 +198,24 @@ describe("coming back", () => {
     await client.close();
     await pass(120_000);
     expect([client.state, server.sockets.length, server.handshakes.length]).toEqual(["closed", 0, 1]);
-    for (const call of [client.connect(), room.join(), room.publish(1), room.history(), room.received({ epoch: "", seq: 1 })]) {
-      expect(["closed", "not_joined"]).toContain(await outcome(call));
+    const calls = [client.connect(), room.join(), room.publish(1), room.history(), room.list(), room.received({ epoch: "", seq: 1 }), room.presence({ status: "away" })];
+    expect(await Promise.all(calls.map(outcome))).toEqual(calls.map(() => "closed"));
+  });
+
+  test("a page that is shown again and again puts the next attempt off for no moment", async () => {
+    const server = serve();
+    const target = new EventTarget();
+    vi.stubGlobal("addEventListener", target.addEventListener.bind(target));
+    const client = clientOf(server);
+    server.refusal = "away";
+    void outcome(client.connect());
+    await pass();
+    server.refusal = undefined;
+    for (let times = 0; times < 6; times++) {
+      await pass(100);
+      target.dispatchEvent(new Event("pageshow"));
     }
+    expect(client.state).toBe("connected");
   });
 
   test("coming online cuts a long pause short, but not below the node's own delay", async () => {

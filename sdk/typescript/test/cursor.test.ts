@@ -89,7 +89,7 @@ function run(seed: number): void {
 }
 
 describe("the cursor", () => {
-  test("loses, doubles and invents nothing over 2,000 random lives of a room", () => {
+  test("loses, doubles and invents nothing over 2,000 random lives of a room", { timeout: 60_000 }, () => {
     for (let seed = 1; seed <= 2000; seed++) {
       try {
         run(seed);

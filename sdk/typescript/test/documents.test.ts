@@ -17,7 +17,7 @@ vi.mock("ws", () => ({
 }));
 // Another test makes a module of a block for the browser.
 const RUN = ["ts", "ts more", "js sdk"];
-const PAGES = ["sdk.md", "testing.md", "coming-from.md"];
+const PAGES = ["sdk.md", "testing.md", "coming-from.md", "quickstart.md"];
 const all = (...kinds: string[]) => PAGES.flatMap((name) => blocks(name, ...kinds));
 
 interface Scene {
@@ -87,6 +87,17 @@ const SCENES: Record<string, Scene> = {
     shown: ["unread: 2", "unread: 0"],
   },
   "State rooms": { room: { state: true }, shown: ["card/7 { x: 1, y: 2 }", "pointer { x: 5, y: 5 }", "card/7 is gone"] },
+  Points: {
+    room: { state: true, points: 60 },
+    before(server) {
+      for (const data of [1, 2]) server.room("figures:1").publish(data, { state_key: "cpu" });
+    },
+    async during(server) {
+      await joined(server, "figures:1");
+      server.room("figures:1").publish(3, { state_key: "cpu" });
+    },
+    shown: ["cpu [ 1, 2 ]", "cpu [ 1, 2, 3 ]"],
+  },
   Tokens: { shown: [] },
   AbortSignal: { shown: ["aborted"] },
   "for await": {
@@ -124,6 +135,7 @@ const SCENES: Record<string, Scene> = {
     },
     shown: ["created 7", "here: 1"],
   },
+  "A page": { shown: ["alice { text: 'hello' }"] },
 };
 
 const pause = () => new Promise((resolve) => setTimeout(resolve, 30));

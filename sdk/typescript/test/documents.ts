@@ -72,7 +72,7 @@ export function example(name: string): string {
 }
 
 export function source(): string {
-  return ["outbox", "tokens", "connector", "room", "membership", "iterate", "client"]
+  return ["outbox", "tokens", "connector", "room", "publish", "iterate", "client"]
     .map((name) => readFileSync(join(here, `../src/${name}.ts`), "utf8"))
     .join("\n");
 }

@@ -148,6 +148,35 @@ describe("members", () => {
     expect(sent(server, "presence").at(-1)).toMatchObject({ status: "away" });
   });
 
+  test("null is a value of info, said again after a reconnect too; a membership begins with the options", async () => {
+    const server = serve(people);
+    const { room } = await join(server, "alice", { presence: true, info: 1 });
+    void room.presence({ info: null, status: "away" });
+    await pass();
+    server.disconnect();
+    await pass(2000);
+    expect(sent(server, "join").at(-1)?.info).toBe(null);
+    await Promise.all([room.leave(), pass()]);
+    await Promise.all([room.join(), pass()]);
+    expect([sent(server, "join").at(-1)?.info, sent(server, "presence").length]).toEqual([1, 2]);
+  });
+
+  test("away shows in the list and in changes, if all connections of the user are", async () => {
+    const server = serve(people);
+    const { room } = await join(server, "alice");
+    const phone = await join(server, "bob", {});
+    const desk = await join(server, "bob", {});
+    const status = () => room.members.get("bob")?.status;
+    void phone.room.presence({ status: "away" });
+    await pass();
+    expect(status()).toBe("active");
+    void desk.room.presence({ status: "away" });
+    await pass();
+    expect(status()).toBe("away");
+    const late = await join(server, "carol");
+    expect(late.room.members.get("bob")?.status).toBe("away");
+  });
+
   test("list gives a page with the frame's fields", async () => {
     const server = serve(people);
     const { room } = await join(server, "alice");
@@ -170,13 +199,43 @@ describe("typing and signals", () => {
     expect(typing).toEqual([{ user: "bob", active: true }, { user: "bob", active: false }]);
   });
 
+  test("a user who leaves, or whose message comes, types no more", async () => {
+    const server = serve(people);
+    const { room } = await join(server, "alice");
+    const typing = record(room, "typing");
+    const give = (frame: object) => server.socket.give({ room: "a", ...frame } as never);
+    give({ type: "typing", user: "bob", active: true });
+    give({ type: "typing", user: "carol", active: true });
+    give({ type: "typing", connection: "00000000000000cc", active: true });
+    give({ type: "message", seq: 1, time: 1, user: "bob", connection: "00000000000000bb", data: 1 });
+    give({ type: "message", seq: 2, time: 1, connection: "00000000000000cc", data: 1 });
+    give({ type: "user_left", user: "carol", time: 1, count: 1, users: 1, rev: 9 });
+    // What the node says later of the same is nothing new.
+    give({ type: "typing", user: "bob", active: false });
+    await pass();
+    expect(typing.slice(3)).toEqual([
+      { user: "bob", active: false },
+      { connection: "00000000000000cc", active: false },
+      { user: "carol", active: false },
+    ]);
+  });
+
   test("the client says that the user types, and that it ends", async () => {
     const server = serve();
     const { room } = await join(server, "alice", {});
+    const bob = await join(server, "bob", {});
+    const typing = record(bob.room, "typing");
+    room.typing();
     room.typing();
     room.typing(false);
     await pass();
-    expect(sent(server, "typing").map(({ active }) => active)).toEqual([true, false]);
+    expect(sent(server, "typing").map(({ active }) => active)).toEqual([true, true, false]);
+    expect(typing).toEqual([{ user: "alice", active: true }, { user: "alice", active: false }]);
+    room.typing();
+    await pass(2900);
+    expect(typing.length).toBe(3);
+    await pass(200);
+    expect(typing[3]).toEqual({ user: "alice", active: false });
   });
 
   test("signals reach the others, and are dropped offline like typing", async () => {
@@ -210,9 +269,48 @@ describe("receipts", () => {
     await pass();
     expect(room.unread).toBe(2);
     const reads = record(room, "read");
-    const read = watchOutcome(room.received({ epoch: server.room("a").epoch, seq: 3 }, true));
+    // A message says where it is.
+    const [last] = (await Promise.all([room.history({ limit: 1 }), pass()]))[0].messages;
+    const read = watchOutcome(room.received({ ...last!, room: "a", epoch: server.room("a").epoch }, true));
     await pass();
     expect([read.now, room.unread, reads]).toEqual([{ received: 3, read: 3, unread: 0 }, 0, [{ received: 3, read: 3, unread: 0 }]]);
+  });
+
+  test("a message that raises unread is told as read, and one that does not is not", async () => {
+    const server = serve(receipts);
+    const { room } = await join(server, "alice", {});
+    const reads = record(room, "read");
+    server.room("a").publish(1);
+    await pass();
+    expect(reads).toEqual([{ received: 0, read: 0, unread: 1 }]);
+    // Numbers that are left out count too, as the node counts them.
+    server.room("a").gap(2);
+    server.room("a").publish(4);
+    await pass();
+    expect([reads.at(-1), room.unread]).toEqual([{ received: 0, read: 0, unread: 4 }, 4]);
+  });
+
+  test("a message of a room without receipts tells nothing", async () => {
+    const server = serve();
+    const { room } = await join(server, "alice", {});
+    const reads = record(room, "read");
+    server.room("a").publish(1);
+    await pass();
+    expect([reads, room.unread]).toEqual([[], 0]);
+  });
+
+  test("after a reset the numbers are those of the new epoch, and rise again", async () => {
+    const server = serve(receipts);
+    const { room } = await join(server, "alice", {});
+    for (const data of [1, 2, 3]) server.room("a").publish(data);
+    void room.received({ epoch: server.room("a").epoch, seq: 3 }, true);
+    await pass();
+    server.room("a").reset(2);
+    await pass();
+    expect([room.read, room.unread]).toEqual([1, 0]);
+    server.room("a").publish("other");
+    await pass();
+    expect(room.unread).toBe(1);
   });
 
   test("a confirmation on another device is told", async () => {
@@ -239,13 +337,19 @@ describe("receipts", () => {
     expect(await outcome(room.received({ epoch: "x", seq: 1 }))).toBe("not_joined");
   });
 
-  test("receipts of one's own messages are told", async () => {
+  test("receipts of one's own messages are told, to authors that are no members too", async () => {
     const server = serve(receipts);
-    const { room } = await join(server, "alice", {});
-    const told = record(room, "receipts");
-    server.socket.give({ type: "receipts", room: "a", epoch: "00000000000000e1", seq: 1, received: 5, read: 3 });
+    const author = clientOf(server, { user: "alice" }).room("a");
+    const told = record(author, "receipts");
+    void author.publish("read this", { receipts: true });
     await pass();
-    expect(told).toEqual([{ room: "a", epoch: "00000000000000e1", seq: 1, received: 5, read: 3 }]);
+    const { room } = await join(server, "bob", {});
+    const at = { room: "a", epoch: server.room("a").epoch, seq: 1 };
+    void room.received(at);
+    await pass();
+    void room.received(at, true);
+    await pass();
+    expect(told).toEqual([{ ...at, received: 1, read: 0 }, { ...at, received: 1, read: 1 }]);
   });
 });
 

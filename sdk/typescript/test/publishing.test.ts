@@ -239,6 +239,36 @@ describe("publishing", () => {
     expect([got, room.position?.seq]).toEqual([["theirs"], 2]);
   });
 
+  test("one without echo whose ack was lost with its connection may come back, once", async () => {
+    const server = serve();
+    const room = clientOf(server).room("a");
+    const got: unknown[] = [];
+    room.on("message", (message) => got.push(message.data));
+    await Promise.all([room.join(), pass()]);
+    server.intercept = (socket, frame) => {
+      if (frame.type != "publish") return false;
+      server.intercept = undefined;
+      server.received(socket, frame);
+      socket.isSilent = true;
+      socket.end(1006);
+      return true;
+    };
+    const published = watchOutcome(room.publish("mine", { echo: false }));
+    await pass(3000);
+    server.disconnect();
+    await pass(3000);
+    expect([published.now, got]).toEqual([expect.objectContaining({ seq: 1 }), ["mine"]]);
+  });
+
+  test("ifKeySeq stores only over the value that was read; 0 where there is none", async () => {
+    const server = serve({ state: true });
+    const room = clientOf(server).room("a");
+    await Promise.all([room.join(), pass()]);
+    const put = async (ifKeySeq: number) => (await Promise.all([outcome(room.publish(1, { stateKey: "k", ifKeySeq })), pass()]))[0];
+    expect([await put(0), await put(0), await put(1)]).toEqual([expect.objectContaining({ seq: 1 }), "seq_conflict", expect.objectContaining({ seq: 2 })]);
+    expect(sent(server, "publish").at(-1)).toMatchObject({ if_key_seq: 1, epoch: server.room("a").epoch });
+  });
+
   test("queued counts what is not acknowledged", async () => {
     const server = serve();
     swallow(server);

@@ -48,6 +48,31 @@ describe("the others", () => {
     expect([maps.at(-1)?.get("x")?.data, first?.get("x")?.data]).toEqual([2, 1]);
   });
 
+  test("useRoomState is empty until the whole of a state is there, and useRoom is joined then", async () => {
+    const server = serve({ state: true });
+    server.room("s").publish(1, { state_key: "x" });
+    server.room("s").publish(2, { state_key: "y" });
+    server.intercept = (socket, { type, id }) => {
+      if (type != "join") return false;
+      const [first, second] = server.room("s").snapshot();
+      socket.give({ type: "joined", id, room: "s", epoch: server.room("s").epoch, seq: 2, state: true });
+      socket.give(first!);
+      setTimeout(() => socket.give(second!), 500);
+      return true;
+    };
+    const seen: string[] = [];
+    const Shown = () => {
+      seen.push(`${useRoom("s").status} ${useRoomState("s").size}`);
+      return null;
+    };
+    await mount(clientOf(server), h(Shown));
+    await wait(300);
+    expect(seen.at(-1)).toBe("joining 0");
+    await wait(300);
+    expect(seen.at(-1)).toBe("joined 2");
+    expect(new Set(seen)).not.toContain("joined 1");
+  });
+
   test("useRoom and useRoomState share one membership", async () => {
     const server = serve({ state: true });
     const Both = () => {

@@ -62,6 +62,16 @@ describe("handles", () => {
     expect(room.status).toBe("left");
   });
 
+  test("info that cannot be written rejects with bad_data, in join and presence", async () => {
+    const client = clientOf(serve({ presence: true }));
+    const room = client.room("a", { info: 1n });
+    expect(await Promise.all([outcome(room.join()), pass()])).toContain("bad_data");
+    const other = client.room("b");
+    await Promise.all([other.join(), pass()]);
+    expect(await outcome(other.presence({ info: 1n }))).toBe("bad_data");
+    expect(() => other.signal("cursor", 1n)).toThrow(expect.objectContaining({ code: "bad_data" }));
+  });
+
   test.each([
     ["bus_unavailable", undefined],
     ["rate_limited", 3000],
@@ -111,6 +121,42 @@ describe("handles", () => {
     await pass(1000);
     expect(sent(server, "join").map(({ token }) => token)).toEqual(["t1", "t2"]);
     expect(room.status).toBe("joined");
+  });
+
+  test("a room's token that is a text ends the membership with it", async () => {
+    const server = serve();
+    const { room } = await joined(server, "a", { token: "t1" });
+    const left = record(room, "left");
+    server.socket.give({ type: "left", room: "a", reason: "expired" });
+    await pass(5000);
+    expect([left, room.status, sent(server, "join").map(({ token }) => token)]).toEqual([[{ reason: "expired" }], "left", ["t1"]]);
+  });
+
+  test("a room's token function that rejects is asked again, and one that gives nothing is no_token", async () => {
+    const server = serve();
+    let fails = 2;
+    const late = async () => {
+      if (fails-- > 0) throw new Error("the backend is away");
+      return "t1";
+    };
+    const client = clientOf(server);
+    const [joining, none] = [watchOutcome(client.room("a", { token: late }).join()), watchOutcome(client.room("b", { token: () => "" }).join())];
+    await pass(5000);
+    expect([joining.now, none.now, sent(server, "join").map(({ room, token }) => [room, token])]).toEqual(["done", "no_token", [["a", "t1"]]]);
+  });
+
+  test("since may be a time, and counts at the first join only", async () => {
+    const server = serve();
+    server.room("a").publish("before");
+    await pass(10);
+    const time = Date.now();
+    server.room("a").publish("after");
+    const { seqs } = await joined(server, "a", { since: { time } });
+    await pass();
+    server.disconnect();
+    await pass(2000);
+    expect(seqs).toEqual([2]);
+    expect(sent(server, "join").map(({ since }) => since)).toEqual([{ time }, { epoch: server.room("a").epoch, seq: 2 }]);
   });
 
   test("errors without a promise are told by the room", async () => {
@@ -243,24 +289,106 @@ describe("state", () => {
     expect(changes.map(({ key, entry }) => [key, entry?.data])).toEqual([["x", 1], ["y", 2], ["", 3], ["x", undefined], ["y", 9]]);
   });
 
-  test("until the last part of a snapshot the position stays: a link lost in between loses nothing", async () => {
-    const server = serve({ state: true });
+  /** Answers the first join by `joined` and one part of the snapshot, then acts. */
+  function half(server: FakeServer, act: (socket: FakeServer["socket"]) => void) {
     server.room("s").publish(1, { state_key: "x" });
     server.room("s").publish(2, { state_key: "y" });
     server.intercept = (socket, { type, id }) => {
       if (type != "join") return false;
       server.intercept = undefined;
+      server.room("s").members.set(socket, { presence: false, status: "active" });
       socket.give({ type: "joined", id, room: "s", epoch: server.room("s").epoch, seq: 2, state: true });
       socket.give(server.room("s").snapshot()[0]!);
-      setTimeout(() => socket.end(1006), 5);
+      act(socket);
       return true;
     };
+  }
+
+  test("join resolves when the snapshot is whole; until then the room is joining, and the map empty", async () => {
+    const server = serve({ state: true });
+    half(server, (socket) => setTimeout(() => socket.give(server.room("s").snapshot()[1]!), 50));
     const room = clientOf(server).room("s");
-    await Promise.all([room.join(), pass(1)]);
-    expect([room.position, room.state.size]).toEqual([undefined, 0]);
+    const changes = record(room, "state");
+    const sizes: number[] = [];
+    const join = watchOutcome(room.join().then(() => sizes.push(room.state.size)));
+    const second = watchOutcome(room.join());
+    await pass(40);
+    expect([join.now, second.now, room.status, room.state.size, room.position, changes]).toEqual([undefined, undefined, "joining", 0, undefined, []]);
+    await pass(20);
+    expect([second.now, room.status, sizes, room.position?.seq]).toEqual(["done", "joined", [2], 2]);
+    expect(await outcome(room.join())).toBe("done");
+  });
+
+  test("a message while the snapshot is on its way is not applied before it", async () => {
+    const server = serve({ state: true });
+    half(server, () => {});
+    const room = clientOf(server).room("s");
+    void outcome(room.join());
+    await pass();
+    server.socket.give({ type: "message", room: "s", seq: 2, time: 1, state_key: "y", data: "of the snapshot" });
+    server.socket.give(server.room("s").snapshot()[1]!);
+    server.socket.give({ type: "message", room: "s", seq: 3, time: 1, state_key: "z", data: 3 });
+    await pass();
+    expect([...room.state].map(([key, { data }]) => [key, data])).toEqual([["x", 1], ["y", 2], ["z", 3]]);
+  });
+
+  test("the snapshot after a gap or a reset takes the place of the map in one step", async () => {
+    const server = serve({ state: true });
+    server.room("s").publish(1, { state_key: "old" });
+    const { room } = await joined(server, "s");
+    const [epoch, before] = ["00000000000000ff", room.state];
+    const entry = (key: string) => ({ key, seq: 9, time: 1, data: key });
+    const part = { type: "state", room: "s", epoch, seq: 9 };
+    const told = record<{ key: string; entry?: unknown }>(room, "state");
+    server.socket.give({ type: "reset", room: "s", epoch, seq: 9, lost: 1, state: true });
+    server.socket.give({ ...part, entries: [entry("a")], more: true });
+    // Another one begins before this one's end: nothing of it counts.
+    server.socket.give({ type: "reset", room: "s", epoch, seq: 9, lost: 1, state: true });
+    server.socket.give({ ...part, entries: [entry("b")], more: true });
+    await pass();
+    expect([room.state, room.position?.epoch]).toEqual([before, server.room("s").epoch]);
+    server.socket.give({ ...part, entries: [entry("c")], more: false });
+    await pass();
+    expect([[...room.state.keys()], room.position]).toEqual([["b", "c"], { epoch, seq: 9 }]);
+    expect(told.map(({ key, entry }) => [key, !!entry])).toEqual([["old", false], ["b", true], ["c", true]]);
+  });
+
+  test("until the last part of a snapshot the position stays: a link lost in between loses nothing", async () => {
+    const server = serve({ state: true });
+    half(server, (socket) => setTimeout(() => socket.end(1006), 5));
+    const room = clientOf(server).room("s");
+    const join = watchOutcome(room.join());
+    await pass(10);
+    expect([join.now, room.status, room.position, room.state.size]).toEqual([undefined, "joining", undefined, 0]);
     await pass(3000);
-    expect([room.position?.seq, room.state.size]).toEqual([2, 2]);
+    expect([join.now, room.position?.seq, room.state.size]).toEqual(["done", 2, 2]);
     expect(sent(server, "join").at(-1)?.since).toBeUndefined();
+  });
+
+  test("a refusal after a link that was lost in the first snapshot is the join's", async () => {
+    const server = serve({ state: true });
+    half(server, (socket) => {
+      socket.end(1006);
+      server.intercept = (socket, { type, id }) => {
+        if (type == "join") socket.give({ type: "error", id, room: "s", code: "forbidden", message: "join" });
+        return type == "join";
+      };
+    });
+    const room = clientOf(server).room("s");
+    const left = record(room, "left");
+    const join = watchOutcome(room.join());
+    await pass(3000);
+    expect([join.now, left, room.status]).toEqual(["forbidden", [], "left"]);
+  });
+
+  test("points are of the snapshot; a value that comes later has none", async () => {
+    const server = serve({ state: true, points: 2 });
+    for (const value of [1, 2, 3]) server.room("s").publish(value, { state_key: "cpu" });
+    const { room } = await joined(server, "s");
+    expect(room.state.get("cpu")?.points).toEqual([{ seq: 2, time: expect.any(Number), data: 2 }, { seq: 3, time: expect.any(Number), data: 3 }]);
+    server.room("s").publish(4, { state_key: "cpu" });
+    await pass();
+    expect(room.state.get("cpu")).toEqual({ seq: 4, time: expect.any(Number), data: 4 });
   });
 });
 
@@ -388,10 +516,11 @@ describe("load", () => {
 
   test("if its position lies before the hole's end, the room is joined again with it, once", async () => {
     const server = serve();
-    const { seqs, gaps, calls, server: node } = await hole(() => [{ epoch: server.room("a").epoch, seq: 2 }]);
+    const { seqs, gaps, calls, room, server: node } = await hole(() => [{ epoch: server.room("a").epoch, seq: 2 }]);
     await pass(3000);
     expect(sent(node, "join").map(({ since }) => (since as Position | undefined)?.seq)).toEqual([1, 1, 2]);
     expect([seqs, gaps, calls.length]).toEqual([[5, 6], [{ room: "a", from: 3, to: 4 }], 2]);
+    expect(room.status).toBe("joined");
     node.room("a").publish(7);
     await pass();
     expect(seqs).toEqual([5, 6, 7]);

@@ -51,7 +51,8 @@ export function useNotices(name: string): readonly Notice[] {
       room.on("gap", (gap) => {
         if (!gap.conflated) add(room.position?.epoch ?? "", gap.to, gapText(gap));
       }),
-      room.on("reset", (reset) => add(reset.epoch, reset.seq, resetText(reset))),
+      // Before all that is shown of the new numbering, also what it held already.
+      room.on("reset", (reset) => add(reset.epoch, 0, resetText(reset))),
     ];
     return () => {
       ends.forEach((end) => end());

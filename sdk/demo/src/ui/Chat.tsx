@@ -19,11 +19,12 @@ interface ChatProps {
   readonly user: string;
   readonly outbox: Outbox;
   readonly connection: Indicator;
+  readonly drafts: Map<string, string>;
   readonly onReset: (room: string, lost: number) => void;
   readonly onAnswered: () => void;
 }
 
-export function Chat({ room: name, user, outbox, connection, onReset, onAnswered }: ChatProps) {
+export function Chat({ room: name, user, outbox, connection, drafts, onReset, onAnswered }: ChatProps) {
   const client = useClient();
   const { messages, members, typing, status } = useChat(name);
   const notices = useNotices(name);
@@ -44,9 +45,11 @@ export function Chat({ room: name, user, outbox, connection, onReset, onAnswered
   return (
     <section className="chat" aria-labelledby="room-title">
       <div className="chat-head">
-        <h2 id="room-title"><RoomName name={name} /></h2>
-        <span className="membership">{connection.kind === "reconnecting" ? "offline" : membershipText(status, others.length)}</span>
-        <span className="faces">{[...members.keys()].slice(0, FACES).map((one) => <Avatar key={one} name={one} size="small" />)}</span>
+        <div className="title">
+          <h2 id="room-title" tabIndex={-1}><RoomName name={name} /></h2>
+          <span className="membership">{connection.kind === "reconnecting" ? "offline" : membershipText(status, others.length)}</span>
+        </div>
+        <Faces names={others} />
       </div>
       <div className="stage" ref={stage}>
         <MessageList
@@ -64,10 +67,18 @@ export function Chat({ room: name, user, outbox, connection, onReset, onAnswered
         <Cursors room={name} user={user} stage={stage} />
       </div>
       <p className="typing" data-testid="typing" aria-live="polite">{typingText(typing.filter((one) => one !== user))}</p>
-      <Composer room={name} outbox={outbox} connection={connection} />
+      <Composer room={name} outbox={outbox} connection={connection} drafts={drafts} />
     </section>
   );
 }
+
+/** Others who are here; the list beside the room names them. */
+const Faces = ({ names }: { names: readonly string[] }) => (
+  <span className="faces" aria-hidden="true">
+    {names.slice(0, FACES).map((one) => <Avatar key={one} name={one} size="small" />)}
+    {names.length > FACES && <span className="avatar small more">+{names.length - FACES}</span>}
+  </span>
+);
 
 function membershipText(status: string, others: number): string {
   if (status === "joining") return "joining";

@@ -18,11 +18,13 @@ interface ComposerProps {
   readonly room: string;
   readonly outbox: Outbox;
   readonly connection: Indicator;
+  /** What was written and not sent, by room. */
+  readonly drafts: Map<string, string>;
 }
 
-export function Composer({ room: name, outbox, connection }: ComposerProps) {
+export function Composer({ room: name, outbox, connection, drafts }: ComposerProps) {
   const client = useClient();
-  const [text, setText] = useState("");
+  const [text, setText] = useState(drafts.get(name) ?? "");
   const [picture, setPicture] = useState<Picture>();
   const [problem, setProblem] = useState("");
   const typed = useRef(0);
@@ -31,6 +33,7 @@ export function Composer({ room: name, outbox, connection }: ComposerProps) {
   const write = (event: ChangeEvent<HTMLInputElement>) => {
     const value = event.target.value;
     setText(value);
+    drafts.set(name, value);
     const isOver = value === "";
     if (!isOver && Date.now() - typed.current < TYPING_PAUSE) return;
     typed.current = isOver ? 0 : Date.now();
@@ -44,6 +47,7 @@ export function Composer({ room: name, outbox, connection }: ComposerProps) {
     if (typed.current > 0) room.typing(false);
     typed.current = 0;
     setText("");
+    drafts.delete(name);
     setPicture(undefined);
     setProblem("");
     field.current?.focus();
@@ -81,14 +85,14 @@ export function Composer({ room: name, outbox, connection }: ComposerProps) {
             event.target.value = "";
           }} />
         </label>
-        <input ref={field} data-testid="input" aria-label="Message" placeholder="Write a message" autoComplete="off" enterKeyHint="send"
+        <input ref={field} id="message" data-testid="input" aria-label="Message" placeholder="Write a message" autoComplete="off" enterKeyHint="send"
           maxLength={MAX_TEXT} value={text} onChange={write}
           onPaste={(event: ClipboardEvent) => void attach(event.clipboardData.files)} />
         <button type="submit" className="send" data-testid="send" aria-label="Send"><SendIcon /></button>
       </div>
       <p className="under">
+        {problem !== "" ? <span className="problem" role="alert">{problem}</span> : <span className="hint">Enter sends. An image can be pasted or dropped here.</span>}
         <Queue outbox={outbox} isConnected={connection.kind === "connected"} />
-        {problem !== "" && <span className="problem" role="alert">{problem}</span>}
       </p>
     </form>
   );
@@ -99,10 +103,12 @@ function Queue({ outbox, isConnected }: { outbox: Outbox; isConnected: boolean }
   const client = useClient();
   // Only this page's outbox publishes: the number changes when it does.
   const queued = useSyncExternalStore(outbox.subscribe, () => client.queued);
+  // While connected it is on its way: no colour that comes and goes with each message.
+  const isWaiting = queued > 0 && !isConnected;
   return (
-    <span className="queue" data-waiting={queued > 0}>
+    <span className="queue" data-waiting={isWaiting}>
       <span data-testid="queue">{queued} queued</span>
-      {queued > 0 && !isConnected && <span>, sent when the connection is back</span>}
+      {isWaiting && <span>, sent when the connection is back</span>}
     </span>
   );
 }

@@ -81,14 +81,17 @@ export function Cursors({ room: name, user, stage }: { room: string; user: strin
   return (
     <div className="cursors" aria-hidden="true">
       {cursors.map(({ id, name: of, x, y }) => (
-        <span key={id} className={`cursor tint-${tint(of)}`} style={{ "--x": x, "--y": y } as CSSProperties}>
-          <svg viewBox="0 0 16 16"><path d="M2 1.500 13.500 7 8 8.600 5.800 14z" /></svg>
+        <span key={id} className={`cursor tint-${tint(of)}`} data-edge={edgeOf(x, y)} style={{ "--x": x, "--y": y } as CSSProperties}>
+          <svg viewBox="0 0 16 16"><path d="M.7.7 14.500 6.300 8.300 8.300 6 14.500z" /></svg>
           <span>{of === user ? `${of} (you)` : of}</span>
         </span>
       ))}
     </div>
   );
 }
+
+/** Near the right or lower edge the name stands on the other side of the pointer. */
+const edgeOf = (x: number, y: number): string => `${x > 0.6 ? "right" : ""} ${y > 0.9 ? "bottom" : ""}`.trim();
 
 const part = (at: number, size: number): number => Math.round((at / (size || 1)) * 10_000) / 10_000;
 

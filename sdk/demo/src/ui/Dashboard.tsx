@@ -10,7 +10,7 @@ import { BOARD_ROOM } from "../settings";
 const WIDTH = 120;
 const HEIGHT = 36;
 
-export function Dashboard() {
+export function Dashboard({ isOnline }: { isOnline: boolean }) {
   const board = useBoard();
   const [chosen, setChosen] = useState("");
   const nodes = liveNodes(board);
@@ -20,16 +20,17 @@ export function Dashboard() {
     <section className="card dashboard" aria-labelledby="dashboard-title">
       <div className="card-head">
         <h2 id="dashboard-title">Live figures</h2>
-        {nodes.length > 1
+        {nodes.length > 1 && isOnline
           ? (
             <select aria-label="Node" value={nodes.includes(chosen) ? chosen : ""} onChange={(event) => setChosen(event.target.value)}>
               <option value="">All {nodes.length} nodes</option>
               {nodes.map((node) => <option key={node}>{node}</option>)}
             </select>
           )
-          : <span className="quiet">{nodes[0] ?? "waiting for figures"}</span>}
+          : <span className="quiet">{isOnline ? nodes[0] ?? "waiting for figures" : "stopped while offline"}</span>}
       </div>
       <dl>{MEASURES.map((measure) => <Tile key={measure.key} measure={measure} values={minute.map((figures) => figures[measure.key])} />)}</dl>
+      <p className="scale" aria-hidden="true"><span>1 min ago</span><span>now</span></p>
     </section>
   );
 }
@@ -40,8 +41,8 @@ function Tile({ measure, values }: { measure: Measure; values: readonly Figures[
   const { line, area, limits } = sketch(measure, values, WIDTH, HEIGHT);
   return (
     <div className="tile" data-level={state}>
-      <dt>{measure.label}{state !== "normal" && <span className="level">{state}</span>}</dt>
-      <dd><span className="value">{spell(measure, value)}</span>{measure.unit !== "" && <span className="unit">{measure.unit}</span>}</dd>
+      <dt>{measure.label}{state !== "normal" && <span className="level"> {state}</span>}</dt>
+      <dd><span className="value">{spell(measure, value)}</span>{measure.unit !== "" && <span className="unit"> {measure.unit}</span>}</dd>
       <dd className="minute" aria-hidden="true">
         <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" focusable="false">
           <polygon points={area} />

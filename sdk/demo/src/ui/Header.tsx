@@ -12,11 +12,13 @@ interface HeaderProps {
   readonly connection: Indicator;
   readonly onBell: () => void;
   readonly onRestart: () => void;
+  readonly onWrite: () => void;
 }
 
-export function Header({ connection, onBell, onRestart }: HeaderProps) {
+export function Header({ connection, onBell, onRestart, onWrite }: HeaderProps) {
   return (
     <header className="top">
+      <button type="button" className="skip" onClick={onWrite}>Write a message</button>
       <h1 className="brand"><Mark />Roomcast</h1>
       <Status connection={connection} onRestart={onRestart} />
       <Bell onBell={onBell} />
@@ -27,17 +29,26 @@ export function Header({ connection, onBell, onRestart }: HeaderProps) {
 function Status({ connection, onRestart }: { connection: Indicator; onRestart: () => void }) {
   const now = useNow(connection.kind === "reconnecting" || (connection.kind === "connected" && connection.note !== undefined));
   const shown = withoutOldNote(connection, now);
+  // Read aloud each second, a countdown would drown everything else.
+  const [word, rest] = parts(indicatorText(shown, now));
   const note = shown.kind === "connected" ? shown.note : undefined;
-  const detail = note?.detail ?? (shown.kind === "failed" ? shown.message : "");
+  // A reason without words of its own is in the status already.
+  const reason = shown.kind === "failed" && shown.message !== shown.code ? shown.message : "";
+  const detail = note?.detail ?? reason;
   return (
     <div className="status-line">
       <span className="status" data-testid="status" role="status" data-kind={note?.what ?? shown.kind}>
-        {indicatorText(shown, now)}
+        <span>{word}<span aria-hidden={shown.kind === "reconnecting"}>{rest}</span></span>
       </span>
       {detail !== "" && <span className="status-detail">{detail}</span>}
       {shown.kind === "failed" && <button type="button" className="plain" onClick={onRestart}>Try again</button>}
     </div>
   );
+}
+
+function parts(text: string): [first: string, rest: string] {
+  const at = text.indexOf(" ");
+  return at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at)];
 }
 
 /** The time of each drawing, drawn again and again while something is counted down. */

@@ -11,12 +11,13 @@ import type { Notice } from "../timeline";
 import { DownIcon } from "./icons";
 import { MessageRow } from "./MessageRow";
 import { PendingRow } from "./PendingRow";
+import { address } from "./Rail";
 
 const EMPTY: Readonly<Record<RoomStatus, string>> = {
   joining: "Joining the room.",
   joined: "Nothing here yet. Say hello: everybody who opens this room sees it.",
   resuming: "Waiting for the connection.",
-  left: "You are not in this room: the node does not admit you here.",
+  left: "The node does not admit you to this room.",
 };
 const PAGE = 50;
 /** Nearer to the end than this (CSS pixels) counts as there. */
@@ -41,13 +42,18 @@ export function MessageList({ room: name, user, messages, notices, outgoing, pen
   const [isAtEnd, setAtEnd] = useState(true);
   const { older, canLoad, load } = useOlder(room, messages);
   const all = older.length > 0 ? [...older, ...messages] : messages;
-  const count = useRowWindow(all.map(idOf));
+  const ids = all.map(idOf);
+  const count = useRowWindow(ids);
+  // The newest message when the end was left; what came since is below.
+  const [leftAt, setLeftAt] = useState("");
+  const below = isAtEnd || leftAt === "" ? 0 : ids.length - 1 - ids.lastIndexOf(leftAt);
   // By place as well as by key: only the connection that published is told the key.
   const own = new Map(outgoing.flatMap((item) => [[item.key, item], [idOf({ epoch: item.epoch ?? "", seq: item.seq ?? 0 }), item]]));
 
   // Negative in a scroller that begins at its end.
   const look = () => {
     const atEnd = Math.abs(scroller.current?.scrollTop ?? 0) < END;
+    if (isAtEnd && !atEnd) setLeftAt(ids.at(-1) ?? "");
     setAtEnd(atEnd);
     onAtEnd(atEnd);
   };
@@ -56,6 +62,7 @@ export function MessageList({ room: name, user, messages, notices, outgoing, pen
     if (event.key !== "Home" || event.target !== event.currentTarget) return;
     event.preventDefault();
     setAtEnd(false);
+    setLeftAt(ids.at(-1) ?? "");
     requestAnimationFrame(() => scroller.current?.scrollTo({ top: -scroller.current.scrollHeight }));
   };
   const toEnd = () => scroller.current?.scrollTo({ top: 0 });
@@ -68,11 +75,16 @@ export function MessageList({ room: name, user, messages, notices, outgoing, pen
   const isEmpty = all.length === 0 && pending.length === 0;
   return (
     <>
-      <div className="messages" data-testid="messages" role="log" aria-label="Messages" data-at-end={isAtEnd} tabIndex={0} ref={scroller}
+      <div className="messages" data-testid="messages" role="log" aria-label="Messages" data-at-end={isAtEnd} aria-busy={status === "joining"} tabIndex={0} ref={scroller}
         onScroll={look} onKeyDown={toStart}>
         <div className="rows">
           {canLoad && count >= all.length && <button type="button" className="plain earlier" onClick={load}>Earlier messages</button>}
-          {isEmpty && <p className="empty">{EMPTY[status]}</p>}
+          {isEmpty && (
+            <div className="empty">
+              <p>{status === "left" && !isOnline ? "Not connected." : EMPTY[status]}</p>
+              {status === "joined" && <a href={address({ room: name })} target="_blank" rel="noopener">Open a second window as somebody else</a>}
+            </div>
+          )}
           <ol>
             {rowsOf(all.slice(all.length - count), notices, room.position?.epoch ?? "").map((row) => row.kind === "notice"
               ? <li key={row.id} className="notice">{row.text}</li>
@@ -84,7 +96,7 @@ export function MessageList({ room: name, user, messages, notices, outgoing, pen
         </div>
       </div>
       {/* Always there: putting it in would stop the smooth scrolling that shows it. */}
-      <button type="button" className="to-end" data-shown={!isAtEnd} onClick={toEnd}><DownIcon />Newest</button>
+      <button type="button" className="to-end" data-shown={!isAtEnd} onClick={toEnd}><DownIcon />{below > 0 ? `${below} new` : "Newest"}</button>
     </>
   );
 }

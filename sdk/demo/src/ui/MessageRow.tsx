@@ -28,11 +28,12 @@ export const MessageRow = memo(function MessageRow({ message, isOwn, continues, 
       <div className="bubble">
         {!continues && !isOwn && <p className="author">{author}</p>}
         {isOwn && <span className="hidden-text">You: </span>}
-        <Body content={readContent(data)} author={author} />
-        <p className="meta">
-          <time dateTime={new Date(time).toISOString()}>{clock(time)}</time>
-          {isOwn && <Delivery sent={sent} />}
-        </p>
+        <Body content={readContent(data)} author={author}>
+          <span className="meta">
+            <time dateTime={new Date(time).toISOString()}>{clock(time)}</time>
+            {isOwn && <Delivery sent={sent} />}
+          </span>
+        </Body>
       </div>
     </li>
   );
@@ -49,6 +50,8 @@ const others = (users: number): number => Math.max(0, users - 1);
 function Delivery({ sent }: { sent: Outgoing | undefined }) {
   const read = others(sent?.read ?? 0);
   const received = others(sent?.received ?? 0);
+  const isBack = read > 0 || received > 0;
   const text = read > 0 ? `read by ${read}` : received > 0 ? `received by ${received}` : "sent";
-  return <span className="delivery" data-read={read > 0}><Ticks two={read > 0 || received > 0} />{text}</span>;
+  // One tick says `sent` without the word.
+  return <span className="delivery" data-read={read > 0}><Ticks two={isBack} /><span className={isBack ? "" : "hidden-text"}>{text}</span></span>;
 }

@@ -1,6 +1,5 @@
 // What backends sent to this user: the list, the mark for all devices, and the line to try it with.
-import { useState } from "react";
-import type { Message } from "@roomcast/client";
+import { Fragment, useState } from "react";
 import { useClient } from "@roomcast/client/react";
 import { readContent } from "../content";
 import { myRoom, useNotifications, useReadMarks } from "../hooks/rooms";
@@ -19,15 +18,18 @@ export function Notifications({ settings, user }: { settings: Settings; user: st
   const { unread, read } = useReadMarks();
   const last = messages.at(-1);
   // A refusal leaves the number as it is, which says it.
-  const markRead = (message: Message) => void myRoom(client).received(message, true).catch(() => {});
+  const markRead = () => {
+    if (last && unread > 0) myRoom(client).received(last, true).catch(() => {});
+  };
   return (
     <section className="card notifications" id="notifications" tabIndex={-1} aria-labelledby="notifications-title">
       <div className="card-head">
         <h2 id="notifications-title">Notifications</h2>
-        <button type="button" className="plain" disabled={unread === 0 || !last} onClick={() => last && markRead(last)}>Mark all as read</button>
+        {/* Not `disabled`: that would take the focus from who has just used it. */}
+        <button type="button" className="plain" aria-disabled={unread === 0 || !last} onClick={markRead}>Mark all as read</button>
       </div>
       {messages.length === 0
-        ? <p className="quiet">None yet. A backend sends one to every device of {user} with this line:</p>
+        ? <p className="quiet">None yet. Run this line in a terminal, as a backend would: it reaches every device of {user}.</p>
         : (
           <ul>
             {messages.slice(-SHOWN).reverse().map((message) => (
@@ -43,6 +45,9 @@ export function Notifications({ settings, user }: { settings: Settings; user: st
   );
 }
 
+/** A long address may break after its slashes. */
+const withBreaks = (part: string) => part.split(/(?<=\/)/u).map((piece, at) => <Fragment key={at}>{piece}<wbr /></Fragment>);
+
 function Command({ line, hasKey }: { line: string; hasKey: boolean }) {
   const [isCopied, setCopied] = useState(false);
   const copy = () => {
@@ -53,7 +58,10 @@ function Command({ line, hasKey }: { line: string; hasKey: boolean }) {
   };
   return (
     <div className="command">
-      <code data-testid="curl" tabIndex={0} role="group" aria-label="Command that sends a notification">{line}</code>
+      <code data-testid="curl" tabIndex={0} role="group" aria-label="Command that sends a notification">
+        {/* Broken between its parts where it can be; it stays one line of text. */}
+        {line.split(/ (?=-)/u).map((part, at) => <Fragment key={part}>{at > 0 && " "}<span className="part">{withBreaks(part)}</span></Fragment>)}
+      </code>
       {/* Browsers give the clipboard to secure pages only. */}
       {window.isSecureContext && <button type="button" className="plain" onClick={copy}>{isCopied ? "Copied" : "Copy"}</button>}
       {!hasKey && <p className="quiet">This node shows no key: put one of its API keys in place of $KEY.</p>}

@@ -10,6 +10,9 @@ import { Field } from "./Field";
 /** People who are named; of more only the number is told. */
 const NAMED = 40;
 
+/** `person-2` before `person-10`. */
+const BY_NAME = new Intl.Collator("en", { numeric: true });
+
 interface RailProps {
   readonly user: string;
   readonly room: string;
@@ -23,7 +26,7 @@ export function Rail({ user, room, isNameLocked, onRoom, onName }: RailProps) {
     <aside className="rail" aria-label="Rooms and people">
       <section className="me">
         <Avatar name={user} />
-        <Field label="Your name" testId="name" value={user} isLocked={isNameLocked} onCommit={onName} />
+        <Field label="Your name" testId="name" action="Rename" value={user} isLocked={isNameLocked} onCommit={onName} />
       </section>
       <Rooms room={room} onRoom={onRoom} />
       <People room={room} user={user} />
@@ -47,7 +50,7 @@ function Rooms({ room, onRoom }: { room: string; onRoom: (name: string) => void 
           </li>
         ))}
       </ul>
-      <Field label="Go to a room" testId="room" value={room} onCommit={onRoom} />
+      <Field label="Go to a room" testId="room" action="Go" value={room} onCommit={onRoom} />
     </nav>
   );
 }
@@ -59,14 +62,16 @@ export function RoomName({ name }: { name: string }) {
 }
 
 function People({ room, user }: { room: string; user: string }) {
-  const { members } = useChat(room);
+  const { members, status } = useChat(room);
   const client = useClient();
   const { users } = chatRoom(client, room);
-  const named = [...members.values()].sort((left, right) => order(left, user) - order(right, user) || left.user.localeCompare(right.user));
+  const named = [...members.values()].sort((left, right) => order(left, user) - order(right, user) || BY_NAME.compare(left.user, right.user));
   const more = (users ?? named.length) - Math.min(named.length, NAMED);
+  // Without a connection the list is gone, and a number alone would be an old one.
+  const isKnown = status === "joined";
   return (
     <section className="people" aria-labelledby="people-title">
-      <h2 id="people-title">People here{users !== undefined && <span className="number">{users.toLocaleString("en-US")}</span>}</h2>
+      <h2 id="people-title">People here{isKnown && users !== undefined && <span className="number">{users.toLocaleString("en-US")}</span>}</h2>
       <ul data-testid="members">
         {named.slice(0, NAMED).map((member) => (
           <li key={member.user} data-status={member.status ?? "active"}>
@@ -76,22 +81,26 @@ function People({ room, user }: { room: string; user: string }) {
             {member.status === "away" && <span className="quiet">away</span>}
           </li>
         ))}
-        {more > 0 && <li className="quiet">{named.length > 0 ? `and ${more.toLocaleString("en-US")} more` : `${more.toLocaleString("en-US")} people`}</li>}
+        {!isKnown && named.length < 2 && <li className="quiet">Others show here once you are connected.</li>}
+        {isKnown && more > 0 && <li className="quiet">{named.length > 0 ? `and ${count(more)} more` : `${count(more)} ${more === 1 ? "person" : "people"}`}</li>}
       </ul>
     </section>
   );
 }
 
+const count = (number: number): string => number.toLocaleString("en-US");
 const order = (member: Member, user: string): number => (member.user === user ? 0 : member.status === "away" ? 2 : 1);
 
+/** The page again; without a user with another name, made up for the new tab. */
+export const address = (query: { room: string; user?: string }): string => `?${new URLSearchParams(query).toString()}`;
+
 function SecondWindow({ room, user }: { room: string; user: string }) {
-  const address = (query: Record<string, string>) => `?${new URLSearchParams(query).toString()}`;
   return (
     <section className="second">
       <h2>Try it with two windows</h2>
       <p>
         <a href={address({ room })} target="_blank" rel="noopener">Open as somebody else</a>
-        <a href={address({ room, user })} target="_blank" rel="noopener">Open as {user} on another device</a>
+        <a href={address({ room, user })} target="_blank" rel="noopener">Open as {user}, on a second device</a>
       </p>
     </section>
   );

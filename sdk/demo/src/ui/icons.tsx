@@ -12,6 +12,7 @@ export const ChatIcon = () => <Icon><path d="M4 6.500A2.500 2.500 0 0 1 6.500 4h
 export const PeopleIcon = () => <Icon><circle cx="9" cy="8.500" r="3.300" /><path d="M3 19.500c.4-3.400 2.900-5.300 6-5.300s5.600 1.900 6 5.300" /><path d="M15.500 5.500a3.200 3.200 0 0 1 0 6M17.600 14.700c2 .7 3.200 2.400 3.400 4.800" /></Icon>;
 export const PulseIcon = () => <Icon><path d="M3 12.500h4l2.500-7 4.500 13 2.500-6H21" /></Icon>;
 export const DownIcon = () => <Icon><path d="M12 5v14m-6-6 6 6 6-6" /></Icon>;
+export const ClockIcon = () => <Icon><circle cx="12" cy="12" r="8.500" /><path d="M12 7v5.200l3.300 2" /></Icon>;
 export const CloseIcon = () => <Icon><path d="m6 6 12 12M18 6 6 18" /></Icon>;
 
 /** One source and its waves: the mark of the page. */

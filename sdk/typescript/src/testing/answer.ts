@@ -37,10 +37,9 @@ export function answer(server: FakeServer, socket: FakeSocket, frame: Frame): vo
     case "signal":
     case "typing": {
       if (!member) return refuse("not_joined", room.name);
+      if (frame.type == "typing") return room.type(socket, frame.active !== false);
       const author = { ...(socket.user !== undefined && { user: socket.user }), connection: socket.connection };
-      const signal = { ...author, event: frame.event, data: frame.data };
-      const typing = { ...(socket.user === undefined ? author : { user: socket.user }), active: frame.active !== false };
-      return room.tell({ type: frame.type, ...(frame.type == "signal" ? signal : typing) }, (other) => other != socket);
+      return room.tell({ type: "signal", ...author, event: frame.event, data: frame.data }, (other) => other != socket);
     }
     case "history": {
       const { after, before, limit = 50 } = frame as { after?: number; before?: number; limit?: number };
@@ -53,18 +52,22 @@ export function answer(server: FakeServer, socket: FakeSocket, frame: Frame): vo
       if (!room.options.presence) return refuse("unsupported", room.name);
       const members = [...room.members].map(([{ connection, user }, { info }]) => ({
         connection,
-        ...(user !== undefined && { user, status: "active" }),
+        ...(user !== undefined && { user, status: room.statusOf(user) }),
         ...(info !== undefined && { info }),
       }));
       return give({ type: "members", room: room.name, members, ...room.counts });
     }
     case "presence": {
       if (!member) return refuse("not_joined", room.name);
+      const { user } = socket;
       room.rev++;
-      const { info, status } = frame;
-      const shown = { user: socket.user, ...(info !== undefined && { info }), ...(status !== undefined && { status }), rev: room.rev };
-      room.tell({ type: "presence", ...shown }, (other, { presence }) => presence && other != socket);
-      return give({ type: "presence", room: room.name, ...shown });
+      if (frame.info !== undefined) member.info = frame.info;
+      const { status: given } = frame;
+      if (given === "active" || given === "away") member.status = given;
+      const shown = { ...(user !== undefined && { user }), ...(member.info !== undefined && { info: member.info }), rev: room.rev };
+      const status = user === undefined ? member.status : room.statusOf(user);
+      room.tell({ type: "presence", ...shown, status }, (other, { presence }) => presence && other != socket);
+      return give({ type: "presence", room: room.name, ...shown, status: member.status });
     }
     case "received": {
       if (!member) return refuse("not_joined", room.name);
@@ -77,7 +80,8 @@ export function answer(server: FakeServer, socket: FakeSocket, frame: Frame): vo
       room.marks.set(socket.user, mine);
       const confirmed = { type: "received", epoch: room.epoch, seq: mine.received, read: mine.read };
       room.tell(confirmed, (other) => other != socket && other.user == socket.user);
-      return give({ ...confirmed, room: room.name });
+      give({ ...confirmed, room: room.name });
+      return room.tellReceipts();
     }
     default:
       return refuse("unknown_type");
@@ -85,7 +89,7 @@ export function answer(server: FakeServer, socket: FakeSocket, frame: Frame): vo
 }
 
 function publish(server: FakeServer, socket: FakeSocket, frame: Frame): void {
-  const { id, data, key, echo, if_seq, if_key_seq, epoch, receipts: _, type: __, ...fields } = frame;
+  const { id, data, key, echo, if_seq, if_key_seq, epoch, receipts, type: _, ...fields } = frame;
   const room = server.room(String(fields.room));
   const refuse = (code: string) => socket.give({ type: "error", id, room: room.name, code, message: code });
   const ack = ({ seq, time }: { seq: number; time: number }) => {
@@ -104,5 +108,6 @@ function publish(server: FakeServer, socket: FakeSocket, frame: Frame): void {
   const author = { ...(socket.user !== undefined && { user: socket.user }), connection: socket.connection };
   const stored = room.publish(data, { ...author, ...fields }, echo === false ? socket : undefined);
   if (key !== undefined) room.keys.set(scope, stored);
+  if (receipts && room.options.receipts) room.watched.set(stored.seq, socket);
   ack(stored);
 }

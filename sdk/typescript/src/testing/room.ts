@@ -5,6 +5,8 @@ import type { Frame, FakeSocket } from "./socket.js";
 export interface FakeRoomOptions {
   presence?: boolean;
   state?: boolean;
+  /** Of a room with state: the last so many values of a key are its `points` in a snapshot. */
+  points?: number;
   receipts?: boolean;
 }
 interface Stored extends Record<string, unknown> {
@@ -15,6 +17,7 @@ interface Stored extends Record<string, unknown> {
 interface FakeMember {
   presence: boolean;
   info?: unknown;
+  status: "active" | "away";
 }
 
 export class FakeRoom {
@@ -28,6 +31,11 @@ export class FakeRoom {
   readonly keys = new Map<string, Stored>();
   readonly values = new Map<string, Stored>();
   readonly marks = new Map<string, { received: number; read: number }>();
+  /** Whose messages somebody wants to hear of, by seq. */
+  readonly watched = new Map<number, FakeSocket>();
+  /** Up to where each epoch that was left is part of the present one. */
+  private readonly shared = new Map<string, number>();
+  private readonly typists = new Map<string, ReturnType<typeof setTimeout>>();
   private epochs = 1;
 
   constructor(
@@ -67,6 +75,8 @@ export class FakeRoom {
   reset(lost = 0): void {
     this.log.length -= Math.min(lost, this.seq);
     this.forgotten = Math.min(this.forgotten, this.seq);
+    this.shared.set(this.epoch, this.seq);
+    for (const [epoch, seq] of this.shared) this.shared.set(epoch, Math.min(seq, this.seq));
     this.epoch = (0xe1 + this.epochs++).toString(16).padStart(16, "0");
     this.tell({ type: "reset", epoch: this.epoch, seq: this.seq, lost });
   }
@@ -89,13 +99,14 @@ export class FakeRoom {
     let from = since?.seq ?? (since ? this.log.findIndex(({ time }) => time >= (since.time ?? 0)) : this.seq);
     if (from < 0) from = this.seq;
     if (!since && typeof request.history == "number") from = Math.max(this.seq - request.history, this.forgotten);
-    const isOther = since?.epoch !== undefined && since.epoch != this.epoch && since.epoch != "0".repeat(16);
+    const shared = this.shared.get(since?.epoch ?? "") ?? 0;
+    const isOther = since?.epoch !== undefined && since.epoch != this.epoch && since.epoch != "0".repeat(16) && from > shared;
     const isResumed = !!since || (!!mine && this.options.receipts && request.history === undefined);
     if (!since && isResumed && mine) from = mine.received;
     const recovered = !isOther && from >= this.forgotten && from <= this.seq;
     if (request.strict && isResumed && !recovered) return { type: "error", code: "unrecoverable", message: "not kept" };
     this.leave(socket, true);
-    this.members.set(socket, { presence: !!request.presence, info: request.info });
+    this.members.set(socket, { presence: !!request.presence, info: request.info, status: "active" });
     this.changed("user_joined", socket, request.info);
     const isSnapshot = this.options.state && !since;
     const seq = isOther ? this.seq : recovered && isResumed ? from : isResumed ? from : isSnapshot ? this.seq : from;
@@ -115,7 +126,7 @@ export class FakeRoom {
       return;
     }
     if (isOther) {
-      socket.give({ type: "reset", room: this.name, epoch: this.epoch, seq: this.seq, lost: Math.max(0, from - this.seq) });
+      socket.give({ type: "reset", room: this.name, epoch: this.epoch, seq: this.seq, lost: from - shared });
       return;
     }
     if (!recovered) socket.give({ type: "gap", room: this.name, from: from + 1, to: this.forgotten });
@@ -128,17 +139,22 @@ export class FakeRoom {
   /** Whether the socket was a member. */
   leave(socket: FakeSocket, isQuiet = false): boolean {
     const wasMember = this.members.delete(socket);
+    const typist = socket.user ?? socket.connection;
+    if (wasMember) clearTimeout(this.typists.get(typist));
+    if (wasMember) this.typists.delete(typist);
     if (wasMember && !isQuiet) this.changed("user_left", socket);
     return wasMember;
   }
 
   snapshot(): Frame[] {
+    const { points } = this.options;
     const entries = [...this.values].map(([key, { seq, time, user, data }]) => ({
       ...(key && { key }),
       seq,
       time,
       ...(user !== undefined && { user }),
       data,
+      ...(points && { points: this.pointsOf(key).slice(-points) }),
     }));
     const frame = { type: "state", room: this.name, epoch: this.epoch, seq: this.seq };
     const half = Math.ceil(entries.length / 2);
@@ -147,6 +163,43 @@ export class FakeRoom {
       { ...frame, entries: entries.slice(0, half), more: true },
       { ...frame, entries: entries.slice(half), more: false },
     ];
+  }
+
+  private pointsOf(key: string) {
+    const points: { seq: number; time: number; data: unknown }[] = [];
+    for (const { state_key = "", remove, seq, time, data } of this.log) {
+      if (state_key != key) continue;
+      if (remove) points.length = 0;
+      else points.push({ seq, time, data });
+    }
+    return points;
+  }
+
+  /** What a user shows: away if all its connections are. */
+  statusOf(user: string): "active" | "away" {
+    const mine = [...this.members].filter(([socket]) => socket.user == user);
+    return mine.every(([, { status }]) => status == "away") ? "away" : "active";
+  }
+
+  /** Somebody types: told once, and ended 3 s after the last word. */
+  type(socket: FakeSocket, active: boolean): void {
+    const { user, connection } = socket;
+    const name = user ?? connection;
+    const known = this.typists.get(name);
+    const tell = (active: boolean) =>
+      this.tell({ type: "typing", ...(user === undefined ? { connection } : { user }), active }, (other) => other != socket && (user === undefined || other.user != user));
+    clearTimeout(known);
+    this.typists.delete(name);
+    if (active) this.typists.set(name, setTimeout(() => this.type(socket, false), 3000));
+    if (active != (known !== undefined)) tell(active);
+  }
+
+  /** Tells authors who asked for it how many users have received and read their messages. */
+  tellReceipts(): void {
+    for (const [seq, author] of this.watched) {
+      const count = (name: "received" | "read") => [...this.marks.values()].filter((marks) => marks[name] >= seq).length;
+      author.give({ type: "receipts", room: this.name, epoch: this.epoch, seq, received: count("received"), read: count("read") });
+    }
   }
 
   marksOf(user: string) {

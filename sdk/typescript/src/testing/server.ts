@@ -1,6 +1,6 @@
 // A node in the process of the test: rooms with history, presence, state and receipts, refused
 // handshakes, close codes, silence. It answers as `docs/protocol.md` says, and does on demand what a
-// real node does only on a bad day. It has no clock of its own and sets no timer.
+// real node does only on a bad day. Its clock and its one timer, of typing, are the global ones.
 import { json } from "../json.js";
 import type { Encoding, SocketClass } from "../types.js";
 import { answer } from "./answer.js";

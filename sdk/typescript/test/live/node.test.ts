@@ -134,11 +134,45 @@ describe.skipIf(!program)("a real node", () => {
       await alice.publish({ x: 2 }, { stateKey: "a" });
       await alice.publish(3, { stateKey: "b" });
       await bob.join();
-      await until(() => expect([...bob.state].map(([key, { data, seq }]) => [key, data, seq])).toEqual([["a", { x: 2 }, 2], ["b", 3, 3]]));
+      expect([...bob.state].map(([key, { data, seq }]) => [key, data, seq])).toEqual([["a", { x: 2 }, 2], ["b", 3, 3]]);
       expect(bob.state.get("a")?.points?.map(({ seq }) => seq)).toEqual([1, 2]);
       await alice.publish(null, { stateKey: "a", remove: true });
       await until(() => expect([...bob.state.keys()]).toEqual(["b"]));
       await expect(alice.publish(0, { stateKey: "b", ifKeySeq: { epoch: bob.position?.epoch ?? "", seq: 1 } })).rejects.toMatchObject({ code: "seq_conflict" });
+    });
+
+    test("a join means the whole of a state that comes in many parts, and of one that is empty", async () => {
+      const [alice, bob] = [client("alice", options()).room(`board:${name}-big`), client("bob", options()).room(`board:${name}-big`)];
+      await bob.join();
+      expect([bob.state.size, bob.status]).toEqual([0, "joined"]);
+      for (let key = 0; key < 30; key++) await alice.publish("x".repeat(8000), { stateKey: `k${key}` });
+      await alice.join();
+      expect([alice.state.size, alice.position?.seq]).toEqual([30, 30]);
+      await until(() => expect(bob.state.size).toBe(30));
+    });
+
+    test("a backend writes as a connection, which does not receive it", async () => {
+      const one = client("alice", options());
+      const [alice, bob] = [one.room(`${name}-as`), client("bob").room(`${name}-as`)];
+      const [mine, theirs]: [unknown[], unknown[]] = [[], []];
+      alice.on("message", ({ data }) => mine.push(data));
+      bob.on("message", ({ data, connection }) => theirs.push([data, connection]));
+      await Promise.all([alice.join(), bob.join()]);
+      expect(one.connection).toMatch(/^[0-9a-f]{16}$/);
+      const path = `/v1/rooms/${name}-as/messages`;
+      expect((await post(path, { data: "by the backend", connection: one.connection, echo: false })).status).toBe(200);
+      await post(path, { data: "for all" });
+      await until(() => expect([mine, theirs.length]).toEqual([["for all"], 2]));
+    });
+
+    test("a loop that begins before a join that is refused throws the refusal", async () => {
+      const room = client("alice", options()).room("$none");
+      const loop = (async () => {
+        for await (const _ of room) return "a message";
+        return "the end";
+      })();
+      await expect(room.join()).rejects.toMatchObject({ code: "bad_room" });
+      await expect(loop).rejects.toMatchObject({ code: "bad_room" });
     });
 
     test("notifications of @me are counted, and read on all devices", async () => {
@@ -149,8 +183,11 @@ describe.skipIf(!program)("a real node", () => {
       phone.on("message", ({ data }) => got.push(data));
       await Promise.all([phone.join(), desk.join()]);
       await until(() => expect([got, phone.unread, desk.unread]).toEqual([["one"], 1, 1]));
+      const reads: unknown[] = [];
+      phone.on("read", ({ unread }) => reads.push(unread));
       await post(`/v1/users/${user}/messages`, { data: "two" });
       await until(() => expect([got, phone.unread, desk.unread]).toEqual([["one", "two"], 2, 2]));
+      expect(reads).toEqual([2]);
       const at = desk.position ?? { epoch: "", seq: 0 };
       expect(await phone.received(at, true)).toEqual({ received: 2, read: 2, unread: 0 });
       await until(() => expect([desk.unread, desk.read]).toEqual([0, 2]));
@@ -185,6 +222,34 @@ describe.skipIf(!program)("a real node", () => {
     await queued;
     await until(() => expect([got, resets, room.status, one.queued]).toEqual([["before", "while it was away"], [1], "joined", 0]));
     expect([names[0], names.at(-1)]).toEqual(["reconnecting", "reconnected"]);
+  });
+
+  test("a view of a room that began again has what the room held before the client was back", async () => {
+    vi.stubGlobal("document", {});
+    const { room: view } = (await import(new URL("../../dist/svelte.js", import.meta.url).href)) as typeof import("../../src/svelte.js");
+    let shown: unknown[] = [];
+    let gap: unknown;
+    const late = client("alice", { backoff: { initial: 3000 } });
+    const end = view(late, "viewed", { history: 10 }).subscribe((now) => {
+      shown = now.messages.map(({ data }) => data);
+      ({ gap } = now);
+    });
+    const other = client("bob").room("viewed");
+    await other.publish("before");
+    await until(() => expect(shown).toEqual(["before"]));
+    vi.spyOn(Math, "random").mockReturnValue(0.9);
+    await stop("SIGKILL");
+    await until(() => expect(late.state).toBe("reconnecting"));
+    vi.restoreAllMocks();
+    await start();
+    await other.publish("one");
+    await other.publish("two");
+    expect(late.state).toBe("reconnecting");
+    await until(() => expect(late.state).toBe("connected"));
+    await other.publish("three");
+    await until(() => expect([shown, gap]).toEqual([["before", "one", "two", "three"], null]));
+    end();
+    vi.unstubAllGlobals();
   });
 
   test("a node that drains: the client hears of it and comes back when there is one", async () => {
