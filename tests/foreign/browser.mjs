@@ -57,7 +57,7 @@ async function newcomer() {
   await shown(page, "members").getByText("you", { exact: true }).waitFor();
   // What it loads is the node's own, under a policy that lets nothing else in.
   await page.locator(".live").getByText("Active users").first().waitFor();
-  await page.waitForFunction(() => /\d %/.test(document.querySelector(".live").textContent));
+  await page.waitForFunction(() => /\d\s?%/.test(document.querySelector(".live").textContent));
   await page.screenshot({ path: join(work, "first-sight.png") });
 
   await shown(page, "name").fill("<b>has blanks</b>");

@@ -1,4 +1,5 @@
-"""Runs the tests with foreign clients, one after the other, each under its deadline, and counts."""
+"""Runs the tests with foreign clients, each under its deadline, and counts. One after the other, but for
+modules that say how many of theirs may run side by side."""
 
 import argparse
 import asyncio
@@ -15,22 +16,22 @@ import test_cluster
 import test_commands
 import test_documents
 import test_examples
+import test_page_faults
 import test_relay
 import test_wscat
 from programs import Place
 
 MODULES = [
     test_relay, test_cluster, test_wscat, test_browser, test_backends, test_examples, test_asyncapi, test_documents,
-    test_commands,
+    test_commands, test_page_faults,
 ]
 DEADLINE = 120  # seconds for one test, with the starting and stopping of its programs
 
 
-def tests(wanted):
-    for module in MODULES:
-        for name, test in vars(module).items():
-            if name.startswith("test_") and (not wanted or any(part in name for part in wanted)):
-                yield name, test
+def tests(module, wanted):
+    for name, test in vars(module).items():
+        if name.startswith("test_") and (not wanted or any(part in name for part in wanted)):
+            yield name, test
 
 
 async def run(test, place):
@@ -48,20 +49,25 @@ async def run(test, place):
 async def main(arguments):
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, asyncio.current_task().cancel)
-    passed, failed = 0, 0
-    for name, test in tests(arguments.wanted):
-        began = time.monotonic()
-        place = Place(arguments.roomcast.resolve(), arguments.work.resolve(), name)
-        failure = await run(test, place)
-        print(f"{'FAILED' if failure else 'ok':6} {name} ({time.monotonic() - began:.1f} s)")
-        if failure:
-            failed += 1
-            print(failure)
-            place.show_logs()
-        else:
-            passed += 1
-    print(f"foreign clients: {passed} passed, {failed} failed")
-    return 0 if passed and not failed else 1
+    outcomes = []
+    for module in MODULES:
+        free = asyncio.Semaphore(getattr(module, "SIDE_BY_SIDE", 1))
+
+        async def judged(name, test):
+            async with free:
+                began = time.monotonic()
+                place = Place(arguments.roomcast.resolve(), arguments.work.resolve(), name)
+                failure = await run(test, place)
+            print(f"{'FAILED' if failure else 'ok':6} {name} ({time.monotonic() - began:.1f} s)")
+            if failure:
+                print(failure)
+                place.show_logs()
+            return not failure
+
+        outcomes += await asyncio.gather(*(judged(name, test) for name, test in tests(module, arguments.wanted)))
+    passed = sum(outcomes)
+    print(f"foreign clients: {passed} passed, {len(outcomes) - passed} failed")
+    return 0 if outcomes and all(outcomes) else 1
 
 
 if __name__ == "__main__":

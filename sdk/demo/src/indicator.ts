@@ -17,6 +17,7 @@ export type ConnectionEvent =
   | { readonly name: "reconnecting"; readonly attempt: number; readonly delayMs: number; readonly code?: number | string }
   | { readonly name: "reconnected" }
   | { readonly name: "resumed" }
+  | { readonly name: "answered" }
   | { readonly name: "gap"; readonly room: string; readonly from: number; readonly to: number; readonly conflated?: boolean }
   | { readonly name: "reset"; readonly room: string; readonly lost: number }
   | { readonly name: "failed"; readonly code: string; readonly message: string };
@@ -30,18 +31,22 @@ export function nextIndicator(last: Indicator, event: ConnectionEvent, now: numb
       return { kind: "reconnecting", until: now + delayMs, attempt, ...(code === undefined ? {} : { code }) };
     }
     case "reconnected": return { kind: "resuming" };
+    // What is left out of a state room ends the client's own word for it; nothing of a chat is missing then.
+    case "answered":
+      if (last.kind !== "resuming") return last;
+    // falls through
     case "resumed":
       return { kind: "connected", note: { what: "resumed", detail: "Nothing was missed.", until: now + NOTE_TIME } };
     case "gap": {
       // Of a state room: newer values stand for what is left out.
-      if (event.conflated) return last.kind === "resuming" ? { kind: "connected" } : last;
+      if (event.conflated) return last;
       const { from, to, room } = event;
       const which = from === to ? `Message ${from}` : `Messages ${from} to ${to}`;
       const detail = `${which} of ${room} could not be delivered.`;
       return { kind: "connected", note: { what: "gap", detail, until: now + NOTE_TIME } };
     }
     case "reset": {
-      if (event.lost === 0) return last.kind === "resuming" ? { kind: "connected" } : last;
+      if (event.lost === 0) return last;
       const detail = `${event.room} began again without ${event.lost === 1 ? "a message" : `${event.lost} messages`} that it had.`;
       return { kind: "connected", note: { what: "gap", detail, until: now + NOTE_TIME } };
     }
@@ -62,8 +67,9 @@ export function indicatorText(indicator: Indicator, now: number): string {
     case "resuming": return "resuming";
     case "connected": return indicator.note ? `connected · ${indicator.note.what}` : "connected";
     case "reconnecting": {
-      const seconds = Math.ceil((indicator.until - now) / 1000);
-      return seconds > 0 ? `reconnecting in ${seconds} s` : "reconnecting now";
+      // An attempt is under way at 0.
+      const seconds = Math.max(0, Math.ceil((indicator.until - now) / 1000));
+      return `reconnecting in ${seconds} s`;
     }
     case "failed": return `stopped: ${indicator.code}`;
   }

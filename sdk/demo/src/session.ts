@@ -6,6 +6,7 @@ import type { ConnectionEvent, Indicator } from "./indicator";
 import { madeUpName } from "./names";
 import { Outbox } from "./outbox";
 import type { Outgoing } from "./outbox";
+import { BOARD_ROOM } from "./settings";
 import type { Settings } from "./settings";
 
 const NAME_KEY = "roomcast-name";
@@ -46,6 +47,9 @@ export class Sessions {
     this.tell(this.current.id, { name: "reset", room, lost });
   }
 
+  /** All rooms have answered after a reconnect: the client says so only where none of them left out a value. */
+  readonly answered = (): void => this.tell(this.current.id, { name: "answered" });
+
   /** With another name, or the same one after the client has stopped. */
   restart(user: string): void {
     const { client, id, outbox } = this.current;
@@ -66,7 +70,8 @@ export class Sessions {
     client.on("reconnecting", (event) => tell({ name: "reconnecting", ...event }));
     client.on("reconnected", () => tell({ name: "reconnected" }));
     client.on("resumed", () => tell({ name: "resumed" }));
-    client.on("gap", (event) => tell({ name: "gap", ...event }));
+    // The board's values come anew: none of them is a loss.
+    client.on("gap", (event) => tell({ name: "gap", ...event, conflated: event.conflated ?? event.room === BOARD_ROOM }));
     client.on("failed", ({ code, message }) => tell({ name: "failed", code, message }));
     queueMicrotask(() => tell({ name: "opened" }));
     return { id, user, client, outbox: new Outbox(unsent) };

@@ -127,7 +127,7 @@ describe("the indicator", () => {
   it("counts down, and says connected only while it is", () => {
     expect(indicatorText(after({ name: "opened" }), 0)).not.toContain("connected");
     expect(indicatorText(after(reconnecting), 1000)).toBe("reconnecting in 3 s");
-    expect(indicatorText(after(reconnecting), 3500)).toBe("reconnecting now");
+    expect(indicatorText(after(reconnecting), 3500)).toBe("reconnecting in 0 s");
     expect(indicatorText(after(reconnecting, { name: "reconnected" }), 0)).toBe("resuming");
   });
   it("tells resumed or gap for a while", () => {
@@ -140,6 +140,11 @@ describe("the indicator", () => {
   it("does not take left out values of a state room for a loss", () => {
     const conflated = { name: "gap", room: "board:nodes", from: 3, to: 5, conflated: true } as const;
     expect(indicatorText(after({ name: "connected" }, conflated), 0)).toBe("connected");
+    const back = [reconnecting, { name: "reconnected" }, conflated, { name: "reset", room: "board:nodes", lost: 0 }] as const;
+    expect(indicatorText(after(...back), 0)).toBe("resuming");
+    expect(indicatorText(after(...back, { name: "answered" }), 1000)).toBe("connected · resumed");
+    const gap = { name: "gap", room: "demo:lobby", from: 3, to: 5 } as const;
+    expect(indicatorText(after(...back, gap, { name: "answered" }), 1000)).toBe("connected · gap");
   });
 });
 

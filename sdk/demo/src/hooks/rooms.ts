@@ -9,6 +9,8 @@ import type { Notice } from "../timeline";
 
 /** Messages that a room begins with. */
 const HISTORY = 50;
+/** How often (ms) is looked whether all rooms have answered. */
+const ANSWERS_LOOK = 100;
 /** Notices of a room that are kept. */
 const NOTICES = 20;
 /** The node writes a user's position at most once a second. */
@@ -68,6 +70,19 @@ export function useResets(name: string, tell: (room: string, lost: number) => vo
     const ends = rooms.map((room) => room.on("reset", ({ lost, state }) => tell(room.name, state ? 0 : lost)));
     return () => ends.forEach((end) => end());
   }, [client, name, tell]);
+}
+
+/** Tells when all rooms of the page have answered after a reconnect, whatever they left out. */
+export function useAnswers(name: string, isResuming: boolean, tell: () => void): void {
+  const client = useClient();
+  useEffect(() => {
+    if (!isResuming) return;
+    const rooms = [chatRoom(client, name), myRoom(client), client.room(BOARD_ROOM)];
+    const timer = setInterval(() => {
+      if (rooms.every(({ status }) => status === "joined" || status === "left")) tell();
+    }, ANSWERS_LOOK);
+    return () => clearInterval(timer);
+  }, [client, name, isResuming, tell]);
 }
 
 /** Confirms the newest message as read while the page is looked at. */

@@ -67,7 +67,7 @@ export function App({ settings, sessions }: { settings: Settings; sessions: Sess
             onRoom={enter}
             onName={rename}
           />
-          <Chat key={room} room={room} user={session.user} outbox={session.outbox} connection={connection} drafts={drafts} onReset={onReset} />
+          <Chat key={room} room={room} user={session.user} outbox={session.outbox} connection={connection} drafts={drafts} onReset={onReset} onAnswered={sessions.answered} />
           <div className="live">
             <Dashboard isOnline={connection.kind === "connected"} />
             <Notifications settings={settings} user={session.user} />

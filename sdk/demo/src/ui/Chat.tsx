@@ -1,7 +1,7 @@
 // The open room: its head, the conversation with everybody's cursors over it, and the place to write.
 import { useEffect, useRef, useState, useSyncExternalStore } from "react";
 import { useClient } from "@roomcast/client/react";
-import { chatRoom, useAway, useChat, useNotices, useReading, useResets } from "../hooks/rooms";
+import { chatRoom, useAnswers, useAway, useChat, useNotices, useReading, useResets } from "../hooks/rooms";
 import type { Indicator } from "../indicator";
 import type { Outbox } from "../outbox";
 import { pendingOf } from "../timeline";
@@ -21,9 +21,10 @@ interface ChatProps {
   readonly connection: Indicator;
   readonly drafts: Map<string, string>;
   readonly onReset: (room: string, lost: number) => void;
+  readonly onAnswered: () => void;
 }
 
-export function Chat({ room: name, user, outbox, connection, drafts, onReset }: ChatProps) {
+export function Chat({ room: name, user, outbox, connection, drafts, onReset, onAnswered }: ChatProps) {
   const client = useClient();
   const { messages, members, typing, status } = useChat(name);
   const notices = useNotices(name);
@@ -34,6 +35,7 @@ export function Chat({ room: name, user, outbox, connection, drafts, onReset }: 
   useReading(name, messages.at(-1), isAtEnd);
   useAway(name, isMember);
   useResets(name, onReset);
+  useAnswers(name, connection.kind === "resuming", onAnswered);
   useEffect(() => {
     const room = chatRoom(client, name);
     return room.on("receipts", (receipts) => outbox.receipts(name, receipts));

@@ -51,16 +51,16 @@ function parts(text: string): [first: string, rest: string] {
   return at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at)];
 }
 
-/** The time, renewed while something is counted down. */
+/** The time of each drawing, drawn again and again while something is counted down. */
 function useNow(isCounting: boolean): number {
-  const [now, setNow] = useState(Date.now);
+  const [, setTick] = useState(0);
   useEffect(() => {
     if (!isCounting) return;
-    setNow(Date.now());
-    const timer = setInterval(() => setNow(Date.now()), TICK);
+    const timer = setInterval(() => setTick((tick) => tick + 1), TICK);
     return () => clearInterval(timer);
   }, [isCounting]);
-  return now;
+  // Not a time that is kept: the first drawing of a break would count from the last one before it.
+  return Date.now();
 }
 
 function Bell({ onBell }: { onBell: () => void }) {
