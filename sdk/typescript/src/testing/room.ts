@@ -2,6 +2,7 @@
 // as somebody to give frames to.
 import type { Frame, FakeSocket } from "./socket.js";
 
+/** What a room of the fake server can do: all off if not given. */
 export interface FakeRoomOptions {
   presence?: boolean;
   state?: boolean;
@@ -9,29 +10,33 @@ export interface FakeRoomOptions {
   points?: number;
   receipts?: boolean;
 }
-interface Stored extends Record<string, unknown> {
+/** A message that a room of the fake server keeps, with the fields of its frame. */
+export interface FakeMessage extends Record<string, unknown> {
   seq: number;
   time: number;
   data: unknown;
 }
-interface FakeMember {
+/** What a room of the fake server knows of a connection that is a member. */
+export interface FakeMember {
   presence: boolean;
   info?: unknown;
   status: "active" | "away";
 }
 
+/** A room of the fake server, to be had by `server.room(name)`. */
 export class FakeRoom {
   epoch = "00000000000000e1";
-  log: Stored[] = [];
+  log: FakeMessage[] = [];
   /** Messages up to here are not kept any more. */
   forgotten = 0;
   rev = 0;
   revEpoch = "00000000000000a1";
   readonly members = new Map<FakeSocket, FakeMember>();
-  readonly keys = new Map<string, Stored>();
-  readonly values = new Map<string, Stored>();
+  /** @internal Messages by their author and `key`. */
+  readonly keys = new Map<string, FakeMessage>();
+  readonly values = new Map<string, FakeMessage>();
   readonly marks = new Map<string, { received: number; read: number }>();
-  /** Whose messages somebody wants to hear of, by seq. */
+  /** @internal Whose messages somebody wants to hear of, by seq. */
   readonly watched = new Map<number, FakeSocket>();
   /** Up to where each epoch that was left is part of the present one. */
   private readonly shared = new Map<string, number>();
@@ -54,8 +59,8 @@ export class FakeRoom {
   }
 
   /** Publishes as somebody else would: a backend, another client. */
-  publish(data: unknown, fields: Record<string, unknown> = {}, except?: FakeSocket): Stored {
-    const message: Stored = { seq: this.seq + 1, time: Date.now(), ...fields, data };
+  publish(data: unknown, fields: Record<string, unknown> = {}, except?: FakeSocket): FakeMessage {
+    const message: FakeMessage = { seq: this.seq + 1, time: Date.now(), ...fields, data };
     this.log.push(message);
     if (this.options.state) {
       const key = String(fields.state_key ?? "");
@@ -89,10 +94,12 @@ export class FakeRoom {
     this.tell({ type: "gap", from, to: this.seq, ...more });
   }
 
+  /** Gives a frame to the members, or to those for whom `to` is true. */
   tell(frame: Frame, to: (socket: FakeSocket, member: FakeMember) => boolean = () => true): void {
     for (const [socket, member] of this.members) if (to(socket, member)) socket.give({ ...frame, room: this.name });
   }
 
+  /** @internal Answers a `join`; returns the error where it refuses. */
   join(socket: FakeSocket, request: Frame): Frame | undefined {
     const since = request.since as { epoch?: string; seq?: number; time?: number } | undefined;
     const mine = this.marks.get(socket.user ?? "");
@@ -146,6 +153,7 @@ export class FakeRoom {
     return wasMember;
   }
 
+  /** @internal The state in one frame or two. */
   snapshot(): Frame[] {
     const { points } = this.options;
     const entries = [...this.values].map(([key, { seq, time, user, data }]) => ({
@@ -175,13 +183,13 @@ export class FakeRoom {
     return points;
   }
 
-  /** What a user shows: away if all its connections are. */
+  /** @internal What a user shows: away if all its connections are. */
   statusOf(user: string): "active" | "away" {
     const mine = [...this.members].filter(([socket]) => socket.user == user);
     return mine.every(([, { status }]) => status == "away") ? "away" : "active";
   }
 
-  /** Somebody types: told once, and ended 3 s after the last word. */
+  /** @internal Somebody types: told once, and ended 3 s after the last word. */
   type(socket: FakeSocket, active: boolean): void {
     const { user, connection } = socket;
     const name = user ?? connection;
@@ -194,7 +202,7 @@ export class FakeRoom {
     if (active != (known !== undefined)) tell(active);
   }
 
-  /** Tells authors who asked for it how many users have received and read their messages. */
+  /** @internal Tells authors who asked for it how many users have received and read their messages. */
   tellReceipts(): void {
     for (const [seq, author] of this.watched) {
       const count = (name: "received" | "read") => [...this.marks.values()].filter((marks) => marks[name] >= seq).length;
@@ -202,6 +210,7 @@ export class FakeRoom {
     }
   }
 
+  /** @internal How far a user has received and read. */
   marksOf(user: string) {
     const { received, read } = this.marks.get(user) ?? { received: 0, read: 0 };
     return { received, read, unread: Math.min(this.seq - read, this.seq - this.forgotten) };

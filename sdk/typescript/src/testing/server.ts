@@ -14,6 +14,7 @@ export interface Refusal {
   retryAfter?: number;
 }
 
+/** A node in the process of a test. Clients reach it by its `WebSocket`; the test decides what it does. */
 export class FakeServer {
   /** Give this to the client: `new Client("ws://fake/ws", { WebSocket: server.WebSocket })`. */
   readonly WebSocket: SocketClass;
@@ -57,6 +58,7 @@ export class FakeServer {
     return socket;
   }
 
+  /** The room of this name, made at its first use. */
   room(name: string): FakeRoom {
     let room = this.rooms.get(name);
     if (!room) this.rooms.set(name, (room = new FakeRoom(name, this.roomOptions(name))));
@@ -85,6 +87,7 @@ export class FakeServer {
     return new Response(JSON.stringify({ code, detail: code }), { status, headers });
   };
 
+  /** @internal A client has tried to connect. */
   opened(socket: FakeSocket): void {
     if (this.isHanging) return;
     const identity = this.authenticate?.(socket.token);
@@ -107,10 +110,12 @@ export class FakeServer {
     });
   }
 
+  /** @internal A client has sent a frame. */
   received(socket: FakeSocket, frame: Frame): void {
     if (!this.intercept?.(socket, frame)) answer(this, socket, frame);
   }
 
+  /** @internal A connection is over. */
   ended(socket: FakeSocket): void {
     const index = this.sockets.indexOf(socket);
     if (index >= 0) this.sockets.splice(index, 1);

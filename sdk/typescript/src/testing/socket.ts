@@ -4,9 +4,10 @@ import type { Encoding } from "../types.js";
 import { json } from "../json.js";
 import { isRecord } from "../frames.js";
 
+/** A frame in either direction, as `docs/protocol.md` describes it. */
 export type Frame = { type: string } & Record<string, unknown>;
 
-/** What a fake socket needs of its server. */
+/** @hidden What a fake socket needs of its server. */
 export interface FakeHost {
   readonly encodings: readonly Encoding[];
   opened(socket: FakeSocket): void;
@@ -14,11 +15,16 @@ export interface FakeHost {
   ended(socket: FakeSocket): void;
 }
 
+/** A client's connection to a fake server: a WebSocket for the client, and the node's end of it for the test. */
 export class FakeSocket {
   binaryType = "blob";
+  /** Set by the client. */
   onopen: ((event: never) => void) | null = null;
+  /** Set by the client. */
   onmessage: ((event: never) => void) | null = null;
+  /** Set by the client. */
   onclose: ((event: never) => void) | null = null;
+  /** Set by the client. */
   onerror: ((event: never) => void) | null = null;
   readyState = 0;
   /** The frames that the client has sent, in their order. */
@@ -32,6 +38,7 @@ export class FakeSocket {
   readonly token: string | undefined;
   private readonly encoding: Encoding;
 
+  /** @hidden The server's `WebSocket` makes it. */
   constructor(
     private readonly host: FakeHost,
     url: string,
@@ -63,6 +70,7 @@ export class FakeSocket {
     this.end(code, "");
   }
 
+  /** @internal Opens the socket on the client's side. */
   accept(): void {
     this.readyState = 1;
     this.event(this.onopen, {});
