@@ -13,7 +13,12 @@ export const now = (): number => performance.now();
 
 export const later = (f: () => void, ms: number): Timer => setTimeout(f, Math.min(ms, Limit.TimerMs));
 
-export const sleep = (ms: number): Promise<void> => new Promise((resolve) => later(resolve, ms));
+/** Ends early where the signal does: a timer that is left would keep a Node process from ending. */
+export const sleep = (ms: number, signal?: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    const timer = later(resolve, ms);
+    signal?.addEventListener("abort", () => resolve(cancel(timer)));
+  });
 
 /** Gives nothing, to put in the timer's place. */
 export const cancel = (timer: Timer | undefined): undefined => void clearTimeout(timer);

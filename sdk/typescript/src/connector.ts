@@ -172,8 +172,8 @@ export function makeConnector(
     connector._end();
     owner._lost(link);
     if (now() - since >= Time.SteadyMs && link._connected) failures = 0;
-    if (code == Code.Expired) tokens._spent();
-    if (FINAL_CODES.test(String(code))) owner._end(failure(REASONS[code! - Code.Banned] || reason || "close_" + code));
+    if (code == Code.Expired && tokens._spent()) owner._end(failure("expired_token"));
+    else if (FINAL_CODES.test(String(code))) owner._end(failure(REASONS[code! - Code.Banned] || reason || "close_" + code));
     else if (code == Code.Idle) owner._idle();
     else if (link._connected || code! > Code.NoCloseFrame) retry(code);
     else void diagnose(link);

@@ -73,31 +73,31 @@ export function openLink(
     _test() {
       if (!link._connected || isAsked) return;
       isAsked = true;
-      link._write(encoding.encode({ type: "ping" }));
       expectAnswer();
+      link._write(encoding.encode({ type: "ping" }));
     },
   };
 
   socket.binaryType = "arraybuffer";
   socket.onmessage = ({ data }: { data: unknown }) => {
     if (isOver) return;
-    let frame: unknown;
     heard = now();
     try {
-      frame = encoding.decode(data);
+      const frame = encoding.decode(data);
+      if (!isServerFrame(frame)) return;
+      if (isAsked && frame.type == "pong") {
+        isAsked = false;
+        return watch();
+      }
+      if (frame.type == "connected") {
+        link._connected = frame;
+        watch();
+      }
+      if (link._connected) onFrame(link, frame);
     } catch {
-      return;
+      // What cannot be read, or lacks what its type needs, is no frame: thrown here it would end a Node
+      // process. What listeners throw does not come this way.
     }
-    if (!isServerFrame(frame)) return;
-    if (isAsked && frame.type == "pong") {
-      isAsked = false;
-      return watch();
-    }
-    if (frame.type == "connected") {
-      link._connected = frame;
-      watch();
-    }
-    if (link._connected) onFrame(link, frame);
   };
   socket.onclose = (event: { code: number; reason: string }) => end(event.code, event.reason);
   socket.onerror = () => {};

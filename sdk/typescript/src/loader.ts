@@ -25,10 +25,11 @@ export function makeLoader() {
       const { signal } = (abort = new AbortController());
       for (let failures = 1; !signal.aborted; failures++) {
         try {
-          const at = await load(signal);
-          if (!signal.aborted) return at;
+          // Applications give what they read and its position in one; of nothing this throws.
+          const { epoch, seq } = await load(signal);
+          if (!signal.aborted) return { epoch, seq };
         } catch {
-          await sleep(pause(failures));
+          await sleep(pause(failures), signal);
         }
       }
       return;

@@ -89,9 +89,10 @@ export function makeOutbox(
     /** With `_link` the question is for that link only. */
     _ask(frame: ClientFrame, { _member, _link }: Partial<Item>) {
       const id = (frame.id = nextId());
-      const item: Item = { _data: encode(frame), _member, _isBound: !!_link };
+      const item: Item = { _data: encode(frame), _member, _link, _isBound: !!_link };
+      const answer = add(id, item);
       if (_link) transmit(item, _link);
-      return add(id, item);
+      return answer;
     },
 
     async _publish(frame: ClientFrame, _room: string, _signal?: AbortSignal) {

@@ -19,7 +19,7 @@ export async function probe(url: string, token: string | undefined, timeoutMs: n
     // A cookie may be the credential; where CORS forbids to send it, the reason is another one.
     const response = await (token ? get("omit") : get("include").catch(() => get("omit")));
     const { code = "", detail = code } = Object(await response.json().catch(() => 0)) as Record<string, unknown>;
-    const retryAfterMs = Number(response.headers.get("retry-after")) * 1e3 || 0;
+    const retryAfterMs = Math.max(Number(response.headers.get("retry-after")) * 1e3 || 0, 0);
     return [response.status, String(code), String(detail), retryAfterMs];
   } catch {
     return;

@@ -23,7 +23,7 @@ export function keepTokens(
   const source = options.token;
   const isCallback = typeof source == "function";
   let value = isCallback ? undefined : source;
-  // When the value is to be asked for again.
+  // When the value is to be asked for again; of a string when it ends.
   let due = Infinity;
   let asked = -Infinity;
   let asking: Promise<string> | undefined;
@@ -66,10 +66,11 @@ export function keepTokens(
   const lives = (ms: number | undefined) => {
     rest();
     failures = 0;
-    if (!isCallback || ms === undefined) return;
-    const lead = part(ms);
+    due = Infinity;
+    if (ms === undefined) return;
+    const lead = isCallback ? part(ms) : ms;
     due = now() + lead;
-    renewLater(lead, now() + ms);
+    if (isCallback) renewLater(lead, now() + ms);
   };
 
   /** There is no connection: nothing is to be renewed. */
@@ -90,9 +91,11 @@ export function keepTokens(
       }
       return askFor(value);
     },
-    /** The value is good no more; what a string says cannot be changed. */
+    /** The node says that the value has ended. Whether that is the end: a string cannot be asked for again. */
     _spent() {
+      if (!isCallback) return now() >= due;
       due = -Infinity;
+      return;
     },
     _lives: lives,
     _lost: rest,

@@ -136,6 +136,16 @@ describe("coming back", () => {
     expect(server.handshakes.length).toBe(2);
   });
 
+  test("a Retry-After below nothing is none", async () => {
+    const server = serve();
+    server.refusal = { status: 503, code: "full", retryAfter: -7 };
+    const client = clientOf(server);
+    const events = record<{ delayMs: number }>(client, "reconnecting");
+    void outcome(client.connect());
+    await pass();
+    expect(events[0]?.delayMs).toBeGreaterThanOrEqual(0);
+  });
+
   test("an attempt without connected is given up after the handshake timeout", async () => {
     const server = serve();
     server.isHanging = true;

@@ -17,6 +17,36 @@ describe("noticing", () => {
     expect([server.handshakes.length, sent(server, "ping").length]).toEqual([1, 5]);
   });
 
+  test("a class of sockets may answer before send returns", async () => {
+    const server = serve();
+    const client = clientOf(server);
+    const room = client.room("a");
+    await outcome(Promise.all([room.join(), pass()]));
+    const { socket } = server;
+    const answer = (frame: object) => socket.onmessage?.({ data: JSON.stringify(frame) } as never);
+    socket.send = (data) => {
+      const { type, id } = JSON.parse(String(data)) as { type: string; id: number };
+      if (type == "ping") answer({ type: "pong", time: 0 });
+      if (type == "leave") answer({ type: "left", id, room: "a" });
+    };
+    await pass(60_000);
+    expect(server.handshakes.length).toBe(1);
+    const left = watchOutcome(room.leave());
+    await pass();
+    expect(left.now).toBe("done");
+  });
+
+  test("frames that are none throw nothing at the socket", async () => {
+    const server = serve();
+    const client = clientOf(server);
+    const room = client.room("a");
+    await outcome(Promise.all([room.join(), pass()]));
+    const give = (data: string) => server.socket.onmessage?.({ data } as never);
+    for (const text of ["{", "null", "[]", '{"type":5}', '{"type":"state","room":"a","entries":5}', '{"type":"state","room":"a","entries":[null]}', '{"type":"connected"}']) {
+      expect(() => give(text), text).not.toThrow();
+    }
+  });
+
   test("in a black hole the socket is dropped 10 s after the ping, and another is opened", async () => {
     const server = serve();
     const client = clientOf(server);

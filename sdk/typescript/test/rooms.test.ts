@@ -1,5 +1,5 @@
 // Rooms: joining, resuming by position, holes, state, `for await`, and `load`.
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import type { Client, Message, Position, Room, RoomOptions } from "../src/index.js";
 import type { FakeServer } from "../src/testing.js";
 import { clientOf, outcome, pass, record, sent, serve, useFakeTime, watchOutcome } from "./support.js";
@@ -485,6 +485,25 @@ describe("load", () => {
     expect([join.now, calls.length]).toEqual([undefined, 2]);
     await pass(3000);
     expect([join.now, calls.length]).toEqual(["done", 3]);
+  });
+
+  test("what gives no position is tried again, and of what comes with one nothing is sent", async () => {
+    const server = serve();
+    const position = at(server, 0);
+    const load = vi.fn(async () => (load.mock.calls.length < 3 ? undefined : { ...position, items: ["private"] }) as never);
+    const join = watchOutcome(clientOf(server).room("a", { load }).join());
+    await pass(4000);
+    expect([join.now, load.mock.calls.length]).toEqual(["done", 3]);
+    expect(sent(server, "join").map(({ since }) => since)).toEqual([position]);
+  });
+
+  test("close leaves no timer behind while it waits to be tried again", async () => {
+    const client = clientOf(serve());
+    const join = watchOutcome(client.room("a", { load: () => Promise.reject(new Error("1")) }).join());
+    await pass(10_000);
+    await client.close();
+    await pass();
+    expect([join.now, vi.getTimerCount()]).toEqual(["closed", 0]);
   });
 
   async function hole(results: (seq: number) => (Position | Error)[], strict = false) {

@@ -123,6 +123,22 @@ describe("tokens", () => {
     expect(server.handshakes.length).toBe(1);
   });
 
+  test("a string whose life is over fails at 4100, one that lives on comes back", async () => {
+    for (const [afterMs, state] of [
+      [90_000, "connected"],
+      [100_000, "closed"],
+    ] as const) {
+      const server = tokenServer(100_000);
+      const client = clientOf(server, { token: "t1" });
+      const failed = record<{ code: string }>(client, "failed");
+      await Promise.all([client.connect(), pass()]);
+      await pass(afterMs);
+      server.disconnect(4100, "expired");
+      await pass(3000);
+      expect([client.state, failed.map(({ code }) => code)]).toEqual([state, state == "closed" ? ["expired_token"] : []]);
+    }
+  });
+
   test("after 4100 the client comes back with a new token", async () => {
     const server = tokenServer(100_000);
     const client = clientOf(server, { token: counter() });
