@@ -9,24 +9,21 @@ export function publishFrame(
   at: Position | undefined,
   data: unknown,
   key: string,
-  { event, ifSeq, ifKeySeq, stateKey, ttlMs, remove, receipts, echo }: PublishOptions,
+  { ifSeq, ifKeySeq, stateKey, ttlMs, signal: _, ...same }: PublishOptions,
 ): ClientFrame {
   const condition = ifSeq ?? ifKeySeq;
   const { epoch = at?.epoch } = Object(condition) as Partial<Position>;
   if (condition !== undefined && !epoch) throw failure("no_position");
   return {
+    ...same,
     type: "publish",
     room,
-    event,
     key,
     if_seq: seqOf(ifSeq),
     if_key_seq: seqOf(ifKeySeq),
     epoch: condition === undefined ? undefined : epoch,
     state_key: stateKey,
     ttl_ms: ttlMs,
-    remove,
-    receipts,
-    echo,
     data: data ?? null,
   };
 }
