@@ -101,7 +101,7 @@ function makeClient(address: string, options: ClientOptions = {}): ClientHandle 
     _idle() {
       setState("idle");
       // What was called and has no answer yet goes on.
-      if (outbox._queued()) core._start();
+      if (outbox._count()) core._start();
     },
     _end: stop,
     _isMoved: (to, from) => isOn(to) && !outbox._owes(from),
@@ -174,7 +174,7 @@ function makeClient(address: string, options: ClientOptions = {}): ClientHandle 
       return state;
     },
     get queued() {
-      return outbox._queued();
+      return outbox._count();
     },
     get connection() {
       return connector._link?._connected?.connection;

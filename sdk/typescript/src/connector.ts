@@ -186,7 +186,7 @@ export function makeConnector(
       // What fails before is the token's fault, what fails after the address's.
       let hasToken = false;
       try {
-        const token = await tokens._get();
+        const token = await tokens._ask();
         if (dialing != mine) return;
         hasToken = true;
         const link = owner._open(++tries, token, onFrame, onEnd);

@@ -81,7 +81,7 @@ export function makeMemberList() {
     },
 
     /** Takes a change; whether something is different now. */
-    _change(change: MemberChange): boolean {
+    _onFrame(change: MemberChange): boolean {
       // A room whose list cannot be read must not keep its changes for ever.
       if (since && since.push(change) > Limit.KeptChanges) since.shift();
       return apply(change);

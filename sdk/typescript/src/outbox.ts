@@ -83,7 +83,7 @@ export function makeOutbox(
     });
 
   return {
-    _queued: () => queued,
+    _count: () => queued,
     _owes: (link: Link) => [...items.values()].some(({ _link }) => _link == link),
 
     /** With `_link` the question is for that link only. */

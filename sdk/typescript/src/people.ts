@@ -95,7 +95,7 @@ export function makePeople({ _emit }: Emitter<RoomEvents>, list: MemberList, ask
         case "count":
         case "presence":
           if (frame.type == "user_left") endTyping(frame.user);
-          if (list._change(frame)) tell();
+          if (list._onFrame(frame)) tell();
           return;
         case "presence_reset":
           list._reset();

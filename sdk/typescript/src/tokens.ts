@@ -82,7 +82,7 @@ export function keepTokens(
     /** Whether another token can be had. */
     _isCallback: isCallback,
     /** The token for a handshake; rejects with `no_token` where the application gives none. */
-    async _get(): Promise<string | undefined> {
+    async _ask(): Promise<string | undefined> {
       // An option that is there and empty counts: a client that was to have a token never goes without.
       if (!("token" in options)) return;
       if (isCallback && (!value || now() >= due)) {
