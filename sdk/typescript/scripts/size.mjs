@@ -1,7 +1,8 @@
-// Prints the size of each entry, minified and gzip -9, and fails above a budget. With a folder it
-// prints the same of all that is installed there (`npm install --prefix FOLDER …`), to compare.
+// Prints the size of each entry as an application gets it (dist/, so build first), minified and
+// gzip -9, and fails above a budget. With a folder it prints the same of all that is installed there
+// (`npm install --prefix FOLDER …`), to compare.
 import { build } from "esbuild";
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { gzipSync } from "node:zlib";
 
@@ -12,7 +13,6 @@ async function bundle(options) {
     bundle: true,
     minify: true,
     format: "esm",
-    target: "es2020",
     legalComments: "none",
     write: false,
     ...options,
@@ -26,9 +26,7 @@ const row = (name, { code, gzip }, more) =>
 
 let failed = false;
 for (const [name, budget] of Object.entries(BUDGETS)) {
-  const entry = [`src/${name}.ts`, `src/${name}.tsx`].find((path) => existsSync(path));
-  if (!entry) continue;
-  const size = await bundle({ entryPoints: [entry], packages: "external", mangleProps: /^_[a-zA-Z]/ });
+  const size = await bundle({ entryPoints: [`dist/${name}.js`], packages: "external" });
   failed ||= size.gzip > budget;
   row(name, size, `(budget ${budget} B)`);
 }
