@@ -3,7 +3,7 @@
 import { Client } from "@roomcast/client";
 import { nextIndicator } from "./indicator";
 import type { ConnectionEvent, Indicator } from "./indicator";
-import { madeUpName } from "./names";
+import { madeUpName, toName } from "./names";
 import { Outbox } from "./outbox";
 import type { Outgoing } from "./outbox";
 import { BOARD_ROOM } from "./settings";
@@ -30,7 +30,7 @@ export class Sessions {
   constructor(settings: Settings, storage: Pick<Storage, "getItem" | "setItem"> | undefined) {
     this.settings = settings;
     this.storage = storage;
-    const known = settings.user || (storage?.getItem(NAME_KEY) ?? "");
+    const known = settings.user || toName(storage?.getItem(NAME_KEY) ?? "");
     this.current = this.begin(1, known || madeUpName());
   }
 
@@ -62,7 +62,9 @@ export class Sessions {
   }
 
   private begin(id: number, user: string, unsent: readonly Outgoing[] = []): Session {
-    this.storage?.setItem(NAME_KEY, user);
+    try {
+      this.storage?.setItem(NAME_KEY, user);
+    } catch { /* It is full, or may only be read: the name lasts as long as the page. */ }
     const { socket, token } = this.settings;
     const client = new Client(socket, token === "" ? { user } : { token });
     const tell = (event: ConnectionEvent) => this.tell(id, event);

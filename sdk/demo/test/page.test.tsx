@@ -1,6 +1,6 @@
 // The page on the SDK's fake server: what somebody sees who writes, is offline, is renamed or notified.
 import { act } from "react";
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { all, begin, end, one, open, page, press, root, seqs, server, storage, text, type, wait, write } from "./support";
 
 beforeEach(begin);
@@ -29,6 +29,21 @@ it("makes up a name at a first visit and keeps it for the tab", async () => {
   await open("http://127.0.0.1:8080/");
   const { value: name } = one("name") as HTMLInputElement;
   expect([name, storage.get("roomcast-name")]).toEqual([expect.stringMatching(/^\w+-\w+-\d\d$/), name]);
+});
+
+it("works without a place for the name, and with one that holds no name", async () => {
+  act(() => root.unmount());
+  storage.clear();
+  vi.spyOn(storage, "set").mockImplementation(() => {
+    throw new DOMException("full", "QuotaExceededError");
+  });
+  await open("http://127.0.0.1:8080/");
+  expect(text("status")).toContain("connected");
+  vi.restoreAllMocks();
+  act(() => root.unmount());
+  storage.set("roomcast-name", " two words\u0000");
+  await open("http://127.0.0.1:8080/");
+  expect((one("name") as HTMLInputElement).value).toBe("two-words");
 });
 
 it("shows an own message as sent, then as read by others", async () => {
