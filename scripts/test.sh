@@ -52,7 +52,7 @@ scripts/setup.sh || exit
 step "lint" 30 scripts/lint.sh
 step "TypeScript" 10 scripts/web.sh
 step "Rust tests" 45 cargo test --workspace --locked --no-fail-fast
-step "foreign clients" 10 scripts/foreign.sh
+step "foreign clients" 15 scripts/foreign.sh
 step "deployment" 10 scripts/deploy.sh
 step "torture" 15 scripts/torture.sh
 if scripts/deny.sh --version >/dev/null 2>&1; then
