@@ -198,11 +198,11 @@ export function makeRoom(core: Core, name: string): Room & RoomInside {
     }
     isSecond = true;
     cursor = makeCursor(at);
-    // A member cannot join: it leaves first, and nothing of the old membership counts any more.
-    const on = link ?? joining?._link;
-    void leaveOn(link);
+    // A member cannot join: it leaves first, where it asked to be one too, and nothing of the old
+    // membership counts any more. While the client moves, these are two.
+    [link, joining?._link].forEach((on) => leaveOn(on));
     if (link) onLost(link);
-    void enter(on);
+    void enter(core._joinLink());
   };
 
   const membership: Room & RoomInside = {
@@ -315,12 +315,16 @@ export function makeRoom(core: Core, name: string): Room & RoomInside {
     /** An error that answers no request: it may be about this room, or its joining. */
     _onError(on: Link, { id, room, code, message, retry_after_ms }: ErrorFrame) {
       if (!id || joining?._link != on || joining._id != id) {
-        if (room == name) emit("error", failure(code, message));
+        // A join that was given up has told its caller so.
+        if (room == name && code != "cancelled") emit("error", failure(code, message));
       } else if (retry_after_ms !== undefined || code == "bus_unavailable") enterLater(on, retry_after_ms);
       else if (code == "unrecoverable" && options?.load) {
         // The second time the hole is told, in place of a third loading.
         if (isSecond) void enter(on, true);
-        else void reload();
+        else {
+          joining = undefined;
+          void reload();
+        }
       } else refuse(failure(code, message));
     },
 
