@@ -361,7 +361,8 @@ export function makeRoom(core: Core, name: string): Room & RoomInside {
           // The end of the room's own token is no leave where another can be had.
           if (frame.reason == "expired" && typeof options?.token == "function") {
             onLost(on);
-            void enter(on);
+            // While the client moves it may have asked on the other link already.
+            if (!joining) void enter(on);
           } else out(failure("not_joined"), compact({ reason: frame.reason }));
           return;
         default:

@@ -139,6 +139,28 @@ describe("handles", () => {
     expect(room.status).toBe("joined");
   });
 
+  test("a room's token that ends during a move is asked for once, and the room goes on", async () => {
+    const server = serve();
+    const token = vi.fn(async () => `r${token.mock.calls.length}`);
+    const room = clientOf(server).room("a", { token });
+    const seqs: number[] = [];
+    room.on("message", ({ seq }) => seqs.push(seq));
+    await outcome(Promise.all([room.join(), pass()]));
+    const old = server.socket;
+    const late: (() => void)[] = [];
+    server.intercept = (socket, frame) => late.push(() => server.received(socket, frame)) > 0;
+    old.give({ type: "reconnect", after_ms: 0, reason: "drain" });
+    await pass(100);
+    old.give({ type: "left", room: "a", reason: "expired" });
+    await pass();
+    server.intercept = undefined;
+    late.forEach((answer) => answer());
+    await pass(6000);
+    server.room("a").publish(1);
+    await pass();
+    expect([room.status, seqs, token.mock.calls.length]).toEqual(["joined", [1], 2]);
+  });
+
   test("a room's token that is a text ends the membership with it", async () => {
     const server = serve();
     const { room } = await joined(server, "a", { token: "t1" });
