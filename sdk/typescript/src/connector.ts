@@ -79,6 +79,7 @@ export function makeConnector(
   let due = 0;
   // What is under way: an attempt, or the question why one failed. Another takes its place.
   let dialing: object | undefined;
+  let asking: AbortController | undefined;
   let timer: Timer | undefined;
   let moveTimer: Timer | undefined;
 
@@ -109,7 +110,7 @@ export function makeConnector(
     if (now() - probed < Time.ProbeMs) return retry();
     const mine = (dialing = {});
     probed = now();
-    const problem = await probe(_url, _token, handshakeTimeout);
+    const problem = await probe(_url, _token, handshakeTimeout, (asking = new AbortController()));
     if (dialing != mine) return;
     if (!problem) return retry();
     const [status, code, detail, retryAfterMs] = problem;
@@ -209,6 +210,7 @@ export function makeConnector(
     },
     _end() {
       cancel(moveTimer);
+      asking?.abort();
       timer = dialing = cancel(timer);
       connector._link?._drop();
       connector._next?._drop();

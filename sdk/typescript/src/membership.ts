@@ -49,14 +49,16 @@ export function makeMembership(
   };
   /** What nobody waits for by itself; dropped where the room is not joined. */
   const say = (type: string, more: object, on = link) => on?._write(core._encode({ type, room: name, ...more }));
+  // Where the node knows of it: while the client moves these are two.
+  const links = () => [link, joining?._link];
   const leaveOn = (on: Link | undefined) => on && ask("leave", {}, false, on).catch(() => {});
 
   const reading = makeReading(core, options, emitter, people, () => {
-    // A member cannot join: it leaves first, and nothing of the old membership counts any more.
-    const on = link ?? joining?._link;
-    void leaveOn(link);
+    // A member cannot join: it leaves first, where it asked to be one too, and nothing of the old
+    // membership counts any more.
+    links().forEach(leaveOn);
     if (link) onLost(link);
-    void enter(on);
+    void enter(core._joinLink());
   });
 
   const setStatus = (next: RoomStatus) => {
@@ -150,10 +152,9 @@ export function makeMembership(
 
   const leave = async () => {
     if (!isWanted) return;
-    // While the client moves, these are two.
-    const links = [link, joining?._link];
+    const known = links();
     out(failure("aborted"));
-    await Promise.all(links.map(leaveOn));
+    await Promise.all(known.map(leaveOn));
   };
 
   const membership = {
@@ -205,11 +206,13 @@ export function makeMembership(
     /** An error that answers no request: it may be about this room, or its joining. */
     _onError(on: Link, { id, room, code, message, retry_after_ms }: ErrorFrame) {
       if (!id || joining?._link != on || joining._id != id) {
-        if (room == name) emit("error", failure(code, message));
+        // A join that was given up has told its caller so.
+        if (room == name && code != "cancelled") emit("error", failure(code, message));
       } else if (retry_after_ms !== undefined || code == "bus_unavailable") enterLater(on, retry_after_ms);
       else if (code == "unrecoverable" && options.load) {
         // The second time the hole is told, in place of a third loading.
-        if (!reading._retry()) void enter(on, true);
+        if (reading._retry()) joining = undefined;
+        else void enter(on, true);
       } else refuse(failure(code, message));
     },
 
@@ -224,7 +227,8 @@ export function makeMembership(
       } else if (frame.reason == "expired" && typeof options.token == "function") {
         // The end of the room's own token is no leave where another can be had.
         onLost(on);
-        void enter(on);
+        // While the client moves it may have asked on the other link already.
+        if (!joining) void enter(on);
       } else out(failure("not_joined"), compact({ reason: frame.reason }));
     },
   };

@@ -6,8 +6,8 @@ import { cancel, later } from "./clock.js";
 /** A status, its code and detail, and the pause that it asks for in milliseconds. */
 export type Problem = readonly [number, string, string, number];
 
-export async function probe(url: string, token: string | undefined, timeoutMs: number): Promise<Problem | undefined> {
-  const abort = new AbortController();
+/** Gives nothing once `abort` has. */
+export async function probe(url: string, token: string | undefined, timeoutMs: number, abort: AbortController): Promise<Problem | undefined> {
   const timer = later(() => abort.abort(), timeoutMs);
   const get = (credentials: RequestCredentials) =>
     fetch(url.replace(/^ws/, "http"), {

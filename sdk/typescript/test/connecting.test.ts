@@ -136,6 +136,21 @@ describe("coming back", () => {
     expect(server.handshakes.length).toBe(2);
   });
 
+  test("close ends the question why a handshake failed, so that no timer is left", async () => {
+    const server = serve();
+    server.refusal = "away";
+    vi.stubGlobal("fetch", async (_: string, { signal }: { signal: AbortSignal }) => {
+      signal.throwIfAborted();
+      await new Promise((__, reject) => signal.addEventListener("abort", () => reject(signal.reason as Error)));
+    });
+    const client = clientOf(server);
+    const connect = watchOutcome(client.connect());
+    await pass(100);
+    await client.close();
+    await pass();
+    expect([connect.now, vi.getTimerCount()]).toEqual(["closed", 0]);
+  });
+
   test("a Retry-After below nothing is none", async () => {
     const server = serve();
     server.refusal = { status: 503, code: "full", retryAfter: -7 };

@@ -51,6 +51,22 @@ describe("handles", () => {
     expect(sent(server, "join")).toEqual([]);
   });
 
+  test("a join that the node cancels since the room was left is no error of the room", async () => {
+    const server = serve();
+    server.intercept = (socket, { type, id }) => {
+      if (type == "join") socket.give({ type: "error", id, room: "a", code: "cancelled", message: "left" });
+      return type == "join";
+    };
+    const client = clientOf(server);
+    const room = client.room("a");
+    const errors = record(room, "error");
+    await outcome(Promise.all([client.connect(), pass()]));
+    const join = watchOutcome(room.join());
+    void room.leave();
+    await pass();
+    expect([join.now, errors]).toEqual(["aborted", []]);
+  });
+
   test("a refused join rejects with the node's code", async () => {
     const server = serve();
     server.intercept = (socket, { type, id }) => {
@@ -121,6 +137,28 @@ describe("handles", () => {
     await pass(1000);
     expect(sent(server, "join").map(({ token }) => token)).toEqual(["t1", "t2"]);
     expect(room.status).toBe("joined");
+  });
+
+  test("a room's token that ends during a move is asked for once, and the room goes on", async () => {
+    const server = serve();
+    const token = vi.fn(async () => `r${token.mock.calls.length}`);
+    const room = clientOf(server).room("a", { token });
+    const seqs: number[] = [];
+    room.on("message", ({ seq }) => seqs.push(seq));
+    await outcome(Promise.all([room.join(), pass()]));
+    const old = server.socket;
+    const late: (() => void)[] = [];
+    server.intercept = (socket, frame) => late.push(() => server.received(socket, frame)) > 0;
+    old.give({ type: "reconnect", after_ms: 0, reason: "drain" });
+    await pass(100);
+    old.give({ type: "left", room: "a", reason: "expired" });
+    await pass();
+    server.intercept = undefined;
+    late.forEach((answer) => answer());
+    await pass(6000);
+    server.room("a").publish(1);
+    await pass();
+    expect([room.status, seqs, token.mock.calls.length]).toEqual(["joined", [1], 2]);
   });
 
   test("a room's token that is a text ends the membership with it", async () => {
@@ -543,6 +581,38 @@ describe("load", () => {
     node.room("a").publish(7);
     await pass();
     expect(seqs).toEqual([5, 6, 7]);
+  });
+
+  test.each(["a lost link", "a move"])("it may end short of the hole while a join after %s is unanswered", async (what) => {
+    const server = serve();
+    server.room("a").publish(1);
+    let loaded: (at: Position) => void = () => {};
+    const room = clientOf(server).room("a", { load: () => new Promise((resolve) => (loaded = resolve)) });
+    const lefts = record(room, "left");
+    const seqs: number[] = [];
+    room.on("message", ({ seq }) => seqs.push(seq));
+    void room.join();
+    await pass();
+    loaded(at(server, 1));
+    await pass();
+    server.disconnect();
+    for (let index = 2; index <= 6; index++) server.room("a").publish(index);
+    server.room("a").forget(4);
+    await pass(700);
+    // Its answers take a while.
+    const late: (() => void)[] = [];
+    server.intercept = (socket, frame) => late.push(() => server.received(socket, frame)) > 0;
+    if (what == "a move") server.socket.give({ type: "reconnect", after_ms: 0, reason: "drain" });
+    else server.disconnect();
+    await pass(1500);
+    loaded(at(server, 2));
+    await pass();
+    server.intercept = undefined;
+    late.forEach((answer) => answer());
+    await pass(6000);
+    server.room("a").publish(7);
+    await pass();
+    expect([room.status, seqs, lefts]).toEqual(["joined", [5, 6, 7], []]);
   });
 
   test("with strict, unrecoverable counts as a gap", async () => {

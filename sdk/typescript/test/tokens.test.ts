@@ -126,7 +126,7 @@ describe("tokens", () => {
   test("a string whose life is over fails at 4100, one that lives on comes back", async () => {
     for (const [afterMs, state] of [
       [90_000, "connected"],
-      [100_000, "closed"],
+      [99_500, "closed"],
     ] as const) {
       const server = tokenServer(100_000);
       const client = clientOf(server, { token: "t1" });
