@@ -78,8 +78,7 @@ export function makeConnector(
   let notBefore = 0;
   let due = 0;
   // What is under way: an attempt, or the question why one failed. Another takes its place.
-  let dialing: object | undefined;
-  let asking: AbortController | undefined;
+  let dialing: AbortController | undefined;
   let timer: Timer | undefined;
   let moveTimer: Timer | undefined;
 
@@ -108,9 +107,9 @@ export function makeConnector(
   // Why no connection came of it.
   const diagnose = async ({ _url, _token }: Link) => {
     if (now() - probed < Time.ProbeMs) return retry();
-    const mine = (dialing = {});
+    const mine = (dialing = new AbortController());
     probed = now();
-    const problem = await probe(_url, _token, handshakeTimeout, (asking = new AbortController()));
+    const problem = await probe(_url, _token, handshakeTimeout, mine);
     if (dialing != mine) return;
     if (!problem) return retry();
     const [status, code, detail, retryAfterMs] = problem;
@@ -182,7 +181,7 @@ export function makeConnector(
 
   const connector: Connector = {
     async _dial(isMove) {
-      const mine = (dialing = {});
+      const mine = (dialing = new AbortController());
       timer = undefined;
       // What fails before is the token's fault, what fails after the address's.
       let hasToken = false;
@@ -210,7 +209,7 @@ export function makeConnector(
     },
     _end() {
       cancel(moveTimer);
-      asking?.abort();
+      dialing?.abort();
       timer = dialing = cancel(timer);
       connector._link?._drop();
       connector._next?._drop();

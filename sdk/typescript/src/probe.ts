@@ -20,7 +20,7 @@ export async function probe(url: string, token: string | undefined, timeoutMs: n
     const response = await (token ? get("omit") : get("include").catch(() => get("omit")));
     const { code = "", detail = code } = Object(await response.json().catch(() => 0)) as Record<string, unknown>;
     const retryAfterMs = Math.max(Number(response.headers.get("retry-after")) * 1e3 || 0, 0);
-    return [response.status, String(code), String(detail), retryAfterMs];
+    return [response.status, String(code), detail as string, retryAfterMs];
   } catch {
     return;
   } finally {

@@ -41,10 +41,9 @@ export function keepTokens(
 
   const renewLater = (ms: number, end: number) => {
     const mine = (timer = later(async () => {
-      const isOver = () => timer !== mine;
       try {
         const next = await ask();
-        if (isOver()) return;
+        if (timer != mine) return;
         if (next == value) {
           const left = end - now();
           if (left > 0) renewLater(part(left), end);
@@ -53,9 +52,9 @@ export function keepTokens(
         // The one that was sent last counts as the one before, taken or not.
         value = next;
         const life = await refresh(next);
-        if (!isOver()) lives(life);
+        if (timer == mine) lives(life);
       } catch (error) {
-        if (isOver()) return;
+        if (timer != mine) return;
         if (isNoToken(error)) fail(error);
         else renewLater(pause(++failures), end);
       }
