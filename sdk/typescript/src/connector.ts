@@ -203,6 +203,8 @@ export function makeConnector(
     },
     _wake() {
       connector._link?._test();
+      // A question that got lost with the network ends now, and not at its deadline.
+      dialing?.abort();
       // A whole office comes back online at once: not all in one moment.
       const ms = Math.max(notBefore - now(), 0) + pause(1, backoff);
       if (timer && now() + ms < due) dialAfter(ms);

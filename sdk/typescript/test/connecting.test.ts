@@ -151,6 +151,25 @@ describe("coming back", () => {
     expect([connect.now, vi.getTimerCount()]).toEqual(["closed", 0]);
   });
 
+  test("a network that is back ends a question that got lost", async () => {
+    const server = serve();
+    server.refusal = "away";
+    vi.stubGlobal("fetch", async (_: string, { signal }: { signal: AbortSignal }) => {
+      signal.throwIfAborted();
+      await new Promise((__, reject) => signal.addEventListener("abort", () => reject(signal.reason as Error)));
+    });
+    const target = new EventTarget();
+    vi.stubGlobal("addEventListener", target.addEventListener.bind(target));
+    const client = clientOf(server);
+    void outcome(client.connect());
+    await pass(100);
+    expect(server.handshakes.length).toBe(1);
+    server.refusal = undefined;
+    target.dispatchEvent(new Event("online"));
+    await pass(2100);
+    expect([server.handshakes.length, client.state]).toEqual([2, "connected"]);
+  });
+
   test("a Retry-After below nothing is none", async () => {
     const server = serve();
     server.refusal = { status: 503, code: "full", retryAfter: -7 };

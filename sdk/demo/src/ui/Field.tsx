@@ -49,7 +49,8 @@ export function Field({ label, value, testId, action, isLocked = false, onCommit
             if (event.key === "Escape") setText(value);
             if (event.key !== "Enter" || event.nativeEvent.isComposing) return;
             event.preventDefault();
-            onCommit(text);
+            if (text.trim() === "") setText(value);
+            else onCommit(text);
           }}
         />
         {text.trim() !== "" && text !== value && <button type="button" onClick={commit}>{action}</button>}
