@@ -18,12 +18,13 @@ import test_documents
 import test_examples
 import test_page_faults
 import test_relay
+import test_sdk
 import test_wscat
 from programs import Place
 
 MODULES = [
-    test_relay, test_cluster, test_wscat, test_browser, test_backends, test_examples, test_asyncapi, test_documents,
-    test_commands, test_page_faults,
+    test_relay, test_cluster, test_wscat, test_browser, test_backends, test_examples, test_sdk, test_asyncapi,
+    test_documents, test_commands, test_page_faults,
 ]
 DEADLINE = 120  # seconds for one test, with the starting and stopping of its programs
 
