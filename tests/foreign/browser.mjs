@@ -4,26 +4,18 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { createRequire } from "node:module";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { launch } from "./launch.mjs";
 
 const [executablePath, work, url] = process.argv.slice(2);
-const { chromium } = createRequire(join(work, "npm/package.json"))("playwright-core");
 const ANSWER = 15_000; // ms until the page must show what is waited for
 const COME_BACK = 45_000; // ms until it must have reconnected: pauses grow while the node is away
 
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const ask = (step) => (console.log(step), lines.next());
 
-const browser = await chromium.launch({
-  executablePath,
-  headless: true,
-  args: [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-  ],
-});
+const browser = await launch(executablePath, work);
 const faults = [];
 const pages = [];
 

@@ -4,26 +4,17 @@
 // two looks. It knows nothing of nodes.
 
 import { createHmac } from "node:crypto";
-import { createRequire } from "node:module";
-import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { launch } from "./launch.mjs";
 
 const [executablePath, work] = process.argv.slice(2);
-const { chromium } = createRequire(join(work, "npm/package.json"))("playwright-core");
 const ANSWER = 20_000; // ms until the page must have loaded, or let itself be used
 // What Chromium itself says where it finds no server, or no WebSocket behind the client's plain question
 // why (`/ws?…`): a page cannot keep it from that.
 const isOfNetwork = ({ text, url }) =>
   /^WebSocket connection to '\S+' failed|^Failed to load resource: net::ERR_/.test(text) || (text.startsWith("Failed to load resource") && url.includes("/ws?"));
 
-const browser = await chromium.launch({
-  executablePath,
-  headless: true,
-  args: [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-  ],
-});
+const browser = await launch(executablePath, work);
 const people = new Map();
 
 /** Runs in a page before its own scripts: records what the demo shows, and what it never may show. */

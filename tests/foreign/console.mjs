@@ -2,13 +2,10 @@
 // there. Arguments: Chromium, the folder with npm's packages, the page's URL, the script's file.
 
 import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { join } from "node:path";
+import { launch } from "./launch.mjs";
 
 const [executablePath, work, url, script] = process.argv.slice(2);
-const { chromium } = createRequire(join(work, "npm/package.json"))("playwright-core");
-
-const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu"] });
+const browser = await launch(executablePath, work);
 process.on("SIGTERM", () => browser.close().finally(() => process.exit(0)));
 const page = await browser.newPage();
 page.on("pageerror", (error) => { console.log(`error: ${error}`); process.exit(1); });

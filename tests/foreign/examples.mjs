@@ -1,33 +1,26 @@
 // Opens an example that is a page in Chromium, as two people, through a restart of the node. Arguments:
-// Chromium, the folder with npm's packages (and for screenshots), the page's URL, its name, and the file
-// to serve as /client.js where the node does not. Asks for the restart on stdout, and waits for a line
-// on stdin.
+// Chromium, the folder with npm's packages (and for screenshots), the page's URL, and its name. Asks for
+// the restart on stdout, and waits for a line on stdin.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { launch, requireOf } from "./launch.mjs";
 
-const [executablePath, work, url, name, clientFile] = process.argv.slice(2);
-const require = createRequire(join(work, "npm/package.json"));
-const { chromium } = require("playwright-core");
-const AXE = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
+const [executablePath, work, url, name] = process.argv.slice(2);
+const AXE = readFileSync(requireOf(work).resolve("axe-core/axe.min.js"), "utf8");
 const ANSWER = 15_000; // ms until the page must show what is waited for
 const COME_BACK = 45_000; // ms until it must have reconnected: pauses grow while the node is away
 
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const ask = (step) => (console.log(step), lines.next());
-const client = `${new URL(url).searchParams.get("node")}/client.js`;
-const isServed = (await fetch(client)).ok;
-const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu"] });
+const browser = await launch(executablePath, work);
 const faults = [];
 
 async function open(user) {
   const context = await browser.newContext();
   context.setDefaultTimeout(ANSWER);
-  const headers = { "access-control-allow-origin": "*" };
-  if (!isServed) await context.route(client, (route) => route.fulfill({ path: clientFile, contentType: "text/javascript", headers }));
   const page = await context.newPage();
   page.on("pageerror", (error) => faults.push(`${user}: ${error}`));
   await page.goto(`${url}&user=${user}`);

@@ -62,12 +62,12 @@ async def test_example_react(place):
 
 
 async def page_in_chromium(place, name, folder, *arguments):
-    port, sdk = free_port(), ROOT / "sdk/typescript/dist/index.js"
+    port = free_port()
     served = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "--directory", folder, port]
     async with Node(place, "a", "--config", namespaces(place), *arguments) as node, program(served, place.logs / "served.log"):
         await until(lambda: answers(port), "the page is not served")
         url = f"http://127.0.0.1:{port}/?node={node.url('http', '')}"
-        command = ["node", Path(__file__).with_name("examples.mjs"), shutil.which("chromium"), place.work, url, name, sdk]
+        command = ["node", Path(__file__).with_name("examples.mjs"), shutil.which("chromium"), place.work, url, name]
         pipe = asyncio.subprocess.PIPE
         async with program(command, place.logs / "browser.log", pipe, pipe) as browser:
             while (step := await next_line(browser)) != "done":
