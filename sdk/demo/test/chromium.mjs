@@ -40,11 +40,6 @@ export async function open(options, query, withLine = false) {
     socket.connectToServer();
     page.line.sockets.push(socket);
   });
-  await page.addInitScript(() => {
-    globalThis.longTasks = [];
-    new PerformanceObserver((list) => globalThis.longTasks.push(...list.getEntries().map(({ startTime, duration }) => ({ startTime, duration }))))
-      .observe({ entryTypes: ["longtask"] });
-  });
   await page.goto(`${url}?${new URLSearchParams(query)}`);
   await status(page, "connected");
   return page;
