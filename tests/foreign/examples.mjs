@@ -5,16 +5,11 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { launch, requireOf } from "./launch.mjs";
+import { ANSWER, COME_BACK, ask } from "./steps.mjs";
 
 const [executablePath, work, url, name] = process.argv.slice(2);
 const AXE = readFileSync(requireOf(work).resolve("axe-core/axe.min.js"), "utf8");
-const ANSWER = 15_000; // ms until the page must show what is waited for
-const COME_BACK = 45_000; // ms until it must have reconnected: pauses grow while the node is away
-
-const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-const ask = (step) => (console.log(step), lines.next());
 const browser = await launch(executablePath, work);
 const faults = [];
 

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from documents import ROOT
 from programs import START, Node, free_port, pongs, program, status, until
+from relay import Relay, listening
 from test_documents import succeeds
 
 HEARTBEAT = 2  # seconds: a page notices a dead way after this and 10 s more
@@ -226,11 +227,12 @@ async def flood(cluster, room, count, batch=100, at_once=4):
     await asyncio.gather(*(some() for _ in range(at_once)))
 
 
-class Way:
+class Way(Relay):
     """The network between a page and nginx: bytes both ways, until it goes dark or is cut."""
 
     def __init__(self, target):
-        self.target, self.pairs, self.is_broken = target, set(), False
+        super().__init__(target)
+        self.pairs, self.is_broken = set(), False
         self.light = asyncio.Event()
         self.light.set()
 
@@ -260,32 +262,26 @@ class Way:
             await self.light.wait()
             if self.is_broken:
                 raise ConnectionResetError
-            there, back = await asyncio.open_connection("127.0.0.1", self.target)
+            there, back = await self.reach()
             self.pairs.remove(pair)
             self.pairs.add(pair := (writer, back))
-            await asyncio.gather(self.copied(reader, back), self.copied(there, writer))
+            await self.join(reader, writer, there, back)
         except OSError:
             writer.transport.abort()
         finally:
             self.pairs.discard(pair)
 
-    async def copied(self, reader, writer):
-        with contextlib.suppress(OSError):
-            while data := await reader.read(65536):
-                await self.light.wait()
-                writer.write(data)
-                await writer.drain()
-        writer.close()
+    async def passes(self, data):
+        await self.light.wait()
+        return True
 
 
 @contextlib.asynccontextmanager
 async def way(target):
-    to = Way(target)
-    server = await asyncio.start_server(to, "127.0.0.1", 0)
-    to.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
-        yield to
-    finally:
-        server.close()
-        to.cut()
-        to.light.set()
+    async with listening(Way(target)) as to:
+        to.url = f"http://127.0.0.1:{to.port}"
+        try:
+            yield to
+        finally:
+            to.cut()
+            to.light.set()

@@ -12,22 +12,8 @@ STEP = 60  # seconds for one step of the script in the browser
 
 
 async def test_page_in_chromium(place):
-    chromium = shutil.which("chromium")
-    assert chromium, "chromium is not installed"
     async with Node(place, "a") as node:
-        script = pathlib.Path(__file__).with_name("browser.mjs")
-        command = ["node", script, chromium, place.work, node.url("http", "/")]
-        pipe = asyncio.subprocess.PIPE
-        async with program(command, place.logs / "browser.log", pipe, pipe) as browser:
-            while (step := await next_line(browser)) != "done":
-                if step == "stop the node":
-                    await node.stop()
-                elif step == "start the node":
-                    await node.start()
-                else:
-                    raise AssertionError(step)
-                browser.stdin.write(b"\n")
-            assert await asyncio.wait_for(browser.wait(), STEP) == 0, "browser.mjs failed"
+        await driven(place, node, "browser.mjs", node.url("http", "/"))
 
 
 async def test_page_in_every_state(place):
@@ -40,9 +26,27 @@ async def test_page_in_every_state(place):
             assert await browser.wait() == 0, log.read_text()
 
 
-async def next_line(browser):
+async def driven(place, node, script, *arguments):
+    """Runs a script that drives Chromium, and does what it asks for on stdout (steps.mjs)."""
+    chromium = shutil.which("chromium")
+    assert chromium, "chromium is not installed"
+    command = ["node", pathlib.Path(__file__).with_name(script), chromium, place.work, *arguments]
+    pipe = asyncio.subprocess.PIPE
+    async with program(command, place.logs / "browser.log", pipe, pipe) as browser:
+        while (step := await next_line(browser, script)) != "done":
+            if step == "stop the node":
+                await node.stop()
+            elif step == "start the node":
+                await node.start()
+            else:
+                raise AssertionError(step)
+            browser.stdin.write(b"\n")
+        assert await asyncio.wait_for(browser.wait(), STEP) == 0, f"{script} failed"
+
+
+async def next_line(browser, script):
     try:
         line = await asyncio.wait_for(browser.stdout.readline(), STEP)
     except TimeoutError:
-        raise AssertionError(f"browser.mjs said nothing for {STEP} s") from None
-    return line.decode().strip() or "browser.mjs ended without being done"
+        raise AssertionError(f"{script} said nothing for {STEP} s") from None
+    return line.decode().strip() or f"{script} ended without being done"

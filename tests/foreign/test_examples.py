@@ -8,18 +8,17 @@ import importlib.util
 import json
 import os
 import secrets
-import shutil
 import signal
 import sys
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 from client import ANSWER, client
 from documents import ROOT
 from programs import START, Node, free_port, program, redis, until
+from relay import Relay, listening
 from test_backends import refused
-from test_browser import STEP, next_line
+from test_browser import driven
 from test_documents import Output, succeeds
 
 EXAMPLES = ROOT / "examples"
@@ -67,13 +66,7 @@ async def page_in_chromium(place, name, folder, *arguments):
     async with Node(place, "a", "--config", namespaces(place), *arguments) as node, program(served, place.logs / "served.log"):
         await until(lambda: answers(port), "the page is not served")
         url = f"http://127.0.0.1:{port}/?node={node.url('http', '')}"
-        command = ["node", Path(__file__).with_name("examples.mjs"), shutil.which("chromium"), place.work, url, name]
-        pipe = asyncio.subprocess.PIPE
-        async with program(command, place.logs / "browser.log", pipe, pipe) as browser:
-            while (step := await next_line(browser)) != "done":
-                await {"stop the node": node.stop, "start the node": node.start}[step]()
-                browser.stdin.write(b"\n")
-            assert await asyncio.wait_for(browser.wait(), STEP) == 0, "examples.mjs failed"
+        await driven(place, node, "examples.mjs", url, name)
 
 
 def namespaces(place):
@@ -225,7 +218,7 @@ async def test_example_python_moves(place):
         # A client may be slow to come and to leave where the machine is busy.
         leaving = Node(place, "a", "--redis-url", url, "--set", "drain.total=5s")
         await leaving.start()
-        async with balancer(leaving.port) as way, example.Client(f"ws://127.0.0.1:{way.port}/ws", **PAUSES) as alice:
+        async with listening(Balancer(leaving.port)) as way, example.Client(f"ws://127.0.0.1:{way.port}/ws", **PAUSES) as alice:
             room = alice.room("chat:1")
             await room.publish("first")
             assert (await message(room))["data"] == "first"
@@ -241,7 +234,7 @@ async def test_example_python_moves(place):
 
 async def test_example_python_publishes_once(place):
     """The connection ends with the ack on its way: what is sent again is the same message."""
-    async with Node(place, "a") as node, balancer(node.port) as way, example.Client(f"ws://127.0.0.1:{way.port}/ws", **PAUSES) as live:
+    async with Node(place, "a") as node, listening(Balancer(node.port)) as way, example.Client(f"ws://127.0.0.1:{way.port}/ws", **PAUSES) as live:
         room = live.room("chat:1")
         await until(lambda: room.position, "the room is not joined")
         way.cut = b'"type":"ack"'
@@ -251,38 +244,23 @@ async def test_example_python_publishes_once(place):
         assert [(await message(room))["data"] for _ in range(2)] == ["once", "then"]
 
 
-class Balancer:
+class Balancer(Relay):
     """Takes each new connection to the node that is its target then. One connection is cut in place of
     the first bytes that hold `cut`."""
 
     def __init__(self, target):
-        self.target, self.count, self.cut = target, 0, None
+        super().__init__(target)
+        self.count, self.cut = 0, None
 
     async def __call__(self, reader, writer):
         self.count += 1
-        there, back = await asyncio.open_connection("127.0.0.1", self.target)
-        await asyncio.gather(self.copied(reader, back), self.copied(there, writer))
+        await super().__call__(reader, writer)
 
-    async def copied(self, reader, writer):
-        with contextlib.suppress(OSError):
-            while data := await reader.read(65536):
-                if self.cut and self.cut in data:
-                    self.cut = None
-                    break
-                writer.write(data)
-                await writer.drain()
-        writer.close()
-
-
-@contextlib.asynccontextmanager
-async def balancer(target):
-    way = Balancer(target)
-    server = await asyncio.start_server(way, "127.0.0.1", 0)
-    way.port = server.sockets[0].getsockname()[1]
-    try:
-        yield way
-    finally:
-        server.close()
+    async def passes(self, data):
+        if not self.cut or self.cut not in data:
+            return True
+        self.cut = None
+        return False
 
 
 async def test_example_backend_in_express(place):

@@ -16,6 +16,18 @@ function refuse(server: FakeServer, codes: string[], retry_after_ms?: number): v
 const swallow = (server: FakeServer) => (server.intercept = (_, { type }) => type == "publish");
 const data = (server: FakeServer) => server.room("a").log.map((message) => message.data);
 
+/** The next publish is stored, and its connection lost before the ack. */
+function loseNextAck(server: FakeServer): void {
+  server.intercept = (socket, frame) => {
+    if (frame.type != "publish") return false;
+    server.intercept = undefined;
+    server.received(socket, frame);
+    socket.isSilent = true;
+    socket.end(1006);
+    return true;
+  };
+}
+
 describe("publishing", () => {
   test("resolves with the message's place; joining is not needed", async () => {
     const server = serve();
@@ -65,14 +77,7 @@ describe("publishing", () => {
   test("one that got no answer is sent again with its key, and stored once", async () => {
     const server = serve();
     const room = clientOf(server).room("a");
-    server.intercept = (socket, frame) => {
-      if (frame.type != "publish") return false;
-      server.intercept = undefined;
-      server.received(socket, frame);
-      socket.isSilent = true;
-      socket.end(1006);
-      return true;
-    };
+    loseNextAck(server);
     const published = watchOutcome(room.publish("once"));
     await pass(3000);
     expect([published.now, data(server), sent(server, "publish").length]).toEqual([expect.objectContaining({ seq: 1 }), ["once"], 2]);
@@ -245,14 +250,7 @@ describe("publishing", () => {
     const got: unknown[] = [];
     room.on("message", (message) => got.push(message.data));
     await Promise.all([room.join(), pass()]);
-    server.intercept = (socket, frame) => {
-      if (frame.type != "publish") return false;
-      server.intercept = undefined;
-      server.received(socket, frame);
-      socket.isSilent = true;
-      socket.end(1006);
-      return true;
-    };
+    loseNextAck(server);
     const published = watchOutcome(room.publish("mine", { echo: false }));
     await pass(3000);
     server.disconnect();
