@@ -172,7 +172,7 @@ class Publisher:
             await asyncio.sleep(due - loop.time())
 
     async def end(self):
-        """Nothing more after the message that is on its way; a failure of its own is told here."""
+        """Nothing more after the message that is on its way; raises what made the publisher fail."""
         self.is_over = True
         await asyncio.wait_for(self.task, START)
 
@@ -237,7 +237,7 @@ class Way(Relay):
         self.light.set()
 
     def darken(self):
-        """Nothing passes any more, and nobody is told."""
+        """Nothing passes any more, and no side learns of it."""
         self.light.clear()
 
     def cut(self):

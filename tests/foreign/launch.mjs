@@ -1,5 +1,5 @@
 // The one way in which these tests start Chromium: playwright-core of the folder with npm's packages,
-// and a browser that asks nobody outside of this machine.
+// and a browser that sends nothing outside of this machine.
 
 import { createRequire } from "node:module";
 import { join } from "node:path";

@@ -91,7 +91,7 @@ async def test_page_moves_from_a_draining_node(place):
 
 
 async def test_page_waits_for_redis(place):
-    """While Redis stands still, and while it is gone, what is sent waits where one can see it."""
+    """While Redis hangs, and while it is gone, the page shows what it has not sent yet."""
     async with people(place) as (nodes, alice, bob, carol), publishing(nodes, ROOM) as publisher:
         await publisher.more()
         for page in (alice, bob):
@@ -117,7 +117,7 @@ async def test_page_waits_for_redis(place):
 
 
 async def test_page_tells_what_redis_lost(place):
-    """Redis comes back empty: the room begins again, that is told, and of the new numbering nothing is missing."""
+    """Redis comes back empty: the room begins again, the page says so, and nothing of the new numbering is missing."""
     async with people(place) as (nodes, alice, bob, carol):
         async with publishing(nodes, ROOM) as publisher:
             await publisher.more()

@@ -21,7 +21,7 @@ export function makeEmitter<E>() {
     return () => void of(name).delete(f);
   };
   type Emit = <K extends keyof All>(name: K, ...event: undefined extends All[K] ? [] : [All[K]]) => void;
-  // Observers listen to `change`, and are told of everything else too (see `observe.ts`).
+  // Observers listen to `change`, and get every other event too (see `observe.ts`).
   const emit: Emit = (name: keyof All, event?: unknown) =>
     new Set([...of(name), ...of("change")]).forEach((listener) => {
       try {

@@ -175,7 +175,7 @@ export function makeRoom(core: Core, name: string): Room & RoomInside {
     for (const key of keys) emit("state", compact({ key, entry: state._map._map.get(key) }));
   };
 
-  // Something is missing up to `end`: the application reads it by itself, or is told.
+  // Something is missing up to `end`: `load` reads it, or listeners get the event.
   const onHole = (frame: GapFrame | ResetFrame, end: Position) => {
     core._holed();
     if (options?.load && !isSecond) {
@@ -315,11 +315,11 @@ export function makeRoom(core: Core, name: string): Room & RoomInside {
     /** An error that answers no request: it may be about this room, or its joining. */
     _onError(on: Link, { id, room, code, message, retry_after_ms }: ErrorFrame) {
       if (!id || joining?._link != on || joining._id != id) {
-        // A join that was given up has told its caller so.
+        // The join was given up, and its caller has the error already.
         if (room == name && code != "cancelled") emit("error", failure(code, message));
       } else if (retry_after_ms !== undefined || code == "bus_unavailable") enterLater(on, retry_after_ms);
       else if (code == "unrecoverable" && options?.load) {
-        // The second time the hole is told, in place of a third loading.
+        // The second time listeners get the hole, in place of a third loading.
         if (isSecond) void enter(on, true);
         else {
           joining = undefined;

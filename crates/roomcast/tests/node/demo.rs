@@ -129,7 +129,7 @@ async fn only_a_known_host_is_shown_the_key() {
         assert_eq!(notify(&node, shop.presented(), "ann").await, 200);
         node.stop().await;
     }
-    // Keys that are configured are nobody's to see unless one of them is named for it.
+    // The page shows no configured key, unless `http.demo_key` names one.
     let node = TestNode::start(&[&digest, &scopes]).await;
     assert_eq!(key_in(&get(node.address(), "/").await), "");
     assert_eq!(notify(&node, &key, "ann").await, 401);
