@@ -22,18 +22,14 @@ const ME = { history: 30 } as const;
 export const chatRoom = (client: Client, name: string): Room => client.room(name, CHAT);
 export const myRoom = (client: Client): Room => client.room("@me", ME);
 export const useChat = (name: string) => useRoom(name, { ...CHAT, keep: 500 });
+/** All that the page joins while this chat is open. */
+const roomsOfPage = (client: Client, name: string): Room[] => [chatRoom(client, name), myRoom(client), client.room(BOARD_ROOM)];
 export const useNotifications = () => useRoom("@me", { ...ME, keep: 100 });
 
 /** Unread messages of `@me`, and up to where they are read. */
 export function useReadMarks(): { unread: number; read: number } {
   const client = useClient();
-  const subscribe = useCallback((f: () => void) => {
-    const room = myRoom(client);
-    const ends = [room.on("read", f), room.on("message", f)];
-    return () => ends.forEach((end) => end());
-  }, [client]);
-  // `joined` and answers change the marks without a message: the hook's own change draws them.
-  useNotifications();
+  const subscribe = useCallback((f: () => void) => myRoom(client).on("read", f), [client]);
   const unread = useSyncExternalStore(subscribe, () => myRoom(client).unread);
   const read = useSyncExternalStore(subscribe, () => myRoom(client).read);
   return { unread, read };
@@ -66,8 +62,7 @@ export function useNotices(name: string): readonly Notice[] {
 export function useResets(name: string, tell: (room: string, lost: number) => void): void {
   const client = useClient();
   useEffect(() => {
-    const rooms = [chatRoom(client, name), myRoom(client), client.room(BOARD_ROOM)];
-    const ends = rooms.map((room) => room.on("reset", ({ lost, state }) => tell(room.name, state ? 0 : lost)));
+    const ends = roomsOfPage(client, name).map((room) => room.on("reset", ({ lost, state }) => tell(room.name, state ? 0 : lost)));
     return () => ends.forEach((end) => end());
   }, [client, name, tell]);
 }
@@ -77,7 +72,7 @@ export function useAnswers(name: string, isResuming: boolean, tell: () => void):
   const client = useClient();
   useEffect(() => {
     if (!isResuming) return;
-    const rooms = [chatRoom(client, name), myRoom(client), client.room(BOARD_ROOM)];
+    const rooms = roomsOfPage(client, name);
     const timer = setInterval(() => {
       if (rooms.every(({ status }) => status === "joined" || status === "left")) tell();
     }, ANSWERS_LOOK);
