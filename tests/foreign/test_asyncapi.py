@@ -36,6 +36,15 @@ def checks(document):
     return made
 
 
+async def test_asyncapi_is_what_its_specification_takes(place):
+    schema = json.loads((place.work / "npm/node_modules/@asyncapi/specs/schemas/3.0.0.json").read_text())
+    document = description()
+    takes = jsonschema.Draft7Validator(schema)
+    takes.validate(document)
+    document["operations"]["nobody"] = {"action": "shout"}
+    assert not takes.is_valid(document)
+
+
 async def test_asyncapi_has_every_frame_and_no_other(place):
     document, frames = description(), vectors()
     messages = document["components"]["messages"]

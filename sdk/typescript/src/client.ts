@@ -156,8 +156,11 @@ function makeClient(address: string, options: ClientOptions = {}): ClientHandle 
       }
       flush();
     },
-    _start(isOutside) {
+    _live() {
       if (end) throw end;
+    },
+    _start(isOutside) {
+      core._live();
       if (isOutside) throw failure("not_joined");
       if (!socketClass()) throw failure("no_websocket");
       if (state == "idle") {

@@ -11,6 +11,8 @@ export interface Core {
   _nextId(): number;
   /** Throws `bad_data` where the application's values cannot be written. */
   readonly _encode: Encoding["encode"];
+  /** Throws once the client has ended. */
+  _live(): void;
   /** Opens a socket if there is none; throws if that cannot be, or the call needs a membership. */
   _start(isOutside?: boolean): void;
   /** The link on which rooms are to be joined. */

@@ -258,6 +258,7 @@ export function makeRoom(core: Core, name: string): Room & RoomInside {
       );
     },
     async leave() {
+      core._live();
       if (!isWanted) return;
       // While the client moves, these are two.
       const links = [link, joining?._link];

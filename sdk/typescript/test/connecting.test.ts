@@ -242,7 +242,7 @@ describe("coming back", () => {
     await client.close();
     await pass(120_000);
     expect([client.state, server.sockets.length, server.handshakes.length]).toEqual(["closed", 0, 1]);
-    const calls = [client.connect(), room.join(), room.publish(1), room.history(), room.list(), room.received({ epoch: "", seq: 1 }), room.presence({ status: "away" })];
+    const calls = [client.connect(), room.join(), room.leave(), room.publish(1), room.history(), room.list(), room.received({ epoch: "", seq: 1 }), room.presence({ status: "away" })];
     expect(await Promise.all(calls.map(outcome))).toEqual(calls.map(() => "closed"));
   });
 
