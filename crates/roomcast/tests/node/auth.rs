@@ -134,6 +134,8 @@ async fn a_connection_ends_with_its_token() {
         assert_eq!(client.closed().await, CloseCode::Expired.code());
         assert!(now() >= exp, "not before its end");
     }
+    // Counted when a socket is let go, which is after its Close.
+    node.until("roomcast_connections", |count| count == 0.0).await;
     let scrape = node.scrape().await;
     let expired = scrape.with("roomcast_connections_closed_total", "reason=\"expired\"");
     assert_eq!(expired, 2.0);
