@@ -184,6 +184,8 @@ async fn a_part_of_the_others_is_followed_and_a_lost_collector_harms_nobody() {
         let mut author = TestClient::connect(node.address().await, Encoding::Json, "").await;
         author.join(ROOM).await;
         publish(&mut author, None).await;
+        // Without a member there is no delivery to follow.
+        while !matches!(author.frame().await, ServerFrame::Message { .. }) {}
         drop(author);
         let log = node.stop().await;
         let lost =
