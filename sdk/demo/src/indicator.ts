@@ -4,7 +4,8 @@
 export const NOTE_TIME = 10_000;
 
 export type Indicator =
-  | { readonly kind: "idle" | "connecting" | "resuming" }
+  | { readonly kind: "idle" | "connecting" }
+  | { readonly kind: "resuming"; readonly isExcused?: true }
   | { readonly kind: "connected"; readonly note?: Note }
   | { readonly kind: "reconnecting"; readonly until: number; readonly attempt: number; readonly code?: number | string }
   | { readonly kind: "failed"; readonly code: string; readonly message: string };
@@ -32,27 +33,30 @@ export function nextIndicator(last: Indicator, event: ConnectionEvent, now: numb
     }
     case "reconnected": return { kind: "resuming" };
     // What is left out of a state room ends the client's own word for it; nothing of a chat is missing then.
+    // Without such an excuse the client speaks itself, or a hole is yet to be told.
     case "answered":
-      if (last.kind !== "resuming") return last;
+      if (last.kind !== "resuming" || !last.isExcused) return last;
     // falls through
     case "resumed":
       return { kind: "connected", note: { what: "resumed", detail: "Nothing was missed.", until: now + NOTE_TIME } };
     case "gap": {
       // Of a state room: newer values stand for what is left out.
-      if (event.conflated) return last;
+      if (event.conflated) return excused(last);
       const { from, to, room } = event;
       const which = from === to ? `Message ${from}` : `Messages ${from} to ${to}`;
       const detail = `${which} of ${room} could not be delivered.`;
       return { kind: "connected", note: { what: "gap", detail, until: now + NOTE_TIME } };
     }
     case "reset": {
-      if (event.lost === 0) return last;
+      if (event.lost === 0) return excused(last);
       const detail = `${event.room} began again without ${event.lost === 1 ? "a message" : `${event.lost} messages`} that it had.`;
       return { kind: "connected", note: { what: "gap", detail, until: now + NOTE_TIME } };
     }
     case "failed": return { kind: "failed", code: event.code, message: event.message };
   }
 }
+
+const excused = (last: Indicator): Indicator => (last.kind === "resuming" ? { ...last, isExcused: true } : last);
 
 /** The same without a note that is over. */
 export function withoutOldNote(indicator: Indicator, now: number): Indicator {

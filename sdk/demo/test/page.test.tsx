@@ -104,6 +104,26 @@ it.each([0, 3])("says resumed for a while after a break without a hole; %i figur
   expect(text("status")).toBe("connected");
 });
 
+it("never says resumed before a gap that comes late", async () => {
+  server.room("demo:lobby").publish("before");
+  await wait();
+  server.intercept = (socket, { type, id, room, since }) => {
+    if (type !== "join" || room !== "demo:lobby" || !since) return false;
+    const { epoch, seq } = server.room(room);
+    socket.give({ type: "joined", id, room, epoch, seq, recovered: false });
+    setTimeout(() => socket.give({ type: "gap", room, from: 2, to: 9 }), 150);
+    return true;
+  };
+  server.disconnect();
+  server.room("board:nodes").gap(3);
+  const said = new Set<string>();
+  for (let ms = 0; ms < 3_000; ms += 10) {
+    await wait(10);
+    said.add(text("status").replace(/\d+/u, "N"));
+  }
+  expect([...said].filter((status) => !status.startsWith("reconnecting"))).toEqual(["resuming", "connected · gap"]);
+});
+
 it("says gap, and which messages are missing, where they are", async () => {
   server.room("demo:lobby").publish("before");
   server.room("demo:lobby").gap(3);

@@ -135,6 +135,9 @@ describe("the indicator", () => {
     expect(indicatorText(resumed, 1000)).toBe("connected · resumed");
     expect(indicatorText(withoutOldNote(resumed, 1000 + NOTE_TIME), 0)).toBe("connected");
     const gap = { name: "gap", room: "demo:lobby", from: 3, to: 5 } as const;
+    const yetToBeTold = [reconnecting, { name: "reconnected" }, { name: "answered" }] as const;
+    expect(indicatorText(after(...yetToBeTold), 1000)).toBe("resuming");
+    expect(indicatorText(after(...yetToBeTold, gap), 1000)).toBe("connected · gap");
     expect(indicatorText(after({ name: "connected" }, gap), 0)).toBe("connected · gap");
   });
   it("does not take left out values of a state room for a loss", () => {

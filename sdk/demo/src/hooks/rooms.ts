@@ -67,14 +67,17 @@ export function useResets(name: string, tell: (room: string, lost: number) => vo
   }, [client, name, tell]);
 }
 
-/** Tells when all rooms of the page have answered after a reconnect, whatever they left out. */
+/** Tells when all rooms of the page have answered after a reconnect, whatever they left out: at the second look
+    that finds it so, as what a room misses is told just after its answer. */
 export function useAnswers(name: string, isResuming: boolean, tell: () => void): void {
   const client = useClient();
   useEffect(() => {
     if (!isResuming) return;
     const rooms = roomsOfPage(client, name);
+    let looks = 0;
     const timer = setInterval(() => {
-      if (rooms.every(({ status }) => status === "joined" || status === "left")) tell();
+      looks = rooms.every(({ status }) => status === "joined" || status === "left") ? looks + 1 : 0;
+      if (looks > 1) tell();
     }, ANSWERS_LOOK);
     return () => clearInterval(timer);
   }, [client, name, isResuming, tell]);
