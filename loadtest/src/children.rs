@@ -25,6 +25,8 @@ struct List {
     unwinds: bool,
 }
 
+/// The exit code of an interrupted test, as shells have it for SIGINT.
+pub(crate) const INTERRUPTED: i32 = 130;
 /// How long an interrupted test that ends itself may take for it.
 const UNWIND: Duration = Duration::from_secs(10);
 
@@ -46,7 +48,7 @@ impl Children {
             if watched.end_all() {
                 std::thread::sleep(UNWIND);
             }
-            std::process::exit(130);
+            std::process::exit(INTERRUPTED);
         })?;
         Ok(children)
     }
@@ -102,6 +104,12 @@ impl Children {
     /// Whether the test was interrupted.
     pub(crate) fn is_over(&self) -> bool {
         self.lock().over
+    }
+
+    /// Whether an interrupt has ended them, of a test that does not end itself.
+    pub(crate) fn were_interrupted(&self) -> bool {
+        let list = self.lock();
+        list.over && !list.unwinds
     }
 
     /// Ends all; true if the test ends by itself.

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 
 use crate::children::Children;
+use crate::report::Report;
 
 mod attack;
 mod children;
@@ -106,25 +107,10 @@ fn perform(cli: &Cli) -> Result<()> {
         return run::worker::main();
     }
     let children = Children::watched()?;
-    let report = match &cli.scenario {
-        Scenario::Fanout(args) => fanout::main(args, &children)?,
-        Scenario::Idle(args) => idle::main(args, &children)?,
-        Scenario::Connect(args) => connect::main(args, &children)?,
-        Scenario::Cluster(args) => cluster::main(args, &children)?,
-        Scenario::Redis(args) => redis::main(args, &children)?,
-        Scenario::Growth(args) => growth::main(args, &children)?,
-        Scenario::Stall(args) => stall::main(args, &children)?,
-        Scenario::Patterns(args) => patterns::main(args, &children)?,
-        Scenario::Cursors(args) => cursors::main(args, &children)?,
-        Scenario::Presence(args) => presence::main(args, &children)?,
-        Scenario::PublishHttp(args) => publish_http::main(args, &children)?,
-        Scenario::Rotate(args) => rotate::main(args, &children)?,
-        Scenario::Torture(args) => torture::main(args, &children)?,
-        Scenario::Attack(args) => attack::main(args, &children)?,
-        Scenario::Run(args) => run::main(args, &children)?,
-        Scenario::Peers(args) => peers::main(args, &children)?,
-        Scenario::Compare(args) => compare::main(args)?,
-        Scenario::Floor(_) | Scenario::Worker => return Ok(()),
+    let report = match measure(&cli.scenario, &children) {
+        // The interrupt ended the processes, and the test failed without them.
+        Err(_) if children.were_interrupted() => std::process::exit(children::INTERRUPTED),
+        report => report?,
     };
     if let Some(path) = &cli.json {
         let text = serde_json::to_string_pretty(&report.figures)?;
@@ -134,4 +120,27 @@ fn perform(cli: &Cli) -> Result<()> {
         bail!(failure);
     }
     Ok(())
+}
+
+fn measure(scenario: &Scenario, children: &Children) -> Result<Report> {
+    match scenario {
+        Scenario::Fanout(args) => fanout::main(args, children),
+        Scenario::Idle(args) => idle::main(args, children),
+        Scenario::Connect(args) => connect::main(args, children),
+        Scenario::Cluster(args) => cluster::main(args, children),
+        Scenario::Redis(args) => redis::main(args, children),
+        Scenario::Growth(args) => growth::main(args, children),
+        Scenario::Stall(args) => stall::main(args, children),
+        Scenario::Patterns(args) => patterns::main(args, children),
+        Scenario::Cursors(args) => cursors::main(args, children),
+        Scenario::Presence(args) => presence::main(args, children),
+        Scenario::PublishHttp(args) => publish_http::main(args, children),
+        Scenario::Rotate(args) => rotate::main(args, children),
+        Scenario::Torture(args) => torture::main(args, children),
+        Scenario::Attack(args) => attack::main(args, children),
+        Scenario::Run(args) => run::main(args, children),
+        Scenario::Peers(args) => peers::main(args, children),
+        Scenario::Compare(args) => compare::main(args),
+        Scenario::Floor(_) | Scenario::Worker => bail!("a process of a test measures nothing"),
+    }
 }

@@ -31,7 +31,7 @@ fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
 }
 
-fn wait_until(what: &str, holds: impl Fn() -> bool) {
+fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !holds() {
         assert!(Instant::now() < deadline, "{what}");
@@ -105,8 +105,9 @@ fn the_floor_ends_with_the_pipe_it_was_given() {
 fn an_interrupted_test_leaves_no_process_behind() {
     let mut test = loadtest("idle --only-floor --steps 10,20,30,40,50,60,70,80,90");
     let mut test = test.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    // The test also runs `taskset` for a moment; only the floor stays.
-    let floor = || {
+    // The test also runs `taskset` for a moment, which has no words while it becomes the floor: the
+    // first that is found is kept.
+    let find = || {
         let list = format!("/proc/{pid}/task/{pid}/children", pid = test.id());
         let list = fs::read_to_string(list).unwrap_or_default();
         let is_floor = |pid: &&str| {
@@ -115,8 +116,12 @@ fn an_interrupted_test_leaves_no_process_behind() {
         };
         list.split_whitespace().find(is_floor).map(str::to_owned)
     };
-    wait_until("the floor starts", || floor().is_some());
-    let floor = floor().unwrap();
+    let mut found = None;
+    wait_until("the floor starts", || {
+        found = find();
+        found.is_some()
+    });
+    let floor = found.unwrap();
     interrupt(&mut test);
     assert!(!Path::new(&format!("/proc/{floor}")).exists(), "floor {floor} is left");
 }
