@@ -123,18 +123,18 @@ class Link:
     The library's client with threads is not used: it reads and writes one TLS stream from two threads at
     once, and of some hundred handshakes one then hears nothing (Python before 3.13 does not lock)."""
 
-    def __init__(self, runner, socket):
-        self.runner, self.socket = runner, socket
+    def __init__(self, runner, opened):
+        self.runner, self.opened = runner, opened
 
     def send(self, frame):
-        self.runner.run(self.socket.send(json.dumps(frame)))
+        self.runner.run(self.opened.send(json.dumps(frame)))
 
     def recv(self):
-        return json.loads(self.runner.run(asyncio.wait_for(self.socket.recv(), 5)))
+        return json.loads(self.runner.run(asyncio.wait_for(self.opened.recv(), 5)))
 
     @property
     def close_code(self):
-        return self.socket.close_code
+        return self.opened.close_code
 
 
 @contextlib.contextmanager
@@ -148,11 +148,11 @@ def linked(address, word=None, origin=PAGE, query=""):
                              subprotocols=protocols, proxy=None)
 
     with asyncio.Runner() as runner:
-        socket = runner.run(opened())
+        link = runner.run(opened())
         try:
-            yield Link(runner, socket)
+            yield Link(runner, link)
         finally:
-            runner.run(socket.close())
+            runner.run(link.close())
 
 
 def refused(address, **link):

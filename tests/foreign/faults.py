@@ -227,10 +227,10 @@ async def flood(cluster, room, count, batch=100, at_once=4):
             while items:
                 code, answer = await cluster.call("POST", "/v1/batch", {"items": items})
                 assert code == 200, (code, answer)
-                refused = [(item, result["code"]) for item, result in zip(items, answer["results"], strict=True) if "seq" not in result]
+                refused = [(own, result["code"]) for own, result in zip(items, answer["results"], strict=True) if "seq" not in result]
                 # On a busy machine Redis may once answer too late.
                 assert all(code in ("bus_unavailable", "publish_unknown", "overloaded") for _, code in refused), refused[0]
-                items = [item for item, _ in refused]
+                items = [own for own, _ in refused]
                 await asyncio.sleep(0.5 if items else 0)
 
     await asyncio.gather(*(some() for _ in range(at_once)))
