@@ -209,15 +209,18 @@ async fn pushes_cut_again_and_again() {
     let cluster = Cluster::start(NODES, &[]).await;
     cluster.all_ready().await;
     let mut load = Load::start(&cluster.nodes).await;
-    for _ in 0..CUTS {
+    let mut cuts = 0;
+    // A cut between two publishes leaves nothing to repair, so some more may be needed.
+    while cuts < CUTS || cluster.sum("roomcast_bus_repairs_total").await == 0.0 {
+        assert!(cuts < 50 * CUTS, "no cut of {cuts} fell on a publish");
         load.more(15).await;
         cluster.redis.command(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+        cuts += 1;
     }
     load.more(15).await;
     for (_, outcomes) in load.finish_whole().await {
         assert_eq!(outcomes.refused, [], "publishes do not need the pushes");
     }
-    assert!(cluster.sum("roomcast_bus_repairs_total").await > 0.0);
     assert!(cluster.sum("roomcast_bus_reconnects_total").await >= (CUTS * NODES) as f64);
     assert_eq!(cluster.sum("roomcast_bus_gaps_total").await, 0.0);
     cluster.all_ready().await;
