@@ -31,9 +31,13 @@ fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
 }
 
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+/// Waits until there is an answer, and returns it.
+fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + Duration::from_secs(10);
-    while !holds() {
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
         assert!(Instant::now() < deadline, "{what}");
         std::thread::yield_now();
     }
@@ -97,8 +101,7 @@ fn the_floor_ends_with_the_pipe_it_was_given() {
     let mut floor = loadtest("floor --until-stdin-ends");
     let mut floor = floor.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     drop(floor.stdin.take());
-    let ended = std::sync::Mutex::new(&mut floor);
-    wait_until("the floor ends", || ended.lock().unwrap().try_wait().unwrap().is_some());
+    wait_for("the floor ends", || floor.try_wait().unwrap());
 }
 
 #[test]
@@ -116,12 +119,7 @@ fn an_interrupted_test_leaves_no_process_behind() {
         };
         list.split_whitespace().find(is_floor).map(str::to_owned)
     };
-    let mut found = None;
-    wait_until("the floor starts", || {
-        found = find();
-        found.is_some()
-    });
-    let floor = found.unwrap();
+    let floor = wait_for("the floor starts", find);
     interrupt(&mut test);
     assert!(!Path::new(&format!("/proc/{floor}")).exists(), "floor {floor} is left");
 }

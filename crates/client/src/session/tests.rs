@@ -131,6 +131,12 @@ impl Bench {
         self.give(Input::Frame(connected()))
     }
 
+    /// Loses the connection and comes back; returns what is sent then.
+    fn comes_back(&mut self) -> Vec<String> {
+        self.lose(None);
+        sent(&self.reconnect())
+    }
+
     fn join(&mut self, name: &str, options: JoinOptions, position: Position) -> RequestId {
         let sent = self.give(Input::Join { room: room(name), options });
         let [Action::Send(ClientFrame::Join { id: Some(id), .. })] = sent[..] else {

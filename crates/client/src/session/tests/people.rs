@@ -188,6 +188,5 @@ fn a_room_that_cannot_be_resumed_strictly_is_left() {
     let told = bench.give(Input::Frame(error(Some(id), "a", ErrorCode::Unrecoverable)));
     let is_out = matches!(&told[..], [Action::Tell(Event::Error { retry_in: None, .. })]);
     assert!(is_out, "{told:?}");
-    bench.lose(None);
-    assert!(sent(&bench.reconnect()).is_empty());
+    assert!(bench.comes_back().is_empty());
 }

@@ -8,18 +8,15 @@ fn rooms_are_joined_again_where_they_stood() {
     let options = JoinOptions { history: Some(5), ..JoinOptions::default() };
     let asked = bench.give(Input::Join { room: room("a"), options });
     assert_eq!(sent(&asked), ["a None Some(5)"]);
-    bench.lose(None);
-    assert_eq!(sent(&bench.reconnect()), ["a None Some(5)"], "nothing was told yet");
+    assert_eq!(bench.comes_back(), ["a None Some(5)"], "nothing was told yet");
     bench.give(Input::Frame(joined("a", at(1, 7))));
     bench.give(Input::Frame(ServerFrame::Message { room: room("a"), message: message(8, 0) }));
     bench.give(Input::Frame(ServerFrame::gap(room("a"), (9, 20))));
-    bench.lose(None);
-    assert_eq!(sent(&bench.reconnect()), ["a Some((1, 20)) None"]);
+    assert_eq!(bench.comes_back(), ["a Some((1, 20)) None"]);
     bench.give(Input::Frame(joined("a", at(1, 20))));
     let reset = ServerFrame::reset(room("a"), Position { epoch: Epoch(2), seq: 3 }, 17);
     bench.give(Input::Frame(reset));
-    bench.lose(None);
-    assert_eq!(sent(&bench.reconnect()), ["a Some((2, 3)) None"]);
+    assert_eq!(bench.comes_back(), ["a Some((2, 3)) None"]);
 }
 
 #[test]
@@ -40,13 +37,11 @@ fn a_hole_without_a_name_is_not_passed() {
         state: false,
     };
     bench.give(Input::Frame(joined(3)));
-    bench.lose(None);
-    assert_eq!(sent(&bench.reconnect()), ["a Some((1, 7)) None"], "the reset never came");
+    assert_eq!(bench.comes_back(), ["a Some((1, 7)) None"], "the reset never came");
     bench.give(Input::Frame(joined(3)));
     let reset = ServerFrame::reset(room.clone(), Position { epoch, seq: 3 }, 4);
     bench.give(Input::Frame(reset));
-    bench.lose(None);
-    assert_eq!(sent(&bench.reconnect()), ["a Some((2, 3)) None"]);
+    assert_eq!(bench.comes_back(), ["a Some((2, 3)) None"]);
 }
 
 #[test]
@@ -57,8 +52,7 @@ fn an_ack_moves_no_position() {
     let ack = ServerFrame::Ack { id, room: room("a"), epoch: Epoch(1), seq: 8, time: 0 };
     let actions = bench.give(Input::Frame(ack));
     assert!(matches!(actions[..], [Action::Published { result: Ok(_), .. }]), "{actions:?}");
-    bench.lose(None);
-    assert_eq!(sent(&bench.reconnect()), ["a Some((1, 7)) None"]);
+    assert_eq!(bench.comes_back(), ["a Some((1, 7)) None"]);
 }
 
 #[test]
@@ -86,8 +80,7 @@ fn refused_joins_are_repeated_or_given_up() {
     let told = bench.give(Input::Frame(error(Some(id), "a", ErrorCode::Forbidden)));
     let given_up = matches!(&told[..], [Action::Tell(Event::Error { retry_in: None, .. })]);
     assert!(given_up, "{told:?}");
-    bench.lose(None);
-    assert!(sent(&bench.reconnect()).is_empty());
+    assert!(bench.comes_back().is_empty());
 }
 
 #[test]

@@ -54,15 +54,13 @@ fn a_first_snapshot_that_is_cut_short_leaves_no_position() {
     bench.give(Input::Join { room: room("a"), options: JoinOptions::default() });
     assert_eq!(told(&bench.give(entered(1, 7))), ["joined 7 true"]);
     assert_eq!(told(&bench.give(part(at(1, 7), &["x"], true))), ["true 1 None"]);
-    bench.lose(None);
-    assert_eq!(sent(&bench.reconnect()), ["a None None"]);
+    assert_eq!(bench.comes_back(), ["a None None"]);
     bench.give(entered(1, 9));
     assert_eq!(told(&bench.give(part(at(1, 9), &["x", "y"], true))), ["true 2 None"]);
     assert_eq!(told(&bench.give(part(at(1, 9), &["z"], false))), ["false 1 Some(9)"]);
     let message = ServerFrame::Message { room: room("a"), message: message(10, 1) };
     assert_eq!(told(&bench.give(Input::Frame(message))), ["message 10"]);
-    bench.lose(None);
-    assert_eq!(sent(&bench.reconnect()), ["a Some((1, 10)) None"]);
+    assert_eq!(bench.comes_back(), ["a Some((1, 10)) None"]);
 }
 
 #[test]
@@ -71,8 +69,7 @@ fn a_later_snapshot_that_is_cut_short_leaves_the_old_position() {
     bench.join("a", JoinOptions::default(), at(1, 7));
     assert_eq!(told(&bench.give(gap(8, 20))), ["gap 8-20 true"]);
     bench.give(part(at(1, 20), &["x"], true));
-    bench.lose(None);
-    assert_eq!(sent(&bench.reconnect()), ["a Some((1, 7)) None"]);
+    assert_eq!(bench.comes_back(), ["a Some((1, 7)) None"]);
 }
 
 #[test]
@@ -87,8 +84,7 @@ fn another_gap_begins_another_snapshot() {
         ServerFrame::Reset { room: room("a"), epoch: Epoch(2), seq: 3, lost: 4, state: true };
     bench.give(Input::Frame(reset));
     assert_eq!(told(&bench.give(part(at(2, 3), &["x"], false))), ["true 1 Some(3)"]);
-    bench.lose(None);
-    assert_eq!(sent(&bench.reconnect()), ["a Some((2, 3)) None"]);
+    assert_eq!(bench.comes_back(), ["a Some((2, 3)) None"]);
 }
 
 #[test]
